@@ -1,0 +1,3 @@
+"""Event-sourced operations core for online retail."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""The rules: five aggregates that take commands, decide, and record events."""

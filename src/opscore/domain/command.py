@@ -1,0 +1,282 @@
+"""What a command is, who sends it, and the desk at which it is decided.
+
+A command is an intention with checked fields. `decide` reads aggregates through its unit of work, runs every check of
+every aggregate it needs, and only then records events: after the first event nothing may refuse. It is deterministic:
+time, actor, ids and ciphertext come from the unit of work.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar
+from uuid import UUID
+
+from msgspec import Meta
+
+from opscore.domain.aggregate import Aggregate, Event
+from opscore.domain.refusals import (
+    AlreadyExists,
+    InvalidField,
+    NotAuthorised,
+    NotFound,
+    ReferenceTaken,
+    Refusal,
+    StaleVersion,
+    WrongState,
+)
+from opscore.domain.values import Value, derived_id
+
+if TYPE_CHECKING:
+    from opscore.domain.campaign import Campaign
+    from opscore.domain.customer import Customer
+    from opscore.domain.order import Order
+    from opscore.domain.sku import Sku
+    from opscore.domain.store import Store
+
+COMMANDS: dict[str, type[Command]] = {}
+"""Every command by its name on the wire (`placeOrder`)."""
+
+COMMON_REFUSALS: tuple[type[Refusal], ...] = (NotFound, NotAuthorised, WrongState, StaleVersion, InvalidField)
+"""Refusals that any command may answer with; `REFUSES` of a command names the others."""
+
+AggregateT = TypeVar("AggregateT", bound=Aggregate)
+
+
+class Role(enum.StrEnum):
+    """What somebody is to the operator."""
+
+    OWNER = "owner"
+    MANAGER = "manager"
+    SERVICE = "service"
+    EDITOR = "editor"
+    PROMOTER = "promoter"
+    WAREHOUSE = "warehouse"
+    FINANCE = "finance"
+    AUDITOR = "auditor"
+    PLATFORM = "platform"
+    STOREFRONT = "storefront"
+    CUSTOMER = "customer"
+    SYSTEM = "system"
+
+
+class Origin(enum.StrEnum):
+    """Whether a command was given as things happened or books what happened before."""
+
+    LIVE = "live"
+    IMPORT = "import"
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who gives a command: a pseudonymous id, a role, and the stores they may act for (None: all)."""
+
+    id: str
+    role: Role
+    stores: frozenset[UUID] | None = None
+    customer_id: UUID | None = None
+
+    def may_act_for(self, store_id: UUID) -> bool:
+        """Say whether this actor's scope takes in the store."""
+        return self.stores is None or store_id in self.stores
+
+
+SYSTEM = Actor(id="system", role=Role.SYSTEM)
+
+
+class Command(Value):
+    """An intention. Subclasses declare their fields with a description each, and say in one sentence what they do."""
+
+    AGGREGATE: ClassVar[type[Aggregate]]
+    """The aggregate whose state the answer shows."""
+    ROLES: ClassVar[frozenset[Role]] = frozenset({Role.OWNER, Role.MANAGER})
+    """The roles that may give it; OWNER, PLATFORM and SYSTEM always may."""
+    REFUSES: ClassVar[tuple[type[Refusal], ...]] = ()
+    """What it may be refused with, beside the common refusals."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        COMMANDS[cls.name()] = cls
+
+    @classmethod
+    def name(cls) -> str:
+        """Return the command's name on the wire: `PlaceOrder` is `placeOrder`."""
+        return cls.__name__[0].lower() + cls.__name__[1:]
+
+    @property
+    def target_id(self) -> UUID | None:
+        """The stream that `expectedVersion` is about: the field named after the command's aggregate."""
+        value = getattr(self, f"{self.AGGREGATE.STREAM_TYPE.lower()}_id", None)
+        return value if isinstance(value, UUID) else None
+
+    def decide(self, work: UnitOfWork) -> UUID:
+        """Check, then record events. Return the id of the aggregate that the answer shows."""
+        raise NotImplementedError(f"{type(self).__name__} has no decision")
+
+
+OccurredAt = Annotated[
+    datetime | None,
+    Meta(description="When it happened, if not now; with offset. May lie in the past, never in the future."),
+]
+
+
+@dataclass(slots=True)
+class Claim:
+    """A name that only one stream may hold: (kind, scope, value)."""
+
+    kind: str
+    scope: str
+    value: str
+    stream_id: UUID
+    released: bool = False
+
+
+@dataclass
+class UnitOfWork:
+    """One command being decided: what it may look at, and what it has touched.
+
+    Streams and claims come from the subclass (`_load`, `_holder`); nothing is written before the decision has ended.
+    """
+
+    actor: Actor
+    now: datetime
+    """The time of the decision, UTC."""
+    occurred_at: datetime
+    """When it happened, UTC: `now`, or earlier when the command says so."""
+    origin: Origin = Origin.LIVE
+    command_id: str = ""
+    """Unique name of this command; ids of new streams derive from it."""
+    touched: dict[UUID, Aggregate] = field(default_factory=dict)
+    claims: list[Claim] = field(default_factory=list)
+    _ids: int = 0
+
+    # Streams -----------------------------------------------------------------------------------------------------
+
+    def _load(self, stream_id: UUID) -> Aggregate | None:
+        """Return the aggregate as of the head of the log, or None when the stream has not begun."""
+        raise NotImplementedError
+
+    def find(self, kind: type[AggregateT], stream_id: UUID) -> AggregateT | None:
+        """Return the aggregate if it exists, whoever may see it."""
+        known = self.touched.get(stream_id)
+        if known is None:
+            known = self._load(stream_id)
+            if known is None:
+                return None
+            self.touched[stream_id] = known
+        return known if isinstance(known, kind) else None
+
+    def get(
+        self, kind: type[AggregateT], stream_id: UUID, *, path: Sequence[str | int] = (), scoped: bool = True
+    ) -> AggregateT:
+        """Return the aggregate, or refuse: NotFound when it is not there or (scoped) belongs to another's store."""
+        found = self.find(kind, stream_id)
+        if found is None or (scoped and not self.actor.may_act_for(found.store_id)):
+            what = kind.__name__ if kind.__name__ == "SKU" else kind.__name__.lower()
+            raise NotFound(what=what, path=path or (f"{kind.__name__.lower()}_id",), ids=[stream_id])
+        return found
+
+    def store(self, store_id: UUID, *, path: Sequence[str | int] = ()) -> Store:
+        """Return a store in the actor's scope; refuses NotFound."""
+        from opscore.domain.store import Store
+
+        return self.get(Store, store_id, path=path)
+
+    def sku(self, sku_id: UUID, *, path: Sequence[str | int] = (), scoped: bool = True) -> Sku:
+        """Return a SKU; refuses NotFound."""
+        from opscore.domain.sku import Sku
+
+        return self.get(Sku, sku_id, path=path, scoped=scoped)
+
+    def order(self, order_id: UUID, *, path: Sequence[str | int] = ()) -> Order:
+        """Return an order in the actor's scope; refuses NotFound."""
+        from opscore.domain.order import Order
+
+        return self.get(Order, order_id, path=path)
+
+    def campaign(self, campaign_id: UUID, *, path: Sequence[str | int] = (), scoped: bool = True) -> Campaign:
+        """Return a campaign; refuses NotFound."""
+        from opscore.domain.campaign import Campaign
+
+        return self.get(Campaign, campaign_id, path=path, scoped=scoped)
+
+    def customer(self, customer_id: UUID, *, path: Sequence[str | int] = (), scoped: bool = True) -> Customer:
+        """Return a customer; refuses NotFound."""
+        from opscore.domain.customer import Customer
+
+        return self.get(Customer, customer_id, path=path, scoped=scoped)
+
+    def add(self, started: Aggregate) -> None:
+        """Take in an aggregate that this command started."""
+        self.touched[started.id] = started
+
+    def require_new(self, kind: type[Aggregate], stream_id: UUID, *, path: Sequence[str | int] = ()) -> None:
+        """Refuse AlreadyExists when the stream has begun."""
+        if self.find(kind, stream_id) is not None:
+            raise AlreadyExists(what=kind.__name__.lower(), path=path, ids=[stream_id])
+
+    def new_id(self) -> UUID:
+        """Return an id for a new stream; the same command always gets the same ids."""
+        self._ids += 1
+        return derived_id("command", self.command_id, self._ids)
+
+    # Names -------------------------------------------------------------------------------------------------------
+
+    def _holder(self, kind: str, scope: str, value: str) -> UUID | None:
+        """Return the stream that holds the name as of the head of the log."""
+        raise NotImplementedError
+
+    def holder(self, kind: str, scope: str, value: str) -> UUID | None:
+        """Return the stream that holds the name, this command's own claims included."""
+        for claim in reversed(self.claims):
+            if (claim.kind, claim.scope, claim.value) == (kind, scope, value):
+                return None if claim.released else claim.stream_id
+        return self._holder(kind, scope, value)
+
+    def require_free(
+        self, kind: str, scope: str, value: str, stream_id: UUID, *, path: Sequence[str | int] = ()
+    ) -> None:
+        """Refuse ReferenceTaken when another stream holds the name."""
+        holder = self.holder(kind, scope, value)
+        if holder is not None and holder != stream_id:
+            raise ReferenceTaken(what=kind.replace("_", " "), value=value, path=path, ids=[holder])
+
+    def claim(self, kind: str, scope: str, value: str, stream_id: UUID) -> None:
+        """Hold a name for a stream from now on (`require_free` first)."""
+        self.claims.append(Claim(kind, scope, value, stream_id))
+
+    def release(self, kind: str, scope: str, value: str, stream_id: UUID) -> None:
+        """Give a name back."""
+        self.claims.append(Claim(kind, scope, value, stream_id, released=True))
+
+    # Personal data -----------------------------------------------------------------------------------------------
+
+    def seal(self, subject_id: UUID, plaintext: str) -> str:
+        """Return `plaintext` encrypted under the subject's key, which is made when there is none."""
+        raise NotImplementedError
+
+    def keyed_hash(self, value: str) -> str:
+        """Return a keyed hash of a personal value, for look-ups that erasure can delete."""
+        raise NotImplementedError
+
+    def erase(self, subject_id: UUID) -> None:
+        """Destroy the subject's key when this command commits; its ciphertext can never be read again."""
+        raise NotImplementedError
+
+    # The end -----------------------------------------------------------------------------------------------------
+
+    def collect_events(self) -> list[Event]:
+        """Take the events of every aggregate touched, in the order in which they were recorded."""
+        collected: list[Event] = []
+        for aggregate in self.touched.values():
+            if aggregate.pending_events:
+                collected.extend(aggregate.collect_events())  # type: ignore[arg-type]
+        if len(collected) > 1:
+            collected.sort(key=_recorded_at)
+        return collected
+
+
+def _recorded_at(event: Event) -> datetime:
+    return event.timestamp
