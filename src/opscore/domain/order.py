@@ -1,0 +1,408 @@
+"""An order: what is on record, how it says no, what it adds up to, and what may happen next.
+
+One stream holds the whole life of one order: its lines with their prices and discounts as agreed, its payments, parcels,
+cancellations, returns and refunds. A return that belongs to no order we know is a stream of the same kind (`RETURN`).
+"""
+
+from __future__ import annotations
+
+import enum
+from datetime import datetime
+from decimal import Decimal
+from uuid import UUID
+
+from opscore.domain.aggregate import Event, FirstEvent
+from opscore.domain.values import Sealed, Value
+
+# What is on record ---------------------------------------------------------------------------------------------------
+
+
+class OrderKind(enum.StrEnum):
+    """What a stream of this aggregate is about."""
+
+    SALE = "sale"
+    RETURN = "return"
+
+
+class PriceSource(enum.StrEnum):
+    """Who fixed the prices: we did, or they were agreed elsewhere."""
+
+    OPSCORE = "opscore"
+    EXTERNAL = "external"
+
+
+class CancelReason(enum.StrEnum):
+    """Why an order, or a part of it, was called off."""
+
+    CUSTOMER = "customer"
+    DECLINED = "declined"
+    FRAUD = "fraud"
+    INVENTORY = "inventory"
+    STAFF = "staff"
+    EXPIRED = "expired"
+    OTHER = "other"
+
+
+class ReturnReason(enum.StrEnum):
+    """Why goods come back."""
+
+    CHANGED_MIND = "changed_mind"
+    QUALITY = "quality"
+    COURIER_DAMAGE = "courier_damage"
+    WRONG_ITEM = "wrong_item"
+    PICTURE_DIFFERS = "picture_differs"
+    PAGE_MISUNDERSTOOD = "page_misunderstood"
+    LATE = "late"
+    NOT_STATED = "not_stated"
+
+
+class RefundReason(enum.StrEnum):
+    """Why money goes back."""
+
+    RETURNED = "returned"
+    CANCELLED = "cancelled"
+    SHORTAGE = "shortage"
+    PRICE_PROTECTION = "price_protection"
+    COMPENSATION = "compensation"
+    OTHER = "other"
+
+
+class ShortageRemedy(enum.StrEnum):
+    """How a shortage ends, after talking to the customer."""
+
+    EXCHANGE = "exchange"
+    REFUND = "refund"
+    WAIT = "wait"
+
+
+class ReturnCondition(enum.StrEnum):
+    """What is done with a unit that came back: it is sold again, or it is not."""
+
+    RESTOCK = "restock"
+    DAMAGED = "damaged"
+
+
+class Discount(Value, kw_only=True):
+    """A part of a line's discount, and where it comes from."""
+
+    source: str
+    source_id: UUID | None = None
+    amount_minor: int
+    reason: str
+
+
+class OrderLine(Value, kw_only=True):
+    """What was agreed about one line: `gross_minor` at `unit_price`, less `discount_minor`, is `amount_minor`."""
+
+    line: int
+    sku_id: UUID
+    sku_code: str
+    name: str
+    quantity: Decimal
+    unit: str
+    list_price: Decimal
+    unit_price: Decimal
+    gross_minor: int
+    discount_minor: int
+    amount_minor: int
+    campaign_id: UUID | None = None
+    gift: bool = False
+    service: bool = False
+    discounts: tuple[Discount, ...] = ()
+
+
+class Offer(Value, kw_only=True):
+    """An offer that was looked at when the order was priced, and why it was used or passed over."""
+
+    source: str
+    source_id: UUID | None = None
+    used: bool
+    amount_minor: int
+    reason: str
+
+
+class ShortLine(Value, kw_only=True):
+    """How much of a line is not there."""
+
+    line: int
+    sku_id: UUID
+    quantity: Decimal
+
+
+class ParcelLine(Value, kw_only=True):
+    """What a parcel holds of one line."""
+
+    line: int
+    sku_id: UUID
+    quantity: Decimal
+
+
+class CancelledLine(Value, kw_only=True):
+    """What was called off of one line, at its price after discounts."""
+
+    line: int
+    sku_id: UUID
+    quantity: Decimal
+    amount_minor: int
+    campaign_id: UUID | None = None
+
+
+class ExchangedLine(Value, kw_only=True):
+    """Units of `from_line` that another SKU replaces, as the new line `line`, for the same money."""
+
+    from_line: int
+    line: int
+    sku_id: UUID
+    sku_code: str
+    name: str
+    unit: str
+    quantity: Decimal
+    replaced_quantity: Decimal
+    amount_minor: int
+    service: bool = False
+
+
+class ReturnLine(Value, kw_only=True):
+    """Units of one line that come back."""
+
+    line: int
+    sku_id: UUID
+    quantity: Decimal
+
+
+class DisposedLine(Value, kw_only=True):
+    """Units of one line that came back, and what was done with them."""
+
+    line: int
+    sku_id: UUID
+    quantity: Decimal
+    condition: ReturnCondition
+
+
+class RefundLine(Value, kw_only=True):
+    """Money that goes back for units of one SKU; without `line` when the order's line is not known."""
+
+    line: int | None = None
+    sku_id: UUID | None = None
+    sku_code: str
+    quantity: Decimal
+    amount_minor: int
+    campaign_id: UUID | None = None
+
+
+class OrderPlaced(FirstEvent):
+    """An order was agreed: what, for how much, and why that much. `total_minor` = `goods_minor` + `freight_minor`.
+
+    `goods_minor` is the sum of the lines' amounts, after all discounts and points. Personal fields are sealed under the
+    customer's id, or under the order's own id when a guest ordered.
+    """
+
+    store_id: UUID
+    customer_id: UUID | None
+    kind: OrderKind
+    channel: str
+    external_reference: str | None
+    currency: str
+    lines: tuple[OrderLine, ...]
+    goods_minor: int
+    discount_minor: int
+    freight_minor: int
+    freight_waived_minor: int
+    total_minor: int
+    coupon_code: str | None
+    coupon_id: UUID | None
+    points_spent: int
+    points_minor: int
+    campaign_ids: tuple[UUID, ...]
+    offers: tuple[Offer, ...]
+    price_source: PriceSource
+    surge: bool
+    region: str | None = None
+    expires_at: datetime | None = None
+    recipient: Sealed | None = None
+    address: Sealed | None = None
+    remark: Sealed | None = None
+
+
+class OrderPriceAmended(Event):
+    """Customer service changed the price of a line before payment; the line's new figures and the order's new totals."""
+
+    line: int
+    unit_price: Decimal
+    gross_minor: int
+    discount_minor: int
+    amount_minor: int
+    goods_minor: int
+    order_discount_minor: int
+    total_minor: int
+    reason: str
+
+
+class PaymentReceived(Event):
+    """Money came in for the order, in whole or in part."""
+
+    amount_minor: int
+    currency: str
+    method: str
+    provider_reference: str | None
+
+
+class OrderPaid(Event):
+    """The order is paid in full; from now on the promise to ship runs."""
+
+    customer_id: UUID | None
+    channel: str
+    currency: str
+    goods_minor: int
+    freight_minor: int
+    total_minor: int
+    units: Decimal
+    ship_by: datetime
+    ship_by_hard: datetime
+    surge: bool
+
+
+class OrderConfirmed(Event):
+    """The seller took the order on."""
+
+
+class ShortageReported(Event):
+    """The warehouse could not find all of it."""
+
+    lines: tuple[ShortLine, ...]
+
+
+class CustomerContacted(Event):
+    """Somebody talked to the customer about the shortage."""
+
+    note: Sealed | None = None
+
+
+class ShortageResolved(Event):
+    """The shortage ended: with other goods, with money back (`OrderCancelled` follows), or by waiting."""
+
+    kind: ShortageRemedy
+    exchanges: tuple[ExchangedLine, ...] = ()
+
+
+class ParcelPacked(Event):
+    """A parcel was packed and its contents checked against the order."""
+
+    parcel_id: UUID
+    location_id: UUID | None
+    lines: tuple[ParcelLine, ...]
+
+
+class OrderShipped(Event):
+    """A parcel left; `complete` when nothing of the order remains to be shipped."""
+
+    parcel_id: UUID
+    courier: str | None
+    waybill: str | None
+    location_id: UUID | None
+    lines: tuple[ParcelLine, ...]
+    complete: bool
+
+
+class OrderDelivered(Event):
+    """A parcel arrived; `complete` when the whole order has."""
+
+    parcel_id: UUID
+    complete: bool
+
+
+class OrderCompleted(Event):
+    """The sale is final: `goods_minor` is what the customer kept of the goods."""
+
+    customer_id: UUID | None
+    goods_minor: int
+    currency: str
+
+
+class OrderCancelled(Event):
+    """The order (`whole`), or a part of it, was called off before it shipped."""
+
+    reason: CancelReason
+    lines: tuple[CancelledLine, ...]
+    whole: bool
+    goods_minor: int
+    freight_minor: int
+    currency: str
+    customer_id: UUID | None
+    paid: bool
+    refund_due_minor: int
+
+
+class OrderExpired(Event):
+    """The order was not paid in time and is over."""
+
+    reason: CancelReason
+    lines: tuple[CancelledLine, ...]
+    whole: bool
+    goods_minor: int
+    freight_minor: int
+    currency: str
+    customer_id: UUID | None
+    paid: bool
+    refund_due_minor: int
+
+
+class ReturnRequested(Event):
+    """The customer wants to send goods back."""
+
+    return_id: UUID
+    reason: ReturnReason
+    lines: tuple[ReturnLine, ...]
+    note: Sealed | None = None
+
+
+class ReturnApproved(Event):
+    """The seller agreed to take the goods back."""
+
+    return_id: UUID
+    lines: tuple[ReturnLine, ...]
+
+
+class ReturnReceived(Event):
+    """Goods came back and were counted."""
+
+    return_id: UUID
+    location_id: UUID | None
+    lines: tuple[ReturnLine, ...]
+
+
+class ReturnDisposed(Event):
+    """It was decided what becomes of the goods that came back."""
+
+    return_id: UUID
+    location_id: UUID | None
+    lines: tuple[DisposedLine, ...]
+
+
+class OrderRefunded(Event):
+    """Money went back. `amount_minor` = `goods_minor` + `freight_minor`; lines without number are money without goods."""
+
+    refund_id: UUID
+    amount_minor: int
+    goods_minor: int
+    freight_minor: int
+    currency: str
+    customer_id: UUID | None
+    reason: RefundReason
+    sold_at: datetime | None
+    provider_reference: str | None
+    lines: tuple[RefundLine, ...]
+
+
+class ReturnRecorded(FirstEvent):
+    """A return that was agreed elsewhere, for goods of no order we know."""
+
+    store_id: UUID
+    kind: OrderKind
+    customer_id: UUID | None
+    external_reference: str | None
+    currency: str
+    channel: str
+    reason: ReturnReason
+    lines: tuple[RefundLine, ...]
+    amount_minor: int
