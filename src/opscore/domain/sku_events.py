@@ -1,0 +1,335 @@
+"""What is on record about an article: the events of a SKU's stream, and the words they are made of."""
+
+from __future__ import annotations
+
+import enum
+from datetime import datetime
+from decimal import Decimal
+from uuid import UUID
+
+from opscore.domain.aggregate import Event, FirstEvent
+from opscore.domain.values import Value
+
+
+class FulfilmentMode(enum.StrEnum):
+    """Where the goods come from once they are sold. Only `stocked` articles have stock of their own."""
+
+    STOCKED = "stocked"
+    DROPSHIP = "dropship"
+    ORDER_FIRST = "order_first"
+    MADE_TO_ORDER = "made_to_order"
+    SERVICE = "service"
+
+
+class SkuStatus(enum.StrEnum):
+    """How far an article is on its way to being sold; being on sale is said per store by its listings."""
+
+    DRAFT = "draft"
+    REVIEW = "review"
+    READY = "ready"
+    RETIRED = "retired"
+
+
+class DelistReason(enum.StrEnum):
+    """Why an article left the shelf."""
+
+    MANUAL = "manual"
+    OUT_OF_STOCK = "out_of_stock"
+    COMPLIANCE = "compliance"
+    RECALL = "recall"
+    SEASON = "season"
+    SUPPLIER = "supplier"
+
+
+class StockCondition(enum.StrEnum):
+    """What state units are in; whatever is not good is set aside and never sold."""
+
+    GOOD = "good"
+    REBRAND = "rebrand"
+    DAMAGED = "damaged"
+
+
+class WriteOffKind(enum.StrEnum):
+    """Why units are gone."""
+
+    DAMAGED = "damaged"
+    SPOILED = "spoiled"
+    EXPIRED = "expired"
+    LOST = "lost"
+
+
+class TierPrice(Value):
+    """What holders of a tier pay: a price of its own, or a factor of the list price (0.98), never both."""
+
+    tier: str
+    price: Decimal | None = None
+    factor: Decimal | None = None
+
+
+class Pick(Value):
+    """Units that an order may take from one location, out of a campaign's quota or out of open stock."""
+
+    location_id: UUID
+    quantity: Decimal
+    campaign_id: UUID | None = None
+
+
+# What is on record ---------------------------------------------------------------------------------------------------
+
+
+class SkuRegistered(FirstEvent):
+    """An article was entered; `quantity_places` says how many decimal places its quantities may have."""
+
+    store_id: UUID
+    code: str
+    name: str
+    brand: str | None
+    category: str
+    unit: str
+    quantity_places: int
+    mode: FulfilmentMode
+    min_order_quantity: Decimal
+    currency: str
+    specification: dict[str, str]
+    season_end: datetime | None
+    editor: str
+
+
+class SkuContentSet(Event):
+    """What buyers read and see of it, in one language, was replaced."""
+
+    language: str
+    title: str
+    description: str | None
+    specification: str | None
+    images: tuple[str, ...]
+    after_sale_text: str | None
+    keywords: tuple[str, ...]
+    editor: str
+
+
+class SkuPriced(Event):
+    """Its list price in one store was set, with what the price was measured against."""
+
+    store_id: UUID
+    list_price: Decimal
+    old_list_price: Decimal | None
+    cost: Decimal | None
+    expected_profit: Decimal | None
+    market_price: Decimal | None
+    market_source: str | None
+    currency: str
+    reason: str
+    editor: str
+    approver: str | None = None
+    override_reason: str | None = None
+
+
+class TierPricesSet(Event):
+    """The prices of its tiers in one store were replaced."""
+
+    store_id: UUID
+    tiers: tuple[TierPrice, ...]
+    currency: str
+    editor: str
+
+
+class SkuSubmitted(Event):
+    """Somebody asked for a review."""
+
+    submitter: str
+
+
+class SkuReviewPassed(Event):
+    """A second person found it fit for sale."""
+
+    reviewer: str
+
+
+class SkuReviewFailed(Event):
+    """A second person sent it back, saying why; prohibited goods may not be sold at all."""
+
+    reviewer: str
+    reasons: tuple[str, ...]
+    prohibited: bool = False
+
+
+class SkuListed(Event):
+    """It went on sale in a store."""
+
+    store_id: UUID
+
+
+class SkuDelisted(Event):
+    """It went off sale in a store."""
+
+    store_id: UUID
+    reason: DelistReason
+    note: str | None = None
+    prohibited: bool = False
+
+
+class SkuRetired(Event):
+    """It will never be sold again."""
+
+    reason: str | None
+
+
+class StockPolicySet(Event):
+    """When it counts as low or as too much, and how long its stock should last."""
+
+    low_line: Decimal | None
+    high_line: Decimal | None
+    cover_days: int | None
+    stock_class: str | None
+
+
+class StockReceived(Event):
+    """Units came in. `unit_cost` is None while unknown; `cost_assumed` marks a cost that is a guess."""
+
+    location_id: UUID
+    batch: str | None
+    quantity: Decimal
+    unit_cost: Decimal | None
+    currency: str
+    cost_assumed: bool
+    document: str | None = None
+
+
+class StockReserved(Event):
+    """Units were set apart for an order, or for a hold (then `reference` names it and `order_id` derives from it)."""
+
+    order_id: UUID
+    store_id: UUID
+    location_id: UUID
+    quantity: Decimal
+    campaign_id: UUID | None = None
+    reference: str | None = None
+    document: str | None = None
+
+
+class ReservationReleased(Event):
+    """Units that were set apart are free again: back in the campaign's quota (`to_quota`) or in open stock."""
+
+    order_id: UUID
+    store_id: UUID
+    location_id: UUID
+    quantity: Decimal
+    campaign_id: UUID | None = None
+    to_quota: bool = False
+    document: str | None = None
+
+
+class StockShipped(Event):
+    """Units that were set apart have left."""
+
+    order_id: UUID
+    store_id: UUID
+    parcel_id: UUID
+    location_id: UUID
+    quantity: Decimal
+    campaign_id: UUID | None = None
+    batch: str | None = None
+    document: str | None = None
+
+
+class StockReturned(Event):
+    """Units that had left came back; those that are not good are set aside."""
+
+    order_id: UUID | None
+    store_id: UUID
+    location_id: UUID
+    quantity: Decimal
+    condition: StockCondition
+    document: str | None = None
+
+
+class StockWrittenOff(Event):
+    """Units were given up, out of open stock (`condition` good) or out of what was set aside."""
+
+    location_id: UUID
+    quantity: Decimal
+    kind: WriteOffKind
+    reason: str
+    condition: StockCondition = StockCondition.GOOD
+    document: str | None = None
+
+
+class SampleIssued(Event):
+    """Units left as a sample. `receiver` is a code of a customer, reviewer or department, never a name."""
+
+    location_id: UUID
+    quantity: Decimal
+    receiver: str | None
+    purpose: str
+    document: str | None = None
+
+
+class StockCounted(Event):
+    """Somebody counted a location: what the book said, and what was there (on hand, set-aside units included)."""
+
+    location_id: UUID
+    book: Decimal
+    counted: Decimal
+    document: str | None = None
+
+
+class StockAdjusted(Event):
+    """The book was brought to a count; `difference` = counted - book."""
+
+    location_id: UUID
+    difference: Decimal
+    reason: str
+    document: str | None = None
+
+
+class StockTransferredOut(Event):
+    """Units left a location for another one; until they arrive they are in transit there."""
+
+    transfer_id: UUID
+    location_id: UUID
+    to_location_id: UUID
+    quantity: Decimal
+    document: str | None = None
+
+
+class StockTransferredIn(Event):
+    """Units in transit arrived; `lost` of them never will."""
+
+    transfer_id: UUID
+    location_id: UUID
+    from_location_id: UUID
+    quantity: Decimal
+    lost: Decimal
+    reason: str | None = None
+    document: str | None = None
+
+
+class CampaignStockAllocated(Event):
+    """Open stock became a campaign's quota."""
+
+    campaign_id: UUID
+    location_id: UUID
+    quantity: Decimal
+    document: str | None = None
+
+
+class CampaignStockReleased(Event):
+    """Quota became open stock; `closes` says that the campaign keeps none (0 units when all of it was sold)."""
+
+    campaign_id: UUID
+    location_id: UUID
+    quantity: Decimal
+    closes: bool = False
+    document: str | None = None
+
+
+class LowStockReached(Event):
+    """What may be sold has sunk to the low line."""
+
+    sellable: Decimal
+    low_line: Decimal
+
+
+class StockDepleted(Event):
+    """Nothing is left to sell, in open stock or in a quota."""
