@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import ROUND_HALF_EVEN, Decimal
-from typing import Annotated
+from typing import Annotated, dataclass_transform
 from uuid import UUID, uuid5
 from zoneinfo import ZoneInfo
 
@@ -104,5 +104,6 @@ def local_day(at: datetime, time_zone: str) -> str:
     return at.astimezone(ZoneInfo(time_zone)).date().isoformat()
 
 
+@dataclass_transform(frozen_default=True, kw_only_default=True)
 class Value(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A value inside an event or a command: compared by its fields, never changed."""
