@@ -1,0 +1,133 @@
+"""What an operator may set, from the environment (`OPSCORE_...`) or a `.env` file, each with the value that works as it is."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import os
+import secrets
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+MASTER_KEY_BYTES = 32
+
+
+class SetupError(Exception):
+    """Something about this installation has to be mended first; the message says what and how."""
+
+
+class Settings(BaseSettings):
+    """Settings of one opscore process. Every field can be given as `OPSCORE_<FIELD>`."""
+
+    model_config = SettingsConfigDict(env_prefix="OPSCORE_", env_file=".env", extra="ignore", frozen=True)
+
+    database_url: SecretStr | None = Field(
+        default=None,
+        description="PostgreSQL 15 or later as a libpq URL, with a role that may migrate. Without it, opscore starts its own.",
+    )
+    schema_name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")] = Field(
+        default="opscore", description="The schema that holds everything of this operator."
+    )
+    data_dir: Path = Field(default=Path(".opscore"), description="Where the embedded PostgreSQL and the master key live.")
+    master_key: SecretStr | None = Field(
+        default=None, description="32 bytes in base64 that wrap the keys of personal data; kept away from the database."
+    )
+
+    host: str = Field(default="127.0.0.1", description="Address the server listens on.")
+    port: Annotated[int, Field(ge=0, le=65535)] = Field(default=8000, description="Port the server listens on.")
+
+    queue_size: Annotated[int, Field(ge=1)] = Field(
+        default=1024, description="Commands that may wait for the writer before more are answered with BUSY."
+    )
+    batch_commands: Annotated[int, Field(ge=1, le=10_000)] = Field(
+        default=256, description="Most commands that are committed together."
+    )
+    batch_ms: Annotated[int, Field(ge=1)] = Field(
+        default=20, description="Longest time, in milliseconds, that one batch of decisions may take."
+    )
+    cache_aggregates: Annotated[int, Field(ge=100)] = Field(
+        default=20_000, description="Most aggregates that the writer keeps in memory."
+    )
+    unavailable_after_seconds: Annotated[int, Field(ge=1)] = Field(
+        default=15, description="How long a command waits for a lost database before it is answered with UNAVAILABLE."
+    )
+    pool_size: Annotated[int, Field(ge=1, le=200)] = Field(
+        default=8, description="Most database connections of this process that answer queries."
+    )
+    keep_commands_days: Annotated[int, Field(ge=1)] = Field(
+        default=30, description="Days for which an idempotency key is remembered."
+    )
+
+    @property
+    def app_role(self) -> str:
+        """The database role that the application acts as."""
+        return f"{self.schema_name}_app"
+
+    @property
+    def keys_schema(self) -> str:
+        """The schema that holds the wrapped keys of personal data; a backup of `schema_name` does not reach it."""
+        return f"{self.schema_name}_keys"
+
+    def master_key_bytes(self) -> bytes:
+        """Return the 32 bytes that wrap the keys of personal data.
+
+        From `OPSCORE_MASTER_KEY`, else from `master.key` in the data directory. With the embedded PostgreSQL that file
+        is made when it is absent; for any other database the operator has to give a key, because a key that one of
+        several servers made by itself would lock the others out. Raises `SetupError` saying what to do.
+        """
+        if self.master_key is not None:
+            return _decode_key(self.master_key.get_secret_value(), "OPSCORE_MASTER_KEY")
+        path = self.data_dir / "master.key"
+        if not path.exists():
+            if self.database_url is not None:
+                raise SetupError(
+                    "There is no master key for personal data. Set OPSCORE_MASTER_KEY to 32 random bytes in base64, the "
+                    "same for every server of this database: "
+                    'python -c "import base64, os; print(base64.b64encode(os.urandom(32)).decode())"'
+                )
+            _write_key(path)
+        if path.stat().st_mode & 0o077:
+            raise SetupError(f"{path} can be read by others; run: chmod 600 {path}")
+        return _decode_key(path.read_text(encoding="ascii"), str(path))
+
+
+def load_settings() -> Settings:
+    """Return the settings of this process; raises `SetupError` naming each variable that cannot be used."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        faults = "; ".join(
+            f"OPSCORE_{'_'.join(map(str, fault['loc'])).upper()}: {fault['msg']}" for fault in error.errors()
+        )
+        raise SetupError(f"These settings cannot be used. {faults}") from None
+
+
+def _decode_key(text: str, source: str) -> bytes:
+    try:
+        key = base64.b64decode(text.strip(), validate=True)
+    except (binascii.Error, ValueError):
+        key = b""
+    if len(key) != MASTER_KEY_BYTES:
+        raise SetupError(f"{source} must hold {MASTER_KEY_BYTES} bytes in base64.")
+    return key
+
+
+def _write_key(path: Path) -> None:
+    """Make the key file; when another process is first, its key stays."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f"{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(base64.b64encode(secrets.token_bytes(MASTER_KEY_BYTES)) + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        # A hard link appears with its whole content or not at all, and never replaces a key.
+        os.link(draft, path)
+    except FileExistsError:
+        pass
+    finally:
+        draft.unlink()
