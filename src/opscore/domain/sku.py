@@ -1,7 +1,8 @@
 """One article of the operator: what it is, what it costs, where it is on sale, and where every unit of it is.
 
-What is on record (events) is in sku_events.py and can be imported from here; then, in this order: how it says no
-(refusals), what it adds up to (state and fold), what may happen next (decisions). The commands are in sku_commands.py.
+What is on record (events) and how it says no (refusals) are in sku_events.py and can be imported from here; then, in
+this order: what it adds up to (state and fold), what may happen next. What orders need is decided by methods here; what
+staff ask for is decided in sku_commands.py (the article) and stock_commands.py (its stock).
 """
 
 from __future__ import annotations
@@ -9,124 +10,182 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 import msgspec
 
 from opscore.domain.aggregate import Aggregate, Event, folds
 from opscore.domain.refusals import (
-    CurrencyMismatch,
     InvalidField,
-    ReasonMissing,
-    Refusal,
-    SamePerson,
     WrongState,
 )
 from opscore.domain.sku_events import (
-    CampaignStockAllocated,
-    CampaignStockReleased,
-    DelistReason,
-    FulfilmentMode,
-    LowStockReached,
-    Pick,
-    ReservationReleased,
-    SampleIssued,
-    SkuContentSet,
-    SkuDelisted,
-    SkuListed,
-    SkuPriced,
-    SkuRegistered,
-    SkuRetired,
-    SkuReviewFailed,
-    SkuReviewPassed,
-    SkuStatus,
-    SkuSubmitted,
-    StockAdjusted,
-    StockCondition,
-    StockCounted,
-    StockDepleted,
-    StockPolicySet,
-    StockReceived,
-    StockReserved,
-    StockReturned,
-    StockShipped,
-    StockTransferredIn,
-    StockTransferredOut,
-    StockWrittenOff,
-    TierPrice,
-    TierPricesSet,
-    WriteOffKind,
+    AboveMarket as AboveMarket,
+)
+from opscore.domain.sku_events import (
+    AlreadyReserved as AlreadyReserved,
+)
+from opscore.domain.sku_events import (
+    BelowCost as BelowCost,
+)
+from opscore.domain.sku_events import (
+    BelowMinimumQuantity as BelowMinimumQuantity,
+)
+from opscore.domain.sku_events import (
+    CampaignQuotaUsed as CampaignQuotaUsed,
+)
+from opscore.domain.sku_events import (
+    CampaignStockAllocated as CampaignStockAllocated,
+)
+from opscore.domain.sku_events import (
+    CampaignStockReleased as CampaignStockReleased,
+)
+from opscore.domain.sku_events import (
+    ContentMissing as ContentMissing,
+)
+from opscore.domain.sku_events import (
+    CountBelowHeld as CountBelowHeld,
+)
+from opscore.domain.sku_events import (
+    CountOutdated as CountOutdated,
+)
+from opscore.domain.sku_events import (
+    DelistReason as DelistReason,
+)
+from opscore.domain.sku_events import (
+    ExceedsOnHand as ExceedsOnHand,
+)
+from opscore.domain.sku_events import (
+    ExceedsTransfer as ExceedsTransfer,
+)
+from opscore.domain.sku_events import (
+    FulfilmentMode as FulfilmentMode,
+)
+from opscore.domain.sku_events import (
+    HoldsNoStock as HoldsNoStock,
+)
+from opscore.domain.sku_events import (
+    LowAboveHigh as LowAboveHigh,
+)
+from opscore.domain.sku_events import (
+    LowStockReached as LowStockReached,
+)
+from opscore.domain.sku_events import (
+    NoSellableStock as NoSellableStock,
+)
+from opscore.domain.sku_events import (
+    NotReserved as NotReserved,
+)
+from opscore.domain.sku_events import (
+    OpenReservations as OpenReservations,
+)
+from opscore.domain.sku_events import (
+    Pick as Pick,
+)
+from opscore.domain.sku_events import (
+    PriceMissing as PriceMissing,
+)
+from opscore.domain.sku_events import (
+    ProhibitedGoods as ProhibitedGoods,
+)
+from opscore.domain.sku_events import (
+    ReservationReleased as ReservationReleased,
+)
+from opscore.domain.sku_events import (
+    SameLocation as SameLocation,
+)
+from opscore.domain.sku_events import (
+    SampleIssued as SampleIssued,
+)
+from opscore.domain.sku_events import (
+    SkuContentSet as SkuContentSet,
+)
+from opscore.domain.sku_events import (
+    SkuDelisted as SkuDelisted,
+)
+from opscore.domain.sku_events import (
+    SkuListed as SkuListed,
+)
+from opscore.domain.sku_events import (
+    SkuNotListed as SkuNotListed,
+)
+from opscore.domain.sku_events import (
+    SkuPriced as SkuPriced,
+)
+from opscore.domain.sku_events import (
+    SkuRegistered as SkuRegistered,
+)
+from opscore.domain.sku_events import (
+    SkuRetired as SkuRetired,
+)
+from opscore.domain.sku_events import (
+    SkuReviewFailed as SkuReviewFailed,
+)
+from opscore.domain.sku_events import (
+    SkuReviewPassed as SkuReviewPassed,
+)
+from opscore.domain.sku_events import (
+    SkuStatus as SkuStatus,
+)
+from opscore.domain.sku_events import (
+    SkuSubmitted as SkuSubmitted,
+)
+from opscore.domain.sku_events import (
+    StockAdjusted as StockAdjusted,
+)
+from opscore.domain.sku_events import (
+    StockCondition as StockCondition,
+)
+from opscore.domain.sku_events import (
+    StockCounted as StockCounted,
+)
+from opscore.domain.sku_events import (
+    StockDepleted as StockDepleted,
+)
+from opscore.domain.sku_events import (
+    StockInsufficient as StockInsufficient,
+)
+from opscore.domain.sku_events import (
+    StockLeft as StockLeft,
+)
+from opscore.domain.sku_events import (
+    StockPolicySet as StockPolicySet,
+)
+from opscore.domain.sku_events import (
+    StockReceived as StockReceived,
+)
+from opscore.domain.sku_events import (
+    StockReserved as StockReserved,
+)
+from opscore.domain.sku_events import (
+    StockReturned as StockReturned,
+)
+from opscore.domain.sku_events import (
+    StockShipped as StockShipped,
+)
+from opscore.domain.sku_events import (
+    StockTransferredIn as StockTransferredIn,
+)
+from opscore.domain.sku_events import (
+    StockTransferredOut as StockTransferredOut,
+)
+from opscore.domain.sku_events import (
+    StockWrittenOff as StockWrittenOff,
+)
+from opscore.domain.sku_events import (
+    TierPrice as TierPrice,
+)
+from opscore.domain.sku_events import (
+    TierPricesSet as TierPricesSet,
+)
+from opscore.domain.sku_events import (
+    TransferUnknown as TransferUnknown,
+)
+from opscore.domain.sku_events import (
+    WriteOffKind as WriteOffKind,
 )
 from opscore.domain.values import MAX_PLACES, plain
-
-__all__ = [
-    "AboveMarket",
-    "AlreadyReserved",
-    "BelowCost",
-    "BelowMinimumQuantity",
-    "CampaignQuotaUsed",
-    "CampaignStockAllocated",
-    "CampaignStockReleased",
-    "Content",
-    "ContentMissing",
-    "CountBelowHeld",
-    "CountOutdated",
-    "DelistReason",
-    "ExceedsOnHand",
-    "ExceedsTransfer",
-    "FulfilmentMode",
-    "HoldsNoStock",
-    "Listing",
-    "LowAboveHigh",
-    "LowStockReached",
-    "NoSellableStock",
-    "NotReserved",
-    "OpenReservations",
-    "Path",
-    "Pick",
-    "Price",
-    "PriceMissing",
-    "ProhibitedGoods",
-    "Reservation",
-    "ReservationReleased",
-    "SameLocation",
-    "SampleIssued",
-    "Sku",
-    "SkuContentSet",
-    "SkuDelisted",
-    "SkuListed",
-    "SkuNotListed",
-    "SkuPriced",
-    "SkuRegistered",
-    "SkuRetired",
-    "SkuReviewFailed",
-    "SkuReviewPassed",
-    "SkuStatus",
-    "SkuSubmitted",
-    "StockAdjusted",
-    "StockCondition",
-    "StockCounted",
-    "StockDepleted",
-    "StockInsufficient",
-    "StockLeft",
-    "StockLevel",
-    "StockPolicy",
-    "StockPolicySet",
-    "StockReceived",
-    "StockReserved",
-    "StockReturned",
-    "StockShipped",
-    "StockTransferredIn",
-    "StockTransferredOut",
-    "StockWrittenOff",
-    "TierPrice",
-    "TierPricesSet",
-    "Transfer",
-    "TransferUnknown",
-    "WriteOffKind",
-    "ZERO",
-]
 
 ZERO: Final = Decimal(0)
 MAX_QUANTITY: Final = Decimal(10**12)
@@ -134,97 +193,6 @@ MAX_UNIT_PRICE: Final = Decimal(10**12)
 _SIX_PLACES: Final = Decimal(1).scaleb(-MAX_PLACES)
 
 Path = Sequence[str | int]
-
-
-# How it says no ------------------------------------------------------------------------------------------------------
-
-
-class SkuNotListed(Refusal):
-    """{code} is not on sale in this store; list it first or leave it out."""
-
-
-class BelowMinimumQuantity(Refusal):
-    """{code} is sold from {minimum} upwards, not {asked}; order more."""
-
-
-class StockInsufficient(Refusal):
-    """Only {available} of {code} can be had here now, not {asked}; ask for less or wait for stock."""
-
-
-class CampaignQuotaUsed(Refusal):
-    """The campaign has {available} of {code} left, not {asked}; ask for less or buy at the ordinary price."""
-
-
-class HoldsNoStock(Refusal):
-    """{code} is of mode {mode}, which has no stock of its own; only stocked articles move stock."""
-
-
-class NotReserved(Refusal):
-    """{available} of {code} is reserved under this name, not {asked}; reserve it first or name what was reserved."""
-
-
-class AlreadyReserved(Refusal):
-    """'{reference}' holds other units of {code} already; release them first or use another reference."""
-
-
-class ExceedsOnHand(Refusal):
-    """Only {available} {condition} units of {code} are free here, not {asked}; release what is held or count again."""
-
-
-class CountBelowHeld(Refusal):
-    """{held} of {code} are reserved, allocated or set aside here, but {counted} were counted; release these first."""
-
-
-class CountOutdated(Refusal):
-    """The book says {book} of {code} here, not {expected}; look again and count anew."""
-
-
-class TransferUnknown(Refusal):
-    """No transfer of {code} with this id is under way to this location; check the id."""
-
-
-class ExceedsTransfer(Refusal):
-    """Only {available} of {code} are under way, not {asked}; count the sending location if more has arrived."""
-
-
-class SameLocation(Refusal):
-    """Units cannot be transferred to where they are; name another location."""
-
-
-class BelowCost(Refusal):
-    """{price} is below the cost of {cost}; raise it, or let a second person override with a reason."""
-
-
-class AboveMarket(Refusal):
-    """{price} is above the market price of {market}; lower it, or let a second person override with a reason."""
-
-
-class PriceMissing(Refusal):
-    """{code} has no price in this store; price it first."""
-
-
-class ContentMissing(Refusal):
-    """{code} lacks {parts}; set its content first."""
-
-
-class NoSellableStock(Refusal):
-    """There is nothing of {code} to sell; receive stock first."""
-
-
-class ProhibitedGoods(Refusal):
-    """{code} may not be sold; submit it and let a second person pass it before it is listed."""
-
-
-class StockLeft(Refusal):
-    """{quantity} of {code} are still on hand or under way; sell, write off or transfer them first."""
-
-
-class OpenReservations(Refusal):
-    """{code} is still reserved for {count} orders; ship or release these first."""
-
-
-class LowAboveHigh(Refusal):
-    """The low line {low} is above the high line {high}; lower the one or raise the other."""
 
 
 # What it adds up to --------------------------------------------------------------------------------------------------
@@ -247,8 +215,9 @@ class StockLevel(msgspec.Struct):
 
 
 class Reservation(msgspec.Struct):
-    """Units set apart at one location, from a campaign's quota or from open stock."""
+    """Units set apart at one location for a store, from a campaign's quota or from open stock."""
 
+    store_id: UUID
     location_id: UUID
     quantity: Decimal
     campaign_id: UUID | None = None
@@ -418,18 +387,15 @@ class Sku(Aggregate):
     def _reserved(self, event: StockReserved) -> None:
         level = self._level(event.location_id)
         level.reserved += event.quantity
-        if event.campaign_id is not None and event.campaign_id in self.allocations:
+        if event.campaign_id is not None:
             level.allocated -= event.quantity
             self.allocations[event.campaign_id][event.location_id] -= event.quantity
-        held = self.reservations.get(event.order_id)
-        if held is None:
-            self.reservations[event.order_id] = [Reservation(event.location_id, event.quantity, event.campaign_id)]
-            return
+        held = self.reservations.setdefault(event.order_id, [])
         for reservation in held:
             if reservation.location_id == event.location_id and reservation.campaign_id == event.campaign_id:
                 reservation.quantity += event.quantity
                 return
-        held.append(Reservation(event.location_id, event.quantity, event.campaign_id))
+        held.append(Reservation(event.store_id, event.location_id, event.quantity, event.campaign_id))
 
     @folds(ReservationReleased)
     def _released(self, event: ReservationReleased) -> None:
@@ -521,3 +487,310 @@ class Sku(Aggregate):
                 break
         if not held:
             del self.reservations[event.order_id]
+
+    # What may happen next: what an order needs ------------------------------------------------------------------------
+
+    @property
+    def sellable(self) -> Decimal:
+        """Units in open stock that anybody may buy, over all locations."""
+        return sum((level.sellable for level in self.levels.values()), ZERO)
+
+    @property
+    def available(self) -> Decimal:
+        """Units that may be sold at all: open stock and what campaigns still have of their quotas."""
+        return sum((level.on_hand - level.reserved - level.damaged for level in self.levels.values()), ZERO)
+
+    @property
+    def on_hand(self) -> Decimal:
+        """Units in our hands, in whatever bucket, over all locations."""
+        return sum((level.on_hand for level in self.levels.values()), ZERO)
+
+    def require_status(self, *needed: SkuStatus) -> None:
+        """Refuse WrongState unless the article is in one of these."""
+        if self.status not in needed:
+            raise WrongState(what=self.code, state=self.status.value, needed=" or ".join(needed), ids=[self.id])
+
+    def require_stocked(self) -> None:
+        """Refuse HoldsNoStock when the article has no stock of its own to move."""
+        if self.mode is not FulfilmentMode.STOCKED:
+            raise HoldsNoStock(code=self.code, mode=self.mode.value, path=("sku_id",), ids=[self.id])
+
+    def level_at(self, location_id: UUID) -> StockLevel:
+        """Return the units at a location; not to be changed."""
+        return self.levels.get(location_id) or StockLevel()
+
+    def require_sellable(self, location_id: UUID, quantity: Decimal, path: Path = ("quantity",)) -> None:
+        """Refuse StockInsufficient when open stock at the location is less than this."""
+        free = self.level_at(location_id).sellable
+        if free < quantity:
+            raise StockInsufficient(code=self.code, available=plain(free), asked=quantity, path=path, ids=[self.id])
+
+    def require_quantity(self, quantity: Decimal, path: Path = ("quantity",), *, zero: bool = False) -> Decimal:
+        """Return the quantity in its canonical spelling.
+
+        Refuses InvalidField unless it is positive (or `zero` is allowed and it is 0) and has no more decimal places
+        than this article is measured in.
+        """
+        if not quantity.is_finite() or quantity >= MAX_QUANTITY or quantity < 0 or (not quantity and not zero):
+            raise InvalidField(why="a quantity is a positive number below 10^12", path=path, ids=[self.id])
+        spelled = plain(quantity)
+        if -int(spelled.as_tuple().exponent) > self.quantity_places:
+            why = f"{self.code} is measured in {self.unit} to {self.quantity_places} decimal places"
+            raise InvalidField(why=why, path=path, ids=[self.id])
+        return spelled
+
+    def require_orderable(self, store_id: UUID, quantity: Decimal, path: Path = ()) -> None:
+        """Check that a buyer may order this quantity in the store; stock itself is checked by `plan_reservation`.
+
+        Refuses: SkuNotListed, BelowMinimumQuantity, InvalidField; StockInsufficient when it is off sale only because
+        it sold out (so that the last buyers of a rush all get the same answer).
+        """
+        self.require_quantity(quantity, path)
+        listing = self.listings.get(store_id)
+        if listing is None or not listing.listed:
+            if listing is not None and listing.reason is DelistReason.OUT_OF_STOCK and not self.available:
+                raise StockInsufficient(code=self.code, available=ZERO, asked=quantity, path=path, ids=[self.id])
+            raise SkuNotListed(code=self.code, path=path, ids=[self.id])
+        if quantity < self.min_order_quantity:
+            raise BelowMinimumQuantity(
+                code=self.code, minimum=self.min_order_quantity, asked=quantity, path=path, ids=[self.id]
+            )
+
+    def plan_reservation(
+        self,
+        quantity: Decimal,
+        location_ids: Sequence[UUID],
+        campaign_id: UUID | None = None,
+        path: Path = (),
+        *,
+        taken: Sequence[Pick] = (),
+    ) -> tuple[Pick, ...]:
+        """Say where the units would come from; records nothing.
+
+        The first location that has them all, else as many as each has in the order of `location_ids`. A campaign with
+        stock allocated sells from that alone (the picks then name it); any other sells from open stock. `taken` are
+        picks of this same decision that are not reserved yet. Articles without stock of their own need no picks: ().
+        Refuses: StockInsufficient, CampaignQuotaUsed.
+        """
+        if self.mode is not FulfilmentMode.STOCKED:
+            return ()
+        quota = None if campaign_id is None else self.allocations.get(campaign_id)
+        source = None if quota is None else campaign_id
+        found = ZERO
+        parts: list[tuple[UUID, Decimal]] = []
+        for location_id in location_ids:
+            if quota is not None:
+                free = quota.get(location_id, ZERO)
+            else:
+                level = self.levels.get(location_id)
+                free = ZERO if level is None else level.sellable
+            for pick in taken:
+                if pick.location_id == location_id and pick.campaign_id == source:
+                    free -= pick.quantity
+            if free >= quantity:
+                return (Pick(location_id=location_id, quantity=quantity, campaign_id=source),)
+            if free > 0:
+                found += free
+                parts.append((location_id, free))
+        if found < quantity:
+            refusal = StockInsufficient if source is None else CampaignQuotaUsed
+            ids = [self.id] if source is None else [self.id, source]
+            raise refusal(code=self.code, available=plain(found), asked=plain(quantity), path=path, ids=ids)
+        picks: list[Pick] = []
+        wanted = quantity
+        for location_id, free in parts:
+            part = min(free, wanted)
+            picks.append(Pick(location_id=location_id, quantity=plain(part), campaign_id=source))
+            wanted -= part
+            if not wanted:
+                break
+        return tuple(picks)
+
+    def reserve(
+        self,
+        order_id: UUID,
+        store_id: UUID,
+        picks: Sequence[Pick],
+        at: datetime,
+        *,
+        reference: str | None = None,
+        document: str | None = None,
+    ) -> None:
+        """Set planned units apart; whatever that empties goes off sale in the same decision."""
+        if not picks:
+            return
+        before = self.sellable
+        for pick in picks:
+            self.trigger_event(
+                StockReserved,
+                order_id=order_id,
+                store_id=store_id,
+                location_id=pick.location_id,
+                quantity=pick.quantity,
+                campaign_id=pick.campaign_id,
+                reference=reference,
+                document=document,
+                occurred_at=at,
+            )
+        self.note_outflow(before, at)
+
+    def reserved_for(self, order_id: UUID) -> Decimal:
+        """Return how many units are set apart for an order (or a hold)."""
+        return sum((held.quantity for held in self.reservations.get(order_id, ())), ZERO)
+
+    def require_reserved(self, order_id: UUID, quantity: Decimal, path: Path = ()) -> None:
+        """Refuse NotReserved when fewer units are set apart for the order; articles without stock need none."""
+        reserved = self.reserved_for(order_id)
+        if self.mode is FulfilmentMode.STOCKED and reserved < quantity:
+            raise NotReserved(code=self.code, available=plain(reserved), asked=quantity, path=path, ids=[self.id])
+
+    def release(
+        self,
+        order_id: UUID,
+        store_id: UUID,
+        at: datetime,
+        quantity: Decimal | None = None,
+        *,
+        campaign_id: UUID | None = None,
+        document: str | None = None,
+    ) -> None:
+        """Free what is set apart for the order, all of it or `quantity`, beginning with the units of `campaign_id`.
+
+        Nothing set apart: nothing recorded.
+        """
+        held = self.reservations.get(order_id, [])
+        if len(held) > 1:
+            held = sorted(held, key=lambda part: part.campaign_id != campaign_id)
+        for location_id, campaign, part in _parts(held, quantity):
+            self.trigger_event(
+                ReservationReleased,
+                order_id=order_id,
+                store_id=store_id,
+                location_id=location_id,
+                quantity=part,
+                campaign_id=campaign,
+                to_quota=campaign in self.allocations,
+                document=document,
+                occurred_at=at,
+            )
+
+    def ship(
+        self,
+        order_id: UUID,
+        store_id: UUID,
+        parcel_id: UUID,
+        quantity: Decimal,
+        at: datetime,
+        *,
+        location_id: UUID | None = None,
+        campaign_id: UUID | None = None,
+        batch: str | None = None,
+        document: str | None = None,
+    ) -> None:
+        """Let units leave that are set apart for the order (`require_reserved` first).
+
+        Units at `location_id`, then units of `campaign_id`, leave before others.
+        """
+        held = self.reservations.get(order_id, [])
+        if len(held) > 1:
+            held = sorted(held, key=lambda part: (part.location_id != location_id, part.campaign_id != campaign_id))
+        for from_location_id, campaign, part in _parts(held, quantity):
+            self.trigger_event(
+                StockShipped,
+                order_id=order_id,
+                store_id=store_id,
+                parcel_id=parcel_id,
+                location_id=from_location_id,
+                quantity=part,
+                campaign_id=campaign,
+                batch=batch,
+                document=document,
+                occurred_at=at,
+            )
+
+    def take_back(
+        self,
+        order_id: UUID | None,
+        store_id: UUID,
+        location_id: UUID,
+        quantity: Decimal,
+        condition: StockCondition,
+        at: datetime,
+        *,
+        document: str | None = None,
+    ) -> None:
+        """Take units back in; articles without stock of their own have nowhere to put them and record nothing."""
+        if self.mode is not FulfilmentMode.STOCKED:
+            return
+        self.trigger_event(
+            StockReturned,
+            order_id=order_id,
+            store_id=store_id,
+            location_id=location_id,
+            quantity=quantity,
+            condition=condition,
+            document=document,
+            occurred_at=at,
+        )
+
+    def price_in(self, store_id: UUID) -> Price | None:
+        """Return its price in a store; a store without a price of its own sells at the home store's."""
+        return self.prices.get(store_id) or self.prices.get(self.store_id)
+
+    def price_for(self, store_id: UUID, path: Path = ()) -> Decimal:
+        """Return the list price in a store. Refuses PriceMissing."""
+        price = self.price_in(store_id)
+        if price is None:
+            raise PriceMissing(code=self.code, path=path, ids=[self.id])
+        return price.list_price
+
+    def tier_price(self, store_id: UUID, tiers: Sequence[str]) -> tuple[Decimal, str] | None:
+        """Return the lowest price that the held tiers give in a store, and the tier it comes from.
+
+        None when no tier does better than the list price. Tier prices do not add up: the lowest one alone counts.
+        """
+        entries = self.tier_prices.get(store_id) or self.tier_prices.get(self.store_id)
+        if not entries:
+            return None
+        list_price = self.price_for(store_id)
+        best: tuple[Decimal, str] | None = None
+        for tier in tiers:
+            entry = entries.get(tier)
+            if entry is None:
+                continue
+            price = tier_amount(entry, list_price)
+            if price < list_price and (best is None or price < best[0]):
+                best = (price, tier)
+        return best
+
+    def note_outflow(self, sellable_before: Decimal, at: datetime) -> None:
+        """Record what a loss of free units leads to: the low line crossed, nothing left, off sale everywhere."""
+        sellable, low_line = self.sellable, self.stock_policy.low_line
+        if low_line is not None and sellable <= low_line < sellable_before:
+            self.trigger_event(LowStockReached, sellable=plain(sellable), low_line=low_line, occurred_at=at)
+        if self.available:
+            return
+        self.trigger_event(StockDepleted, occurred_at=at)
+        for store_id, listing in list(self.listings.items()):
+            if listing.listed:
+                self.trigger_event(SkuDelisted, store_id=store_id, reason=DelistReason.OUT_OF_STOCK, occurred_at=at)
+
+
+def _parts(held: Sequence[Reservation], quantity: Decimal | None) -> list[tuple[UUID, UUID | None, Decimal]]:
+    """Split a quantity (None: everything) over reservations in the order given: (location, campaign, units)."""
+    parts: list[tuple[UUID, UUID | None, Decimal]] = []
+    for reservation in held:
+        part = reservation.quantity if quantity is None else min(reservation.quantity, quantity)
+        if not part:
+            break
+        parts.append((reservation.location_id, reservation.campaign_id, plain(part)))
+        if quantity is not None:
+            quantity -= part
+    return parts
+
+
+def tier_amount(entry: TierPrice, list_price: Decimal) -> Decimal:
+    """Return what a tier pays: its own price, or its factor of the list price at six places, half-even."""
+    if entry.price is not None:
+        return entry.price
+    return plain((list_price * (entry.factor or Decimal(1))).quantize(_SIX_PLACES))

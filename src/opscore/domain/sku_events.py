@@ -1,4 +1,4 @@
-"""What is on record about an article: the events of a SKU's stream, and the words they are made of."""
+"""What is on record about an article (events), and how it says no (refusals)."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from decimal import Decimal
 from uuid import UUID
 
 from opscore.domain.aggregate import Event, FirstEvent
+from opscore.domain.refusals import Refusal
 from opscore.domain.values import Value
 
 
@@ -333,3 +334,94 @@ class LowStockReached(Event):
 
 class StockDepleted(Event):
     """Nothing is left to sell, in open stock or in a quota."""
+
+
+# How it says no ------------------------------------------------------------------------------------------------------
+
+
+class SkuNotListed(Refusal):
+    """{code} is not on sale in this store; list it first or leave it out."""
+
+
+class BelowMinimumQuantity(Refusal):
+    """{code} is sold from {minimum} upwards, not {asked}; order more."""
+
+
+class StockInsufficient(Refusal):
+    """Only {available} of {code} can be had here now, not {asked}; ask for less or wait for stock."""
+
+
+class CampaignQuotaUsed(Refusal):
+    """The campaign has {available} of {code} left, not {asked}; ask for less or buy at the ordinary price."""
+
+
+class HoldsNoStock(Refusal):
+    """{code} is of mode {mode}, which has no stock of its own; only stocked articles move stock."""
+
+
+class NotReserved(Refusal):
+    """{available} of {code} is reserved under this name, not {asked}; reserve it first or name what was reserved."""
+
+
+class AlreadyReserved(Refusal):
+    """'{reference}' holds other units of {code} already; release them first or use another reference."""
+
+
+class ExceedsOnHand(Refusal):
+    """Only {available} {condition} units of {code} are free here, not {asked}; release what is held or count again."""
+
+
+class CountBelowHeld(Refusal):
+    """{held} of {code} are reserved, allocated or set aside here, but {counted} were counted; release these first."""
+
+
+class CountOutdated(Refusal):
+    """The book says {book} of {code} here, not {expected}; look again and count anew."""
+
+
+class TransferUnknown(Refusal):
+    """No transfer of {code} with this id is under way to this location; check the id."""
+
+
+class ExceedsTransfer(Refusal):
+    """Only {available} of {code} are under way, not {asked}; count the sending location if more has arrived."""
+
+
+class SameLocation(Refusal):
+    """Units cannot be transferred to where they are; name another location."""
+
+
+class BelowCost(Refusal):
+    """{price} is below the cost of {cost}; raise it, or let a second person override with a reason."""
+
+
+class AboveMarket(Refusal):
+    """{price} is above the market price of {market}; lower it, or let a second person override with a reason."""
+
+
+class PriceMissing(Refusal):
+    """{code} has no price in this store; price it first."""
+
+
+class ContentMissing(Refusal):
+    """{code} lacks {parts}; set its content first."""
+
+
+class NoSellableStock(Refusal):
+    """There is nothing of {code} to sell; receive stock first."""
+
+
+class ProhibitedGoods(Refusal):
+    """{code} may not be sold; submit it and let a second person pass it before it is listed."""
+
+
+class StockLeft(Refusal):
+    """{quantity} of {code} are still on hand or under way; sell, write off or transfer them first."""
+
+
+class OpenReservations(Refusal):
+    """{code} is still reserved for {count} orders; ship or release these first."""
+
+
+class LowAboveHigh(Refusal):
+    """The low line {low} is above the high line {high}; lower the one or raise the other."""
