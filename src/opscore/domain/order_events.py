@@ -1,7 +1,7 @@
-"""An order: what is on record, how it says no, what it adds up to, and what may happen next.
+"""What is on record about an order: the events of its stream, and the words they are made of.
 
-One stream holds the whole life of one order: its lines with their prices and discounts as agreed, its payments, parcels,
-cancellations, returns and refunds. A return that belongs to no order we know is a stream of the same kind (`RETURN`).
+One stream holds the whole life of one order: its lines with prices and discounts as agreed, payments, parcels,
+cancellations, returns and refunds. A return of goods of no order we know is a stream of the same kind (`RETURN`).
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from decimal import Decimal
 from uuid import UUID
 
 from opscore.domain.aggregate import Event, FirstEvent
+from opscore.domain.pricing import Discount, DiscountSource
 from opscore.domain.values import Sealed, Value
 
 # What is on record ---------------------------------------------------------------------------------------------------
@@ -82,17 +83,11 @@ class ReturnCondition(enum.StrEnum):
     DAMAGED = "damaged"
 
 
-class Discount(Value, kw_only=True):
-    """A part of a line's discount, and where it comes from."""
-
-    source: str
-    source_id: UUID | None = None
-    amount_minor: int
-    reason: str
-
-
 class OrderLine(Value, kw_only=True):
-    """What was agreed about one line: `gross_minor` at `unit_price`, less `discount_minor`, is `amount_minor`."""
+    """What was agreed about one line: `gross_minor` at list price, less `discount_minor`, is `amount_minor`.
+
+    unit_price: list, tier or campaign price per unit, before promotions. campaign_id: whose price or gift it is.
+    """
 
     line: int
     sku_id: UUID
@@ -111,14 +106,21 @@ class OrderLine(Value, kw_only=True):
     discounts: tuple[Discount, ...] = ()
 
 
-class Offer(Value, kw_only=True):
-    """An offer that was looked at when the order was priced, and why it was used or passed over."""
+class PassedOver(Value, kw_only=True):
+    """An offer that was looked at when the order (or one line of it) was priced and not taken, and why."""
 
-    source: str
-    source_id: UUID | None = None
-    used: bool
-    amount_minor: int
+    line: int | None = None
+    source: DiscountSource
     reason: str
+    source_id: UUID | None = None
+    promotion_id: UUID | None = None
+
+
+class CampaignClaim(Value, kw_only=True):
+    """What the order takes of a campaign's budget."""
+
+    campaign_id: UUID
+    amount_minor: int
 
 
 class ShortLine(Value, kw_only=True):
@@ -184,7 +186,7 @@ class RefundLine(Value, kw_only=True):
 
     line: int | None = None
     sku_id: UUID | None = None
-    sku_code: str
+    sku_code: str = ""
     quantity: Decimal
     amount_minor: int
     campaign_id: UUID | None = None
@@ -211,10 +213,13 @@ class OrderPlaced(FirstEvent):
     total_minor: int
     coupon_code: str | None
     coupon_id: UUID | None
+    coupon_campaign_id: UUID | None
     points_spent: int
     points_minor: int
     campaign_ids: tuple[UUID, ...]
-    offers: tuple[Offer, ...]
+    claims: tuple[CampaignClaim, ...]
+    freight_waivers: tuple[Discount, ...]
+    passed_over: tuple[PassedOver, ...]
     price_source: PriceSource
     surge: bool
     region: str | None = None
@@ -225,7 +230,7 @@ class OrderPlaced(FirstEvent):
 
 
 class OrderPriceAmended(Event):
-    """Customer service changed the price of a line before payment; the line's new figures and the order's new totals."""
+    """Customer service changed a line's price before payment: the line's new figures and the order's new totals."""
 
     line: int
     unit_price: Decimal
@@ -248,12 +253,16 @@ class PaymentReceived(Event):
 
 
 class OrderPaid(Event):
-    """The order is paid in full; from now on the promise to ship runs."""
+    """The order is paid in full; from now on the promise to ship runs.
+
+    `goods_minor` is what the units still wanted cost after discounts, `discount_minor` what those discounts are worth.
+    """
 
     customer_id: UUID | None
     channel: str
     currency: str
     goods_minor: int
+    discount_minor: int
     freight_minor: int
     total_minor: int
     units: Decimal
@@ -320,7 +329,7 @@ class OrderCompleted(Event):
 
 
 class OrderCancelled(Event):
-    """The order (`whole`), or a part of it, was called off before it shipped."""
+    """The order (`whole`), or a part of it, was called off before it shipped; `rest_shipped`: what is left has left."""
 
     reason: CancelReason
     lines: tuple[CancelledLine, ...]
@@ -331,6 +340,7 @@ class OrderCancelled(Event):
     customer_id: UUID | None
     paid: bool
     refund_due_minor: int
+    rest_shipped: bool = False
 
 
 class OrderExpired(Event):
@@ -345,6 +355,7 @@ class OrderExpired(Event):
     customer_id: UUID | None
     paid: bool
     refund_due_minor: int
+    rest_shipped: bool = False
 
 
 class ReturnRequested(Event):
@@ -380,7 +391,11 @@ class ReturnDisposed(Event):
 
 
 class OrderRefunded(Event):
-    """Money went back. `amount_minor` = `goods_minor` + `freight_minor`; lines without number are money without goods."""
+    """Money went back. `amount_minor` = `goods_minor` + `freight_minor` + `unearned_minor`.
+
+    unearned_minor: money that never was part of a sale (an overpayment, or a part payment of an order that was called
+    off). Lines without a SKU are money without goods (price protection, compensation).
+    """
 
     refund_id: UUID
     amount_minor: int
@@ -392,6 +407,7 @@ class OrderRefunded(Event):
     sold_at: datetime | None
     provider_reference: str | None
     lines: tuple[RefundLine, ...]
+    unearned_minor: int = 0
 
 
 class ReturnRecorded(FirstEvent):

@@ -1,0 +1,760 @@
+"""One order: what it adds up to (state and fold) and what may happen next (decisions).
+
+What is on record (events) is in order_events.py, how it says no in order_refusals.py, the parts of the state in
+order_state.py; the commands are in order_placing.py, order_commands.py and order_returns.py. The order keeps, per line,
+how many units were ordered, cancelled, exchanged, packed, shipped, delivered, asked back, returned and refunded; its
+status is derived from these counters and never stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal
+from uuid import UUID
+
+from opscore.domain.aggregate import Aggregate, folds
+from opscore.domain.order_events import (
+    CancelledLine,
+    CancelReason,
+    CustomerContacted,
+    ExchangedLine,
+    OrderCancelled,
+    OrderCompleted,
+    OrderConfirmed,
+    OrderDelivered,
+    OrderExpired,
+    OrderKind,
+    OrderPaid,
+    OrderPlaced,
+    OrderPriceAmended,
+    OrderRefunded,
+    OrderShipped,
+    ParcelLine,
+    ParcelPacked,
+    PaymentReceived,
+    PriceSource,
+    ReturnApproved,
+    ReturnDisposed,
+    ReturnReason,
+    ReturnReceived,
+    ReturnRecorded,
+    ReturnRequested,
+    ShortageRemedy,
+    ShortageReported,
+    ShortageResolved,
+    ShortLine,
+)
+from opscore.domain.order_refusals import (
+    ArticleMismatch,
+    CancelExceedsOpen,
+    CustomerNotContacted,
+    NothingShort,
+    OrderAlreadyPaid,
+    OrderAlreadyShipped,
+    OrderNotExpired,
+    ParcelEmpty,
+    PaymentExceedsDue,
+    PaymentReferenceReused,
+    QuantityMismatch,
+    ReservationExpired,
+)
+from opscore.domain.order_state import (
+    ZERO,
+    Cancellation,
+    LineState,
+    OrderStatus,
+    Parcel,
+    Payment,
+    Refund,
+    ReturnCase,
+    ReturnCaseLine,
+    ReturnStatus,
+)
+from opscore.domain.policies import ShipPromise
+from opscore.domain.refusals import InvalidField, NotFound, WrongState
+
+Path = Sequence[str | int]
+
+# What it adds up to --------------------------------------------------------------------------------------------------
+
+
+class Order(Aggregate):
+    """One order, from placing to its last refund; or (`kind` RETURN) a return of goods of no order we know."""
+
+    kind: OrderKind
+    customer_id: UUID | None
+    channel: str
+    external_reference: str | None
+    currency: str
+    region: str | None
+    recipient: str | None
+    address: str | None
+    remark: str | None
+    price_source: PriceSource
+    surge: bool
+    lines: list[LineState]
+    goods_minor: int
+    discount_minor: int
+    freight_minor: int
+    freight_waived_minor: int
+    total_minor: int
+    coupon_code: str | None
+    coupon_id: UUID | None
+    coupon_campaign_id: UUID | None
+    points_spent: int
+    points_minor: int
+    campaign_ids: list[UUID]
+    claims: dict[UUID, int]
+    """What the order still takes of each campaign's budget."""
+    placed_at: datetime
+    expires_at: datetime | None
+    payments: list[Payment]
+    paid_minor: int
+    paid_at: datetime | None
+    """When it was paid in full."""
+    ship_by: datetime | None
+    ship_by_hard: datetime | None
+    confirmed_at: datetime | None
+    shortage: list[ShortLine]
+    customer_contacted: bool
+    parcels: dict[UUID, Parcel]
+    delivered_at: datetime | None
+    """When the last parcel so far arrived."""
+    completed_at: datetime | None
+    cancelled_at: datetime | None
+    """When the whole of it was called off."""
+    expired: bool
+    cancelled_goods_minor: int
+    cancelled_freight_minor: int
+    unearned_minor: int
+    """Money taken that is no part of a sale: to go back, whatever becomes of the goods."""
+    returns: dict[UUID, ReturnCase]
+    refunds: list[Refund]
+    refunded_minor: int
+    refunded_freight_minor: int
+    refunded_unearned_minor: int
+    refunded_other_minor: int
+    """Money that went back without goods: compensation, price protection."""
+
+    # Figures -----------------------------------------------------------------------------------------------------
+
+    @property
+    def status(self) -> OrderStatus:
+        """Where the order stands: the state of its least advanced unit."""
+        if self.kind is OrderKind.RETURN:
+            return OrderStatus.RETURNED
+        if self.cancelled_at is not None:
+            return OrderStatus.CANCELLED
+        if self.completed_at is not None:
+            return OrderStatus.COMPLETED
+        goods = [line for line in self.lines if not line.service and line.live]
+        if goods:
+            if all(line.delivered >= line.live for line in goods):
+                return OrderStatus.DELIVERED
+            if all(line.shipped >= line.live for line in goods):
+                return OrderStatus.SHIPPED
+        if self.shortage:
+            return OrderStatus.SHORTAGE
+        if goods and all(line.packed >= line.live for line in goods):
+            return OrderStatus.PACKED
+        if self.confirmed_at is not None:
+            return OrderStatus.CONFIRMED
+        return OrderStatus.PLACED if self.paid_at is None else OrderStatus.PAID
+
+    @property
+    def net_total_minor(self) -> int:
+        """What is to be paid in all, after what was called off."""
+        return self.total_minor - self.cancelled_goods_minor - self.cancelled_freight_minor
+
+    @property
+    def due_minor(self) -> int:
+        """What is still to be paid."""
+        if self.paid_at is not None or self.cancelled_at is not None:
+            return 0
+        return max(0, self.net_total_minor - self.paid_minor)
+
+    @property
+    def refundable_minor(self) -> int:
+        """The most that may go back: what was paid and not refunded, unless the order is still being paid."""
+        if self.paid_at is None and self.cancelled_at is None:
+            return 0
+        return self.paid_minor - self.refunded_minor
+
+    @property
+    def has_shipped(self) -> bool:
+        """Say whether any unit has left."""
+        return any(line.shipped for line in self.lines)
+
+    @property
+    def kept_goods_minor(self) -> int:
+        """What the customer keeps of the goods, after cancellations, returns and money given back without goods."""
+        return max(0, sum(line.kept_minor for line in self.lines) - self.refunded_other_minor)
+
+    # Folds -------------------------------------------------------------------------------------------------------
+
+    @folds(OrderPlaced)
+    def _placed(self, event: OrderPlaced) -> None:
+        self._begin(event)
+        self.region = event.region
+        self.recipient = event.recipient
+        self.address = event.address
+        self.remark = event.remark
+        self.price_source = event.price_source
+        self.surge = event.surge
+        campaign_ids = {claim.campaign_id for claim in event.claims}
+        self.lines = [LineState.begin(line, campaign_ids) for line in event.lines]
+        self.goods_minor = event.goods_minor
+        self.discount_minor = event.discount_minor
+        self.freight_minor = event.freight_minor
+        self.freight_waived_minor = event.freight_waived_minor
+        self.total_minor = event.total_minor
+        self.coupon_code = event.coupon_code
+        self.coupon_id = event.coupon_id
+        self.coupon_campaign_id = event.coupon_campaign_id
+        self.points_spent = event.points_spent
+        self.points_minor = event.points_minor
+        self.campaign_ids = list(event.campaign_ids)
+        self.claims = {claim.campaign_id: claim.amount_minor for claim in event.claims}
+        self.expires_at = event.expires_at
+
+    @folds(ReturnRecorded)
+    def _return_recorded(self, event: ReturnRecorded) -> None:
+        self._begin(event)
+        self.region = self.recipient = self.address = self.remark = None
+        self.price_source = PriceSource.EXTERNAL
+        self.surge = False
+        self.lines = []
+        self.goods_minor = self.discount_minor = self.freight_minor = self.freight_waived_minor = self.total_minor = 0
+        self.coupon_code = self.coupon_id = self.coupon_campaign_id = None
+        self.points_spent = self.points_minor = 0
+        self.campaign_ids = []
+        self.claims = {}
+        self.expires_at = None
+
+    def _begin(self, event: OrderPlaced | ReturnRecorded) -> None:
+        self.store_id = event.store_id
+        self.kind = event.kind
+        self.customer_id = event.customer_id
+        self.channel = event.channel
+        self.external_reference = event.external_reference
+        self.currency = event.currency
+        self.placed_at = event.occurred_at
+        self.payments = []
+        self.paid_minor = 0
+        self.paid_at = self.ship_by = self.ship_by_hard = None
+        self.confirmed_at = self.delivered_at = self.completed_at = self.cancelled_at = None
+        self.shortage = []
+        self.customer_contacted = False
+        self.parcels = {}
+        self.expired = False
+        self.cancelled_goods_minor = self.cancelled_freight_minor = self.unearned_minor = 0
+        self.returns = {}
+        self.refunds = []
+        self.refunded_minor = self.refunded_freight_minor = 0
+        self.refunded_unearned_minor = self.refunded_other_minor = 0
+
+    @folds(OrderPriceAmended)
+    def _price_amended(self, event: OrderPriceAmended) -> None:
+        line = self.lines[event.line - 1]
+        line.unit_price = event.unit_price
+        line.gross_minor = event.gross_minor
+        line.discount_minor = event.discount_minor
+        line.amount_minor = event.amount_minor
+        self.goods_minor = event.goods_minor
+        self.discount_minor = event.order_discount_minor
+        self.total_minor = event.total_minor
+
+    @folds(PaymentReceived)
+    def _payment_received(self, event: PaymentReceived) -> None:
+        self.payments.append(Payment(event.amount_minor, event.method, event.provider_reference, event.occurred_at))
+        self.paid_minor += event.amount_minor
+
+    @folds(OrderPaid)
+    def _paid(self, event: OrderPaid) -> None:
+        self.paid_at = event.occurred_at
+        self.ship_by = event.ship_by
+        self.ship_by_hard = event.ship_by_hard
+        self.unearned_minor = max(0, self.paid_minor - event.total_minor)
+
+    @folds(OrderConfirmed)
+    def _confirmed(self, event: OrderConfirmed) -> None:
+        self.confirmed_at = event.occurred_at
+
+    @folds(ShortageReported)
+    def _shortage_reported(self, event: ShortageReported) -> None:
+        self.shortage = list(event.lines)
+        self.customer_contacted = False
+
+    @folds(CustomerContacted)
+    def _customer_contacted(self, event: CustomerContacted) -> None:
+        self.customer_contacted = True
+
+    @folds(ShortageResolved)
+    def _shortage_resolved(self, event: ShortageResolved) -> None:
+        self.shortage = []
+        for exchange in event.exchanges:
+            self.lines.append(self.lines[exchange.from_line - 1].give_way_to(exchange))
+
+    @folds(ParcelPacked)
+    def _parcel_packed(self, event: ParcelPacked) -> None:
+        self.parcels[event.parcel_id] = Parcel(event.location_id, list(event.lines))
+        for packed in event.lines:
+            self.lines[packed.line - 1].packed += packed.quantity
+
+    @folds(OrderShipped)
+    def _shipped(self, event: OrderShipped) -> None:
+        parcel = self.parcels.get(event.parcel_id)
+        if parcel is None:
+            # Agreed and packed elsewhere: the parcel becomes known when it leaves.
+            parcel = self.parcels[event.parcel_id] = Parcel(event.location_id, list(event.lines))
+            for packed in event.lines:
+                self.lines[packed.line - 1].packed += packed.quantity
+        parcel.courier = event.courier
+        parcel.waybill = event.waybill
+        parcel.shipped_at = event.occurred_at
+        for shipped in event.lines:
+            self.lines[shipped.line - 1].shipped += shipped.quantity
+
+    @folds(OrderDelivered)
+    def _delivered(self, event: OrderDelivered) -> None:
+        parcel = self.parcels[event.parcel_id]
+        parcel.delivered_at = event.occurred_at
+        for arrived in parcel.lines:
+            self.lines[arrived.line - 1].delivered += arrived.quantity
+        self.delivered_at = event.occurred_at
+
+    @folds(OrderCompleted)
+    def _completed(self, event: OrderCompleted) -> None:
+        self.completed_at = event.occurred_at
+
+    @folds(OrderCancelled, OrderExpired)
+    def _cancelled(self, event: OrderCancelled | OrderExpired) -> None:
+        for gone in event.lines:
+            line = self.lines[gone.line - 1]
+            for campaign_id, amount_minor in line.claims_of(gone.quantity).items():
+                line.claims[campaign_id] -= amount_minor
+                self.claims[campaign_id] -= amount_minor
+            line.cancelled += gone.quantity
+            line.cancelled_minor += gone.amount_minor
+            if not event.paid:
+                line.cancelled_unpaid += gone.quantity
+        self.cancelled_goods_minor += event.goods_minor
+        self.cancelled_freight_minor += event.freight_minor
+        if event.whole:
+            self.cancelled_at = event.occurred_at
+            self.expired = isinstance(event, OrderExpired)
+            self.claims = {}
+            self.shortage = []
+            self.parcels = {}
+            for line in self.lines:
+                line.packed = ZERO
+            if self.paid_at is None:
+                self.unearned_minor = self.paid_minor
+
+    @folds(ReturnRequested)
+    def _return_requested(self, event: ReturnRequested) -> None:
+        self.returns[event.return_id] = ReturnCase(
+            event.reason,
+            ReturnStatus.REQUESTED,
+            [ReturnCaseLine(line=asked.line, requested=asked.quantity) for asked in event.lines],
+        )
+        for asked in event.lines:
+            self.lines[asked.line - 1].return_requested += asked.quantity
+
+    @folds(ReturnApproved)
+    def _return_approved(self, event: ReturnApproved) -> None:
+        case = self.returns[event.return_id]
+        case.status = ReturnStatus.APPROVED
+        approved = {entry.line: entry.quantity for entry in event.lines}
+        for entry in case.lines:
+            entry.approved = approved.get(entry.line, ZERO)
+            # What was not approved may be asked for again.
+            self.lines[entry.line - 1].return_requested -= entry.requested - entry.approved
+
+    @folds(ReturnReceived)
+    def _return_received(self, event: ReturnReceived) -> None:
+        case = self.returns.get(event.return_id)
+        if case is None:
+            # Agreed elsewhere: the return becomes known when the goods are back.
+            case = ReturnCase(ReturnReason.NOT_STATED, ReturnStatus.RECEIVED, [])
+            self.returns[event.return_id] = case
+            for back in event.lines:
+                case.lines.append(ReturnCaseLine(line=back.line, requested=back.quantity, approved=back.quantity))
+                self.lines[back.line - 1].return_requested += back.quantity
+        case.status = ReturnStatus.RECEIVED
+        case.location_id = event.location_id
+        for back in event.lines:
+            entry = case.find(back.line)
+            if entry is not None:
+                entry.received += back.quantity
+            self.lines[back.line - 1].returned += back.quantity
+
+    @folds(ReturnDisposed)
+    def _return_disposed(self, event: ReturnDisposed) -> None:
+        case = self.returns[event.return_id]
+        for done in event.lines:
+            entry = case.find(done.line)
+            if entry is not None:
+                entry.disposed += done.quantity
+        if all(entry.disposed >= entry.received for entry in case.lines):
+            case.status = ReturnStatus.DISPOSED
+
+    @folds(OrderRefunded)
+    def _refunded(self, event: OrderRefunded) -> None:
+        self.refunds.append(Refund(event.refund_id, event.amount_minor, event.provider_reference))
+        self.refunded_minor += event.amount_minor
+        self.refunded_freight_minor += event.freight_minor
+        self.refunded_unearned_minor += event.unearned_minor
+        for back in event.lines:
+            if back.line is not None:
+                self.lines[back.line - 1].refunded += back.quantity
+            elif back.sku_id is None:
+                self.refunded_other_minor += back.amount_minor
+
+    # Decisions: price and payment --------------------------------------------------------------------------------
+
+    def require(self, *needed: OrderStatus) -> None:
+        """Refuse WrongState unless the order stands at one of these."""
+        if self.status not in needed:
+            raise WrongState(
+                what="order", state=self.status.value, needed=" or ".join(needed), path=("order_id",), ids=[self.id]
+            )
+
+    def line(self, number: int, path: Path = ()) -> LineState:
+        """Return a line by its number; refuses NotFound."""
+        if not 1 <= number <= len(self.lines):
+            raise NotFound(what=f"line {number} of this order", path=path, ids=[self.id])
+        return self.lines[number - 1]
+
+    def require_amendable(self, line: LineState) -> None:
+        """Refuse unless the line's price may still change: OrderAlreadyPaid, WrongState, InvalidField."""
+        if self.paid_minor or self.paid_at is not None:
+            raise OrderAlreadyPaid(path=("order_id",), ids=[self.id])
+        self.require(OrderStatus.PLACED)
+        if line.cancelled or line.gift:
+            why = "it is a gift" if line.gift else "a part of it was cancelled at the old price"
+            raise InvalidField(why=f"line {line.line} cannot get another price, {why}", path=("line",), ids=[self.id])
+
+    def amend_price(self, line: LineState, unit_price: Decimal, amount_minor: int, reason: str, at: datetime) -> None:
+        """Charge `amount_minor` for the whole line; `require_amendable` first. Asked twice, recorded once."""
+        if line.unit_price == unit_price and line.amount_minor == amount_minor:
+            return
+        difference = amount_minor - line.amount_minor
+        gross_minor = max(line.gross_minor, amount_minor)
+        discount_minor = gross_minor - amount_minor
+        self.trigger_event(
+            OrderPriceAmended,
+            line=line.line,
+            unit_price=unit_price,
+            gross_minor=gross_minor,
+            discount_minor=discount_minor,
+            amount_minor=amount_minor,
+            goods_minor=self.goods_minor + difference,
+            order_discount_minor=self.discount_minor + discount_minor - line.discount_minor,
+            total_minor=self.total_minor + difference,
+            reason=reason,
+            occurred_at=at,
+        )
+
+    def pay(
+        self, amount_minor: int, method: str, provider_reference: str | None, promise: ShipPromise, at: datetime
+    ) -> None:
+        """Take in money, in whole or in part; in full, the promise to ship starts. A reference counts once.
+
+        Refuses: PaymentReferenceReused, ReservationExpired, PaymentExceedsDue, WrongState.
+        """
+        if provider_reference is not None:
+            for known in self.payments:
+                if known.provider_reference == provider_reference:
+                    if known.amount_minor == amount_minor:
+                        return  # Asked twice, recorded once.
+                    raise PaymentReferenceReused(
+                        reference=provider_reference,
+                        recorded=known.amount_minor,
+                        given=amount_minor,
+                        path=("provider_reference",),
+                        ids=[self.id],
+                    )
+        if self.expired:
+            raise ReservationExpired(path=("order_id",), ids=[self.id])
+        self.require(OrderStatus.PLACED)
+        if amount_minor > self.due_minor:
+            raise PaymentExceedsDue(due=self.due_minor, given=amount_minor, path=("amount_minor",), ids=[self.id])
+        self.trigger_event(
+            PaymentReceived,
+            amount_minor=amount_minor,
+            currency=self.currency,
+            method=method,
+            provider_reference=provider_reference,
+            occurred_at=at,
+        )
+        self.settle(promise, at)
+
+    def settle(self, promise: ShipPromise, at: datetime) -> None:
+        """Record that the order is paid in full, once it is."""
+        if self.paid_at is not None or self.cancelled_at is not None or self.paid_minor < self.net_total_minor:
+            return
+        ship_by_hard = at + timedelta(hours=promise.hard_hours)
+        self.trigger_event(
+            OrderPaid,
+            customer_id=self.customer_id,
+            channel=self.channel,
+            currency=self.currency,
+            goods_minor=self.goods_minor - self.cancelled_goods_minor,
+            discount_minor=sum(line.live_discount_minor for line in self.lines),
+            discount_minor=sum(line.live_discount_minor for line in self.lines),
+            freight_minor=self.freight_minor - self.cancelled_freight_minor,
+            total_minor=self.net_total_minor,
+            units=sum((line.live for line in self.lines if not line.service and not line.gift), ZERO),
+            # In a surge the soft promise is the hard one: the time between counts as in time.
+            ship_by=ship_by_hard if self.surge else at + timedelta(hours=promise.soft_hours),
+            ship_by_hard=ship_by_hard,
+            surge=self.surge,
+            occurred_at=at,
+        )
+
+    # Decisions: shortage and shipping ----------------------------------------------------------------------------
+
+    def confirm(self, at: datetime) -> None:
+        """Take the order on. Asked twice, recorded once. Refuses WrongState unless it is paid in full."""
+        if self.confirmed_at is not None and self.cancelled_at is None:
+            return
+        self.require(OrderStatus.PAID)
+        self.trigger_event(OrderConfirmed, occurred_at=at)
+
+    def report_shortage(self, short: Sequence[tuple[int, Decimal]], at: datetime) -> None:
+        """Say what could not be found: (line, quantity). Refuses WrongState, NotFound, NothingShort."""
+        self.require(OrderStatus.CONFIRMED)
+        require_each_once([line for line, _ in short])
+        lines = []
+        for index, (number, quantity) in enumerate(short):
+            line = self.line(number, ("lines", index, "line"))
+            if quantity > line.to_pack:
+                raise NothingShort(
+                    available=line.to_pack,
+                    line=number,
+                    asked=quantity,
+                    path=("lines", index, "quantity"),
+                    ids=[self.id],
+                )
+            lines.append(ShortLine(line=number, sku_id=line.sku_id, quantity=quantity))
+        self.trigger_event(ShortageReported, lines=tuple(lines), occurred_at=at)
+
+    def contact_customer(self, note: str | None, at: datetime) -> None:
+        """Note that the customer was talked to about the shortage (`note` is sealed). Refuses WrongState."""
+        self.require(OrderStatus.SHORTAGE)
+        self.trigger_event(CustomerContacted, note=note, occurred_at=at)
+
+    def require_shortage_resolvable(self) -> None:
+        """Refuse WrongState without an open shortage, CustomerNotContacted before anybody talked to the customer."""
+        self.require(OrderStatus.SHORTAGE)
+        if not self.customer_contacted:
+            raise CustomerNotContacted(path=("order_id",), ids=[self.id])
+
+    def resolve_shortage(self, kind: ShortageRemedy, at: datetime, exchanges: tuple[ExchangedLine, ...] = ()) -> None:
+        """End the shortage; `require_shortage_resolvable` first. A refund is followed by `cancel`."""
+        self.trigger_event(ShortageResolved, kind=kind, exchanges=exchanges, occurred_at=at)
+
+    def pack(
+        self, parcel_id: UUID, location_id: UUID | None, scanned: Sequence[tuple[int, UUID, Decimal]], at: datetime
+    ) -> None:
+        """Close a parcel over what was scanned: (line, SKU, quantity).
+
+        Refuses: WrongState, NotFound, ParcelEmpty, ArticleMismatch, QuantityMismatch.
+        """
+        self.require(OrderStatus.CONFIRMED)
+        if parcel_id in self.parcels:
+            raise WrongState(what="parcel", state="packed", needed="new", path=("parcel_id",), ids=[self.id])
+        if not scanned:
+            raise ParcelEmpty(path=("lines",), ids=[self.id])
+        require_each_once([line for line, _, _ in scanned])
+        lines = []
+        for index, (number, sku_id, quantity) in enumerate(scanned):
+            line = self.line(number, ("lines", index, "line"))
+            if sku_id != line.sku_id:
+                raise ArticleMismatch(line=number, path=("lines", index, "sku_id"), ids=[sku_id])
+            if quantity > line.to_pack:
+                raise QuantityMismatch(
+                    scanned=quantity,
+                    line=number,
+                    expected=line.to_pack,
+                    path=("lines", index, "quantity"),
+                    ids=[self.id],
+                )
+            lines.append(ParcelLine(line=number, sku_id=sku_id, quantity=quantity))
+        self.trigger_event(
+            ParcelPacked, parcel_id=parcel_id, location_id=location_id, lines=tuple(lines), occurred_at=at
+        )
+
+    def parcel(self, parcel_id: UUID) -> Parcel:
+        """Return a parcel; refuses NotFound."""
+        found = self.parcels.get(parcel_id)
+        if found is None:
+            raise NotFound(what="parcel of this order", path=("parcel_id",), ids=[self.id])
+        return found
+
+    def ship(self, parcel_id: UUID, courier: str | None, waybill: str | None, at: datetime) -> None:
+        """Record that a packed parcel left; the caller has checked courier, waybill and stock."""
+        parcel = self.parcels[parcel_id]
+        self.ship_lines(parcel_id, parcel.location_id, tuple(parcel.lines), courier, waybill, at)
+
+    def ship_lines(
+        self,
+        parcel_id: UUID,
+        location_id: UUID | None,
+        lines: tuple[ParcelLine, ...],
+        courier: str | None,
+        waybill: str | None,
+        at: datetime,
+    ) -> None:
+        """Record that a parcel with these contents left."""
+        leaving: dict[int, Decimal] = {}
+        for entry in lines:
+            leaving[entry.line] = leaving.get(entry.line, ZERO) + entry.quantity
+        complete = all(line.service or line.shipped + leaving.get(line.line, ZERO) >= line.live for line in self.lines)
+        self.trigger_event(
+            OrderShipped,
+            parcel_id=parcel_id,
+            courier=courier,
+            waybill=waybill,
+            location_id=location_id,
+            lines=lines,
+            complete=complete,
+            occurred_at=at,
+        )
+
+    def deliver(self, parcel_id: UUID, at: datetime) -> None:
+        """Record that a parcel arrived. Asked twice, recorded once. Refuses NotFound, WrongState before it left."""
+        parcel = self.parcel(parcel_id)
+        if parcel.delivered_at is not None:
+            return
+        if parcel.shipped_at is None:
+            raise WrongState(what="parcel", state="packed", needed="shipped", path=("parcel_id",), ids=[self.id])
+        arriving: dict[int, Decimal] = {}
+        for entry in parcel.lines:
+            arriving[entry.line] = arriving.get(entry.line, ZERO) + entry.quantity
+        complete = all(
+            line.service or line.delivered + arriving.get(line.line, ZERO) >= line.live for line in self.lines
+        )
+        self.trigger_event(OrderDelivered, parcel_id=parcel_id, complete=complete, occurred_at=at)
+
+    def complete(self, at: datetime) -> None:
+        """Make the sale final. Asked twice, recorded once. Refuses WrongState unless everything has arrived."""
+        if self.completed_at is not None:
+            return
+        services_only = not any(line.live for line in self.lines if not line.service)
+        self.require(OrderStatus.CONFIRMED if services_only else OrderStatus.DELIVERED)
+        self.trigger_event(
+            OrderCompleted,
+            customer_id=self.customer_id,
+            goods_minor=self.kept_goods_minor,
+            currency=self.currency,
+            occurred_at=at,
+        )
+
+    # Decisions: calling off -------------------------------------------------------------------------------------------
+
+    def plan_cancel(self, wanted: Sequence[tuple[int, Decimal]] | None = None) -> Cancellation:
+        """Work out what calling off these (line, quantity) means; None is the whole order. Records nothing.
+
+        When nothing but gifts and services would be left of an order of which nothing has shipped, all of it goes.
+        Refuses: WrongState, OrderAlreadyShipped, CancelExceedsOpen, NotFound.
+        """
+        if self.status in (OrderStatus.SHIPPED, OrderStatus.DELIVERED, OrderStatus.COMPLETED):
+            raise OrderAlreadyShipped(path=("order_id",), ids=[self.id])
+        self.require(
+            OrderStatus.PLACED, OrderStatus.PAID, OrderStatus.CONFIRMED, OrderStatus.SHORTAGE, OrderStatus.PACKED
+        )
+        if wanted is None:
+            if self.has_shipped:
+                raise OrderAlreadyShipped(path=("order_id",), ids=[self.id])
+            whole, going = True, {line.line: line.live for line in self.lines if line.live}
+        else:
+            going = self._open_units(wanted)
+            left = any(line.live - going.get(line.line, ZERO) for line in self.lines if not (line.service or line.gift))
+            whole = not left and not self.has_shipped
+            if whole:
+                going = {line.line: line.live for line in self.lines if line.live}
+        return self._cancellation(going, whole)
+
+    def _open_units(self, wanted: Sequence[tuple[int, Decimal]]) -> dict[int, Decimal]:
+        require_each_once([number for number, _ in wanted])
+        for index, (number, quantity) in enumerate(wanted):
+            line = self.line(number, ("lines", index, "line"))
+            available = line.live if line.service else line.to_pack
+            if quantity > available:
+                raise CancelExceedsOpen(
+                    available=available, line=number, asked=quantity, path=("lines", index, "quantity"), ids=[self.id]
+                )
+        return dict(wanted)
+
+    def _cancellation(self, going: dict[int, Decimal], whole: bool) -> Cancellation:
+        lines = []
+        for number, quantity in sorted(going.items()):
+            line = self.lines[number - 1]
+            amount_minor = max(0, line.price_of(line.cancelled + quantity) - line.cancelled_minor)
+            lines.append(
+                CancelledLine(
+                    line=number,
+                    sku_id=line.sku_id,
+                    quantity=quantity,
+                    amount_minor=amount_minor,
+                    campaign_id=line.campaign_id,
+                )
+            )
+        goods_minor = sum(line.amount_minor for line in lines)
+        freight_minor = self.freight_minor - self.cancelled_freight_minor if whole else 0
+        gone_minor = goods_minor + freight_minor
+        held_minor = self.paid_minor - self.refunded_minor
+        if self.paid_at is not None:
+            refund_due_minor = min(gone_minor, held_minor)
+        else:
+            refund_due_minor = max(0, held_minor - (self.net_total_minor - gone_minor))
+        return Cancellation(tuple(lines), whole, goods_minor, freight_minor, refund_due_minor)
+
+    def cancel(self, plan: Cancellation, reason: CancelReason, at: datetime) -> None:
+        """Record a planned cancellation; what the order held elsewhere is given back by the caller."""
+        self._call_off(OrderCancelled, plan, reason, at)
+
+    def require_expirable(self, at: datetime) -> None:
+        """Refuse unless the order ran out unpaid: WrongState, OrderNotExpired."""
+        self.require(OrderStatus.PLACED)
+        if self.expires_at is None or at < self.expires_at:
+            until = "it is paid or cancelled" if self.expires_at is None else self.expires_at.isoformat()
+            raise OrderNotExpired(expires_at=until, path=("order_id",), ids=[self.id])
+
+    def expire(self, plan: Cancellation, at: datetime) -> None:
+        """Record that the order ran out unpaid; `require_expirable` and `plan_cancel` first."""
+        self._call_off(OrderExpired, plan, CancelReason.EXPIRED, at)
+
+    def _call_off(
+        self,
+        event_class: type[OrderCancelled] | type[OrderExpired],
+        plan: Cancellation,
+        reason: CancelReason,
+        at: datetime,
+    ) -> None:
+        gone = {line.line: line.quantity for line in plan.lines}
+        self.trigger_event(
+            event_class,
+            reason=reason,
+            lines=plan.lines,
+            whole=plan.whole,
+            goods_minor=plan.goods_minor,
+            freight_minor=plan.freight_minor,
+            currency=self.currency,
+            customer_id=self.customer_id,
+            paid=self.paid_at is not None,
+            refund_due_minor=plan.refund_due_minor,
+            rest_shipped=self.has_shipped
+            and all(line.service or line.shipped >= line.live - gone.get(line.line, ZERO) for line in self.lines),
+            occurred_at=at,
+        )
+
+
+def require_each_once(numbers: Sequence[int]) -> None:
+    """Refuse InvalidField when a line number comes twice."""
+    for index, number in enumerate(numbers):
+        if number in numbers[:index]:
+            raise InvalidField(why=f"line {number} is named twice", path=("lines", index, "line"))

@@ -1,0 +1,93 @@
+"""How an order says no. The docstring of a refusal is its message."""
+
+from __future__ import annotations
+
+from opscore.domain.refusals import Refusal
+
+
+class PriceChanged(Refusal):
+    """The price of {sku_code} is {current} now, not {given}; show it to the buyer and place the order again."""
+
+
+class TotalChanged(Refusal):
+    """The order comes to {current} minor units now, not {given}; show it to the buyer and place the order again."""
+
+
+class OrderAlreadyPaid(Refusal):
+    """Money came in for this order already; its price can no longer change, refund a part instead."""
+
+
+class PaymentExceedsDue(Refusal):
+    """Only {due} minor units are still to be paid, not {given}; take what is due."""
+
+
+class PaymentReferenceReused(Refusal):
+    """Payment '{reference}' was recorded with {recorded} minor units, not {given}; check it with the provider."""
+
+
+class ReservationExpired(Refusal):
+    """The order ran out unpaid and its goods went back on sale; place it again."""
+
+
+class OrderNotExpired(Refusal):
+    """The order may be paid until {expires_at}; cancel it if it is to end before."""
+
+
+class OrderAlreadyShipped(Refusal):
+    """Goods of this order have left already; ask for a return instead, or cancel what has not shipped by line."""
+
+
+class CancelExceedsOpen(Refusal):
+    """Only {available} of line {line} can still be called off, not {asked}; packed goods go with the whole order."""
+
+
+class NothingShort(Refusal):
+    """Only {available} of line {line} are still to be packed, not {asked}; report no more than that."""
+
+
+class CustomerNotContacted(Refusal):
+    """Nobody has talked to the customer about the shortage; do that first."""
+
+
+class ArticleMismatch(Refusal):
+    """The scanned article is not the one of line {line}; take it out of the parcel."""
+
+
+class QuantityMismatch(Refusal):
+    """{scanned} of line {line} were scanned, but {expected} are still to be packed; put back what is too much."""
+
+
+class ParcelEmpty(Refusal):
+    """A parcel holds at least one unit; scan what goes into it."""
+
+
+class ReturnWindowOver(Refusal):
+    """Goods could be sent back until {until}; offer compensation instead."""
+
+
+class ReturnExceedsDelivered(Refusal):
+    """Only {available} of line {line} can come back, not {asked}; the rest has not arrived or was asked back already."""
+
+
+class ReturnExceedsApproved(Refusal):
+    """Only {available} of line {line} are expected back, not {asked}; approve more first."""
+
+
+class DisposalExceedsReceived(Refusal):
+    """Only {available} of line {line} wait for a decision, not {asked}; count what came back first."""
+
+
+class RefundExceedsReturned(Refusal):
+    """Only {available} of line {line} came back or were cancelled once paid, not {asked}; receive the goods first."""
+
+
+class RefundExceedsPrice(Refusal):
+    """These units of line {line} were sold for {price_minor} minor units, not {asked}; give back no more than that."""
+
+
+class RefundExceedsPaid(Refusal):
+    """Only {available} minor units can go back, not {asked}; nobody gets back more than was paid."""
+
+
+class NothingToRefund(Refusal):
+    """No money is due back; receive a return, cancel goods, or name an amount and why."""

@@ -1,0 +1,269 @@
+"""The parts of an order's state: its lines with their counters, payments, parcels, returns and refunds."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Container
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import ROUND_HALF_EVEN, Decimal
+from typing import Final
+from uuid import UUID
+
+import msgspec
+
+from opscore.domain.order_events import (
+    CancelledLine,
+    ExchangedLine,
+    OrderLine,
+    ParcelLine,
+    RefundLine,
+    ReturnReason,
+)
+
+ZERO: Final = Decimal(0)
+
+
+class OrderStatus(enum.StrEnum):
+    """Where an order stands: the state of its least advanced unit."""
+
+    PLACED = "placed"
+    PAID = "paid"
+    CONFIRMED = "confirmed"
+    SHORTAGE = "shortage"
+    PACKED = "packed"
+    SHIPPED = "shipped"
+    DELIVERED = "delivered"
+    COMPLETED = "completed"
+    CANCELLED = "cancelled"
+    RETURNED = "returned"
+
+
+class ReturnStatus(enum.StrEnum):
+    """Where a return stands."""
+
+    REQUESTED = "requested"
+    APPROVED = "approved"
+    RECEIVED = "received"
+    DISPOSED = "disposed"
+
+
+class LineState(msgspec.Struct):
+    """One line: what was agreed, and what became of its units.
+
+    `amount_minor` is the price of the `ordered` units less those that were exchanged for another line.
+    """
+
+    line: int
+    sku_id: UUID
+    sku_code: str
+    name: str
+    unit: str
+    list_price: Decimal
+    unit_price: Decimal
+    ordered: Decimal
+    gross_minor: int
+    discount_minor: int
+    amount_minor: int
+    campaign_id: UUID | None = None
+    gift: bool = False
+    service: bool = False
+    claims: dict[UUID, int] = {}
+    """How much of the discount each campaign gives."""
+    cancelled: Decimal = ZERO
+    cancelled_unpaid: Decimal = ZERO
+    """Those of the cancelled units for which no money had been taken."""
+    cancelled_minor: int = 0
+    exchanged: Decimal = ZERO
+    packed: Decimal = ZERO
+    shipped: Decimal = ZERO
+    delivered: Decimal = ZERO
+    return_requested: Decimal = ZERO
+    returned: Decimal = ZERO
+    """Counted when they came back."""
+    refunded: Decimal = ZERO
+
+    @property
+    def live(self) -> Decimal:
+        """Units that the customer is to have."""
+        return self.ordered - self.cancelled - self.exchanged
+
+    @property
+    def to_pack(self) -> Decimal:
+        """Units that no parcel holds yet; a service needs none."""
+        return ZERO if self.service else self.live - self.packed
+
+    @property
+    def returnable(self) -> Decimal:
+        """Units that left and were not asked back; a service counts as delivered with the order."""
+        return (self.live if self.service else self.shipped) - self.return_requested
+
+    @property
+    def refundable(self) -> Decimal:
+        """Units whose money is to go back: they came back, or were cancelled after payment."""
+        return self.cancelled - self.cancelled_unpaid + self.returned - self.refunded
+
+    @classmethod
+    def begin(cls, line: OrderLine, campaign_ids: Container[UUID]) -> LineState:
+        """Return a line as it stands when the order is placed; `campaign_ids` are those with a budget claim."""
+        claims: dict[UUID, int] = {}
+        for discount in line.discounts:
+            if discount.source_id is not None and discount.source_id in campaign_ids:
+                claims[discount.source_id] = claims.get(discount.source_id, 0) + discount.amount_minor
+        return cls(
+            line=line.line,
+            sku_id=line.sku_id,
+            sku_code=line.sku_code,
+            name=line.name,
+            unit=line.unit,
+            list_price=line.list_price,
+            unit_price=line.unit_price,
+            ordered=line.quantity,
+            gross_minor=line.gross_minor,
+            discount_minor=line.discount_minor,
+            amount_minor=line.amount_minor,
+            campaign_id=line.campaign_id,
+            gift=line.gift,
+            service=line.service,
+            claims=claims,
+        )
+
+    def give_way_to(self, exchange: ExchangedLine) -> LineState:
+        """Let another SKU replace some of the units, at the same money; return the new line."""
+        gross_minor = _part(self.gross_minor, exchange.replaced_quantity, self.ordered - self.exchanged)
+        self.exchanged += exchange.replaced_quantity
+        self.gross_minor -= gross_minor
+        self.amount_minor -= exchange.amount_minor
+        self.discount_minor = self.gross_minor - self.amount_minor
+        return LineState(
+            line=exchange.line,
+            sku_id=exchange.sku_id,
+            sku_code=exchange.sku_code,
+            name=exchange.name,
+            unit=exchange.unit,
+            list_price=self.list_price,
+            unit_price=self.unit_price,
+            ordered=exchange.quantity,
+            gross_minor=gross_minor,
+            discount_minor=gross_minor - exchange.amount_minor,
+            amount_minor=exchange.amount_minor,
+            gift=self.gift,
+            service=exchange.service,
+        )
+
+    def claims_of(self, quantity: Decimal) -> dict[UUID, int]:
+        """Return what these units take of each campaign's budget, in minor units."""
+        return {campaign_id: _part(claimed, quantity, self.live) for campaign_id, claimed in self.claims.items()}
+
+    def price_of(self, units: Decimal) -> int:
+        """Return what this many of the line's units cost after discounts, in minor units.
+
+        Rounded half-even as a running total: the differences of successive calls add up to `amount_minor` exactly.
+        """
+        base = self.ordered - self.exchanged
+        if units >= base:
+            return self.amount_minor
+        return _part(self.amount_minor, units, base)
+
+    @property
+    def live_discount_minor(self) -> int:
+        """What the units that the customer is to have would cost more at list price, in minor units."""
+        base = self.ordered - self.exchanged
+        gross = self.gross_minor
+        if self.live != base:
+            gross = int((gross * self.live / base).to_integral_value(rounding=ROUND_HALF_EVEN))
+        return gross - (self.amount_minor - self.cancelled_minor)
+
+    @property
+    def live_discount_minor(self) -> int:
+        """What the discounts on the units that were not cancelled are worth."""
+        return self.discount_minor - _part(self.discount_minor, self.cancelled, self.ordered - self.exchanged)
+
+    @property
+    def kept_minor(self) -> int:
+        """What the units that the customer keeps (or is still to have) cost."""
+        return self.amount_minor - self.price_of(self.cancelled + self.returned)
+
+
+def _part(amount_minor: int, units: Decimal, of_units: Decimal) -> int:
+    """Return the part of an amount that falls to some of its units, rounded half-even to a minor unit."""
+    if not units:
+        return 0
+    return int((amount_minor * units / of_units).to_integral_value(rounding=ROUND_HALF_EVEN))
+
+
+class Payment(msgspec.Struct):
+    """Money that came in."""
+
+    amount_minor: int
+    method: str
+    provider_reference: str | None
+    received_at: datetime
+
+
+class Parcel(msgspec.Struct):
+    """What is sent in one piece."""
+
+    location_id: UUID | None
+    lines: list[ParcelLine]
+    courier: str | None = None
+    waybill: str | None = None
+    shipped_at: datetime | None = None
+    delivered_at: datetime | None = None
+
+
+class ReturnCaseLine(msgspec.Struct):
+    """Units of one line on their way back."""
+
+    line: int
+    requested: Decimal
+    approved: Decimal = ZERO
+    received: Decimal = ZERO
+    disposed: Decimal = ZERO
+
+
+class ReturnCase(msgspec.Struct):
+    """One return: asked for, approved, counted, disposed of."""
+
+    reason: ReturnReason
+    status: ReturnStatus
+    lines: list[ReturnCaseLine]
+    location_id: UUID | None = None
+
+    def find(self, line: int) -> ReturnCaseLine | None:
+        """Return the entry of an order line, if the return is about it."""
+        return next((entry for entry in self.lines if entry.line == line), None)
+
+
+class Refund(msgspec.Struct):
+    """Money that went back."""
+
+    refund_id: UUID
+    amount_minor: int
+    provider_reference: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Cancellation:
+    """What is to be called off, worked out and checked."""
+
+    lines: tuple[CancelledLine, ...]
+    whole: bool
+    goods_minor: int
+    freight_minor: int
+    refund_due_minor: int
+
+
+@dataclass(frozen=True, slots=True)
+class RefundPlan:
+    """What is to go back, worked out and checked."""
+
+    lines: tuple[RefundLine, ...]
+    goods_minor: int
+    freight_minor: int
+    unearned_minor: int
+
+    @property
+    def amount_minor(self) -> int:
+        """Return the whole amount."""
+        return self.goods_minor + self.freight_minor + self.unearned_minor
