@@ -1,0 +1,300 @@
+"""The numbers that rules work with: each kind of policy is a typed struct with defaults and limits of its own.
+
+A store that never sets a policy works by the defaults here. Setting one (`SetPolicy`) adds a version that is in force
+from a moment on; what was decided before keeps the numbers it was decided by.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated, Any, ClassVar, Self
+
+import msgspec
+from msgspec import Meta
+
+from opscore.domain.refusals import Refusal
+from opscore.domain.values import Code, Count, NonNegativeMinor, Value
+
+# How it says no ------------------------------------------------------------------------------------------------------
+
+
+class PolicyUnknown(Refusal):
+    """There is no policy '{kind}'; the kinds are {known}."""
+
+
+class PolicyInvalid(Refusal):
+    """These parameters do not make a policy '{kind}': {why}."""
+
+
+# Kinds of policy -----------------------------------------------------------------------------------------------------
+
+POLICIES: dict[str, type[Policy]] = {}
+"""Every kind of policy by the name it is set under."""
+
+
+class Policy(Value):
+    """Parameters that rules read. A subclass is one kind; its fields have defaults, so that none need be set."""
+
+    KIND: ClassVar[str]
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        POLICIES[cls.KIND] = cls
+
+    @classmethod
+    def default(cls, platform: str, currency: str) -> Self:
+        """Return what holds for a store of this platform and currency that has not set this policy."""
+        return cls()
+
+
+Days = Annotated[int, Meta(ge=0, le=3650)]
+Hours = Annotated[int, Meta(ge=1, le=8784)]
+
+
+class PlatformTerms(Policy):
+    """What the platform asks of a store before it opens. An amount that is None is not known and has to be set."""
+
+    KIND: ClassVar[str] = "platform_terms"
+    deposit_minor: NonNegativeMinor | None = None
+    service_fee_minor: NonNegativeMinor | None = None
+    audit_expected_days: Days = 3
+    audit_due_days: Days = 7
+    auto_debit_required: bool = True
+    required_documents: tuple[Code, ...] = ("business_licence", "tax_registration")
+    brand_authorisation_required: bool = True
+    licensed_categories: tuple[Code, ...] = ("food", "medical_device")
+    """Categories that need a licence of their own."""
+
+    def __post_init__(self) -> None:
+        if self.audit_expected_days > self.audit_due_days:
+            raise ValueError("audit_expected_days may not be above audit_due_days")
+
+    @classmethod
+    def default(cls, platform: str, currency: str) -> Self:
+        """Return the platform's published terms; a shop of one's own asks for nothing."""
+        if platform in OWN_PLATFORMS:
+            return cls(
+                deposit_minor=0,
+                service_fee_minor=0,
+                auto_debit_required=False,
+                required_documents=(),
+                brand_authorisation_required=False,
+                licensed_categories=(),
+            )
+        deposit_minor, service_fee_minor = PUBLISHED_TERMS.get((platform, currency), (None, None))
+        return cls(deposit_minor=deposit_minor, service_fee_minor=service_fee_minor)
+
+
+OWN_PLATFORMS = frozenset({"own", "wechat"})
+"""Shops on one's own site or mini program: no platform company stands between."""
+
+PLATFORMS = frozenset({"taobao", "tmall", "jd", "pinduoduo", "vip"}) | OWN_PLATFORMS
+"""The platforms a store can be on."""
+
+PUBLISHED_TERMS: Mapping[tuple[str, str], tuple[int, int]] = {("tmall", "CNY"): (10_000_00, 6_000_00)}
+"""Deposit and service fee, minor units, by platform and currency."""
+
+
+class ShipPromise(Policy):
+    """Hours from payment by which a paid order ships: generally, and at the latest. Wall clock, weekends included."""
+
+    KIND: ClassVar[str] = "ship_promise"
+    soft_hours: Hours = 24
+    hard_hours: Hours = 48
+
+    def __post_init__(self) -> None:
+        if self.soft_hours > self.hard_hours:
+            raise ValueError("soft_hours may not be above hard_hours")
+
+
+class OrderTerms(Policy):
+    """How long an unpaid order holds its stock, and when a delivered one counts as received."""
+
+    KIND: ClassVar[str] = "order_terms"
+    expiry_minutes: Annotated[int, Meta(ge=1, le=525_600)] = 30
+    auto_complete_days: Days = 10
+
+
+class AfterSale(Policy):
+    """Days after delivery in which goods may be sent back."""
+
+    KIND: ClassVar[str] = "after_sale"
+    days: Days = 15
+
+
+class PriceGuard(Policy):
+    """Whether a list price has to lie between cost and market price, unless overridden with a reason."""
+
+    KIND: ClassVar[str] = "price_guard"
+    cost_is_floor: bool = True
+    market_is_ceiling: bool = True
+
+
+class CampaignRules(Policy):
+    """What a campaign has to keep to; the two soft limits only warn."""
+
+    KIND: ClassVar[str] = "campaign_rules"
+    theme_characters_max: Count = 5
+    forms_max: Count = 2
+    review_wanted_working_days: Days = 5
+    review_latest_working_days: Days = 3
+    frozen_from_warmup: bool = True
+
+    def __post_init__(self) -> None:
+        if self.review_latest_working_days > self.review_wanted_working_days:
+            raise ValueError("review_latest_working_days may not be above review_wanted_working_days")
+
+
+class ZeroPrice(Policy):
+    """Goods given for the postage alone: who may take them and how often."""
+
+    KIND: ClassVar[str] = "zero_price"
+    registered_only: bool = True
+    max_per_customer: Count = 1
+    earns_points: bool = False
+
+
+class MemberTier(Value):
+    """A tier of membership, and the spend that gives it (None: by hand only)."""
+
+    name: Code
+    spend_minor: NonNegativeMinor | None = None
+    discount: Decimal = Decimal(1)
+    """Factor on the list price: 0.98 is 2 % off."""
+
+
+class Membership(Policy):
+    """The tiers, lowest first. No spend is set by default: membership by spend is off until it is."""
+
+    KIND: ClassVar[str] = "membership"
+    tiers: tuple[MemberTier, ...] = (MemberTier(name="member", discount=Decimal("0.98")),)
+    stack: bool = False
+    """Whether discounts of several tiers add up; if not, the lowest price wins."""
+
+    def __post_init__(self) -> None:
+        names = [tier.name for tier in self.tiers]
+        if len(set(names)) != len(names):
+            raise ValueError("two tiers have the same name")
+        if any(not 0 < tier.discount <= 1 for tier in self.tiers):
+            raise ValueError("a tier's discount is a factor above 0 and at most 1")
+        spends = [tier.spend_minor for tier in self.tiers if tier.spend_minor is not None]
+        if spends != sorted(spends):
+            raise ValueError("a higher tier may not ask for less spend than a lower one")
+
+    def tier(self, name: str) -> MemberTier | None:
+        """Return the tier of this name."""
+        return next((tier for tier in self.tiers if tier.name == name), None)
+
+    def tier_by_spend(self, spend_minor: int) -> MemberTier | None:
+        """Return the highest tier that this much spend gives."""
+        reached = [tier for tier in self.tiers if tier.spend_minor is not None and spend_minor >= tier.spend_minor]
+        return reached[-1] if reached else None
+
+
+class PointsRule(Value):
+    """What one kind of behaviour earns: a fixed number of points, or one point for every so many minor units."""
+
+    points: Count | None = None
+    minor_per_point: Count | None = None
+
+    def __post_init__(self) -> None:
+        if (self.points is None) == (self.minor_per_point is None):
+            raise ValueError("a points rule has either points or minor_per_point")
+
+    def earned(self, amount_minor: int) -> int:
+        """Return the points for a purchase amount; part points are not given."""
+        if self.minor_per_point is None:
+            return self.points or 0
+        return max(amount_minor, 0) // self.minor_per_point
+
+
+class Points(Policy):
+    """What earns points, what a point pays for, how long it lives. No behaviour earns any until its rule is set."""
+
+    KIND: ClassVar[str] = "points"
+    rules: dict[Code, PointsRule] = {}
+    value_minor: NonNegativeMinor = 1
+    """What one point is worth when it pays for goods."""
+    share_of_goods_max: Decimal = Decimal(1)
+    """Part of an order's goods that points may pay for."""
+    lifetime_days: Annotated[int, Meta(ge=1, le=36_500)] | None = 365
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.share_of_goods_max <= 1:
+            raise ValueError("share_of_goods_max lies between 0 and 1")
+
+
+class SecondPerson(Policy):
+    """Which checks need somebody other than the one who did the step before. A shop of one switches them off."""
+
+    KIND: ClassVar[str] = "second_person"
+    audit: bool = True
+    sku_review: bool = True
+    price_check: bool = True
+    price_override: bool = True
+
+
+class StockRules(Policy):
+    """Store-wide stock lines for SKUs that have none of their own."""
+
+    KIND: ClassVar[str] = "stock"
+    low_line: Decimal | None = None
+    high_line: Decimal | None = None
+
+    def __post_init__(self) -> None:
+        if any(line is not None and line < 0 for line in (self.low_line, self.high_line)):
+            raise ValueError("a stock line is not below 0")
+        if self.low_line is not None and self.high_line is not None and self.low_line > self.high_line:
+            raise ValueError("low_line may not be above high_line")
+
+
+# Versions ------------------------------------------------------------------------------------------------------------
+
+
+class PolicyVersion(Value):
+    """One version of a policy of a store, in force from a moment on (UTC)."""
+
+    policy_version: int
+    effective_from: datetime
+    params: dict[str, Any]
+
+
+def version_at(versions: list[PolicyVersion], at: datetime) -> PolicyVersion | None:
+    """Return the version in force: the one that began last, and of two that began together the later one."""
+    begun = [version for version in versions if version.effective_from <= at]
+    return max(begun, key=lambda version: (version.effective_from, version.policy_version)) if begun else None
+
+
+def _floats(value: Any) -> Iterator[float]:
+    if isinstance(value, float):
+        yield value
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from _floats(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _floats(item)
+
+
+def read_policy(kind: str, params: Mapping[str, Any], *, platform: str, currency: str) -> Policy:
+    """Return the policy that these parameters make; what is left out has its default for the platform and currency.
+
+    Refuses: PolicyUnknown, PolicyInvalid (an unknown parameter, a value outside its limits, a float).
+    """
+    found = POLICIES.get(kind)
+    if found is None:
+        raise PolicyUnknown(kind=kind, known=", ".join(sorted(POLICIES)), path=("kind",))
+    for number in _floats(params):
+        raise PolicyInvalid(kind=kind, why=f"write {number} as a string, so that it stays exact", path=("params",))
+    try:
+        return msgspec.convert(stored_params(found.default(platform, currency)) | dict(params), found)
+    except msgspec.ValidationError as invalid:
+        raise PolicyInvalid(kind=kind, why=str(invalid), path=("params",)) from None
+
+
+def stored_params(policy: Policy) -> dict[str, Any]:
+    """Return a policy as plain JSON, every parameter spelled out: later defaults do not change it."""
+    params: dict[str, Any] = msgspec.to_builtins(policy)
+    return params

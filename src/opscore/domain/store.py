@@ -1,0 +1,914 @@
+"""A store: what it adds up to, and what may happen next. Its record is store_events.py, its commands store_commands.py.
+
+A store opens in seven ordered steps: application, payment account, company and brand data, agreement, audit,
+deposit and fee, opening. Its payment methods, couriers, calendars, locations and policies are what orders, SKUs and
+campaigns ask it about.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from typing import Any, TypeVar
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from opscore.domain.aggregate import Aggregate, folds
+from opscore.domain.policies import (
+    PLATFORMS,
+    AfterSale,
+    PlatformTerms,
+    Policy,
+    PolicyInvalid,
+    PolicyVersion,
+    SecondPerson,
+    read_policy,
+    stored_params,
+    version_at,
+)
+from opscore.domain.refusals import (
+    AlreadyExists,
+    CurrencyMismatch,
+    InvalidField,
+    NotFound,
+    ReasonMissing,
+    SamePerson,
+    WrongState,
+)
+from opscore.domain.store_events import (
+    AccountNotOwn,
+    AgreementUnsigned,
+    AmountDiffersFromTerms,
+    AutoDebitRequired,
+    BrandNotAuthorised,
+    CalendarKind,
+    CalendarSet,
+    CategoryOutOfScope,
+    ClaimsOpen,
+    CourierNotAllowed,
+    CouriersSet,
+    DepositBelowTerms,
+    DepositFrozen,
+    DepositNotFrozen,
+    DepositReleased,
+    DocumentExpired,
+    DocumentKind,
+    DocumentMissing,
+    EffectiveInThePast,
+    ExceedsDeposit,
+    ExpenseRecorded,
+    FeeUnpaid,
+    HoursInvalid,
+    InfoMissing,
+    LicenceMissing,
+    LocationAdded,
+    LocationClosed,
+    LocationClosedAlready,
+    LocationKind,
+    NoCourier,
+    NoPaymentMethod,
+    PaymentAccountCertified,
+    PaymentAccountMissing,
+    PaymentMethodNotEnabled,
+    PaymentMethodsSet,
+    PlatformUnknown,
+    PolicySet,
+    ServiceFeePaid,
+    StoreAgreementSigned,
+    StoreApplied,
+    StoreAuditPassed,
+    StoreAuditRejected,
+    StoreAuditStarted,
+    StoreClosed,
+    StoreDocumentSubmitted,
+    StoreInfoSubmitted,
+    StoreNotOpen,
+    StoreOpened,
+    StoreReopened,
+    StoreStatus,
+    StoreSuspended,
+    SuspensionRunning,
+    TermsUnset,
+)
+from opscore.domain.values import Value, is_time_zone
+
+# What it adds up to --------------------------------------------------------------------------------------------------
+
+
+class StoreDocument(Value):
+    """A document on file."""
+
+    kind: DocumentKind
+    valid_from: date | None = None
+    valid_until: date | None = None
+    categories: tuple[str, ...] = ()
+    brand: str | None = None
+
+    def is_valid_on(self, day: date) -> bool:
+        """Say whether the document holds on a day."""
+        return (self.valid_from is None or self.valid_from <= day) and not self.has_ended_by(day)
+
+    def has_ended_by(self, day: date) -> bool:
+        """Say whether the last day of the document lies before a day."""
+        return self.valid_until is not None and self.valid_until < day
+
+
+class Location(Value):
+    """A place with stock."""
+
+    kind: LocationKind
+    name: str
+    region: str | None = None
+    radius_km: Decimal | None = None
+    open: bool = True
+
+
+class Calendar(Value):
+    """Days and hours; dates are ISO."""
+
+    weekdays: tuple[int, ...] = (1, 2, 3, 4, 5)
+    opens: str = "09:00"
+    closes: str = "17:00"
+    holidays: tuple[str, ...] = ()
+    extra_days: tuple[str, ...] = ()
+
+    def counts(self, day: date) -> bool:
+        """Say whether a day is a working day."""
+        iso = day.isoformat()
+        return iso in self.extra_days or (day.isoweekday() in self.weekdays and iso not in self.holidays)
+
+
+DEFAULT_CALENDARS = {
+    CalendarKind.BUSINESS: Calendar(),
+    CalendarKind.SERVICE: Calendar(weekdays=(1, 2, 3, 4, 5, 6, 7), opens="00:00", closes="24:00"),
+}
+"""Five days of eight hours for the business; buyers are served at all hours."""
+
+_DAY = timedelta(days=1)
+_PolicyT = TypeVar("_PolicyT", bound=Policy)
+
+
+class Store(Aggregate):
+    """One store of the operator on one platform."""
+
+    name: str
+    operator: str
+    platform: str
+    kind: str
+    currency: str
+    time_zone: str
+    status: StoreStatus
+    applicant: str
+    payment_account: str | None
+    documents: dict[str, StoreDocument]
+    company: str | None
+    brands: tuple[str, ...]
+    categories: tuple[str, ...]
+    terms_signed: str | None
+    audit_submitted_by: str | None
+    audit_due_at: datetime | None
+    deposit_minor: int
+    service_fee_minor: int
+    suspended_until: datetime | None
+    closed_at: datetime | None
+    payment_methods: list[str]
+    couriers: list[str]
+    remote_courier: str | None
+    remote_regions: list[str]
+    calendars: dict[str, Calendar]
+    locations: dict[UUID, Location]
+    """In order of preference: the first open one is picked from first."""
+    policies: dict[str, list[PolicyVersion]]
+
+    @folds(StoreApplied)
+    def _applied(self, event: StoreApplied) -> None:
+        self.store_id = event.originator_id
+        self.name = event.name
+        self.operator = event.operator
+        self.platform = event.platform
+        self.kind = event.kind
+        self.currency = event.currency
+        self.time_zone = event.time_zone
+        self.status = StoreStatus.APPLIED
+        self.applicant = event.applicant
+        self.payment_account = None
+        self.documents = {}
+        self.company = None
+        self.brands = ()
+        self.categories = ()
+        self.terms_signed = None
+        self.audit_submitted_by = None
+        self.audit_due_at = None
+        self.deposit_minor = 0
+        self.service_fee_minor = 0
+        self.suspended_until = None
+        self.closed_at = None
+        self.payment_methods = []
+        self.couriers = []
+        self.remote_courier = None
+        self.remote_regions = []
+        self.calendars = {}
+        self.locations = {}
+        self.policies = {}
+
+    @folds(PaymentAccountCertified)
+    def _payment_account_certified(self, event: PaymentAccountCertified) -> None:
+        self.payment_account = f"{event.provider}:{event.account_reference}"
+
+    @folds(StoreDocumentSubmitted)
+    def _document_submitted(self, event: StoreDocumentSubmitted) -> None:
+        # Ciphertext cannot tell documents apart: a newer identity proof takes the older one's place.
+        self.documents[f"{event.kind}/{event.brand or ''}/{event.number or ''}"] = StoreDocument(
+            kind=event.kind,
+            valid_from=event.valid_from,
+            valid_until=event.valid_until,
+            categories=event.categories,
+            brand=event.brand,
+        )
+
+    @folds(StoreInfoSubmitted)
+    def _info_submitted(self, event: StoreInfoSubmitted) -> None:
+        self.company = event.company
+        self.brands = event.brands
+        self.categories = event.categories
+
+    @folds(StoreAgreementSigned)
+    def _agreement_signed(self, event: StoreAgreementSigned) -> None:
+        self.terms_signed = event.terms_version
+
+    @folds(StoreAuditStarted)
+    def _audit_started(self, event: StoreAuditStarted) -> None:
+        self.status = StoreStatus.UNDER_AUDIT
+        self.audit_submitted_by = event.submitted_by
+        self.audit_due_at = event.due_at
+
+    @folds(StoreAuditPassed)
+    def _audit_passed(self, event: StoreAuditPassed) -> None:
+        self.status = StoreStatus.AUDITED
+        self.audit_due_at = None
+
+    @folds(StoreAuditRejected)
+    def _audit_rejected(self, event: StoreAuditRejected) -> None:
+        self.status = StoreStatus.APPLIED
+        self.audit_due_at = None
+
+    @folds(DepositFrozen)
+    def _deposit_frozen(self, event: DepositFrozen) -> None:
+        self.deposit_minor += event.amount_minor
+
+    @folds(ServiceFeePaid)
+    def _service_fee_paid(self, event: ServiceFeePaid) -> None:
+        self.service_fee_minor += event.amount_minor
+
+    @folds(StoreOpened, StoreReopened)
+    def _opened(self, event: StoreOpened | StoreReopened) -> None:
+        self.status = StoreStatus.OPEN
+        self.suspended_until = None
+
+    @folds(StoreSuspended)
+    def _suspended(self, event: StoreSuspended) -> None:
+        self.status = StoreStatus.SUSPENDED
+        self.suspended_until = event.until
+
+    @folds(StoreClosed)
+    def _closed(self, event: StoreClosed) -> None:
+        self.status = StoreStatus.CLOSED
+        self.suspended_until = None
+        self.closed_at = event.occurred_at
+
+    @folds(DepositReleased)
+    def _deposit_released(self, event: DepositReleased) -> None:
+        self.deposit_minor -= event.amount_minor
+
+    @folds(PaymentMethodsSet)
+    def _payment_methods_set(self, event: PaymentMethodsSet) -> None:
+        self.payment_methods = list(event.methods)
+
+    @folds(CouriersSet)
+    def _couriers_set(self, event: CouriersSet) -> None:
+        self.couriers = list(event.couriers)
+        self.remote_courier = event.remote_courier
+        self.remote_regions = list(event.remote_regions)
+
+    @folds(CalendarSet)
+    def _calendar_set(self, event: CalendarSet) -> None:
+        self.calendars[event.kind] = Calendar(
+            weekdays=event.weekdays,
+            opens=event.opens,
+            closes=event.closes,
+            holidays=event.holidays,
+            extra_days=event.extra_days,
+        )
+
+    @folds(LocationAdded)
+    def _location_added(self, event: LocationAdded) -> None:
+        self.locations[event.location_id] = Location(
+            kind=event.kind, name=event.name, region=event.region, radius_km=event.radius_km
+        )
+
+    @folds(LocationClosed)
+    def _location_closed(self, event: LocationClosed) -> None:
+        self.locations[event.location_id] = msgspec.structs.replace(self.locations[event.location_id], open=False)
+
+    @folds(PolicySet)
+    def _policy_set(self, event: PolicySet) -> None:
+        self.policies.setdefault(event.kind, []).append(
+            PolicyVersion(
+                policy_version=event.policy_version, effective_from=event.effective_from, params=event.params
+            )
+        )
+
+    @folds(ExpenseRecorded)
+    def _expense_recorded(self, event: ExpenseRecorded) -> None:
+        """Change nothing: expenses are for figures; no decision looks back at one."""
+
+    # What others ask of a store ---------------------------------------------------------------------------------------
+
+    def policy(self, kind: type[_PolicyT], at: datetime) -> _PolicyT:
+        """Return the policy of this kind that is in force at a moment, as its typed struct.
+
+        `store.policy(ShipPromise, at).soft_hours` is 24 for a store that has not set the policy `ship_promise`.
+        """
+        version = version_at(self.policies.get(kind.KIND, []), at)
+        if version is None:
+            return kind.default(self.platform, self.currency)
+        return msgspec.convert(version.params, kind)
+
+    def policy_version(self, kind: type[Policy], at: datetime) -> int:
+        """Return the number of the version in force at a moment; 0 is the default."""
+        version = version_at(self.policies.get(kind.KIND, []), at)
+        return 0 if version is None else version.policy_version
+
+    def require_open(self, path: Sequence[str | int] = ()) -> None:
+        """Refuse StoreNotOpen unless the store sells."""
+        if self.status is not StoreStatus.OPEN:
+            raise StoreNotOpen(name=self.name, status=self.status.value, path=path, ids=[self.id])
+
+    def require_location(
+        self, location_id: UUID, path: Sequence[str | int] = (), *, closed_too: bool = False
+    ) -> Location:
+        """Return a location of this store; refuses NotFound, and LocationClosedAlready unless `closed_too`.
+
+        A closed location takes nothing in; what is left there can still be counted, moved out or written off.
+        """
+        location = self.locations.get(location_id)
+        if location is None:
+            raise NotFound(what="location of this store", path=path or ("location_id",), ids=[location_id])
+        if not (location.open or closed_too):
+            raise LocationClosedAlready(name=location.name, path=path or ("location_id",), ids=[location_id])
+        return location
+
+    @property
+    def open_location_ids(self) -> list[UUID]:
+        """The locations to pick from, in order of preference."""
+        return [location_id for location_id, location in self.locations.items() if location.open]
+
+    def require_payment_method(self, method: str, path: Sequence[str | int] = ()) -> None:
+        """Refuse PaymentMethodNotEnabled for a way to pay that is not on offer."""
+        if method not in self.payment_methods:
+            raise PaymentMethodNotEnabled(
+                method=method, enabled=", ".join(self.payment_methods) or "nothing yet", path=path, ids=[self.id]
+            )
+
+    def require_courier(self, courier: str, region: str | None = None, path: Sequence[str | int] = ()) -> None:
+        """Refuse CourierNotAllowed: a remote region goes by the remote courier, any other by a contracted one."""
+        allowed = list(self.couriers)
+        if self.remote_courier is not None and region in self.remote_regions:
+            allowed = [self.remote_courier]
+        if courier not in allowed:
+            raise CourierNotAllowed(
+                courier=courier, allowed=" or ".join(allowed) or "nobody yet", path=path, ids=[self.id]
+            )
+
+    def require_may_list(
+        self, category: str | None, brand: str | None, at: datetime, path: Sequence[str | int] = ()
+    ) -> None:
+        """Check that the documents on file allow goods of this category and brand to be listed.
+
+        Refuses: CategoryOutOfScope, LicenceMissing, BrandNotAuthorised.
+        """
+        day = self.local_date(at)
+        terms = self.policy(PlatformTerms, at)
+        if category is not None:
+            self._require_category_in_scope(category, day, path)
+            if category in terms.licensed_categories and not any(
+                category in licence.categories for licence in self._valid(DocumentKind.CATEGORY_LICENCE, day)
+            ):
+                raise LicenceMissing(category=category, path=path, ids=[self.id])
+        if brand is not None and terms.brand_authorisation_required:
+            if not any(paper.brand == brand for paper in self._valid(DocumentKind.BRAND_AUTHORISATION, day)):
+                raise BrandNotAuthorised(brand=brand, path=path, ids=[self.id])
+
+    def local_date(self, at: datetime) -> date:
+        """Return the store's calendar day of a moment."""
+        return at.astimezone(ZoneInfo(self.time_zone)).date()
+
+    def calendar(self, kind: CalendarKind = CalendarKind.BUSINESS) -> Calendar:
+        """Return the calendar in force."""
+        return self.calendars.get(kind) or DEFAULT_CALENDARS[kind]
+
+    def add_working_days(self, at: datetime, days: int) -> datetime:
+        """Return the end (UTC) of the working day that lies so many working days after `at`, or before it if negative.
+
+        The day of `at` itself is not counted. Thursday and 5 give the end of next week's Thursday.
+        """
+        calendar = self.calendar()
+        day = self.local_date(at)
+        step = _DAY if days >= 0 else -_DAY
+        left = abs(days)
+        while left:
+            day += step
+            left -= calendar.counts(day)
+        return datetime.combine(day + _DAY, time(), ZoneInfo(self.time_zone)).astimezone(UTC)
+
+    def _valid(self, kind: DocumentKind, day: date) -> list[StoreDocument]:
+        return [paper for paper in self.documents.values() if paper.kind is kind and paper.is_valid_on(day)]
+
+    def _require_category_in_scope(self, category: str, day: date, path: Sequence[str | int]) -> None:
+        licences = self._valid(DocumentKind.BUSINESS_LICENCE, day)
+        # A licence that lists no categories does not limit them.
+        if licences and not any(not paper.categories or category in paper.categories for paper in licences):
+            raise CategoryOutOfScope(category=category, path=path, ids=[self.id])
+
+    def _require_status(self, *needed: StoreStatus) -> None:
+        if self.status not in needed:
+            raise WrongState(
+                what="store", state=self.status.value, needed=" or ".join(map(str, needed)), ids=[self.id]
+            )
+
+    # What may happen next: opening ------------------------------------------------------------------------------------
+
+    @classmethod
+    def apply(
+        cls,
+        store_id: UUID,
+        at: datetime,
+        *,
+        name: str,
+        operator: str,
+        platform: str,
+        kind: str,
+        currency: str,
+        time_zone: str,
+        applicant: str,
+    ) -> Store:
+        """Begin a store with an application.
+
+        Refuses: PlatformUnknown, InvalidField (a time zone that does not exist).
+        """
+        if platform not in PLATFORMS:
+            raise PlatformUnknown(platform=platform, known=", ".join(sorted(PLATFORMS)), path=("platform",))
+        if not is_time_zone(time_zone):
+            raise InvalidField(why=f"there is no IANA time zone '{time_zone}'", path=("time_zone",))
+        return cls.start(
+            StoreApplied,
+            store_id,
+            occurred_at=at,
+            name=name,
+            operator=operator,
+            platform=platform,
+            kind=kind,
+            currency=currency,
+            time_zone=time_zone,
+            applicant=applicant,
+        )
+
+    def certify_payment_account(self, provider: str, account_reference: str, holder: str, at: datetime) -> None:
+        """Take down that the provider certified the operator's own account.
+
+        Refuses: WrongState, AccountNotOwn.
+        """
+        self._require_status(StoreStatus.APPLIED)
+        if holder != self.operator:
+            raise AccountNotOwn(holder=holder, operator=self.operator, path=("holder",), ids=[self.id])
+        if self.payment_account == f"{provider}:{account_reference}":
+            return  # Asked twice, recorded once.
+        self.trigger_event(
+            PaymentAccountCertified, occurred_at=at, provider=provider, account_reference=account_reference
+        )
+
+    def submit_document(
+        self,
+        kind: DocumentKind,
+        at: datetime,
+        *,
+        number: str | None = None,
+        personal_number: str | None = None,
+        valid_from: date | None = None,
+        valid_until: date | None = None,
+        categories: tuple[str, ...] = (),
+        brand: str | None = None,
+        file_reference: str | None = None,
+    ) -> None:
+        """File a document, at any time before the store is closed.
+
+        personal_number: ciphertext of the number when the document is a person's.
+        Refuses: WrongState, DocumentExpired, InvalidField (ends before it begins; an authorisation without its brand).
+        """
+        self._require_not_closed()
+        if valid_from is not None and valid_until is not None and valid_until < valid_from:
+            raise InvalidField(why="the document ends before it begins", path=("valid_until",))
+        if kind is DocumentKind.BRAND_AUTHORISATION and brand is None:
+            raise InvalidField(why="name the brand that the authorisation is for", path=("brand",))
+        if kind is DocumentKind.CATEGORY_LICENCE and not categories:
+            raise InvalidField(why="name the categories that the licence is for", path=("categories",))
+        if valid_until is not None and valid_until < self.local_date(at):
+            raise DocumentExpired(kind=kind.value, valid_until=valid_until, path=("valid_until",), ids=[self.id])
+        self.trigger_event(
+            StoreDocumentSubmitted,
+            occurred_at=at,
+            kind=kind,
+            number=number,
+            personal_number=personal_number,
+            valid_from=valid_from,
+            valid_until=valid_until,
+            categories=categories,
+            brand=brand,
+            file_reference=file_reference,
+        )
+
+    def submit_info(self, company: str, brands: tuple[str, ...], categories: tuple[str, ...], at: datetime) -> None:
+        """State company, brands and categories.
+
+        Refuses: WrongState, PaymentAccountMissing.
+        """
+        self._require_status(StoreStatus.APPLIED)
+        self._require_payment_account()
+        if (self.company, self.brands, self.categories) == (company, brands, categories):
+            return
+        self.trigger_event(
+            StoreInfoSubmitted, occurred_at=at, company=company, brands=brands, categories=categories
+        )
+
+    def sign_agreement(self, terms_version: str, auto_debit: bool, at: datetime) -> None:
+        """Sign the platform's terms.
+
+        Refuses: WrongState, PaymentAccountMissing, InfoMissing, AutoDebitRequired.
+        """
+        self._require_status(StoreStatus.APPLIED)
+        self._require_payment_account()
+        self._require_info()
+        if self.policy(PlatformTerms, at).auto_debit_required and not auto_debit:
+            raise AutoDebitRequired(path=("auto_debit",), ids=[self.id])
+        if self.terms_signed == terms_version:
+            return
+        self.trigger_event(StoreAgreementSigned, occurred_at=at, terms_version=terms_version, auto_debit=auto_debit)
+
+    def submit_for_audit(self, submitted_by: str, at: datetime) -> None:
+        """Hand in the application; the answer is expected and due in calendar days.
+
+        Refuses: WrongState, PaymentAccountMissing, InfoMissing, AgreementUnsigned, DocumentExpired, DocumentMissing,
+        CategoryOutOfScope.
+        """
+        self._require_status(StoreStatus.APPLIED)
+        self._require_payment_account()
+        self._require_info()
+        if self.terms_signed is None:
+            raise AgreementUnsigned(ids=[self.id])
+        terms = self.policy(PlatformTerms, at)
+        day = self.local_date(at)
+        for kind in terms.required_documents:
+            self._require_document(DocumentKind(kind), day)
+        for category in self.categories:
+            self._require_category_in_scope(category, day, ())
+        self.trigger_event(
+            StoreAuditStarted,
+            occurred_at=at,
+            submitted_by=submitted_by,
+            expected_from=at + timedelta(days=terms.audit_expected_days),
+            due_at=at + timedelta(days=terms.audit_due_days),
+        )
+
+    def _require_payment_account(self) -> None:
+        if self.payment_account is None:
+            raise PaymentAccountMissing(ids=[self.id])
+
+    def _require_info(self) -> None:
+        if self.company is None:
+            raise InfoMissing(ids=[self.id])
+
+    def _require_document(self, kind: DocumentKind, day: date) -> None:
+        papers = [paper for paper in self.documents.values() if paper.kind is kind]
+        if any(paper.is_valid_on(day) for paper in papers):
+            return
+        ended = [paper.valid_until for paper in papers if paper.has_ended_by(day)]
+        if ended:
+            raise DocumentExpired(kind=kind.value, valid_until=ended[-1], ids=[self.id])
+        raise DocumentMissing(kind=kind.value, ids=[self.id])
+
+    def pass_audit(self, auditor: str, at: datetime) -> None:
+        """Find nothing wrong; by somebody other than the applicant, unless the policy `second_person` lets them.
+
+        Refuses: WrongState, SamePerson.
+        """
+        self._require_status(StoreStatus.UNDER_AUDIT)
+        if self.policy(SecondPerson, at).audit and auditor in (self.applicant, self.audit_submitted_by):
+            raise SamePerson(actor=auditor, ids=[self.id])
+        self.trigger_event(StoreAuditPassed, occurred_at=at)
+
+    def reject_audit(self, reasons: tuple[str, ...], at: datetime) -> None:
+        """Send the application back with reasons.
+
+        Refuses: WrongState, ReasonMissing.
+        """
+        self._require_status(StoreStatus.UNDER_AUDIT)
+        if not any(reason.strip() for reason in reasons):
+            raise ReasonMissing(path=("reasons",), ids=[self.id])
+        self.trigger_event(StoreAuditRejected, occurred_at=at, reasons=reasons)
+
+    def deposit_missing_minor(self, at: datetime) -> int:
+        """Return what the terms in force ask for beyond what is frozen; refuses TermsUnset."""
+        return max(0, self._asked_minor(self.policy(PlatformTerms, at).deposit_minor) - self.deposit_minor)
+
+    def fee_missing_minor(self, at: datetime) -> int:
+        """Return what is left to pay of the service fee; refuses TermsUnset."""
+        return max(0, self._asked_minor(self.policy(PlatformTerms, at).service_fee_minor) - self.service_fee_minor)
+
+    def _asked_minor(self, amount_minor: int | None) -> int:
+        if amount_minor is None:
+            raise TermsUnset(platform=self.platform, currency=self.currency, ids=[self.id])
+        return amount_minor
+
+    def freeze_deposit(self, amount_minor: int, currency: str, at: datetime) -> None:
+        """Freeze what is missing of the deposit, all at once; later, when terms have risen, the difference.
+
+        Refuses: WrongState, CurrencyMismatch, TermsUnset, AmountDiffersFromTerms.
+        """
+        self._require_status(StoreStatus.AUDITED, StoreStatus.OPEN, StoreStatus.SUSPENDED)
+        self._require_amount(amount_minor, self.deposit_missing_minor(at), currency)
+        self.trigger_event(
+            DepositFrozen,
+            occurred_at=at,
+            amount_minor=amount_minor,
+            currency=currency,
+            policy_version=self.policy_version(PlatformTerms, at),
+        )
+
+    def pay_service_fee(self, amount_minor: int, currency: str, at: datetime) -> None:
+        """Pay the platform's service fee.
+
+        Refuses: WrongState, CurrencyMismatch, TermsUnset, AmountDiffersFromTerms.
+        """
+        self._require_status(StoreStatus.AUDITED)
+        self._require_amount(amount_minor, self.fee_missing_minor(at), currency)
+        self.trigger_event(
+            ServiceFeePaid,
+            occurred_at=at,
+            amount_minor=amount_minor,
+            currency=currency,
+            policy_version=self.policy_version(PlatformTerms, at),
+        )
+
+    def _require_amount(self, given_minor: int, expected_minor: int, currency: str) -> None:
+        self._require_currency(currency)
+        if given_minor != expected_minor:
+            raise AmountDiffersFromTerms(
+                expected_minor=expected_minor, given_minor=given_minor, path=("amount_minor",), ids=[self.id]
+            )
+
+    def _require_currency(self, currency: str) -> None:
+        if currency != self.currency:
+            raise CurrencyMismatch(expected=self.currency, given=currency, path=("currency",), ids=[self.id])
+
+    # What may happen next: selling, stopping, closing -----------------------------------------------------------------
+
+    def open(self, at: datetime) -> None:
+        """Begin to sell.
+
+        Refuses: WrongState, TermsUnset, DepositNotFrozen, FeeUnpaid.
+        """
+        if self.status is StoreStatus.OPEN:
+            return
+        self._require_status(StoreStatus.AUDITED)
+        if missing_minor := self.deposit_missing_minor(at):
+            raise DepositNotFrozen(missing_minor=missing_minor, ids=[self.id])
+        if missing_minor := self.fee_missing_minor(at):
+            raise FeeUnpaid(missing_minor=missing_minor, ids=[self.id])
+        self.trigger_event(StoreOpened, occurred_at=at)
+
+    def suspend(self, reason: str, until: datetime | None, at: datetime) -> None:
+        """Stop selling for the time being: no new orders, listings or campaigns; shipping and refunds go on.
+
+        Refuses: WrongState, InvalidField (an end that is over).
+        """
+        if until is not None and until <= at:
+            raise InvalidField(why="the suspension would end before it begins", path=("until",))
+        self._require_status(StoreStatus.OPEN)
+        self.trigger_event(StoreSuspended, occurred_at=at, reason=reason, until=until)
+
+    def reopen(self, at: datetime) -> None:
+        """Sell again.
+
+        Refuses: WrongState, SuspensionRunning, TermsUnset, DepositBelowTerms.
+        """
+        if self.status is StoreStatus.OPEN:
+            return
+        self._require_status(StoreStatus.SUSPENDED)
+        if self.suspended_until is not None and at < self.suspended_until:
+            raise SuspensionRunning(until=self.suspended_until.isoformat(), ids=[self.id])
+        if missing_minor := self.deposit_missing_minor(at):
+            raise DepositBelowTerms(missing_minor=missing_minor, ids=[self.id])
+        self.trigger_event(StoreReopened, occurred_at=at)
+
+    def close(self, reason: str, at: datetime) -> None:
+        """Stop selling for good.
+
+        Orders are streams of their own, so a store does not count them: those still open are shipped, refunded or
+        cancelled as ever (the order book lists them), only new ones are refused.
+        Refuses: WrongState.
+        """
+        if self.status is StoreStatus.CLOSED:
+            return
+        self._require_status(StoreStatus.OPEN, StoreStatus.SUSPENDED)
+        self.trigger_event(StoreClosed, occurred_at=at, reason=reason)
+
+    def release_deposit(self, amount_minor: int, currency: str, at: datetime) -> None:
+        """Take deposit back from a closed store, once the after-sale days since its closing are over.
+
+        Refuses: WrongState, CurrencyMismatch, ClaimsOpen, ExceedsDeposit.
+        """
+        self._require_status(StoreStatus.CLOSED)
+        self._require_currency(currency)
+        assert self.closed_at is not None
+        until = self.closed_at + timedelta(days=self.policy(AfterSale, at).days)
+        if at < until:
+            raise ClaimsOpen(until=until.isoformat(), ids=[self.id])
+        if amount_minor > self.deposit_minor:
+            raise ExceedsDeposit(frozen_minor=self.deposit_minor, path=("amount_minor",), ids=[self.id])
+        self.trigger_event(DepositReleased, occurred_at=at, amount_minor=amount_minor, currency=currency)
+
+    # What may happen next: how the store works ------------------------------------------------------------------------
+
+    def set_payment_methods(self, methods: tuple[str, ...], at: datetime) -> None:
+        """Offer these ways to pay and no others.
+
+        Refuses: WrongState, NoPaymentMethod.
+        """
+        self._require_not_closed()
+        methods = tuple(dict.fromkeys(methods))
+        if not methods:
+            raise NoPaymentMethod(path=("methods",), ids=[self.id])
+        if set(methods) != set(self.payment_methods):
+            self.trigger_event(PaymentMethodsSet, occurred_at=at, methods=methods)
+
+    def set_couriers(
+        self, couriers: tuple[str, ...], remote_courier: str | None, remote_regions: tuple[str, ...], at: datetime
+    ) -> None:
+        """Contract these couriers, in order of preference, and one for remote regions if they need another.
+
+        Refuses: WrongState, NoCourier, InvalidField (regions without a courier for them).
+        """
+        self._require_not_closed()
+        couriers = tuple(dict.fromkeys(couriers))
+        if not couriers:
+            raise NoCourier(path=("couriers",), ids=[self.id])
+        if (remote_courier is None) != (not remote_regions):
+            raise InvalidField(
+                why="name both the remote regions and their courier, or neither", path=("remote_courier",)
+            )
+        if (list(couriers), remote_courier, list(remote_regions)) != (
+            self.couriers,
+            self.remote_courier,
+            self.remote_regions,
+        ):
+            self.trigger_event(
+                CouriersSet,
+                occurred_at=at,
+                couriers=couriers,
+                remote_courier=remote_courier,
+                remote_regions=remote_regions,
+            )
+
+    def set_calendar(self, kind: CalendarKind, calendar: Calendar, at: datetime) -> None:
+        """Keep these days and hours from now on.
+
+        Refuses: WrongState, HoursInvalid.
+        """
+        self._require_not_closed()
+        weekdays = tuple(sorted(set(calendar.weekdays)))
+        if not weekdays:
+            raise HoursInvalid(why="a week has at least one working day", path=("weekdays",), ids=[self.id])
+        if not _minutes(calendar.opens, "opens") < _minutes(calendar.closes, "closes"):
+            raise HoursInvalid(why="it closes before it opens", path=("closes",), ids=[self.id])
+        both = set(calendar.holidays) & set(calendar.extra_days)
+        if both:
+            raise HoursInvalid(why=f"{min(both)} is both a day off and a day on", path=("extra_days",), ids=[self.id])
+        calendar = msgspec.structs.replace(
+            calendar,
+            weekdays=weekdays,
+            holidays=tuple(sorted(set(calendar.holidays))),
+            extra_days=tuple(sorted(set(calendar.extra_days))),
+        )
+        if self.calendars.get(kind) != calendar:
+            self.trigger_event(CalendarSet, occurred_at=at, kind=kind, **msgspec.structs.asdict(calendar))
+
+    def add_location(
+        self,
+        location_id: UUID,
+        kind: LocationKind,
+        name: str,
+        region: str | None,
+        radius_km: Decimal | None,
+        at: datetime,
+    ) -> None:
+        """Add a place with stock; places are picked from in the order in which they were added.
+
+        Refuses: WrongState, AlreadyExists (the id, or an open location of this name).
+        """
+        self._require_not_closed()
+        for known_id, known in self.locations.items():
+            if known_id == location_id or (known.open and known.name == name):
+                raise AlreadyExists(what="location", path=("name",), ids=[known_id])
+        self.trigger_event(
+            LocationAdded,
+            occurred_at=at,
+            location_id=location_id,
+            kind=kind,
+            name=name,
+            region=region,
+            radius_km=radius_km,
+        )
+
+    def close_location(self, location_id: UUID, at: datetime) -> None:
+        """Let a place take no more stock and no more orders.
+
+        Stock is kept by SKU, so a store does not know what is left there (the stock ledger does): it can still be
+        counted, moved out or written off afterwards.
+        Refuses: NotFound.
+        """
+        if self.require_location(location_id, closed_too=True).open:
+            self.trigger_event(LocationClosed, occurred_at=at, location_id=location_id)
+
+    def set_policy(self, kind: str, params: Mapping[str, Any], effective_from: datetime, at: datetime) -> None:
+        """Put a new version of a policy in force from a moment on; parameters left out have their defaults.
+
+        Refuses: WrongState, PolicyUnknown, PolicyInvalid, EffectiveInThePast.
+        """
+        self._require_not_closed()
+        policy = read_policy(kind, params, platform=self.platform, currency=self.currency)
+        if effective_from < at:
+            raise EffectiveInThePast(earliest=at.isoformat(), path=("effective_from",), ids=[self.id])
+        if isinstance(policy, PlatformTerms):
+            for document in policy.required_documents:
+                if document not in set(DocumentKind):
+                    raise PolicyInvalid(
+                        kind=kind, why=f"there is no document of the kind '{document}'", path=("params",)
+                    )
+        stored = stored_params(policy)
+        versions = self.policies.get(kind, [])
+        if versions and (versions[-1].effective_from, versions[-1].params) == (effective_from, stored):
+            return
+        self.trigger_event(
+            PolicySet,
+            occurred_at=at,
+            kind=kind,
+            policy_version=len(versions) + 1,
+            effective_from=effective_from,
+            params=stored,
+        )
+
+    def record_expense(
+        self,
+        category: str,
+        amount_minor: int,
+        currency: str,
+        at: datetime,
+        *,
+        reference: str | None = None,
+        campaign_id: UUID | None = None,
+        reason: str | None = None,
+    ) -> None:
+        """Book money spent on running the store, closed or not; a negative amount corrects and says why.
+
+        Refuses: CurrencyMismatch, InvalidField (nothing), ReasonMissing (a correction without a reason).
+        """
+        self._require_currency(currency)
+        if amount_minor == 0:
+            raise InvalidField(why="an expense of nothing is no expense", path=("amount_minor",))
+        if amount_minor < 0 and reason is None:
+            raise ReasonMissing(path=("reason",), ids=[self.id])
+        self.trigger_event(
+            ExpenseRecorded,
+            occurred_at=at,
+            category=category,
+            amount_minor=amount_minor,
+            currency=currency,
+            reference=reference,
+            campaign_id=campaign_id,
+            reason=reason,
+        )
+
+    def _require_not_closed(self) -> None:
+        self._require_status(*(status for status in StoreStatus if status is not StoreStatus.CLOSED))
+
+
+def _minutes(clock: str, where: str) -> int:
+    """Return the minutes since midnight of 'HH:MM'; '24:00' is the end of the day. Refuses HoursInvalid."""
+    hours, _, minutes = clock.partition(":")
+    total = int(hours) * 60 + int(minutes)
+    if int(minutes) > 59 or total > 24 * 60:
+        raise HoursInvalid(why=f"there is no time '{clock}'", path=(where,))
+    return total
