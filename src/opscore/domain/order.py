@@ -503,7 +503,6 @@ class Order(Aggregate):
             currency=self.currency,
             goods_minor=self.goods_minor - self.cancelled_goods_minor,
             discount_minor=sum(line.live_discount_minor for line in self.lines),
-            discount_minor=sum(line.live_discount_minor for line in self.lines),
             freight_minor=self.freight_minor - self.cancelled_freight_minor,
             total_minor=self.net_total_minor,
             units=sum((line.live for line in self.lines if not line.service and not line.gift), ZERO),

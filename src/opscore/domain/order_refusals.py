@@ -66,7 +66,7 @@ class ReturnWindowOver(Refusal):
 
 
 class ReturnExceedsDelivered(Refusal):
-    """Only {available} of line {line} can come back, not {asked}; the rest has not arrived or was asked back already."""
+    """Only {available} of line {line} can come back, not {asked}; the rest was not sent or was asked back already."""
 
 
 class ReturnExceedsApproved(Refusal):

@@ -175,11 +175,6 @@ class LineState(msgspec.Struct):
         return gross - (self.amount_minor - self.cancelled_minor)
 
     @property
-    def live_discount_minor(self) -> int:
-        """What the discounts on the units that were not cancelled are worth."""
-        return self.discount_minor - _part(self.discount_minor, self.cancelled, self.ordered - self.exchanged)
-
-    @property
     def kept_minor(self) -> int:
         """What the units that the customer keeps (or is still to have) cost."""
         return self.amount_minor - self.price_of(self.cancelled + self.returned)
