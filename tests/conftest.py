@@ -52,7 +52,9 @@ def database_names() -> Iterator[int]:
 
 
 @pytest.fixture
-def new_settings(server: EmbeddedServer, template: str, database_names: Iterator[int]) -> Iterator[Callable[[], Settings]]:
+def new_settings(
+    server: EmbeddedServer, template: str, database_names: Iterator[int]
+) -> Iterator[Callable[[], Settings]]:
     """Make settings that name a fresh, migrated database; each call makes another one."""
     made: list[str] = []
 

@@ -29,12 +29,15 @@ def test_pooled_connections_act_as_the_application(database: Database) -> None:
 @pytest.mark.parametrize("statement", ["UPDATE events SET actor = 'x'", "DELETE FROM events", "TRUNCATE events"])
 @pytest.mark.parametrize("role", ["app", "admin"])
 def test_nobody_changes_the_log(database: Database, role: str, statement: str) -> None:
-    with database.connect(role) as connection, pytest.raises(  # type: ignore[arg-type]
-        (errors.InsufficientPrivilege, errors.RestrictViolation)
+    with (
+        database.connect(role) as connection,
+        pytest.raises(  # type: ignore[arg-type]
+            (errors.InsufficientPrivilege, errors.RestrictViolation)
+        ),
     ):
         connection.execute(
-            "INSERT INTO events SELECT 1, gen_random_uuid(), 1, 'Order', 'OrderPaid', 1, gen_random_uuid(), now(), now(),"
-            " 'UTC', 'a', 'live', 'k', NULL, NULL, '{}', decode(repeat('00', 32), 'hex')"
+            "INSERT INTO events SELECT 1, gen_random_uuid(), 1, 'Order', 'OrderPaid', 1, gen_random_uuid(),"
+            " now(), now(), 'UTC', 'a', 'live', 'k', NULL, NULL, '{}', decode(repeat('00', 32), 'hex')"
         )
         connection.execute(statement)  # type: ignore[arg-type]
 

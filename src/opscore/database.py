@@ -70,7 +70,7 @@ class Database:
             given = conninfo_to_dict(self._url)
         except psycopg.ProgrammingError:
             # Its message would quote the text, password included.
-            raise SetupError("OPSCORE_DATABASE_URL is no PostgreSQL URL: postgresql://user:password@host/name") from None
+            raise SetupError("OPSCORE_DATABASE_URL is no PostgreSQL URL (postgresql://user@host/name)") from None
         earlier = given.pop("options", None)
         if earlier:
             options.insert(0, str(earlier))
@@ -166,8 +166,8 @@ def _unsafe_settings(connection: psycopg.Connection[Any]) -> list[str]:
         assert row is not None
         if row[0] == "off":
             faults.append(
-                f"{name} is off, so an acknowledged command could be lost; set {name} = on in postgresql.conf (or ALTER "
-                f"SYSTEM, ALTER ROLE, ALTER DATABASE) and restart."
+                f"{name} is off, so an acknowledged command could be lost; set {name} = on where it is set "
+                "(postgresql.conf, ALTER SYSTEM, ALTER DATABASE or ALTER ROLE) and start again."
             )
     return faults
 
@@ -248,7 +248,7 @@ def _upgrade(database: Database, config: alembic.config.Config) -> None:
 
 
 def _bootstrap(database: Database) -> None:
-    """Make what a migration itself cannot: the schema, the application's role, and the table that is locked meanwhile."""
+    """Make what a migration itself cannot: the schema, the application's role, and the table that it locks."""
     names = {"schema": sql.Identifier(database.schema), "role": sql.Identifier(database.app_role)}
     with database.connect("admin", autocommit=False) as connection:
         role = (database.app_role,)

@@ -181,13 +181,30 @@ class EmbeddedServer:
         return bool(command) and "postgres" in command[0] and str(self._cluster) in command
 
     def _forget_reused_pid(self) -> None:
-        """Remove the server's pid file if its number now belongs to another program, which would forbid every start."""
+        """Remove the server's pid file if its number now belongs to another program, which would forbid every start.
+
+        The same goes for a killed server that nobody has reaped, as in a container without an init process.
+        """
         import psutil
 
         with contextlib.suppress(FileNotFoundError, ValueError, IndexError):
             pid = self.pid
             if psutil.pid_exists(pid) and not self._is_ours(pid):
+                # The file also guards against a server's children that outlive it: first let them go.
+                psutil.wait_procs(self._leftovers(), timeout=_START_SECONDS_MAX)
                 (self._cluster / "postmaster.pid").unlink()
+                (self._sockets / f"{_SOCKET}.lock").unlink(missing_ok=True)
+
+    def _leftovers(self) -> list[Any]:
+        """Return the processes that work in this cluster's folder."""
+        import psutil
+
+        found = []
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):
+                if process.name() == "postgres" and process.cwd() == str(self._cluster):
+                    found.append(process)
+        return found
 
     def _run(self, program: str, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         identity: dict[str, Any] = {}
@@ -279,8 +296,8 @@ def _add_user() -> pwd.struct_passwd:
         with contextlib.suppress(KeyError):
             return pwd.getpwnam(SERVER_USER)
         raise SetupError(
-            f"PostgreSQL does not run as root and the system user '{SERVER_USER}' cannot be made ({error}). Make it, run "
-            "opscore as an ordinary user, or set OPSCORE_DATABASE_URL."
+            f"PostgreSQL does not run as root and the system user '{SERVER_USER}' cannot be made ({error}). Make it, "
+            "run opscore as an ordinary user, or set OPSCORE_DATABASE_URL."
         ) from error
     return pwd.getpwnam(SERVER_USER)
 
@@ -321,7 +338,7 @@ def _let_through(path: Path, user: pwd.struct_passwd) -> None:
 
 
 def _socket_directory(cluster: Path) -> Path:
-    """Return where the socket goes: in the cluster, or, where that path is too long for a socket, a private short one."""
+    """Return where the socket goes: in the cluster, or, where that path is too long for one, a private short one."""
     if len(os.fsencode(cluster / _SOCKET)) <= _SOCKET_PATH_BYTES_MAX:
         return cluster
     digest = hashlib.sha256(os.fsencode(cluster)).hexdigest()[:16]
@@ -329,7 +346,7 @@ def _socket_directory(cluster: Path) -> Path:
 
 
 def _require_private(directory: Path, user: pwd.struct_passwd) -> None:
-    """Refuse a directory that others can enter, or that another user put there: through its socket they would be served."""
+    """Refuse a directory that others can enter, or that another user put there: they could reach the socket in it."""
     found = os.lstat(directory)
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != user.pw_uid or stat.S_IMODE(found.st_mode) & 0o077:
         raise SetupError(

@@ -17,4 +17,4 @@ def path(name: str) -> Path:
     for root in (_PACKAGE, _REPOSITORY):
         if (root / name).exists():
             return root / name
-    raise FileNotFoundError(f"opscore's own '{name}' is missing from {_PACKAGE} and {_REPOSITORY}; install opscore again")
+    raise FileNotFoundError(f"opscore's '{name}' is missing from {_PACKAGE} and {_REPOSITORY}; install opscore again")

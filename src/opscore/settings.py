@@ -1,4 +1,4 @@
-"""What an operator may set, from the environment (`OPSCORE_...`) or a `.env` file, each with the value that works as it is."""
+"""What an operator may set, from the environment (`OPSCORE_...`) or a `.env` file; every default works as it is."""
 
 from __future__ import annotations
 
@@ -26,12 +26,14 @@ class Settings(BaseSettings):
 
     database_url: SecretStr | None = Field(
         default=None,
-        description="PostgreSQL 15 or later as a libpq URL, with a role that may migrate. Without it, opscore starts its own.",
+        description="URL of a PostgreSQL 15 or later and a role that may migrate; without it, opscore starts its own.",
     )
     schema_name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")] = Field(
         default="opscore", description="The schema that holds everything of this operator."
     )
-    data_dir: Path = Field(default=Path(".opscore"), description="Where the embedded PostgreSQL and the master key live.")
+    data_dir: Path = Field(
+        default=Path(".opscore"), description="Where the embedded PostgreSQL and the master key live."
+    )
     master_key: SecretStr | None = Field(
         default=None, description="32 bytes in base64 that wrap the keys of personal data; kept away from the database."
     )
@@ -84,8 +86,8 @@ class Settings(BaseSettings):
         if not path.exists():
             if self.database_url is not None:
                 raise SetupError(
-                    "There is no master key for personal data. Set OPSCORE_MASTER_KEY to 32 random bytes in base64, the "
-                    "same for every server of this database: "
+                    "There is no master key for personal data. Set OPSCORE_MASTER_KEY to 32 random bytes in base64, "
+                    "the same for every server of this database: "
                     'python -c "import base64, os; print(base64.b64encode(os.urandom(32)).decode())"'
                 )
             _write_key(path)
