@@ -1,0 +1,1 @@
+"""The append-only log: canonical form, hash chain, encryption of personal fields, append and read."""

@@ -1,0 +1,258 @@
+"""The log as the rest of the house reads it: aggregates at any moment, and events in order."""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypeVar, cast
+from uuid import UUID
+
+import eventsourcing.persistence as library
+from eventsourcing.application import AggregateNotFoundError, Application, Repository
+from eventsourcing.utils import Environment
+from psycopg import Connection
+from psycopg.rows import TupleRow, dict_row
+
+from opscore.domain.aggregate import AGGREGATE_CLASSES, Aggregate
+from opscore.log.event_types import event_types
+from opscore.log.mapper import EventMapper
+from opscore.log.recorder import ConnectionSource, EventRecorder, Head, SnapshotRecorder, read_head
+from opscore.log.snapshots import SnapshotMapper, StateSnapshot, fold_digest
+
+AggregateT = TypeVar("AggregateT", bound=Aggregate)
+
+MAX_EVENTS_PER_PAGE = 1000
+
+
+@dataclass(frozen=True)
+class LoggedEvent:
+    """One row of the log as people read it. `data` is plain JSON with personal fields as ciphertext."""
+
+    position: int
+    stream_id: UUID
+    version: int
+    stream_type: str
+    type: str
+    schema_version: int
+    store_id: UUID
+    occurred_at: datetime
+    recorded_at: datetime
+    time_zone: str
+    actor: str
+    origin: str
+    idempotency_key: str
+    correlation_id: str | None
+    causation_position: int | None
+    data: dict[str, Any]
+    hash: bytes
+
+
+@dataclass(frozen=True)
+class EventFilter:
+    """Which events: every condition that is set must hold. Times are of `occurred_at`, UTC, end exclusive."""
+
+    store_ids: Sequence[UUID] | None = None
+    stream_id: UUID | None = None
+    stream_type: str | None = None
+    types: Sequence[str] = ()
+    actor: str | None = None
+    occurred_from: datetime | None = None
+    occurred_until: datetime | None = None
+    correlation_id: str | None = None
+
+
+class LogFactory(library.InfrastructureFactory[Any]):
+    """Builds the library's recorders over our tables; they are made by Alembic, never here."""
+
+    def __init__(self, env: Environment, connections: ConnectionSource) -> None:
+        super().__init__(env)
+        self._connections = connections
+
+    def aggregate_recorder(self, purpose: str = "events") -> library.AggregateRecorder:
+        """Return the recorder of snapshots, or of events."""
+        if purpose == "snapshots":
+            return SnapshotRecorder(self._connections, [fold_digest(kind) for kind in AGGREGATE_CLASSES.values()])
+        return EventRecorder(self._connections)
+
+    def application_recorder(self) -> library.ApplicationRecorder:
+        """Return the recorder of events."""
+        return EventRecorder(self._connections)
+
+    def tracking_recorder(self, tracking_recorder_class: type[Any] | None = None) -> Any:
+        """Checkpoints live with their projections, in the transaction that applies a window."""
+        raise library.InfrastructureFactoryError("opscore keeps checkpoints in projection_catalogue")
+
+    def process_recorder(self) -> library.ProcessRecorder:
+        """Follow-ups are commands to the writer, keyed by policy and position."""
+        raise library.InfrastructureFactoryError("opscore issues follow-ups as commands to its writer")
+
+    def is_snapshotting_enabled(self) -> bool:
+        """Snapshots are always read; the writer takes them."""
+        return True
+
+    def close(self) -> None:
+        """Leave the connections to whoever lent them."""
+
+
+class EventLog(Application[UUID]):
+    """The library's Application over our recorder and mapper.
+
+    connections: gives a connection of the application's role for the length of a `with` block.
+    """
+
+    name = "opscore"
+
+    def __init__(self, connections: ConnectionSource) -> None:
+        self._connections = connections
+        super().__init__()
+
+    def construct_factory(self, env: Environment) -> library.InfrastructureFactory[Any]:
+        """Build over our tables, whatever the environment says."""
+        return LogFactory(env, self._connections)
+
+    def construct_mapper(self) -> library.Mapper[UUID]:
+        """Store our own names and plain JSON."""
+        return EventMapper()
+
+    def construct_snapshot_store(self) -> library.EventStore[UUID]:
+        """Snapshots have their own mapper."""
+        return library.EventStore(SnapshotMapper(), self.factory.aggregate_recorder("snapshots"))
+
+    def construct_repository(self) -> Repository[UUID]:
+        """No cache here: reads are of the log as it is; the writer keeps its own."""
+        return Repository(self.events, snapshot_store=self.snapshots)
+
+    # Aggregates --------------------------------------------------------------------------------------------------
+
+    def aggregate(
+        self,
+        kind: type[AggregateT],
+        stream_id: UUID,
+        *,
+        version: int | None = None,
+        position: int | None = None,
+        at: datetime | None = None,
+    ) -> AggregateT | None:
+        """Return an aggregate now, at a version, or as the log stood at a position or a recording time (UTC).
+
+        None when the stream had not begun then, or is of another kind.
+        """
+        if version is None and (position is not None or at is not None):
+            version = self.version_at(stream_id, position=position, at=at)
+            if version == 0:
+                return None
+        try:
+            found: Any = self.repository.get(stream_id, version=version)
+        except AggregateNotFoundError:
+            return None
+        return found if isinstance(found, kind) else None
+
+    def version_at(self, stream_id: UUID, *, position: int | None = None, at: datetime | None = None) -> int:
+        """Return the version a stream had when the log stood at a position or time (UTC); 0 before it began."""
+        if position is None:
+            position = self.head().position if at is None else self.position_at(at)
+        with self._connections() as connection:
+
+            def position_of(version: int) -> int:
+                return cast(int, _one(connection, "position", "stream_id = %s AND version = %s", stream_id, version))
+
+            newest = _one(connection, "COALESCE(max(version), 0)", "stream_id = %s", stream_id)
+            # Versions are dense and rise with positions: bisect instead of reading a long stream.
+            return bisect.bisect_right(range(1, newest + 1), position, key=position_of)
+
+    def take_snapshot_of(self, aggregate: Aggregate) -> None:
+        """Keep the aggregate's state as of its version."""
+        assert self.snapshots is not None
+        self.snapshots.put([StateSnapshot.take(aggregate)])
+
+    # Events ------------------------------------------------------------------------------------------------------
+
+    def head(self) -> Head:
+        """Return the newest position, its hash and recording time."""
+        with self._connections() as connection:
+            return read_head(connection)
+
+    def position_at(self, at: datetime) -> int:
+        """Return the position at which the log stood at a recording time (UTC); 0 before the first event."""
+        with self._connections() as connection:
+
+            def recorded_at_of(position: int) -> datetime:
+                return cast(datetime, _one(connection, "recorded_at", "position = %s", position))
+
+            # Positions are dense and recording times strictly rise with them.
+            return bisect.bisect_right(range(1, read_head(connection).position + 1), at, key=recorded_at_of)
+
+    def select(
+        self,
+        wanted: EventFilter,
+        *,
+        after: int | None = None,
+        before: int | None = None,
+        limit: int = 100,
+        newest_first: bool = False,
+    ) -> list[LoggedEvent]:
+        """Return at most `limit` events that match, in order of position, strictly between `after` and `before`."""
+        with self._connections() as connection, connection.cursor(row_factory=dict_row) as cursor:
+            cursor.execute(
+                "SELECT * FROM events WHERE position > %(after)s"
+                " AND (%(before)s::bigint IS NULL OR position < %(before)s)"
+                " AND (%(store_ids)s::uuid[] IS NULL OR store_id = ANY(%(store_ids)s))"
+                " AND (%(stream_id)s::uuid IS NULL OR stream_id = %(stream_id)s)"
+                " AND (%(stream_type)s::text IS NULL OR stream_type = %(stream_type)s)"
+                " AND (%(types)s::text[] = '{}' OR type = ANY(%(types)s))"
+                " AND (%(actor)s::text IS NULL OR actor = %(actor)s)"
+                " AND (%(occurred_from)s::timestamptz IS NULL OR occurred_at >= %(occurred_from)s)"
+                " AND (%(occurred_until)s::timestamptz IS NULL OR occurred_at < %(occurred_until)s)"
+                " AND (%(correlation_id)s::text IS NULL OR correlation_id = %(correlation_id)s)"
+                f" ORDER BY position {'DESC' if newest_first else 'ASC'} LIMIT %(limit)s",
+                {
+                    **vars(wanted),
+                    "store_ids": None if wanted.store_ids is None else list(wanted.store_ids),
+                    "types": list(wanted.types),
+                    "after": after or 0,
+                    "before": before,
+                    "limit": min(limit, MAX_EVENTS_PER_PAGE),
+                },
+            )
+            return [LoggedEvent(**row) for row in cursor]
+
+    def unknown_types(self) -> list[str]:
+        """Return the names (with version) of stored event types that this program does not know."""
+        known = event_types()
+        with self._connections() as connection:
+            rows = connection.execute(
+                # Walks from one distinct (type, version) to the next along the index, however long the log is.
+                "WITH RECURSIVE seen AS ("
+                " (SELECT type, schema_version FROM events ORDER BY type, schema_version LIMIT 1)"
+                " UNION ALL"
+                " SELECT next.type, next.schema_version FROM seen CROSS JOIN LATERAL ("
+                "  SELECT type, schema_version FROM events"
+                "  WHERE (type, schema_version) > (seen.type, seen.schema_version)"
+                "  ORDER BY type, schema_version LIMIT 1) AS next)"
+                " SELECT type, schema_version FROM seen"
+            ).fetchall()
+        return sorted(
+            f"{name} v{version}" for name, version in rows if name not in known or version > known[name].version
+        )
+
+
+def _one(connection: Connection[TupleRow], expression: str, condition: str, *values: Any) -> Any:
+    row = connection.execute(f"SELECT {expression} FROM events WHERE {condition}", values).fetchone()
+    assert row is not None
+    return row[0]
+
+
+def lend(connection: Connection[TupleRow]) -> ConnectionSource:
+    """Return a source that always lends this one connection and leaves it open."""
+
+    class _Lent(AbstractContextManager[Connection[TupleRow]]):
+        def __enter__(self) -> Connection[TupleRow]:
+            return connection
+
+        def __exit__(self, *_: object) -> None:
+            return None
+
+    return _Lent

@@ -1,0 +1,655 @@
+"""The write path: decides one command at a time, commits many at a time.
+
+One writer per process, with its own thread and connection. A batch is one transaction: it locks the log, so that from
+there to the commit this tenant has one writer and a decision may look at anything; it takes in what other processes
+appended since; it decides each command on current state, the batch's earlier commands included; it appends, commits,
+and only then answers. There is no conflict to retry and nothing is decided outside the lock.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import logging
+import threading
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
+from uuid import UUID
+
+import msgspec
+import psycopg
+from psycopg.rows import TupleRow
+from psycopg.types.json import Jsonb
+
+from opscore.database import Database
+from opscore.domain.aggregate import Aggregate, Event, recording_clock
+from opscore.domain.command import Actor, Claim, Command, Origin, Role, UnitOfWork
+from opscore.domain.refusals import IdempotencyKeyReused, InvalidField, NotAuthorised, Refusal, StaleVersion
+from opscore.domain.store import Store
+from opscore.log.canonical import canonical
+from opscore.log.event_log import EventLog, lend
+from opscore.log.event_types import UnknownEventType, event_types
+from opscore.log.mapper import EventMapper, RecordedEvent
+from opscore.log.personal import Keyring, SubjectErased
+from opscore.log.recorder import HEAD, LOCK, Envelope, Head, append_events
+from opscore.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+CLOCK_TOLERANCE = timedelta(minutes=5)
+"""How far in the future `occurred_at` may lie: clocks of other machines differ."""
+TAIL_LIMIT = 5000
+"""More foreign events than this since the last batch, and the cache starts afresh instead of taking them in."""
+SNAPSHOT_EVERY = 500
+"""A stream is snapshotted each time it has grown by this many events."""
+
+
+class Busy(Exception):
+    """The queue of commands is full; nothing was decided. Send the same command with the same key again in a moment."""
+
+
+class Unavailable(Exception):
+    """The database cannot be reached, so whether this was recorded is not known; send it again with the same key."""
+
+
+class NotDeciding(Exception):
+    """This process met events of a newer version and stopped deciding; upgrade it. Nothing was decided."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A command with who sends it and under which idempotency key (1 to 255 characters, scoped to actor and store)."""
+
+    command: Command
+    actor: Actor
+    key: str
+    origin: Origin = Origin.LIVE
+    occurred_at: datetime | None = None
+    """When it happened, UTC; None means now."""
+    expected_version: int | None = None
+    correlation_id: str | None = None
+    causation_position: int | None = None
+
+    @property
+    def scope(self) -> str:
+        """The store that the idempotency key is scoped to, '-' for a command that names none."""
+        return str(getattr(self.command, "store_id", None) or "-")
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A refusal as it is kept and answered."""
+
+    code: str
+    message: str
+    path: tuple[str | int, ...] = ()
+    ids: tuple[UUID, ...] = ()
+
+    @classmethod
+    def of(cls, refusal: Refusal) -> Refused:
+        """Return the answer that a refusal of the domain is."""
+        return cls(refusal.CODE, refusal.message, refusal.path, refusal.ids)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The answer to a command: accepted (`aggregate_id`, `position`) or refused; `replayed` when given before.
+
+    `position` is that of the command's last event, or where the log stood when nothing had to be recorded.
+    """
+
+    aggregate_id: UUID | None
+    position: int
+    replayed: bool = False
+    refusal: Refused | None = None
+
+
+Answer = Outcome | Exception
+"""What a future is given: an outcome, or the error that deciding met."""
+
+
+@dataclass(slots=True)
+class _Pending:
+    """A request in the queue and whoever waits for its outcome."""
+
+    request: Request
+    future: Future[Outcome]
+    request_hash: bytes
+
+
+@dataclass(slots=True)
+class _Decided:
+    """One decided command of a batch, not yet committed."""
+
+    pending: _Pending
+    outcome: Outcome
+    events: list[tuple[RecordedEvent, Envelope]] = field(default_factory=list)
+    claims: list[Claim] = field(default_factory=list)
+
+
+@dataclass
+class WriterStatistics:
+    """Counters since the start, for /readyz, metrics and benchmarks."""
+
+    commands: int = 0
+    refusals: int = 0
+    replays: int = 0
+    batches: int = 0
+    events: int = 0
+    reconnects: int = 0
+    foreign_events: int = 0
+
+
+class _Work(UnitOfWork):
+    """A unit of work over the writer's cache and its transaction."""
+
+    def bind(self, writer: Writer, connection: psycopg.Connection[TupleRow]) -> _Work:
+        self.writer = writer
+        self.connection = connection
+        return self
+
+    def _load(self, stream_id: UUID) -> Aggregate | None:
+        return self.writer._load(stream_id)
+
+    def _holder(self, kind: str, scope: str, value: str) -> UUID | None:
+        return self.writer._holder(self.connection, kind, scope, value)
+
+    def seal(self, subject_id: UUID, plaintext: str) -> str:
+        try:
+            return self.writer.keyring.seal(self.connection, subject_id, plaintext)
+        except SubjectErased as erased:
+            raise InvalidField(why=str(erased), ids=[subject_id]) from erased
+
+    def keyed_hash(self, value: str) -> str:
+        return self.writer.keyring.keyed_hash(value)
+
+    def erase(self, subject_id: UUID) -> None:
+        self.writer.keyring.erase(self.connection, subject_id)
+
+
+class Writer:
+    """Takes commands from a bounded queue, decides and commits them in batches, answers after the commit."""
+
+    def __init__(self, database: Database, settings: Settings) -> None:
+        self.database = database
+        self.settings = settings
+        self.keyring = Keyring(settings.master_key_bytes(), database.schema)
+        self.statistics = WriterStatistics()
+        self.halted: str | None = None
+        """Why this process no longer decides; None while it does."""
+        self.after_commit: list[Callable[[int], None]] = []
+        """Called with the new head position after each commit that appended events; must return at once."""
+        self._request_key = self.keyring.keyed_hash("request hash").encode()
+        self._mapper = EventMapper()
+        self._cache: OrderedDict[UUID, Aggregate] = OrderedDict()
+        self._head = Head()
+        self._batch: dict[UUID, Aggregate] = {}
+        self._batch_events: dict[UUID, list[Event]] = {}
+        self._batch_claims: dict[tuple[str, str, str], UUID | None] = {}
+        self._connection: psycopg.Connection[TupleRow] | None = None
+        self._log: EventLog | None = None
+        self._live: deque[_Pending] = deque()
+        self._imports: deque[_Pending] = deque()
+        self._wake = threading.Condition()
+        self._stopping = False
+        self._thread: threading.Thread | None = None
+        self._snapshots: deque[Aggregate] = deque()
+        self._snapshotted: dict[UUID, int] = {}
+
+    # For those who send commands ---------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin to decide, on a thread of its own."""
+        self._thread = threading.Thread(target=self._run, name="opscore-writer", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Take nothing more, decide what is queued, close the connection. Returns when all of it is done."""
+        with self._wake:
+            self._stopping = True
+            self._wake.notify_all()
+        if self._thread is not None:
+            self._thread.join()
+        if self._connection is not None:
+            self._connection.close()
+
+    def submit(self, request: Request) -> Future[Outcome]:
+        """Queue a command; the future holds its outcome once that is committed.
+
+        Raises Busy when the queue is full, NotDeciding when this process has stopped; the future may raise Unavailable.
+        """
+        if self.halted is not None:
+            raise NotDeciding(self.halted)
+        if not 1 <= len(request.key) <= 255 or "\x00" in request.key:
+            raise ValueError("an idempotency key has 1 to 255 characters")
+        pending = _Pending(request, Future(), self._hash_of(request))
+        queue = self._live if request.origin is Origin.LIVE else self._imports
+        with self._wake:
+            if self._stopping:
+                raise Busy("this server is shutting down; send the same command with the same key to another")
+            if len(queue) >= self.settings.queue_size:
+                raise Busy(" ".join((Busy.__doc__ or "").split()))
+            queue.append(pending)
+            self._wake.notify()
+        return pending.future
+
+    def ask(self, request: Request, timeout: float | None = 60) -> Outcome:
+        """Submit a command and wait for its outcome."""
+        return self.submit(request).result(timeout)
+
+    @property
+    def queue_length(self) -> int:
+        """Commands that wait."""
+        return len(self._live) + len(self._imports)
+
+    # The loop ----------------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        while (batch := self._next_batch()) is not None:
+            try:
+                self._process(batch)
+            except BaseException as error:
+                logger.exception("writer.failed", extra={"commands": len(batch)})
+                for pending in batch:
+                    if not pending.future.done():
+                        pending.future.set_exception(error)
+                self._forget_everything()
+            self._keep_snapshots()
+
+    def _next_batch(self) -> list[_Pending] | None:
+        with self._wake:
+            while not self._live and not self._imports:
+                if self._stopping:
+                    return None
+                self._wake.wait()
+            batch: list[_Pending] = []
+            for queue in (self._live, self._imports):
+                while queue and len(batch) < self.settings.batch_commands:
+                    batch.append(queue.popleft())
+            return batch
+
+    def _put_back(self, rest: Sequence[_Pending]) -> None:
+        with self._wake:
+            for pending in reversed(rest):
+                queue = self._live if pending.request.origin is Origin.LIVE else self._imports
+                queue.appendleft(pending)
+
+    def _process(self, batch: list[_Pending]) -> None:
+        """Decide and commit a batch, whatever the database does; every future is answered or put back."""
+        deadline = time.monotonic() + self.settings.unavailable_after_seconds
+        while True:
+            try:
+                connection = self._connect()
+                answers, rest = self._decide_and_commit(connection, batch)
+            except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+                # Whether the commit happened is not known. The next try waits for the lock that the lost
+                # session may still hold, and then finds every key that was recorded.
+                self.statistics.reconnects += 1
+                logger.warning("writer.connection_lost", extra={"error": type(error).__name__})
+                self._disconnect()
+                if time.monotonic() > deadline:
+                    for pending in batch:
+                        pending.future.set_exception(Unavailable(" ".join((Unavailable.__doc__ or "").split())))
+                    return
+                time.sleep(0.1)
+                continue
+            except psycopg.Error as error:
+                self._forget_everything()
+                if len(batch) == 1:
+                    logger.exception("writer.command_failed", extra={"command": batch[0].request.command.name()})
+                    batch[0].future.set_exception(error)
+                    return
+                # One command's data made the whole batch fail: each for itself, so that only that one does.
+                for pending in batch:
+                    self._process([pending])
+                return
+            except UnknownEventType as error:
+                self.halted = str(error)
+                logger.critical("writer.halted", extra={"reason": self.halted})
+                self._forget_everything()
+                for pending in batch:
+                    pending.future.set_exception(NotDeciding(self.halted))
+                return
+            self._put_back(rest)
+            for pending, answer in answers:
+                if isinstance(answer, Outcome):
+                    pending.future.set_result(answer)
+                else:
+                    pending.future.set_exception(answer)
+            return
+
+    def _decide_and_commit(
+        self, connection: psycopg.Connection[TupleRow], batch: list[_Pending]
+    ) -> tuple[list[tuple[_Pending, Answer]], list[_Pending]]:
+        self._batch, self._batch_events, self._batch_claims = {}, {}, {}
+        try:
+            with connection.transaction():
+                known = self._begin(connection, batch)
+                before = head = self._head
+                decided, answers, rest = self._decide_all(connection, batch, known)
+                if any(each.events for each in decided):
+                    head = append_events(connection, before, (row for each in decided for row in each.events))
+                if decided:
+                    self._record(connection, decided)
+        except BaseException:
+            # Nothing of this batch is in the log, but some of it is in the cached aggregates.
+            for stream_id in (*self._batch, *self._batch_events):
+                self._cache.pop(stream_id, None)
+            raise
+        touched = self._batch
+        self._head = head
+        statistics = self.statistics
+        statistics.batches += 1
+        statistics.commands += len(answers)
+        statistics.events += head.position - before.position
+        self._remember(touched)
+        if head.position > before.position:
+            for listener in self.after_commit:
+                listener(head.position)
+        return answers, rest
+
+    def _begin(
+        self, connection: psycopg.Connection[TupleRow], batch: list[_Pending]
+    ) -> dict[tuple[str, str, str], tuple[bytes, Outcome]]:
+        """Take the lock, take in what others appended, and look up which of these keys were answered before."""
+        requests = [pending.request for pending in batch]
+        with connection.pipeline():
+            connection.execute("SET LOCAL synchronous_commit = on")
+            connection.execute(LOCK)
+            head_cursor = connection.execute(HEAD)
+            key_cursor = connection.execute(
+                "SELECT actor, scope, key, request_hash, aggregate_id, position, refusal FROM commands"
+                " WHERE (actor, scope, key) IN"
+                " (SELECT * FROM unnest(%s::text[], %s::text[], %s::text[]))",
+                (
+                    [request.actor.id for request in requests],
+                    [request.scope for request in requests],
+                    [request.key for request in requests],
+                ),
+            )
+        row = head_cursor.fetchone()
+        head = Head() if row is None else Head(row[0], bytes(row[1]), row[2])
+        if head.position != self._head.position or head.hash != self._head.hash:
+            self._take_in(connection, head)
+        if head.recorded_at is not None:
+            recording_clock.not_before(head.recorded_at)
+        return {(row[0], row[1], row[2]): (bytes(row[3]), _replay(row[4], row[5], row[6])) for row in key_cursor}
+
+    def _take_in(self, connection: psycopg.Connection[TupleRow], head: Head) -> None:
+        """Bring the cache up to `head`: fold what other processes appended into the aggregates that are cached."""
+        missing = head.position - self._head.position
+        if not self._cache or not 0 < missing <= TAIL_LIMIT:
+            self._cache.clear()
+            self._require_known_types(connection)
+        else:
+            rows = connection.execute(
+                "SELECT stream_id, version, type, convert_to(data::text, 'UTF8'), schema_version, occurred_at,"
+                " recorded_at FROM events WHERE position > %s ORDER BY position",
+                (self._head.position,),
+                binary=True,
+            )
+            try:
+                for row in rows:
+                    cached = self._cache.get(row[0])
+                    event = self._mapper.to_domain_event(RecordedEvent(*row))
+                    if cached is not None:
+                        cast(Event, event).mutate(cached)
+            except BaseException:
+                self._cache.clear()
+                raise
+            self.statistics.foreign_events += missing
+        self._head = head
+
+    def _require_known_types(self, connection: psycopg.Connection[TupleRow]) -> None:
+        unknown = EventLog(lend(connection)).unknown_types()
+        if unknown:
+            raise UnknownEventType(
+                f"the log holds {', '.join(unknown)}, which this program does not know; upgrade it before it decides"
+            )
+
+    # Deciding ----------------------------------------------------------------------------------------------------
+
+    def _decide_all(
+        self,
+        connection: psycopg.Connection[TupleRow],
+        batch: list[_Pending],
+        known: dict[tuple[str, str, str], tuple[bytes, Outcome]],
+    ) -> tuple[list[_Decided], list[tuple[_Pending, Answer]], list[_Pending]]:
+        decided: list[_Decided] = []
+        answers: list[tuple[_Pending, Answer]] = []
+        position = self._head.position
+        until = time.monotonic() + self.settings.batch_ms / 1000
+        for count, pending in enumerate(batch, start=1):
+            request = pending.request
+            key = (request.actor.id, request.scope, request.key)
+            earlier = known.get(key)
+            if earlier is not None:
+                self.statistics.replays += 1
+                answers.append((pending, _same_or_refused(pending, earlier)))
+                continue
+            try:
+                each = self._decide(connection, pending, position)
+            except (psycopg.Error, UnknownEventType):
+                raise
+            except Exception as error:
+                # A mistake in one decision is that command's alone; it recorded nothing, not even its key.
+                logger.exception("writer.decision_failed", extra={"command": request.command.name()})
+                answers.append((pending, error))
+                continue
+            position += len(each.events)
+            decided.append(each)
+            answers.append((pending, each.outcome))
+            known[key] = (pending.request_hash, _replayed(each.outcome))
+            if time.monotonic() > until:
+                return decided, answers, batch[count:]
+        return decided, answers, []
+
+    def _decide(self, connection: psycopg.Connection[TupleRow], pending: _Pending, position: int) -> _Decided:
+        request = pending.request
+        now = datetime.now(UTC)
+        work = _Work(
+            actor=request.actor,
+            now=now,
+            occurred_at=request.occurred_at or now,
+            origin=request.origin,
+            command_id="\x1f".join((request.actor.id, request.scope, request.key)),
+        ).bind(self, connection)
+        try:
+            _require_allowed(request, now)
+            self._require_version(work, request)
+            aggregate_id = request.command.decide(work)
+            events = work.collect_events()
+            rows = [self._row(work, request, event) for event in events]
+        except Refusal as refusal:
+            self._evict(work.touched, only_changed=True)
+            self.statistics.refusals += 1
+            return _Decided(pending, Outcome(None, position, refusal=Refused.of(refusal)))
+        except BaseException:
+            self._evict(work.touched)
+            raise
+        for event in events:
+            self._batch_events.setdefault(event.originator_id, []).append(event)
+        for stream_id in {event.originator_id for event in events}:
+            self._batch[stream_id] = self._cache[stream_id] = work.touched[stream_id]
+        for claim in work.claims:
+            self._batch_claims[claim.kind, claim.scope, claim.value] = None if claim.released else claim.stream_id
+        return _Decided(pending, Outcome(aggregate_id, position + len(rows)), rows, work.claims)
+
+    def _require_version(self, work: UnitOfWork, request: Request) -> None:
+        if request.expected_version is None:
+            return
+        target = request.command.target_id
+        if target is None:
+            raise InvalidField(why="this command starts something new, so there is no version to expect")
+        current = work.get(request.command.AGGREGATE, target)
+        if current.version != request.expected_version:
+            raise StaleVersion(expected=request.expected_version, current=current.version, ids=[target])
+
+    def _row(self, work: UnitOfWork, request: Request, event: Event) -> tuple[RecordedEvent, Envelope]:
+        stored = event_types()[type(event).__name__]
+        aggregate = work.touched[event.originator_id]
+        store_id: UUID = vars(event)["store_id"] if stored.names_store else aggregate.store_id
+        if isinstance(aggregate, Store):
+            time_zone, store_id = aggregate.time_zone, aggregate.id
+        else:
+            store = work.find(Store, store_id)
+            time_zone = store.time_zone if store is not None else "UTC"
+        return self._mapper.to_stored_event(event), Envelope(
+            stream_type=stored.aggregate.STREAM_TYPE,
+            store_id=store_id,
+            time_zone=time_zone,
+            actor=request.actor.id,
+            origin=request.origin.value,
+            idempotency_key=request.key,
+            correlation_id=request.correlation_id,
+            causation_position=request.causation_position,
+        )
+
+    def _record(self, connection: psycopg.Connection[TupleRow], decided: Iterable[_Decided]) -> None:
+        """Write outcomes and claims of the batch."""
+        now = datetime.now(UTC)
+        rows = [
+            (
+                each.pending.request.actor.id,
+                each.pending.request.scope,
+                each.pending.request.key,
+                each.pending.request_hash,
+                "accepted" if each.outcome.refusal is None else "refused",
+                each.outcome.aggregate_id,
+                each.outcome.position,
+                None if each.outcome.refusal is None else Jsonb(each.outcome.refusal, dumps=canonical),
+                now,
+            )
+            for each in decided
+        ]
+        with (
+            connection.cursor() as cursor,
+            cursor.copy(
+                "COPY commands (actor, scope, key, request_hash, outcome, aggregate_id, position, refusal, recorded_at)"
+                " FROM STDIN"
+            ) as copy,
+        ):
+            copy.set_types(("text", "text", "text", "bytea", "text", "uuid", "int8", "jsonb", "timestamptz"))
+            for row in rows:
+                copy.write_row(row)
+        held = [(*key, stream) for key, stream in self._batch_claims.items() if stream is not None]
+        released = [key for key, stream in self._batch_claims.items() if stream is None]
+        with connection.cursor() as cursor:
+            if released:
+                cursor.executemany("DELETE FROM claims WHERE kind = %s AND scope = %s AND value = %s", released)
+            if held:
+                cursor.execute(
+                    "INSERT INTO claims AS held (kind, scope, value, stream_id)"
+                    " SELECT * FROM unnest(%s::text[], %s::text[], %s::text[], %s::uuid[])"
+                    " ON CONFLICT (kind, scope, value) DO UPDATE SET stream_id = excluded.stream_id",
+                    tuple(map(list, zip(*held, strict=True))),
+                )
+
+    # State -------------------------------------------------------------------------------------------------------
+
+    def _load(self, stream_id: UUID) -> Aggregate | None:
+        cached = self._cache.get(stream_id)
+        if cached is not None:
+            self._cache.move_to_end(stream_id)
+            return cached
+        assert self._log is not None
+        loaded = self._log.aggregate(Aggregate, stream_id)
+        for event in self._batch_events.get(stream_id, ()):
+            # Evicted within this batch after it had changed: its earlier events are decided but not in the log yet.
+            loaded = event.mutate(loaded)
+        if loaded is not None:
+            self._cache[stream_id] = loaded
+        return loaded
+
+    def _holder(self, connection: psycopg.Connection[TupleRow], kind: str, scope: str, value: str) -> UUID | None:
+        key = (kind, scope, value)
+        if key in self._batch_claims:
+            return self._batch_claims[key]
+        row = connection.execute(
+            "SELECT stream_id FROM claims WHERE kind = %s AND scope = %s AND value = %s", key
+        ).fetchone()
+        return None if row is None else cast(UUID, row[0])
+
+    def _evict(self, aggregates: dict[UUID, Aggregate], *, only_changed: bool = False) -> None:
+        for stream_id, aggregate in aggregates.items():
+            if not only_changed or aggregate.pending_events:
+                self._cache.pop(stream_id, None)
+                self._batch.pop(stream_id, None)
+
+    def _remember(self, touched: dict[UUID, Aggregate]) -> None:
+        """Trim the cache and note which streams have grown enough for a snapshot."""
+        for stream_id, aggregate in touched.items():
+            if aggregate.version - self._snapshotted.get(stream_id, 0) >= SNAPSHOT_EVERY:
+                self._snapshots.append(aggregate)
+        while len(self._cache) > self.settings.cache_aggregates:
+            stream_id, _ = self._cache.popitem(last=False)
+            self._snapshotted.pop(stream_id, None)
+
+    def _keep_snapshots(self) -> None:
+        """Write snapshots after the answers are out and outside the lock."""
+        while self._snapshots:
+            aggregate = self._snapshots.popleft()
+            try:
+                assert self._log is not None
+                self._log.take_snapshot_of(aggregate)
+                self._snapshotted[aggregate.id] = aggregate.version
+            except psycopg.Error:
+                # Without it a reader folds more events; the next batch tells whether the database is there.
+                logger.warning("writer.snapshot_failed", exc_info=True)
+
+    def _forget_everything(self) -> None:
+        self._cache.clear()
+        self._snapshots.clear()
+        self._head = Head()
+
+    # Connection --------------------------------------------------------------------------------------------------
+
+    def _connect(self) -> psycopg.Connection[TupleRow]:
+        if self._connection is None or self._connection.closed:
+            self._connection = psycopg.connect(self.database.conninfo(), autocommit=True)
+            # For snapshots, which may be lost; each batch sets it on for itself.
+            self._connection.execute("SET synchronous_commit = off")
+            self._log = EventLog(lend(self._connection))
+            self._forget_everything()
+        return self._connection
+
+    def _disconnect(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+        self._connection = None
+        self._forget_everything()
+
+    def _hash_of(self, request: Request) -> bytes:
+        body = canonical([request.command.name(), request.command, request.occurred_at, request.expected_version])
+        # Keyed, because a command may hold personal data and its hash outlives an erasure.
+        return hmac.new(self._request_key, body, hashlib.sha256).digest()
+
+
+def _require_allowed(request: Request, now: datetime) -> None:
+    role = request.actor.role
+    if role not in request.command.ROLES and role not in (Role.OWNER, Role.PLATFORM, Role.SYSTEM):
+        allowed = ", ".join(sorted(request.command.ROLES))
+        raise NotAuthorised(why=f"{request.command.name()} is for {allowed}; you are {role}")
+    if request.occurred_at is not None and request.occurred_at > now + CLOCK_TOLERANCE:
+        raise InvalidField(why="it cannot have happened in the future", path=("occurred_at",))
+
+
+def _same_or_refused(pending: _Pending, earlier: tuple[bytes, Outcome]) -> Outcome:
+    request_hash, outcome = earlier
+    if hmac.compare_digest(request_hash, pending.request_hash):
+        return outcome
+    return Outcome(None, outcome.position, refusal=Refused.of(IdempotencyKeyReused(path=("idempotency_key",))))
+
+
+def _replayed(outcome: Outcome) -> Outcome:
+    return Outcome(outcome.aggregate_id, outcome.position, replayed=True, refusal=outcome.refusal)
+
+
+def _replay(aggregate_id: UUID | None, position: int, refusal: Any) -> Outcome:
+    kept = None if refusal is None else msgspec.convert(refusal, Refused)
+    return Outcome(aggregate_id, position, replayed=True, refusal=kept)
