@@ -1,262 +1,832 @@
 """A campaign: what it is for, what it offers, when it runs, and what its offers have cost so far.
 
-In this order: what is on record, how it says no, what it adds up to, what may happen next. The commands are in
-campaign_commands.py. Stock of a campaign lies in the SKU's allocation, limits per customer with the customer, and what
-an order has claimed with the order: the state here stays as small as the plan.
+What is on record (events) is in campaign_events.py and can be imported from here; then, in this order: how it says no,
+what it adds up to, what may happen next. The commands are in campaign_commands.py. Stock of a campaign lies in the
+SKU's allocation, limits per customer with the customer, and what an order has claimed with the order: the state here
+stays as small as the plan.
 """
 
 from __future__ import annotations
 
-import enum
+from collections.abc import Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from uuid import UUID
 
-from opscore.domain.aggregate import Event, FirstEvent
-from opscore.domain.pricing import (
-    CouponOff,
-    FixedOff,
-    FreeShipping,
-    GiftWithPurchase,
-    MemberScope,
-    PercentageOff,
-    PromotionForm,
-    PromotionScope,
-    ThresholdOff,
+from opscore.domain.aggregate import Aggregate, folds
+from opscore.domain.campaign_events import (
+    AdSpendRecorded as AdSpendRecorded,
 )
-from opscore.domain.values import Value
+from opscore.domain.campaign_events import (
+    CampaignBudgetClaimed as CampaignBudgetClaimed,
+)
+from opscore.domain.campaign_events import (
+    CampaignBudgetReleased as CampaignBudgetReleased,
+)
+from opscore.domain.campaign_events import (
+    CampaignBudgetSet as CampaignBudgetSet,
+)
+from opscore.domain.campaign_events import (
+    CampaignCancelled as CampaignCancelled,
+)
+from opscore.domain.campaign_events import (
+    CampaignEnded as CampaignEnded,
+)
+from opscore.domain.campaign_events import (
+    CampaignEvaluated as CampaignEvaluated,
+)
+from opscore.domain.campaign_events import (
+    CampaignGoal as CampaignGoal,
+)
+from opscore.domain.campaign_events import (
+    CampaignKind as CampaignKind,
+)
+from opscore.domain.campaign_events import (
+    CampaignLineAdded as CampaignLineAdded,
+)
+from opscore.domain.campaign_events import (
+    CampaignPaused as CampaignPaused,
+)
+from opscore.domain.campaign_events import (
+    CampaignPlanned as CampaignPlanned,
+)
+from opscore.domain.campaign_events import (
+    CampaignResumed as CampaignResumed,
+)
+from opscore.domain.campaign_events import (
+    CampaignScheduled as CampaignScheduled,
+)
+from opscore.domain.campaign_events import (
+    CampaignStarted as CampaignStarted,
+)
+from opscore.domain.campaign_events import (
+    CampaignStatus as CampaignStatus,
+)
+from opscore.domain.campaign_events import (
+    CampaignType as CampaignType,
+)
+from opscore.domain.campaign_events import (
+    CouponClaimed as CouponClaimed,
+)
+from opscore.domain.campaign_events import (
+    CouponReleased as CouponReleased,
+)
+from opscore.domain.campaign_events import (
+    ForecastSet as ForecastSet,
+)
+from opscore.domain.campaign_events import (
+    LineRole as LineRole,
+)
+from opscore.domain.campaign_events import (
+    PriceCheckFailed as PriceCheckFailed,
+)
+from opscore.domain.campaign_events import (
+    PriceCheckPassed as PriceCheckPassed,
+)
+from opscore.domain.campaign_events import (
+    PriceDifference as PriceDifference,
+)
+from opscore.domain.campaign_events import (
+    PromotionAdded as PromotionAdded,
+)
+from opscore.domain.campaign_events import (
+    QuotedFigure as QuotedFigure,
+)
+from opscore.domain.pricing import (
+    Buyer,
+    CampaignLine,
+    CampaignOffers,
+    CouponOff,
+    CouponTerms,
+    MemberScope,
+    Promotion,
+    PromotionScope,
+    outside,
+)
+from opscore.domain.refusals import CurrencyMismatch, InvalidField, ReasonMissing, Refusal, SamePerson, WrongState
+from opscore.domain.values import Value, plain
 
-# What is on record ----------------------------------------------------------------------------------------------------
-
-
-class CampaignGoal(enum.StrEnum):
-    """What a campaign is for; it has exactly one goal."""
-
-    RAISE_SALES = "raise_sales"
-    WIN_CUSTOMERS = "win_customers"
-    CLEAR_STOCK = "clear_stock"
-    RAISE_ACTIVITY = "raise_activity"
-    BUILD_BRAND = "build_brand"
-
-
-class CampaignKind(enum.StrEnum):
-    """Whose campaign it is: the store's own, or a platform's event that the store joins."""
-
-    OWN = "own"
-    OFFICIAL = "official"
-
-
-class CampaignType(enum.StrEnum):
-    """Promotion (prices), event, or packaging (a story without a discount)."""
-
-    PROMOTION = "promotion"
-    EVENT = "event"
-    PACKAGING = "packaging"
-
-
-class LineRole(enum.StrEnum):
-    """What a SKU does in a campaign: draw visitors, carry the sales, or show what the brand can do."""
-
-    TRAFFIC = "traffic"
-    BASE = "base"
-    IMAGE = "image"
-
-
-class CampaignStatus(enum.StrEnum):
-    """Where a campaign stands."""
-
-    PLANNED = "planned"
-    SCHEDULED = "scheduled"
-    LIVE = "live"
-    PAUSED = "paused"
-    ENDED = "ended"
-    EVALUATED = "evaluated"
-    CANCELLED = "cancelled"
-
-
-class CampaignPlanned(FirstEvent):
-    """A campaign was planned for a goal. `member_scope` says who may buy at its line prices."""
-
-    store_id: UUID
-    name: str
-    goal: CampaignGoal
-    kind: CampaignKind
-    type: CampaignType
-    store_ids: tuple[UUID, ...]
-    currency: str
-    member_scope: MemberScope = MemberScope.EVERYONE
-    tiers: tuple[str, ...] = ()
-    target: str | None = None
-
-
-class CampaignLineAdded(Event):
-    """A SKU takes part at a price per unit; a line for the same SKU before it is replaced."""
-
-    sku_id: UUID
-    role: LineRole
-    price: Decimal
-    quota: Decimal | None
-    max_per_customer: int | None
-    entered_by: str
-    below_cost_reason: str | None = None
-    loss_budget_minor: int | None = None
-
-
-class PromotionAdded(Event):
-    """An offer was added; the parameters that `form` names are set."""
-
-    promotion_id: UUID
-    form: PromotionForm
-    label: str
-    stackable: bool
-    scope: PromotionScope
-    member_scope: MemberScope
-    entered_by: str
-    tiers: tuple[str, ...] = ()
-    percentage: PercentageOff | None = None
-    threshold: ThresholdOff | None = None
-    fixed: FixedOff | None = None
-    gift: GiftWithPurchase | None = None
-    free_shipping: FreeShipping | None = None
-    coupon: CouponOff | None = None
+# How it says no -------------------------------------------------------------------------------------------------------
 
 
-class CampaignScheduled(Event):
-    """The time was fixed; scheduled again, it was moved for a reason.
-
-    beside: the own campaigns of the same stores that were not over then. The campaign scheduled last in a store knows
-    all of that store's, so that the next one is compared with them and nothing else.
-    """
-
-    warmup_from: datetime | None
-    starts_at: datetime
-    ends_at: datetime
-    beside: tuple[UUID, ...] = ()
-    reason: str | None = None
+class CampaignNotLive(Refusal):
+    """Campaign '{name}' cannot be used now: {why}; leave it out of the order."""
 
 
-class ForecastSet(Event):
-    """What the campaign is expected to bring: its targets. `conversion` is a fraction of visitors."""
+class CampaignNotInStore(Refusal):
+    """Campaign '{name}' does not run in this store; leave it out of the order."""
+
+
+class CampaignMembersOnly(Refusal):
+    """Campaign '{name}' is not for this buyer: {why}."""
+
+
+class CampaignIncomplete(Refusal):
+    """The campaign lacks {part}; add it first."""
+
+
+class CampaignLineBelowCost(Refusal):
+    """{price} is below the cost of {cost}; give a reason, a quota and a loss budget, or a higher price."""
+
+
+class LossBudgetTooSmall(Refusal):
+    """Selling the whole quota would lose {loss_minor} minor units; approve a loss budget of that much, or a smaller
+    quota."""
+
+
+class PromotionsConflict(Refusal):
+    """The campaign has a coupon with the code '{code}' already; use another code."""
+
+
+class WindowInvalid(Refusal):
+    """These times cannot be a campaign's: {why}."""
+
+
+class OverlapsCampaign(Refusal):
+    """Campaign '{name}' sells the same SKU in the same store from {starts_at} to {ends_at}; choose another time or
+    SKU."""
+
+
+class WarmupStarted(Refusal):
+    """The campaign's time is fixed since its warm-up began at {since}; cancel it instead."""
+
+
+class CampaignNotDue(Refusal):
+    """The campaign starts at {starts_at}; start it then."""
+
+
+class PriceCheckOpen(Refusal):
+    """Nobody has confirmed the prices on label, detail page and plan since they were entered; check them first."""
+
+
+class StockNotAllocated(Refusal):
+    """The quota of this SKU is {quota} but {allocated} are allocated; allocate campaign stock first."""
+
+
+class CampaignBudgetUsed(Refusal):
+    """The budget of campaign '{name}' has {left_minor} minor units left and this order needs {needed_minor}."""
+
+
+class BudgetBelowClaimed(Refusal):
+    """Orders have taken {claimed_minor} minor units already; the budget cannot be lower."""
+
+
+class CouponInvalid(Refusal):
+    """Coupon '{code}' cannot be used: {why}; leave it out."""
+
+
+class CouponUsedUp(Refusal):
+    """Coupon '{code}' has been used as often as it may be; leave it out."""
+
+
+class AdRevisionSuperseded(Refusal):
+    """Revision {revision} does not replace revision {known}, which is on record; send a higher revision."""
+
+
+# What it adds up to ---------------------------------------------------------------------------------------------------
+
+OPEN_STATUSES = (CampaignStatus.PLANNED, CampaignStatus.SCHEDULED, CampaignStatus.LIVE, CampaignStatus.PAUSED)
+
+
+class Forecast(Value):
+    """The campaign's targets; see `ForecastSet`."""
 
     visitors: int
     conversion: Decimal
     units: Decimal
     gmv_minor: int
-    currency: str
     peak_hour: int | None = None
     trough_hour: int | None = None
     parcels_per_day: int | None = None
 
 
-class PriceDifference(Value):
-    """A price (or the free-shipping note) that is not what the plan says."""
+class AdSpend(Value):
+    """The latest figures of one channel on one day."""
 
-    sku_id: UUID
-    where: str
-    planned: str
-    found: str
-
-
-class PriceCheckPassed(Event):
-    """Label, detail page and plan agree for every line."""
-
-    checked_by: str
-    lines_checked: int
-
-
-class PriceCheckFailed(Event):
-    """Somewhere a buyer would have read another price than the plan's."""
-
-    checked_by: str
-    differences: tuple[PriceDifference, ...]
-
-
-class CampaignStarted(Event):
-    """Orders may use the campaign from now on."""
-
-
-class CampaignPaused(Event):
-    """Orders may not use the campaign for the time being."""
-
-    reason: str
-
-
-class CampaignResumed(Event):
-    """Orders may use the campaign again."""
-
-
-class CampaignEnded(Event):
-    """The campaign is over; what was left of its stock went back to ordinary sale with it."""
-
-    reason: str | None = None
-
-
-class CampaignCancelled(Event):
-    """The campaign was called off before it started."""
-
-    reason: str
-
-
-class CampaignBudgetSet(Event):
-    """The campaign may give away this much in discounts, in all."""
-
-    budget_minor: int
-    currency: str
-
-
-class CampaignBudgetClaimed(Event):
-    """An order takes discounts of this campaign."""
-
-    order_id: UUID
-    amount_minor: int
-
-
-class CampaignBudgetReleased(Event):
-    """An order gave discounts back, all or a part."""
-
-    order_id: UUID
-    amount_minor: int
-
-
-class CouponClaimed(Event):
-    """An order uses the coupon once."""
-
-    order_id: UUID
-    customer_id: UUID | None
-    code: str
-
-
-class CouponReleased(Event):
-    """An order gave its use of the coupon back."""
-
-    order_id: UUID
-    customer_id: UUID | None
-    code: str
-
-
-class AdSpendRecorded(Event):
-    """What advertising on a channel cost on a day; a higher revision replaces the figures of the lower one."""
-
-    day: date
-    channel: str
     cost_minor: int
-    currency: str
     impressions: int
     clicks: int
     revision: int
 
 
-class QuotedFigure(Value):
-    """A figure as it stood at a position of the log when the campaign was evaluated."""
+class CheckedPrice(Value):
+    """What a second person read for one SKU, per unit; the free-shipping note of a page only where they looked for it."""
+
+    sku_id: UUID
+    label: Decimal
+    detail: Decimal
+    plan: Decimal
+    label_free_shipping: bool | None = None
+    detail_free_shipping: bool | None = None
+
+
+class Campaign(Aggregate):
+    """A plan and its counters. `budget_claimed_minor` and `coupon_uses` are totals: each order holds its own claim."""
 
     name: str
-    value: Decimal
-    position: int
+    goal: CampaignGoal
+    kind: CampaignKind
+    type: CampaignType
+    store_ids: list[UUID]
+    currency: str
+    member_scope: MemberScope
+    tiers: list[str]
+    target: str | None
+    status: CampaignStatus
+    lines: dict[UUID, CampaignLine]
+    promotions: dict[UUID, Promotion]
+    entered_by: list[str]
+    """Who entered lines or promotions: the price check is for somebody else."""
+    warmup_from: datetime | None
+    starts_at: datetime | None
+    ends_at: datetime | None
+    beside: list[UUID]
+    forecast: Forecast | None
+    prices_checked: bool
+    budget_minor: int | None
+    budget_claimed_minor: int
+    coupon_uses: dict[str, int]
+    ad_spend: dict[str, AdSpend]
+    """By day and channel ("2024-06-18 search"); as long as the campaign is."""
+
+    @folds(CampaignPlanned)
+    def _planned(self, event: CampaignPlanned) -> None:
+        self.store_id = event.store_id
+        self.name = event.name
+        self.goal = event.goal
+        self.kind = event.kind
+        self.type = event.type
+        self.store_ids = list(event.store_ids)
+        self.currency = event.currency
+        self.member_scope = event.member_scope
+        self.tiers = list(event.tiers)
+        self.target = event.target
+        self.status = CampaignStatus.PLANNED
+        self.lines = {}
+        self.promotions = {}
+        self.entered_by = []
+        self.warmup_from = None
+        self.starts_at = None
+        self.ends_at = None
+        self.beside = []
+        self.forecast = None
+        self.prices_checked = False
+        self.budget_minor = None
+        self.budget_claimed_minor = 0
+        self.coupon_uses = {}
+        self.ad_spend = {}
+
+    @folds(CampaignLineAdded)
+    def _line_added(self, event: CampaignLineAdded) -> None:
+        self.lines[event.sku_id] = CampaignLine(
+            role=event.role.value,
+            price=event.price,
+            quota=event.quota,
+            max_per_customer=event.max_per_customer,
+            below_cost=event.below_cost_reason is not None,
+        )
+        self._entered(event.entered_by)
+
+    @folds(PromotionAdded)
+    def _promotion_added(self, event: PromotionAdded) -> None:
+        self.promotions[event.promotion_id] = Promotion(
+            promotion_id=event.promotion_id,
+            form=event.form,
+            label=event.label,
+            stackable=event.stackable,
+            scope=event.scope,
+            member_scope=event.member_scope,
+            tiers=tuple(event.tiers),
+            percentage=event.percentage,
+            threshold=event.threshold,
+            fixed=event.fixed,
+            gift=event.gift,
+            free_shipping=event.free_shipping,
+            coupon=event.coupon,
+        )
+        self._entered(event.entered_by)
+
+    def _entered(self, by: str) -> None:
+        self.prices_checked = False
+        if by not in self.entered_by:
+            self.entered_by.append(by)
+
+    @folds(CampaignScheduled)
+    def _scheduled(self, event: CampaignScheduled) -> None:
+        self.status = CampaignStatus.SCHEDULED
+        self.warmup_from = event.warmup_from
+        self.starts_at = event.starts_at
+        self.ends_at = event.ends_at
+        self.beside = list(event.beside)
+
+    @folds(ForecastSet)
+    def _forecast_set(self, event: ForecastSet) -> None:
+        self.forecast = Forecast(
+            visitors=event.visitors,
+            conversion=event.conversion,
+            units=event.units,
+            gmv_minor=event.gmv_minor,
+            peak_hour=event.peak_hour,
+            trough_hour=event.trough_hour,
+            parcels_per_day=event.parcels_per_day,
+        )
+
+    @folds(PriceCheckPassed)
+    def _price_check_passed(self, event: PriceCheckPassed) -> None:
+        self.prices_checked = True
+
+    @folds(PriceCheckFailed)
+    def _price_check_failed(self, event: PriceCheckFailed) -> None:
+        self.prices_checked = False
+
+    @folds(CampaignStarted, CampaignResumed)
+    def _live(self, event: CampaignStarted | CampaignResumed) -> None:
+        self.status = CampaignStatus.LIVE
+
+    @folds(CampaignPaused)
+    def _paused(self, event: CampaignPaused) -> None:
+        self.status = CampaignStatus.PAUSED
+
+    @folds(CampaignEnded)
+    def _ended(self, event: CampaignEnded) -> None:
+        self.status = CampaignStatus.ENDED
+
+    @folds(CampaignCancelled)
+    def _cancelled(self, event: CampaignCancelled) -> None:
+        self.status = CampaignStatus.CANCELLED
+
+    @folds(CampaignEvaluated)
+    def _evaluated(self, event: CampaignEvaluated) -> None:
+        self.status = CampaignStatus.EVALUATED
+
+    @folds(CampaignBudgetSet)
+    def _budget_set(self, event: CampaignBudgetSet) -> None:
+        self.budget_minor = event.budget_minor
+
+    @folds(CampaignBudgetClaimed)
+    def _budget_claimed(self, event: CampaignBudgetClaimed) -> None:
+        self.budget_claimed_minor += event.amount_minor
+
+    @folds(CampaignBudgetReleased)
+    def _budget_released(self, event: CampaignBudgetReleased) -> None:
+        self.budget_claimed_minor -= event.amount_minor
+
+    @folds(CouponClaimed)
+    def _coupon_claimed(self, event: CouponClaimed) -> None:
+        self.coupon_uses[event.code] = self.coupon_uses.get(event.code, 0) + 1
+
+    @folds(CouponReleased)
+    def _coupon_released(self, event: CouponReleased) -> None:
+        self.coupon_uses[event.code] = self.coupon_uses.get(event.code, 0) - 1
+
+    @folds(AdSpendRecorded)
+    def _ad_spend_recorded(self, event: AdSpendRecorded) -> None:
+        self.ad_spend[f"{event.day.isoformat()} {event.channel}"] = AdSpend(
+            cost_minor=event.cost_minor,
+            impressions=event.impressions,
+            clicks=event.clicks,
+            revision=event.revision,
+        )
+
+    # What may happen next: the plan -----------------------------------------------------------------------------------
+
+    def require_status(self, *statuses: CampaignStatus) -> None:
+        """Refuse WrongState unless the campaign stands at one of these."""
+        if self.status not in statuses:
+            needed = " or ".join(status.value for status in statuses)
+            raise WrongState(what="campaign", state=self.status.value, needed=needed, ids=[self.id])
+
+    def require_changeable(self) -> None:
+        """Refuse WrongState once orders may have used its lines and offers."""
+        self.require_status(CampaignStatus.PLANNED, CampaignStatus.SCHEDULED)
+
+    def require_currency(self, currency: str) -> None:
+        """Refuse CurrencyMismatch for an amount in another currency than the campaign's."""
+        if currency != self.currency:
+            raise CurrencyMismatch(expected=self.currency, given=currency, path=("currency",), ids=[self.id])
+
+    def add_line(
+        self,
+        sku_id: UUID,
+        line: CampaignLine,
+        entered_by: str,
+        at: datetime,
+        *,
+        cost: Decimal | None = None,
+        below_cost_reason: str | None = None,
+        loss_budget_minor: int | None = None,
+        loss_minor: int = 0,
+    ) -> None:
+        """Take a SKU into the campaign, in place of a line that it has there already; prices are to be checked again.
+
+        cost: the SKU's highest cost per unit in the campaign's stores. loss_minor: what the whole quota would lose.
+        Refuses: CampaignLineBelowCost, LossBudgetTooSmall.
+        """
+        self.require_changeable()
+        below = cost is not None and line.price < cost
+        if below:
+            if below_cost_reason is None or loss_budget_minor is None or line.quota is None:
+                raise CampaignLineBelowCost(price=plain(line.price), cost=cost, path=("price",), ids=[sku_id])
+            if loss_minor > loss_budget_minor:
+                raise LossBudgetTooSmall(loss_minor=loss_minor, path=("loss_budget_minor",), ids=[sku_id])
+        self.trigger_event(
+            CampaignLineAdded,
+            sku_id=sku_id,
+            role=LineRole(line.role),
+            price=line.price,
+            quota=line.quota,
+            max_per_customer=line.max_per_customer,
+            entered_by=entered_by,
+            below_cost_reason=below_cost_reason if below else None,
+            loss_budget_minor=loss_budget_minor if below else None,
+            occurred_at=at,
+        )
+
+    def add_promotion(self, promotion: Promotion, entered_by: str, at: datetime) -> None:
+        """Take an offer into the campaign; prices are to be checked again. Refuses PromotionsConflict."""
+        self.require_changeable()
+        if promotion.coupon is not None and self.find_coupon(promotion.coupon.code) is not None:
+            raise PromotionsConflict(code=promotion.coupon.code, path=("coupon", "code"), ids=[self.id])
+        self.trigger_event(
+            PromotionAdded,
+            promotion_id=promotion.promotion_id,
+            form=promotion.form,
+            label=promotion.label,
+            stackable=promotion.stackable,
+            scope=promotion.scope,
+            member_scope=promotion.member_scope,
+            tiers=promotion.tiers,
+            percentage=promotion.percentage,
+            threshold=promotion.threshold,
+            fixed=promotion.fixed,
+            gift=promotion.gift,
+            free_shipping=promotion.free_shipping,
+            coupon=promotion.coupon,
+            entered_by=entered_by,
+            occurred_at=at,
+        )
+
+    def is_over(self, at: datetime) -> bool:
+        """Say whether nothing more can be sold under it."""
+        return self.status not in OPEN_STATUSES or (self.ends_at is not None and self.ends_at <= at)
+
+    def require_no_overlap(
+        self, others: Sequence[Campaign], sku_ids: Sequence[UUID], starts_at: datetime, ends_at: datetime
+    ) -> None:
+        """Refuse OverlapsCampaign when one of `others` sells one of the SKUs in a common store at a common time."""
+        for other in others:
+            if other.starts_at is None or other.ends_at is None:
+                continue
+            if other.starts_at >= ends_at or other.ends_at <= starts_at:
+                continue
+            if not set(other.store_ids) & set(self.store_ids):
+                continue
+            for sku_id in sku_ids:
+                if sku_id in other.lines:
+                    raise OverlapsCampaign(
+                        name=other.name,
+                        starts_at=other.starts_at.isoformat(),
+                        ends_at=other.ends_at.isoformat(),
+                        path=("starts_at",),
+                        ids=[other.id, sku_id],
+                    )
+
+    def schedule(
+        self,
+        warmup_from: datetime | None,
+        starts_at: datetime,
+        ends_at: datetime,
+        others: Sequence[Campaign],
+        reason: str | None,
+        at: datetime,
+    ) -> None:
+        """Fix the time, or move it for a reason before the warm-up begins. Times are UTC, the end is exclusive.
+
+        others: the own campaigns of the same stores that are not over; empty for an official campaign.
+        Refuses: WindowInvalid, CampaignIncomplete, OverlapsCampaign, ReasonMissing, WarmupStarted.
+        """
+        self.require_changeable()
+        if starts_at >= ends_at:
+            raise WindowInvalid(why="it ends before it starts", path=("ends_at",), ids=[self.id])
+        if ends_at <= at:
+            raise WindowInvalid(why="it would be over already", path=("ends_at",), ids=[self.id])
+        if warmup_from is not None and warmup_from > starts_at:
+            raise WindowInvalid(why="warm-up comes before the start", path=("warmup_from",), ids=[self.id])
+        if not self.lines and not self.promotions and self.type is not CampaignType.PACKAGING:
+            raise CampaignIncomplete(part="lines and promotions", path=("campaign_id",), ids=[self.id])
+        if self.status is CampaignStatus.SCHEDULED:
+            if (warmup_from, starts_at, ends_at) == (self.warmup_from, self.starts_at, self.ends_at):
+                return  # Asked twice, recorded once.
+            fixed_since = self.warmup_from or self.starts_at
+            if fixed_since is not None and fixed_since <= at:
+                raise WarmupStarted(since=fixed_since.isoformat(), path=("starts_at",), ids=[self.id])
+            if reason is None:
+                raise ReasonMissing(path=("reason",), ids=[self.id])
+        self.require_no_overlap(others, list(self.lines), starts_at, ends_at)
+        self.trigger_event(
+            CampaignScheduled,
+            warmup_from=warmup_from,
+            starts_at=starts_at,
+            ends_at=ends_at,
+            beside=tuple(other.id for other in others),
+            reason=reason,
+            occurred_at=at,
+        )
+
+    def set_forecast(self, forecast: Forecast, at: datetime) -> None:
+        """Say what the campaign is expected to bring; fixed once it is live, because it is measured by that."""
+        self.require_changeable()
+        if forecast == self.forecast:
+            return
+        if not 0 <= forecast.conversion <= 1:
+            raise InvalidField(why="conversion is a fraction between 0 and 1", path=("conversion",), ids=[self.id])
+        if forecast.units < 0:
+            raise InvalidField(why="units are not below 0", path=("units",), ids=[self.id])
+        self.trigger_event(
+            ForecastSet,
+            visitors=forecast.visitors,
+            conversion=plain(forecast.conversion),
+            units=plain(forecast.units),
+            gmv_minor=forecast.gmv_minor,
+            currency=self.currency,
+            peak_hour=forecast.peak_hour,
+            trough_hour=forecast.trough_hour,
+            parcels_per_day=forecast.parcels_per_day,
+            occurred_at=at,
+        )
+
+    def check_prices(self, found: Sequence[CheckedPrice], checked_by: str, second_person: bool, at: datetime) -> None:
+        """Compare what a buyer reads with the plan, for every line; the check passes or fails, both are recorded.
+
+        second_person: whether the store wants somebody other than those who entered the plan.
+        Refuses: SamePerson, CampaignIncomplete (a line was not looked at), InvalidField (a SKU that is on no line).
+        """
+        self.require_changeable()
+        if second_person and checked_by in self.entered_by:
+            raise SamePerson(actor=checked_by, path=("lines",), ids=[self.id])
+        unknown = [(index, price.sku_id) for index, price in enumerate(found) if price.sku_id not in self.lines]
+        for index, sku_id in unknown:
+            raise InvalidField(why="this SKU is on no line", path=("lines", index, "sku_id"), ids=[sku_id])
+        missing = [sku_id for sku_id in self.lines if all(sku_id != price.sku_id for price in found)]
+        if missing:
+            raise CampaignIncomplete(part="prices read for some of its lines", path=("lines",), ids=missing)
+        free_shipping = any(promotion.free_shipping is not None for promotion in self.promotions.values())
+        differences: list[PriceDifference] = []
+        for price in found:
+            planned = self.lines[price.sku_id].price
+            for where, read in (("label", price.label), ("detail", price.detail), ("plan", price.plan)):
+                if read != planned:
+                    differences.append(
+                        PriceDifference(sku_id=price.sku_id, where=where, planned=str(planned), found=str(plain(read)))
+                    )
+            for where, noted in (
+                ("label free shipping", price.label_free_shipping),
+                ("detail free shipping", price.detail_free_shipping),
+            ):
+                if noted is not None and noted != free_shipping:
+                    differences.append(
+                        PriceDifference(
+                            sku_id=price.sku_id, where=where, planned=_yes_no(free_shipping), found=_yes_no(noted)
+                        )
+                    )
+        if differences:
+            self.trigger_event(PriceCheckFailed, checked_by=checked_by, differences=tuple(differences), occurred_at=at)
+        elif not self.prices_checked:
+            self.trigger_event(PriceCheckPassed, checked_by=checked_by, lines_checked=len(found), occurred_at=at)
+
+    # What may happen next: its life -----------------------------------------------------------------------------------
+
+    def go_live(self, allocated: dict[UUID, Decimal], at: datetime) -> None:
+        """Let orders use the campaign.
+
+        allocated: units that the SKUs hold for it, by SKU id.
+        Refuses: CampaignIncomplete, PriceCheckOpen, StockNotAllocated, CampaignNotDue, WindowInvalid.
+        """
+        if self.status is CampaignStatus.LIVE:
+            return
+        self.require_status(CampaignStatus.SCHEDULED)
+        if self.starts_at is not None and at < self.starts_at:
+            raise CampaignNotDue(starts_at=self.starts_at.isoformat(), path=("campaign_id",), ids=[self.id])
+        self._require_time_left(at)
+        if self.forecast is None:
+            raise CampaignIncomplete(part="a forecast to measure it by", path=("campaign_id",), ids=[self.id])
+        if not self.prices_checked:
+            raise PriceCheckOpen(path=("campaign_id",), ids=[self.id])
+        for sku_id, line in self.lines.items():
+            held = allocated.get(sku_id, Decimal(0))
+            if line.quota is not None and held < line.quota:
+                raise StockNotAllocated(
+                    quota=plain(line.quota), allocated=plain(held), path=("campaign_id",), ids=[sku_id]
+                )
+        self.trigger_event(CampaignStarted, occurred_at=at)
+
+    def _require_time_left(self, at: datetime) -> None:
+        if self.ends_at is not None and at >= self.ends_at:
+            raise WindowInvalid(why="its time is over", path=("campaign_id",), ids=[self.id])
+
+    def pause(self, reason: str, at: datetime) -> None:
+        """Keep orders from using the campaign for the time being."""
+        if self.status is CampaignStatus.PAUSED:
+            return
+        self.require_status(CampaignStatus.LIVE)
+        self.trigger_event(CampaignPaused, reason=reason, occurred_at=at)
+
+    def resume(self, at: datetime) -> None:
+        """Let orders use the campaign again. Refuses WindowInvalid when its time is over."""
+        if self.status is CampaignStatus.LIVE:
+            return
+        self.require_status(CampaignStatus.PAUSED)
+        self._require_time_left(at)
+        self.trigger_event(CampaignResumed, occurred_at=at)
+
+    def end(self, reason: str | None, at: datetime) -> None:
+        """Close the campaign; what orders have claimed stays claimed until they give it back."""
+        if self.status in (CampaignStatus.ENDED, CampaignStatus.EVALUATED):
+            return
+        self.require_status(CampaignStatus.LIVE, CampaignStatus.PAUSED)
+        self.trigger_event(CampaignEnded, reason=reason, occurred_at=at)
+
+    def cancel(self, reason: str, at: datetime) -> None:
+        """Call the campaign off before it starts."""
+        if self.status is CampaignStatus.CANCELLED:
+            return
+        self.require_changeable()
+        self.trigger_event(CampaignCancelled, reason=reason, occurred_at=at)
+
+    def evaluate(self, findings: str, figures: Sequence[QuotedFigure], actions: str | None, at: datetime) -> None:
+        """Say what was learned; each figure is quoted with the position of the log at which it stood."""
+        self.require_status(CampaignStatus.ENDED)
+        self.trigger_event(
+            CampaignEvaluated, findings=findings, figures=tuple(figures), actions=actions, occurred_at=at
+        )
+
+    def set_budget(self, budget_minor: int, currency: str, at: datetime) -> None:
+        """Bound what the campaign gives away in all, in minor units. Refuses BudgetBelowClaimed, CurrencyMismatch."""
+        self.require_status(*OPEN_STATUSES)
+        self.require_currency(currency)
+        if budget_minor < self.budget_claimed_minor:
+            raise BudgetBelowClaimed(claimed_minor=self.budget_claimed_minor, path=("budget_minor",), ids=[self.id])
+        if budget_minor != self.budget_minor:
+            self.trigger_event(CampaignBudgetSet, budget_minor=budget_minor, currency=currency, occurred_at=at)
+
+    def record_ad_spend(self, day: date, channel: str, spend: AdSpend, currency: str, at: datetime) -> None:
+        """Book a day's advertising on a channel; a higher revision replaces the figures on record.
+
+        Refuses: AdRevisionSuperseded (the revision on record is as high, with other figures), CurrencyMismatch.
+        """
+        self.require_currency(currency)
+        known = self.ad_spend.get(f"{day.isoformat()} {channel}")
+        if known == spend:
+            return
+        if known is not None and known.revision >= spend.revision:
+            raise AdRevisionSuperseded(revision=spend.revision, known=known.revision, path=("revision",), ids=[self.id])
+        self.trigger_event(
+            AdSpendRecorded,
+            day=day,
+            channel=channel,
+            cost_minor=spend.cost_minor,
+            currency=currency,
+            impressions=spend.impressions,
+            clicks=spend.clicks,
+            revision=spend.revision,
+            occurred_at=at,
+        )
+
+    # What may happen next: orders -------------------------------------------------------------------------------------
+
+    def require_live(self, store_id: UUID, at: datetime, path: Sequence[str | int] = ("campaign_ids",)) -> None:
+        """Refuse CampaignNotLive or CampaignNotInStore unless an order of this store may use it at this moment."""
+        if store_id not in self.store_ids:
+            raise CampaignNotInStore(name=self.name, path=path, ids=[self.id])
+        why = None
+        if self.status is not CampaignStatus.LIVE:
+            why = f"it is {self.status.value}"
+        elif self.starts_at is not None and at < self.starts_at:
+            why = f"it starts at {self.starts_at.isoformat()}"
+        elif self.ends_at is not None and at >= self.ends_at:
+            why = f"its time was over at {self.ends_at.isoformat()}"
+        if why is not None:
+            raise CampaignNotLive(name=self.name, why=why, path=path, ids=[self.id])
+
+    def offers(
+        self, store_id: UUID, at: datetime, buyer: Buyer, path: Sequence[str | int] = ("campaign_ids",)
+    ) -> CampaignOffers:
+        """Return what pricing needs to know of it. Refuses as `require_live` does, and CampaignMembersOnly."""
+        self.require_live(store_id, at, path)
+        why = outside(self.member_scope, self.tiers, buyer)
+        if why is not None:
+            raise CampaignMembersOnly(name=self.name, why=why, path=path, ids=[self.id])
+        return CampaignOffers(
+            campaign_id=self.id, name=self.name, lines=self.lines, promotions=tuple(self.promotions.values())
+        )
+
+    def find_coupon(self, code: str) -> tuple[Promotion, CouponOff] | None:
+        """Return the offer that has this coupon code, and the coupon's own terms."""
+        for promotion in self.promotions.values():
+            if promotion.coupon is not None and promotion.coupon.code == code:
+                return promotion, promotion.coupon
+        return None
+
+    def coupon(
+        self, code: str, at: datetime, buyer: Buyer, path: Sequence[str | int] = ("coupon_code",)
+    ) -> CouponTerms:
+        """Return the terms of a code for pricing. Refuses CouponInvalid, CouponUsedUp."""
+        promotion, coupon = self._require_coupon(code, path)
+        why = outside(promotion.member_scope, promotion.tiers, buyer)
+        if coupon.valid_from is not None and at < coupon.valid_from:
+            why = f"it is valid from {coupon.valid_from.isoformat()}"
+        if coupon.valid_until is not None and at >= coupon.valid_until:
+            why = f"it was valid until {coupon.valid_until.isoformat()}"
+        if coupon.per_customer_limit is not None and not buyer.registered:
+            why = "only for registered customers"
+        if why is not None:
+            raise CouponInvalid(code=code, why=why, path=path, ids=[self.id])
+        self._require_coupon_left(coupon, path)
+        return CouponTerms(
+            source_id=self.id,
+            label=promotion.label,
+            promotion_id=promotion.promotion_id,
+            code=code,
+            off_minor=coupon.off_minor,
+            percent=coupon.percent,
+            max_off_minor=coupon.max_off_minor,
+            spend_minor=coupon.spend_minor,
+            stackable=promotion.stackable,
+            sku_ids=frozenset(self.lines) if promotion.scope is PromotionScope.LINES else None,
+            per_customer_limit=coupon.per_customer_limit,
+        )
+
+    def plan_claim(
+        self,
+        order_id: UUID,
+        customer_id: UUID | None,
+        discount_minor: int,
+        coupon_code: str | None,
+        path: Sequence[str | int] = ("campaign_ids",),
+    ) -> None:
+        """Check that an order may take this much of the budget and one use of the coupon; records nothing.
+
+        A coupon's limit per customer is kept with the customer: a redemption of (campaign, promotion id).
+        Refuses: CampaignBudgetUsed, CouponInvalid, CouponUsedUp.
+        """
+        if self.budget_minor is not None and self.budget_claimed_minor + discount_minor > self.budget_minor:
+            raise CampaignBudgetUsed(
+                name=self.name,
+                left_minor=max(self.budget_minor - self.budget_claimed_minor, 0),
+                needed_minor=discount_minor,
+                path=path,
+                ids=[self.id, order_id],
+            )
+        if coupon_code is not None:
+            _, coupon = self._require_coupon(coupon_code, ("coupon_code",))
+            if coupon.per_customer_limit is not None and customer_id is None:
+                why = "only for registered customers"
+                raise CouponInvalid(code=coupon_code, why=why, path=("coupon_code",), ids=[self.id])
+            self._require_coupon_left(coupon, ("coupon_code",))
+
+    def claim(
+        self, order_id: UUID, customer_id: UUID | None, discount_minor: int, coupon_code: str | None, at: datetime
+    ) -> None:
+        """Take what `plan_claim` allowed."""
+        if discount_minor:
+            self.trigger_event(CampaignBudgetClaimed, order_id=order_id, amount_minor=discount_minor, occurred_at=at)
+        if coupon_code is not None:
+            self.trigger_event(
+                CouponClaimed, order_id=order_id, customer_id=customer_id, code=coupon_code, occurred_at=at
+            )
+
+    def release_claim(
+        self,
+        order_id: UUID,
+        at: datetime,
+        *,
+        amount_minor: int,
+        coupon_code: str | None = None,
+        customer_id: UUID | None = None,
+    ) -> None:
+        """Take back what an order gives up of its claim, whatever has become of the campaign; never refuses.
+
+        The order keeps what it claimed and has given back, and passes only what it still holds: a campaign that
+        remembered every order would grow with its success. `coupon_code`: the order gives its use of it back.
+        """
+        amount_minor = min(amount_minor, self.budget_claimed_minor)
+        if amount_minor > 0:
+            self.trigger_event(CampaignBudgetReleased, order_id=order_id, amount_minor=amount_minor, occurred_at=at)
+        if coupon_code is not None and self.coupon_uses.get(coupon_code, 0) > 0:
+            self.trigger_event(
+                CouponReleased, order_id=order_id, customer_id=customer_id, code=coupon_code, occurred_at=at
+            )
+
+    def _require_coupon(self, code: str, path: Sequence[str | int]) -> tuple[Promotion, CouponOff]:
+        found = self.find_coupon(code)
+        if found is None:
+            raise CouponInvalid(code=code, why="there is no such coupon in this campaign", path=path, ids=[self.id])
+        return found
+
+    def _require_coupon_left(self, coupon: CouponOff, path: Sequence[str | int]) -> None:
+        if coupon.usage_limit is not None and self.coupon_uses.get(coupon.code, 0) >= coupon.usage_limit:
+            raise CouponUsedUp(code=coupon.code, path=path, ids=[self.id])
 
 
-class CampaignEvaluated(Event):
-    """What was learned, with the figures it rests on."""
-
-    findings: str
-    figures: tuple[QuotedFigure, ...]
-    actions: str | None = None
+def _yes_no(answer: bool) -> str:
+    return "yes" if answer else "no"

@@ -152,7 +152,8 @@ class CampaignOffers(Value):
 class CouponTerms(Value):
     """A coupon as pricing needs it, from a campaign's code (`Campaign.coupon`) or granted to a customer.
 
-    source_id: the campaign, or the granted coupon. sku_ids: the goods it is about; None for all.
+    source_id: the campaign, or the granted coupon. sku_ids: the goods it is about; None for all. A coupon with a
+    `per_customer_limit` is redeemed with the customer, as one unit of (source_id, promotion_id).
     """
 
     source_id: UUID
@@ -165,7 +166,7 @@ class CouponTerms(Value):
     spend_minor: int = 0
     stackable: bool = False
     sku_ids: frozenset[UUID] | None = None
-    from_campaign: bool = False
+    per_customer_limit: int | None = None
 
 
 class Buyer(Value):
@@ -345,9 +346,7 @@ def price_order(
                 work.take(offer, part)
             if coupon is not None and offer.source is DiscountSource.COUPON:
                 coupon_minor = sum(parts)
-        waivers = [
-            offer.discount(parts[0]) for offer, parts in _best(freight_offers, [freight_minor], rejected)
-        ]
+        waivers = [offer.discount(parts[0]) for offer, parts in _best(freight_offers, [freight_minor], rejected)]
         for index, work in enumerate(works):
             work.require_cost_covered(index, currency)
     points_spent, points_minor = _spend_points(points, works, rejected)
@@ -501,9 +500,7 @@ def _unit_price(line: LineToPrice, campaigns: Sequence[CampaignOffers], buyer: B
             work.rejected.append(RejectedOffer(source=DiscountSource.TIER, reason=reason))
     elif gross_minor > own_minor:
         reason = f"{line.tier or 'member'} price {plain(own_price)}"
-        work.discounts.append(
-            Discount(source=DiscountSource.TIER, amount_minor=gross_minor - own_minor, reason=reason)
-        )
+        work.discounts.append(Discount(source=DiscountSource.TIER, amount_minor=gross_minor - own_minor, reason=reason))
     return work
 
 
@@ -643,8 +640,7 @@ def _coupon_offer(coupon: CouponTerms, works: list[_Work]) -> _Offer:
         source_id=coupon.source_id,
         promotion_id=coupon.promotion_id,
         goods=[
-            not work.asked.service and (coupon.sku_ids is None or work.asked.sku_id in coupon.sku_ids)
-            for work in works
+            not work.asked.service and (coupon.sku_ids is None or work.asked.sku_id in coupon.sku_ids) for work in works
         ],
     )
     goods_minor = _goods_minor(offer, works)
@@ -663,9 +659,7 @@ def _coupon_offer(coupon: CouponTerms, works: list[_Work]) -> _Offer:
     return offer
 
 
-def _best(
-    offers: list[_Offer], left: list[int], rejected: list[RejectedOffer]
-) -> list[tuple[_Offer, list[int]]]:
+def _best(offers: list[_Offer], left: list[int], rejected: list[RejectedOffer]) -> list[tuple[_Offer, list[int]]]:
     """Choose what is worth most to the customer: all stackable offers together, or one other alone.
 
     Returns the offers taken with their part of each line; `left` bounds the parts line by line.

@@ -1,0 +1,257 @@
+"""What is on record about a campaign: the events of its stream, and the words they are made of."""
+
+from __future__ import annotations
+
+import enum
+from datetime import date, datetime
+from decimal import Decimal
+from uuid import UUID
+
+from opscore.domain.aggregate import Event, FirstEvent
+from opscore.domain.pricing import (
+    CouponOff,
+    FixedOff,
+    FreeShipping,
+    GiftWithPurchase,
+    MemberScope,
+    PercentageOff,
+    PromotionForm,
+    PromotionScope,
+    ThresholdOff,
+)
+from opscore.domain.values import Value
+
+# What is on record ----------------------------------------------------------------------------------------------------
+
+
+class CampaignGoal(enum.StrEnum):
+    """What a campaign is for; it has exactly one goal."""
+
+    RAISE_SALES = "raise_sales"
+    WIN_CUSTOMERS = "win_customers"
+    CLEAR_STOCK = "clear_stock"
+    RAISE_ACTIVITY = "raise_activity"
+    BUILD_BRAND = "build_brand"
+
+
+class CampaignKind(enum.StrEnum):
+    """Whose campaign it is: the store's own, or a platform's event that the store joins."""
+
+    OWN = "own"
+    OFFICIAL = "official"
+
+
+class CampaignType(enum.StrEnum):
+    """Promotion (prices), event, or packaging (a story without a discount)."""
+
+    PROMOTION = "promotion"
+    EVENT = "event"
+    PACKAGING = "packaging"
+
+
+class LineRole(enum.StrEnum):
+    """What a SKU does in a campaign: draw visitors, carry the sales, or show what the brand can do."""
+
+    TRAFFIC = "traffic"
+    BASE = "base"
+    IMAGE = "image"
+
+
+class CampaignStatus(enum.StrEnum):
+    """Where a campaign stands."""
+
+    PLANNED = "planned"
+    SCHEDULED = "scheduled"
+    LIVE = "live"
+    PAUSED = "paused"
+    ENDED = "ended"
+    EVALUATED = "evaluated"
+    CANCELLED = "cancelled"
+
+
+class CampaignPlanned(FirstEvent):
+    """A campaign was planned for a goal. `member_scope` says who may buy at its line prices."""
+
+    store_id: UUID
+    name: str
+    goal: CampaignGoal
+    kind: CampaignKind
+    type: CampaignType
+    store_ids: tuple[UUID, ...]
+    currency: str
+    member_scope: MemberScope = MemberScope.EVERYONE
+    tiers: tuple[str, ...] = ()
+    target: str | None = None
+
+
+class CampaignLineAdded(Event):
+    """A SKU takes part at a price per unit; a line for the same SKU before it is replaced."""
+
+    sku_id: UUID
+    role: LineRole
+    price: Decimal
+    quota: Decimal | None
+    max_per_customer: int | None
+    entered_by: str
+    below_cost_reason: str | None = None
+    loss_budget_minor: int | None = None
+
+
+class PromotionAdded(Event):
+    """An offer was added; the parameters that `form` names are set."""
+
+    promotion_id: UUID
+    form: PromotionForm
+    label: str
+    stackable: bool
+    scope: PromotionScope
+    member_scope: MemberScope
+    entered_by: str
+    tiers: tuple[str, ...] = ()
+    percentage: PercentageOff | None = None
+    threshold: ThresholdOff | None = None
+    fixed: FixedOff | None = None
+    gift: GiftWithPurchase | None = None
+    free_shipping: FreeShipping | None = None
+    coupon: CouponOff | None = None
+
+
+class CampaignScheduled(Event):
+    """The time was fixed; scheduled again, it was moved for a reason.
+
+    beside: the own campaigns of the same stores that were not over then. The campaign scheduled last in a store knows
+    all of that store's, so that the next one is compared with them and nothing else.
+    """
+
+    warmup_from: datetime | None
+    starts_at: datetime
+    ends_at: datetime
+    beside: tuple[UUID, ...] = ()
+    reason: str | None = None
+
+
+class ForecastSet(Event):
+    """What the campaign is expected to bring: its targets. `conversion` is a fraction of visitors."""
+
+    visitors: int
+    conversion: Decimal
+    units: Decimal
+    gmv_minor: int
+    currency: str
+    peak_hour: int | None = None
+    trough_hour: int | None = None
+    parcels_per_day: int | None = None
+
+
+class PriceDifference(Value):
+    """A price (or the free-shipping note) that is not what the plan says."""
+
+    sku_id: UUID
+    where: str
+    planned: str
+    found: str
+
+
+class PriceCheckPassed(Event):
+    """Label, detail page and plan agree for every line."""
+
+    checked_by: str
+    lines_checked: int
+
+
+class PriceCheckFailed(Event):
+    """Somewhere a buyer would have read another price than the plan's."""
+
+    checked_by: str
+    differences: tuple[PriceDifference, ...]
+
+
+class CampaignStarted(Event):
+    """Orders may use the campaign from now on."""
+
+
+class CampaignPaused(Event):
+    """Orders may not use the campaign for the time being."""
+
+    reason: str
+
+
+class CampaignResumed(Event):
+    """Orders may use the campaign again."""
+
+
+class CampaignEnded(Event):
+    """The campaign is over; what was left of its stock went back to ordinary sale with it."""
+
+    reason: str | None = None
+
+
+class CampaignCancelled(Event):
+    """The campaign was called off before it started."""
+
+    reason: str
+
+
+class CampaignBudgetSet(Event):
+    """The campaign may give away this much in discounts, in all."""
+
+    budget_minor: int
+    currency: str
+
+
+class CampaignBudgetClaimed(Event):
+    """An order takes discounts of this campaign."""
+
+    order_id: UUID
+    amount_minor: int
+
+
+class CampaignBudgetReleased(Event):
+    """An order gave discounts back, all or a part."""
+
+    order_id: UUID
+    amount_minor: int
+
+
+class CouponClaimed(Event):
+    """An order uses the coupon once."""
+
+    order_id: UUID
+    customer_id: UUID | None
+    code: str
+
+
+class CouponReleased(Event):
+    """An order gave its use of the coupon back."""
+
+    order_id: UUID
+    customer_id: UUID | None
+    code: str
+
+
+class AdSpendRecorded(Event):
+    """What advertising on a channel cost on a day; a higher revision replaces the figures of the lower one."""
+
+    day: date
+    channel: str
+    cost_minor: int
+    currency: str
+    impressions: int
+    clicks: int
+    revision: int
+
+
+class QuotedFigure(Value):
+    """A figure as it stood at a position of the log when the campaign was evaluated."""
+
+    name: str
+    value: Decimal
+    position: int
+
+
+class CampaignEvaluated(Event):
+    """What was learned, with the figures it rests on."""
+
+    findings: str
+    figures: tuple[QuotedFigure, ...]
+    actions: str | None = None
