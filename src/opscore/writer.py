@@ -301,7 +301,7 @@ class Writer:
             except psycopg.Error as error:
                 self._forget_everything()
                 if len(batch) == 1:
-                    logger.exception("writer.command_failed", extra={"command": batch[0].request.command.name()})
+                    logger.exception("writer.command_failed", extra={"command": batch[0].request.command.command_name()})
                     batch[0].future.set_exception(error)
                     return
                 # One command's data made the whole batch fail: each for itself, so that only that one does.
@@ -438,7 +438,7 @@ class Writer:
                 raise
             except Exception as error:
                 # A mistake in one decision is that command's alone; it recorded nothing, not even its key.
-                logger.exception("writer.decision_failed", extra={"command": request.command.name()})
+                logger.exception("writer.decision_failed", extra={"command": request.command.command_name()})
                 answers.append((pending, error))
                 continue
             position += len(each.events)
@@ -625,7 +625,7 @@ class Writer:
         self._forget_everything()
 
     def _hash_of(self, request: Request) -> bytes:
-        body = canonical([request.command.name(), request.command, request.occurred_at, request.expected_version])
+        body = canonical([request.command.command_name(), request.command, request.occurred_at, request.expected_version])
         # Keyed, because a command may hold personal data and its hash outlives an erasure.
         return hmac.new(self._request_key, body, hashlib.sha256).digest()
 
@@ -634,7 +634,7 @@ def _require_allowed(request: Request, now: datetime) -> None:
     role = request.actor.role
     if role not in request.command.ROLES and role not in (Role.OWNER, Role.PLATFORM, Role.SYSTEM):
         allowed = ", ".join(sorted(request.command.ROLES))
-        raise NotAuthorised(why=f"{request.command.name()} is for {allowed}; you are {role}")
+        raise NotAuthorised(why=f"{request.command.command_name()} is for {allowed}; you are {role}")
     if request.occurred_at is not None and request.occurred_at > now + CLOCK_TOLERANCE:
         raise InvalidField(why="it cannot have happened in the future", path=("occurred_at",))
 

@@ -11,10 +11,8 @@ import enum
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 from uuid import UUID
-
-from msgspec import Meta
 
 from opscore.domain.aggregate import Aggregate, Event
 from opscore.domain.refusals import (
@@ -98,10 +96,10 @@ class Command(Value):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        COMMANDS[cls.name()] = cls
+        COMMANDS[cls.command_name()] = cls
 
     @classmethod
-    def name(cls) -> str:
+    def command_name(cls) -> str:
         """Return the command's name on the wire: `PlaceOrder` is `placeOrder`."""
         return cls.__name__[0].lower() + cls.__name__[1:]
 
@@ -114,12 +112,6 @@ class Command(Value):
     def decide(self, work: UnitOfWork) -> UUID:
         """Check, then record events. Return the id of the aggregate that the answer shows."""
         raise NotImplementedError(f"{type(self).__name__} has no decision")
-
-
-OccurredAt = Annotated[
-    datetime | None,
-    Meta(description="When it happened, if not now; with offset. May lie in the past, never in the future."),
-]
 
 
 @dataclass(slots=True)
