@@ -425,3 +425,15 @@ class OpenReservations(Refusal):
 
 class LowAboveHigh(Refusal):
     """The low line {low} is above the high line {high}; lower the one or raise the other."""
+
+
+class TierUnknown(Refusal):
+    """'{tier}' is not a tier that can be priced here (left: {known}); set it in the store's membership policy first."""
+
+
+class InLiveCampaign(Refusal):
+    """{code} is in the running campaign '{campaign}'; end that first, or delist for compliance or by a recall."""
+
+
+class NotInCampaign(Refusal):
+    """{code} is not a line of this campaign; add it to the campaign first."""

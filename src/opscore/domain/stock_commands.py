@@ -1,0 +1,596 @@
+"""What staff can ask for about an article's stock: take in, hold, count, move, give up, keep for a campaign.
+
+Each of these may name the document behind it and may be entered after the fact; it is checked against the stock that is
+on record now.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Annotated, ClassVar
+from uuid import UUID
+
+from msgspec import Meta
+
+from opscore.domain.aggregate import Aggregate
+from opscore.domain.campaign import Campaign, CampaignStatus
+from opscore.domain.command import Command, Role, UnitOfWork
+from opscore.domain.refusals import CurrencyMismatch, InvalidField, ReasonMissing, Refusal, WrongState
+from opscore.domain.sku import (
+    ZERO,
+    CampaignStockAllocated,
+    CampaignStockReleased,
+    SampleIssued,
+    Sku,
+    SkuStatus,
+    StockAdjusted,
+    StockCondition,
+    StockCounted,
+    StockReceived,
+    StockTransferredIn,
+    StockTransferredOut,
+    StockWrittenOff,
+    WriteOffKind,
+)
+from opscore.domain.sku_commands import SkuId, require_unit_price, sku_and_store
+from opscore.domain.sku_events import (
+    AlreadyReserved,
+    CampaignQuotaUsed,
+    CountBelowHeld,
+    CountOutdated,
+    ExceedsOnHand,
+    ExceedsTransfer,
+    HoldsNoStock,
+    NotInCampaign,
+    NotReserved,
+    SameLocation,
+    StockInsufficient,
+    TransferUnknown,
+)
+from opscore.domain.store_events import LocationClosedAlready
+from opscore.domain.values import Code, Currency, Reason, derived_id, plain
+
+KEEPERS = frozenset({Role.OWNER, Role.MANAGER, Role.WAREHOUSE})
+PROMOTERS = frozenset({Role.OWNER, Role.MANAGER, Role.PROMOTER})
+
+StoreId = Annotated[
+    UUID | None, Meta(description="The store that the location is of; the article's home store if left out.")
+]
+LocationId = Annotated[UUID, Meta(description="The location.")]
+Quantity = Annotated[Decimal, Meta(description="How many units.")]
+Document = Annotated[Code | None, Meta(description="Number of the document behind it: delivery note, sheet, form.")]
+ReceiverCode = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._:/-]{1,64}$")]
+Reference = Annotated[Code, Meta(description="Name of the hold, unique per article.")]
+
+
+def stock_at(
+    work: UnitOfWork, sku_id: UUID, store_id: UUID | None, location_id: UUID, *, closed_too: bool = False
+) -> Sku:
+    """Return an article with stock of its own whose units at a location of the store the actor may move.
+
+    closed_too: whether a closed location will do, to take out what is left there.
+    Refuses: NotFound, HoldsNoStock, LocationClosedAlready.
+    """
+    sku, store = sku_and_store(work, sku_id, store_id)
+    sku.require_stocked()
+    store.require_location(location_id, ("location_id",), closed_too=closed_too)
+    return sku
+
+
+def hold_id(sku_id: UUID, reference: str) -> UUID:
+    """Return the id under which a hold reserves; no order can have it."""
+    return derived_id("hold", sku_id, reference)
+
+
+class ReceiveStock(Command):
+    """Take units in."""
+
+    AGGREGATE: ClassVar[type[Aggregate]] = Sku
+    ROLES: ClassVar[frozenset[Role]] = KEEPERS
+    REFUSES: ClassVar[tuple[type[Refusal], ...]] = (HoldsNoStock, LocationClosedAlready, CurrencyMismatch)
+
+    sku_id: SkuId
+    location_id: LocationId
+    quantity: Quantity
+    batch: Annotated[Code | None, Meta(description="Number of the batch they are from.")] = None
+    unit_cost: Annotated[Decimal | None, Meta(description="Cost of one unit; left out while unknown.")] = None
+    currency: Annotated[Currency | None, Meta(description="Currency of the cost, to be sure; the article's own.")] = (
+        None
+    )
+    cost_assumed: Annotated[bool, Meta(description="Whether the cost is a guess; figures made of it say so.")] = False
+    store_id: StoreId = None
+    document: Document = None
+
+    def decide(self, work: UnitOfWork) -> UUID:
+        """Add them to open stock."""
+        sku = stock_at(work, self.sku_id, self.store_id, self.location_id)
+        sku.require_status(SkuStatus.DRAFT, SkuStatus.REVIEW, SkuStatus.READY)
+        quantity = sku.require_quantity(self.quantity)
+        if self.currency is not None and self.currency != sku.currency:
+            raise CurrencyMismatch(expected=sku.currency, given=self.currency, path=("currency",), ids=[sku.id])
+        if self.cost_assumed and self.unit_cost is None:
+            raise InvalidField(why="there is no cost that could be assumed", path=("cost_assumed",))
+        unit_cost = None if self.unit_cost is None else require_unit_price(self.unit_cost, ("unit_cost",))
+        sku.trigger_event(
+            StockReceived,
+            location_id=self.location_id,
+            batch=self.batch,
+            quantity=quantity,
+            unit_cost=unit_cost,
+            currency=sku.currency,
+            cost_assumed=self.cost_assumed,
+            document=self.document,
+            occurred_at=work.occurred_at,
+        )
+        return sku.id
+
+
+class ReserveStock(Command):
+    """Hold units under a name, for something that is not an order here: orders reserve by themselves."""
+
+    AGGREGATE: ClassVar[type[Aggregate]] = Sku
+    ROLES: ClassVar[frozenset[Role]] = KEEPERS | {Role.SERVICE}
+    REFUSES: ClassVar[tuple[type[Refusal], ...]] = (
+        HoldsNoStock,
+        LocationClosedAlready,
+        StockInsufficient,
+        AlreadyReserved,
+    )
+
+    sku_id: SkuId
+    location_id: LocationId
+    quantity: Quantity
+    reference: Reference
+    store_id: StoreId = None
+    document: Document = None
+
+    def decide(self, work: UnitOfWork) -> UUID:
+        """Set open stock apart under the name."""
+        sku = stock_at(work, self.sku_id, self.store_id, self.location_id)
+        quantity = sku.require_quantity(self.quantity)
+        hold = hold_id(sku.id, self.reference)
+        held = sku.reservations.get(hold)
+        if held is not None:
+            if len(held) == 1 and (held[0].location_id, held[0].quantity) == (self.location_id, quantity):
+                return sku.id  # Asked twice, recorded once.
+            raise AlreadyReserved(reference=self.reference, code=sku.code, path=("reference",), ids=[sku.id])
+        picks = sku.plan_reservation(quantity, [self.location_id], path=("quantity",))
+        sku.reserve(
+            hold,
+            self.store_id or sku.store_id,
+            picks,
+            work.occurred_at,
+            reference=self.reference,
+            document=self.document,
+        )
+        return sku.id
+
+
+class ReleaseReservation(Command):
+    """Free units that are held under a name."""
+
+    AGGREGATE: ClassVar[type[Aggregate]] = Sku
+    ROLES: ClassVar[frozenset[Role]] = KEEPERS | {Role.SERVICE}
+    REFUSES: ClassVar[tuple[type[Refusal], ...]] = (NotReserved,)
+
+    sku_id: SkuId
+    reference: Reference
+    quantity: Annotated[Decimal | None, Meta(description="How many units; all of them if left out.")] = None
+    document: Document = None
+
+    def decide(self, work: UnitOfWork) -> UUID:
+        """Give them back to open stock."""
+        sku, store_id, quantity = held_under(work, self.sku_id, self.reference, self.quantity)
+        sku.release(hold_id(sku.id, self.reference), store_id, work.occurred_at, quantity, document=self.document)
+        return sku.id
+
+
+class ShipStock(Command):
+    """Let units leave that are held under a name. What an order reserved leaves by shipping that order."""
+
+    AGGREGATE: ClassVar[type[Aggregate]] = Sku
+    ROLES: ClassVar[frozenset[Role]] = KEEPERS
+    REFUSES: ClassVar[tuple[type[Refusal], ...]] = (NotReserved,)
+
+    sku_id: SkuId
+    reference: Reference
+    quantity: Annotated[Decimal | None, Meta(description="How many units; all of them if left out.")] = None
+    batch: Annotated[Code | None, Meta(description="Number of the batch they are from.")] = None
+    document: Document = None
+
+    def decide(self, work: UnitOfWork) -> UUID:
+        """Take them off the book as one parcel."""
+        sku, store_id, quantity = held_under(work, self.sku_id, self.reference, self.quantity)
+        sku.ship(
+            hold_id(sku.id, self.reference),
+            store_id,
+            work.new_id(),
+            quantity,
+            work.occurred_at,
+            batch=self.batch,
+            document=self.document,
+        )
+        return sku.id
+
+
+def held_under(work: UnitOfWork, sku_id: UUID, reference: str, asked: Decimal | None) -> tuple[Sku, UUID, Decimal]:
+    """Return the article, the store a hold is for, and how many of its units are meant.
+
+    Refuses: NotFound when the store is out of the actor's scope, NotReserved.
+    """
+    sku = work.sku(sku_id, scoped=False)
+    held = sku.reservations.get(hold_id(sku.id, reference))
+    store_id = held[0].store_id if held else sku.store_id
+    work.store(store_id, path=("sku_id",))
+    quantity = sku.require_quantity(asked) if asked is not None else sku.reserved_for(hold_id(sku.id, reference))
+    if not held or sku.reserved_for(hold_id(sku.id, reference)) < quantity:
+        reserved = plain(sku.reserved_for(hold_id(sku.id, reference)))
+        raise NotReserved(code=sku.code, available=reserved, asked=asked or "some", path=("reference",), ids=[sku.id])
+    return sku, store_id, quantity
+
+
+class TakeBackStock(Command):
+    """Take units back in that had left without an order here. Goods of an order come back through its return."""
+
+    AGGREGATE: ClassVar[type[Aggregate]] = Sku
+    ROLES: ClassVar[frozenset[Role]] = KEEPERS
+    REFUSES: ClassVar[tuple[type[Refusal], ...]] = (HoldsNoStock, LocationClosedAlready)
+
+    sku_id: SkuId
+    location_id: LocationId
+    quantity: Quantity
+    condition: Annotated[StockCondition, Meta(description="What state they are in; what is not good is set aside.")]
+    store_id: StoreId = None
+    document: Document = None
+
+    def decide(self, work: UnitOfWork) -> UUID:
+        """Add them to open stock, or set them aside."""
+        sku = stock_at(work, self.sku_id, self.store_id, self.location_id)
+        sku.take_back(
+            None,
+            self.store_id or sku.store_id,
+            self.location_id,
+            sku.require_quantity(self.quantity),
+            self.condition,
+            work.occurred_at,
+            document=self.document,
+        )
+        return sku.id
+
+
+class WriteOffStock(Command):
+    """Give units up that are damaged, spoiled, expired or lost."""
+
+    AGGREGATE: ClassVar[type[Aggregate]] = Sku
+    ROLES: ClassVar[frozenset[Role]] = KEEPERS
+    REFUSES: ClassVar[tuple[type[Refusal], ...]] = (HoldsNoStock, ExceedsOnHand)
+
+    sku_id: SkuId
+    location_id: LocationId
+    quantity: Quantity
+    kind: Annotated[WriteOffKind, Meta(description="What became of them.")]
+    reason: Annotated[Reason, Meta(description="How it came about.")]
+    condition: Annotated[
+        StockCondition,
+        Meta(description="Which units: good ones out of open stock, or those set aside when they came back."),
+    ] = StockCondition.GOOD
+    store_id: StoreId = None
+    document: Document = None
+
+    def decide(self, work: UnitOfWork) -> UUID:
+        """Take them off the book; the last free unit takes the article off sale."""
+        sku = stock_at(work, self.sku_id, self.store_id, self.location_id, closed_too=True)
+        quantity = sku.require_quantity(self.quantity)
+        level = sku.level_at(self.location_id)
+        good = self.condition is StockCondition.GOOD
+        free = level.sellable if good else level.damaged
+        if free < quantity:
+            condition = "open" if good else "set-aside"
+            raise ExceedsOnHand(
+                code=sku.code,
+                available=plain(free),
+                condition=condition,
+                asked=quantity,
+                path=("quantity",),
+                ids=[sku.id],
+            )
+        before = sku.sellable
+        sku.trigger_event(
+            StockWrittenOff,
+            location_id=self.location_id,
+            quantity=quantity,
+            kind=self.kind,
+            reason=self.reason,
+            condition=self.condition,
+            document=self.document,
+            occurred_at=work.occurred_at,
+        )
+        if good:
+            sku.note_outflow(before, work.occurred_at)
+        return sku.id
+
+
+class IssueSample(Command):
+    """Give units away as samples."""
+
+    AGGREGATE: ClassVar[type[Aggregate]] = Sku
+    ROLES: ClassVar[frozenset[Role]] = KEEPERS | {Role.PROMOTER}
+    REFUSES: ClassVar[tuple[type[Refusal], ...]] = (HoldsNoStock, StockInsufficient)
+
+    sku_id: SkuId
+    location_id: LocationId
+    quantity: Quantity
+    purpose: Annotated[Reason, Meta(description="What the sample is for.")]
+    receiver: Annotated[
+        ReceiverCode | None,
+        Meta(description="Code of the customer, reviewer or department that gets it; never a person's name."),
+    ] = None
+    store_id: StoreId = None
+    document: Document = None
+
+    def decide(self, work: UnitOfWork) -> UUID:
+        """Take them off the book; the last free unit takes the article off sale."""
+        sku = stock_at(work, self.sku_id, self.store_id, self.location_id, closed_too=True)
+        quantity = sku.require_quantity(self.quantity)
+        sku.require_sellable(self.location_id, quantity)
+        before = sku.sellable
+        sku.trigger_event(
+            SampleIssued,
+            location_id=self.location_id,
+            quantity=quantity,
+            receiver=self.receiver,
+            purpose=self.purpose,
+            document=self.document,
+            occurred_at=work.occurred_at,
+        )
+        sku.note_outflow(before, work.occurred_at)
+        return sku.id
+
+
+class CountStock(Command):
+    """Enter what was counted at a location; a difference to the book is posted with its reason."""
+
+    AGGREGATE: ClassVar[type[Aggregate]] = Sku
+    ROLES: ClassVar[frozenset[Role]] = KEEPERS
+    REFUSES: ClassVar[tuple[type[Refusal], ...]] = (HoldsNoStock, CountOutdated, CountBelowHeld, ReasonMissing)
+
+    sku_id: SkuId
+    location_id: LocationId
+    counted: Annotated[Decimal, Meta(description="Units found: open, reserved, allocated and set-aside ones together.")]
+    expected_on_hand: Annotated[
+        Decimal | None, Meta(description="What the book said when you counted; refused if it says something else now.")
+    ] = None
+    reason: Annotated[Reason | None, Meta(description="Why book and count differ; needed if they do.")] = None
+    store_id: StoreId = None
+    document: Document = None
+
+    def decide(self, work: UnitOfWork) -> UUID:
+        """Record the count; bring the book to it, but never below what is reserved, allocated or set aside."""
+        sku = stock_at(work, self.sku_id, self.store_id, self.location_id, closed_too=True)
+        counted = sku.require_quantity(self.counted, ("counted",), zero=True)
+        level = sku.level_at(self.location_id)
+        book = plain(level.on_hand)
+        if self.expected_on_hand is not None and self.expected_on_hand != book:
+            path = ("expected_on_hand",)
+            raise CountOutdated(code=sku.code, book=book, expected=self.expected_on_hand, path=path, ids=[sku.id])
+        difference = plain(counted - book)
+        held = plain(level.on_hand - level.sellable)
+        if counted < held:
+            raise CountBelowHeld(code=sku.code, held=held, counted=counted, path=("counted",), ids=[sku.id])
+        if difference and self.reason is None:
+            raise ReasonMissing(path=("reason",), ids=[sku.id])
+        before = sku.sellable
+        sku.trigger_event(
+            StockCounted,
+            location_id=self.location_id,
+            book=book,
+            counted=counted,
+            document=self.document,
+            occurred_at=work.occurred_at,
+        )
+        if difference:
+            sku.trigger_event(
+                StockAdjusted,
+                location_id=self.location_id,
+                difference=difference,
+                reason=self.reason,
+                document=self.document,
+                occurred_at=work.occurred_at,
+            )
+        if difference < 0:
+            sku.note_outflow(before, work.occurred_at)
+        return sku.id
+
+
+class TransferStock(Command):
+    """Send units from one location to another; they are in transit until they are received there."""
+
+    AGGREGATE: ClassVar[type[Aggregate]] = Sku
+    ROLES: ClassVar[frozenset[Role]] = KEEPERS
+    REFUSES: ClassVar[tuple[type[Refusal], ...]] = (
+        HoldsNoStock,
+        LocationClosedAlready,
+        SameLocation,
+        StockInsufficient,
+    )
+
+    sku_id: SkuId
+    location_id: Annotated[UUID, Meta(description="The location they leave.")]
+    to_location_id: Annotated[UUID, Meta(description="The location they go to.")]
+    quantity: Quantity
+    store_id: StoreId = None
+    to_store_id: Annotated[
+        UUID | None, Meta(description="The store that the other location is of, if not the same store.")
+    ] = None
+    document: Document = None
+
+    def decide(self, work: UnitOfWork) -> UUID:
+        """Take them off the one location's book and put them under way to the other."""
+        sku = stock_at(work, self.sku_id, self.store_id, self.location_id, closed_too=True)
+        if self.to_location_id == self.location_id:
+            raise SameLocation(path=("to_location_id",), ids=[sku.id])
+        to_store = work.store(self.to_store_id or self.store_id or sku.store_id, path=("to_store_id",))
+        to_store.require_location(self.to_location_id, ("to_location_id",))
+        quantity = sku.require_quantity(self.quantity)
+        sku.require_sellable(self.location_id, quantity)
+        before = sku.sellable
+        sku.trigger_event(
+            StockTransferredOut,
+            transfer_id=work.new_id(),
+            location_id=self.location_id,
+            to_location_id=self.to_location_id,
+            quantity=quantity,
+            document=self.document,
+            occurred_at=work.occurred_at,
+        )
+        sku.note_outflow(before, work.occurred_at)
+        return sku.id
+
+
+class ReceiveTransfer(Command):
+    """Take in units of a transfer, all or some, and say which of them were lost on the way."""
+
+    AGGREGATE: ClassVar[type[Aggregate]] = Sku
+    ROLES: ClassVar[frozenset[Role]] = KEEPERS
+    REFUSES: ClassVar[tuple[type[Refusal], ...]] = (TransferUnknown, ExceedsTransfer, ReasonMissing)
+
+    sku_id: SkuId
+    transfer_id: Annotated[UUID, Meta(description="The transfer.")]
+    quantity: Annotated[Decimal, Meta(description="How many units arrived; the rest stays under way unless lost.")]
+    lost: Annotated[Decimal, Meta(description="How many units will never arrive.")] = ZERO
+    reason: Annotated[Reason | None, Meta(description="Why units were lost; needed if any were.")] = None
+    document: Document = None
+
+    def decide(self, work: UnitOfWork) -> UUID:
+        """Put what arrived into open stock and end the transfer when nothing is left under way."""
+        sku = work.sku(self.sku_id)
+        transfer = sku.transfers.get(self.transfer_id)
+        if transfer is None:
+            raise TransferUnknown(code=sku.code, path=("transfer_id",), ids=[sku.id])
+        quantity = sku.require_quantity(self.quantity, zero=True)
+        lost = sku.require_quantity(self.lost, ("lost",), zero=True)
+        if not quantity and not lost:
+            raise InvalidField(why="say how many arrived or were lost", path=("quantity",))
+        if quantity + lost > transfer.quantity:
+            under_way, asked = plain(transfer.quantity), plain(quantity + lost)
+            raise ExceedsTransfer(code=sku.code, available=under_way, asked=asked, path=("quantity",), ids=[sku.id])
+        if lost and self.reason is None:
+            raise ReasonMissing(path=("reason",), ids=[sku.id])
+        sku.trigger_event(
+            StockTransferredIn,
+            transfer_id=self.transfer_id,
+            location_id=transfer.to_location_id,
+            from_location_id=transfer.from_location_id,
+            quantity=quantity,
+            lost=lost,
+            reason=self.reason,
+            document=self.document,
+            occurred_at=work.occurred_at,
+        )
+        return sku.id
+
+
+class AllocateCampaignStock(Command):
+    """Set open stock aside as a campaign's quota: from then on the campaign sells that and no more."""
+
+    AGGREGATE: ClassVar[type[Aggregate]] = Sku
+    ROLES: ClassVar[frozenset[Role]] = PROMOTERS
+    REFUSES: ClassVar[tuple[type[Refusal], ...]] = (
+        HoldsNoStock,
+        LocationClosedAlready,
+        NotInCampaign,
+        StockInsufficient,
+    )
+
+    sku_id: SkuId
+    campaign_id: Annotated[UUID, Meta(description="The campaign; the article has to be one of its lines.")]
+    location_id: LocationId
+    quantity: Quantity
+    store_id: StoreId = None
+    document: Document = None
+
+    def decide(self, work: UnitOfWork) -> UUID:
+        """Move units from open stock into the quota."""
+        sku = stock_at(work, self.sku_id, self.store_id, self.location_id)
+        campaign = work.campaign(self.campaign_id)
+        if campaign.status not in _OPEN_CAMPAIGN:
+            raise WrongState(
+                what="campaign",
+                state=campaign.status.value,
+                needed="not over",
+                path=("campaign_id",),
+                ids=[campaign.id],
+            )
+        if sku.id not in campaign.lines:
+            raise NotInCampaign(code=sku.code, path=("sku_id",), ids=[sku.id, campaign.id])
+        quantity = sku.require_quantity(self.quantity)
+        sku.require_sellable(self.location_id, quantity)
+        before = sku.sellable
+        sku.trigger_event(
+            CampaignStockAllocated,
+            campaign_id=campaign.id,
+            location_id=self.location_id,
+            quantity=quantity,
+            document=self.document,
+            occurred_at=work.occurred_at,
+        )
+        sku.note_outflow(before, work.occurred_at)
+        return sku.id
+
+
+_OPEN_CAMPAIGN = frozenset(
+    {CampaignStatus.PLANNED, CampaignStatus.SCHEDULED, CampaignStatus.LIVE, CampaignStatus.PAUSED}
+)
+
+
+class ReleaseCampaignStock(Command):
+    """Give a campaign's unsold quota back to open stock, all of it or some units at one location."""
+
+    AGGREGATE: ClassVar[type[Aggregate]] = Sku
+    ROLES: ClassVar[frozenset[Role]] = PROMOTERS
+    REFUSES: ClassVar[tuple[type[Refusal], ...]] = (CampaignQuotaUsed,)
+
+    sku_id: SkuId
+    campaign_id: Annotated[UUID, Meta(description="The campaign.")]
+    location_id: Annotated[UUID | None, Meta(description="The location to free units at; left out, all of them.")] = (
+        None
+    )
+    quantity: Annotated[Decimal | None, Meta(description="How many units; left out, all that are unsold there.")] = None
+    document: Document = None
+
+    def decide(self, work: UnitOfWork) -> UUID:
+        """Move units out of the quota. Releasing everything closes it: units that come free later go to open stock."""
+        campaign = work.find(Campaign, self.campaign_id)
+        sku = work.sku(self.sku_id, scoped=campaign is None)
+        if campaign is not None:
+            work.campaign(campaign.id)
+        quota = sku.allocations.get(self.campaign_id)
+        if quota is None:
+            return sku.id  # Asked twice, recorded once.
+        if self.location_id is None:
+            if self.quantity is not None:
+                raise InvalidField(why="name the location to free that many units at", path=("location_id",))
+            parts = [(location_id, plain(left)) for location_id, left in quota.items() if left]
+            # A sold-out quota is closed by releasing no units where it last was.
+            self._release(sku, parts or [(next(reversed(quota)), ZERO)], work, closes=True)
+            return sku.id
+        left = quota.get(self.location_id, ZERO)
+        quantity = plain(left) if self.quantity is None else sku.require_quantity(self.quantity)
+        if quantity > left or not quantity:
+            raise CampaignQuotaUsed(
+                code=sku.code, available=plain(left), asked=quantity, path=("quantity",), ids=[sku.id, self.campaign_id]
+            )
+        self._release(sku, [(self.location_id, quantity)], work, closes=False)
+        return sku.id
+
+    def _release(self, sku: Sku, parts: list[tuple[UUID, Decimal]], work: UnitOfWork, *, closes: bool) -> None:
+        for index, (location_id, quantity) in enumerate(parts, start=1):
+            sku.trigger_event(
+                CampaignStockReleased,
+                campaign_id=self.campaign_id,
+                location_id=location_id,
+                quantity=quantity,
+                closes=closes and index == len(parts),
+                document=self.document,
+                occurred_at=work.occurred_at,
+            )
