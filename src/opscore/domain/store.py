@@ -316,9 +316,7 @@ class Store(Aggregate):
     @folds(PolicySet)
     def _policy_set(self, event: PolicySet) -> None:
         self.policies.setdefault(event.kind, []).append(
-            PolicyVersion(
-                policy_version=event.policy_version, effective_from=event.effective_from, params=event.params
-            )
+            PolicyVersion(policy_version=event.policy_version, effective_from=event.effective_from, params=event.params)
         )
 
     @folds(ExpenseRecorded)
@@ -399,7 +397,8 @@ class Store(Aggregate):
             ):
                 raise LicenceMissing(category=category, path=path, ids=[self.id])
         if brand is not None and terms.brand_authorisation_required:
-            if not any(paper.brand == brand for paper in self._valid(DocumentKind.BRAND_AUTHORISATION, day)):
+            papers = self._valid(DocumentKind.BRAND_AUTHORISATION, day)
+            if all(paper.brand != brand for paper in papers):
                 raise BrandNotAuthorised(brand=brand, path=path, ids=[self.id])
 
     def local_date(self, at: datetime) -> date:
@@ -435,9 +434,7 @@ class Store(Aggregate):
 
     def _require_status(self, *needed: StoreStatus) -> None:
         if self.status not in needed:
-            raise WrongState(
-                what="store", state=self.status.value, needed=" or ".join(map(str, needed)), ids=[self.id]
-            )
+            raise WrongState(what="store", state=self.status.value, needed=" or ".join(map(str, needed)), ids=[self.id])
 
     # What may happen next: opening ------------------------------------------------------------------------------------
 
@@ -539,9 +536,7 @@ class Store(Aggregate):
         self._require_payment_account()
         if (self.company, self.brands, self.categories) == (company, brands, categories):
             return
-        self.trigger_event(
-            StoreInfoSubmitted, occurred_at=at, company=company, brands=brands, categories=categories
-        )
+        self.trigger_event(StoreInfoSubmitted, occurred_at=at, company=company, brands=brands, categories=categories)
 
     def sign_agreement(self, terms_version: str, auto_debit: bool, at: datetime) -> None:
         """Sign the platform's terms.

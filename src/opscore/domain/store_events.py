@@ -235,7 +235,7 @@ class PaymentAccountMissing(Refusal):
 
 
 class AccountNotOwn(Refusal):
-    """The payment account is held by '{holder}', not by the operator '{operator}'; certify one of the operator's own."""
+    """The payment account is held by '{holder}'; certify one that the operator '{operator}' holds."""
 
 
 class InfoMissing(Refusal):
