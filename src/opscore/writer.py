@@ -24,7 +24,6 @@ from uuid import UUID
 import msgspec
 import psycopg
 from psycopg.rows import TupleRow
-from psycopg.types.json import Jsonb
 
 from opscore.database import Database
 from opscore.domain.aggregate import Aggregate, Event, recording_clock
@@ -522,7 +521,7 @@ class Writer:
                 "accepted" if each.outcome.refusal is None else "refused",
                 each.outcome.aggregate_id,
                 each.outcome.position,
-                None if each.outcome.refusal is None else Jsonb(each.outcome.refusal, dumps=canonical),
+                None if each.outcome.refusal is None else canonical(each.outcome.refusal).decode(),
                 now,
             )
             for each in decided
@@ -534,7 +533,7 @@ class Writer:
                 " FROM STDIN"
             ) as copy,
         ):
-            copy.set_types(("text", "text", "text", "bytea", "text", "uuid", "int8", "jsonb", "timestamptz"))
+            copy.set_types(("text", "text", "text", "bytea", "text", "uuid", "int8", "text", "timestamptz"))
             for row in rows:
                 copy.write_row(row)
         held = [(*key, stream) for key, stream in self._batch_claims.items() if stream is not None]

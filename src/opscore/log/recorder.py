@@ -31,7 +31,7 @@ _COLUMNS = (
 )
 _TYPES = (
     "int8", "uuid", "int4", "text", "text", "int2", "uuid", "timestamptz", "timestamptz", "text",
-    "text", "text", "text", "text", "int8", "jsonb", "bytea",
+    "text", "text", "text", "text", "int8", "text", "bytea",
 )  # fmt: skip
 _MAX_VERSION = 2**31 - 1
 
