@@ -243,6 +243,19 @@ class UnitOfWork:
         """Give a name back."""
         self.claims.append(Claim(kind, scope, value, stream_id, released=True))
 
+    def _held(self, kind: str, stream_id: UUID) -> list[tuple[str, str]]:
+        """Return (scope, value) of every name of a kind that the stream holds as of the head of the log."""
+        raise NotImplementedError
+
+    def release_all(self, kind: str, stream_id: UUID) -> None:
+        """Give back every name of a kind that the stream holds, without knowing them: keyed hashes, on erasure."""
+        for scope, value in self._held(kind, stream_id):
+            if self.holder(kind, scope, value) == stream_id:
+                self.release(kind, scope, value, stream_id)
+        for claim in [claim for claim in self.claims if (claim.kind, claim.stream_id) == (kind, stream_id)]:
+            if self.holder(kind, claim.scope, claim.value) == stream_id:
+                self.release(kind, claim.scope, claim.value, stream_id)
+
     # Personal data -----------------------------------------------------------------------------------------------
 
     def seal(self, subject_id: UUID, plaintext: str) -> str:

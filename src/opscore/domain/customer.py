@@ -42,17 +42,20 @@ from opscore.domain.customer_events import (
     CustomersMerged,
     CustomerStatus,
     CustomerUnblocked,
+    Earning,
     HeldCoupon,
     LotUse,
     MembershipJoined,
     MembershipSource,
     NoFirstOrder,
+    NotCredited,
     NotEarned,
     NotMember,
     NotReferred,
     PointsEarned,
     PointsExpired,
     PointsInsufficient,
+    PointsLot,
     PointsReturned,
     PointsReversed,
     PointsSpent,
@@ -71,33 +74,9 @@ from opscore.domain.customer_events import (
 )
 from opscore.domain.policies import Membership, MemberTier
 from opscore.domain.refusals import InvalidField, NotFound
-from opscore.domain.values import Value, derived_id, plain
+from opscore.domain.values import derived_id, plain
 
 # What it adds up to --------------------------------------------------------------------------------------------------
-
-
-class PointsLot(Value):
-    """Points left of one earning."""
-
-    lot_id: UUID
-    amount: int
-    expires_at: datetime | None = None
-
-    def lives_at(self, at: datetime) -> bool:
-        """Say whether the points can still be spent."""
-        return self.expires_at is None or at < self.expires_at
-
-
-class Earning(Value):
-    """What a rule gave for one reference, and what was taken back of it."""
-
-    rule: str
-    reference: str
-    amount: int
-    base_minor: int = 0
-    reversed: int = 0
-    refunded_minor: int = 0
-    refund_ids: tuple[UUID, ...] = ()
 
 
 _NEVER = datetime.max.replace(tzinfo=UTC)
@@ -759,7 +738,7 @@ class Customer(Aggregate):
     def plan_coupon(
         self, coupon_id: UUID, store_id: UUID, currency: str, at: datetime, path: Sequence[str | int] = ()
     ) -> HeldCoupon:
-        """Return a coupon that can be used on an order of this store now; pricing checks that the goods are worth enough.
+        """Return a coupon that can be used on an order of this store now; pricing checks whether enough is bought.
 
         Refuses: NotFound, CouponUsedAlready, CouponElsewhere, CouponOutOfTime.
         """

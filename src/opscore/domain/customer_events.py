@@ -93,6 +93,30 @@ class SpendTotal(Value):
     amount_minor: int
 
 
+class PointsLot(Value):
+    """Points left of one earning."""
+
+    lot_id: UUID
+    amount: int
+    expires_at: datetime | None = None
+
+    def lives_at(self, at: datetime) -> bool:
+        """Say whether the points can still be spent."""
+        return self.expires_at is None or at < self.expires_at
+
+
+class Earning(Value):
+    """What a rule gave for one reference, and what was taken back of it."""
+
+    rule: str
+    reference: str
+    amount: int
+    base_minor: int = 0
+    reversed: int = 0
+    refunded_minor: int = 0
+    refund_ids: tuple[UUID, ...] = ()
+
+
 class CustomerRegistered(FirstEvent):
     """Somebody became a customer of this store; the reference is the platform's opaque one, never a name or address."""
 
@@ -387,7 +411,7 @@ class CouponElsewhere(Refusal):
 
 
 class CampaignLimitReached(Refusal):
-    """A customer may have {max_per_customer} of this campaign's line and has had {redeemed}; {asked} more are too many."""
+    """A customer may have {max_per_customer} of this line and has had {redeemed}; {asked} more are too many."""
 
 
 class AlreadyCredited(Refusal):

@@ -8,7 +8,7 @@ campaigns ask it about.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, TypeVar
 from uuid import UUID
@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from opscore.domain.aggregate import Aggregate, folds
+from opscore.domain.calendars import DEFAULT_CALENDARS, Calendar, CalendarKind, add_working_days
 from opscore.domain.policies import (
     PLATFORMS,
     AfterSale,
@@ -44,7 +45,6 @@ from opscore.domain.store_events import (
     AmountDiffersFromTerms,
     AutoDebitRequired,
     BrandNotAuthorised,
-    CalendarKind,
     CalendarSet,
     CategoryOutOfScope,
     ClaimsOpen,
@@ -126,28 +126,6 @@ class Location(Value):
     open: bool = True
 
 
-class Calendar(Value):
-    """Days and hours; dates are ISO."""
-
-    weekdays: tuple[int, ...] = (1, 2, 3, 4, 5)
-    opens: str = "09:00"
-    closes: str = "17:00"
-    holidays: tuple[str, ...] = ()
-    extra_days: tuple[str, ...] = ()
-
-    def counts(self, day: date) -> bool:
-        """Say whether a day is a working day."""
-        iso = day.isoformat()
-        return iso in self.extra_days or (day.isoweekday() in self.weekdays and iso not in self.holidays)
-
-
-DEFAULT_CALENDARS = {
-    CalendarKind.BUSINESS: Calendar(),
-    CalendarKind.SERVICE: Calendar(weekdays=(1, 2, 3, 4, 5, 6, 7), opens="00:00", closes="24:00"),
-}
-"""Five days of eight hours for the business; buyers are served at all hours."""
-
-_DAY = timedelta(days=1)
 _PolicyT = TypeVar("_PolicyT", bound=Policy)
 
 
@@ -414,14 +392,7 @@ class Store(Aggregate):
 
         The day of `at` itself is not counted. Thursday and 5 give the end of next week's Thursday.
         """
-        calendar = self.calendar()
-        day = self.local_date(at)
-        step = _DAY if days >= 0 else -_DAY
-        left = abs(days)
-        while left:
-            day += step
-            left -= calendar.counts(day)
-        return datetime.combine(day + _DAY, time(), ZoneInfo(self.time_zone)).astimezone(UTC)
+        return add_working_days(self.calendar(), self.time_zone, at, days)
 
     def _valid(self, kind: DocumentKind, day: date) -> list[StoreDocument]:
         return [paper for paper in self.documents.values() if paper.kind is kind and paper.is_valid_on(day)]
@@ -783,20 +754,10 @@ class Store(Aggregate):
         Refuses: WrongState, HoursInvalid.
         """
         self._require_not_closed()
-        weekdays = tuple(sorted(set(calendar.weekdays)))
-        if not weekdays:
-            raise HoursInvalid(why="a week has at least one working day", path=("weekdays",), ids=[self.id])
-        if not _minutes(calendar.opens, "opens") < _minutes(calendar.closes, "closes"):
-            raise HoursInvalid(why="it closes before it opens", path=("closes",), ids=[self.id])
-        both = set(calendar.holidays) & set(calendar.extra_days)
-        if both:
-            raise HoursInvalid(why=f"{min(both)} is both a day off and a day on", path=("extra_days",), ids=[self.id])
-        calendar = msgspec.structs.replace(
-            calendar,
-            weekdays=weekdays,
-            holidays=tuple(sorted(set(calendar.holidays))),
-            extra_days=tuple(sorted(set(calendar.extra_days))),
-        )
+        try:
+            calendar = calendar.in_order()
+        except ValueError as impossible:
+            raise HoursInvalid(why=str(impossible), path=("weekdays",), ids=[self.id]) from None
         if self.calendars.get(kind) != calendar:
             self.trigger_event(CalendarSet, occurred_at=at, kind=kind, **msgspec.structs.asdict(calendar))
 
@@ -898,12 +859,3 @@ class Store(Aggregate):
 
     def _require_not_closed(self) -> None:
         self._require_status(*(status for status in StoreStatus if status is not StoreStatus.CLOSED))
-
-
-def _minutes(clock: str, where: str) -> int:
-    """Return the minutes since midnight of 'HH:MM'; '24:00' is the end of the day. Refuses HoursInvalid."""
-    hours, _, minutes = clock.partition(":")
-    total = int(hours) * 60 + int(minutes)
-    if int(minutes) > 59 or total > 24 * 60:
-        raise HoursInvalid(why=f"there is no time '{clock}'", path=(where,))
-    return total

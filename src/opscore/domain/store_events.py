@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from opscore.domain.aggregate import Event, FirstEvent
+from opscore.domain.calendars import CalendarKind
 from opscore.domain.refusals import Refusal
 from opscore.domain.values import Sealed
 
@@ -44,13 +45,6 @@ class LocationKind(enum.StrEnum):
     FLAGSHIP_SHOP = "flagship_shop"
     FRANCHISE_SHOP = "franchise_shop"
     PICKUP_POINT = "pickup_point"
-
-
-class CalendarKind(enum.StrEnum):
-    """Whose days a calendar counts: working days of the business, or hours of service to buyers."""
-
-    BUSINESS = "business"
-    SERVICE = "service"
 
 
 class StoreApplied(FirstEvent):
