@@ -158,6 +158,9 @@ class _Work(UnitOfWork):
     def _holder(self, kind: str, scope: str, value: str) -> UUID | None:
         return self.writer._holder(self.connection, kind, scope, value)
 
+    def _held(self, kind: str, stream_id: UUID) -> list[tuple[str, str]]:
+        return self.writer._held(self.connection, kind, stream_id)
+
     def seal(self, subject_id: UUID, plaintext: str) -> str:
         try:
             return self.writer.keyring.seal(self.connection, subject_id, plaintext)
@@ -573,6 +576,18 @@ class Writer:
             "SELECT stream_id FROM claims WHERE kind = %s AND scope = %s AND value = %s", key
         ).fetchone()
         return None if row is None else cast(UUID, row[0])
+
+    def _held(
+        self, connection: psycopg.Connection[TupleRow], kind: str, stream_id: UUID
+    ) -> list[tuple[str, str]]:
+        rows = connection.execute(
+            "SELECT scope, value FROM claims WHERE stream_id = %s AND kind = %s", (stream_id, kind)
+        ).fetchall()
+        names = {(scope, value): stream_id for scope, value in rows}
+        for (claimed, scope, value), holder in self._batch_claims.items():
+            if claimed == kind:
+                names[scope, value] = cast(UUID, holder)
+        return [name for name, holder in names.items() if holder == stream_id]
 
     def _evict(self, aggregates: dict[UUID, Aggregate], *, only_changed: bool = False) -> None:
         for stream_id, aggregate in aggregates.items():
