@@ -210,7 +210,7 @@ class AdSpend(Value):
 
 
 class CheckedPrice(Value):
-    """What a second person read for one SKU, per unit; the free-shipping note of a page only where they looked for it."""
+    """What a second person read for one SKU, per unit; a free-shipping note is None where they did not look for it."""
 
     sku_id: UUID
     label: Decimal
@@ -232,6 +232,8 @@ class Campaign(Aggregate):
     member_scope: MemberScope
     tiers: list[str]
     target: str | None
+    surge: bool
+    """Orders under it ship by the hard promise without being late."""
     status: CampaignStatus
     lines: dict[UUID, CampaignLine]
     promotions: dict[UUID, Promotion]
@@ -261,6 +263,7 @@ class Campaign(Aggregate):
         self.member_scope = event.member_scope
         self.tiers = list(event.tiers)
         self.target = event.target
+        self.surge = event.surge
         self.status = CampaignStatus.PLANNED
         self.lines = {}
         self.promotions = {}
@@ -471,7 +474,12 @@ class Campaign(Aggregate):
         return self.status not in OPEN_STATUSES or (self.ends_at is not None and self.ends_at <= at)
 
     def require_no_overlap(
-        self, others: Sequence[Campaign], sku_ids: Sequence[UUID], starts_at: datetime, ends_at: datetime
+        self,
+        others: Sequence[Campaign],
+        sku_ids: Sequence[UUID],
+        starts_at: datetime,
+        ends_at: datetime,
+        path: Sequence[str | int] = ("starts_at",),
     ) -> None:
         """Refuse OverlapsCampaign when one of `others` sells one of the SKUs in a common store at a common time."""
         for other in others:
@@ -487,7 +495,7 @@ class Campaign(Aggregate):
                         name=other.name,
                         starts_at=other.starts_at.isoformat(),
                         ends_at=other.ends_at.isoformat(),
-                        path=("starts_at",),
+                        path=path,
                         ids=[other.id, sku_id],
                     )
 

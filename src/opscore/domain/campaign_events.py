@@ -70,7 +70,10 @@ class CampaignStatus(enum.StrEnum):
 
 
 class CampaignPlanned(FirstEvent):
-    """A campaign was planned for a goal. `member_scope` says who may buy at its line prices."""
+    """A campaign was planned for a goal. `member_scope` says who may buy at its line prices.
+
+    surge: so many orders are expected that all of them ship by the hard promise only, without being late.
+    """
 
     store_id: UUID
     name: str
@@ -82,6 +85,7 @@ class CampaignPlanned(FirstEvent):
     member_scope: MemberScope = MemberScope.EVERYONE
     tiers: tuple[str, ...] = ()
     target: str | None = None
+    surge: bool = False
 
 
 class CampaignLineAdded(Event):
