@@ -284,6 +284,7 @@ class Sku(Aggregate):
     prohibited: bool
     edited_by: str
     """Who last registered, described, priced or submitted it (an override's approver is not its editor)."""
+    submitted_by: str | None
     contents: dict[str, Content]
     listings: dict[UUID, Listing]
     prices: dict[UUID, Price]
@@ -312,6 +313,7 @@ class Sku(Aggregate):
         self.status = SkuStatus.DRAFT
         self.prohibited = False
         self.edited_by = event.editor
+        self.submitted_by = None
         self.contents = {}
         self.listings = {}
         self.prices = {}
@@ -348,7 +350,7 @@ class Sku(Aggregate):
     @folds(SkuSubmitted)
     def _submitted(self, event: SkuSubmitted) -> None:
         self.status = SkuStatus.REVIEW
-        self.edited_by = event.submitter
+        self.edited_by = self.submitted_by = event.submitter
 
     @folds(SkuReviewPassed)
     def _review_passed(self, event: SkuReviewPassed) -> None:

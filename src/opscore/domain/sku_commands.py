@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated, ClassVar
 from uuid import UUID
@@ -74,6 +74,7 @@ APPROVERS = frozenset({Role.OWNER, Role.MANAGER})
 
 SkuId = Annotated[UUID, Meta(description="The article.")]
 StoreId = Annotated[UUID | None, Meta(description="The store it is about; the article's home store if left out.")]
+Moment = Annotated[datetime, Meta(tz=True)]
 Days = Annotated[int, Meta(ge=1, le=3650)]
 Language = Annotated[str, Meta(pattern=r"^[a-z]{2}(-[A-Z]{2})?$", description="Language tag, for example en or zh-CN.")]
 
@@ -127,9 +128,9 @@ class RegisterSku(Command):
         Decimal | None, Meta(description="Least quantity per order; left out, it is the smallest there is.")
     ] = None
     specification: Annotated[tuple[SpecificationItem, ...], Meta(description="Its size, material and so on.")] = ()
-    season_end: Annotated[
-        datetime | None, Meta(description="When its season ends, with offset; for seasonal goods.")
-    ] = None
+    season_end: Annotated[Moment | None, Meta(description="When its season ends, with offset; for seasonal goods.")] = (
+        None
+    )
 
     def decide(self, work: UnitOfWork) -> UUID:
         """Take the code and begin the article's stream; its id derives from store and code."""
@@ -163,7 +164,7 @@ class RegisterSku(Command):
                 min_order_quantity=plain(least),
                 currency=store.currency,
                 specification={item.name: item.value for item in self.specification},
-                season_end=self.season_end,
+                season_end=None if self.season_end is None else self.season_end.astimezone(UTC),
                 editor=work.actor.id,
                 occurred_at=work.occurred_at,
             )
@@ -330,6 +331,14 @@ def require_second_approver(work: UnitOfWork, store: Store, sku: Sku) -> None:
         raise SamePerson(actor=work.actor.id, path=("override_reason",), ids=[sku.id])
 
 
+class TierPriceEntry(Value):
+    """What holders of a tier pay: a price of its own, or a factor of the list price, never both."""
+
+    tier: Annotated[Code, Meta(description="Name of the tier, as the store's membership policy has it.")]
+    price: Annotated[Decimal | None, Meta(description="Price of one unit.")] = None
+    factor: Annotated[Decimal | None, Meta(description="Part of the list price: 0.98 is 2 % off.")] = None
+
+
 class SetTierPrices(Command):
     """Replace the prices that holders of tiers pay for an article in a store."""
 
@@ -339,7 +348,8 @@ class SetTierPrices(Command):
 
     sku_id: SkuId
     tiers: Annotated[
-        tuple[TierPrice, ...], Meta(max_length=50, description="A price or a factor per tier; an empty list ends them.")
+        tuple[TierPriceEntry, ...],
+        Meta(max_length=50, description="A price or a factor per tier; an empty list ends them."),
     ]
     store_id: StoreId = None
 
@@ -374,7 +384,7 @@ class SetTierPrices(Command):
         return sku.id
 
 
-def _tier_entry(given: TierPrice, path: tuple[str | int, ...]) -> TierPrice:
+def _tier_entry(given: TierPriceEntry, path: tuple[str | int, ...]) -> TierPrice:
     if given.price is not None and given.factor is None:
         return TierPrice(tier=given.tier, price=require_unit_price(given.price, (*path, "price")))
     if given.factor is not None and given.price is None:
@@ -467,7 +477,7 @@ def reviewed_sku(work: UnitOfWork, sku_id: UUID) -> Sku:
     sku = work.sku(sku_id)
     sku.require_status(SkuStatus.REVIEW)
     rules = work.store(sku.store_id).policy(SecondPerson, work.occurred_at)
-    if rules.sku_review and work.actor.id == sku.edited_by:
+    if rules.sku_review and work.actor.id in (sku.submitted_by, sku.edited_by):
         raise SamePerson(actor=work.actor.id, path=("sku_id",), ids=[sku.id])
     return sku
 
@@ -493,7 +503,7 @@ class ListSku(Command):
     store_id: StoreId = None
 
     def decide(self, work: UnitOfWork) -> UUID:
-        """Check the article, its stock, the store and the store's documents."""
+        """Check the article, its stock in the store's open locations, the store and the store's documents."""
         sku, store = sku_and_store(work, self.sku_id, self.store_id)
         listing = sku.listings.get(store.id)
         if listing is not None and listing.listed:
@@ -506,7 +516,8 @@ class ListSku(Command):
         require_content(sku)
         sku.price_for(store.id, path=("sku_id",))
         store.require_may_list(sku.category, sku.brand, work.occurred_at, path=("store_id",))
-        if sku.mode is FulfilmentMode.STOCKED and not sku.available:
+        levels = [sku.level_at(location_id) for location_id in store.open_location_ids]
+        if sku.mode is FulfilmentMode.STOCKED and not any(level.sellable + level.allocated for level in levels):
             raise NoSellableStock(code=sku.code, path=("sku_id",), ids=[sku.id])
         sku.trigger_event(SkuListed, store_id=store.id, occurred_at=work.occurred_at)
         return sku.id

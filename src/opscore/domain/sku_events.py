@@ -380,7 +380,7 @@ class CountOutdated(Refusal):
 
 
 class TransferUnknown(Refusal):
-    """No transfer of {code} with this id is under way to this location; check the id."""
+    """No transfer of {code} with this id is under way to this store; check the id and the store."""
 
 
 class ExceedsTransfer(Refusal):

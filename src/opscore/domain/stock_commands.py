@@ -13,7 +13,7 @@ from uuid import UUID
 from msgspec import Meta
 
 from opscore.domain.aggregate import Aggregate
-from opscore.domain.campaign import Campaign, CampaignStatus
+from opscore.domain.campaign import CampaignStatus
 from opscore.domain.command import Command, Role, UnitOfWork
 from opscore.domain.refusals import CurrencyMismatch, InvalidField, ReasonMissing, Refusal, WrongState
 from opscore.domain.sku import (
@@ -459,13 +459,14 @@ class ReceiveTransfer(Command):
     quantity: Annotated[Decimal, Meta(description="How many units arrived; the rest stays under way unless lost.")]
     lost: Annotated[Decimal, Meta(description="How many units will never arrive.")] = ZERO
     reason: Annotated[Reason | None, Meta(description="Why units were lost; needed if any were.")] = None
+    store_id: StoreId = None
     document: Document = None
 
     def decide(self, work: UnitOfWork) -> UUID:
         """Put what arrived into open stock and end the transfer when nothing is left under way."""
-        sku = work.sku(self.sku_id)
+        sku, store = sku_and_store(work, self.sku_id, self.store_id)
         transfer = sku.transfers.get(self.transfer_id)
-        if transfer is None:
+        if transfer is None or transfer.to_location_id not in store.locations:
             raise TransferUnknown(code=sku.code, path=("transfer_id",), ids=[sku.id])
         quantity = sku.require_quantity(self.quantity, zero=True)
         lost = sku.require_quantity(self.lost, ("lost",), zero=True)
@@ -560,11 +561,9 @@ class ReleaseCampaignStock(Command):
 
     def decide(self, work: UnitOfWork) -> UUID:
         """Move units out of the quota. Releasing everything closes it: units that come free later go to open stock."""
-        campaign = work.find(Campaign, self.campaign_id)
-        sku = work.sku(self.sku_id, scoped=campaign is None)
-        if campaign is not None:
-            work.campaign(campaign.id)
-        quota = sku.allocations.get(self.campaign_id)
+        campaign = work.campaign(self.campaign_id)
+        sku = work.sku(self.sku_id, scoped=False)
+        quota = sku.allocations.get(campaign.id)
         if quota is None:
             return sku.id  # Asked twice, recorded once.
         if self.location_id is None:
