@@ -1,0 +1,399 @@
+"""The words of `opscore`. Each is a thin call into the module that does the work."""
+
+# Modules are imported where they are used, so that `opscore --help` answers at once.
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+from uuid import UUID
+
+import typer
+
+from opscore import __version__
+from opscore.console import Bars, Stopped, fail, out, stoppable, table
+from opscore.domain.command import Role
+from opscore.settings import Settings, SetupError, load_settings
+
+if TYPE_CHECKING:
+    from opscore.database import Database
+    from opscore.projector import Comparison, Progress, Projector
+
+STOPPED_EXIT = 130
+"""What a shell calls a program that Ctrl-C ended."""
+
+app = typer.Typer(
+    name="opscore",
+    help="Event-sourced operations core for online retail. Settings are OPSCORE_... variables; see the README.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+token_app = typer.Typer(help="Tokens for the API.", no_args_is_help=True)
+projections_app = typer.Typer(help="Read models: list, build beside, compare, promote, drop.", no_args_is_help=True)
+audit_app = typer.Typer(help="Prove that the log is what it was.", no_args_is_help=True)
+app.add_typer(token_app, name="token")
+app.add_typer(projections_app, name="projections")
+app.add_typer(audit_app, name="audit")
+
+
+def main() -> None:
+    """Run the command line; what a person can mend is said in a sentence, without a trace."""
+    from opscore.projector import ProjectionRefused
+    from opscore.projector.lock import EditedWithoutVersion
+    from opscore.projector.sqltext import SqlFileError
+
+    try:
+        app()
+    except (SetupError, ProjectionRefused, EditedWithoutVersion, SqlFileError) as error:
+        raise fail(str(error)) from None
+    except Stopped:
+        raise fail("Stopped. Run the same command again to go on.", code=STOPPED_EXIT) from None
+
+
+@contextmanager
+def migrated() -> Iterator[tuple[Database, Settings]]:
+    """Open the database that the settings name, brought up to date."""
+    from opscore.database import Database, migrate
+
+    settings = load_settings()
+    with Database.open(settings) as database:
+        database.require_durable()
+        migrate(database)
+        yield database, settings
+
+
+@app.callback(invoke_without_command=True)
+def opscore(version: Annotated[bool, typer.Option("--version", help="Print the version and end.")] = False) -> None:
+    """Take options that go before any word."""
+    if version:
+        out.print(f"opscore {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def migrate() -> None:
+    """Set up the database, or bring it up to date."""
+    from opscore import database as databases
+
+    settings = load_settings()
+    with databases.Database.open(settings) as database:
+        database.require_durable()
+        worked = databases.migrate(database)
+        version = databases.migrated_version(database)
+    out.print(f"Schema '{settings.schema_name}' is at {version}" + (", newly." if worked else "; nothing to do."))
+
+
+# Tokens --------------------------------------------------------------------------------------------------------------
+
+
+@token_app.command("create")
+def token_create(
+    name: Annotated[str, typer.Argument(help="Who holds it, as events will show: a pseudonym, no personal data.")],
+    role: Annotated[Role, typer.Option(help="What the holder may do.")],
+    store: Annotated[list[UUID] | None, typer.Option(help="A store it may act for; repeatable; all if none.")] = None,
+    customer: Annotated[UUID | None, typer.Option(help="The customer, for the role customer.")] = None,
+    days: Annotated[int, typer.Option(min=1, max=3650, help="Days until it expires.")] = 90,
+) -> None:
+    """Make a token and print it. It is shown this once; only its hash is kept."""
+    from opscore.tokens import create_token
+
+    with migrated() as (database, _):
+        try:
+            token_id, token = create_token(
+                database,
+                name,
+                role,
+                store_ids=store or None,
+                customer_id=customer,
+                expires_at=datetime.now(UTC) + timedelta(days=days),
+            )
+        except ValueError as error:
+            raise fail(f"{error}") from None
+    out.print(f"id     {token_id}\ntoken  {token}", markup=False)
+
+
+@token_app.command("list")
+def token_list() -> None:
+    """List all tokens; never what they are, only whose."""
+    from opscore.tokens import list_tokens
+
+    with migrated() as (database, _):
+        rows = list_tokens(database)
+    table(
+        ("id", "name", "role", "stores", "expires", "last used", "state"),
+        [
+            (
+                row.id,
+                row.name,
+                row.role,
+                "all" if row.store_ids is None else ",".join(map(str, row.store_ids)),
+                row.expires_at.date(),
+                row.last_used_at and row.last_used_at.date(),
+                "revoked" if row.revoked_at else "expired" if row.expires_at <= datetime.now(UTC) else "good",
+            )
+            for row in rows
+        ],
+    )
+
+
+@token_app.command("revoke")
+def token_revoke(token_id: Annotated[UUID, typer.Argument(help="The id that `token list` shows.")]) -> None:
+    """End a token; every server stops taking it within seconds."""
+    from opscore.tokens import revoke_token
+
+    with migrated() as (database, _):
+        if not revoke_token(database, token_id):
+            raise fail("There is no good token with this id; see: opscore token list")
+    out.print("Revoked.")
+
+
+# Projections ---------------------------------------------------------------------------------------------------------
+
+
+def _show(bars: Bars, progress: Progress) -> None:
+    bars.at(
+        f"{progress.name} {progress.version}",
+        progress.position,
+        progress.target,
+        rate=progress.events_per_second,
+        eta_seconds=progress.eta_seconds,
+    )
+
+
+@contextmanager
+def _projector() -> Iterator[Projector]:
+    from opscore.projector import Projector
+
+    with migrated() as (database, _):
+        yield Projector(database)
+
+
+@projections_app.command("list")
+def projections_list() -> None:
+    """List every version: its state, its position in the log, and the question it answers."""
+    with _projector() as projector:
+        rows = projector.status()
+    table(
+        ("name", "version", "state", "position", "behind", "question"),
+        [
+            (row.entry.name, row.entry.version, row.entry.state, row.entry.position, row.lag, row.question)
+            for row in rows
+        ],
+        right=(1, 3, 4),
+    )
+    for row in rows:
+        if row.entry.failed_position is not None:
+            out.print(
+                f"{row.entry.name} {row.entry.version} stopped at position {row.entry.failed_position} in "
+                f"{row.entry.failed_statement}: {row.entry.error}",
+                markup=False,
+            )
+
+
+@projections_app.command("plan")
+def projections_plan() -> None:
+    """Say what `projections rebuild` would do, and change nothing."""
+    with _projector() as projector:
+        lines = projector.plan()
+    table(
+        ("name", "version", "serving", "action", "why"),
+        [(line.name, line.version, line.serving, line.action, line.why) for line in lines],
+        right=(1, 2),
+    )
+
+
+@projections_app.command("rebuild")
+def projections_rebuild(
+    name: Annotated[str | None, typer.Argument(help="The projection; all that are missing if none.")] = None,
+) -> None:
+    """Build the newest version beside the one that serves. Can be stopped and run again."""
+    with _projector() as projector, Bars() as bars, stoppable() as stop:
+        if name is None:
+            projector.deploy(by="cli", progress=lambda progress: _show(bars, progress), stop=stop)
+        else:
+            projector.rebuild(name, by="cli", progress=lambda progress: _show(bars, progress), stop=stop)
+
+
+@projections_app.command("compare")
+def projections_compare(
+    name: Annotated[str, typer.Argument(help="The projection.")],
+    old: Annotated[int, typer.Argument(help="The version to compare with.")],
+    new: Annotated[int, typer.Argument(help="The version to compare.")],
+    rows: Annotated[int, typer.Option(min=0, help="How many differing rows to show.")] = 20,
+) -> None:
+    """Say which rows differ between two versions, by how much, and which events are behind it."""
+    with _projector() as projector:
+        result = projector.compare(name, old, new, by="cli", sample=rows)
+    _print_comparison(result)
+
+
+def _print_comparison(result: Comparison) -> None:
+    out.print(f"{result.name} {result.old_version} and {result.new_version} at position {result.position}:")
+    for name, totals in result.totals.items():
+        out.print(
+            f"  {name}: {totals['differing_rows']} rows differ ({totals['only_old']} only in {result.old_version}, "
+            f"{totals['only_new']} only in {result.new_version}; {totals['old']} and {totals['new']} rows in all)",
+            markup=False,
+        )
+        for column, sums in totals["columns"].items():
+            if sums["difference"]:
+                out.print(f"    {column}: {sums['old']} -> {sums['new']} ({sums['difference']:+})", markup=False)
+    for row in result.sample:
+        key = ", ".join(f"{column} {value}" for column, value in row["key"].items())
+        out.print(f"  {row['table']} [{key}]", markup=False)
+        sides = (row["old"] or {}, row["new"] or {})
+        for column in dict.fromkeys([*sides[0], *sides[1]]):
+            before, after = (side.get(column) for side in sides)
+            if before != after:
+                out.print(f"    {column}: {before} -> {after}", markup=False)
+        if row["events"]:
+            out.print(f"    events {', '.join(str(event['position']) for event in row['events'])}", markup=False)
+    out.print(f"{result.differing_rows} rows differ in all.")
+
+
+@projections_app.command("promote")
+def projections_promote(
+    name: Annotated[str, typer.Argument(help="The projection.")],
+    version: Annotated[int, typer.Argument(help="The version that shall serve.")],
+    by: Annotated[str, typer.Option(help="Who decided it; kept in the catalogue.")] = "cli",
+) -> None:
+    """Let a compared version serve from now on. Going back is the same word with the old version."""
+    with _projector() as projector:
+        entry = projector.promote(name, version, by=by)
+    out.print(f"{entry.name} version {entry.version} serves.")
+
+
+@projections_app.command("drop")
+def projections_drop(
+    name: Annotated[str, typer.Argument(help="The projection.")],
+    version: Annotated[int, typer.Argument(help="The version whose tables shall go.")],
+) -> None:
+    """Drop the tables of a version that does not serve."""
+    with _projector() as projector:
+        projector.drop(name, version)
+    out.print(f"{name} version {version} is gone.")
+
+
+@projections_app.command("resume")
+def projections_resume(
+    name: Annotated[str, typer.Argument(help="The projection.")],
+    version: Annotated[int, typer.Argument(help="The version that a failure stopped.")],
+) -> None:
+    """Let a version that a failure stopped try again from where it stands."""
+    with _projector() as projector:
+        projector.resume(name, version)
+    out.print(f"{name} version {version} goes on.")
+
+
+@projections_app.command("lock")
+def projections_lock(
+    check: Annotated[bool, typer.Option("--check", help="Write nothing; fail when a version is not locked.")] = False,
+) -> None:
+    """Write the digest of each new version to projections/versions.lock."""
+    from opscore import resources
+    from opscore.projector import lock, read_all
+
+    folder = resources.path("projections")
+    definitions = read_all(folder)
+    lock.refuse_edited(folder, definitions)
+    missing = lock.unlocked(folder, definitions)
+    if check and missing:
+        raise fail(f"Not locked yet: {', '.join(missing)}; run: opscore projections lock")
+    if not check:
+        lock.write(folder, definitions)
+    out.print(f"{len(definitions)} projections are locked" + (f", {', '.join(missing)} newly." if missing else "."))
+
+
+@app.command()
+def replay(
+    until: Annotated[str, typer.Option(help="A position, or a time such as 2026-03-31T23:59:59+08:00.")],
+    into: Annotated[str, typer.Option(help="Name of the copies: <into>/<projection>.")],
+) -> None:
+    """Build every read model as it was known at a position or time. Can be stopped and run again."""
+    end: int | datetime
+    if until.isdecimal():
+        end = int(until)
+    else:
+        try:
+            end = datetime.fromisoformat(until)
+        except ValueError:
+            raise fail(f"'{until}' is neither a position nor a time such as 2026-03-31T23:59:59+08:00") from None
+        if end.tzinfo is None:
+            raise fail("A time needs its offset, such as 2026-03-31T23:59:59+08:00")
+    with _projector() as projector, Bars() as bars, stoppable() as stop:
+        entries = projector.replay(end, into, progress=lambda progress: _show(bars, progress), stop=stop)
+    for entry in entries:
+        out.print(f"{entry.name} at position {entry.position}", markup=False)
+
+
+# Audit ---------------------------------------------------------------------------------------------------------------
+
+ANCHORS = "anchors.jsonl"
+
+
+@audit_app.command("verify")
+def audit_verify(
+    anchors: Annotated[
+        Path | None, typer.Option(help="File of anchors; default: the one in the data directory.")
+    ] = None,
+) -> None:
+    """Check the whole log against its hashes and anchors, the snapshots, and what must hold of every read model."""
+    from opscore.audit import Finding, verify
+    from opscore.projector import Projector
+
+    with migrated() as (database, settings), Bars() as bars:
+        if anchors is None and (settings.data_dir / ANCHORS).exists():
+            anchors = settings.data_dir / ANCHORS
+        if anchors is not None and not anchors.exists():
+            raise fail(f"There is no file {anchors}")
+
+        def read_models() -> Iterator[Finding]:
+            for failure in Projector(database).check():
+                yield Finding(
+                    f"{failure.name} {failure.version}", None, f"{failure.check}: {failure.description} {failure.row}"
+                )
+
+        report = verify(
+            database,
+            anchors=anchors,
+            checks=[read_models],
+            progress=lambda done, total: bars.at("events verified", done, total),
+        )
+    for finding in report.findings:
+        where = "" if finding.position is None else f" at position {finding.position}"
+        out.print(f"{finding.check}{where}: {finding.message}", markup=False)
+    out.print(
+        f"{report.events:,} events, {report.anchors} anchors and {report.snapshots} snapshots checked; "
+        f"the head is {report.head_hash}"
+    )
+    if report.anchors == 0:
+        out.print(
+            "Without an anchor kept elsewhere this shows only that the log agrees with itself: opscore audit anchor"
+        )
+    if not report.holds:
+        raise fail(f"{len(report.findings)} findings.")
+    out.print("Everything holds.")
+
+
+@audit_app.command("anchor")
+def audit_anchor(
+    file: Annotated[
+        Path | None, typer.Argument(help="Where to append it; keep this file where the database's owner cannot write.")
+    ] = None,
+) -> None:
+    """Write the present head of the log (position, hash, time) to a file outside the database."""
+    from opscore.audit import anchor
+
+    with migrated() as (database, settings):
+        path = file or settings.data_dir / ANCHORS
+        written = anchor(database, path)
+    out.print(f"position {written.position}  {written.hash}  -> {path}", markup=False)
+
+
+if __name__ == "__main__":
+    main()
