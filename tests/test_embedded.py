@@ -1,4 +1,4 @@
-"""The embedded PostgreSQL: shared by processes, stopped by the last one, closed to others, not confused by killed ones."""
+"""The embedded PostgreSQL: shared by processes, stopped by the last, closed to others, not confused by kills."""
 
 from __future__ import annotations
 

@@ -17,7 +17,11 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
 FOLDERS = ("schema", "projections", "alembic")
-FIND = "import opscore.resources as r; print(*(r.path(n) for n in ('schema', 'projections', 'alembic', 'data')), sep='\\n')"
+FIND = """
+import opscore.resources
+for name in ("schema", "projections", "alembic", "data"):
+    print(opscore.resources.path(name))
+"""
 
 
 @pytest.fixture(scope="module")
