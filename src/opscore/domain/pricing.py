@@ -152,7 +152,7 @@ class CampaignOffers(Value):
 class CouponTerms(Value):
     """A coupon as pricing needs it, from a campaign's code (`Campaign.coupon`) or granted to a customer.
 
-    source_id: the campaign, or the granted coupon. sku_ids: the goods it is about; None for all. A coupon with a
+    source_id: the campaign, with `promotion_id`, or else something of the customer's own. sku_ids: the goods it is about; None for all. A coupon with a
     `per_customer_limit` is redeemed with the customer, as one unit of (source_id, promotion_id).
     """
 
@@ -355,7 +355,7 @@ def price_order(
     waived_minor = sum(waiver.amount_minor for waiver in waivers)
     gross_minor = sum(line.gross_minor for line in priced)
     goods_minor = sum(line.amount_minor for line in priced)
-    campaign_discounts = _by_campaign(campaigns, priced, waivers) if campaigns or coupon is not None else {}
+    campaign_discounts = _by_campaign(campaigns, coupon, priced, waivers) if campaigns or coupon is not None else {}
     return PricedOrder(
         lines=tuple(priced),
         gross_minor=gross_minor,
@@ -751,10 +751,12 @@ def _spend_points(points: Points | None, works: list[_Work], rejected: list[Reje
 
 
 def _by_campaign(
-    campaigns: Sequence[CampaignOffers], lines: list[PricedLine], waivers: list[Discount]
+    campaigns: Sequence[CampaignOffers], coupon: CouponTerms | None, lines: list[PricedLine], waivers: list[Discount]
 ) -> dict[UUID, int]:
     """Return what each campaign that is used gives away, in minor units."""
     known = {campaign.campaign_id for campaign in campaigns}
+    if coupon is not None and coupon.promotion_id is not None:
+        known.add(coupon.source_id)
     sums: dict[UUID, int] = {}
     for line in lines:
         if line.campaign_id is not None:
