@@ -72,7 +72,7 @@ from opscore.domain.order_state import (
     ReturnStatus,
 )
 from opscore.domain.policies import ShipPromise
-from opscore.domain.refusals import InvalidField, NotFound, WrongState
+from opscore.domain.refusals import InvalidField, NotFound, ReferenceTaken, WrongState
 
 Path = Sequence[str | int]
 
@@ -593,6 +593,13 @@ class Order(Aggregate):
             raise NotFound(what="parcel of this order", path=("parcel_id",), ids=[self.id])
         return found
 
+    def require_shippable(self, parcel_id: UUID, waybill: str | None) -> None:
+        """Refuse unless the parcel is packed and has not left: NotFound, WrongState, ReferenceTaken."""
+        if self.parcel(parcel_id).shipped_at is not None:
+            raise WrongState(what="parcel", state="shipped", needed="packed", path=("parcel_id",), ids=[self.id])
+        if waybill is not None and any(other.waybill == waybill for other in self.parcels.values()):
+            raise ReferenceTaken(what="waybill", value=waybill, path=("waybill",), ids=[self.id])
+
     def ship(self, parcel_id: UUID, courier: str | None, waybill: str | None, at: datetime) -> None:
         """Record that a packed parcel left; the caller has checked courier, waybill and stock."""
         parcel = self.parcels[parcel_id]
@@ -644,6 +651,10 @@ class Order(Aggregate):
             return
         services_only = not any(line.live for line in self.lines if not line.service)
         self.require(OrderStatus.CONFIRMED if services_only else OrderStatus.DELIVERED)
+        self.complete_as_agreed(at)
+
+    def complete_as_agreed(self, at: datetime) -> None:
+        """Record that the sale is final where that was decided elsewhere."""
         self.trigger_event(
             OrderCompleted,
             customer_id=self.customer_id,

@@ -1,0 +1,775 @@
+"""How an order begins: priced and held here (`PlaceOrder`), or agreed elsewhere and taken in (`RecordOrder`).
+
+Either is one decision over store, articles, campaigns and customer: first every check on every one of them, then the
+events; once the first event is recorded nothing can refuse.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import ROUND_FLOOR, Decimal
+from typing import Annotated, ClassVar
+from uuid import UUID
+
+import msgspec
+from msgspec import Meta
+
+from opscore.domain import pricing
+from opscore.domain.aggregate import Aggregate
+from opscore.domain.campaign import (
+    Campaign,
+    CampaignBudgetUsed,
+    CampaignMembersOnly,
+    CampaignNotInStore,
+    CampaignNotLive,
+    CouponInvalid,
+    CouponUsedUp,
+)
+from opscore.domain.command import Command, Role, UnitOfWork
+from opscore.domain.customer import Customer
+from opscore.domain.customer_events import (
+    CampaignLimitReached,
+    CouponElsewhere,
+    CouponOutOfTime,
+    CouponUsedAlready,
+    CustomerNotActive,
+    PointsInsufficient,
+)
+from opscore.domain.order import Order
+from opscore.domain.order_commands import BUYING
+from opscore.domain.order_events import (
+    CampaignClaim,
+    OrderKind,
+    OrderLine,
+    OrderPlaced,
+    ParcelLine,
+    PassedOver,
+    PaymentReceived,
+    PriceSource,
+)
+from opscore.domain.order_refusals import PriceChanged, TotalChanged
+from opscore.domain.policies import OrderTerms, Points, ShipPromise
+from opscore.domain.pricing import Buyer, CouponTerms, LineToPrice, PricedLine, PricedOrder
+from opscore.domain.refusals import CurrencyMismatch, InvalidField, NotAuthorised, ReferenceTaken, Refusal
+from opscore.domain.sku import FulfilmentMode, Pick, Sku
+from opscore.domain.sku_events import (
+    BelowMinimumQuantity,
+    CampaignQuotaUsed,
+    PriceMissing,
+    SkuNotListed,
+    StockInsufficient,
+)
+from opscore.domain.store import Store
+from opscore.domain.store_events import StoreNotOpen
+from opscore.domain.values import (
+    Code,
+    Currency,
+    Label,
+    NonNegativeMinor,
+    Text,
+    Value,
+    derived_id,
+    line_amount_minor,
+    plain,
+)
+
+MAX_LINES = 2_000
+
+ZERO = Decimal(0)
+
+StoreId = Annotated[UUID, Meta(description="The store that sells.")]
+CustomerId = Annotated[UUID | None, Meta(description="Who buys; a guest if left out.")]
+Channel = Annotated[Code, Meta(description="The sales channel it came through, for example web or app.")]
+Region = Annotated[Code | None, Meta(description="Where it goes, as a region code; kept in the clear for figures.")]
+ExternalReference = Annotated[
+    Code | None, Meta(description="The order's number elsewhere; unique in the store, the same number is refused.")
+]
+Recipient = Annotated[Label | None, Meta(description="Who receives it; kept encrypted.")]
+Address = Annotated[Text | None, Meta(description="Where it is delivered; kept encrypted.")]
+Remark = Annotated[Text | None, Meta(description="What the buyer asked for; kept encrypted.")]
+
+
+class PlaceLine(Value):
+    """An article that is asked for."""
+
+    sku_id: Annotated[UUID, Meta(description="The article.")]
+    quantity: Annotated[Decimal, Meta(description="How much, in the article's unit.")]
+    client_unit_price: Annotated[
+        Decimal | None,
+        Meta(description="The price per unit that the buyer was shown; the order is refused if it has changed."),
+    ] = None
+
+
+class RecordedLine(Value):
+    """An article that was sold elsewhere, at the price that was agreed there."""
+
+    sku_id: Annotated[UUID, Meta(description="The article.")]
+    quantity: Annotated[Decimal, Meta(description="How much, in the article's unit.")]
+    unit_price: Annotated[Decimal, Meta(description="Price per unit before the discount, at most six places.")]
+    discount_minor: Annotated[NonNegativeMinor, Meta(description="Discount on the whole line, in minor units.")] = 0
+
+
+# Stock ---------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Need:
+    """How much of one article an order takes, from a campaign's quota or from open stock."""
+
+    sku: Sku
+    campaign_id: UUID | None
+    quantity: Decimal
+    path: tuple[str | int, ...]
+    """The first line that asks for it."""
+
+
+def plan_stock(needs: Sequence[Need], location_ids: Sequence[UUID]) -> list[tuple[Sku, tuple[Pick, ...]]]:
+    """Say where every unit comes from; records nothing. Refuses StockInsufficient, CampaignQuotaUsed."""
+    planned: list[tuple[Sku, tuple[Pick, ...]]] = []
+    for need in needs:
+        picks = need.sku.plan_reservation(need.quantity, location_ids, need.campaign_id, need.path)
+        planned.append((need.sku, picks))
+    return planned
+
+
+def buyer_of(work: UnitOfWork, customer_id: UUID | None) -> Customer | None:
+    """Return the customer who buys, None for a guest.
+
+    A customer orders for nobody but themselves. Refuses NotAuthorised, NotFound, CustomerNotActive.
+    """
+    if work.actor.role is Role.CUSTOMER and (customer_id is None or customer_id != work.actor.customer_id):
+        raise NotAuthorised(why="a customer orders in their own name", path=("customer_id",))
+    if customer_id is None:
+        return None
+    customer = work.customer(customer_id, path=("customer_id",))
+    customer.require_active(path=("customer_id",))
+    return customer
+
+
+def sealed(work: UnitOfWork, subject_id: UUID, plaintext: str | None) -> str | None:
+    """Return a personal text encrypted under the subject's key; None stays None."""
+    return work.seal(subject_id, plaintext) if plaintext else None
+
+
+def begin_id(work: UnitOfWork, store_id: UUID, external_reference: str | None) -> UUID:
+    """Return the id of the new order; an order known elsewhere has the same id whenever it is taken in.
+
+    Refuses ReferenceTaken.
+    """
+    if external_reference is None:
+        return work.new_id()
+    order_id = derived_id("order", store_id, external_reference)
+    holder = work.holder("external_reference", str(store_id), external_reference)
+    if holder is not None or work.find(Order, order_id) is not None:
+        raise ReferenceTaken(
+            what="external reference",
+            value=external_reference,
+            path=("external_reference",),
+            ids=[holder or order_id],
+        )
+    return order_id
+
+
+# Placing an order ----------------------------------------------------------------------------------------------------
+
+
+class PlaceOrder(Command):
+    """Order goods at this moment's prices: stock, campaign, coupon and points are taken in the same decision."""
+
+    AGGREGATE: ClassVar[type[Aggregate]] = Order
+    ROLES: ClassVar[frozenset[Role]] = BUYING
+    REFUSES: ClassVar[tuple[type[Refusal], ...]] = (
+        StoreNotOpen,
+        SkuNotListed,
+        PriceMissing,
+        BelowMinimumQuantity,
+        StockInsufficient,
+        CampaignQuotaUsed,
+        CampaignNotLive,
+        CampaignNotInStore,
+        CampaignMembersOnly,
+        CampaignLimitReached,
+        CampaignBudgetUsed,
+        CouponInvalid,
+        CouponUsedUp,
+        CouponUsedAlready,
+        CouponElsewhere,
+        CouponOutOfTime,
+        pricing.CouponThresholdNotReached,
+        pricing.DiscountBelowCost,
+        pricing.RegistrationNeeded,
+        PointsInsufficient,
+        PriceChanged,
+        TotalChanged,
+        CustomerNotActive,
+        CurrencyMismatch,
+        ReferenceTaken,
+    )
+
+    store_id: StoreId
+    lines: Annotated[tuple[PlaceLine, ...], Meta(min_length=1, max_length=MAX_LINES, description="What is ordered.")]
+    customer_id: CustomerId = None
+    channel: Channel = "web"
+    campaign_ids: Annotated[
+        tuple[UUID, ...], Meta(max_length=20, description="The campaigns whose prices and offers are wanted.")
+    ] = ()
+    coupon_code: Annotated[
+        Code | None, Meta(description="A coupon code of one of these campaigns; either this or `coupon_id`.")
+    ] = None
+    coupon_id: Annotated[UUID | None, Meta(description="A coupon that the customer holds.")] = None
+    points_to_spend: Annotated[
+        int, Meta(ge=0, le=10**12, description="Points to pay with; no more are taken than the goods cost.")
+    ] = 0
+    freight_minor: Annotated[
+        NonNegativeMinor, Meta(description="Freight before waivers, in minor units of the store's currency.")
+    ] = 0
+    client_total_minor: Annotated[
+        NonNegativeMinor | None, Meta(description="The total that the buyer was shown; refused if it has changed.")
+    ] = None
+    region: Region = None
+    recipient: Recipient = None
+    address: Address = None
+    remark: Remark = None
+    external_reference: ExternalReference = None
+
+    def decide(self, work: UnitOfWork) -> UUID:
+        """Check everything on every aggregate, price, then record the order and all that it takes."""
+        store = work.store(self.store_id)
+        store.require_open(path=("store_id",))
+        customer = buyer_of(work, self.customer_id)
+        order_id = begin_id(work, store.id, self.external_reference)
+        offer = _Offer.look_up(self, work, store, customer)
+        priced = offer.price()
+        self._require_prices_shown(priced, offer.skus)
+        location_ids = store.open_location_ids
+        priced = self._without_missing_gifts(priced, offer, work, location_ids)
+        stock = plan_stock(self._needs(priced, offer), location_ids)
+        redemptions = self._plan_redemptions(priced, customer)
+        for campaign_id, claimed_minor in priced.campaign_discounts.items():
+            offer.campaigns[campaign_id].plan_claim(
+                order_id, self.customer_id, claimed_minor, _code_of(priced, campaign_id)
+            )
+        if customer is not None and priced.points_spent:
+            customer.plan_points(priced.points_spent, work.occurred_at, path=("points_to_spend",))
+        promise = store.policy(ShipPromise, work.occurred_at)
+
+        order = self._record(work, store, order_id, offer, priced)
+        for sku, picks in stock:
+            sku.reserve(order_id, store.id, picks, work.occurred_at)
+        for campaign_id, claimed_minor in priced.campaign_discounts.items():
+            offer.campaigns[campaign_id].claim(
+                order_id, self.customer_id, claimed_minor, _code_of(priced, campaign_id), work.occurred_at
+            )
+        if customer is not None:
+            for campaign_id, sku_id, quantity in redemptions:
+                customer.redeem_campaign(order_id, campaign_id, sku_id, quantity, work.occurred_at)
+            if priced.coupon is not None and self.coupon_id is not None:
+                customer.use_coupon(self.coupon_id, order_id, work.occurred_at)
+            customer.spend_points(order_id, priced.points_spent, work.occurred_at)
+        # An order that costs nothing is paid as it is placed.
+        order.settle(promise, work.occurred_at)
+        return order_id
+
+    def _require_prices_shown(self, priced: PricedOrder, skus: dict[UUID, Sku]) -> None:
+        for index, (asked, line) in enumerate(zip(self.lines, priced.lines, strict=False)):
+            if asked.client_unit_price is not None and asked.client_unit_price != line.unit_price:
+                raise PriceChanged(
+                    sku_code=skus[asked.sku_id].code,
+                    current=plain(line.unit_price),
+                    given=plain(asked.client_unit_price),
+                    path=("lines", index, "client_unit_price"),
+                    ids=[asked.sku_id],
+                )
+        if self.client_total_minor is not None and self.client_total_minor != priced.total_minor:
+            raise TotalChanged(current=priced.total_minor, given=self.client_total_minor, path=("client_total_minor",))
+
+    def _without_missing_gifts(
+        self, priced: PricedOrder, offer: _Offer, work: UnitOfWork, location_ids: Sequence[UUID]
+    ) -> PricedOrder:
+        """Leave out gifts that are not there: nobody is refused what they pay for because a gift has run out."""
+        kept: list[PricedLine] = []
+        missing: list[pricing.RejectedOffer] = []
+        for line in priced.lines:
+            if line.gift:
+                offer.skus[line.sku_id] = gift = work.sku(line.sku_id, scoped=False)
+                others = sum((other.quantity for other in kept if other.sku_id == line.sku_id), ZERO)
+                try:
+                    gift.plan_reservation(line.quantity + others, location_ids, line.campaign_id)
+                except (StockInsufficient, CampaignQuotaUsed):
+                    missing += [
+                        pricing.RejectedOffer(
+                            source=given.source,
+                            reason=f"the gift {gift.code} has run out",
+                            source_id=given.source_id,
+                            promotion_id=given.promotion_id,
+                        )
+                        for given in line.discounts
+                    ]
+                    continue
+            kept.append(msgspec.structs.replace(line, line=len(kept) + 1))
+        if not missing:
+            return priced
+        return msgspec.structs.replace(priced, lines=tuple(kept), rejected=(*priced.rejected, *missing))
+
+    def _needs(self, priced: PricedOrder, offer: _Offer) -> list[Need]:
+        needs: dict[tuple[UUID, UUID | None], Need] = {}
+        for line in priced.lines:
+            campaign_id = line.campaign_id if line.from_quota or line.gift else None
+            known = needs.get((line.sku_id, campaign_id))
+            if known is not None:
+                known.quantity += line.quantity
+            else:
+                path = () if line.gift else ("lines", line.line - 1, "quantity")
+                needs[line.sku_id, campaign_id] = Need(offer.skus[line.sku_id], campaign_id, line.quantity, path)
+        return list(needs.values())
+
+    def _plan_redemptions(self, priced: PricedOrder, customer: Customer | None) -> list[tuple[UUID, UUID, Decimal]]:
+        """Return what counts against a limit per customer: (campaign, SKU or coupon offer, units)."""
+        if customer is None:
+            return []
+        limited: dict[tuple[UUID, UUID], tuple[Decimal, int, tuple[str | int, ...]]] = {}
+        for line in priced.lines:
+            if line.campaign_id is not None and line.max_per_customer is not None:
+                key = (line.campaign_id, line.sku_id)
+                quantity = limited[key][0] if key in limited else ZERO
+                limited[key] = (
+                    quantity + line.quantity,
+                    line.max_per_customer,
+                    ("lines", line.line - 1, "quantity"),
+                )
+        coupon = priced.coupon
+        if coupon is not None and coupon.promotion_id is not None and coupon.per_customer_limit is not None:
+            limited[coupon.source_id, coupon.promotion_id] = (
+                Decimal(1),
+                coupon.per_customer_limit,
+                ("coupon_code",),
+            )
+        for (campaign_id, sku_id), (quantity, limit, path) in limited.items():
+            customer.plan_redemption(campaign_id, sku_id, quantity, limit, path)
+        return [(campaign_id, sku_id, quantity) for (campaign_id, sku_id), (quantity, _, _) in limited.items()]
+
+    def _record(self, work: UnitOfWork, store: Store, order_id: UUID, offer: _Offer, priced: PricedOrder) -> Order:
+        subject_id = self.customer_id or order_id
+        expiry_minutes = store.policy(OrderTerms, work.occurred_at).expiry_minutes
+        coupon = priced.coupon
+        order = Order.start(
+            OrderPlaced,
+            order_id,
+            store_id=store.id,
+            customer_id=self.customer_id,
+            kind=OrderKind.SALE,
+            channel=self.channel,
+            external_reference=self.external_reference,
+            currency=store.currency,
+            lines=tuple(_order_line(line, offer.skus[line.sku_id]) for line in priced.lines),
+            goods_minor=priced.goods_minor,
+            discount_minor=priced.discount_minor,
+            freight_minor=priced.freight_minor,
+            freight_waived_minor=priced.freight_waived_minor,
+            total_minor=priced.total_minor,
+            coupon_code=None if coupon is None else coupon.code,
+            coupon_id=None if coupon is None else self.coupon_id,
+            coupon_campaign_id=None if coupon is None or self.coupon_id is not None else coupon.source_id,
+            points_spent=priced.points_spent,
+            points_minor=priced.points_minor,
+            campaign_ids=priced.campaign_ids,
+            claims=tuple(
+                CampaignClaim(campaign_id=campaign_id, amount_minor=claimed_minor)
+                for campaign_id, claimed_minor in priced.campaign_discounts.items()
+            ),
+            freight_waivers=priced.freight_waivers,
+            passed_over=_passed_over(priced),
+            price_source=PriceSource.OPSCORE,
+            surge=any(offer.campaigns[campaign_id].surge for campaign_id in priced.campaign_ids),
+            region=self.region,
+            expires_at=work.occurred_at + timedelta(minutes=expiry_minutes),
+            recipient=sealed(work, subject_id, self.recipient),
+            address=sealed(work, subject_id, self.address),
+            remark=sealed(work, subject_id, self.remark),
+            occurred_at=work.occurred_at,
+        )
+        work.add(order)
+        if self.external_reference is not None:
+            work.claim("external_reference", str(store.id), self.external_reference, order_id)
+        return order
+
+
+@dataclass(slots=True)
+class _Offer:
+    """Everything that pricing needs to know about one order, looked up and checked."""
+
+    currency: str
+    skus: dict[UUID, Sku]
+    lines: list[LineToPrice]
+    campaigns: dict[UUID, Campaign]
+    offers: list[pricing.CampaignOffers]
+    coupon: CouponTerms | None
+    buyer: Buyer
+    points: pricing.Points | None
+    points_share_max: Decimal
+    freight_minor: int
+    region: str | None
+
+    @classmethod
+    def look_up(cls, asked: PlaceOrder, work: UnitOfWork, store: Store, customer: Customer | None) -> _Offer:
+        """Read articles, campaigns, coupon and points; refuses whatever cannot be had by this buyer now."""
+        at = work.occurred_at
+        tiers = () if customer is None or customer.tier is None else (customer.tier,)
+        buyer = Buyer(registered=customer is not None, tiers=tiers)
+        skus: dict[UUID, Sku] = {}
+        lines = []
+        for index, line in enumerate(asked.lines):
+            sku = work.sku(line.sku_id, path=("lines", index, "sku_id"), scoped=False)
+            skus[sku.id] = sku
+            lines.append(_line_to_price(store, sku, line.quantity, index, tiers))
+        campaigns: dict[UUID, Campaign] = {}
+        offers = []
+        for index, campaign_id in enumerate(asked.campaign_ids):
+            path = ("campaign_ids", index)
+            campaign = work.campaign(campaign_id, path=path, scoped=False)
+            if campaign_id in campaigns:
+                raise InvalidField(why="this campaign is named twice", path=path)
+            campaigns[campaign_id] = campaign
+            offers.append(campaign.offers(store.id, at, buyer, path))
+        rules = store.policy(Points, at)
+        if asked.points_to_spend and customer is None:
+            raise InvalidField(why="a guest has no points", path=("points_to_spend",))
+        if customer is not None and asked.points_to_spend:
+            customer.plan_points(asked.points_to_spend, at, path=("points_to_spend",))
+        return cls(
+            currency=store.currency,
+            skus=skus,
+            lines=lines,
+            campaigns=campaigns,
+            offers=offers,
+            coupon=_coupon_terms(asked, work, store, customer, campaigns, buyer),
+            buyer=buyer,
+            points=_points(asked.points_to_spend, Decimal(rules.value_minor)),
+            points_share_max=rules.share_of_goods_max,
+            freight_minor=asked.freight_minor,
+            region=asked.region,
+        )
+
+    def price(self) -> PricedOrder:
+        """Price the order; points pay for no more than the store's share of the goods."""
+        points = self.points
+        if points is not None and self.points_share_max < 1:
+            goods_minor = self._priced(None).goods_minor
+            payable = (goods_minor * self.points_share_max / points.minor_per_point).to_integral_value(ROUND_FLOOR)
+            points = _points(min(points.points, int(payable)), points.minor_per_point)
+        return self._priced(points)
+
+    def _priced(self, points: pricing.Points | None) -> PricedOrder:
+        return pricing.price_order(
+            self.currency,
+            self.lines,
+            campaigns=self.offers,
+            coupon=self.coupon,
+            buyer=self.buyer,
+            points=points,
+            freight_minor=self.freight_minor,
+            region=self.region,
+        )
+
+
+def _points(points: int, minor_per_point: Decimal) -> pricing.Points | None:
+    if points <= 0 or minor_per_point <= 0:
+        return None
+    return pricing.Points(points=points, minor_per_point=minor_per_point)
+
+
+def _line_to_price(store: Store, sku: Sku, asked: Decimal, index: int, tiers: tuple[str, ...]) -> LineToPrice:
+    path = ("lines", index, "quantity")
+    if sku.currency != store.currency:
+        raise CurrencyMismatch(expected=store.currency, given=sku.currency, path=("lines", index), ids=[sku.id])
+    quantity = sku.require_quantity(asked, path)
+    sku.require_orderable(store.id, quantity, path)
+    list_price = sku.price_for(store.id, ("lines", index, "sku_id"))
+    known = sku.price_in(store.id)
+    tier = sku.tier_price(store.id, tiers) if tiers else None
+    return LineToPrice(
+        line=index + 1,
+        sku_id=sku.id,
+        quantity=quantity,
+        list_price=list_price,
+        cost=None if known is None else known.cost,
+        tier_price=None if tier is None else tier[0],
+        tier=None if tier is None else tier[1],
+        service=sku.mode is FulfilmentMode.SERVICE,
+    )
+
+
+def _coupon_terms(
+    asked: PlaceOrder,
+    work: UnitOfWork,
+    store: Store,
+    customer: Customer | None,
+    campaigns: dict[UUID, Campaign],
+    buyer: Buyer,
+) -> CouponTerms | None:
+    if asked.coupon_id is not None:
+        if asked.coupon_code is not None:
+            raise InvalidField(why="one coupon per order: a code or a coupon held, not both", path=("coupon_code",))
+        if customer is None:
+            raise InvalidField(why="a guest holds no coupons", path=("coupon_id",))
+        held = customer.plan_coupon(asked.coupon_id, store.id, store.currency, work.occurred_at, path=("coupon_id",))
+        return CouponTerms(
+            source_id=held.coupon_id,
+            label=held.code,
+            code=held.code,
+            off_minor=held.off_minor,
+            percent=held.percent,
+            max_off_minor=held.max_off_minor,
+            spend_minor=held.spend_minor,
+        )
+    if asked.coupon_code is None:
+        return None
+    for campaign in campaigns.values():
+        if campaign.find_coupon(asked.coupon_code) is not None:
+            return campaign.coupon(asked.coupon_code, work.occurred_at, buyer, path=("coupon_code",))
+    raise CouponInvalid(
+        code=asked.coupon_code, why="none of the campaigns named here has this coupon", path=("coupon_code",)
+    )
+
+
+def _code_of(priced: PricedOrder, campaign_id: UUID) -> str | None:
+    """Return the coupon code that the order uses of this campaign."""
+    coupon = priced.coupon
+    return coupon.code if coupon is not None and coupon.source_id == campaign_id else None
+
+
+def _order_line(line: PricedLine, sku: Sku) -> OrderLine:
+    return OrderLine(
+        line=line.line,
+        sku_id=line.sku_id,
+        sku_code=sku.code,
+        name=sku.name,
+        quantity=line.quantity,
+        unit=sku.unit,
+        list_price=line.list_price,
+        unit_price=line.unit_price,
+        gross_minor=line.gross_minor,
+        discount_minor=line.discount_minor,
+        amount_minor=line.amount_minor,
+        campaign_id=line.campaign_id,
+        gift=line.gift,
+        service=line.service,
+        discounts=line.discounts,
+    )
+
+
+def _passed_over(priced: PricedOrder) -> tuple[PassedOver, ...]:
+    by_line = [(None, offer) for offer in priced.rejected]
+    by_line += [(line.line, offer) for line in priced.lines for offer in line.rejected]  # type: ignore[misc]
+    return tuple(
+        PassedOver(
+            line=number,
+            source=offer.source,
+            reason=offer.reason,
+            source_id=offer.source_id,
+            promotion_id=offer.promotion_id,
+        )
+        for number, offer in by_line
+    )
+
+
+# Taking in an order that was agreed elsewhere ------------------------------------------------------------------------
+
+
+class RecordOrder(Command):
+    """Take in an order that was agreed elsewhere, at the prices agreed there, as far as it has got by now.
+
+    Neither listings nor prices are checked, they were somebody else's; stock is, because nothing can leave that is not
+    there.
+    """
+
+    AGGREGATE: ClassVar[type[Aggregate]] = Order
+    ROLES: ClassVar[frozenset[Role]] = frozenset({Role.OWNER, Role.MANAGER})
+    REFUSES: ClassVar[tuple[type[Refusal], ...]] = (StockInsufficient, ReferenceTaken, CurrencyMismatch)
+
+    store_id: StoreId
+    lines: Annotated[tuple[RecordedLine, ...], Meta(min_length=1, max_length=MAX_LINES, description="What was sold.")]
+    customer_id: CustomerId = None
+    channel: Channel = "external"
+    external_reference: ExternalReference = None
+    currency: Annotated[
+        Currency | None, Meta(description="Currency of the prices; refused if it is not the store's.")
+    ] = None
+    freight_minor: Annotated[NonNegativeMinor, Meta(description="Freight charged, in minor units.")] = 0
+    region: Region = None
+    recipient: Recipient = None
+    address: Address = None
+    remark: Remark = None
+    paid: Annotated[bool, Meta(description="It was paid in full.")] = True
+    payment_method: Annotated[Code, Meta(description="How it was paid.")] = "external"
+    payment_reference: Annotated[Code | None, Meta(description="The payment's number elsewhere.")] = None
+    shipped: Annotated[bool, Meta(description="All of it was shipped, in one parcel.")] = False
+    location_id: Annotated[
+        UUID | None, Meta(description="Where the goods come from; the store's locations in their order if left out.")
+    ] = None
+    courier: Annotated[Code | None, Meta(description="Who carried it, if known.")] = None
+    waybill: Annotated[Code | None, Meta(description="The courier's number, if known.")] = None
+    delivered: Annotated[bool, Meta(description="It arrived.")] = False
+    completed: Annotated[bool, Meta(description="The sale is final.")] = False
+
+    def decide(self, work: UnitOfWork) -> UUID:
+        """Check stock and reference, then record the order and how far it has got."""
+        store = work.store(self.store_id)
+        if self.currency is not None and self.currency != store.currency:
+            raise CurrencyMismatch(expected=store.currency, given=self.currency, path=("currency",), ids=[store.id])
+        self._require_steps_in_order()
+        if self.customer_id is not None:
+            work.customer(self.customer_id, path=("customer_id",), scoped=False)
+        order_id = begin_id(work, store.id, self.external_reference)
+        if self.waybill is not None:
+            work.require_free("waybill", "operator", self.waybill, order_id, path=("waybill",))
+        location_ids = store.open_location_ids
+        if self.location_id is not None:
+            store.require_location(self.location_id, ("location_id",), closed_too=True)
+            location_ids = [self.location_id]
+        lines, needs = self._lines(work, store)
+        stock = plan_stock(needs, location_ids)
+        promise = store.policy(ShipPromise, work.occurred_at)
+
+        order = self._record(work, store, order_id, lines)
+        for sku, picks in stock:
+            sku.reserve(order_id, store.id, picks, work.occurred_at)
+        if self.paid:
+            self._pay(order, promise, work)
+        if self.shipped:
+            self._ship(order, stock, work)
+        return order_id
+
+    def _require_steps_in_order(self) -> None:
+        steps = (("paid", self.paid), ("shipped", self.shipped), ("delivered", self.delivered))
+        later = (("shipped", self.shipped), ("delivered", self.delivered), ("completed", self.completed))
+        for (before, done), (name, claimed) in zip(steps, later, strict=True):
+            if claimed and not done:
+                raise InvalidField(why=f"an order is not {name} before it is {before}", path=(name,))
+
+    def _lines(self, work: UnitOfWork, store: Store) -> tuple[tuple[OrderLine, ...], list[Need]]:
+        lines = []
+        needs: dict[UUID, Need] = {}
+        for index, asked in enumerate(self.lines):
+            sku = work.sku(asked.sku_id, path=("lines", index, "sku_id"), scoped=False)
+            path = ("lines", index, "quantity")
+            quantity = sku.require_quantity(asked.quantity, path)
+            unit_price = asked.unit_price
+            if not unit_price.is_finite() or not 0 <= unit_price < 10**12:
+                raise InvalidField(why="a unit price is 0 or more and below 10^12", path=("lines", index, "unit_price"))
+            unit_price = plain(unit_price)
+            if -int(unit_price.as_tuple().exponent) > 6:
+                raise InvalidField(why="a unit price has at most 6 places", path=("lines", index, "unit_price"))
+            gross_minor = line_amount_minor(unit_price, quantity, store.currency)
+            if asked.discount_minor > gross_minor:
+                raise InvalidField(why="a discount is no more than the price", path=("lines", index, "discount_minor"))
+            service = sku.mode is FulfilmentMode.SERVICE
+            lines.append(
+                OrderLine(
+                    line=index + 1,
+                    sku_id=sku.id,
+                    sku_code=sku.code,
+                    name=sku.name,
+                    quantity=quantity,
+                    unit=sku.unit,
+                    list_price=unit_price,
+                    unit_price=unit_price,
+                    gross_minor=gross_minor,
+                    discount_minor=asked.discount_minor,
+                    amount_minor=gross_minor - asked.discount_minor,
+                    service=service,
+                    discounts=_agreed(asked.discount_minor),
+                )
+            )
+            known = needs.get(sku.id)
+            if known is None:
+                needs[sku.id] = Need(sku, None, quantity, path)
+            else:
+                known.quantity += quantity
+        return tuple(lines), list(needs.values())
+
+    def _record(self, work: UnitOfWork, store: Store, order_id: UUID, lines: tuple[OrderLine, ...]) -> Order:
+        subject_id = self.customer_id or order_id
+        goods_minor = sum(line.amount_minor for line in lines)
+        order = Order.start(
+            OrderPlaced,
+            order_id,
+            store_id=store.id,
+            customer_id=self.customer_id,
+            kind=OrderKind.SALE,
+            channel=self.channel,
+            external_reference=self.external_reference,
+            currency=store.currency,
+            lines=lines,
+            goods_minor=goods_minor,
+            discount_minor=sum(line.discount_minor for line in lines),
+            freight_minor=self.freight_minor,
+            freight_waived_minor=0,
+            total_minor=goods_minor + self.freight_minor,
+            coupon_code=None,
+            coupon_id=None,
+            coupon_campaign_id=None,
+            points_spent=0,
+            points_minor=0,
+            campaign_ids=(),
+            claims=(),
+            freight_waivers=(),
+            passed_over=(),
+            price_source=PriceSource.EXTERNAL,
+            surge=False,
+            region=self.region,
+            recipient=sealed(work, subject_id, self.recipient),
+            address=sealed(work, subject_id, self.address),
+            remark=sealed(work, subject_id, self.remark),
+            occurred_at=work.occurred_at,
+        )
+        work.add(order)
+        if self.external_reference is not None:
+            work.claim("external_reference", str(store.id), self.external_reference, order_id)
+        return order
+
+    def _pay(self, order: Order, promise: ShipPromise, work: UnitOfWork) -> None:
+        if order.total_minor:
+            order.trigger_event(
+                PaymentReceived,
+                amount_minor=order.total_minor,
+                currency=order.currency,
+                method=self.payment_method,
+                provider_reference=self.payment_reference,
+                occurred_at=work.occurred_at,
+            )
+        order.settle(promise, work.occurred_at)
+
+    def _ship(self, order: Order, stock: list[tuple[Sku, tuple[Pick, ...]]], work: UnitOfWork) -> None:
+        """Record only what is known: that it left, and perhaps arrived; not when it was confirmed or packed."""
+        at = work.occurred_at
+        parcel_id = derived_id("parcel", order.id, 1)
+        contents = tuple(
+            ParcelLine(line=line.line, sku_id=line.sku_id, quantity=line.ordered)
+            for line in order.lines
+            if not line.service
+        )
+        if contents:
+            location_id = next((pick.location_id for _, picks in stock for pick in picks), self.location_id)
+            order.ship_lines(parcel_id, location_id, contents, self.courier, self.waybill, at)
+            if self.waybill is not None:
+                work.claim("waybill", "operator", self.waybill, order.id)
+            for sku, picks in stock:
+                quantity = sum((pick.quantity for pick in picks), ZERO)
+                sku.ship(order.id, order.store_id, parcel_id, quantity, at)
+            if self.delivered:
+                order.deliver(parcel_id, at)
+        if self.completed:
+            order.complete_as_agreed(at)
+
+
+def _agreed(discount_minor: int) -> tuple[pricing.Discount, ...]:
+    if not discount_minor:
+        return ()
+    return (
+        pricing.Discount(
+            source=pricing.DiscountSource.MANUAL, amount_minor=discount_minor, reason="agreed where it was sold"
+        ),
+    )
