@@ -28,10 +28,12 @@ class Rename:
     new: str
 
     def apply(self, data: dict[str, Any]) -> None:
+        """Take the JSON object `data` to the next version, in place."""
         if self.old in data:
             data[self.new] = data.pop(self.old)
 
     def sql(self, data: str) -> str:
+        """Return the same step as SQL over the jsonb expression `data`."""
         old, new = _literal(self.old), _literal(self.new)
         return (
             f"(SELECT CASE WHEN d ? {old} THEN (d - {old}) || jsonb_build_object({new}, d -> {old}) ELSE d END "
@@ -47,9 +49,11 @@ class Default:
     value: Any
 
     def apply(self, data: dict[str, Any]) -> None:
+        """Take the JSON object `data` to the next version, in place."""
         data.setdefault(self.name, self.value)
 
     def sql(self, data: str) -> str:
+        """Return the same step as SQL over the jsonb expression `data`."""
         value = _literal(orjson.dumps(self.value).decode())
         return f"(jsonb_build_object({_literal(self.name)}, {value}::jsonb) || {data})"
 
@@ -63,11 +67,13 @@ class Move:
     new: str
 
     def apply(self, data: dict[str, Any]) -> None:
+        """Take the JSON object `data` to the next version, in place."""
         if self.name in data:
             value = data.pop(self.name)
             data[self.into] = {**(data.get(self.into) or {}), self.new: value}
 
     def sql(self, data: str) -> str:
+        """Return the same step as SQL over the jsonb expression `data`."""
         name, into, new = map(_literal, (self.name, self.into, self.new))
         return (
             f"(SELECT CASE WHEN d ? {name} THEN (d - {name}) || jsonb_build_object({into}, "
@@ -84,10 +90,12 @@ class Scale:
     factor: int
 
     def apply(self, data: dict[str, Any]) -> None:
+        """Take the JSON object `data` to the next version, in place."""
         if data.get(self.name) is not None:
             data[self.name] *= self.factor
 
     def sql(self, data: str) -> str:
+        """Return the same step as SQL over the jsonb expression `data`."""
         name = _literal(self.name)
         return (
             f"(SELECT CASE WHEN (d ->> {name}) IS NOT NULL THEN d || jsonb_build_object({name}, "
@@ -104,11 +112,13 @@ class Split:
     into: tuple[str, ...]
 
     def apply(self, data: dict[str, Any]) -> None:
+        """Take the JSON object `data` to the next version, in place."""
         if data.get(self.name) is not None:
             parts = data.pop(self.name).split(self.separator, len(self.into) - 1)
             data.update({new: parts[i] if i < len(parts) else "" for i, new in enumerate(self.into)})
 
     def sql(self, data: str) -> str:
+        """Return the same step as SQL over the jsonb expression `data`."""
         name, separator = _literal(self.name), _literal(self.separator)
         last = len(self.into)
         pairs = [f"{_literal(new)}, COALESCE(p[{i}], '')" for i, new in enumerate(self.into[:-1], start=1)]
