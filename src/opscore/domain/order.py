@@ -182,6 +182,11 @@ class Order(Aggregate):
         return self.paid_minor - self.refunded_minor
 
     @property
+    def refundable_freight_minor(self) -> int:
+        """Freight that was paid and not given back."""
+        return 0 if self.paid_at is None else self.freight_minor - self.refunded_freight_minor
+
+    @property
     def has_shipped(self) -> bool:
         """Say whether any unit has left."""
         return any(line.shipped for line in self.lines)

@@ -375,11 +375,12 @@ class ReturnApproved(Event):
 
 
 class ReturnReceived(Event):
-    """Goods came back and were counted."""
+    """Goods came back and were counted; `external_reference` is the return's number where it was agreed."""
 
     return_id: UUID
     location_id: UUID | None
     lines: tuple[ReturnLine, ...]
+    external_reference: str | None = None
 
 
 class ReturnDisposed(Event):

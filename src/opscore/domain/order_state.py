@@ -165,6 +165,11 @@ class LineState(msgspec.Struct):
             return self.amount_minor
         return _part(self.amount_minor, units, base)
 
+    def refund_price_of(self, units: Decimal) -> int:
+        """Return what goes back for this many more units, beside those that were refunded or never paid for."""
+        settled = self.cancelled_unpaid + self.refunded
+        return self.price_of(settled + units) - self.price_of(settled)
+
     @property
     def live_discount_minor(self) -> int:
         """What the units that the customer is to have would cost more at list price, in minor units."""
