@@ -655,7 +655,7 @@ class Customer(Aggregate):
             lots = self.plan_points(amount, at)
             self.trigger_event(PointsSpent, occurred_at=at, order_id=order_id, amount=amount, lots=lots)
 
-    def reverse_points(self, order_id: UUID, at: datetime) -> None:
+    def return_points(self, order_id: UUID, at: datetime) -> None:
         """Undo what an order that came to nothing did to points: those spent on it come back into their lots.
 
         Asked twice, recorded once. Somebody who is erased gets nothing back.
@@ -665,7 +665,7 @@ class Customer(Aggregate):
             amount = sum(use.amount for use in lots)
             self.trigger_event(PointsReturned, occurred_at=at, order_id=order_id, amount=amount, lots=lots)
 
-    def take_back_points(
+    def reverse_points(
         self,
         rule: str,
         reference: str,

@@ -296,5 +296,5 @@ def read_policy(kind: str, params: Mapping[str, Any], *, platform: str, currency
 
 def stored_params(policy: Policy) -> dict[str, Any]:
     """Return a policy as plain JSON, every parameter spelled out: later defaults do not change it."""
-    params: dict[str, Any] = msgspec.to_builtins(policy)
+    params: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(policy))
     return params

@@ -605,6 +605,8 @@ class Store(Aggregate):
         """
         self._require_status(StoreStatus.AUDITED, StoreStatus.OPEN, StoreStatus.SUSPENDED)
         self._require_amount(amount_minor, self.deposit_missing_minor(at), currency)
+        if not amount_minor:
+            return  # The platform asks for none.
         self.trigger_event(
             DepositFrozen,
             occurred_at=at,
@@ -620,6 +622,8 @@ class Store(Aggregate):
         """
         self._require_status(StoreStatus.AUDITED)
         self._require_amount(amount_minor, self.fee_missing_minor(at), currency)
+        if not amount_minor:
+            return
         self.trigger_event(
             ServiceFeePaid,
             occurred_at=at,
