@@ -27,6 +27,7 @@ from opscore.domain.campaign import (
     CouponInvalid,
     CouponUsedUp,
 )
+from opscore.domain.campaign_commands import coupon_campaign
 from opscore.domain.command import Command, Role, UnitOfWork
 from opscore.domain.customer import Customer
 from opscore.domain.customer_events import (
@@ -216,7 +217,7 @@ class PlaceOrder(Command):
         tuple[UUID, ...], Meta(max_length=20, description="The campaigns whose prices and offers are wanted.")
     ] = ()
     coupon_code: Annotated[
-        Code | None, Meta(description="A coupon code of one of these campaigns; either this or `coupon_id`.")
+        Code | None, Meta(description="A coupon code of a campaign; either this or `coupon_id`.")
     ] = None
     coupon_id: Annotated[UUID | None, Meta(description="A coupon that the customer holds.")] = None
     points_to_spend: Annotated[
@@ -444,7 +445,7 @@ class _Offer:
             lines=lines,
             campaigns=campaigns,
             offers=offers,
-            coupon=_coupon_terms(asked, work, store, customer, campaigns, buyer),
+            coupon=_coupon_terms(asked, work, store, customer, campaigns, offers, buyer),
             buyer=buyer,
             points=_points(asked.points_to_spend, Decimal(rules.value_minor)),
             points_share_max=rules.share_of_goods_max,
@@ -507,6 +508,7 @@ def _coupon_terms(
     store: Store,
     customer: Customer | None,
     campaigns: dict[UUID, Campaign],
+    offers: list[pricing.CampaignOffers],
     buyer: Buyer,
 ) -> CouponTerms | None:
     if asked.coupon_id is not None:
@@ -526,12 +528,12 @@ def _coupon_terms(
         )
     if asked.coupon_code is None:
         return None
-    for campaign in campaigns.values():
-        if campaign.find_coupon(asked.coupon_code) is not None:
-            return campaign.coupon(asked.coupon_code, work.occurred_at, buyer, path=("coupon_code",))
-    raise CouponInvalid(
-        code=asked.coupon_code, why="none of the campaigns named here has this coupon", path=("coupon_code",)
-    )
+    campaign = coupon_campaign(work, store.id, asked.coupon_code, path=("coupon_code",))
+    if campaign.id not in campaigns:
+        # A code brings its campaign along: its budget pays for the coupon, and its other offers count too.
+        campaigns[campaign.id] = campaign
+        offers.append(campaign.offers(store.id, work.occurred_at, buyer, ("coupon_code",)))
+    return campaign.coupon(asked.coupon_code, work.occurred_at, buyer, path=("coupon_code",))
 
 
 def _code_of(priced: PricedOrder, campaign_id: UUID) -> str | None:
