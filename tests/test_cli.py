@@ -1,0 +1,155 @@
+"""The words of the command line, run as a person runs them."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from opscore.console import Bars, duration
+from opscore.settings import Settings
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def environment(settings: Settings, tmp_path: Path) -> dict[str, str]:
+    """An environment in which `opscore` meets this test's own database."""
+    assert settings.database_url is not None and settings.master_key is not None
+    return {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": str(ROOT / "src"),
+        "OPSCORE_DATABASE_URL": settings.database_url.get_secret_value(),
+        "OPSCORE_MASTER_KEY": settings.master_key.get_secret_value(),
+        "OPSCORE_DATA_DIR": str(tmp_path / "data"),
+    }
+
+
+def run(environment: dict[str, str], *words: str, code: int = 0) -> str:
+    """Run one word; return what it wrote, both streams together."""
+    done = subprocess.run(
+        [sys.executable, "-m", "opscore.cli", *words],
+        env=environment,
+        cwd="/",
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == code, done.stdout
+    return done.stdout
+
+
+def test_help_names_every_word() -> None:
+    text = run({"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT / "src")}, "--help")
+    for word in ("serve", "demo", "migrate", "token", "import", "projections", "replay", "audit", "schema"):
+        assert re.search(rf"^\s+{word}\s+\S", text, re.MULTILINE), f"{word} is missing or does not say what it does"
+
+
+def test_migrating_a_second_time_has_nothing_to_do(environment: dict[str, str]) -> None:
+    fresh = {**environment, "OPSCORE_SCHEMA_NAME": "fresh"}
+    assert "newly" in run(fresh, "migrate")
+    assert "nothing to do" in run(fresh, "migrate")
+
+
+def test_a_token_is_shown_once_listed_without_itself_and_revoked(environment: dict[str, str]) -> None:
+    made = run(environment, "token", "create", "till-1", "--role", "service")
+    token_id, token = re.findall(r"^(?:id|token) +(\S+)$", made, re.MULTILINE)
+    listed = run(environment, "token", "list")
+    assert token_id in listed and token not in listed and "good" in listed
+    run(environment, "token", "revoke", token_id)
+    assert "revoked" in run(environment, "token", "list")
+    assert "no good token" in run(environment, "token", "revoke", token_id, code=1)
+
+
+def test_an_anchored_log_verifies(environment: dict[str, str]) -> None:
+    assert "opscore audit anchor" in run(environment, "audit", "verify")
+    run(environment, "audit", "anchor")
+    text = run(environment, "audit", "verify")
+    assert "1 anchors" in text and "Everything holds." in text
+
+
+def test_a_database_that_is_not_there_is_said_in_a_sentence(environment: dict[str, str]) -> None:
+    text = run({**environment, "OPSCORE_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none"}, "migrate", code=1)
+    assert "PostgreSQL cannot be reached" in text
+    assert "Traceback" not in text
+
+
+def test_a_time_without_its_offset_is_refused(environment: dict[str, str]) -> None:
+    assert "offset" in run(environment, "replay", "--until", "2026-03-31", "--into", "march", code=1)
+
+
+def test_every_projection_can_be_built_listed_compared_and_is_locked(environment: dict[str, str]) -> None:
+    run(environment, "projections", "rebuild")
+    listed = run(environment, "projections", "list")
+    assert "serving" in listed
+    assert "building" not in listed
+    assert "nothing" in run(environment, "projections", "plan")
+    assert "locked" in run(environment, "projections", "lock", "--check")
+
+
+def test_a_projection_that_is_not_there_is_said_with_those_that_are(environment: dict[str, str]) -> None:
+    assert "kpi_daily" in run(environment, "projections", "rebuild", "kpi_dayly", code=1)
+
+
+def test_without_a_terminal_progress_is_plain_lines_with_rate_and_time_left(capsys: pytest.CaptureFixture[str]) -> None:
+    with Bars() as bars:
+        bars.at("rows", 0, 1000)
+        bars.at("rows", 250, 1000, rate=50.0, eta_seconds=15.0)
+        bars.at("rows", 1000, 1000)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].startswith("rows: 0 of 1,000")
+    assert lines[-1].startswith("rows: 1,000 of 1,000") and "done in" in lines[-1]
+
+
+def test_progress_in_between_is_told_at_most_every_two_seconds(capsys: pytest.CaptureFixture[str]) -> None:
+    with Bars() as bars:
+        for done in range(500):
+            bars.at("rows", done, 1000, rate=100.0, eta_seconds=5.0)
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 2
+    assert lines[-1] == "rows: 499 of 1,000 (100/s, 5.0 s left)"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.44, "0.4 s"), (12.4, "12 s"), (185, "3 min 5 s"), (7800, "2 h 10 min")]
+)
+def test_a_length_of_time_is_said_as_people_say_it(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+STOPPABLE = """
+import sys, time
+from opscore.console import Stopped, stoppable
+try:
+    with stoppable() as stop:
+        print("ready", flush=True)
+        while not stop():
+            time.sleep(0.01)
+        raise ValueError("the work says that it was stopped")
+except Stopped:
+    sys.exit(42)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_work_that_is_told_to_stop_ends_after_its_step(number: signal.Signals) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", STOPPABLE],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(number)
+    _, told = process.communicate(timeout=10)
+    assert process.returncode == 42
+    assert "what is done stays done" in told
