@@ -41,6 +41,11 @@ class Settings(BaseSettings):
     host: str = Field(default="127.0.0.1", description="Address the server listens on.")
     port: Annotated[int, Field(ge=0, le=65535)] = Field(default=8000, description="Port the server listens on.")
 
+    explorer: bool = Field(default=True, description="Whether /graphql shows the explorer page to browsers.")
+    introspection: bool = Field(
+        default=True, description="Whether anybody may read the schema, and errors suggest names from it."
+    )
+
     queue_size: Annotated[int, Field(ge=1)] = Field(
         default=1024, description="Commands that may wait for the writer before more are answered with BUSY."
     )
