@@ -111,6 +111,8 @@ class Order(Aggregate):
     expires_at: datetime | None
     payments: list[Payment]
     paid_minor: int
+    paid_goods_minor: int
+    """What was to be paid for the goods when it was paid in full."""
     paid_at: datetime | None
     """When it was paid in full."""
     ship_by: datetime | None
@@ -134,8 +136,6 @@ class Order(Aggregate):
     refunded_minor: int
     refunded_freight_minor: int
     refunded_unearned_minor: int
-    refunded_other_minor: int
-    """Money that went back without goods: compensation, price protection."""
 
     # Figures -----------------------------------------------------------------------------------------------------
 
@@ -193,8 +193,9 @@ class Order(Aggregate):
 
     @property
     def kept_goods_minor(self) -> int:
-        """What the customer keeps of the goods, after cancellations, returns and money given back without goods."""
-        return max(0, sum(line.kept_minor for line in self.lines) - self.refunded_other_minor)
+        """What was paid for the goods and has not gone back."""
+        refunded_minor = self.refunded_minor - self.refunded_freight_minor - self.refunded_unearned_minor
+        return max(0, self.paid_goods_minor - refunded_minor)
 
     # Folds -------------------------------------------------------------------------------------------------------
 
@@ -246,7 +247,7 @@ class Order(Aggregate):
         self.currency = event.currency
         self.placed_at = event.occurred_at
         self.payments = []
-        self.paid_minor = 0
+        self.paid_minor = self.paid_goods_minor = 0
         self.paid_at = self.ship_by = self.ship_by_hard = None
         self.confirmed_at = self.delivered_at = self.completed_at = self.cancelled_at = None
         self.shortage = []
@@ -257,7 +258,7 @@ class Order(Aggregate):
         self.returns = {}
         self.refunds = []
         self.refunded_minor = self.refunded_freight_minor = 0
-        self.refunded_unearned_minor = self.refunded_other_minor = 0
+        self.refunded_unearned_minor = 0
 
     @folds(OrderPriceAmended)
     def _price_amended(self, event: OrderPriceAmended) -> None:
@@ -278,6 +279,7 @@ class Order(Aggregate):
     @folds(OrderPaid)
     def _paid(self, event: OrderPaid) -> None:
         self.paid_at = event.occurred_at
+        self.paid_goods_minor = event.goods_minor
         self.ship_by = event.ship_by
         self.ship_by_hard = event.ship_by_hard
         self.unearned_minor = max(0, self.paid_minor - event.total_minor)
@@ -414,8 +416,6 @@ class Order(Aggregate):
         for back in event.lines:
             if back.line is not None:
                 self.lines[back.line - 1].refunded += back.quantity
-            elif back.sku_id is None:
-                self.refunded_other_minor += back.amount_minor
 
     # Decisions: price and payment --------------------------------------------------------------------------------
 

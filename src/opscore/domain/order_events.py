@@ -321,7 +321,7 @@ class OrderDelivered(Event):
 
 
 class OrderCompleted(Event):
-    """The sale is final: `goods_minor` is what the customer kept of the goods."""
+    """The sale is final: `goods_minor` is what was paid for the goods and has not gone back so far."""
 
     customer_id: UUID | None
     goods_minor: int

@@ -179,11 +179,6 @@ class LineState(msgspec.Struct):
             gross = int((gross * self.live / base).to_integral_value(rounding=ROUND_HALF_EVEN))
         return gross - (self.amount_minor - self.cancelled_minor)
 
-    @property
-    def kept_minor(self) -> int:
-        """What the units that the customer keeps (or is still to have) cost."""
-        return self.amount_minor - self.price_of(self.cancelled + self.returned)
-
 
 def _part(amount_minor: int, units: Decimal, of_units: Decimal) -> int:
     """Return the part of an amount that falls to some of its units, rounded half-even to a minor unit."""

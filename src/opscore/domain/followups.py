@@ -1,0 +1,217 @@
+"""What follows from what: rules that read an event and say which commands come next, and what falls due when.
+
+These are the process managers that need not be part of a decision; whatever must hold at once (stock released with a
+cancellation, an article off sale with its last unit) is done inside the decision itself. A rule is a pure function of
+the event and of what it may look at; asked again it gives the same commands, or leaves out what has been done since.
+Events of origin `import` lead to nothing: their consequences happened where they come from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol, TypeVar
+from uuid import UUID
+
+from opscore.domain.aggregate import Aggregate, Event
+from opscore.domain.command import Command
+from opscore.domain.customer import Customer
+from opscore.domain.customer_commands import (
+    REFERRAL,
+    CreditSpend,
+    DebitSpend,
+    EarnPoints,
+    ExpirePoints,
+    ReversePoints,
+    RewardReferral,
+)
+from opscore.domain.customer_events import CustomersMerged, PointsEarned, PointsReturned
+from opscore.domain.order import Order
+from opscore.domain.order_commands import CompleteOrder, ExpireOrder
+from opscore.domain.order_events import OrderCancelled, OrderCompleted, OrderDelivered, OrderPlaced, OrderRefunded
+from opscore.domain.order_state import OrderStatus
+from opscore.domain.policies import OrderTerms, Points
+from opscore.domain.store import Store
+
+PURCHASE = "purchase"
+"""The points rule by which a completed order earns; the reference is the order's id."""
+
+AggregateT = TypeVar("AggregateT", bound=Aggregate)
+
+
+class Look(Protocol):
+    """What a rule may look at."""
+
+    def then(self, kind: type[AggregateT], stream_id: UUID) -> AggregateT | None:
+        """Return the aggregate as it was when the event was recorded, None if it had not begun."""
+
+    def now(self, kind: type[AggregateT], stream_id: UUID) -> AggregateT | None:
+        """Return the aggregate as it is, with what followed from earlier events; None if it has not begun."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A command that follows; `suffix` tells it from the others that follow from the same event by the same rule."""
+
+    command: Command
+    suffix: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FollowUp:
+    """A rule that reads events of some types in the order of the log and says which commands follow from each."""
+
+    name: str
+    reads: tuple[type[Event], ...]
+    then: Callable[[Event, Look], Iterator[Step]]
+
+
+@dataclass(frozen=True, slots=True)
+class DueRule:
+    """A rule by which something falls due: `due` says when, `then` what is asked for at that time.
+
+    The command decides for itself whether it still applies; a refusal then ends the matter.
+    """
+
+    name: str
+    reads: tuple[type[Event], ...]
+    due: Callable[[Event, Look], Sequence[datetime]]
+    then: Callable[[UUID], Command]
+
+
+# After a sale --------------------------------------------------------------------------------------------------------
+
+
+def _completed(event: Event, look: Look) -> Iterator[Step]:
+    assert isinstance(event, OrderCompleted)
+    if event.customer_id is None:
+        return
+    order = look.then(Order, event.originator_id)
+    if event.goods_minor > 0:
+        # The tier check is part of crediting: when the spend reaches a higher tier, the customer moves up with it.
+        credit = CreditSpend(
+            customer_id=event.customer_id,
+            order_id=event.originator_id,
+            amount_minor=event.goods_minor,
+            currency=event.currency,
+        )
+        yield Step(credit, "spend")
+        if order is not None and _earns(look, order.store_id, event.occurred_at):
+            earn = EarnPoints(
+                customer_id=event.customer_id,
+                rule=PURCHASE,
+                reference=str(event.originator_id),
+                amount_minor=event.goods_minor,
+                store_id=order.store_id,
+            )
+            yield Step(earn, "points")
+    customer = look.now(Customer, event.customer_id)
+    if customer is not None and customer.referrer_id is not None and not customer.referral_rewarded:
+        yield Step(RewardReferral(customer_id=event.customer_id), "referral")
+
+
+def _earns(look: Look, store_id: UUID, at: datetime) -> bool:
+    store = look.then(Store, store_id)
+    return store is not None and PURCHASE in store.policy(Points, at).rules
+
+
+def _refunded(event: Event, look: Look) -> Iterator[Step]:
+    assert isinstance(event, OrderRefunded)
+    if event.customer_id is None or event.goods_minor <= 0:
+        return
+    order = look.then(Order, event.originator_id)
+    if order is None or order.completed_at is None:
+        return  # Nothing was credited yet: completing the order counts what has not gone back by then.
+    debit = DebitSpend(
+        customer_id=event.customer_id,
+        order_id=event.originator_id,
+        refund_id=event.refund_id,
+        amount_minor=event.goods_minor,
+        currency=event.currency,
+    )
+    yield Step(debit, "spend")
+    customer = look.now(Customer, event.customer_id)
+    if customer is None:
+        return
+    reference = str(event.originator_id)
+    if _has_earned(look, customer, PURCHASE, reference):
+        reverse = ReversePoints(
+            customer_id=customer.id,
+            rule=PURCHASE,
+            reference=reference,
+            refund_id=event.refund_id,
+            refunded_minor=event.goods_minor,
+        )
+        yield Step(reverse, "points")
+    first = customer.first_order_id == event.originator_id
+    if first and customer.referral_rewarded and customer.referrer_id is not None and not order.kept_goods_minor:
+        reverse = ReversePoints(
+            customer_id=customer.referrer_id, rule=REFERRAL, reference=str(customer.id), refund_id=event.refund_id
+        )
+        yield Step(reverse, "referral")
+
+
+def _has_earned(look: Look, customer: Customer, rule: str, reference: str) -> bool:
+    """Say whether the points were given, to this record or to one that it was merged into."""
+    known: Customer | None = customer
+    while known is not None:
+        if known.lot_id(rule, reference) in known.earnings:
+            return True
+        known = None if known.merged_into is None else look.now(Customer, known.merged_into)
+    return False
+
+
+FOLLOW_UPS: tuple[FollowUp, ...] = (
+    FollowUp(name="after_completion", reads=(OrderCompleted,), then=_completed),
+    FollowUp(name="after_refund", reads=(OrderRefunded,), then=_refunded),
+)
+"""What follows at once, in the order of the log."""
+
+
+# What falls due ------------------------------------------------------------------------------------------------------
+
+
+def _expires(event: Event, look: Look) -> Sequence[datetime]:
+    assert isinstance(event, OrderPlaced)
+    return () if event.expires_at is None else (event.expires_at,)
+
+
+def _completes(event: Event, look: Look) -> Sequence[datetime]:
+    """An order is complete some days after its last parcel; what of it was cancelled no longer counts."""
+    assert isinstance(event, OrderDelivered | OrderCancelled)
+    all_sent = event.complete if isinstance(event, OrderDelivered) else event.rest_shipped
+    order = look.then(Order, event.originator_id) if all_sent else None
+    store = None if order is None else look.then(Store, order.store_id)
+    if order is None or store is None or order.status is not OrderStatus.DELIVERED:
+        return ()
+    return (event.occurred_at + timedelta(days=store.policy(OrderTerms, event.occurred_at).auto_complete_days),)
+
+
+def _lapses(event: Event, look: Look) -> Sequence[datetime]:
+    if isinstance(event, PointsEarned):
+        return () if event.expires_at is None else (event.expires_at,)
+    assert isinstance(event, PointsReturned | CustomersMerged)
+    return sorted({lot.expires_at for lot in event.lots if lot.expires_at is not None})
+
+
+def _expire_order(stream_id: UUID) -> Command:
+    return ExpireOrder(order_id=stream_id)
+
+
+def _complete_order(stream_id: UUID) -> Command:
+    return CompleteOrder(order_id=stream_id)
+
+
+def _expire_points(stream_id: UUID) -> Command:
+    return ExpirePoints(customer_id=stream_id)
+
+
+DUE_RULES: tuple[DueRule, ...] = (
+    DueRule(name="expire_order", reads=(OrderPlaced,), due=_expires, then=_expire_order),
+    DueRule(name="complete_order", reads=(OrderDelivered, OrderCancelled), due=_completes, then=_complete_order),
+    DueRule(
+        name="expire_points", reads=(PointsEarned, PointsReturned, CustomersMerged), due=_lapses, then=_expire_points
+    ),
+)
+"""What is asked for at a time of its own."""
