@@ -740,7 +740,7 @@ class Campaign(Aggregate):
     ) -> CouponTerms:
         """Return the terms of a code for pricing. Refuses CouponInvalid, CouponUsedUp."""
         promotion, coupon = self._require_coupon(code, path)
-        why = outside(promotion.member_scope, promotion.tiers, buyer)
+        why = outside(self.member_scope, self.tiers, buyer) or outside(promotion.member_scope, promotion.tiers, buyer)
         if coupon.valid_from is not None and at < coupon.valid_from:
             why = f"it is valid from {coupon.valid_from.isoformat()}"
         if coupon.valid_until is not None and at >= coupon.valid_until:

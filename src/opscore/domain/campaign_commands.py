@@ -100,11 +100,15 @@ WholeNumber = Annotated[int, Meta(ge=0, le=10**12)]
 def coupon_campaign(
     work: UnitOfWork, store_id: UUID, code: str, path: Sequence[str | int] = ("coupon_code",)
 ) -> Campaign:
-    """Return the campaign whose coupon a code is in a store; refuses CouponInvalid."""
+    """Return the campaign whose coupon a code is in a store, for a buyer who knows nothing but the code.
+
+    Refuses: CouponInvalid, CampaignNotLive.
+    """
     holder = work.holder(COUPON_CODE, str(store_id), code)
     campaign = None if holder is None else work.find(Campaign, holder)
     if campaign is None:
         raise CouponInvalid(code=code, why="no campaign of this store has it now", path=path)
+    campaign.require_live(store_id, work.occurred_at, path)
     return campaign
 
 

@@ -152,8 +152,9 @@ class CampaignOffers(Value):
 class CouponTerms(Value):
     """A coupon as pricing needs it, from a campaign's code (`Campaign.coupon`) or granted to a customer.
 
-    source_id: the campaign, with `promotion_id`, or else something of the customer's own. sku_ids: the goods it is about; None for all. A coupon with a
-    `per_customer_limit` is redeemed with the customer, as one unit of (source_id, promotion_id).
+    source_id: the campaign, with `promotion_id`, or else something of the customer's own. sku_ids: the goods it is
+    about; None for all. A coupon with a `per_customer_limit` is redeemed with the customer, as one unit of
+    (source_id, promotion_id).
     """
 
     source_id: UUID
