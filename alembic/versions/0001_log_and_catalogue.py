@@ -93,7 +93,8 @@ CREATE TABLE snapshots (
     version     integer NOT NULL,
     stream_type text COLLATE "C" NOT NULL,
     fold_digest text COLLATE "C" NOT NULL,
-    state       jsonb NOT NULL,
+    state       json NOT NULL,  -- not jsonb, which would forget the order of keys
+    started_at  timestamptz NOT NULL,
     recorded_at timestamptz NOT NULL,
     taken_at    timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (stream_id, version)

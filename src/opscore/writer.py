@@ -612,8 +612,8 @@ class Writer:
                 assert self._log is not None
                 self._log.take_snapshot_of(aggregate)
                 self._snapshotted[aggregate.id] = aggregate.version
-            except psycopg.Error:
-                # Without it a reader folds more events; the next batch tells whether the database is there.
+            except Exception:
+                # Without it a reader folds more events; commands are decided all the same.
                 logger.warning("writer.snapshot_failed", exc_info=True)
 
     def _forget_everything(self) -> None:

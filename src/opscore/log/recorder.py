@@ -237,8 +237,8 @@ class SnapshotRecorder(library.AggregateRecorder):
             for stored in stored_events:
                 row = cast(SnapshotRow, stored)
                 connection.execute(
-                    "INSERT INTO snapshots (stream_id, version, stream_type, fold_digest, state, recorded_at)"
-                    " VALUES (%s, %s, %s, %s, %s::jsonb, %s) ON CONFLICT (stream_id, version) DO UPDATE"
+                    "INSERT INTO snapshots (stream_id, version, stream_type, fold_digest, state, started_at, recorded_at)"
+                    " VALUES (%s, %s, %s, %s, %s::json, %s, %s) ON CONFLICT (stream_id, version) DO UPDATE"
                     " SET fold_digest = excluded.fold_digest, state = excluded.state",
                     (
                         row.originator_id,
@@ -246,6 +246,7 @@ class SnapshotRecorder(library.AggregateRecorder):
                         row.topic,
                         row.digest,
                         row.state.decode(),
+                        row.started_at,
                         row.recorded_at,
                     ),
                 )
@@ -262,7 +263,7 @@ class SnapshotRecorder(library.AggregateRecorder):
     ) -> Sequence[library.StoredEvent]:
         """Return snapshots of one stream."""
         query = (
-            "SELECT stream_id, version, stream_type, convert_to(state::text, 'UTF8'), fold_digest, recorded_at"
+            "SELECT stream_id, version, stream_type, convert_to(state::text, 'UTF8'), fold_digest, started_at, recorded_at"
             " FROM snapshots WHERE stream_id = %s AND version > %s AND version <= %s AND fold_digest = ANY(%s)"
             f" ORDER BY version {'DESC' if desc else 'ASC'} LIMIT %s"
         )
@@ -280,4 +281,5 @@ class SnapshotRow(library.StoredEvent):
     """A row of `snapshots`."""
 
     digest: str
+    started_at: datetime
     recorded_at: datetime

@@ -20,7 +20,6 @@ from uuid import UUID
 import msgspec
 
 from opscore.domain.values import derived_id
-from opscore.log.canonical import canonical
 from opscore.log.event_types import EventType, event_types
 
 _WORDS = {"currency": "GBP", "time_zone": "Europe/London", "unit": "piece", "actor": "staff-1", "region": "GB"}
@@ -41,15 +40,17 @@ def file_name(name: str, version: int) -> str:
 
 def published(stored: EventType) -> dict[str, Any]:
     """Return the content of the file for the newest version of an event type."""
-    return {
+    content = {
         "event": stored.name,
         "version": stored.version,
         "stream": stored.aggregate.STREAM_TYPE,
         "description": " ".join((stored.cls.__doc__ or "").split()),
         "personal": [field.name for field in stored.fields if field.personal],
         "schema": msgspec.json.schema(stored.shape),
-        "sample": json.loads(canonical({field.name: _sample(field.name, field.type) for field in stored.fields})),
+        "sample": {field.name: _sample(field.name, field.type) for field in stored.fields},
     }
+    described: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(content))
+    return described
 
 
 def export(folder: Path) -> list[Path]:

@@ -12,6 +12,7 @@ import inspect
 import sys
 import typing
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, ClassVar, cast, get_origin
 from uuid import UUID
 
@@ -22,7 +23,6 @@ from eventsourcing.persistence import JSONTranscoder, Mapper, StoredEvent
 from opscore.domain import aggregate as aggregate_module
 from opscore.domain import values
 from opscore.domain.aggregate import AGGREGATE_CLASSES, Aggregate
-from opscore.log.canonical import canonical
 from opscore.log.recorder import SnapshotRow
 
 
@@ -52,10 +52,13 @@ def state_shape(kind: type[Aggregate]) -> type[msgspec.Struct]:
 
 
 def state_bytes(aggregate: Aggregate) -> bytes:
-    """Return the aggregate's state as canonical JSON (no id, version or times)."""
+    """Return the aggregate's state as JSON (no id, version or times), keys in the order in which they came.
+
+    The order is part of the state: which location an order is picked from goes by it.
+    """
     state = vars(aggregate)
     names = state_shape(type(aggregate)).__struct_fields__
-    return canonical({name: state[name] for name in names if name in state})
+    return msgspec.json.encode({name: state[name] for name in names if name in state})
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,7 @@ class StateSnapshot(library.DomainEvent, library.CanSnapshotAggregate[UUID]):
     topic: str
     state: Any
     digest: str
+    started_at: datetime
 
     @classmethod
     def take(cls, aggregate: Any) -> StateSnapshot:
@@ -76,13 +80,15 @@ class StateSnapshot(library.DomainEvent, library.CanSnapshotAggregate[UUID]):
             topic=aggregate.STREAM_TYPE,
             state=state_bytes(aggregate),
             digest=fold_digest(type(aggregate)),
+            started_at=aggregate.created_on,
         )
 
     def mutate(self, _: None) -> Any:
         """Return the aggregate that was snapshotted."""
         kind = AGGREGATE_CLASSES[self.topic]
         restored = kind.__new__(kind)
-        restored.__base_init__(self.originator_id, self.originator_version, self.timestamp)
+        restored.__base_init__(self.originator_id, self.originator_version, self.started_at)
+        restored.modified_on = self.timestamp
         state = msgspec.json.decode(self.state, type=state_shape(kind))
         for name in state.__struct_fields__:
             value = getattr(state, name)
@@ -106,6 +112,7 @@ class SnapshotMapper(Mapper[UUID]):
             topic=taken.topic,
             state=taken.state,
             digest=taken.digest,
+            started_at=taken.started_at,
             recorded_at=taken.timestamp,
         )
 
@@ -119,4 +126,5 @@ class SnapshotMapper(Mapper[UUID]):
             topic=row.topic,
             state=row.state,
             digest=row.digest,
+            started_at=row.started_at,
         )
