@@ -509,7 +509,8 @@ class RecordedReturnLine(Value):
     quantity: Annotated[Decimal, Meta(description="How much came back.")]
     amount_minor: Annotated[NonNegativeMinor, Meta(description="What was given back for them, in minor units.")]
     line: Annotated[
-        Annotated[int, Meta(ge=1)] | None, Meta(description="Number of the order's line; found by the article if left out.")
+        Annotated[int, Meta(ge=1)] | None,
+        Meta(description="Number of the order's line; found by the article if left out."),
     ] = None
 
 
