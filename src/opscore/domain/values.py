@@ -6,6 +6,7 @@ most six places; quantities are decimals of at most six places. No float anywher
 
 from __future__ import annotations
 
+import functools
 from datetime import datetime
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Annotated, dataclass_transform
@@ -35,7 +36,9 @@ PERSONAL = _Personal()
 Sealed = Annotated[str, PERSONAL]
 """Ciphertext of personal data under its subject's key (see log/personal.py)."""
 
-Code = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f\s](?:[^\x00-\x1f\x7f]*[^\x00-\x1f\x7f\s])?$")]
+Code = Annotated[
+    str, Meta(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f\s](?:[^\x00-\x1f\x7f]*[^\x00-\x1f\x7f\s])?$")
+]
 Label = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^\x00]+$")]
 Text = Annotated[str, Meta(max_length=5000, pattern=r"^[^\x00]*$")]
 Reason = Annotated[str, Meta(min_length=1, max_length=500, pattern=r"^[^\x00]*\S[^\x00]*$")]
@@ -52,6 +55,7 @@ def derived_id(kind: str, *parts: object) -> UUID:
     return uuid5(NAMESPACE, "\x1f".join((kind, *map(str, parts))))
 
 
+@functools.cache
 def minor_digits(currency: str) -> int:
     """Return how many decimal places the currency's minor unit has (GBP 2, JPY 0), by CLDR."""
     return get_currency_precision(currency)

@@ -15,7 +15,7 @@ AggregateT = TypeVar("AggregateT", bound=Aggregate)
 
 _SNAPSHOTS = (
     "SELECT DISTINCT ON (stream_id) stream_id, version, stream_type, convert_to(state::text, 'UTF8'), fold_digest,"
-    " recorded_at FROM snapshots WHERE stream_id = ANY(%s) AND fold_digest = %s ORDER BY stream_id, version DESC"
+    " started_at, recorded_at FROM snapshots WHERE stream_id = ANY(%s) AND fold_digest = %s ORDER BY stream_id, version DESC"
 )
 _EVENTS = (
     "SELECT event.stream_id, event.version, event.type, convert_to(event.data::text, 'UTF8'), event.schema_version,"
