@@ -91,7 +91,9 @@ class Shop:
             )
         )
         self.do(PriceSku(sku_id=sku, list_price=Decimal(price), cost=Decimal(cost), reason="first price"))
-        self.do(ReceiveStock(sku_id=sku, location_id=self.location_id, quantity=Decimal(stock), unit_cost=Decimal(cost)))
+        self.do(
+            ReceiveStock(sku_id=sku, location_id=self.location_id, quantity=Decimal(stock), unit_cost=Decimal(cost))
+        )
         self.do(SubmitSku(sku_id=sku))
         self.do(PassSkuReview(sku_id=sku), actor=SECOND)
         self.do(ListSku(sku_id=sku))

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import jsonschema
 import pytest
 
 from opscore import resources
+from opscore.domain.values import derived_id
 from opscore.log import schemas
 from opscore.log.event_types import event_type, event_types
 from opscore.log.mapper import EventMapper, RecordedEvent
-from opscore.domain.values import derived_id
-from datetime import UTC, datetime
 
 FOLDER = resources.path("schema") / "events"
 FILES = sorted(FOLDER.glob("*.v*.json"))

@@ -12,6 +12,7 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+from tests.shop import OWNER, Shop
 
 from opscore.audit import verify
 from opscore.database import Database
@@ -25,7 +26,6 @@ from opscore.domain.stock_commands import ReceiveStock
 from opscore.log.event_log import EventFilter, EventLog
 from opscore.settings import Settings
 from opscore.writer import Busy, NotDeciding, Outcome, Request, Writer
-from tests.shop import OWNER, Shop
 
 
 @contextmanager
@@ -166,9 +166,10 @@ def test_the_same_key_with_another_body_is_refused(database: Database, shop: Sho
 def test_keys_are_scoped_to_actor_and_store(shop: Shop) -> None:
     sku = shop.sku()
     other = Actor(id="somebody else", role=Role.MANAGER)
-    assert shop.give(shop.order((sku, 1)), key="k").aggregate_id != shop.give(
-        shop.order((sku, 1)), key="k", actor=other
-    ).aggregate_id
+    assert (
+        shop.give(shop.order((sku, 1)), key="k").aggregate_id
+        != shop.give(shop.order((sku, 1)), key="k", actor=other).aggregate_id
+    )
     branch = Shop.open(shop.writer, "Branch")
     outcome = branch.give(RegisterSku(store_id=branch.store_id, code="A", name="A", category="gifts"), key="k")
     assert outcome.refusal is None and not outcome.replayed
@@ -180,9 +181,7 @@ def test_keys_are_scoped_to_actor_and_store(shop: Shop) -> None:
 def test_a_refusal_writes_its_outcome_no_event_and_takes_nothing_else_down(database: Database, shop: Shop) -> None:
     sku = shop.sku(stock=1)
     before = count(database)
-    batch = [
-        shop.writer.submit(Request(shop.order((sku, quantity)), OWNER, str(uuid4()))) for quantity in (5, 1, 1)
-    ]
+    batch = [shop.writer.submit(Request(shop.order((sku, quantity)), OWNER, str(uuid4()))) for quantity in (5, 1, 1)]
     codes = [outcome.refusal and outcome.refusal.code for outcome in (each.result(30) for each in batch)]
     assert codes == ["STOCK_INSUFFICIENT", None, "STOCK_INSUFFICIENT"]
     assert count(database) > before

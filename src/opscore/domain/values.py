@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from datetime import datetime
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import Annotated, dataclass_transform
 from uuid import UUID, uuid5
 from zoneinfo import ZoneInfo
@@ -22,6 +22,11 @@ NAMESPACE = UUID("6f1d1f0e-2f5e-5c86-9d4c-0f5a2c8f7b11")
 
 MAX_MINOR = 10**15
 MAX_PLACES = 6
+
+
+_EXACT = Context(prec=100)
+"""More digits than any price times quantity has; the default of 28 would round some without a word."""
+_ONE = Decimal(1)
 
 
 class _Personal:
@@ -65,13 +70,13 @@ def plain(value: Decimal) -> Decimal:
     """Return `value` in its one canonical spelling: no exponent, no trailing zeros ('10', '0.001')."""
     if not value:
         return Decimal(0)
-    normal = value.normalize()
-    return normal.quantize(Decimal(1)) if normal.as_tuple().exponent > 0 else normal  # type: ignore[operator]
+    normal = value.normalize(_EXACT)
+    return normal.quantize(_ONE, context=_EXACT) if normal.as_tuple().exponent > 0 else normal  # type: ignore[operator]
 
 
 def line_amount_minor(unit_price: Decimal, quantity: Decimal, currency: str) -> int:
     """Return unit_price x quantity in minor units, rounded half-even once."""
-    exact = unit_price * quantity * (10 ** minor_digits(currency))
+    exact = _EXACT.multiply(unit_price, quantity).scaleb(minor_digits(currency), _EXACT)
     return int(exact.to_integral_value(rounding=ROUND_HALF_EVEN))
 
 
