@@ -308,6 +308,20 @@ def test_a_campaign_is_moved_with_a_reason_and_only_before_its_warm_up(market: M
     assert market.get(campaign_id).ends_at == MID_JUNE
 
 
+def test_a_store_may_leave_the_time_open_until_the_start(market: Market) -> None:
+    market.do(
+        SetPolicy(store_id=market.store_id, kind="campaign_rules", params={"frozen_from_warmup": False}), actor=OWNER
+    )
+    campaign_id = market.plan()
+    market.add_line(campaign_id)
+    market.schedule(campaign_id, warmup_from=datetime(2024, 5, 20, tzinfo=UTC))
+    moved = ScheduleCampaign(campaign_id=campaign_id, starts_at=MID_JUNE, ends_at=JULY, reason="late stock")
+
+    market.do(moved, at=datetime(2024, 5, 21, tzinfo=UTC))
+
+    assert market.get(campaign_id).starts_at == MID_JUNE
+
+
 @pytest.mark.parametrize(
     ("window", "overlaps"),
     [

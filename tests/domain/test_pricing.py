@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from uuid import UUID, uuid4
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -442,6 +443,15 @@ def test_freight_is_waived_as_far_as_the_offer_goes(
     assert len(order.rejected) == (0 if waived_minor else 1)
 
 
+@pytest.mark.parametrize("stackable", [True, False])
+def test_an_offer_that_has_nothing_to_take_off_says_just_that(stackable: bool) -> None:
+    offers = campaign(promotion("Free", free_shipping=FreeShipping(), stackable=stackable))
+
+    order = price_order("CNY", [line()], campaigns=[offers], freight_minor=0)
+
+    assert reasons(order) == ["there is nothing left to take off"]
+
+
 def test_freight_offers_do_not_compete_with_offers_on_goods() -> None:
     offers = campaign(promotion("Free", free_shipping=FreeShipping()), promotion("Ten", percentage=TEN_PERCENT))
 
@@ -628,6 +638,26 @@ def test_more_offers_never_make_an_order_dearer(asked: tuple[list[LineToPrice], 
     without = price_order("CNY", lines, freight_minor=more["freight_minor"])  # type: ignore[arg-type]
 
     assert with_offers.total_minor <= without.total_minor
+
+
+@law
+@given(orders())
+def test_no_single_offer_alone_would_have_been_better_for_the_customer(
+    asked: tuple[list[LineToPrice], dict[str, object]],
+) -> None:
+    lines, more = asked
+    campaigns: list[CampaignOffers] = more["campaigns"]  # type: ignore[assignment]
+
+    order = price_order("CNY", lines, **more)  # type: ignore[arg-type]
+
+    none = [msgspec.structs.replace(each, promotions=()) for each in campaigns]
+    alone: list[dict[str, object]] = [{"campaigns": none}]
+    for index, each in enumerate(campaigns):
+        for offer in each.promotions:
+            only = msgspec.structs.replace(each, promotions=(offer,))
+            alone.append({"campaigns": [*none[:index], only, *none[index + 1 :]], "coupon": None})
+    for fewer in alone:
+        assert order.total_minor <= price_order("CNY", lines, **(more | fewer)).total_minor  # type: ignore[arg-type]
 
 
 @law

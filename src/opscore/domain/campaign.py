@@ -507,10 +507,13 @@ class Campaign(Aggregate):
         others: Sequence[Campaign],
         reason: str | None,
         at: datetime,
+        *,
+        frozen_from_warmup: bool = True,
     ) -> None:
         """Fix the time, or move it for a reason before the warm-up begins. Times are UTC, the end is exclusive.
 
         others: the own campaigns of the same stores that are not over; empty for an official campaign.
+        frozen_from_warmup: the store's policy; if not, the time can be moved until the start.
         Refuses: WindowInvalid, CampaignIncomplete, OverlapsCampaign, ReasonMissing, WarmupStarted.
         """
         self.require_changeable()
@@ -525,7 +528,7 @@ class Campaign(Aggregate):
         if self.status is CampaignStatus.SCHEDULED:
             if (warmup_from, starts_at, ends_at) == (self.warmup_from, self.starts_at, self.ends_at):
                 return  # Asked twice, recorded once.
-            fixed_since = self.warmup_from or self.starts_at
+            fixed_since = (self.warmup_from if frozen_from_warmup else None) or self.starts_at
             if fixed_since is not None and fixed_since <= at:
                 raise WarmupStarted(since=fixed_since.isoformat(), path=("starts_at",), ids=[self.id])
             if reason is None:

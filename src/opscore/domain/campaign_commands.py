@@ -38,7 +38,7 @@ from opscore.domain.campaign import (
     WindowInvalid,
 )
 from opscore.domain.command import Command, Role, UnitOfWork
-from opscore.domain.policies import SecondPerson, ZeroPrice
+from opscore.domain.policies import CampaignRules, SecondPerson, ZeroPrice
 from opscore.domain.pricing import (
     CampaignLine,
     CouponOff,
@@ -521,6 +521,7 @@ class ScheduleCampaign(Command):
         campaign = work.campaign(self.campaign_id)
         own = campaign.kind is CampaignKind.OWN
         others = own_campaigns_beside(work, campaign) if own else []
+        rules = work.store(campaign.store_id).policy(CampaignRules, work.occurred_at)
         campaign.schedule(
             _utc(self.warmup_from),
             self.starts_at.astimezone(UTC),
@@ -528,6 +529,7 @@ class ScheduleCampaign(Command):
             others,
             self.reason,
             work.occurred_at,
+            frozen_from_warmup=rules.frozen_from_warmup,
         )
         if own:
             for store_id in campaign.store_ids:

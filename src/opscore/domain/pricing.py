@@ -687,8 +687,8 @@ def _best(offers: list[_Offer], left: list[int], rejected: list[RejectedOffer]) 
     taken = {id(offer) for offer, parts in chosen if any(parts)}
     for offer in offers:
         if id(offer) not in taken:
-            nothing = offer.stackable and chosen is together
-            rejected.append(offer.rejection("there is nothing left to take off" if nothing else reason))
+            idle = (offer.stackable and chosen is together) or not any(offer.parts(left))
+            rejected.append(offer.rejection("there is nothing left to take off" if idle else reason))
     return [(offer, parts) for offer, parts in chosen if any(parts)]
 
 
