@@ -1,0 +1,45 @@
+-- levels_are_movements: at each location, the level is the sum of its movements and what its last line says.
+SELECT level.sku_id, level.location_id, level.on_hand, found.on_hand AS of_movements, last.running_on_hand
+FROM stock_levels AS level
+LEFT JOIN (
+    SELECT sku_id, location_id, sum(on_hand) AS on_hand, sum(reserved) AS reserved, sum(allocated) AS allocated,
+        sum(damaged) AS damaged, sum(in_transit) AS in_transit, count(*) AS movements
+    FROM stock_movements GROUP BY 1, 2
+) AS found USING (sku_id, location_id)
+LEFT JOIN (
+    SELECT DISTINCT ON (sku_id, location_id) sku_id, location_id, running_on_hand
+    FROM stock_movements ORDER BY sku_id, location_id, position DESC, leg DESC
+) AS last USING (sku_id, location_id)
+WHERE (level.on_hand, level.reserved, level.allocated, level.damaged, level.in_transit, level.movements, level.on_hand)
+    IS DISTINCT FROM (found.on_hand, found.reserved, found.allocated, found.damaged, found.in_transit, found.movements,
+    last.running_on_hand);
+
+-- worth_is_movements: the value of a SKU is the sum of its movements' values, and its units are those of its locations.
+SELECT worth.sku_id, worth.quantity, level.quantity AS at_locations, worth.value_minor, found.value_minor AS of_movements
+FROM stock_values AS worth
+LEFT JOIN (SELECT sku_id, sum(on_hand + in_transit) AS quantity FROM stock_levels GROUP BY 1) AS level USING (sku_id)
+LEFT JOIN (SELECT sku_id, sum(value_minor) AS value_minor FROM stock_movements GROUP BY 1) AS found USING (sku_id)
+WHERE (worth.quantity, worth.value_minor) IS DISTINCT FROM (level.quantity, found.value_minor);
+
+-- no_stock_no_value: when no unit is left, no value is.
+SELECT sku_id, value_minor FROM stock_values WHERE quantity = 0 AND value_minor <> 0;
+
+-- days_are_movements: the days of a location add up to its level.
+SELECT level.sku_id, level.location_id, level.on_hand, found.on_hand AS of_days
+FROM stock_levels AS level LEFT JOIN (
+    SELECT sku_id, location_id, sum(on_hand) AS on_hand, sum(reserved) AS reserved FROM stock_days GROUP BY 1, 2
+) AS found USING (sku_id, location_id)
+WHERE (level.on_hand, level.reserved) IS DISTINCT FROM (found.on_hand, found.reserved);
+
+-- every_movement_is_there: the ledger has a line for every receipt, shipment and return of the log, with its units.
+SELECT log.sku_id, log.on_hand AS in_log, found.on_hand AS in_ledger
+FROM (
+    SELECT stream_id AS sku_id, sum(quantity) AS on_hand FROM (
+        SELECT stream_id, quantity FROM stock_received
+        UNION ALL SELECT stream_id, -quantity FROM stock_shipped
+        UNION ALL SELECT stream_id, quantity FROM stock_returned
+    ) AS each GROUP BY 1
+) AS log LEFT JOIN (
+    SELECT sku_id, sum(on_hand) AS on_hand FROM stock_movements WHERE kind IN ('received', 'shipped', 'returned') GROUP BY 1
+) AS found USING (sku_id)
+WHERE log.on_hand IS DISTINCT FROM found.on_hand;

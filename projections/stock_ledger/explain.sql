@@ -1,0 +1,40 @@
+-- stock_levels: the movements at one location, each with what it changed.
+SELECT line.position, line.leg, line.kind, line.occurred_at, line.on_hand, line.reserved, line.allocated, line.damaged,
+    line.in_transit
+FROM stock_movements AS line
+WHERE line.sku_id = :sku_id::uuid AND line.location_id = :location_id::uuid
+    AND line.position > :window_from AND line.position <= :window_to
+    AND (:store_ids::uuid[] IS NULL OR EXISTS (
+        SELECT FROM stock_skus AS sku WHERE sku.sku_id = line.sku_id AND sku.store_id = ANY (:store_ids::uuid[])
+    ));
+
+-- stock_values: the movements of a SKU that changed its quantity or its value; quantity includes units in transit.
+SELECT line.position, line.leg, line.kind, line.occurred_at, line.on_hand + line.in_transit AS quantity, line.unit_cost,
+    line.value_minor
+FROM stock_movements AS line
+WHERE line.sku_id = :sku_id::uuid AND line.position > :window_from AND line.position <= :window_to
+    AND (line.on_hand <> 0 OR line.in_transit <> 0)
+    AND (:store_ids::uuid[] IS NULL OR EXISTS (
+        SELECT FROM stock_skus AS sku WHERE sku.sku_id = line.sku_id AND sku.store_id = ANY (:store_ids::uuid[])
+    ));
+
+-- stock_days: the movements at one location that happened on one UTC day.
+SELECT line.position, line.leg, line.kind, line.occurred_at, line.on_hand, line.reserved, line.allocated, line.damaged,
+    line.in_transit, line.value_minor
+FROM stock_movements AS line
+WHERE line.sku_id = :sku_id::uuid AND line.location_id = :location_id::uuid
+    AND line.occurred_at >= (:day::date)::timestamp AT TIME ZONE 'UTC'
+    AND line.occurred_at < (:day::date + 1)::timestamp AT TIME ZONE 'UTC'
+    AND line.position > :window_from AND line.position <= :window_to
+    AND (:store_ids::uuid[] IS NULL OR EXISTS (
+        SELECT FROM stock_skus AS sku WHERE sku.sku_id = line.sku_id AND sku.store_id = ANY (:store_ids::uuid[])
+    ));
+
+-- stock_movements: one ledger line and what it came from.
+SELECT line.position, line.leg, line.kind, line.occurred_at, line.on_hand, line.unit_cost, line.value_minor
+FROM stock_movements AS line
+WHERE line.position = :position::bigint AND line.leg = :leg::smallint
+    AND line.position > :window_from AND line.position <= :window_to
+    AND (:store_ids::uuid[] IS NULL OR EXISTS (
+        SELECT FROM stock_skus AS sku WHERE sku.sku_id = line.sku_id AND sku.store_id = ANY (:store_ids::uuid[])
+    ));

@@ -1,0 +1,124 @@
+-- movements: the ledger lines of a SKU (at :location_id, or NULL for all), oldest first, after the line (:after_position, :after_leg).
+SELECT
+    line.position, line.leg, line.sku_id, line.location_id, line.store_id, line.kind, line.occurred_at, line.recorded_at,
+    line.actor, line.origin, line.order_id, line.parcel_id, line.campaign_id, line.transfer_id, line.batch, line.document,
+    line.reason, line.on_hand, line.reserved, line.allocated, line.damaged, line.in_transit, line.running_on_hand,
+    line.running_quantity, line.unit_cost, line.value_minor, line.running_value_minor, sku.currency, sku.unit
+FROM stock_movements AS line JOIN stock_skus AS sku ON sku.sku_id = line.sku_id
+WHERE line.sku_id = :sku_id::uuid
+    AND (:store_ids::uuid[] IS NULL OR sku.store_id = ANY (:store_ids::uuid[]))
+    AND (:location_id::uuid IS NULL OR line.location_id = :location_id::uuid)
+    AND (line.position, line.leg) > (coalesce(:after_position::bigint, 0), coalesce(:after_leg::smallint, 0))
+    AND (:until_position::bigint IS NULL OR line.position <= :until_position::bigint)
+ORDER BY line.position, line.leg
+LIMIT coalesce(:row_limit::bigint, 100);
+
+-- latest_movements: the ledger lines of a SKU (at :location_id, or NULL for all), newest first, before (:before_position, :before_leg).
+SELECT
+    line.position, line.leg, line.sku_id, line.location_id, line.store_id, line.kind, line.occurred_at, line.recorded_at,
+    line.actor, line.origin, line.order_id, line.parcel_id, line.campaign_id, line.transfer_id, line.batch, line.document,
+    line.reason, line.on_hand, line.reserved, line.allocated, line.damaged, line.in_transit, line.running_on_hand,
+    line.running_quantity, line.unit_cost, line.value_minor, line.running_value_minor, sku.currency, sku.unit
+FROM stock_movements AS line JOIN stock_skus AS sku ON sku.sku_id = line.sku_id
+WHERE line.sku_id = :sku_id::uuid
+    AND (:store_ids::uuid[] IS NULL OR sku.store_id = ANY (:store_ids::uuid[]))
+    AND (:location_id::uuid IS NULL OR line.location_id = :location_id::uuid)
+    AND (
+        :before_position::bigint IS NULL
+        OR (line.position, line.leg) < (:before_position::bigint, coalesce(:before_leg::smallint, 0))
+    )
+ORDER BY line.position DESC, line.leg DESC
+LIMIT coalesce(:row_limit::bigint, 100);
+
+-- levels: what is where now, for these SKUs (NULL for all) and this location (NULL for all).
+SELECT
+    level.sku_id, sku.code, sku.name, sku.store_id, level.location_id, sku.unit, level.on_hand, level.reserved,
+    level.allocated, level.damaged, level.in_transit,
+    level.on_hand - level.reserved - level.allocated - level.damaged AS sellable,
+    worth.unit_cost, sku.currency, level.position
+FROM stock_levels AS level
+JOIN stock_skus AS sku ON sku.sku_id = level.sku_id
+JOIN stock_values AS worth ON worth.sku_id = level.sku_id
+WHERE (:store_ids::uuid[] IS NULL OR sku.store_id = ANY (:store_ids::uuid[]))
+    AND (:sku_ids::uuid[] IS NULL OR level.sku_id = ANY (:sku_ids::uuid[]))
+    AND (:location_id::uuid IS NULL OR level.location_id = :location_id::uuid)
+ORDER BY sku.code, level.sku_id, level.location_id;
+
+-- levels_known_at: what the ledger said at :position: the last line of each location at or before it.
+SELECT
+    level.sku_id, level.location_id, sku.unit, line.running_on_hand AS on_hand, line.position, line.occurred_at,
+    line.recorded_at
+FROM stock_levels AS level
+JOIN stock_skus AS sku ON sku.sku_id = level.sku_id
+CROSS JOIN LATERAL (
+    SELECT movement.running_on_hand, movement.position, movement.occurred_at, movement.recorded_at
+    FROM stock_movements AS movement
+    WHERE movement.sku_id = level.sku_id AND movement.location_id = level.location_id
+        AND movement.position <= :position::bigint
+    ORDER BY movement.position DESC, movement.leg DESC LIMIT 1
+) AS line
+WHERE level.sku_id = :sku_id::uuid AND (:store_ids::uuid[] IS NULL OR sku.store_id = ANY (:store_ids::uuid[]))
+ORDER BY level.location_id;
+
+-- levels_true_at: what we now know was there at :occurred_at: days before, and that day's movements up to the time.
+SELECT
+    found.sku_id, found.location_id, sku.unit, sum(found.on_hand) AS on_hand, sum(found.reserved) AS reserved,
+    sum(found.allocated) AS allocated, sum(found.damaged) AS damaged, sum(found.in_transit) AS in_transit,
+    sum(found.value_minor)::bigint AS value_minor
+FROM (
+    SELECT done.sku_id, done.location_id, done.on_hand, done.reserved, done.allocated, done.damaged, done.in_transit,
+        done.value_minor
+    FROM stock_days AS done
+    WHERE done.sku_id = :sku_id::uuid AND done.day < (:occurred_at::timestamptz AT TIME ZONE 'UTC')::date
+    UNION ALL
+    SELECT line.sku_id, line.location_id, line.on_hand, line.reserved, line.allocated, line.damaged, line.in_transit,
+        line.value_minor
+    FROM stock_movements AS line
+    WHERE line.sku_id = :sku_id::uuid AND line.occurred_at <= :occurred_at::timestamptz
+        AND line.occurred_at >= date_trunc('day', :occurred_at::timestamptz, 'UTC')
+) AS found JOIN stock_skus AS sku ON sku.sku_id = found.sku_id
+WHERE :store_ids::uuid[] IS NULL OR sku.store_id = ANY (:store_ids::uuid[])
+GROUP BY 1, 2, 3
+ORDER BY found.location_id;
+
+-- worth: units, average cost and value of these SKUs (NULL for all) now.
+SELECT worth.sku_id, sku.code, sku.name, sku.store_id, sku.unit, sku.currency, worth.quantity, worth.unit_cost,
+    worth.value_minor, worth.position
+FROM stock_values AS worth JOIN stock_skus AS sku ON sku.sku_id = worth.sku_id
+WHERE (:store_ids::uuid[] IS NULL OR sku.store_id = ANY (:store_ids::uuid[]))
+    AND (:sku_ids::uuid[] IS NULL OR worth.sku_id = ANY (:sku_ids::uuid[]))
+ORDER BY worth.value_minor DESC, worth.sku_id
+LIMIT coalesce(:row_limit::bigint, 1000);
+
+-- worth_known_at: units, average cost and value of a SKU as the ledger said at :position.
+SELECT line.sku_id, sku.currency, line.running_quantity AS quantity, line.unit_cost,
+    line.running_value_minor AS value_minor, line.position
+FROM stock_movements AS line JOIN stock_skus AS sku ON sku.sku_id = line.sku_id
+WHERE line.sku_id = :sku_id::uuid AND (:store_ids::uuid[] IS NULL OR sku.store_id = ANY (:store_ids::uuid[]))
+    AND (line.position, line.leg) = (
+        SELECT last.position, last.leg
+        FROM stock_levels AS level CROSS JOIN LATERAL (
+            SELECT movement.position, movement.leg FROM stock_movements AS movement
+            WHERE movement.sku_id = level.sku_id AND movement.location_id = level.location_id
+                AND movement.position <= :position::bigint
+            ORDER BY movement.position DESC, movement.leg DESC LIMIT 1
+        ) AS last
+        WHERE level.sku_id = :sku_id::uuid
+        ORDER BY last.position DESC, last.leg DESC LIMIT 1
+    );
+
+-- total_worth: what all the stock of these stores is worth now, for each currency.
+SELECT sku.currency, count(*) AS skus, sum(worth.value_minor)::bigint AS value_minor
+FROM stock_values AS worth JOIN stock_skus AS sku ON sku.sku_id = worth.sku_id
+WHERE :store_ids::uuid[] IS NULL OR sku.store_id = ANY (:store_ids::uuid[])
+GROUP BY 1
+ORDER BY 1;
+
+-- total_movements: units of each kind of movement for each SKU (:sku_ids, NULL for all), over the whole ledger.
+SELECT line.sku_id, sku.code, line.kind, count(*) AS movements, sum(line.on_hand) AS on_hand,
+    sum(line.value_minor)::bigint AS value_minor
+FROM stock_movements AS line JOIN stock_skus AS sku ON sku.sku_id = line.sku_id
+WHERE (:store_ids::uuid[] IS NULL OR sku.store_id = ANY (:store_ids::uuid[]))
+    AND (:sku_ids::uuid[] IS NULL OR line.sku_id = ANY (:sku_ids::uuid[]))
+GROUP BY 1, 2, 3
+ORDER BY sku.code, line.sku_id, line.kind;

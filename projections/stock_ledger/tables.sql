@@ -1,0 +1,89 @@
+-- stock_skus: what a ledger line needs to know of its SKU; `store_id` is the home store, by which access is decided.
+CREATE TABLE stock_skus (
+    sku_id        uuid PRIMARY KEY,
+    store_id      uuid NOT NULL,
+    code          text COLLATE "C" NOT NULL,
+    name          text NOT NULL,
+    category      text NOT NULL,
+    unit          text NOT NULL,
+    mode          text NOT NULL,
+    currency      text COLLATE "C" NOT NULL,
+    minor_digits  integer NOT NULL
+);
+
+-- stock_movements: one immutable row for each movement (a transfer out has two legs: what left, and what is under way).
+CREATE TABLE stock_movements (
+    position             bigint NOT NULL,
+    leg                  smallint NOT NULL,
+    sku_id               uuid NOT NULL,
+    location_id          uuid NOT NULL,
+    store_id             uuid NOT NULL,
+    kind                 text COLLATE "C" NOT NULL,
+    occurred_at          timestamptz NOT NULL,
+    recorded_at          timestamptz NOT NULL,
+    actor                text NOT NULL,
+    origin               text NOT NULL,
+    order_id             uuid,
+    parcel_id            uuid,
+    campaign_id          uuid,
+    transfer_id          uuid,
+    batch                text,
+    document             text,
+    reason               text,
+    -- What the movement changed: units that are there, and of these the ones set apart.
+    on_hand              numeric NOT NULL,
+    reserved             numeric NOT NULL,
+    allocated            numeric NOT NULL,
+    damaged              numeric NOT NULL,
+    in_transit           numeric NOT NULL,
+    -- What came of it: units at the location; units, moving average and value of the SKU in all, in transit included.
+    running_on_hand      numeric NOT NULL,
+    running_quantity     numeric NOT NULL,
+    unit_cost            numeric,
+    value_minor          bigint NOT NULL,
+    running_value_minor  bigint NOT NULL,
+    PRIMARY KEY (position, leg)
+);
+
+-- stock_movements_place: the last movement at or before a position, for each SKU and location.
+CREATE INDEX stock_movements_place ON stock_movements (sku_id, location_id, position, leg);
+
+-- stock_movements_time: what happened to a SKU by a time.
+CREATE INDEX stock_movements_time ON stock_movements (sku_id, occurred_at);
+
+-- stock_levels: what is at each location now.
+CREATE TABLE stock_levels (
+    sku_id       uuid NOT NULL,
+    location_id  uuid NOT NULL,
+    on_hand      numeric NOT NULL,
+    reserved     numeric NOT NULL,
+    allocated    numeric NOT NULL,
+    damaged      numeric NOT NULL,
+    in_transit   numeric NOT NULL,
+    movements    bigint NOT NULL,
+    position     bigint NOT NULL,
+    PRIMARY KEY (sku_id, location_id)
+) WITH (fillfactor = 50);
+
+-- stock_values: how many units of each SKU there are in all, their average cost, and what they are worth.
+CREATE TABLE stock_values (
+    sku_id       uuid PRIMARY KEY,
+    quantity     numeric NOT NULL,
+    unit_cost    numeric,
+    value_minor  bigint NOT NULL,
+    position     bigint NOT NULL
+) WITH (fillfactor = 50);
+
+-- stock_days: what the movements that happened on one UTC day changed, so that no as-of figure adds up a whole history.
+CREATE TABLE stock_days (
+    sku_id       uuid NOT NULL,
+    location_id  uuid NOT NULL,
+    day          date NOT NULL,
+    on_hand      numeric NOT NULL,
+    reserved     numeric NOT NULL,
+    allocated    numeric NOT NULL,
+    damaged      numeric NOT NULL,
+    in_transit   numeric NOT NULL,
+    value_minor  bigint NOT NULL,
+    PRIMARY KEY (sku_id, location_id, day)
+) WITH (fillfactor = 50);

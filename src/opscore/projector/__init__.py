@@ -1,0 +1,26 @@
+"""Runs a folder of SQL over the log: windows, versions side by side, compare, promote, explain."""
+
+from opscore.projector.compare import Comparison
+from opscore.projector.folder import Definition, read_all
+from opscore.projector.follower import Follower
+from opscore.projector.projector import (
+    CheckFailure,
+    PlanLine,
+    Progress,
+    ProjectionRefused,
+    ProjectionStatus,
+    Projector,
+)
+
+__all__ = [
+    "CheckFailure",
+    "Comparison",
+    "Definition",
+    "Follower",
+    "PlanLine",
+    "Progress",
+    "ProjectionRefused",
+    "ProjectionStatus",
+    "Projector",
+    "read_all",
+]

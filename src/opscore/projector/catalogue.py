@@ -1,0 +1,234 @@
+"""The catalogue: one row for each version of each projection, with its own texts, its checkpoint and its failure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import psycopg
+from psycopg.rows import class_row
+from psycopg.types.json import Jsonb
+
+from opscore.projector.folder import Loaded
+
+Connection = psycopg.Connection[Any]
+
+FOLLOWING = ("ready", "serving")
+"""Versions that take in new events as they come."""
+QUERYABLE = ("serving", "frozen")
+"""Versions that answer when no version is named: the one that serves, or a copy that a replay has made."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A row of `projection_catalogue` without its texts.
+
+    status: building, ready (follows beside the serving one), serving, frozen (a replay, stands still) or retired
+    (dropped).
+    A version whose statement failed keeps its status; `failed_position` says where it stopped.
+    """
+
+    name: str
+    version: int
+    digest: str
+    rules: dict[str, Any]
+    status: str
+    position: int
+    failed_position: int | None
+    failed_statement: str | None
+    error: str | None
+    created_at: datetime
+    updated_at: datetime
+    promoted_at: datetime | None
+    promoted_by: str | None
+
+    @property
+    def state(self) -> str:
+        """Return the status, or `failed` while a failure stops it."""
+        return self.status if self.failed_position is None else "failed"
+
+
+_COLUMNS = ", ".join(Entry.__dataclass_fields__)
+
+
+class Catalogue:
+    """The statements over `projection_catalogue` of one schema."""
+
+    def __init__(self, schema: str) -> None:
+        self._table = f'"{schema}".projection_catalogue'
+        self._events = f'"{schema}".events'
+        self.compares = f'"{schema}".projection_compares'
+
+    def _sql(self, text: str) -> str:
+        # The names in it come from settings and from this file, never from a caller.
+        return text.replace("CATALOGUE", self._table).replace("EVENTS", self._events)
+
+    def entries(self, connection: Connection, name: str | None = None) -> list[Entry]:
+        """Return all entries (of one name), newest version first."""
+        with connection.cursor(row_factory=class_row(Entry)) as cursor:
+            return cursor.execute(
+                self._sql(
+                    f"SELECT {_COLUMNS} FROM CATALOGUE WHERE %(name)s::text IS NULL OR name = %(name)s"
+                    " ORDER BY name, version DESC"
+                ),
+                {"name": name},
+            ).fetchall()
+
+    def entry(self, connection: Connection, name: str, version: int) -> Entry | None:
+        """Return one entry."""
+        return next((entry for entry in self.entries(connection, name) if entry.version == version), None)
+
+    def serving(self, connection: Connection, name: str) -> Entry | None:
+        """Return the version that answers for `name`."""
+        return next((entry for entry in self.entries(connection, name) if entry.status in QUERYABLE), None)
+
+    def lock(self, connection: Connection, name: str, version: int, *, wait: bool = True) -> Entry | None:
+        """Lock and return an entry; None when it is gone or (not `wait`) somebody else holds it."""
+        with connection.cursor(row_factory=class_row(Entry)) as cursor:
+            return cursor.execute(
+                self._sql(
+                    f"SELECT {_COLUMNS} FROM CATALOGUE WHERE name = %s AND version = %s"
+                    f" FOR UPDATE{'' if wait else ' SKIP LOCKED'}"
+                ),
+                (name, version),
+            ).fetchone()
+
+    def texts(self, connection: Connection, name: str, version: int) -> dict[str, str]:
+        """Return the SQL texts of a version, by file name."""
+        row = connection.execute(
+            self._sql("SELECT sql FROM CATALOGUE WHERE name = %s AND version = %s"), (name, version)
+        ).fetchone()
+        return {} if row is None else dict(row[0])
+
+    def claim(self, connection: Connection, loaded: Loaded) -> None:
+        """Make sure that a version has a row, and lock it; one that is new stands as retired until it is begun."""
+        connection.execute(
+            self._sql(
+                "INSERT INTO CATALOGUE (name, version, digest, sql, rules, status) VALUES (%s, %s, %s, '{}', '{}',"
+                " 'retired') ON CONFLICT (name, version) DO NOTHING"
+            ),
+            (loaded.name, loaded.version, loaded.definition.digest),
+        )
+        self.lock(connection, loaded.name, loaded.version)
+
+    def begin(self, connection: Connection, loaded: Loaded) -> None:
+        """Enter a version as building, at position 0."""
+        connection.execute(
+            self._sql(
+                "UPDATE CATALOGUE SET digest = %s, sql = %s, rules = %s, status = 'building', position = 0,"
+                " failed_position = NULL, failed_statement = NULL, error = NULL, created_at = clock_timestamp(),"
+                " updated_at = clock_timestamp(), promoted_at = NULL, promoted_by = NULL"
+                " WHERE name = %s AND version = %s"
+            ),
+            (
+                loaded.definition.digest,
+                Jsonb(dict(loaded.definition.texts)),
+                Jsonb(loaded.definition.rules_json),
+                loaded.name,
+                loaded.version,
+            ),
+        )
+
+    def set_texts(self, connection: Connection, loaded: Loaded) -> None:
+        """Take over texts that changed without changing a figure: comments, checks, the question."""
+        connection.execute(
+            self._sql("UPDATE CATALOGUE SET sql = %s, updated_at = now() WHERE name = %s AND version = %s"),
+            (Jsonb(dict(loaded.definition.texts)), loaded.name, loaded.version),
+        )
+
+    def move(self, connection: Connection, name: str, version: int, position: int) -> None:
+        """Move the checkpoint."""
+        connection.execute(
+            self._sql("UPDATE CATALOGUE SET position = %s, updated_at = now() WHERE name = %s AND version = %s"),
+            (position, name, version),
+        )
+
+    def set_status(self, connection: Connection, name: str, version: int, status: str, by: str | None = None) -> None:
+        """Set the status; `by` says who promoted it."""
+        connection.execute(
+            self._sql(
+                "UPDATE CATALOGUE SET status = %(status)s, updated_at = now(),"
+                " promoted_at = CASE WHEN %(by)s::text IS NULL THEN promoted_at ELSE clock_timestamp() END,"
+                " promoted_by = coalesce(%(by)s, promoted_by) WHERE name = %(name)s AND version = %(version)s"
+            ),
+            {"status": status, "by": by, "name": name, "version": version},
+        )
+
+    def fail(
+        self, connection: Connection, name: str, version: int, position: int, statement: str, message: str
+    ) -> None:
+        """Record where and why a version stopped, if nobody has moved it since."""
+        connection.execute(
+            self._sql(
+                "UPDATE CATALOGUE SET failed_position = %s, failed_statement = %s, error = %s, updated_at = now()"
+                " WHERE name = %s AND version = %s AND position = %s"
+            ),
+            (position, statement, message, name, version, position - 1),
+        )
+
+    def clear_failure(self, connection: Connection, name: str, version: int) -> None:
+        """Let a version go on from where it stopped."""
+        connection.execute(
+            self._sql(
+                "UPDATE CATALOGUE SET failed_position = NULL, failed_statement = NULL, error = NULL,"
+                " updated_at = now() WHERE name = %s AND version = %s"
+            ),
+            (name, version),
+        )
+
+    def behind(self, connection: Connection) -> tuple[int, list[tuple[str, int, str, int]]]:
+        """Return the head of the log and (name, version, digest, position) of each version that follows behind it."""
+        rows = connection.execute(
+            self._sql(
+                "WITH head AS (SELECT coalesce(max(position), 0) AS position FROM EVENTS)"
+                " SELECT head.position, entry.name, entry.version, entry.digest, entry.position FROM head LEFT JOIN"
+                " CATALOGUE AS entry ON entry.status IN ('ready', 'serving') AND entry.failed_position IS NULL"
+                " AND entry.position < head.position ORDER BY entry.status DESC, entry.name, entry.version"
+            )
+        ).fetchall()
+        return rows[0][0], [(row[1], row[2], row[3], row[4]) for row in rows if row[1] is not None]
+
+    def head(self, connection: Connection) -> int:
+        """Return the last position of the log."""
+        row = connection.execute(self._sql("SELECT coalesce(max(position), 0) FROM EVENTS")).fetchone()
+        assert row is not None
+        return int(row[0])
+
+    def position_at(self, connection: Connection, time: datetime) -> int:
+        """Return the last position that was recorded at `time` (UTC) or before.
+
+        Positions are dense and recorded times never run backwards, so twenty look-ups find it among a million events.
+        """
+        low, high = 0, self.head(connection)
+        while low < high:
+            middle = (low + high + 1) // 2
+            row = connection.execute(
+                self._sql("SELECT recorded_at <= %s FROM EVENTS WHERE position = %s"), (time, middle)
+            ).fetchone()
+            if row is not None and row[0]:
+                low = middle
+            else:
+                high = middle - 1
+        return low
+
+    def event_types(self, connection: Connection, low: int, high: int) -> list[tuple[str, int]]:
+        """Return the (type, schema_version) pairs that occur in the window (low, high]."""
+        return connection.execute(
+            self._sql("SELECT DISTINCT type, schema_version FROM EVENTS WHERE position > %s AND position <= %s"),
+            (low, high),
+        ).fetchall()
+
+    def first_unknown(
+        self, connection: Connection, low: int, high: int, types: list[str], versions: list[int]
+    ) -> tuple[int, str, int] | None:
+        """Return (position, type, schema_version) of the first event of `types` that is newer than we know."""
+        return connection.execute(
+            self._sql(
+                "SELECT event.position, event.type, event.schema_version FROM unnest(%s::text[], %s::int[])"
+                " AS known (type, version) JOIN EVENTS AS event ON event.type = known.type"
+                " AND event.schema_version > known.version WHERE event.position > %s AND event.position <= %s"
+                " ORDER BY event.position LIMIT 1"
+            ),
+            (types, versions, low, high),
+        ).fetchone()

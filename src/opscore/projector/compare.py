@@ -1,0 +1,252 @@
+"""Says which rows of two versions differ, by how much, and which events are behind each difference."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import orjson
+from psycopg.rows import dict_row
+from psycopg.types.json import Jsonb
+
+from opscore.projector.catalogue import Connection
+from opscore.projector.folder import Loaded
+
+EVENTS_MAX = 200
+"""How many events are named for one differing row; `explain` pages through all of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Two versions of a projection at one position.
+
+    totals: {table: {"differing_rows", "only_old", "only_new", "old", "new", "columns"}}, rows counted, and for each column
+    whose sum differs {old, new, difference}.
+    sample: rows {table, key, old, new, events}; `old` or `new` is None when only the other version has the row. An event
+    is {position, old, new}: what it contributed under either version; only those that contributed differently are named.
+    digest: of both versions' rules as they were.
+    """
+
+    id: UUID
+    name: str
+    old_version: int
+    new_version: int
+    compared_at: datetime | None
+    compared_by: str
+    position: int
+    digest: str
+    differing_rows: int
+    totals: dict[str, Any]
+    sample: list[dict[str, Any]]
+
+
+def pair_digest(one: str, other: str) -> str:
+    """Return the digest of two versions' digests in either order, so that going back needs no new compare."""
+    return hashlib.sha256(" ".join(sorted((one, other))).encode()).hexdigest()
+
+
+def compare(
+    reader: Connection, old: Loaded, new: Loaded, *, position: int, digest: str, by: str, sample: int
+) -> Comparison:
+    """Compare every table that both versions have, in the reader's snapshot. See `Comparison` for what is returned."""
+    totals: dict[str, Any] = {}
+    rows: list[dict[str, Any]] = []
+    for table in old.definition.tables:
+        if table not in new.definition.tables:
+            continue
+        columns, key, numeric = _shape(reader, old, new, table)
+        totals[table] = _totals(reader, old, new, table, columns, key, numeric)
+        if totals[table]["differing_rows"] and len(rows) < sample:
+            found = _differing(reader, old, new, table, columns, key, sample - len(rows))
+            for row in found:
+                row["events"] = _events_behind(reader, old, new, table, row["key"], position)
+            rows += found
+    return Comparison(
+        id=uuid.uuid4(),
+        name=old.name,
+        old_version=old.version,
+        new_version=new.version,
+        compared_at=None,
+        compared_by=by,
+        position=position,
+        digest=digest,
+        differing_rows=sum(entry["differing_rows"] for entry in totals.values()),
+        totals=totals,
+        sample=rows,
+    )
+
+
+def _shape(reader: Connection, old: Loaded, new: Loaded, table: str) -> tuple[list[str], list[str], list[str]]:
+    """Return (common columns, key columns, common numeric columns that are no part of the key)."""
+
+    def columns_of(loaded: Loaded) -> dict[str, str]:
+        return dict(
+            reader.execute(
+                "SELECT attname::text, format_type(atttypid, NULL) FROM pg_attribute"
+                " WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped ORDER BY attnum",
+                (loaded.table(table),),
+            ).fetchall()
+        )
+
+    def key_of(loaded: Loaded) -> list[str]:
+        return [
+            row[0]
+            for row in reader.execute(
+                "SELECT attribute.attname::text FROM pg_index AS index CROSS JOIN LATERAL"
+                " unnest(index.indkey::int2[]) WITH ORDINALITY AS part(number, place)"
+                " JOIN pg_attribute AS attribute ON attribute.attrelid = index.indrelid"
+                " AND attribute.attnum = part.number"
+                " WHERE index.indrelid = %s::regclass AND index.indisprimary ORDER BY part.place",
+                (loaded.table(table),),
+            ).fetchall()
+        ]
+
+    in_old, in_new = columns_of(old), columns_of(new)
+    key = key_of(old)
+    if not key or key != key_of(new):
+        # With another key nothing matches: every row differs, and only the totals can be compared.
+        key = [column for column in (key or list(in_old)) if column in in_new]
+    columns = [column for column in in_old if column in in_new]
+    numeric = [
+        column
+        for column in columns
+        if in_old[column] in {"bigint", "integer", "numeric"} and column not in key and in_new[column] == in_old[column]
+    ]
+    return columns, key, numeric
+
+
+def _joined(old: Loaded, new: Loaded, table: str, columns: list[str], key: list[str]) -> str:
+    """Return the FROM and WHERE of the differing rows."""
+    equal_key = ", ".join(f'"{column}"' for column in key)
+    values = [column for column in columns if column not in key]
+    differs = " OR ".join(
+        ["old.present IS NULL", "new.present IS NULL"]
+        + [f'old."{column}" IS DISTINCT FROM new."{column}"' for column in values]
+    )
+    listed = ", ".join(f'"{column}"' for column in columns)
+    return (
+        f"(SELECT true AS present, {listed} FROM {old.table(table)}) AS old"
+        f" FULL JOIN (SELECT true AS present, {listed} FROM {new.table(table)}) AS new USING ({equal_key})"
+        f" WHERE {differs}"
+    )
+
+
+def _totals(
+    reader: Connection, old: Loaded, new: Loaded, table: str, columns: list[str], key: list[str], numeric: list[str]
+) -> dict[str, Any]:
+    joined = _joined(old, new, table, columns, key)
+    row = reader.execute(
+        "SELECT count(*), count(*) FILTER (WHERE new.present IS NULL), count(*) FILTER (WHERE old.present IS NULL)"
+        f" FROM {joined}"
+    ).fetchone()
+    assert row is not None
+    sums: dict[str, Any] = {}
+    for side, loaded in (("old", old), ("new", new)):
+        listed = ", ".join(["count(*)", *(f'coalesce(sum("{column}"), 0)' for column in numeric)])
+        found = reader.execute(f"SELECT {listed} FROM {loaded.table(table)}").fetchone()
+        assert found is not None
+        sums[side] = found
+    return {
+        "differing_rows": row[0],
+        "only_old": row[1],
+        "only_new": row[2],
+        "old": sums["old"][0],
+        "new": sums["new"][0],
+        "columns": {
+            column: {
+                "old": str(sums["old"][place]),
+                "new": str(sums["new"][place]),
+                "difference": str(sums["new"][place] - sums["old"][place]),
+            }
+            for place, column in enumerate(numeric, start=1)
+            if sums["old"][place] != sums["new"][place]
+        },
+    }
+
+
+def _differing(
+    reader: Connection, old: Loaded, new: Loaded, table: str, columns: list[str], key: list[str], limit: int
+) -> list[dict[str, Any]]:
+    values = [column for column in columns if column not in key]
+    listed = ", ".join(
+        [f'"{column}" AS "key {column}"' for column in key]
+        + [f'{side}."{column}" AS "{side} {column}"' for side in ("old", "new") for column in values]
+    )
+    order = ", ".join(f'"{column}"' for column in key)
+    with reader.cursor(row_factory=dict_row) as cursor:
+        found = cursor.execute(
+            f"SELECT old.present AS in_old, new.present AS in_new, {listed}"
+            f" FROM {_joined(old, new, table, columns, key)} ORDER BY {order} LIMIT %s",
+            (limit,),
+        ).fetchall()
+    return [
+        {
+            "table": table,
+            "key": {column: row[f"key {column}"] for column in key},
+            "old": {column: row[f"old {column}"] for column in values} if row["in_old"] else None,
+            "new": {column: row[f"new {column}"] for column in values} if row["in_new"] else None,
+        }
+        for row in found
+    ]
+
+
+def _events_behind(
+    reader: Connection, old: Loaded, new: Loaded, table: str, key: Mapping[str, Any], position: int
+) -> list[dict[str, Any]]:
+    """Return the events that contributed differently to the row under the two versions."""
+    contributions: list[dict[int, dict[str, Any]]] = []
+    for loaded in (old, new):
+        ready = loaded.explains.get(table)
+        if ready is None:
+            return []
+        values = {**dict.fromkeys(ready.parameters), **key, "window_from": 0, "window_to": position, "store_ids": None}
+        with reader.cursor(row_factory=dict_row) as cursor:
+            by_position: dict[int, dict[str, Any]] = {}
+            for row in cursor.execute(ready.sql, values):
+                contribution = {name: value for name, value in row.items() if name != "position"}
+                by_position.setdefault(row["position"], contribution)
+            contributions.append(by_position)
+    before, after = contributions
+    return [
+        {"position": at, "old": before.get(at), "new": after.get(at)}
+        for at in sorted(before.keys() | after.keys())
+        if before.get(at) != after.get(at)
+    ][:EVENTS_MAX]
+
+
+def _json(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    raise TypeError(f"{type(value).__name__} has no JSON form")
+
+
+def store(connection: Connection, table: str, result: Comparison) -> None:
+    """Keep a comparison."""
+
+    def plain(value: Any) -> Jsonb:
+        return Jsonb(orjson.loads(orjson.dumps(value, default=_json)))
+
+    connection.execute(
+        f"INSERT INTO {table} (id, name, old_version, new_version, compared_at, compared_by, position, digest,"
+            " differing_rows, totals, sample) VALUES (%s, %s, %s, %s, clock_timestamp(), %s, %s, %s, %s, %s, %s)",
+        (
+            result.id, result.name, result.old_version, result.new_version, result.compared_by, result.position,
+            result.digest, result.differing_rows, plain(result.totals), plain(result.sample),
+        ),
+    )  # fmt: skip
+
+
+def stored(connection: Connection, table: str, name: str | None) -> list[Comparison]:
+    """Return the comparisons that were kept (of one projection), latest first; samples hold values as JSON has them."""
+    rows = connection.execute(
+        "SELECT id, name, old_version, new_version, compared_at, compared_by, position, digest, differing_rows,"
+        f" totals, sample FROM {table} WHERE %(name)s::text IS NULL OR name = %(name)s ORDER BY compared_at DESC",
+        {"name": name},
+    ).fetchall()
+    return [Comparison(*row) for row in rows]

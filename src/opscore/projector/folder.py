@@ -1,0 +1,300 @@
+"""A projection as a folder of text: read, checked, named by version, and made ready to run in one schema.
+
+Files: projection.toml (version, question, events, [rules]), tables.sql, apply.sql, queries.sql, explain.sql, checks.sql
+and, where needed, functions.sql. The texts of a version travel together: the catalogue keeps them all, and what runs is
+what the catalogue keeps.
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from opscore.domain.aggregate import EVENT_CLASSES
+from opscore.projector import sqltext
+from opscore.projector.relations import Relation, all_relations
+from opscore.projector.sqltext import SqlFileError, Statement
+
+FILES = (
+    "projection.toml", "tables.sql", "functions.sql", "apply.sql", "queries.sql", "explain.sql", "checks.sql",
+)  # fmt: skip
+RULE_FILES = ("tables.sql", "functions.sql", "apply.sql", "queries.sql", "explain.sql")
+"""The SQL files whose change (comments and spacing apart) changes a figure or what it means: it needs a new version."""
+WINDOW_PARAMETERS = frozenset({"window_from", "window_to"})
+_RULE_TYPES: dict[type, str] = {bool: "boolean", int: "bigint", str: "text", Decimal: "numeric", datetime.date: "date"}
+
+
+@dataclass(frozen=True)
+class Definition:
+    """One version of a projection, as text.
+
+    Raises `SqlFileError` on reading when a file does not follow the rules of a projection folder.
+    """
+
+    name: str
+    texts: Mapping[str, str] = field(repr=False)
+
+    @classmethod
+    def read(cls, folder: Path) -> Definition:
+        """Read a folder; its name is the projection's."""
+        texts = {file: (folder / file).read_text("utf-8") for file in FILES if (folder / file).exists()}
+        definition = cls(folder.name, texts)
+        definition.check()
+        return definition
+
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        """Return projection.toml; amounts in it are integers or decimals, never floats."""
+        try:
+            return tomllib.loads(self.texts["projection.toml"], parse_float=_refuse_float)
+        except KeyError:
+            raise SqlFileError(f"{self.name}: projection.toml is missing") from None
+
+    @property
+    def version(self) -> int:
+        """Return the version, from 1."""
+        return int(self.settings["version"])
+
+    @property
+    def question(self) -> str:
+        """Return the question this projection answers."""
+        return str(self.settings["question"])
+
+    @property
+    def events(self) -> tuple[str, ...]:
+        """Return the event types that are read."""
+        return tuple(self.settings["events"])
+
+    @property
+    def operator_wide(self) -> frozenset[str]:
+        """Return the queries that may be asked without a store scope."""
+        return frozenset(self.settings.get("operator_wide", ()))
+
+    @cached_property
+    def rules(self) -> dict[str, Any]:
+        """Return [rules]: int, bool, str, date, or Decimal (written `{ decimal = "0.015" }`)."""
+        return {name: _rule(self.name, name, value) for name, value in self.settings.get("rules", {}).items()}
+
+    @cached_property
+    def rules_json(self) -> dict[str, Any]:
+        """Return the rules as the catalogue shows them (decimals and dates as strings)."""
+        return {
+            name: value if isinstance(value, bool | int | str) else str(value) for name, value in self.rules.items()
+        }
+
+    @cached_property
+    def digest(self) -> str:
+        """Return SHA-256 (hex) over everything that decides a figure; comments and spacing do not count."""
+        parts = [f"events {' '.join(sorted(self.events))}"]
+        parts += [f"rule {name} {value!r}" for name, value in sorted(self.rules_json.items())]
+        parts += [f"operator_wide {' '.join(sorted(self.operator_wide))}"]
+        parts += [f"{file} {sqltext.canonical(self.texts.get(file, ''))}" for file in RULE_FILES]
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+    def statements(self, file: str) -> list[Statement]:
+        """Return the named statements of a file, none when it is absent."""
+        return sqltext.statements(self.texts.get(file, ""), f"{self.name}/{file}")
+
+    def check(self) -> None:
+        """Refuse a folder that breaks a rule of the house; the message says how to mend it."""
+        for key in ("version", "question", "events"):
+            if key not in self.settings:
+                raise SqlFileError(f"{self.name}/projection.toml: add '{key}'")
+        if self.version < 1:
+            raise SqlFileError(f"{self.name}/projection.toml: versions start at 1")
+        relations = _relations()
+        unknown = sorted(set(self.events) - set(EVENT_CLASSES))
+        if unknown:
+            raise SqlFileError(f"{self.name}/projection.toml: there is no event {', '.join(unknown)}")
+        for query in self.statements("queries.sql"):
+            if "store_ids" not in query.parameters and query.name not in self.operator_wide:
+                raise SqlFileError(
+                    f"{self.name}/queries.sql: {query.name} must filter by :store_ids, or be named in operator_wide"
+                )
+        created = {name for kind, name in self.created}
+        clash = sorted((created | {"rules"}) & set(relations))
+        if clash:
+            raise SqlFileError(f"{self.name}/tables.sql: {clash[0]} is the name of an event relation; choose another")
+        read: set[str] = set()
+        for file in ("apply.sql", "queries.sql", "explain.sql", "checks.sql"):
+            for statement in self.statements(file):
+                used = {relations[word].event_type for word in statement.words if word in relations}
+                undeclared = sorted(used - set(self.events))
+                if undeclared:
+                    raise SqlFileError(
+                        f"{self.name}/{file}: {statement.name} reads {undeclared[0]}; add it to events in"
+                        " projection.toml"
+                    )
+                if file == "apply.sql":
+                    read |= used
+                    if not used and not statement.parameters & WINDOW_PARAMETERS:
+                        raise SqlFileError(f"{self.name}/{file}: {statement.name} reads no event and no window")
+        unread = sorted(set(self.events) - read)
+        if unread:
+            raise SqlFileError(f"{self.name}/projection.toml: no statement of apply.sql reads {unread[0]}; take it out")
+
+    @cached_property
+    def created(self) -> list[tuple[str, str]]:
+        """Return (kind, name) of everything that tables.sql and functions.sql create, in order."""
+        found = []
+        for file in ("tables.sql", "functions.sql"):
+            for statement in self.statements(file):
+                made = sqltext.created_name(statement.sql)
+                if made is None:
+                    raise SqlFileError(f"{self.name}/{file}: {statement.name} creates nothing; only CREATE stands here")
+                found.append(made)
+        return found
+
+    @property
+    def tables(self) -> list[str]:
+        """Return the names of the tables, in order of creation; the table of rules is not among them."""
+        return [name for kind, name in self.created if kind == "table"]
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A statement that can run: SQL with psycopg parameters, and the event types it reads."""
+
+    name: str
+    description: str
+    sql: str
+    events: frozenset[str]
+    parameters: frozenset[str]
+
+
+class Loaded:
+    """A definition made ready for one schema: every name qualified by schema, projection and version."""
+
+    def __init__(self, definition: Definition, schema: str, name: str | None = None) -> None:
+        """Load `definition` under `name` (its own, or that of a copy such as `march/kpi_daily`)."""
+        self.definition = definition
+        self.schema = schema
+        self.name = name or definition.name
+        self.version = definition.version
+        self.prefix = f"{self.name.replace('/', '__')}_v{definition.version}__"
+        self._names = {"rules": self.table("rules")}
+        for kind, created in definition.created:
+            bare = f'"{self.prefix}{created}"'
+            # The name of an index may not carry a schema: it lies where its table lies.
+            self._names[created] = bare if "index" in kind else f'"{schema}".{bare}'
+        for _, created in definition.created:
+            if len(self.prefix + created) > 63:
+                raise SqlFileError(f"{self.name}: {self.prefix}{created} is longer than 63 characters; shorten it")
+
+    def table(self, name: str) -> str:
+        """Return the qualified name of one of this version's tables."""
+        return f'"{self.schema}"."{self.prefix}{name}"'
+
+    def create(self) -> list[str]:
+        """Return the DDL that makes the tables, the rules and the functions, in order; plain indexes come later."""
+        rules = self.definition.rules
+        columns = ", ".join(f'"{name}" {_rule_type(value)} NOT NULL' for name, value in rules.items())
+        made = [f"CREATE TABLE {self.table('rules')} ({columns})"]
+        for file in ("tables.sql", "functions.sql"):
+            made += [
+                sqltext.qualify(statement.sql, self._names, bodies=True)
+                for statement in self.definition.statements(file)
+                if sqltext.created_name(statement.sql)[0] != "index"  # type: ignore[index]
+            ]
+        return made
+
+    def create_indexes(self) -> list[str]:
+        """Return the DDL of the plain indexes: they are built once the bulk of the rows is in."""
+        return [
+            sqltext.qualify(_if_not_exists(statement.sql), self._names)
+            for statement in self.definition.statements("tables.sql")
+            if sqltext.created_name(statement.sql)[0] == "index"  # type: ignore[index]
+        ]
+
+    @cached_property
+    def apply(self) -> list[Ready]:
+        """Return the statements that take in a window, in order; one that reads no event runs with any of them."""
+        every = frozenset(self.definition.events)
+        return [
+            Ready(ready.name, ready.description, ready.sql, ready.events or every, ready.parameters)
+            for ready in map(self._ready, self.definition.statements("apply.sql"))
+        ]
+
+    @cached_property
+    def queries(self) -> dict[str, Ready]:
+        """Return what may be asked, by name."""
+        return {statement.name: self._ready(statement) for statement in self.definition.statements("queries.sql")}
+
+    @cached_property
+    def explains(self) -> dict[str, Ready]:
+        """Return the statements that open a figure, by the name of the cell they open."""
+        return {statement.name: self._ready(statement) for statement in self.definition.statements("explain.sql")}
+
+    @cached_property
+    def checks(self) -> dict[str, Ready]:
+        """Return what must always hold: statements that return no row."""
+        return {statement.name: self._ready(statement) for statement in self.definition.statements("checks.sql")}
+
+    def _ready(self, statement: Statement) -> Ready:
+        words = statement.words
+        used = [relation for name, relation in _relations().items() if name in words]
+        body = sqltext.bind(sqltext.qualify(statement.sql, self._names))
+        if used:
+            ctes = ", ".join(relation.cte(self.schema, words) for relation in used)
+            first = body.split(None, 1)
+            if first[0].upper() == "WITH":
+                rest = first[1]
+                recursive = rest.split(None, 1)[0].upper() == "RECURSIVE"
+                body = f"WITH RECURSIVE {ctes}, {rest.split(None, 1)[1]}" if recursive else f"WITH {ctes}, {rest}"
+            else:
+                body = f"WITH {ctes} {body}"
+        return Ready(
+            statement.name,
+            statement.description,
+            body,
+            frozenset(relation.event_type for relation in used),
+            statement.parameters | (WINDOW_PARAMETERS if used else frozenset()),
+        )
+
+
+def read_all(folder: Path) -> dict[str, Definition]:
+    """Return every projection of a folder of folders, by name."""
+    return {path.parent.name: Definition.read(path.parent) for path in sorted(folder.glob("*/projection.toml"))}
+
+
+_known: dict[str, Relation] = {}
+
+
+def _relations() -> dict[str, Relation]:
+    """Return every event relation; made once, after all aggregates are imported."""
+    if not _known:
+        import opscore.domain.catalogue  # noqa: F401  (imports every aggregate, so that every event class is known)
+
+        _known.update(all_relations(EVENT_CLASSES))
+    return _known
+
+
+def _refuse_float(text: str) -> Any:
+    raise SqlFileError(f'projection.toml: write {text} as {{ decimal = "{text}" }}; a float is not exact')
+
+
+def _rule(projection: str, name: str, value: Any) -> Any:
+    if isinstance(value, dict) and set(value) == {"decimal"}:
+        try:
+            return Decimal(value["decimal"])
+        except (InvalidOperation, TypeError):
+            raise SqlFileError(f"{projection}: rule {name} is no decimal number") from None
+    if type(value) in _RULE_TYPES:
+        return value
+    raise SqlFileError(f"{projection}: rule {name} must be an integer, boolean, text, date or decimal")
+
+
+def _rule_type(value: Any) -> str:
+    return _RULE_TYPES[type(value)]
+
+
+def _if_not_exists(sql: str) -> str:
+    words = sql.split(None, 2)
+    return sql if words[2].upper().startswith("IF NOT EXISTS") else f"{words[0]} {words[1]} IF NOT EXISTS {words[2]}"

@@ -1,0 +1,74 @@
+"""A thread that brings the projections up to date after every commit of this process, and twice a second anyway."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+
+import psycopg
+
+from opscore.projector.catalogue import Connection
+from opscore.projector.projector import Projector
+
+POLL_SECONDS = 0.5
+BUSY_SECONDS = 0.005
+"""How soon to look again at a version that another process was working on."""
+LOST_SECONDS = 1.0
+
+log = logging.getLogger("opscore.follower")
+
+
+class Follower:
+    """Follows the log for all projections of one process. Several processes may each have one: they share the work."""
+
+    def __init__(self, projector: Projector) -> None:
+        self._projector = projector
+        self._hint = threading.Event()
+        self._stopping = False
+        self._thread: threading.Thread | None = None
+        self.last_round_at: float | None = None
+        """When the last round ended without an error (`time.monotonic`), for health checks."""
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread = threading.Thread(target=self._run, name="opscore-follower", daemon=True)
+        self._thread.start()
+
+    def hint(self) -> None:
+        """Say that something was committed; cheap, from any thread."""
+        self._hint.set()
+
+    def stop(self, timeout_seconds: float = 10.0) -> None:
+        """Finish the round under way and end the thread."""
+        self._stopping = True
+        self._hint.set()
+        if self._thread is not None:
+            self._thread.join(timeout_seconds)
+
+    @property
+    def is_alive(self) -> bool:
+        """Say whether the thread runs."""
+        return self._thread is not None and self._thread.is_alive()
+
+    def _run(self) -> None:
+        connection: Connection | None = None
+        while not self._stopping:
+            try:
+                if connection is None or connection.closed:
+                    connection = self._projector.connect()
+                self._hint.clear()
+                step = self._projector.follow_once(connection)
+                self.last_round_at = time.monotonic()
+                if not step.more:
+                    self._hint.wait(BUSY_SECONDS if step.busy else POLL_SECONDS)
+            except Exception as error:
+                # Whatever it was (a lost connection, a deadlock, a full disk), the log is still there: try again.
+                lost = isinstance(error, psycopg.OperationalError)
+                log.log(logging.WARNING if lost else logging.ERROR, "following stopped for now: %s", error)
+                if connection is not None:
+                    connection.close()
+                    connection = None
+                time.sleep(LOST_SECONDS if not self._stopping else 0)
+        if connection is not None:
+            connection.close()

@@ -1,0 +1,149 @@
+"""Reads SQL files of named statements and rewrites the names in them; a tokenizer, not a parser.
+
+A file holds statements, each ended by a semicolon and preceded by `-- name: what it does in one line`. Parameters are
+written `:name`. A table, index, type or function that the folder creates is rewritten to a name of its own schema and
+version when it is loaded, wherever the bare word stands; so such a name may be used for nothing else in the folder.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+_TOKEN = re.compile(
+    r"""
+      (?P<space>\s+)
+    | (?P<comment>--[^\n]*|/\*.*?\*/)
+    | (?P<dollar>\$(?P<tag>\w*)\$.*?\$(?P=tag)\$)
+    | (?P<string>'(?:[^']|'')*')
+    | (?P<quoted>"(?:[^"]|"")*")
+    | (?P<cast>::)
+    | (?P<parameter>:[A-Za-z_]\w*)
+    | (?P<word>[A-Za-z_]\w*)
+    | (?P<number>\d+(?:\.\d+)?)
+    | (?P<other>.)
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+_HEADER = re.compile(r"--\s*([a-z][a-z0-9_]*):\s+(\S.*)")
+_CREATES = re.compile(
+    r"\s*CREATE\s+(?:OR\s+REPLACE\s+)?(?:UNLOGGED\s+)?(TABLE|VIEW|TYPE|FUNCTION|AGGREGATE|UNIQUE\s+INDEX|INDEX)\s+(\w+)",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """One piece of SQL text: `kind` is a group name of the tokenizer, `text` the characters."""
+
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A named statement: `name`, its one-line `description`, and the SQL without comments or the closing semicolon."""
+
+    name: str
+    description: str
+    sql: str
+
+    @property
+    def words(self) -> frozenset[str]:
+        """Return every bare word of the statement, in lower case."""
+        return frozenset(token.text.lower() for token in tokens(self.sql) if token.kind == "word")
+
+    @property
+    def parameters(self) -> frozenset[str]:
+        """Return the names of the `:parameters`."""
+        return frozenset(token.text[1:] for token in tokens(self.sql) if token.kind == "parameter")
+
+
+class SqlFileError(ValueError):
+    """A SQL file of a projection does not read as it should; the message says where and how to mend it."""
+
+
+def tokens(text: str) -> Iterator[Token]:
+    """Cut SQL text into tokens; joined again they are the text."""
+    for match in _TOKEN.finditer(text):
+        yield Token(match.lastgroup if match.lastgroup != "tag" else "dollar", match.group())  # type: ignore[arg-type]
+
+
+def statements(text: str, file: str) -> list[Statement]:
+    """Read the named statements of a file, in order.
+
+    Raises `SqlFileError` for a statement without its `-- name: description` line, two of one name, or `SELECT *`.
+    """
+    found: list[Statement] = []
+    header: tuple[str, str] | None = None
+    body: list[Token] = []
+    for token in [*tokens(text), Token("other", ";")]:
+        if token.kind == "comment":
+            match = _HEADER.match(token.text)
+            if match and header is None and not body:
+                header = (match[1], match[2].strip())
+            elif body:
+                body.append(Token("space", " "))
+        elif token == Token("other", ";"):
+            if any(piece.kind != "space" for piece in body):
+                sql = "".join(piece.text for piece in body).strip()
+                if header is None:
+                    raise SqlFileError(f"{file}: write '-- name: description' above the statement '{sql[:60]}'")
+                if any(other.name == header[0] for other in found):
+                    raise SqlFileError(f"{file}: two statements are named {header[0]}; rename one")
+                _refuse_star(body, file, header[0])
+                found.append(Statement(header[0], header[1], sql))
+            header, body = None, []
+        elif body or token.kind != "space":
+            body.append(token)
+    return found
+
+
+def _refuse_star(body: list[Token], file: str, name: str) -> None:
+    """Refuse `SELECT *` and `alias.*`: a column that is added later must not slip into a figure."""
+    pieces = [piece for piece in body if piece.kind != "space"]
+    for before, piece in itertools.pairwise(pieces):
+        if piece.text == "*" and before.text.lower() in {"select", ".", "distinct"}:
+            raise SqlFileError(f"{file}: {name} selects '*'; name the columns")
+
+
+def created_name(sql: str) -> tuple[str, str] | None:
+    """Return (kind, name) of what a CREATE statement makes, in lower case; None for any other statement."""
+    match = _CREATES.match(sql)
+    if match is None:
+        return None
+    return " ".join(match[1].lower().split()), match[2].lower()
+
+
+def qualify(sql: str, names: Mapping[str, str], *, bodies: bool = False) -> str:
+    """Replace each bare word that is a key of `names` by its value.
+
+    Left alone: words after a dot (columns), after AS (aliases), in strings, and in dollar quotes unless `bodies`.
+    """
+    out: list[str] = []
+    before = ""
+    for token in tokens(sql):
+        text = token.text
+        if token.kind == "word" and before not in {".", "as"}:
+            text = names.get(text.lower(), text)
+        elif token.kind == "dollar" and bodies:
+            mark = text[: text.index("$", 1) + 1]
+            text = mark + qualify(text[len(mark) : -len(mark)], names, bodies=True) + mark
+        out.append(text)
+        if token.kind not in {"space", "comment"}:
+            before = token.text.lower()
+    return "".join(out)
+
+
+def bind(sql: str) -> str:
+    """Return the text as psycopg wants it: `:name` becomes `%(name)s`, a percent sign is doubled."""
+    return "".join(
+        f"%({token.text[1:]})s" if token.kind == "parameter" else token.text.replace("%", "%%") for token in tokens(sql)
+    )
+
+
+def canonical(text: str) -> str:
+    """Return the text without comments and with single blanks: what a change of rule changes."""
+    return " ".join(token.text for token in tokens(text) if token.kind not in {"space", "comment"})

@@ -1,0 +1,105 @@
+"""Takes one window of events into one version of a projection, and moves its checkpoint, in one transaction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import psycopg
+
+from opscore.domain.aggregate import EVENT_CLASSES
+from opscore.projector.catalogue import Catalogue, Connection
+from opscore.projector.folder import Loaded
+
+SMALL_WINDOW = 5_000
+"""Up to this many events it pays to look first which types occur; a larger window runs every statement."""
+
+
+@dataclass(frozen=True, slots=True)
+class Advance:
+    """What one step did: the checkpoint before and after, and the head seen. `busy`: somebody else is at it."""
+
+    before: int
+    after: int
+    head: int
+    busy: bool = False
+    failed: bool = False
+
+
+class StatementFailed(Exception):
+    """A statement failed on the window (low, high]; nothing of that window was kept."""
+
+    def __init__(self, statement: str, low: int, high: int, message: str) -> None:
+        self.statement = statement
+        self.low = low
+        self.high = high
+        self.message = message
+        super().__init__(f"{statement} failed on positions {low + 1} to {high}: {message}")
+
+
+def advance(
+    connection: Connection,
+    catalogue: Catalogue,
+    loaded: Loaded,
+    *,
+    limit: int,
+    head: int | None = None,
+    wait: bool = True,
+    statuses: tuple[str, ...] = ("ready", "serving"),
+) -> Advance:
+    """Take in at most `limit` events, up to `head` (the log's own when None).
+
+    A window that fails is cut in halves until the one event is known that a statement fails on; the version then stops
+    before it and its entry says where and why. What is not the fault of an event or a statement (a lost connection, a
+    deadlock, a full disk) is raised.
+    """
+    while True:
+        try:
+            with connection.transaction():
+                entry = catalogue.lock(connection, loaded.name, loaded.version, wait=wait)
+                if entry is None or entry.status not in statuses or entry.failed_position is not None:
+                    position = 0 if entry is None else entry.position
+                    return Advance(position, position, head or position, busy=entry is None, failed=entry is not None)
+                top = catalogue.head(connection) if head is None else head
+                high = min(entry.position + limit, top)
+                if high > entry.position:
+                    take_in(connection, catalogue, loaded, entry.position, high)
+                    catalogue.move(connection, loaded.name, loaded.version, high)
+                return Advance(entry.position, max(high, entry.position), top)
+        except StatementFailed as failure:
+            if failure.high - failure.low > 1:
+                limit = (failure.high - failure.low) // 2
+                continue
+            catalogue.fail(connection, loaded.name, loaded.version, failure.high, failure.statement, failure.message)
+            return Advance(failure.low, failure.low, failure.high, failed=True)
+
+
+def take_in(connection: Connection, catalogue: Catalogue, loaded: Loaded, low: int, high: int) -> None:
+    """Run the statements of `loaded` over the window (low, high]; the caller's transaction, the caller's checkpoint.
+
+    Raises `StatementFailed` for an event or a statement at fault; other errors of the connection pass through.
+    """
+    known = {name: EVENT_CLASSES[name].VERSION for name in loaded.definition.events}
+    occurring: set[str] = set(known)
+    if high - low <= SMALL_WINDOW:
+        pairs = catalogue.event_types(connection, low, high)
+        occurring = {name for name, _ in pairs if name in known}
+        strange = any(version > known[name] for name, version in pairs if name in known)
+    else:
+        strange = True  # Not looked at yet.
+    if strange:
+        unknown = catalogue.first_unknown(connection, low, high, list(known), list(known.values()))
+        if unknown is not None:
+            position, name, version = unknown
+            failed = StatementFailed(name, low, high, f"{name} at position {position} has unknown version {version}")
+            raise failed
+    parameters = {"window_from": low, "window_to": high}
+    for statement in loaded.apply:
+        if statement.events & occurring:
+            try:
+                connection.execute(statement.sql, parameters)
+            except psycopg.OperationalError:
+                raise
+            except psycopg.Error as error:
+                message = error.diag.message_primary or str(error)
+                detail = f" ({error.diag.message_detail})" if error.diag.message_detail else ""
+                raise StatementFailed(statement.name, low, high, message + detail) from error

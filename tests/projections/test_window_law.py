@@ -1,0 +1,81 @@
+"""The law of windows: however the log is cut, every read model comes out the same, to the last character."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tests.benchmarks import generate
+from tests.projections.logs import Log, contents
+
+from opscore.database import Database
+from opscore.projector import Projector
+from opscore.projector.folder import Loaded
+from opscore.projector.window import take_in
+
+PROJECTIONS = ["kpi_daily", "stock_ledger"]
+small = st.integers(0, 8)
+actions = st.lists(
+    st.tuples(st.integers(0, generate.Actions.COUNT - 1), small, small, st.integers(0, 400)), max_size=60
+)
+
+
+class Copies:
+    """One projection, kept three times over the same log, each taking it in by other windows."""
+
+    def __init__(self, database: Database, name: str) -> None:
+        self.log = Log(database)
+        self.projector = Projector(database)
+        definition = self.projector.definitions()[name]
+        self.copies = {way: Loaded(definition, database.schema, f"{way}/{name}") for way in ("one", "cut", "each")}
+        self.connection = self.projector.connect()
+        for loaded in self.copies.values():
+            self.projector.make_tables(self.connection, loaded)
+
+    def take(self, way: str, bounds: list[int]) -> dict[str, list[str]]:
+        """Empty a copy, take in the windows between `bounds`, and return its rows."""
+        loaded = self.copies[way]
+        for table in loaded.definition.tables:
+            self.connection.execute(f"TRUNCATE {loaded.table(table)}")
+        for low, high in itertools.pairwise(bounds):
+            with self.connection.transaction():
+                take_in(self.connection, self.projector.catalogue, loaded, low, high)
+        return contents(self.connection, loaded)
+
+    def broken_checks(self, high: int, low: int) -> list[Any]:
+        """Return what the checks find in the copy that took everything at once."""
+        found = []
+        for check in self.copies["one"].checks.values():
+            rows = self.connection.execute(check.sql, {"window_from": low, "window_to": high}).fetchall()
+            found += [(check.name, row) for row in rows]
+        return found
+
+
+@pytest.fixture(params=PROJECTIONS)
+def copies(request: pytest.FixtureRequest, database: Database) -> Iterator[Copies]:
+    """Three copies of one projection; every example writes its own log behind the one before."""
+    made = Copies(database, request.param)
+    yield made
+    made.connection.close()
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(log=st.lists(action, max_size=60), cuts=st.lists(st.floats(0, 1), max_size=6))
+def test_any_windows_give_the_same_rows(copies: Copies, log: list[Action], cuts: list[float]) -> None:
+    start = copies.log.head()
+    world = copies.log.world()
+    doing = generate.Actions(world)
+    for one in log:
+        doing.do(*one)
+    end = copies.log.append(world)
+    between = sorted({start, end, *(start + int(cut * (end - start)) for cut in cuts)})
+
+    whole = copies.take("one", [start, end])
+
+    assert copies.take("cut", between) == whole
+    assert copies.take("each", list(range(start, end + 1))) == whole
+    assert copies.broken_checks(end, start) == []
