@@ -7,6 +7,8 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+from tests.domain.desk import MANAGER, SECOND, WAREHOUSE, Desk
+
 from opscore.domain.campaign_commands import (
     AddCampaignLine,
     AddPromotion,
@@ -34,7 +36,6 @@ from opscore.domain.order_returns import ApproveReturn, ReceiveReturn, RequestRe
 from opscore.domain.sku import Sku
 from opscore.domain.sku_commands import ListSku, PassSkuReview, PriceSku, RegisterSku, SetSkuContent, SubmitSku
 from opscore.domain.stock_commands import AllocateCampaignStock, ReceiveStock
-from tests.domain.desk import MANAGER, SECOND, WAREHOUSE, Desk
 
 
 class Shop:
@@ -158,13 +159,13 @@ class Shop:
         command = PlaceOrder(store_id=self.store_id, lines=asked, **fields)
         return self.desk.do(command, at=at, **({} if actor is None else {"actor": actor}))
 
-    def pay(self, order_id: UUID, amount_minor: int | None = None, *, at: datetime | None = None, **fields: Any) -> UUID:
+    def pay(
+        self, order_id: UUID, amount_minor: int | None = None, *, at: datetime | None = None, **fields: Any
+    ) -> UUID:
         """Pay what is due, or an amount."""
         if amount_minor is None:
             amount_minor = self.order(order_id).due_minor
-        return self.desk.do(
-            PayOrder(order_id=order_id, amount_minor=amount_minor, method="alipay", **fields), at=at
-        )
+        return self.desk.do(PayOrder(order_id=order_id, amount_minor=amount_minor, method="alipay", **fields), at=at)
 
     def confirmed(self, *lines: tuple[UUID, str], **fields: Any) -> UUID:
         """Place, pay and confirm an order."""
@@ -208,9 +209,7 @@ class Shop:
         self.desk.do(RequestReturn(order_id=order_id, lines=wanted))
         return_id = list(self.order(order_id).returns)[-1]
         self.desk.do(ApproveReturn(order_id=order_id, return_id=return_id))
-        self.desk.do(
-            ReceiveReturn(order_id=order_id, return_id=return_id, location_id=self.location_id, lines=wanted)
-        )
+        self.desk.do(ReceiveReturn(order_id=order_id, return_id=return_id, location_id=self.location_id, lines=wanted))
         return return_id
 
     # Looking ---------------------------------------------------------------------------------------------------------
