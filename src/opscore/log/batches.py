@@ -15,7 +15,8 @@ AggregateT = TypeVar("AggregateT", bound=Aggregate)
 
 _SNAPSHOTS = (
     "SELECT DISTINCT ON (stream_id) stream_id, version, stream_type, convert_to(state::text, 'UTF8'), fold_digest,"
-    " started_at, recorded_at FROM snapshots WHERE stream_id = ANY(%s) AND fold_digest = %s ORDER BY stream_id, version DESC"
+    " started_at, recorded_at FROM snapshots WHERE stream_id = ANY(%s) AND fold_digest = %s"
+    " ORDER BY stream_id, version DESC"
 )
 _EVENTS = (
     "SELECT event.stream_id, event.version, event.type, convert_to(event.data::text, 'UTF8'), event.schema_version,"
@@ -36,7 +37,7 @@ def load_many(
     found: dict[UUID, Any] = {}
     snapshots, events = SnapshotMapper(), EventMapper()
     with connections() as connection:
-        for row in connection.execute(_SNAPSHOTS, (wanted, fold_digest(kind)), binary=True):
+        for row in connection.execute(_SNAPSHOTS, (wanted, fold_digest()), binary=True):
             snapshot = snapshots.to_domain_event(SnapshotRow(*row))
             found[snapshot.originator_id] = snapshot.mutate(None)
         versions = [found[each].version if each in found else 0 for each in wanted]

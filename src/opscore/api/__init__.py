@@ -1,0 +1,1 @@
+"""The GraphQL API: one schema for storefronts, admin screens and auditors."""

@@ -1,0 +1,161 @@
+"""Campaigns as the API shows them: what they offer, when, to whom, and what has been claimed of them."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import strawberry
+
+from opscore.api.context import Context
+from opscore.api.enums import expose
+from opscore.api.money import Money, UnitPrice, money, money_or_none, unit_price
+from opscore.api.nodes import Stream, gid, store_gid, stream_fields
+from opscore.api.outputs import output_type
+from opscore.domain import campaign as domain
+from opscore.domain.campaign_events import CampaignGoal, CampaignKind, CampaignStatus, CampaignType
+from opscore.domain.pricing import MemberScope, Promotion
+from opscore.permissions import may_ask
+
+for _enum in (CampaignGoal, CampaignKind, CampaignStatus, CampaignType, MemberScope):
+    expose(_enum)
+
+PromotionType: Any = output_type(Promotion)
+
+
+@strawberry.type(description="An article's place in a campaign.")
+class CampaignLine:
+    sku_id: strawberry.ID = strawberry.field(description="The article.")
+    role: str = strawberry.field(description="What it is there for: traffic, base or image.")
+    price: UnitPrice = strawberry.field(description="Its price in the campaign.")
+    quota: Decimal | None = strawberry.field(
+        description="Units that the campaign may sell; null: as many as there are."
+    )
+    max_per_customer: int | None = strawberry.field(description="Units that one customer may have.")
+    below_cost: bool = strawberry.field(description="Whether a price under cost was approved.")
+
+
+@strawberry.type(description="What a campaign is meant to reach.")
+class CampaignForecast:
+    visitors: int = strawberry.field(description="Visitors.")
+    conversion: Decimal = strawberry.field(description="Part of the visitors who buy, 0 to 1.")
+    units: Decimal = strawberry.field(description="Units sold.")
+    gmv: Money = strawberry.field(description="Price of the goods sold, after discounts.")
+    peak_hour: int | None = strawberry.field(description="Hour of the day with most orders.")
+    trough_hour: int | None = strawberry.field(description="Hour of the day with fewest orders.")
+    parcels_per_day: int | None = strawberry.field(description="Parcels a day.")
+
+
+@strawberry.type(description="The latest figures of one advertising channel on one day.")
+class CampaignAdSpend:
+    day: date = strawberry.field(description="The day.")
+    channel: str = strawberry.field(description="The channel.")
+    cost: Money = strawberry.field(description="What it cost.")
+    impressions: int = strawberry.field(description="How often it was shown.")
+    clicks: int = strawberry.field(description="How often it was followed.")
+    revision: int = strawberry.field(description="Which revision of the figures this is.")
+
+
+@strawberry.type(description="How often a coupon of the campaign has been used.")
+class CouponUse:
+    code: str = strawberry.field(description="The coupon's code.")
+    uses: int = strawberry.field(description="Orders that hold it.")
+
+
+@strawberry.type(description="One campaign: a plan, its offers and what orders have claimed of them.")
+class Campaign(Stream):
+    store_id: strawberry.ID = strawberry.field(description="The store whose staff look after it.")
+    store_ids: list[strawberry.ID] = strawberry.field(description="The stores it runs in.")
+    name: str = strawberry.field(description="What it is called.")
+    goal: CampaignGoal = strawberry.field(description="What it is for.")
+    kind: CampaignKind = strawberry.field(description="Who runs it.")
+    type: CampaignType = strawberry.field(description="What sort of campaign it is.")
+    status: CampaignStatus = strawberry.field(description="How far it is.")
+    currency_code: str = strawberry.field(description="ISO 4217 code of its amounts.")
+    member_scope: MemberScope = strawberry.field(description="Whom it is for.")
+    tiers: list[str] = strawberry.field(description="The member tiers it is for.")
+    target: str | None = strawberry.field(description="What it aims at, in words.")
+    warmup_from: datetime | None = strawberry.field(description="When it is announced.")
+    starts_at: datetime | None = strawberry.field(description="When it starts.")
+    ends_at: datetime | None = strawberry.field(description="When it ends.")
+    lines: list[CampaignLine] = strawberry.field(description="Articles with a price of their own in it.")
+    promotions: list[PromotionType] = strawberry.field(
+        description="Its offers; amounts in minor units are in the campaign's currency."
+    )
+    prices_checked: bool = strawberry.field(description="Whether a second person has confirmed its prices.")
+    budget: Money | None = strawberry.field(description="What its discounts may cost; null: no bound.")
+    budget_claimed: Money = strawberry.field(description="What orders hold of it.")
+    coupon_uses: list[CouponUse] = strawberry.field(description="How often its coupons have been used.")
+    forecast: CampaignForecast | None = strawberry.field(description="What it is meant to reach.")
+    ad_spend: list[CampaignAdSpend] = strawberry.field(
+        description="What its advertising cost; empty for roles that see no figures."
+    )
+
+
+def campaign_view(campaign: domain.Campaign, context: Context) -> Campaign:
+    """Return a campaign as the API shows it."""
+    currency = campaign.currency
+    forecast = campaign.forecast
+    figures = may_ask(context.viewer.role, "campaignResults")
+    return Campaign(
+        **stream_fields(campaign),
+        store_id=store_gid(campaign.store_id),
+        store_ids=[store_gid(each) for each in campaign.store_ids],
+        name=campaign.name,
+        goal=campaign.goal,
+        kind=campaign.kind,
+        type=campaign.type,
+        status=campaign.status,
+        currency_code=currency,
+        member_scope=campaign.member_scope,
+        tiers=list(campaign.tiers),
+        target=campaign.target,
+        warmup_from=campaign.warmup_from,
+        starts_at=campaign.starts_at,
+        ends_at=campaign.ends_at,
+        lines=[_line(sku_id, each, currency) for sku_id, each in campaign.lines.items()],
+        promotions=list(campaign.promotions.values()),
+        prices_checked=campaign.prices_checked,
+        budget=money_or_none(campaign.budget_minor, currency),
+        budget_claimed=money(campaign.budget_claimed_minor, currency),
+        coupon_uses=[CouponUse(code=code, uses=uses) for code, uses in campaign.coupon_uses.items()],
+        forecast=None if forecast is None or not figures else _forecast(forecast, currency),
+        ad_spend=[_ad_spend(key, each, currency) for key, each in campaign.ad_spend.items()] if figures else [],
+    )
+
+
+def _line(sku_id: UUID, line: Any, currency: str) -> CampaignLine:
+    return CampaignLine(
+        sku_id=gid("Sku", sku_id),
+        role=line.role,
+        price=unit_price(line.price, currency),
+        quota=line.quota,
+        max_per_customer=line.max_per_customer,
+        below_cost=line.below_cost,
+    )
+
+
+def _forecast(forecast: domain.Forecast, currency: str) -> CampaignForecast:
+    return CampaignForecast(
+        visitors=forecast.visitors,
+        conversion=forecast.conversion,
+        units=forecast.units,
+        gmv=money(forecast.gmv_minor, currency),
+        peak_hour=forecast.peak_hour,
+        trough_hour=forecast.trough_hour,
+        parcels_per_day=forecast.parcels_per_day,
+    )
+
+
+def _ad_spend(key: str, spend: domain.AdSpend, currency: str) -> CampaignAdSpend:
+    day, _, channel = key.partition(" ")
+    return CampaignAdSpend(
+        day=date.fromisoformat(day),
+        channel=channel,
+        cost=money(spend.cost_minor, currency),
+        impressions=spend.impressions,
+        clicks=spend.clicks,
+        revision=spend.revision,
+    )

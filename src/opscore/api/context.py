@@ -1,0 +1,85 @@
+"""What resolvers may use: who asks, and the parts of the server that answer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar
+from uuid import UUID
+
+from opscore.api.errors import NotReady
+from opscore.api.reads import StreamKinds
+from opscore.database import Database
+from opscore.domain.command import Actor, Role
+from opscore.log.event_log import EventLog
+from opscore.tokens import TokenBook
+from opscore.writer import Writer
+
+if TYPE_CHECKING:
+    from opscore.projector import Projector
+
+ResultT = TypeVar("ResultT")
+
+READ_THREADS = 4
+
+
+@dataclass(slots=True)
+class Services:
+    """The parts of this process that the API stands on."""
+
+    database: Database
+    log: EventLog
+    writer: Writer | None
+    projector: Projector | None
+    tokens: TokenBook
+    kinds: StreamKinds = field(default_factory=StreamKinds)
+    threads: ThreadPoolExecutor = field(
+        default_factory=lambda: ThreadPoolExecutor(READ_THREADS, thread_name_prefix="opscore-read")
+    )
+
+    async def read(self, work: Callable[..., ResultT], *arguments: Any) -> ResultT:
+        """Run a blocking read beside the event loop and return its result."""
+        return await asyncio.get_running_loop().run_in_executor(self.threads, work, *arguments)
+
+    @property
+    def read_models(self) -> Projector:
+        """The projector; raises NotReady in a process that has none."""
+        if self.projector is None:
+            raise NotReady("This server serves no read models.")
+        return self.projector
+
+
+@dataclass(slots=True)
+class Context:
+    """One request: who asks, under which id, and of which services."""
+
+    services: Services
+    actor: Actor | None
+    request_id: str
+
+    @property
+    def viewer(self) -> Actor:
+        """The actor; the engine lets nobody anonymous get as far as a resolver."""
+        assert self.actor is not None
+        return self.actor
+
+    @property
+    def store_ids(self) -> list[UUID] | None:
+        """The stores whose rows this request may see, for every statement; None: all."""
+        stores = self.viewer.stores
+        return None if stores is None else sorted(stores)
+
+    @property
+    def customer_id(self) -> UUID | None:
+        """The one customer whose rows this request may see; None: no such bound."""
+        viewer = self.viewer
+        return viewer.customer_id if viewer.role is Role.CUSTOMER else None
+
+    def narrowed(self, wanted: Sequence[UUID] | None) -> list[UUID] | None:
+        """Return the stores to look into: those asked for that the viewer may see; None: all."""
+        own = self.viewer.stores
+        if wanted is None:
+            return self.store_ids
+        return [each for each in wanted if own is None or each in own]

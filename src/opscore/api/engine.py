@@ -1,0 +1,118 @@
+"""Runs a request: who asks, which document, may they, what comes back."""
+
+from __future__ import annotations
+
+from inspect import isawaitable
+from typing import Any
+
+import orjson
+from graphql import ExecutionResult, GraphQLError, GraphQLSchema, execute
+
+from opscore.api.context import Context, Services
+from opscore.api.documents import Document, Documents, is_mutation
+from opscore.api.errors import (
+    BadInput,
+    Forbidden,
+    MethodNotAllowed,
+    NotAuthenticated,
+    ValidationFailed,
+    format_graphql_error,
+)
+from opscore.api.guard import INTROSPECTION_FIELDS, Limits
+from opscore.api.http import Answer, GraphQLRequest
+from opscore.domain.command import Actor
+from opscore.permissions import may_ask
+from opscore.tokens import TokenRefused
+
+
+class BadVariables(BadInput, ValidationFailed):
+    """Variables that do not fit their types; each fault is shown."""
+
+    CODE = BadInput.CODE
+
+    def __init__(self, errors: list[GraphQLError]) -> None:
+        super().__init__("These variables do not fit the document.")
+        self.errors = errors
+
+
+class GraphQLEngine:
+    """Runs requests against one schema."""
+
+    def __init__(
+        self,
+        schema: GraphQLSchema,
+        services: Services,
+        limits: Limits,
+        *,
+        introspection: bool = True,
+        suggestions: bool = True,
+    ) -> None:
+        """introspection: whether anybody may read the schema. suggestions: whether errors say "did you mean"."""
+        self._schema = schema
+        self._services = services
+        self._documents = Documents(schema, limits, suggestions=suggestions)
+        self._introspection = introspection
+        self._suggestions = suggestions
+
+    async def run(self, request: GraphQLRequest) -> Answer:
+        """Return the answer; raises ApiError when the request is not run."""
+        actor = None
+        if request.authorization is not None:
+            actor = await self._authenticate(request.authorization)
+        document = self._documents.get(request.query)
+        operation = document.operation(request.operation_name)
+        if request.read_only and is_mutation(operation):
+            raise MethodNotAllowed("Send mutations by POST.", allow="POST")
+        verdict = self._documents.judge(document, operation, request.variables)
+        self._require_permitted(actor, verdict.root_fields, is_mutation(operation))
+        name = operation.name.value if operation.name else None
+        settled = verdict.introspects and not request.variables
+        if settled and name in document.answers:
+            return Answer(document.answers[name], ran=True)
+        body = await self._execute(document, request, actor)
+        if settled:
+            document.answers[name] = body
+        return Answer(body, ran=True)
+
+    async def _execute(self, document: Document, request: GraphQLRequest, actor: Actor | None) -> bytes:
+        running = execute(
+            self._schema,
+            document.node,
+            context_value=Context(self._services, actor, request.request_id),
+            variable_values=request.variables,
+            operation_name=request.operation_name,
+            hide_suggestions=not self._suggestions,
+        )
+        result: ExecutionResult = await running if isawaitable(running) else running
+        answer: dict[str, Any] = {"data": result.data}
+        if result.errors:
+            if result.data is None and all(error.path is None for error in result.errors):
+                raise BadVariables(result.errors)
+            answer = {
+                "errors": [format_graphql_error(error, request.request_id) for error in result.errors],
+                "data": result.data,
+            }
+        return orjson.dumps(answer)
+
+    async def _authenticate(self, authorization: str) -> Actor:
+        tokens = self._services.tokens
+        try:
+            known = tokens.recall(authorization)
+            if known is None:
+                known = await self._services.read(tokens.ask, authorization)
+        except TokenRefused as refused:
+            raise NotAuthenticated(str(refused)) from None
+        return known
+
+    def _require_permitted(self, actor: Actor | None, root_fields: tuple[str, ...], mutation: bool) -> None:
+        for name in root_fields:
+            if name == "__typename":
+                continue
+            if name in INTROSPECTION_FIELDS:
+                if not self._introspection and (actor is None or not may_ask(actor.role, "events")):
+                    raise Forbidden("Introspection is switched off here.")
+            elif actor is None:
+                raise NotAuthenticated("Send 'Authorization: Bearer <token>'.")
+            elif not mutation and not may_ask(actor.role, name):
+                # Whether a command may be given is answered by the command itself, as a refusal that is kept.
+                raise Forbidden(f"Your role ({actor.role}) may not ask for {name}.")

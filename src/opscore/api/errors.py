@@ -1,0 +1,174 @@
+"""Errors of the API: what a client did wrong is named with a stable code, what we did wrong is masked with an id."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import structlog
+from graphql import GraphQLError
+from graphql.error import GraphQLFormattedError
+
+from opscore.logs import exception_facts
+
+log = structlog.get_logger("opscore.api")
+
+
+class ApiError(Exception):
+    """A request that cannot be served as it stands. Subclasses carry a stable code and the HTTP status."""
+
+    CODE: ClassVar[str] = "BAD_REQUEST"
+    STATUS: ClassVar[int] = 400
+
+    def __init__(self, message: str, **extensions: Any) -> None:
+        super().__init__(message)
+        self.message = message
+        self.extensions = {"code": self.CODE, **extensions}
+
+
+class MalformedRequest(ApiError):
+    """The request is not a GraphQL request: bad JSON, a missing query, a field of the wrong kind."""
+
+    CODE = "MALFORMED_REQUEST"
+
+
+class BodyTooLarge(ApiError):
+    """The body is longer than the server takes."""
+
+    CODE = "BODY_TOO_LARGE"
+    STATUS = 413
+
+
+class UnsupportedMediaType(ApiError):
+    """The body is of another type than application/json."""
+
+    CODE = "UNSUPPORTED_MEDIA_TYPE"
+    STATUS = 415
+
+
+class NotAcceptable(ApiError):
+    """The client accepts no media type that the server can answer in."""
+
+    CODE = "NOT_ACCEPTABLE"
+    STATUS = 406
+
+
+class MethodNotAllowed(ApiError):
+    """Another method than GET or POST, or a mutation by GET."""
+
+    CODE = "METHOD_NOT_ALLOWED"
+    STATUS = 405
+
+
+class ParseFailed(ApiError):
+    """The document is not GraphQL."""
+
+    CODE = "GRAPHQL_PARSE_FAILED"
+
+
+class ValidationFailed(ApiError):
+    """The document does not fit the schema."""
+
+    CODE = "GRAPHQL_VALIDATION_FAILED"
+
+
+class OperationNotResolved(ApiError):
+    """The document has several operations and none, or an unknown one, was named."""
+
+    CODE = "OPERATION_RESOLUTION_FAILURE"
+
+
+class TooComplex(ApiError):
+    """The document asks for more than one request may."""
+
+    CODE = "QUERY_TOO_COMPLEX"
+
+
+class BadInput(ApiError):
+    """A variable or argument has a value that cannot be used."""
+
+    CODE = "BAD_USER_INPUT"
+
+
+class BadId(BadInput):
+    """A global id that is not one of ours, or of another type."""
+
+    CODE = "INVALID_ID"
+
+
+class BadCursor(BadInput):
+    """A cursor that was not made for this list."""
+
+    CODE = "INVALID_CURSOR"
+
+
+class PageSize(BadInput):
+    """`first` or `last` is missing, doubled or out of range."""
+
+    CODE = "INVALID_PAGE_SIZE"
+
+
+class NotAuthenticated(ApiError):
+    """No token, or one that is unknown, expired or revoked."""
+
+    CODE = "UNAUTHENTICATED"
+    STATUS = 401
+
+
+class Forbidden(ApiError):
+    """The token's role may not ask this."""
+
+    CODE = "FORBIDDEN"
+    STATUS = 403
+
+
+class Overloaded(ApiError):
+    """The server has more commands waiting than it takes; nothing was decided, so the same request may be repeated."""
+
+    CODE = "OVERLOADED"
+    STATUS = 503
+
+
+class NotYetVisible(ApiError):
+    """The read model has not reached the position asked for; repeat the query a little later."""
+
+    CODE = "NOT_YET_VISIBLE"
+
+
+class NotReady(ApiError):
+    """A part of the server that this needs is not there (yet)."""
+
+    CODE = "NOT_READY"
+    STATUS = 503
+
+
+def format_api_error(error: ApiError) -> dict[str, Any]:
+    """Return a request error in the shape of a GraphQL answer."""
+    return {"message": error.message, "extensions": error.extensions}
+
+
+def log_unexpected(error: BaseException, request_id: str, **facts: Any) -> None:
+    """Write an unexpected exception to the log under the id that the client was told."""
+    log.error(
+        "unexpected_error",
+        error_id=request_id,
+        **exception_facts(error),
+        **facts,
+    )
+
+
+def format_graphql_error(error: GraphQLError, request_id: str) -> GraphQLFormattedError | dict[str, Any]:
+    """Return an error of the execution for the client: ours by its code, anything else masked and logged."""
+    original = error.original_error
+    while isinstance(original, GraphQLError) and original.original_error is not None:
+        original = original.original_error
+    formatted = error.formatted
+    if isinstance(original, ApiError):
+        formatted["message"] = original.message
+        formatted["extensions"] = original.extensions
+    elif original is None or isinstance(original, GraphQLError):
+        formatted["extensions"] = {"code": BadInput.CODE, **(error.extensions or {})}
+    else:
+        log_unexpected(original, request_id, path=error.path)
+        formatted["message"] = f"Something went wrong on our side; tell us the id {request_id}."
+        formatted["extensions"] = {"code": "INTERNAL", "id": request_id}
+    return formatted

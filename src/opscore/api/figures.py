@@ -1,0 +1,218 @@
+"""Figures of the read models: each asked within the viewer's stores, each open down to the events behind it."""
+
+from __future__ import annotations
+
+import enum
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import strawberry
+
+from opscore.api.context import Context
+from opscore.api.enums import expose
+from opscore.api.errors import BadInput, NotReady, NotYetVisible
+from opscore.api.ids import global_id
+from opscore.api.money import Money, UnitPrice, money, unit_price
+from opscore.api.scalars import Json, Position
+from opscore.domain.values import minor_digits
+from opscore.projector import ProjectionRefused
+
+DAYS_MAX = 1_100
+"""Most days of one question about single days."""
+
+
+class Grain(enum.StrEnum):
+    """How long a period is."""
+
+    DAY = "day"
+    WEEK = "week"
+    """Monday to Sunday."""
+    MONTH = "month"
+    QUARTER = "quarter"
+    YEAR = "year"
+
+
+expose(Grain)
+
+
+def ask(
+    context: Context,
+    projection: str,
+    query: str,
+    params: dict[str, Any],
+    *,
+    store_ids: list[UUID] | None,
+    at_least: int | None = None,
+) -> list[dict[str, Any]]:
+    """Return the rows of a projection's query within these stores (blocking).
+
+    at_least: a position that the read model has to have reached; waits for it and raises NotYetVisible when it does not.
+    """
+    projector = context.services.read_models
+    try:
+        if at_least is not None and not projector.wait_for(projection, at_least):
+            raise NotYetVisible(f"{projection} has not reached position {at_least}; ask again a little later.")
+        return projector.run_query(projection, query, params, store_ids=store_ids)
+    except ProjectionRefused as refused:
+        raise NotReady(str(refused)) from None
+
+
+def _money(row: dict[str, Any], name: str) -> Money:
+    return money(int(row[f"{name}_minor"]), row["currency"])
+
+
+def _per_unit(row: dict[str, Any], name: str) -> UnitPrice | None:
+    """Return a quotient of minor units as a price in main units, exact to its last place."""
+    value = row[f"{name}_minor"]
+    if value is None:
+        return None
+    return unit_price(Decimal(value).scaleb(-minor_digits(row["currency"])), row["currency"])
+
+
+@strawberry.interface(description="What was sold, and what of it went back. Reversals count on their own day.")
+class SalesFigures:
+    currency_code: str = strawberry.field(description="ISO 4217 code of its amounts.")
+    orders: int = strawberry.field(description="Orders paid in full.")
+    guest_orders: int = strawberry.field(description="Those of them without a customer.")
+    units: Decimal = strawberry.field(description="Units sold.")
+    gross: Money = strawberry.field(description="The goods at list price.")
+    discount: Money = strawberry.field(description="What was taken off.")
+    gmv: Money = strawberry.field(description="The goods after discounts (gross merchandise value).")
+    freight: Money = strawberry.field(description="What was paid for carriage.")
+    refunds: int = strawberry.field(description="How often money went back.")
+    refunded: Money = strawberry.field(description="What went back for goods.")
+    refunded_freight: Money = strawberry.field(description="What went back for carriage.")
+    net_sales: Money = strawberry.field(description="GMV less what went back.")
+    customers: int = strawberry.field(description="Different customers who paid.")
+    buyers: int = strawberry.field(description="Customers and guests, as the rules count them; exact for any window.")
+    value_per_customer: UnitPrice | None = strawberry.field(description="GMV by buyers; null without any.")
+    value_per_order: UnitPrice | None = strawberry.field(description="GMV by orders; null without any.")
+
+
+@strawberry.type(description="What one store sold on one of its own calendar days, in one currency.")
+class KpiDay(SalesFigures):
+    store_id: strawberry.ID = strawberry.field(description="The store.")
+    day: date = strawberry.field(description="The day, in the zone that the store had then.")
+
+
+@strawberry.type(description="What these stores sold together in one period, in one currency.")
+class KpiPeriod(SalesFigures):
+    starts_on: date = strawberry.field(description="First day of the period.")
+
+
+@strawberry.type(description="What these stores sold together over a window, in one currency.")
+class KpiTotal(SalesFigures):
+    first_day: date = strawberry.field(description="First day of the window with any figure.")
+    last_day: date = strawberry.field(description="Last day of the window with any figure.")
+    repeat_customers: int = strawberry.field(description="Customers with more than one order in the window.")
+
+
+@strawberry.type(description="An event behind a figure, with what it added.")
+class Contribution:
+    position: Position = strawberry.field(description="Position of the event in the log.")
+    event: str | None = strawberry.field(description="Its type.")
+    occurred_at: datetime | None = strawberry.field(description="When it happened.")
+    rule_version: int = strawberry.field(description="Version of the rules that counted it.")
+    figures: Json = strawberry.field(
+        description="What it added to each figure; amounts in minor units, decimals as strings."
+    )
+
+
+def _sales(row: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "currency_code": row["currency"],
+        "orders": row["orders"],
+        "guest_orders": row["guest_orders"],
+        "units": row["units"],
+        "gross": _money(row, "gross"),
+        "discount": _money(row, "discount"),
+        "gmv": _money(row, "gmv"),
+        "freight": _money(row, "freight"),
+        "refunds": row["refunds"],
+        "refunded": _money(row, "refunded"),
+        "refunded_freight": _money(row, "refunded_freight"),
+        "net_sales": _money(row, "net_sales"),
+        "customers": row["customers"],
+        "buyers": row["buyers"],
+        "value_per_customer": _per_unit(row, "value_per_customer"),
+        "value_per_order": _per_unit(row, "value_per_order"),
+    }
+
+
+def kpi_days(
+    context: Context, window: dict[str, Any], store_ids: list[UUID] | None, at_least: int | None
+) -> list[KpiDay]:
+    """Return the figures of each store and day of a window (blocking)."""
+    if (window["to_day"] - window["from_day"]).days >= DAYS_MAX:
+        raise BadInput(f"Ask for at most {DAYS_MAX} days at once, or for periods.")
+    rows = ask(context, "kpi_daily", "days", window, store_ids=store_ids, at_least=at_least)
+    return [
+        KpiDay(store_id=strawberry.ID(global_id("Store", row["store_id"])), day=row["day"], **_sales(row))
+        for row in rows
+    ]
+
+
+def kpi_periods(
+    context: Context, window: dict[str, Any], store_ids: list[UUID] | None, at_least: int | None
+) -> list[KpiPeriod]:
+    """Return the figures of all stores together for each period of a window (blocking)."""
+    rows = ask(context, "kpi_daily", "periods", window, store_ids=store_ids, at_least=at_least)
+    return [KpiPeriod(starts_on=row["starts_on"], **_sales(row)) for row in rows]
+
+
+def kpi_totals(
+    context: Context, window: dict[str, Any], store_ids: list[UUID] | None, at_least: int | None
+) -> list[KpiTotal]:
+    """Return the figures of all stores together over a window, one row for each currency (blocking)."""
+    rows = ask(context, "kpi_daily", "totals", window, store_ids=store_ids, at_least=at_least)
+    return [
+        KpiTotal(
+            first_day=row["first_day"],
+            last_day=row["last_day"],
+            repeat_customers=row["repeat_customers"],
+            **_sales(row),
+        )
+        for row in rows
+    ]
+
+
+def explain(
+    context: Context,
+    projection: str,
+    cell: str,
+    key: dict[str, Any],
+    *,
+    after: int,
+    limit: int,
+    as_of: int | None,
+) -> list[dict[str, Any]]:
+    """Return the events behind a figure, by position (blocking)."""
+    projector = context.services.read_models
+    try:
+        return projector.explain(
+            projection, cell, key, store_ids=context.store_ids, after=after, limit=limit, as_of=as_of
+        )
+    except ProjectionRefused as refused:
+        raise BadInput(str(refused)) from None
+
+
+def contribution(row: dict[str, Any]) -> Contribution:
+    """Return an event behind a figure as the API shows it."""
+    known = {"position", "event", "occurred_at", "rule_version"}
+    return Contribution(
+        position=Position(row["position"]),
+        event=row.get("event"),
+        occurred_at=row.get("occurred_at"),
+        rule_version=row["rule_version"],
+        figures=Json({name: _plain(value) for name, value in row.items() if name not in known}),
+    )
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    if isinstance(value, UUID | date | datetime):
+        return str(value)
+    return value

@@ -1,0 +1,295 @@
+"""GraphQL over HTTP: which requests are taken, in which media type they are answered, and with which status.
+
+Follows the GraphQL-over-HTTP draft as its audit suite (npm `graphql-http`) tests it: under
+`application/graphql-response+json` a document that cannot be run is answered 400 without `data`, under
+`application/json` it is answered 200.
+
+Requests are authorised by a bearer token alone, never by a cookie, and a POST has to be `application/json`; so another
+site cannot make a browser send a request that carries anybody's rights.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import orjson
+from starlette.datastructures import Headers, QueryParams
+from starlette.types import Receive, Scope, Send
+
+from opscore.api.errors import (
+    ApiError,
+    BadInput,
+    BodyTooLarge,
+    MalformedRequest,
+    MethodNotAllowed,
+    NotAcceptable,
+    OperationNotResolved,
+    ParseFailed,
+    TooComplex,
+    UnsupportedMediaType,
+    ValidationFailed,
+    format_api_error,
+    log_unexpected,
+)
+from opscore.api.explorer import CONTENT_SECURITY_POLICY
+from opscore.api.guard import Limits
+
+JSON = "application/json"
+GRAPHQL_JSON = "application/graphql-response+json"
+HTML = "text/html"
+
+ANSWERED_IN_200 = (ParseFailed, ValidationFailed, TooComplex, OperationNotResolved, BadInput)
+"""Faults of a document or its variables: 200 under application/json, 400 under the media type of GraphQL."""
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+@dataclass(frozen=True, slots=True)
+class GraphQLRequest:
+    """A well-formed request, not yet looked into."""
+
+    query: str
+    variables: dict[str, Any]
+    operation_name: str | None
+    read_only: bool
+    """Whether it came by GET, which must change nothing."""
+    authorization: str | None
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The body of an answer, and whether the operation was run at all."""
+
+    body: bytes
+    ran: bool
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+
+
+class Engine(Protocol):
+    """Runs a request; raises ApiError when it is not run."""
+
+    async def run(self, request: GraphQLRequest) -> Answer:
+        """Return the answer."""
+
+
+class GraphQLEndpoint:
+    """The ASGI application behind `/graphql`."""
+
+    def __init__(self, engine: Engine, limits: Limits, explorer: bytes | None) -> None:
+        """explorer: the page that a browser gets, or None where there is none."""
+        self._engine = engine
+        self._limits = limits
+        self._explorer = explorer
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        headers = Headers(scope=scope)
+        given_id = headers.get("x-request-id", "")
+        request_id = given_id if _REQUEST_ID.fullmatch(given_id) else secrets.token_hex(8)
+        media = JSON
+        try:
+            method = scope["method"]
+            if method not in ("GET", "POST"):
+                raise MethodNotAllowed("Send queries by GET or POST, mutations by POST.", allow="GET, POST")
+            accepted = negotiate(headers.get("accept"), explorer=self._wants_page(scope))
+            if accepted is None:
+                raise NotAcceptable(f"This endpoint answers in {GRAPHQL_JSON} or {JSON}.")
+            media = accepted
+            if media == HTML:
+                assert self._explorer is not None
+                policy = (b"content-security-policy", CONTENT_SECURITY_POLICY.encode())
+                await _send(send, 200, "text/html; charset=utf-8", self._explorer, request_id, policy)
+                return
+            if method == "GET":
+                parameters = self._from_query_string(scope)
+            else:
+                parameters = await self._from_body(headers, receive)
+            request = _checked(parameters, method == "GET", headers.get("authorization"), request_id)
+            answer = await self._engine.run(request)
+            await _send(send, 200, f"{media}; charset=utf-8", answer.body, request_id, *answer.headers)
+        except ApiError as error:
+            status = error.STATUS
+            if media == JSON and isinstance(error, ANSWERED_IN_200):
+                status = 200
+            extra = _headers_of(error)
+            await _send(send, status, f"{media}; charset=utf-8", _error_body(error), request_id, *extra)
+        except Exception as error:
+            log_unexpected(error, request_id)
+            body = orjson.dumps(
+                {
+                    "errors": [
+                        {
+                            "message": f"Something went wrong on our side; tell us the id {request_id}.",
+                            "extensions": {"code": "INTERNAL", "id": request_id},
+                        }
+                    ]
+                }
+            )
+            await _send(send, 500, f"{media}; charset=utf-8", body, request_id)
+
+    def _wants_page(self, scope: Scope) -> bool:
+        return (
+            self._explorer is not None
+            and scope["method"] == "GET"
+            and "query" not in QueryParams(scope.get("query_string", b""))
+        )
+
+    def _from_query_string(self, scope: Scope) -> dict[str, Any]:
+        raw = scope.get("query_string", b"")
+        if len(raw) > self._limits.body_bytes:
+            raise BodyTooLarge(f"A request holds at most {self._limits.body_bytes} bytes.")
+        given = QueryParams(raw)
+        parameters: dict[str, Any] = {}
+        for name in ("query", "operationName"):
+            if given.get(name):
+                parameters[name] = given[name]
+        for name in ("variables", "extensions"):
+            if given.get(name):
+                parameters[name] = _json(given[name].encode("utf-8", "surrogatepass"))
+        return parameters
+
+    async def _from_body(self, headers: Headers, receive: Receive) -> Any:
+        content_type, _, detail = headers.get("content-type", "").partition(";")
+        charset = re.fullmatch(r'\s*(?:charset\s*=\s*"?utf-?8"?\s*)?', detail, re.IGNORECASE)
+        if content_type.strip().lower() != JSON or charset is None:
+            raise UnsupportedMediaType(f"Send the request as {JSON}, in UTF-8.")
+        if headers.get("content-encoding", "identity").lower() != "identity":
+            raise UnsupportedMediaType("Send the body as it is, without compression.")
+        return _json(await self._read(headers, receive))
+
+    async def _read(self, headers: Headers, receive: Receive) -> bytes:
+        most = self._limits.body_bytes
+        declared = headers.get("content-length", "")
+        if declared.isascii() and declared.isdigit() and int(declared[:12]) > most:
+            raise BodyTooLarge(f"A request holds at most {most} bytes.")
+        body = bytearray()
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise MalformedRequest("The connection ended before the request did.")
+            body += message.get("body", b"")
+            if len(body) > most:
+                raise BodyTooLarge(f"A request holds at most {most} bytes.")
+            if not message.get("more_body", False):
+                return bytes(body)
+
+
+def negotiate(accept: str | None, *, explorer: bool) -> str | None:
+    """Return the media type to answer in, or None when the client takes none of ours.
+
+    explorer: whether a page can be served instead. It wins only where the client names text/html.
+    """
+    if not accept:
+        return JSON
+    ranges = []
+    for part in accept.split(",")[:50]:
+        name, *parameters = (piece.strip().lower() for piece in part.split(";"))
+        quality = 1.0
+        for parameter in parameters:
+            if parameter.startswith("q="):
+                try:
+                    quality = float(parameter[2:])
+                except ValueError:
+                    quality = 0.0
+            elif parameter.startswith("charset=") and parameter[8:].strip('"') not in ("utf-8", "utf8"):
+                quality = 0.0
+        if 0.0 < quality <= 1.0:
+            ranges.append((-quality, name))
+    for _, name in sorted(ranges, key=lambda entry: entry[0]):
+        if name in (GRAPHQL_JSON, JSON):
+            return name
+        if name == HTML and explorer:
+            return HTML
+        if name in ("*/*", "application/*"):
+            return JSON
+    return None
+
+
+def _json(raw: bytes) -> Any:
+    try:
+        value = orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        raise MalformedRequest("The request is not JSON in UTF-8 (or nests too deeply).") from None
+    if b"\\u0000" in raw:
+        _refuse_nul(value)
+    return value
+
+
+def _refuse_nul(value: Any) -> None:
+    """Refuse the one character that PostgreSQL cannot store; orjson refuses lone surrogates by itself."""
+    if isinstance(value, str):
+        if "\x00" in value:
+            raise MalformedRequest("A string holds the character U+0000, which cannot be stored.")
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            _refuse_nul(key)
+            _refuse_nul(item)
+    elif isinstance(value, list):
+        for item in value:
+            _refuse_nul(item)
+
+
+def _checked(parameters: Any, read_only: bool, authorization: str | None, request_id: str) -> GraphQLRequest:
+    if not isinstance(parameters, dict):
+        raise MalformedRequest("A request is one JSON object with `query`; batches are not taken.")
+    query = parameters.get("query")
+    variables = parameters.get("variables")
+    operation_name = parameters.get("operationName")
+    extensions = parameters.get("extensions")
+    if not isinstance(query, str) or not query:
+        raise MalformedRequest("`query` has to be a string that holds a GraphQL document.")
+    if variables is not None and not isinstance(variables, dict):
+        raise MalformedRequest("`variables` has to be an object.")
+    if operation_name is not None and not isinstance(operation_name, str):
+        raise MalformedRequest("`operationName` has to be a string.")
+    if extensions is not None and not isinstance(extensions, dict):
+        raise MalformedRequest("`extensions` has to be an object.")
+    return GraphQLRequest(query, variables or {}, operation_name or None, read_only, authorization, request_id)
+
+
+def _error_body(error: ApiError) -> bytes:
+    faults = getattr(error, "errors", None)
+    if faults:
+        shown = [{**fault.formatted, "extensions": error.extensions} for fault in faults]
+    else:
+        shown = [format_api_error(error)]
+        locations = shown[0]["extensions"].get("locations")
+        if locations is not None:
+            shown[0]["locations"] = locations
+            shown[0]["extensions"] = {"code": error.CODE}
+    return orjson.dumps({"errors": shown})
+
+
+def _headers_of(error: ApiError) -> list[tuple[bytes, bytes]]:
+    if error.STATUS == 405:
+        return [(b"allow", str(error.extensions.get("allow", "POST")).encode())]
+    if error.STATUS == 401:
+        return [(b"www-authenticate", b'Bearer realm="opscore"')]
+    if error.STATUS == 503:
+        return [(b"retry-after", b"1")]
+    return []
+
+
+async def _send(
+    send: Send, status: int, content_type: str, body: bytes, request_id: str, *extra: tuple[bytes, bytes]
+) -> None:
+    await send(
+        {
+            "type": "http.response.start",
+            "status": status,
+            "headers": [
+                (b"content-type", content_type.encode()),
+                (b"content-length", str(len(body)).encode()),
+                (b"x-request-id", request_id.encode()),
+                (b"x-content-type-options", b"nosniff"),
+                (b"cache-control", b"no-store"),
+                (b"vary", b"accept, authorization"),
+                *extra,
+            ],
+        }
+    )
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,328 @@
+"""Input types made from the domain's commands: one declaration says what may be sent, what it means and what is checked.
+
+A command's fields are read with msgspec's own inspection, so that the schema cannot say other than what is decoded.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import re
+from collections.abc import Callable, Mapping
+from datetime import date, datetime
+from decimal import Decimal
+from types import GenericAlias
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import strawberry
+from msgspec import inspect as msgspec_inspect
+from strawberry.types.unset import UNSET
+
+from opscore.api.enums import expose
+from opscore.api.errors import BadId
+from opscore.api.ids import AGGREGATE_NAMES, key_of
+from opscore.api.naming import camel, describe_field, sentence, wire_words
+from opscore.api.scalars import Json, MinorUnits
+from opscore.domain.command import Command
+
+Convert = Callable[[Any], Any]
+
+
+class InputFault(Exception):
+    """A value of the input that cannot be used; `path` leads to it in the spelling of the wire."""
+
+    def __init__(self, message: str, path: list[str | int]) -> None:
+        super().__init__(message)
+        self.message = message
+        self.path = path
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Shape:
+    """How a field is declared in the schema and how its value becomes what msgspec converts (None: as it is)."""
+
+    annotation: Any
+    convert: Convert | None = None
+    optional: bool = False
+
+
+@dataclasses.dataclass(slots=True)
+class InputType:
+    """An input type of the schema and the way from its values to the keyword names of Python."""
+
+    type_: Any
+    fields: dict[str, tuple[str, Convert | None, bool]]
+    """Name on the wire -> (name in Python, conversion, whether null is a value)."""
+    nullable: tuple[str, ...]
+    """Fields without a default that may be null: absent means null."""
+
+    def to_python(self, value: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the value with the names of Python; raises InputFault."""
+        found: dict[str, Any] = dict.fromkeys(self.nullable)
+        for name, item in value.items():
+            known = self.fields.get(name)
+            if known is None:
+                continue
+            python_name, convert, optional = known
+            if item is None:
+                if optional:
+                    found[python_name] = None
+            elif convert is None:
+                found[python_name] = item
+            else:
+                try:
+                    found[python_name] = convert(item)
+                except InputFault as fault:
+                    fault.path.insert(0, name)
+                    raise
+        return found
+
+
+def aggregate_of(field_name: str) -> str | None:
+    """Return the aggregate that an id field names: `store_id`, `sku_ids`, `other_customer_id`; None for other ids."""
+    found = re.fullmatch(r"(?:\w+_)?(store|sku|order|campaign|customer)_ids?", field_name)
+    return None if found is None else found.group(1).capitalize()
+
+
+def _id_converter(type_name: str) -> Convert:
+    assert type_name in AGGREGATE_NAMES
+
+    def convert(value: str) -> UUID:
+        try:
+            return key_of(value, type_name)
+        except BadId as error:
+            raise InputFault(error.message, []) from None
+
+    return convert
+
+
+def _list_converter(convert: Convert) -> Convert:
+    def convert_all(values: list[Any]) -> list[Any]:
+        found = []
+        for index, value in enumerate(values):
+            try:
+                found.append(None if value is None else convert(value))
+            except InputFault as fault:
+                fault.path.insert(0, index)
+                raise
+        return found
+
+    return convert_all
+
+
+class InputTypes:
+    """Makes the input types of commands, each class once."""
+
+    def __init__(self) -> None:
+        self._made: dict[str, tuple[type, InputType]] = {}
+
+    def command(self, command: type[Command]) -> InputType:
+        """Return the input type of a command: its own fields and those that every command takes."""
+        made = self._struct(
+            command, f"{command.__name__}Input", f"Input of `{command.command_name()}`.", _common_fields(command)
+        )
+        made.type_.__strawberry_definition__.from_input = lambda _type, value, _context: value
+        return made
+
+    def _struct(self, cls: type, name: str, description: str, extra: Mapping[str, tuple[Any, Any]]) -> InputType:
+        known = self._made.get(name)
+        if known is not None:
+            if known[0] is not cls:
+                raise TypeError(f"{cls.__module__}.{cls.__name__} and {known[0].__module__} both want the name {name}")
+            return known[1]
+        info = msgspec_inspect.type_info(cls)
+        assert isinstance(info, msgspec_inspect.StructType)
+        annotations: dict[str, Any] = {}
+        members: dict[str, Any] = {}
+        made = InputType(None, {}, ())
+        nullable = []
+        for each in info.fields:
+            said, shape = self._shape(each.type, each.name)
+            wire = camel(each.name)
+            description_of_field = wire_words(said or describe_field(cls, each.name))
+            default = _default(each)
+            required = each.required and not shape.optional
+            if each.required and shape.optional:
+                nullable.append(each.name)
+            annotation = shape.annotation
+            if not required and default is UNSET:
+                annotation = annotation | None
+            annotations[each.name] = annotation
+            members[each.name] = strawberry.field(
+                name=wire,
+                description=description_of_field,
+                **({} if required else {"default": default}),
+            )
+            made.fields[wire] = (each.name, shape.convert, shape.optional)
+        for wire, (annotation, member) in extra.items():
+            annotations[wire] = annotation
+            members[wire] = member
+        made.nullable = tuple(nullable)
+        made.type_ = strawberry.input(
+            type(name, (), {"__annotations__": annotations, "__module__": __name__, **members}),
+            name=name,
+            description=description,
+        )
+        self._made[name] = (cls, made)
+        return made
+
+    def _shape(self, info: msgspec_inspect.Type, name: str) -> tuple[str | None, Shape]:
+        """Return (description, shape) of a field's type."""
+        said = None
+        while isinstance(info, msgspec_inspect.Metadata):
+            said = said or (info.extra_json_schema or {}).get("description")
+            info = info.type
+        if isinstance(info, msgspec_inspect.UnionType):
+            parts = [part for part in info.types if not isinstance(part, msgspec_inspect.NoneType)]
+            optional = len(parts) < len(info.types)
+            if len(parts) == 1:
+                inner_said, inner = self._shape(parts[0], name)
+                return said or inner_said, Shape(inner.annotation, inner.convert, optional)
+            return said, Shape(*self._one_of(parts, name), optional=optional)
+        annotation, convert = self._plain(info, name)
+        return said, Shape(annotation, convert)
+
+    def _plain(self, info: msgspec_inspect.Type, name: str) -> tuple[Any, Convert | None]:
+        match info:
+            case msgspec_inspect.StrType():
+                return str, None
+            case msgspec_inspect.BoolType():
+                return bool, None
+            case msgspec_inspect.IntType():
+                return (MinorUnits if name.endswith("_minor") else int), None
+            case msgspec_inspect.DecimalType():
+                return Decimal, None
+            case msgspec_inspect.UUIDType():
+                kind = aggregate_of(name)
+                return (UUID, None) if kind is None else (strawberry.ID, _id_converter(kind))
+            case msgspec_inspect.DateTimeType():
+                return datetime, None
+            case msgspec_inspect.DateType():
+                return date, None
+            case msgspec_inspect.EnumType():
+                assert issubclass(info.cls, enum.Enum)
+                return expose(info.cls), None
+            case msgspec_inspect.StructType():
+                made = self._struct(info.cls, _input_name(info.cls), sentence(info.cls.__doc__), {})
+                return made.type_, made.to_python
+            case msgspec_inspect.ListType() | msgspec_inspect.VarTupleType() | msgspec_inspect.SetType():
+                _, item = self._shape(info.item_type, name)
+                return GenericAlias(list, (item.annotation,)), None if item.convert is None else _list_converter(
+                    item.convert
+                )
+            case msgspec_inspect.FrozenSetType():
+                _, item = self._shape(info.item_type, name)
+                return GenericAlias(list, (item.annotation,)), None if item.convert is None else _list_converter(
+                    item.convert
+                )
+            case msgspec_inspect.DictType() | msgspec_inspect.AnyType():
+                return Json, None
+        raise TypeError(f"the API has no input for {name}: {info}")
+
+    def _one_of(self, parts: list[msgspec_inspect.Type], name: str) -> tuple[Any, Convert]:
+        """Return the `@oneOf` input of a tagged union: one member for each kind, exactly one of which is given."""
+        if not all(isinstance(part, msgspec_inspect.StructType) and part.tag_field for part in parts):
+            raise TypeError(f"the API has no input for the union {name}: {parts}")
+        type_name = f"{camel(name)[:1].upper()}{camel(name)[1:]}Input"
+        annotations: dict[str, Any] = {}
+        members: dict[str, Any] = {}
+        variants: dict[str, tuple[InputType, str, Any]] = {}
+        for part in parts:
+            assert isinstance(part, msgspec_inspect.StructType)
+            made = self._struct(part.cls, _input_name(part.cls), sentence(part.cls.__doc__), {})
+            key = camel(str(part.tag))
+            annotations[key] = made.type_ | None
+            members[key] = strawberry.field(name=key, description=sentence(part.cls.__doc__), default=UNSET)
+            variants[key] = (made, str(part.tag_field), part.tag)
+        known = self._made.get(type_name)
+        if known is None:
+            type_ = strawberry.input(
+                type(type_name, (), {"__annotations__": annotations, "__module__": __name__, **members}),
+                name=type_name,
+                description="Exactly one of its members.",
+                one_of=True,
+            )
+            known = self._made[type_name] = (type_, InputType(type_, {}, ()))
+
+        def convert(value: Mapping[str, Any]) -> dict[str, Any]:
+            [(key, item)] = value.items()
+            made, tag_field, tag = variants[key]
+            try:
+                return {tag_field: tag, **made.to_python(item)}
+            except InputFault as fault:
+                fault.path.insert(0, key)
+                raise
+
+        return known[1].type_, convert
+
+
+def _input_name(cls: type) -> str:
+    return cls.__name__ if cls.__name__.endswith("Input") else f"{cls.__name__}Input"
+
+
+def _default(each: msgspec_inspect.Field) -> Any:
+    """Return the default that the schema can show; UNSET when absent and null mean something of their own."""
+    value = each.default
+    if isinstance(value, bool | int | Decimal | enum.Enum) or (isinstance(value, str) and value):
+        return value
+    return UNSET
+
+
+def _common_fields(command: type[Command]) -> dict[str, tuple[Any, Any]]:
+    aggregate = command.AGGREGATE.STREAM_TYPE.lower()
+    return {
+        "idempotencyKey": (
+            str,
+            strawberry.field(
+                name="idempotencyKey",
+                description="1 to 255 characters of your choice for this one command. Sent again with the same input it "
+                "changes nothing and gives the first answer again; with another input it is refused. It is yours: keys "
+                "are kept apart by token and store.",
+            ),
+        ),
+        "expectedVersion": (
+            int | None,
+            strawberry.field(
+                name="expectedVersion",
+                default=UNSET,
+                description=f"The version of the {aggregate} that you looked at; the command is refused as "
+                "STALE_VERSION when it has changed since.",
+            ),
+        ),
+        "occurredAt": (
+            datetime | None,
+            strawberry.field(
+                name="occurredAt",
+                default=UNSET,
+                description="When it happened, if not now. It may lie in the past, never in the future.",
+            ),
+        ),
+    }
+
+
+_MSGSPEC_PATH = re.compile(r" - at `\$(.*)`$")
+_MSGSPEC_STEP = re.compile(r"\.([A-Za-z_][A-Za-z0-9_]*)|\[(\d+|\.\.\.)\]")
+
+
+def to_command(command: type[Command], made: InputType, value: Mapping[str, Any]) -> Command:
+    """Return the command that an input asks for; raises InputFault naming the field that cannot be used."""
+    fields = made.to_python(value)
+    try:
+        return msgspec.convert(fields, command)
+    except msgspec.ValidationError as error:
+        text = str(error)
+        path: list[str | int] = []
+        where = _MSGSPEC_PATH.search(text)
+        if where is not None:
+            text = text[: where.start()]
+            for name, index in _MSGSPEC_STEP.findall(where.group(1)):
+                if name:
+                    path.append(camel(name))
+                elif index.isdigit():
+                    path.append(int(index))
+        missing = re.search(r"missing required field `(\w+)`", text)
+        if missing is not None:
+            path.append(camel(missing.group(1)))
+        raise InputFault(text, path) from None

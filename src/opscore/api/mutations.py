@@ -1,0 +1,294 @@
+"""Mutations made from the domain's commands: an input, a payload and an error enum for each, one resolver for all."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from types import GenericAlias
+from typing import Any
+from uuid import UUID
+
+import strawberry
+from strawberry.types import Info
+
+from opscore.api import enums
+from opscore.api.context import Context, Services
+from opscore.api.errors import ApiError, NotReady
+from opscore.api.ids import global_id
+from opscore.api.inputs import InputFault, InputType, InputTypes, to_command
+from opscore.api.naming import camel, sentence
+from opscore.api.outputs import PARENT
+from opscore.api.scalars import Position
+from opscore.domain.aggregate import Aggregate
+from opscore.domain.command import COMMANDS, COMMON_REFUSALS, Command
+from opscore.domain.refusals import IdempotencyKeyReused, InvalidField, Refusal, StaleVersion
+from opscore.writer import Busy, NotDeciding, Outcome, Refused, Request, Unavailable
+
+KEY_LENGTH_MAX = 255
+
+RETRYABLE = {
+    "BUSY": "More commands wait than this server takes. Nothing was decided; send the same input again in a moment.",
+    "UNAVAILABLE": "The database cannot be reached, and whether the command was recorded is not known; send the same "
+    "input with the same key again.",
+}
+"""Errors that are no decision: the very same input may be sent again."""
+
+
+@strawberry.interface(description="Why a command was not carried out. Nothing was recorded.")
+class UserError:
+    message: str = strawberry.field(description="What is wrong and what to do about it, in English.")
+    path: list[str] = strawberry.field(
+        description="Where in the input, as names and list indexes from the top; empty when it is no single field."
+    )
+    ids: list[strawberry.ID] = strawberry.field(
+        description="What is at fault: global ids, and plain UUIDs of what has none (a location, a parcel)."
+    )
+    current_version: int | None = strawberry.field(
+        description="With STALE_VERSION: the version that the object has now."
+    )
+    retryable: bool = strawberry.field(
+        description="Whether the same input with the same idempotency key may be sent again as it is."
+    )
+
+
+@dataclass(slots=True)
+class Payload:
+    """The answer to a command, for every payload type alike."""
+
+    user_errors: list[Any]
+    aggregate_id: UUID | None = None
+    position: int | None = None
+    replayed: bool = False
+
+
+class UndeclaredRefusal(ApiError):
+    """A refusal that its command does not declare: shown as it is, so that the client learns why."""
+
+    def __init__(self, refusal: Refused) -> None:
+        super().__init__(refusal.message, ids=[str(each) for each in refusal.ids])
+        self.extensions["code"] = refusal.code
+
+
+View = Callable[[Any, Context], Any]
+"""Makes the schema's object of an aggregate."""
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectKind:
+    """How an aggregate is shown: its object type and the function that makes one."""
+
+    aggregate: type[Aggregate]
+    type_: Any
+    view: View
+
+    def global_id(self, key: UUID) -> str:
+        """Return the global id of an aggregate of this kind."""
+        return global_id(self.aggregate.STREAM_TYPE, key)
+
+
+@dataclass(frozen=True, slots=True)
+class _Mutation:
+    command: type[Command]
+    input: InputType
+    error_type: Any
+    error_code: Any
+    kind: ObjectKind
+
+    async def submit(self, value: Mapping[str, Any], context: Context) -> Payload:
+        """Give the command to the writer and wait for its decision."""
+        key = value["idempotencyKey"]
+        if not 1 <= len(key) <= KEY_LENGTH_MAX:
+            return self._refused("INVALID_FIELD", "An idempotency key has 1 to 255 characters.", ["idempotencyKey"])
+        try:
+            command = to_command(self.command, self.input, value)
+        except InputFault as fault:
+            message = InvalidField(why=fault.message).message
+            return self._refused("INVALID_FIELD", message, [str(step) for step in fault.path])
+        writer = context.services.writer
+        if writer is None:
+            raise NotReady("This server takes no commands.")
+        occurred_at: datetime | None = value.get("occurredAt")
+        request = Request(
+            command, context.viewer, key, occurred_at=occurred_at, expected_version=value.get("expectedVersion")
+        )
+        try:
+            outcome = await asyncio.wrap_future(writer.submit(request))
+        except Busy:
+            return self._refused("BUSY", RETRYABLE["BUSY"], retryable=True)
+        except (Unavailable, NotDeciding):
+            return self._refused("UNAVAILABLE", RETRYABLE["UNAVAILABLE"], retryable=True)
+        if outcome.refusal is None:
+            return Payload([], outcome.aggregate_id, outcome.position, outcome.replayed)
+        return await self._refusal(outcome, context.services)
+
+    async def _refusal(self, outcome: Outcome, services: Services) -> Payload:
+        refusal = outcome.refusal
+        assert refusal is not None
+        if refusal.code not in self.error_code.__members__:
+            raise UndeclaredRefusal(refusal)
+        current_version = None
+        if refusal.code == StaleVersion.CODE and refusal.ids:
+            current_version = await services.read(services.log.version_at, refusal.ids[0])
+        ids = services.kinds.recall(refusal.ids)
+        if ids is None:
+            ids = await services.read(services.kinds.ask, services, refusal.ids)
+        path = [str(camel(step)) if isinstance(step, str) else str(step) for step in refusal.path]
+        payload = self._refused(refusal.code, refusal.message, path, ids, current_version)
+        payload.replayed = outcome.replayed
+        return payload
+
+    def _refused(
+        self,
+        code: str,
+        message: str,
+        path: list[str] | None = None,
+        ids: Sequence[str] = (),
+        current_version: int | None = None,
+        *,
+        retryable: bool = False,
+    ) -> Payload:
+        error = self.error_type(
+            code=self.error_code[code],
+            message=message,
+            path=path or [],
+            ids=[strawberry.ID(each) for each in ids],
+            current_version=current_version,
+            retryable=retryable,
+        )
+        return Payload([error])
+
+    def aggregate(self, payload: Payload, info: Info[Context, Any]) -> Any:
+        """Return the object of a payload; its id alone costs no look at the database."""
+        if payload.aggregate_id is None:
+            return None
+        selected = {
+            getattr(getattr(selection, "name", None), "value", None)
+            for node in info._raw_info.field_nodes
+            if node.selection_set is not None
+            for selection in node.selection_set.selections
+        }
+        if selected <= {"id", "__typename"}:
+            shown = object.__new__(self.kind.type_)
+            shown.id = self.kind.global_id(payload.aggregate_id)
+            return shown
+        return self._load(payload, info.context)
+
+    async def _load(self, payload: Payload, context: Context) -> Any:
+        assert payload.aggregate_id is not None
+        log = context.services.log
+        # A repeated answer shows what the first one showed; a fresh one what the object is now, this command included.
+        position = payload.position if payload.replayed else None
+
+        def load(stream_id: UUID) -> Aggregate | None:
+            return log.aggregate(self.kind.aggregate, stream_id, position=position)
+
+        found = await context.services.read(load, payload.aggregate_id)
+        return None if found is None else self.kind.view(found, context)
+
+
+def refusals_of(command: type[Command]) -> dict[str, str]:
+    """Return the error codes of a command with what to do about each."""
+    refusals: list[type[Refusal]] = [*command.REFUSES, *COMMON_REFUSALS, IdempotencyKeyReused]
+    codes = {refusal.CODE: _template(refusal) for refusal in refusals}
+    return {**dict(sorted(codes.items())), **RETRYABLE}
+
+
+def _template(refusal: type[Refusal]) -> str:
+    """Return what the refusal says, with the names of the facts in it between angle brackets."""
+    return re.sub(r"\{(\w+)\}", lambda found: f"<{found.group(1).replace('_', ' ')}>", sentence(refusal.__doc__))
+
+
+def mutation_type(kinds: Mapping[type[Aggregate], ObjectKind]) -> Any:
+    """Return the schema's Mutation: one field for each command of the domain."""
+    inputs = InputTypes()
+    members: dict[str, Any] = {}
+    for name, command in sorted(COMMANDS.items()):
+        members[_python_name(name)] = _field(_mutation(command, inputs, kinds[command.AGGREGATE]), name)
+    return strawberry.type(
+        type("Mutation", (), {"__annotations__": {}, "__module__": __name__, **members}),
+        description="Commands: intentions that are decided, recorded and answered, or refused with a reason.",
+    )
+
+
+def _python_name(name: str) -> str:
+    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name)
+
+
+def _mutation(command: type[Command], inputs: InputTypes, kind: ObjectKind) -> _Mutation:
+    codes = refusals_of(command)
+    error_code = enums.make(f"{command.__name__}ErrorCode", f"Why `{command.command_name()}` may be refused.", codes)
+    error_type = strawberry.type(
+        type(
+            f"{command.__name__}Error",
+            (UserError,),
+            {
+                "__annotations__": {"code": error_code},
+                "__module__": __name__,
+                "code": strawberry.field(description="Which refusal it is; its description says what to do."),
+            },
+        ),
+        description=f"Why `{command.command_name()}` was refused.",
+    )
+    return _Mutation(command, inputs.command(command), error_type, error_code, kind)
+
+
+def _field(mutation: _Mutation, name: str) -> Any:
+    payload_type = _payload_type(mutation)
+
+    async def resolve(info: Info[Context, Any], input: Any) -> Any:  # noqa: A002 -- the schema calls it so.
+        return await mutation.submit(input, info.context)
+
+    resolve.__annotations__.update(info=Info, input=mutation.input.type_)
+    resolve.__annotations__["return"] = payload_type
+    return strawberry.field(
+        resolver=resolve,
+        name=name,
+        description=_description(mutation.command),
+    )
+
+
+def _description(command: type[Command]) -> str:
+    roles = ", ".join(sorted(role.value for role in command.ROLES))
+    return f"{sentence(command.__doc__)}\n\nRoles: {roles or 'owner'}."
+
+
+def _payload_type(mutation: _Mutation) -> Any:
+    command, kind = mutation.command, mutation.kind
+    name = camel(kind.type_.__name__[:1].lower() + kind.type_.__name__[1:])
+
+    def aggregate(root: Any, info: Info[Context, Any]) -> Any:
+        return mutation.aggregate(root, info)
+
+    aggregate.__annotations__.update(root=PARENT, info=Info)
+    aggregate.__annotations__["return"] = kind.type_ | None
+    members = {
+        name: strawberry.field(
+            resolver=aggregate,
+            name=name,
+            description="The object after the command; null when it was refused. A repeated answer shows it as it was.",
+        ),
+        "user_errors": strawberry.field(description="Why it was refused; empty when it was carried out."),
+        "position": strawberry.field(
+            description="Position of the command's last event in the log; pass it as `atLeast` to read your own write."
+        ),
+        "replayed": strawberry.field(description="Whether this key had been answered before and this is that answer."),
+    }
+    return strawberry.type(
+        type(
+            f"{command.__name__}Payload",
+            (),
+            {
+                "__annotations__": {
+                    "user_errors": GenericAlias(list, (mutation.error_type,)),
+                    "position": Position | None,
+                    "replayed": bool,
+                },
+                "__module__": __name__,
+                **members,
+            },
+        ),
+        description=f"Answer to `{command.command_name()}`.",
+    )

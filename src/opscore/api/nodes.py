@@ -1,0 +1,71 @@
+"""What all five aggregates have in common in the schema, and who may see which of them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import strawberry
+
+from opscore.api.ids import global_id
+from opscore.domain.aggregate import Aggregate
+from opscore.domain.campaign import Campaign
+from opscore.domain.command import Actor, Role
+from opscore.domain.customer import Customer
+from opscore.domain.order import Order
+from opscore.domain.sku import Sku
+
+
+@strawberry.interface(description="Anything with a global id.")
+class Node:
+    id: strawberry.ID = strawberry.field(description="Its id, opaque and the same for ever.")
+
+
+@strawberry.interface(description="What every aggregate has: a stream of events and what they add up to.")
+class Stream(Node):
+    stream_id: UUID = strawberry.field(description="The id of its stream in the event log.")
+    version: int = strawberry.field(description="How many events it has; pass it as `expectedVersion`.")
+    created_at: datetime = strawberry.field(description="When its first event was recorded.")
+    changed_at: datetime = strawberry.field(description="When its last event was recorded.")
+
+
+def stream_fields(aggregate: Aggregate) -> dict[str, Any]:
+    """Return the values of `Stream`'s fields."""
+    return {
+        "id": global_id(aggregate.STREAM_TYPE, aggregate.id),
+        "stream_id": aggregate.id,
+        "version": aggregate.version,
+        "created_at": aggregate.created_on,
+        "changed_at": aggregate.modified_on,
+    }
+
+
+def store_gid(store_id: UUID) -> strawberry.ID:
+    """Return the global id of a store."""
+    return strawberry.ID(global_id("Store", store_id))
+
+
+def gid(type_name: str, key: UUID | None) -> Any:
+    """Return a global id, or None for no key."""
+    return None if key is None else global_id(type_name, key)
+
+
+def may_see(viewer: Actor, aggregate: Aggregate) -> bool:
+    """Say whether an aggregate lies in a viewer's scope; what does not is answered like what is not there.
+
+    An article is seen by every store that sells it, a campaign by every store it runs in. A customer sees itself, its
+    own orders, and what is on offer.
+    """
+    if viewer.role is Role.CUSTOMER:
+        if isinstance(aggregate, Customer) and aggregate.id != viewer.customer_id:
+            return False
+        if isinstance(aggregate, Order) and (viewer.customer_id is None or aggregate.customer_id != viewer.customer_id):
+            return False
+    if viewer.stores is None or aggregate.store_id in viewer.stores:
+        return True
+    if isinstance(aggregate, Sku):
+        return not viewer.stores.isdisjoint(aggregate.listings) or not viewer.stores.isdisjoint(aggregate.prices)
+    if isinstance(aggregate, Campaign):
+        return not viewer.stores.isdisjoint(aggregate.store_ids)
+    return False

@@ -1,0 +1,282 @@
+"""Orders as the API shows them, from their own stream or from the order book."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import strawberry
+
+from opscore.api.context import Context
+from opscore.api.enums import expose
+from opscore.api.money import Money, UnitPrice, money, unit_price
+from opscore.api.nodes import Stream, gid, store_gid, stream_fields
+from opscore.domain import order as domain
+from opscore.domain.order_events import OrderKind, PriceSource, ReturnReason
+from opscore.domain.order_state import OrderStatus, ReturnStatus
+from opscore.domain.values import plain
+
+for _enum in (OrderKind, PriceSource, ReturnReason, OrderStatus, ReturnStatus):
+    expose(_enum)
+
+
+@strawberry.type(description="One line of an order: what was agreed, and what became of its units.")
+class OrderLine:
+    line: int = strawberry.field(description="Its number in the order, from 1.")
+    sku_id: strawberry.ID = strawberry.field(description="The article.")
+    sku_code: str = strawberry.field(description="Its code when it was ordered.")
+    name: str = strawberry.field(description="Its name when it was ordered.")
+    unit: str = strawberry.field(description="What one of it is.")
+    quantity: Decimal = strawberry.field(description="Units ordered.")
+    list_price: UnitPrice = strawberry.field(description="Price per unit without any offer.")
+    unit_price: UnitPrice = strawberry.field(description="Price per unit before promotions: list, tier or campaign.")
+    gross: Money = strawberry.field(description="The units at list price.")
+    discount: Money = strawberry.field(description="What is taken off.")
+    amount: Money = strawberry.field(description="What is to be paid: gross less discount.")
+    campaign_id: strawberry.ID | None = strawberry.field(description="The campaign whose price or gift it is.")
+    gift: bool = strawberry.field(description="Whether it is a gift.")
+    service: bool = strawberry.field(description="Whether it is a service, which moves no stock.")
+    cancelled: Decimal = strawberry.field(description="Units called off.")
+    exchanged: Decimal = strawberry.field(description="Units that another line replaces.")
+    packed: Decimal = strawberry.field(description="Units in parcels.")
+    shipped: Decimal = strawberry.field(description="Units that left.")
+    delivered: Decimal = strawberry.field(description="Units that arrived.")
+    returned: Decimal = strawberry.field(description="Units that came back.")
+    refunded: Decimal = strawberry.field(description="Units whose money went back.")
+
+
+@strawberry.type(description="Money that came in for an order.")
+class OrderPayment:
+    amount: Money = strawberry.field(description="How much.")
+    method: str = strawberry.field(description="By which method.")
+    provider_reference: str | None = strawberry.field(description="What the payment provider calls it.")
+    received_at: datetime = strawberry.field(description="When it came in.")
+
+
+@strawberry.type(description="Units of one line in a parcel.")
+class OrderParcelLine:
+    line: int = strawberry.field(description="Number of the order line.")
+    sku_id: strawberry.ID = strawberry.field(description="The article.")
+    quantity: Decimal = strawberry.field(description="Units in this parcel.")
+
+
+@strawberry.type(description="What is sent in one piece.")
+class OrderParcel:
+    parcel_id: UUID = strawberry.field(description="Its id, which commands about the parcel take.")
+    location_id: UUID | None = strawberry.field(description="Where it leaves from.")
+    courier: str | None = strawberry.field(description="Who carries it.")
+    waybill: str | None = strawberry.field(description="The courier's number for it.")
+    shipped_at: datetime | None = strawberry.field(description="When it left.")
+    delivered_at: datetime | None = strawberry.field(description="When it arrived.")
+    lines: list[OrderParcelLine] = strawberry.field(description="What it holds.")
+
+
+@strawberry.type(description="Units of one line on their way back.")
+class OrderReturnLine:
+    line: int = strawberry.field(description="Number of the order line.")
+    requested: Decimal = strawberry.field(description="Units asked back.")
+    approved: Decimal = strawberry.field(description="Units that may come back.")
+    received: Decimal = strawberry.field(description="Units that came back.")
+    disposed: Decimal = strawberry.field(description="Units of which it was decided what becomes.")
+
+
+@strawberry.type(description="Goods of an order on their way back.")
+class OrderReturn:
+    return_id: UUID = strawberry.field(description="Its id, which commands about the return take.")
+    reason: ReturnReason = strawberry.field(description="Why.")
+    status: ReturnStatus = strawberry.field(description="How far it is.")
+    location_id: UUID | None = strawberry.field(description="Where the goods came back to.")
+    lines: list[OrderReturnLine] = strawberry.field(description="What comes back.")
+
+
+@strawberry.type(description="Money that went back.")
+class OrderRefund:
+    refund_id: UUID = strawberry.field(description="Its id.")
+    amount: Money = strawberry.field(description="How much.")
+    provider_reference: str | None = strawberry.field(description="What the payment provider calls it.")
+
+
+@strawberry.type(description="Units of one line that the warehouse could not find.")
+class OrderShortLine:
+    line: int = strawberry.field(description="Number of the order line.")
+    sku_id: strawberry.ID = strawberry.field(description="The article.")
+    quantity: Decimal = strawberry.field(description="Units that are missing.")
+
+
+@strawberry.type(
+    description="One order, up to its last refund; or, of kind RETURN, goods of no order we know that came back. "
+    "Personal data of the recipient is not shown here."
+)
+class Order(Stream):
+    store_id: strawberry.ID = strawberry.field(description="The store it was placed in.")
+    customer_id: strawberry.ID | None = strawberry.field(description="The customer; null for a guest.")
+    kind: OrderKind = strawberry.field(description="Whether it is a sale or a return.")
+    status: OrderStatus = strawberry.field(description="Where it stands: the state of its least advanced unit.")
+    channel: str = strawberry.field(description="Where it came in.")
+    external_reference: str | None = strawberry.field(description="Its number elsewhere, unique in the store.")
+    region: str | None = strawberry.field(description="Where it goes.")
+    currency_code: str = strawberry.field(description="ISO 4217 code of its amounts.")
+    price_source: PriceSource = strawberry.field(description="Who fixed its prices.")
+    surge: bool = strawberry.field(description="Whether it was placed in a rush, which allows more time to ship.")
+    placed_at: datetime = strawberry.field(description="When it was placed.")
+    expires_at: datetime | None = strawberry.field(description="When it lapses unless it is paid.")
+    paid_at: datetime | None = strawberry.field(description="When it was paid in full.")
+    ship_by: datetime | None = strawberry.field(description="When it should have left.")
+    ship_by_hard: datetime | None = strawberry.field(description="When it must have left.")
+    confirmed_at: datetime | None = strawberry.field(description="When the seller took it on.")
+    delivered_at: datetime | None = strawberry.field(description="When the last parcel so far arrived.")
+    completed_at: datetime | None = strawberry.field(description="When the sale became final.")
+    cancelled_at: datetime | None = strawberry.field(description="When the whole of it was called off.")
+    expired: bool = strawberry.field(description="Whether it lapsed because nobody paid.")
+    lines: list[OrderLine] = strawberry.field(description="Its lines.")
+    goods: Money = strawberry.field(description="The lines' amounts, after all discounts and points.")
+    discount: Money = strawberry.field(description="What was taken off the list prices.")
+    freight: Money = strawberry.field(description="What is asked for carriage.")
+    freight_waived: Money = strawberry.field(description="What was not asked for carriage.")
+    total: Money = strawberry.field(description="Goods and freight as agreed.")
+    net_total: Money = strawberry.field(description="The total less what was called off.")
+    paid: Money = strawberry.field(description="What came in.")
+    due: Money = strawberry.field(description="What is still to be paid.")
+    refunded: Money = strawberry.field(description="What went back.")
+    refundable: Money = strawberry.field(description="The most that may still go back.")
+    coupon_code: str | None = strawberry.field(description="The coupon that was used.")
+    points_spent: int = strawberry.field(description="Points that paid for a part.")
+    points_value: Money = strawberry.field(description="What these points were worth.")
+    campaign_ids: list[strawberry.ID] = strawberry.field(description="The campaigns that had a part in its prices.")
+    payments: list[OrderPayment] = strawberry.field(description="Money that came in, in order.")
+    parcels: list[OrderParcel] = strawberry.field(description="Its parcels.")
+    returns: list[OrderReturn] = strawberry.field(description="Goods on their way back.")
+    refunds: list[OrderRefund] = strawberry.field(description="Money that went back, in order.")
+    shortage: list[OrderShortLine] = strawberry.field(description="What the warehouse could not find.")
+
+
+def _line(line: Any, currency: str) -> OrderLine:
+    return OrderLine(
+        line=line.line,
+        sku_id=gid("Sku", line.sku_id),
+        sku_code=line.sku_code,
+        name=line.name,
+        unit=line.unit,
+        quantity=plain(line.ordered),
+        list_price=unit_price(line.list_price, currency),
+        unit_price=unit_price(line.unit_price, currency),
+        gross=money(line.gross_minor, currency),
+        discount=money(line.discount_minor, currency),
+        amount=money(line.amount_minor, currency),
+        campaign_id=gid("Campaign", line.campaign_id),
+        gift=line.gift,
+        service=line.service,
+        cancelled=plain(line.cancelled),
+        exchanged=plain(line.exchanged),
+        packed=plain(line.packed),
+        shipped=plain(line.shipped),
+        delivered=plain(line.delivered),
+        returned=plain(line.returned),
+        refunded=plain(line.refunded),
+    )
+
+
+def order_view(order: domain.Order, _: Context) -> Order:
+    """Return an order as the API shows it, from its aggregate."""
+    currency = order.currency
+
+    def amount(minor: int) -> Money:
+        return money(minor, currency)
+
+    return Order(
+        **stream_fields(order),
+        store_id=store_gid(order.store_id),
+        customer_id=gid("Customer", order.customer_id),
+        kind=order.kind,
+        status=order.status,
+        channel=order.channel,
+        external_reference=order.external_reference,
+        region=order.region,
+        currency_code=currency,
+        price_source=order.price_source,
+        surge=order.surge,
+        placed_at=order.placed_at,
+        expires_at=order.expires_at,
+        paid_at=order.paid_at,
+        ship_by=order.ship_by,
+        ship_by_hard=order.ship_by_hard,
+        confirmed_at=order.confirmed_at,
+        delivered_at=order.delivered_at,
+        completed_at=order.completed_at,
+        cancelled_at=order.cancelled_at,
+        expired=order.expired,
+        lines=[_line(line, currency) for line in order.lines],
+        goods=amount(order.goods_minor),
+        discount=amount(order.discount_minor),
+        freight=amount(order.freight_minor),
+        freight_waived=amount(order.freight_waived_minor),
+        total=amount(order.total_minor),
+        net_total=amount(order.net_total_minor),
+        paid=amount(order.paid_minor),
+        due=amount(order.due_minor),
+        refunded=amount(order.refunded_minor),
+        refundable=amount(order.refundable_minor),
+        coupon_code=order.coupon_code,
+        points_spent=order.points_spent,
+        points_value=amount(order.points_minor),
+        campaign_ids=[gid("Campaign", each) for each in order.campaign_ids],
+        payments=[
+            OrderPayment(
+                amount=amount(each.amount_minor),
+                method=each.method,
+                provider_reference=each.provider_reference,
+                received_at=each.received_at,
+            )
+            for each in order.payments
+        ],
+        parcels=[_parcel(parcel_id, each) for parcel_id, each in order.parcels.items()],
+        returns=[_return(return_id, each) for return_id, each in order.returns.items()],
+        refunds=[
+            OrderRefund(
+                refund_id=each.refund_id,
+                amount=amount(each.amount_minor),
+                provider_reference=each.provider_reference,
+            )
+            for each in order.refunds
+        ],
+        shortage=[
+            OrderShortLine(line=each.line, sku_id=gid("Sku", each.sku_id), quantity=each.quantity)
+            for each in order.shortage
+        ],
+    )
+
+
+def _parcel(parcel_id: UUID, parcel: Any) -> OrderParcel:
+    return OrderParcel(
+        parcel_id=parcel_id,
+        location_id=parcel.location_id,
+        courier=parcel.courier,
+        waybill=parcel.waybill,
+        shipped_at=parcel.shipped_at,
+        delivered_at=parcel.delivered_at,
+        lines=[
+            OrderParcelLine(line=each.line, sku_id=gid("Sku", each.sku_id), quantity=each.quantity)
+            for each in parcel.lines
+        ],
+    )
+
+
+def _return(return_id: UUID, case: Any) -> OrderReturn:
+    return OrderReturn(
+        return_id=return_id,
+        reason=case.reason,
+        status=case.status,
+        location_id=case.location_id,
+        lines=[
+            OrderReturnLine(
+                line=each.line,
+                requested=each.requested,
+                approved=each.approved,
+                received=each.received,
+                disposed=each.disposed,
+            )
+            for each in case.lines
+        ],
+    )

@@ -1,0 +1,103 @@
+"""Connections with keyset cursors: a page is the rows next to a row, whatever arrives or goes meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+import strawberry
+
+from opscore.api.errors import PageSize
+from opscore.api.guard import PAGE_MAX
+from opscore.api.ids import decode_cursor, encode_cursor
+
+NodeT = TypeVar("NodeT")
+
+
+@strawberry.type(description="Where a page lies in its list.")
+class PageInfo:
+    has_next_page: bool = strawberry.field(description="Whether rows follow this page.")
+    has_previous_page: bool = strawberry.field(
+        description="Whether rows precede this page; known when paging backwards or from a cursor."
+    )
+    start_cursor: str | None = strawberry.field(description="Cursor of the first row; null for an empty page.")
+    end_cursor: str | None = strawberry.field(description="Cursor of the last row; null for an empty page.")
+
+
+@strawberry.type(description="A row of a list and its cursor.")
+class Edge(Generic[NodeT]):
+    cursor: str = strawberry.field(description="Pass it as `after` or `before` to go on from this row.")
+    node: NodeT = strawberry.field(description="The row.")
+
+
+@strawberry.type(description="A page of a list.")
+class Connection(Generic[NodeT]):
+    edges: list[Edge[NodeT]] = strawberry.field(description="The rows with their cursors.")
+    nodes: list[NodeT] = strawberry.field(description="The rows without their cursors.")
+    page_info: PageInfo = strawberry.field(description="Where this page lies.")
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What a page asks of a list: at most `limit` rows between two keys (exclusive), from its end when `backwards`."""
+
+    limit: int
+    after: list[Any] | None
+    before: list[Any] | None
+    backwards: bool
+
+    @property
+    def fetch(self) -> int:
+        """One row more than the page, which tells whether there is another page."""
+        return self.limit + 1
+
+
+def window(
+    binding: str, size: int, first: int | None, after: str | None, last: int | None, before: str | None
+) -> Window:
+    """Return what a page asks for.
+
+    binding: names the list, its filter and its order, which cursors are bound to. size: number of sort keys.
+    Raises PageSize unless exactly one of `first` and `last` is given, from 1 to `PAGE_MAX`; BadCursor.
+    """
+    if (first is None) == (last is None):
+        raise PageSize(f"Say either first or last, from 1 to {PAGE_MAX}.")
+    limit = first if first is not None else last
+    assert limit is not None
+    if not 1 <= limit <= PAGE_MAX:
+        raise PageSize(f"A page has from 1 to {PAGE_MAX} rows.")
+    return Window(
+        limit,
+        None if after is None else decode_cursor(binding, after, size),
+        None if before is None else decode_cursor(binding, before, size),
+        last is not None,
+    )
+
+
+def connection(
+    rows: Sequence[Any],
+    asked: Window,
+    binding: str,
+    keys: Callable[[Any], Sequence[Any]],
+    node: Callable[[Any], Any],
+) -> Any:
+    """Return the page of these rows, which were fetched with `asked.fetch` and are in list order.
+
+    keys: the sort keys of a row; node: what is shown of it.
+    """
+    more = len(rows) > asked.limit
+    if more:
+        rows = rows[1:] if asked.backwards else rows[: asked.limit]
+    nodes = [node(row) for row in rows]
+    cursors = [encode_cursor(binding, keys(row)) for row in rows]
+    return Connection(
+        edges=[Edge(cursor=cursor, node=each) for cursor, each in zip(cursors, nodes, strict=True)],
+        nodes=nodes,
+        page_info=PageInfo(
+            has_next_page=asked.before is not None if asked.backwards else more,
+            has_previous_page=more if asked.backwards else asked.after is not None,
+            start_cursor=cursors[0] if cursors else None,
+            end_cursor=cursors[-1] if cursors else None,
+        ),
+    )

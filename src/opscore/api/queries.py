@@ -1,0 +1,291 @@
+"""The questions that can be asked: aggregates at any moment, lists, figures, the log and its proof."""
+
+# Strawberry declares its field decorator untyped; the resolvers themselves are checked.
+# mypy: disable-error-code="untyped-decorator"
+# ruff: noqa: A002 -- arguments are called what the schema calls them.
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+import strawberry
+
+from opscore.api import reads
+from opscore.api.arguments import After, Before, ContextInfo, First, Last
+from opscore.api.campaigns import Campaign, campaign_view
+from opscore.api.customers import Customer, customer_view
+from opscore.api.enums import expose
+from opscore.api.errors import BadInput
+from opscore.api.figure_queries import FigureQueries
+from opscore.api.ids import key_of, parse_global_id
+from opscore.api.log_queries import LogQueries
+from opscore.api.mutations import ObjectKind
+from opscore.api.nodes import Node
+from opscore.api.orders import Order, order_view
+from opscore.api.paging import Connection, connection, window
+from opscore.api.scalars import Position
+from opscore.api.skus import Sku, sku_view
+from opscore.api.stores import Store, store_view
+from opscore.domain import campaign as campaign_domain
+from opscore.domain import customer as customer_domain
+from opscore.domain import order as order_domain
+from opscore.domain import sku as sku_domain
+from opscore.domain import store as store_domain
+from opscore.domain.command import Role
+from opscore.permissions import commands_of
+
+KINDS: dict[Any, ObjectKind] = {
+    kind.aggregate: kind
+    for kind in (
+        ObjectKind(store_domain.Store, Store, store_view),
+        ObjectKind(sku_domain.Sku, Sku, sku_view),
+        ObjectKind(order_domain.Order, Order, order_view),
+        ObjectKind(campaign_domain.Campaign, Campaign, campaign_view),
+        ObjectKind(customer_domain.Customer, Customer, customer_view),
+    )
+}
+"""How each aggregate is shown."""
+
+BY_NAME = {kind.aggregate.STREAM_TYPE: kind for kind in KINDS.values()}
+NODES_MAX = 100
+
+expose(Role)
+
+
+@strawberry.input(one_of=True, description="A moment in the past: exactly one of its members.")
+class AsOf:
+    version: int | None = strawberry.field(default=strawberry.UNSET, description="After this many of its events.")
+    position: Position | None = strawberry.field(
+        default=strawberry.UNSET, description="As the log stood at this position."
+    )
+    recorded_at: datetime | None = strawberry.field(
+        default=strawberry.UNSET, description="As we knew it at this moment."
+    )
+
+
+AsOfArgument = Annotated[AsOf | None, strawberry.argument(description="As it was then; as it is now if left out.")]
+
+
+@strawberry.type(description="Who asks.")
+class Viewer:
+    name: str = strawberry.field(description="The pseudonym that events show.")
+    role: Role = strawberry.field(description="The role.")
+    store_ids: list[strawberry.ID] | None = strawberry.field(description="Stores it is bound to; null: all.")
+    customer_id: strawberry.ID | None = strawberry.field(description="The customer it is.")
+    commands: list[str] = strawberry.field(description="Names of the commands that the role may give.")
+
+
+async def _get(info: ContextInfo, type_name: str, id: str, as_of: AsOf | None) -> Any:
+    context = info.context
+    kind = BY_NAME[type_name]
+    moment = _moment(as_of)
+    found = await context.services.read(lambda: reads.one(context, kind.aggregate, key_of(id, type_name), **moment))
+    return None if found is None else kind.view(found, context)
+
+
+def _moment(as_of: AsOf | None) -> dict[str, Any]:
+    if as_of is None:
+        return {}
+    if as_of.version:
+        if as_of.version < 1:
+            raise BadInput("A version is 1 or more.")
+        return {"version": as_of.version}
+    if as_of.recorded_at:
+        return {"at": as_of.recorded_at}
+    if as_of.position is None or as_of.position is strawberry.UNSET:
+        raise BadInput("A version is 1 or more.")
+    return {"position": as_of.position}
+
+
+async def _list(
+    info: ContextInfo,
+    type_name: str,
+    first_event: str,
+    first: int | None,
+    after: str | None,
+    last: int | None,
+    before: str | None,
+) -> Any:
+    """Return a page of all aggregates of a kind, newest first, in three statements."""
+    context = info.context
+    kind = BY_NAME[type_name]
+    binding = f"{type_name}:newest"
+    asked = window(binding, 1, first, after, last, before)
+
+    def read() -> Any:
+        rows = reads.begun(
+            context,
+            first_event,
+            after=asked.after[0] if asked.after else None,
+            before=asked.before[0] if asked.before else None,
+            limit=asked.fetch,
+            oldest_first=asked.backwards,
+        )
+        found = reads.many(context, kind.aggregate, [row.stream_id for row in rows])
+        return connection(
+            [row for row in rows if row.stream_id in found],
+            asked,
+            binding,
+            lambda row: [row.position],
+            lambda row: kind.view(found[row.stream_id], context),
+        )
+
+    return await context.services.read(read)
+
+
+@strawberry.type
+class AggregateQueries:
+    """Questions about stores, articles, orders, campaigns and customers."""
+
+    @strawberry.field(description="Who asks, and what that role may do.")
+    def viewer(self, info: ContextInfo) -> Viewer:
+        viewer = info.context.viewer
+        return Viewer(
+            name=viewer.id,
+            role=viewer.role,
+            store_ids=None
+            if viewer.stores is None
+            else [strawberry.ID(BY_NAME["Store"].global_id(each)) for each in sorted(viewer.stores)],
+            customer_id=None
+            if viewer.customer_id is None
+            else strawberry.ID(BY_NAME["Customer"].global_id(viewer.customer_id)),
+            commands=sorted(commands_of(viewer.role)),
+        )
+
+    @strawberry.field(description="Anything by its global id.")
+    async def node(
+        self, info: ContextInfo, id: Annotated[strawberry.ID, strawberry.argument(description="Its global id.")]
+    ) -> Node | None:
+        type_name, _ = parse_global_id(id)
+        return await _get(info, type_name, id, None)  # type: ignore[no-any-return]
+
+    @strawberry.field(description="Several things by their global ids, in the same order; null for what is not there.")
+    async def nodes(
+        self,
+        info: ContextInfo,
+        ids: Annotated[list[strawberry.ID], strawberry.argument(description="Their global ids, at most 100.")],
+    ) -> list[Node | None]:
+        context = info.context
+        if len(ids) > NODES_MAX:
+            raise BadInput(f"Ask for at most {NODES_MAX} nodes at once.")
+        parsed = [parse_global_id(each) for each in ids]
+
+        def read() -> list[Any]:
+            shown: dict[UUID, Any] = {}
+            for name in sorted({name for name, _ in parsed}):
+                kind = BY_NAME[name]
+                found = reads.many(context, kind.aggregate, [key for other, key in parsed if other == name])
+                shown.update({key: kind.view(aggregate, context) for key, aggregate in found.items()})
+            return [shown.get(key) for _, key in parsed]
+
+        return await context.services.read(read)
+
+    @strawberry.field(description="A store.")
+    async def store(
+        self,
+        info: ContextInfo,
+        id: Annotated[strawberry.ID, strawberry.argument(description="Its id.")],
+        as_of: AsOfArgument = None,
+    ) -> Store | None:
+        return await _get(info, "Store", id, as_of)  # type: ignore[no-any-return]
+
+    @strawberry.field(description="The stores, newest first.")
+    async def stores(
+        self, info: ContextInfo, first: First = None, after: After = None, last: Last = None, before: Before = None
+    ) -> Connection[Store]:
+        return await _list(info, "Store", "StoreApplied", first, after, last, before)  # type: ignore[no-any-return]
+
+    @strawberry.field(description="An article.")
+    async def sku(
+        self,
+        info: ContextInfo,
+        id: Annotated[strawberry.ID, strawberry.argument(description="Its id.")],
+        as_of: AsOfArgument = None,
+    ) -> Sku | None:
+        return await _get(info, "Sku", id, as_of)  # type: ignore[no-any-return]
+
+    @strawberry.field(description="An article by its code in its home store.")
+    async def sku_by_code(
+        self,
+        info: ContextInfo,
+        store_id: Annotated[strawberry.ID, strawberry.argument(description="The home store.")],
+        code: Annotated[str, strawberry.argument(description="The code.")],
+    ) -> Sku | None:
+        return await _held(info, "Sku", "sku_code", store_id, code)  # type: ignore[no-any-return]
+
+    @strawberry.field(description="The articles of these stores, newest first.")
+    async def skus(
+        self, info: ContextInfo, first: First = None, after: After = None, last: Last = None, before: Before = None
+    ) -> Connection[Sku]:
+        return await _list(info, "Sku", "SkuRegistered", first, after, last, before)  # type: ignore[no-any-return]
+
+    @strawberry.field(description="An order.")
+    async def order(
+        self,
+        info: ContextInfo,
+        id: Annotated[strawberry.ID, strawberry.argument(description="Its id.")],
+        as_of: AsOfArgument = None,
+    ) -> Order | None:
+        return await _get(info, "Order", id, as_of)  # type: ignore[no-any-return]
+
+    @strawberry.field(description="An order by the number that another system gave it.")
+    async def order_by_external_reference(
+        self,
+        info: ContextInfo,
+        store_id: Annotated[strawberry.ID, strawberry.argument(description="The store it was placed in.")],
+        external_reference: Annotated[str, strawberry.argument(description="Its number there.")],
+    ) -> Order | None:
+        return await _held(info, "Order", "external_reference", store_id, external_reference)  # type: ignore[no-any-return]
+
+    @strawberry.field(description="A campaign.")
+    async def campaign(
+        self,
+        info: ContextInfo,
+        id: Annotated[strawberry.ID, strawberry.argument(description="Its id.")],
+        as_of: AsOfArgument = None,
+    ) -> Campaign | None:
+        return await _get(info, "Campaign", id, as_of)  # type: ignore[no-any-return]
+
+    @strawberry.field(description="The campaigns, newest first.")
+    async def campaigns(
+        self, info: ContextInfo, first: First = None, after: After = None, last: Last = None, before: Before = None
+    ) -> Connection[Campaign]:
+        return await _list(info, "Campaign", "CampaignPlanned", first, after, last, before)  # type: ignore[no-any-return]
+
+    @strawberry.field(description="A customer.")
+    async def customer(
+        self,
+        info: ContextInfo,
+        id: Annotated[strawberry.ID, strawberry.argument(description="The customer's id.")],
+        as_of: AsOfArgument = None,
+    ) -> Customer | None:
+        return await _get(info, "Customer", id, as_of)  # type: ignore[no-any-return]
+
+    @strawberry.field(description="The customers, newest first.")
+    async def customers(
+        self, info: ContextInfo, first: First = None, after: After = None, last: Last = None, before: Before = None
+    ) -> Connection[Customer]:
+        return await _list(info, "Customer", "CustomerRegistered", first, after, last, before)  # type: ignore[no-any-return]
+
+
+async def _held(info: ContextInfo, type_name: str, claim: str, store_id: str, value: str) -> Any:
+    """Return the aggregate that holds a name in a store, in two steps of one read."""
+    context = info.context
+    scope = key_of(store_id, "Store")
+    if not context.viewer.may_act_for(scope):
+        return None
+    kind = BY_NAME[type_name]
+
+    def read() -> Any:
+        stream_id = reads.holder(context.services, claim, str(scope), value)
+        return None if stream_id is None else reads.one(context, kind.aggregate, stream_id)
+
+    found = await context.services.read(read)
+    return None if found is None else kind.view(found, context)
+
+
+@strawberry.type(description="Questions. What lies out of a token's scope is answered like what is not there.")
+class Query(AggregateQueries, FigureQueries, LogQueries):
+    """Everything that can be asked."""

@@ -1,0 +1,29 @@
+"""The schema: questions written by hand, commands made from the domain, and its text for everybody else."""
+
+from __future__ import annotations
+
+import functools
+
+import strawberry
+from strawberry.printer import print_schema
+from strawberry.schema.config import StrawberryConfig
+
+from opscore.api.mutations import mutation_type
+from opscore.api.queries import KINDS, Query
+from opscore.api.scalars import SCALARS
+
+
+@functools.cache
+def build_schema() -> strawberry.Schema:
+    """Return the schema; made once for the process."""
+    return strawberry.Schema(
+        query=Query,
+        mutation=mutation_type(KINDS),
+        types=[kind.type_ for kind in KINDS.values()],
+        config=StrawberryConfig(scalar_map=SCALARS, disable_field_suggestions=True),
+    )
+
+
+def export_schema() -> str:
+    """Return the schema as text (SDL), for schema/opscore.graphql."""
+    return print_schema(build_schema()) + "\n"

@@ -1,0 +1,208 @@
+"""Articles as the API shows them: what they are, where they are on sale, and where every unit is."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from uuid import UUID
+
+import strawberry
+
+from opscore.api.context import Context
+from opscore.api.enums import expose
+from opscore.api.money import UnitPrice, unit_price, unit_price_or_none
+from opscore.api.nodes import Stream, gid, store_gid, stream_fields
+from opscore.domain import sku as domain
+from opscore.domain.sku_events import DelistReason, FulfilmentMode, SkuStatus
+from opscore.domain.values import plain
+from opscore.permissions import may_see_cost
+
+expose(DelistReason)
+expose(FulfilmentMode)
+expose(SkuStatus)
+
+
+@strawberry.type(description="Whether an article is on sale in one store.")
+class Listing:
+    store_id: strawberry.ID = strawberry.field(description="The store.")
+    listed: bool = strawberry.field(description="Whether it is on sale there now.")
+    reason: DelistReason | None = strawberry.field(description="Why it is off sale.")
+
+
+@strawberry.type(description="What an article costs in one store.")
+class SkuPrice:
+    store_id: strawberry.ID = strawberry.field(description="The store; the home store's price holds where none is set.")
+    list_price: UnitPrice = strawberry.field(description="What a buyer pays for one without any offer.")
+    cost: UnitPrice | None = strawberry.field(description="What one cost us; null for roles that see no cost.")
+    market_price: UnitPrice | None = strawberry.field(description="What others ask; the price stays below.")
+
+
+@strawberry.type(description="What members of one tier pay.")
+class TierPrice:
+    store_id: strawberry.ID = strawberry.field(description="The store.")
+    tier: str = strawberry.field(description="The tier.")
+    price: UnitPrice | None = strawberry.field(description="Its own price per unit.")
+    factor: Decimal | None = strawberry.field(description="Or the part of the list price that it pays.")
+
+
+@strawberry.type(description="What buyers read about an article in one language.")
+class SkuContent:
+    language: str = strawberry.field(description="Language tag.")
+    title: str = strawberry.field(description="Title of its page.")
+    description: str | None = strawberry.field(description="Text of its page.")
+    specification: str | None = strawberry.field(description="Its properties as text.")
+    images: list[str] = strawberry.field(description="References of its pictures.")
+    after_sale_text: str | None = strawberry.field(description="What is promised after the sale.")
+    keywords: list[str] = strawberry.field(description="Words to find it by.")
+
+
+@strawberry.type(description="One property of an article.")
+class SkuProperty:
+    name: str = strawberry.field(description="What is specified.")
+    value: str = strawberry.field(description="Its value.")
+
+
+@strawberry.type(
+    description="The units of an article at one place. Sellable is what is neither reserved, allocated nor damaged."
+)
+class StockLevel:
+    location_id: UUID = strawberry.field(description="The place.")
+    on_hand: Decimal = strawberry.field(description="Units that are there.")
+    reserved: Decimal = strawberry.field(description="Units set apart for orders.")
+    allocated: Decimal = strawberry.field(description="Units set apart for campaigns and not sold yet.")
+    damaged: Decimal = strawberry.field(description="Units that cannot be sold.")
+    in_transit: Decimal = strawberry.field(description="Units on the way here.")
+    sellable: Decimal = strawberry.field(description="Units that anybody may buy.")
+
+
+@strawberry.type(description="When stock counts as low or too much.")
+class StockPolicy:
+    low_line: Decimal | None = strawberry.field(description="At this level or below it is low.")
+    high_line: Decimal | None = strawberry.field(description="Above this level it is too much.")
+    cover_days: int | None = strawberry.field(description="How many days stock should last.")
+    stock_class: str | None = strawberry.field(description="Class of importance.")
+
+
+@strawberry.type(description="What a campaign still has of an article to sell.")
+class CampaignAllocation:
+    campaign_id: strawberry.ID = strawberry.field(description="The campaign.")
+    location_id: UUID = strawberry.field(description="The place of the units.")
+    quantity: Decimal = strawberry.field(description="Units left of its quota.")
+
+
+@strawberry.type(description="One article (stock-keeping unit) of the operator.")
+class Sku(Stream):
+    store_id: strawberry.ID = strawberry.field(description="Its home store.")
+    code: str = strawberry.field(description="The operator's own code, unique in the home store.")
+    name: str = strawberry.field(description="What it is called inside the operation.")
+    brand: str | None = strawberry.field(description="Its brand.")
+    category: str = strawberry.field(description="Its category.")
+    unit: str = strawberry.field(description="What one of it is.")
+    quantity_places: int = strawberry.field(description="How many decimal places its quantities have.")
+    mode: FulfilmentMode = strawberry.field(description="Where the goods come from once sold.")
+    status: SkuStatus = strawberry.field(description="How far it is between draft and retirement.")
+    prohibited: bool = strawberry.field(description="Whether it may not be sold.")
+    min_order_quantity: Decimal = strawberry.field(description="Least quantity of an order.")
+    currency_code: str = strawberry.field(description="ISO 4217 code of its prices.")
+    season_end: datetime | None = strawberry.field(description="When its season ends.")
+    properties: list[SkuProperty] = strawberry.field(description="Its properties.")
+    contents: list[SkuContent] = strawberry.field(description="What buyers read, by language.")
+    listings: list[Listing] = strawberry.field(description="Stores in which it is or was on sale.")
+    prices: list[SkuPrice] = strawberry.field(description="Its prices by store.")
+    tier_prices: list[TierPrice] = strawberry.field(description="What members pay, by store and tier.")
+    stock_policy: StockPolicy = strawberry.field(description="When its stock is low or too much.")
+    levels: list[StockLevel] = strawberry.field(description="Where its units are.")
+    allocations: list[CampaignAllocation] = strawberry.field(description="What campaigns still have of it.")
+    on_hand: Decimal = strawberry.field(description="Units that are there, over all places.")
+    sellable: Decimal = strawberry.field(description="Units that anybody may buy, over all places.")
+    available: Decimal = strawberry.field(description="Sellable units and what campaigns have left.")
+
+
+def sku_view(sku: domain.Sku, context: Context) -> Sku:
+    """Return an article as the API shows it; stores out of the viewer's scope are left out."""
+    viewer = context.viewer
+    currency = sku.currency
+    costs = may_see_cost(viewer.role)
+    return Sku(
+        **stream_fields(sku),
+        store_id=store_gid(sku.store_id),
+        code=sku.code,
+        name=sku.name,
+        brand=sku.brand,
+        category=sku.category,
+        unit=sku.unit,
+        quantity_places=sku.quantity_places,
+        mode=sku.mode,
+        status=sku.status,
+        prohibited=sku.prohibited,
+        min_order_quantity=sku.min_order_quantity,
+        currency_code=currency,
+        season_end=sku.season_end,
+        properties=[SkuProperty(name=name, value=value) for name, value in sku.specification.items()],
+        contents=[
+            SkuContent(
+                language=language,
+                title=each.title,
+                description=each.description,
+                specification=each.specification,
+                images=list(each.images),
+                after_sale_text=each.after_sale_text,
+                keywords=list(each.keywords),
+            )
+            for language, each in sku.contents.items()
+        ],
+        listings=[
+            Listing(store_id=store_gid(store_id), listed=each.listed, reason=each.reason)
+            for store_id, each in sku.listings.items()
+            if viewer.may_act_for(store_id)
+        ],
+        prices=[
+            SkuPrice(
+                store_id=store_gid(store_id),
+                list_price=unit_price(each.list_price, currency),
+                cost=unit_price_or_none(each.cost if costs else None, currency),
+                market_price=unit_price_or_none(each.market_price, currency),
+            )
+            for store_id, each in sku.prices.items()
+            if viewer.may_act_for(store_id) or store_id == sku.store_id
+        ],
+        tier_prices=[
+            TierPrice(
+                store_id=store_gid(store_id),
+                tier=tier,
+                price=unit_price_or_none(each.price, currency),
+                factor=each.factor,
+            )
+            for store_id, tiers in sku.tier_prices.items()
+            if viewer.may_act_for(store_id) or store_id == sku.store_id
+            for tier, each in tiers.items()
+        ],
+        stock_policy=StockPolicy(
+            low_line=sku.stock_policy.low_line,
+            high_line=sku.stock_policy.high_line,
+            cover_days=sku.stock_policy.cover_days,
+            stock_class=sku.stock_policy.stock_class,
+        ),
+        levels=[
+            StockLevel(
+                location_id=location_id,
+                on_hand=plain(each.on_hand),
+                reserved=plain(each.reserved),
+                allocated=plain(each.allocated),
+                damaged=plain(each.damaged),
+                in_transit=plain(each.in_transit),
+                sellable=plain(each.sellable),
+            )
+            for location_id, each in sku.levels.items()
+        ],
+        allocations=[
+            CampaignAllocation(
+                campaign_id=gid("Campaign", campaign_id), location_id=location_id, quantity=plain(quantity)
+            )
+            for campaign_id, places in sku.allocations.items()
+            for location_id, quantity in places.items()
+        ],
+        on_hand=plain(sku.on_hand),
+        sellable=plain(sku.sellable),
+        available=plain(sku.available),
+    )

@@ -1,0 +1,287 @@
+"""Stock as the ledger has it: levels, every movement, and what it is all worth, on either axis of time."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import strawberry
+
+from opscore.api.context import Context
+from opscore.api.errors import BadInput
+from opscore.api.figures import ask
+from opscore.api.ids import global_id
+from opscore.api.money import Money, UnitPrice, money, unit_price_or_none
+from opscore.api.nodes import gid
+from opscore.api.paging import Window, connection, window
+from opscore.api.scalars import Position
+from opscore.domain.values import plain
+from opscore.permissions import may_see_cost
+
+SKUS_MAX = 100
+
+
+@strawberry.type(description="The units of an article at one place, as the ledger has them.")
+class StockBalance:
+    sku_id: strawberry.ID = strawberry.field(description="The article.")
+    sku_code: str = strawberry.field(description="Its code.")
+    name: str = strawberry.field(description="Its name.")
+    location_id: UUID = strawberry.field(description="The place.")
+    unit: str = strawberry.field(description="What one of it is.")
+    on_hand: Decimal = strawberry.field(description="Units that are there.")
+    reserved: Decimal = strawberry.field(description="Units set apart for orders.")
+    allocated: Decimal = strawberry.field(description="Units set apart for campaigns.")
+    damaged: Decimal = strawberry.field(description="Units that cannot be sold.")
+    in_transit: Decimal = strawberry.field(description="Units on the way here.")
+    sellable: Decimal = strawberry.field(description="Units that anybody may buy.")
+    unit_cost: UnitPrice | None = strawberry.field(
+        description="Moving average of what one cost; null when unknown or for roles that see no cost."
+    )
+    position: Position = strawberry.field(description="The last event that moved it.")
+
+
+@strawberry.type(description="What was at one place at a moment in the past.")
+class PastStock:
+    location_id: UUID = strawberry.field(description="The place.")
+    unit: str = strawberry.field(description="What one of it is.")
+    on_hand: Decimal = strawberry.field(description="Units that were there.")
+
+
+@strawberry.input(one_of=True, description="A moment of the ledger: exactly one of its members.")
+class StockAsOf:
+    position: Position | None = strawberry.field(
+        default=strawberry.UNSET, description="What the ledger said when the log stood at this position."
+    )
+    occurred_at: datetime | None = strawberry.field(
+        default=strawberry.UNSET, description="What we know today was there at this moment, late entries included."
+    )
+
+
+@strawberry.type(description="One line of the stock ledger: one event's effect at one place.")
+class StockMovement:
+    position: Position = strawberry.field(description="The event in the log.")
+    leg: int = strawberry.field(description="Which line of that event it is.")
+    kind: str = strawberry.field(description="Type of the event.")
+    sku_id: strawberry.ID = strawberry.field(description="The article.")
+    location_id: UUID = strawberry.field(description="The place.")
+    store_id: strawberry.ID = strawberry.field(description="The store it was for.")
+    occurred_at: datetime = strawberry.field(description="When it happened.")
+    recorded_at: datetime = strawberry.field(description="When we recorded it.")
+    actor: str = strawberry.field(description="Who gave the command: a pseudonym.")
+    origin: str = strawberry.field(description="live or import.")
+    order_id: strawberry.ID | None = strawberry.field(description="The order it was for.")
+    parcel_id: UUID | None = strawberry.field(description="The parcel it left in.")
+    campaign_id: strawberry.ID | None = strawberry.field(description="The campaign whose quota it was.")
+    transfer_id: UUID | None = strawberry.field(description="The transfer it belongs to.")
+    batch: str | None = strawberry.field(description="Batch of the goods.")
+    document: str | None = strawberry.field(description="The document behind it.")
+    reason: str | None = strawberry.field(description="Why.")
+    on_hand: Decimal = strawberry.field(description="Change of units there.")
+    reserved: Decimal = strawberry.field(description="Change of units set apart for orders.")
+    allocated: Decimal = strawberry.field(description="Change of units set apart for campaigns.")
+    damaged: Decimal = strawberry.field(description="Change of units that cannot be sold.")
+    in_transit: Decimal = strawberry.field(description="Change of units on the way here.")
+    running_on_hand: Decimal = strawberry.field(description="Units at this place after it.")
+    running_quantity: Decimal = strawberry.field(description="Units of the article over all places after it.")
+    unit_cost: UnitPrice | None = strawberry.field(description="What one cost; null for roles that see no cost.")
+    value: Money | None = strawberry.field(description="Change of the stock's value; null for roles that see no cost.")
+    running_value: Money | None = strawberry.field(
+        description="Value of the article's stock after it; null for roles that see no cost."
+    )
+
+
+@strawberry.type(description="What the stock of an article is worth.")
+class StockWorth:
+    sku_id: strawberry.ID = strawberry.field(description="The article.")
+    sku_code: str = strawberry.field(description="Its code.")
+    name: str = strawberry.field(description="Its name.")
+    unit: str = strawberry.field(description="What one of it is.")
+    quantity: Decimal = strawberry.field(description="Units over all places.")
+    unit_cost: UnitPrice | None = strawberry.field(description="Moving average of what one cost.")
+    value: Money = strawberry.field(description="Units at that cost.")
+
+
+@strawberry.type(description="What all the stock of these stores is worth, in one currency.")
+class StockTotal:
+    currency_code: str = strawberry.field(description="ISO 4217 code of the currency.")
+    skus: int = strawberry.field(description="Articles that ever had stock.")
+    value: Money = strawberry.field(description="What it is worth.")
+
+
+@strawberry.type(description="All movements of one kind of an article together.")
+class StockMovementTotal:
+    sku_id: strawberry.ID = strawberry.field(description="The article.")
+    sku_code: str = strawberry.field(description="Its code.")
+    kind: str = strawberry.field(description="Type of the event.")
+    movements: int = strawberry.field(description="How many lines of the ledger.")
+    on_hand: Decimal = strawberry.field(description="Units they brought or took.")
+
+
+def _few(sku_ids: list[UUID]) -> list[UUID]:
+    if not 1 <= len(sku_ids) <= SKUS_MAX:
+        raise BadInput(f"Ask for 1 to {SKUS_MAX} articles at once.")
+    return sku_ids
+
+
+def levels(context: Context, sku_ids: list[UUID], location_id: UUID | None, at_least: int | None) -> list[StockBalance]:
+    """Return where the units of these articles are now (blocking)."""
+    asked = {"sku_ids": _few(sku_ids), "location_id": location_id}
+    rows = ask(context, "stock_ledger", "levels", asked, store_ids=context.store_ids, at_least=at_least)
+    costs = may_see_cost(context.viewer.role)
+    return [
+        StockBalance(
+            sku_id=gid("Sku", row["sku_id"]),
+            sku_code=row["code"],
+            name=row["name"],
+            location_id=row["location_id"],
+            unit=row["unit"],
+            **{name: plain(row[name]) for name in ("on_hand", "reserved", "allocated", "damaged", "in_transit")},
+            sellable=plain(row["sellable"]),
+            unit_cost=unit_price_or_none(row["unit_cost"] if costs else None, row["currency"]),
+            position=Position(row["position"]),
+        )
+        for row in rows
+    ]
+
+
+def past_levels(context: Context, sku_id: UUID, moment: StockAsOf, at_least: int | None) -> list[PastStock]:
+    """Return where the units of an article were at a moment (blocking)."""
+    if moment.occurred_at is not strawberry.UNSET and moment.occurred_at is not None:
+        query, asked = "levels_true_at", {"sku_id": sku_id, "occurred_at": moment.occurred_at}
+    else:
+        query, asked = "levels_known_at", {"sku_id": sku_id, "position": moment.position}
+    rows = ask(context, "stock_ledger", query, asked, store_ids=context.store_ids, at_least=at_least)
+    return [PastStock(location_id=row["location_id"], unit=row["unit"], on_hand=plain(row["on_hand"])) for row in rows]
+
+
+def ledger(
+    context: Context,
+    sku_id: UUID,
+    location_id: UUID | None,
+    until_position: int | None,
+    page: tuple[int | None, str | None, int | None, str | None],
+    at_least: int | None,
+) -> Any:
+    """Return a page of an article's ledger, oldest first (blocking). page: first, after, last, before."""
+    binding = f"stock_ledger:{sku_id}:{location_id}:{until_position}"
+    asked = window(binding, 2, *page)
+    wanted: dict[str, Any] = {"sku_id": sku_id, "location_id": location_id, "row_limit": asked.fetch}
+    if asked.backwards:
+        rows = _latest(context, wanted, asked, until_position, at_least)
+    else:
+        if asked.before is not None:
+            raise BadInput("Go forwards with first and after, backwards with last and before.")
+        if asked.after is not None:
+            wanted |= {"after_position": asked.after[0], "after_leg": asked.after[1]}
+        wanted["until_position"] = until_position
+        rows = ask(context, "stock_ledger", "movements", wanted, store_ids=context.store_ids, at_least=at_least)
+    costs = may_see_cost(context.viewer.role)
+    return connection(
+        rows, asked, binding, lambda row: [row["position"], row["leg"]], lambda row: _movement(row, costs)
+    )
+
+
+def _latest(
+    context: Context, wanted: dict[str, Any], asked: Window, until_position: int | None, at_least: int | None
+) -> list[dict[str, Any]]:
+    if asked.after is not None:
+        raise BadInput("Go forwards with first and after, backwards with last and before.")
+    if asked.before is not None:
+        wanted |= {"before_position": asked.before[0], "before_leg": asked.before[1]}
+    elif until_position is not None:
+        wanted |= {"before_position": until_position + 1, "before_leg": 0}
+    rows = ask(context, "stock_ledger", "latest_movements", wanted, store_ids=context.store_ids, at_least=at_least)
+    return rows[::-1]
+
+
+def _movement(row: dict[str, Any], costs: bool) -> StockMovement:
+    currency = row["currency"]
+
+    def worth(name: str) -> Money | None:
+        value = row[name]
+        return money(int(value), currency) if costs and value is not None else None
+
+    return StockMovement(
+        position=Position(row["position"]),
+        leg=row["leg"],
+        kind=row["kind"],
+        sku_id=gid("Sku", row["sku_id"]),
+        location_id=row["location_id"],
+        store_id=gid("Store", row["store_id"]),
+        occurred_at=row["occurred_at"],
+        recorded_at=row["recorded_at"],
+        actor=row["actor"],
+        origin=row["origin"],
+        order_id=gid("Order", row["order_id"]),
+        parcel_id=row["parcel_id"],
+        campaign_id=gid("Campaign", row["campaign_id"]),
+        transfer_id=row["transfer_id"],
+        batch=row["batch"],
+        document=row["document"],
+        reason=row["reason"],
+        **{
+            name: plain(row[name])
+            for name in (
+                "on_hand",
+                "reserved",
+                "allocated",
+                "damaged",
+                "in_transit",
+                "running_on_hand",
+                "running_quantity",
+            )
+        },
+        unit_cost=unit_price_or_none(row["unit_cost"] if costs else None, currency),
+        value=worth("value_minor"),
+        running_value=worth("running_value_minor"),
+    )
+
+
+def worth(context: Context, first: int, store_ids: list[UUID] | None, at_least: int | None) -> list[StockWorth]:
+    """Return the articles whose stock is worth most (blocking)."""
+    if not 1 <= first <= SKUS_MAX:
+        raise BadInput(f"Ask for 1 to {SKUS_MAX} articles at once.")
+    rows = ask(context, "stock_ledger", "worth", {"row_limit": first}, store_ids=store_ids, at_least=at_least)
+    return [
+        StockWorth(
+            sku_id=gid("Sku", row["sku_id"]),
+            sku_code=row["code"],
+            name=row["name"],
+            unit=row["unit"],
+            quantity=plain(row["quantity"]),
+            unit_cost=unit_price_or_none(row["unit_cost"], row["currency"]),
+            value=money(int(row["value_minor"]), row["currency"]),
+        )
+        for row in rows
+    ]
+
+
+def totals(context: Context, store_ids: list[UUID] | None, at_least: int | None) -> list[StockTotal]:
+    """Return what all stock is worth, by currency (blocking)."""
+    rows = ask(context, "stock_ledger", "total_worth", {}, store_ids=store_ids, at_least=at_least)
+    return [
+        StockTotal(
+            currency_code=row["currency"],
+            skus=row["skus"],
+            value=money(int(row["value_minor"] or 0), row["currency"]),
+        )
+        for row in rows
+    ]
+
+
+def movement_totals(context: Context, sku_ids: list[UUID], at_least: int | None) -> list[StockMovementTotal]:
+    """Return the movements of these articles by kind (blocking)."""
+    asked = {"sku_ids": _few(sku_ids)}
+    rows = ask(context, "stock_ledger", "total_movements", asked, store_ids=context.store_ids, at_least=at_least)
+    return [
+        StockMovementTotal(
+            sku_id=strawberry.ID(global_id("Sku", row["sku_id"])),
+            sku_code=row["code"],
+            kind=row["kind"],
+            movements=row["movements"],
+            on_hand=plain(row["on_hand"]),
+        )
+        for row in rows
+    ]

@@ -1,0 +1,159 @@
+"""Stores as the API shows them."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import strawberry
+
+from opscore.api.context import Context
+from opscore.api.enums import expose
+from opscore.api.money import Money, money
+from opscore.api.nodes import Stream, stream_fields
+from opscore.api.scalars import Json
+from opscore.domain import store as domain
+from opscore.domain.calendars import CalendarKind
+from opscore.domain.store_events import DocumentKind, LocationKind, StoreStatus
+
+expose(StoreStatus)
+expose(LocationKind)
+expose(DocumentKind)
+expose(CalendarKind)
+
+
+@strawberry.type(description="A place of the store that holds stock.")
+class Location:
+    location_id: UUID = strawberry.field(description="Its id, which commands about stock take.")
+    kind: LocationKind = strawberry.field(description="What kind of place it is.")
+    name: str = strawberry.field(description="What people call it.")
+    region: str | None = strawberry.field(description="Where it is.")
+    radius_km: Decimal | None = strawberry.field(description="How far it delivers, in kilometres.")
+    open: bool = strawberry.field(description="Whether it is in use.")
+
+
+@strawberry.type(description="Working days and hours.")
+class Calendar:
+    kind: str = strawberry.field(description="What is counted by it: the business itself or the service desk.")
+    weekdays: list[int] = strawberry.field(description="Days of the week, 1 is Monday.")
+    opens: str = strawberry.field(description='Local time of opening, "09:00".')
+    closes: str = strawberry.field(description='Local time of closing, "17:00".')
+    holidays: list[str] = strawberry.field(description="ISO dates on which it is closed.")
+    extra_days: list[str] = strawberry.field(description="ISO dates on which it works besides.")
+
+
+@strawberry.type(description="A document on file; its number is personal or secret and is not shown.")
+class StoreDocument:
+    kind: DocumentKind = strawberry.field(description="Which document it is.")
+    brand: str | None = strawberry.field(description="The brand it is about.")
+    categories: list[str] = strawberry.field(description="The categories it covers.")
+    valid_from: date | None = strawberry.field(description="First day of its validity.")
+    valid_until: date | None = strawberry.field(description="Last day of its validity.")
+
+
+@strawberry.type(description="One version of a policy of the store.")
+class StorePolicy:
+    kind: str = strawberry.field(description="Which policy it is.")
+    policy_version: int = strawberry.field(description="Its version, counted for each kind.")
+    effective_from: datetime = strawberry.field(description="From when on it is in force.")
+    params: Json = strawberry.field(description="Its parameters; decimals are strings.")
+
+
+@strawberry.type(description="One store of the operator on one platform.")
+class Store(Stream):
+    name: str = strawberry.field(description="Its name, unique for the operator.")
+    operator: str = strawberry.field(description="Who runs it.")
+    platform: str = strawberry.field(description="The platform it is on.")
+    kind: str = strawberry.field(description="Which kind of store it is there.")
+    status: StoreStatus = strawberry.field(description="How far it is between application and closing.")
+    currency_code: str = strawberry.field(description="ISO 4217 code of its currency.")
+    time_zone: str = strawberry.field(description="IANA zone of its calendar days.")
+    company: str | None = strawberry.field(description="The company behind it.")
+    brands: list[str] = strawberry.field(description="Brands it may sell.")
+    categories: list[str] = strawberry.field(description="Categories it may sell.")
+    audit_due_at: datetime | None = strawberry.field(description="When the running audit should have ended.")
+    deposit: Money = strawberry.field(description="What is frozen as deposit.")
+    service_fee: Money = strawberry.field(description="What was paid as service fee.")
+    suspended_until: datetime | None = strawberry.field(description="Until when it is suspended, if that is known.")
+    closed_at: datetime | None = strawberry.field(description="When it was closed.")
+    payment_methods: list[str] = strawberry.field(description="Payment methods it takes.")
+    couriers: list[str] = strawberry.field(description="Couriers it ships with, the preferred one first.")
+    remote_courier: str | None = strawberry.field(description="The courier for remote regions.")
+    remote_regions: list[str] = strawberry.field(description="Regions that this courier serves.")
+    locations: list[Location] = strawberry.field(description="Places that hold stock, in the order of picking.")
+    calendars: list[Calendar] = strawberry.field(description="Working days and hours that were set.")
+    documents: list[StoreDocument] = strawberry.field(description="Documents on file.")
+    policies: list[StorePolicy] = strawberry.field(description="Policies that were set, oldest first for each kind.")
+
+
+def store_view(store: domain.Store, _: Context) -> Store:
+    """Return a store as the API shows it."""
+    currency = store.currency
+    return Store(
+        **stream_fields(store),
+        name=store.name,
+        operator=store.operator,
+        platform=store.platform,
+        kind=store.kind,
+        status=store.status,
+        currency_code=currency,
+        time_zone=store.time_zone,
+        company=store.company,
+        brands=list(store.brands),
+        categories=list(store.categories),
+        audit_due_at=store.audit_due_at,
+        deposit=money(store.deposit_minor, currency),
+        service_fee=money(store.service_fee_minor, currency),
+        suspended_until=store.suspended_until,
+        closed_at=store.closed_at,
+        payment_methods=list(store.payment_methods),
+        couriers=list(store.couriers),
+        remote_courier=store.remote_courier,
+        remote_regions=list(store.remote_regions),
+        locations=[_location(key, each) for key, each in store.locations.items()],
+        calendars=[_calendar(kind, each) for kind, each in store.calendars.items()],
+        documents=[
+            StoreDocument(
+                kind=each.kind,
+                brand=each.brand,
+                categories=list(each.categories),
+                valid_from=each.valid_from,
+                valid_until=each.valid_until,
+            )
+            for each in store.documents.values()
+        ],
+        policies=[
+            StorePolicy(
+                kind=kind,
+                policy_version=each.policy_version,
+                effective_from=each.effective_from,
+                params=Json(each.params),
+            )
+            for kind, versions in store.policies.items()
+            for each in versions
+        ],
+    )
+
+
+def _location(location_id: UUID, location: Any) -> Location:
+    return Location(
+        location_id=location_id,
+        kind=location.kind,
+        name=location.name,
+        region=location.region,
+        radius_km=location.radius_km,
+        open=location.open,
+    )
+
+
+def _calendar(kind: str, calendar: Any) -> Calendar:
+    return Calendar(
+        kind=kind,
+        weekdays=list(calendar.weekdays),
+        opens=calendar.opens,
+        closes=calendar.closes,
+        holidays=list(calendar.holidays),
+        extra_days=list(calendar.extra_days),
+    )

@@ -1,0 +1,247 @@
+"""The server: everything one process runs, wired together, watched, and taken down in order."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import orjson
+import psycopg
+import structlog
+import uvicorn
+from psycopg_pool import PoolTimeout
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from opscore import logs
+from opscore.api import explorer
+from opscore.api.context import Services
+from opscore.api.engine import GraphQLEngine
+from opscore.api.guard import Limits
+from opscore.api.http import GraphQLEndpoint
+from opscore.api.schema import build_schema
+from opscore.database import Database, migrated_version, newest_version
+from opscore.log.event_log import EventLog
+from opscore.projector import Follower, ProjectionRefused, Projector
+from opscore.settings import Settings, SetupError
+from opscore.tokens import TokenBook
+from opscore.writer import Writer
+
+log = structlog.get_logger("opscore.app")
+
+CHECKED_SECONDS = 1.0
+"""How long the answer of /readyz is good: a probe storm asks the database once."""
+LAG_EVENTS_MAX = 10_000
+"""A read model further behind than this makes the server unready."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that has to hold before requests are sent here; `reason` says what is wrong and what to do."""
+
+    name: str
+    ok: bool
+    reason: str | None = None
+
+
+class Server:
+    """What one process runs: database, writer, follower of the read models. Start it, stop it, ask how it is."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.database = Database.open(settings)
+        try:
+            self._require_usable()
+            self.writer = Writer(self.database, settings)
+            self.projector = Projector(self.database)
+            self.follower = Follower(self.projector)
+            self.services = Services(
+                database=self.database,
+                log=EventLog(self.database.pool.connection),
+                writer=self.writer,
+                projector=self.projector,
+                tokens=TokenBook(self.database),
+            )
+        except BaseException:
+            self.database.close()
+            raise
+        self._deploying: threading.Thread | None = None
+        self._stopping = False
+        self._deploy_failure: str | None = None
+        self._checked: tuple[float, list[Check]] | None = None
+        self._checking = threading.Lock()
+
+    def _require_usable(self) -> None:
+        self.database.require_durable()
+        if migrated_version(self.database) != newest_version(self.database):
+            raise SetupError("The database is not at the newest version; run: opscore migrate")
+
+    def start(self) -> None:
+        """Begin to decide and to follow. Read models that are missing are built in the background."""
+        self.writer.after_commit.append(lambda _: self.follower.hint())
+        self.writer.start()
+        self._deploying = threading.Thread(target=self._deploy, name="opscore-deploy", daemon=True)
+        self._deploying.start()
+
+    def _deploy(self) -> None:
+        try:
+            self.projector.deploy(by="serve", stop=lambda: self._stopping)
+        except ProjectionRefused as refused:
+            if not self._stopping:
+                self._deploy_failure = str(refused)
+                log.error("projections_not_deployed", reason=str(refused))
+        except Exception as error:
+            self._deploy_failure = f"building the read models failed ({type(error).__name__}); see the log"
+            log.error("projections_not_deployed", **logs.exception_facts(error))
+        # What is there is followed whatever happened to the rest.
+        if not self._stopping:
+            self.follower.start()
+
+    def stop(self) -> None:
+        """Decide what is queued, then let go of everything; returns when it is done."""
+        self._stopping = True
+        self.writer.stop()
+        if self._deploying is not None:
+            self._deploying.join()
+        self.follower.stop()
+        self.services.threads.shutdown(wait=True)
+        self.database.close()
+
+    # Health ------------------------------------------------------------------------------------------------------
+
+    def checks(self) -> list[Check]:
+        """Return what /readyz looks at (blocking)."""
+        with self._checking:
+            if self._checked is not None and time.monotonic() - self._checked[0] < CHECKED_SECONDS:
+                return self._checked[1]
+            found = [self._check_writer()]
+            for name, look in (
+                ("database", self._look_at_database),
+                ("migrations", self._look_at_migrations),
+                ("events", self._look_at_events),
+                ("projections", self._look_at_projections),
+            ):
+                found.append(_checked(name, look))
+            self._checked = (time.monotonic(), found)
+            return found
+
+    def _check_writer(self) -> Check:
+        if self.writer.halted is not None:
+            return Check("writer", False, self.writer.halted)
+        if self.writer.queue_length >= self.settings.queue_size:
+            return Check("writer", False, "the queue of commands is full")
+        return Check("writer", True)
+
+    def _look_at_database(self) -> str | None:
+        self.database.require_durable()
+        return None
+
+    def _look_at_migrations(self) -> str | None:
+        found, newest = migrated_version(self.database), newest_version(self.database)
+        return None if found == newest else f"the schema is at {found}, not at {newest}; run: opscore migrate"
+
+    def _look_at_events(self) -> str | None:
+        unknown = self.services.log.unknown_types()
+        return f"this program does not know {', '.join(unknown)}; upgrade it" if unknown else None
+
+    def _look_at_projections(self) -> str | None:
+        if self._deploy_failure is not None:
+            return self._deploy_failure
+        if self._deploying is not None and self._deploying.is_alive():
+            return "read models are being built"
+        if not self.follower.is_alive:
+            return "nothing follows the log in this process"
+        reasons = []
+        for each in self.projector.status():
+            entry = each.entry
+            if entry.state == "failed":
+                reasons.append(
+                    f"{entry.name} version {entry.version} stopped at position {entry.failed_position} in"
+                    f" {entry.failed_statement}"
+                )
+            elif entry.status == "serving" and each.lag > LAG_EVENTS_MAX:
+                reasons.append(f"{entry.name} version {entry.version} is {each.lag} events behind")
+        return "; ".join(reasons) or None
+
+
+def _checked(name: str, look: Callable[[], str | None]) -> Check:
+    try:
+        reason = look()
+    except SetupError as error:
+        reason = str(error)
+    except (psycopg.Error, PoolTimeout) as error:
+        reason = f"the database does not answer ({type(error).__name__})"
+    return Check(name, reason is None, reason)
+
+
+def create_app(settings: Settings) -> Starlette:
+    """Return the ASGI application; its lifespan starts and stops everything else."""
+    limits = Limits()
+    routes: list[BaseRoute] = []
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        server = await asyncio.to_thread(Server, settings)
+        app.state.server = server
+        engine = GraphQLEngine(
+            build_schema()._schema,
+            server.services,
+            limits,
+            introspection=settings.introspection,
+            suggestions=settings.introspection,
+        )
+        endpoint = GraphQLEndpoint(engine, limits, explorer.page() if settings.explorer else None)
+        app.router.routes.append(Route("/graphql", endpoint))
+        server.start()
+        log.info("serving", schema=settings.schema_name)
+        try:
+            yield
+        finally:
+            await asyncio.to_thread(server.stop)
+            log.info("stopped")
+
+    async def healthz(_: Request) -> Response:
+        return _json({"status": "ok"})
+
+    async def readyz(request: Request) -> Response:
+        checks = await asyncio.to_thread(request.app.state.server.checks)
+        ready = all(each.ok for each in checks)
+        body = {"status": "ready" if ready else "not ready", "checks": [asdict(each) for each in checks]}
+        return _json(body, 200 if ready else 503)
+
+    async def home(_: Request) -> Response:
+        return RedirectResponse("/graphql")
+
+    routes += [Route("/healthz", healthz), Route("/readyz", readyz)]
+    if settings.explorer:
+        routes += [Route("/", home), Route("/explorer/{name}", explorer.explorer_file)]
+    return Starlette(routes=routes, lifespan=lifespan)
+
+
+def _json(body: Any, status: int = 200) -> Response:
+    return Response(orjson.dumps(body), status, media_type="application/json", headers={"cache-control": "no-store"})
+
+
+def serve(settings: Settings) -> None:
+    """Serve until the process is told to stop; what was taken in is decided and answered first."""
+    logs.configure()
+    uvicorn.run(
+        create_app(settings),
+        host=settings.host,
+        port=settings.port,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        log_config=None,
+        # The default access log would write query strings, which may hold personal data.
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=15,
+    )

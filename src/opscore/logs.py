@@ -1,0 +1,71 @@
+"""Structured logs: one JSON object a line, and nothing in it that belongs to a person.
+
+Messages of exceptions are left out: the database quotes the values of a failing row in them. What is kept is the type,
+the SQLSTATE and the stack.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import traceback
+from typing import Any
+
+import orjson
+import structlog
+
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+FRAMES_KEPT = 12
+
+
+def exception_facts(error: BaseException) -> dict[str, Any]:
+    """Return what may be logged of an exception: type, SQLSTATE and stack, never its message."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return {
+        "error": type(error).__name__,
+        "sqlstate": getattr(error, "sqlstate", None),
+        "stack": [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames[-FRAMES_KEPT:]],
+    }
+
+
+class JsonFormatter(logging.Formatter):
+    """Formats a record of the standard library as one line of JSON, its `extra` fields included."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line. Arguments that are exceptions are written as their type."""
+        arguments = record.args
+        if isinstance(arguments, tuple):
+            arguments = tuple(type(each).__name__ if isinstance(each, BaseException) else each for each in arguments)
+        try:
+            event = str(record.msg) % arguments if arguments else str(record.msg)
+        except (TypeError, ValueError):
+            event = str(record.msg)
+        line: dict[str, Any] = {
+            "timestamp": self.formatTime(record, "%Y-%m-%dT%H:%M:%S") + f".{int(record.msecs):03d}",
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "event": event,
+        }
+        line.update({name: value for name, value in vars(record).items() if name not in _STANDARD})
+        if record.exc_info and record.exc_info[1] is not None:
+            line.update(exception_facts(record.exc_info[1]))
+        return orjson.dumps(line, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+
+
+def configure(level: str = "INFO") -> None:
+    """Send every log of this process to standard error as JSON lines."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonFormatter())
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.stdlib.filter_by_level,
+            structlog.stdlib.render_to_log_kwargs,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )

@@ -1,0 +1,131 @@
+"""A server of its own for each module of API tests: a real port, a real database, an open and stocked store."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx
+import psycopg
+import pytest
+import uvicorn
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
+from tests.conftest import MASTER_KEY
+from tests.shop import Shop
+
+from opscore.api.ids import global_id
+from opscore.app import Server, create_app
+from opscore.domain.command import Role
+from opscore.embedded import EmbeddedServer
+from opscore.settings import Settings
+from opscore.tokens import create_token
+
+
+@dataclass
+class Api:
+    """A running server and how tests speak to it."""
+
+    url: str
+    server: Server
+    client: httpx.Client
+    tokens: dict[tuple[Any, ...], str] = field(default_factory=dict)
+
+    def token(
+        self,
+        role: Role = Role.OWNER,
+        *,
+        name: str | None = None,
+        stores: tuple[UUID, ...] | None = None,
+        customer: UUID | None = None,
+    ) -> str:
+        """Return a token; asked for the same one, it is the same."""
+        key = (role, name, stores, customer)
+        if key not in self.tokens:
+            self.tokens[key] = create_token(
+                self.server.database, name or role.value, role, store_ids=stores, customer_id=customer
+            )[1]
+        return self.tokens[key]
+
+    def post(
+        self, body: Any, *, token: str | None = "", accept: str = "application/json", **more: Any
+    ) -> httpx.Response:
+        """Send a body to /graphql; the owner's token unless told otherwise, none for None."""
+        headers = {"accept": accept, "content-type": "application/json", **more.pop("headers", {})}
+        if token is not None:
+            headers["authorization"] = f"Bearer {token or self.token()}"
+        if not isinstance(body, bytes):
+            return self.client.post("/graphql", json=body, headers=headers, **more)
+        return self.client.post("/graphql", content=body, headers=headers, **more)
+
+    def ask(self, query: str, variables: dict[str, Any] | None = None, *, token: str = "") -> dict[str, Any]:
+        """Return the data of a query that has to succeed."""
+        answer = self.post({"query": query, "variables": variables or {}}, token=token).json()
+        assert "errors" not in answer, answer["errors"]
+        data: dict[str, Any] = answer["data"]
+        return data
+
+    def errors(
+        self, query: str, variables: dict[str, Any] | None = None, *, token: str | None = ""
+    ) -> list[dict[str, Any]]:
+        """Return the errors of a query that has to fail."""
+        answer = self.post({"query": query, "variables": variables or {}}, token=token).json()
+        assert answer.get("errors"), answer
+        found: list[dict[str, Any]] = answer["errors"]
+        return found
+
+    def give(self, command: str, selection: str, fields: dict[str, Any], *, token: str = "") -> dict[str, Any]:
+        """Give a command with an idempotency key of its own (unless `fields` has one) and return its payload."""
+        type_name = f"{command[0].upper()}{command[1:]}Input!"
+        document = f"mutation ($input: {type_name}) {{ {command}(input: $input) {{ {selection} }} }}"
+        variables = {"input": {"idempotencyKey": str(uuid4()), **fields}}
+        payload: dict[str, Any] = self.ask(document, variables, token=token)[command]
+        return payload
+
+
+@pytest.fixture(scope="module")
+def api(server: EmbeddedServer, template: str, database_names: Iterator[int]) -> Iterator[Api]:
+    """A server on a database of this module's own."""
+    name = f"api{next(database_names)}"
+    with psycopg.connect(server.url, autocommit=True) as connection:
+        connection.execute(
+            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template))
+        )
+    settings = Settings(
+        _env_file=None, database_url=make_conninfo(server.url, dbname=name), master_key=MASTER_KEY, port=0
+    )
+    app = create_app(settings)
+    running = uvicorn.Server(
+        uvicorn.Config(
+            app, host="127.0.0.1", port=0, loop="uvloop", http="httptools", log_config=None, access_log=False
+        )
+    )
+    thread = threading.Thread(target=running.run, daemon=True)
+    thread.start()
+    until = time.monotonic() + 30
+    while not running.started:
+        assert thread.is_alive() and time.monotonic() < until, "the server did not start"
+        time.sleep(0.01)
+    url = f"http://127.0.0.1:{running.servers[0].sockets[0].getsockname()[1]}"
+    with httpx.Client(base_url=url, timeout=30) as client:
+        yield Api(url, app.state.server, client)
+    running.should_exit = True
+    thread.join(30)
+    assert not thread.is_alive(), "the server did not stop"
+    with psycopg.connect(server.url, autocommit=True) as connection:
+        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture(scope="module")
+def shop(api: Api) -> Shop:
+    """An open store in it."""
+    return Shop.open(api.server.writer)
+
+
+def gid(type_name: str, key: UUID) -> str:
+    """Return a global id."""
+    return global_id(type_name, key)
