@@ -65,9 +65,9 @@ from opscore.domain.refusals import (
     Refusal,
     WrongState,
 )
-from opscore.domain.sku_events import StockCondition
+from opscore.domain.sku_events import FulfilmentMode, StockCondition
 from opscore.domain.store import Store
-from opscore.domain.values import Code, Currency, NonNegativeMinor, Text, Value, derived_id, plain
+from opscore.domain.values import Code, Currency, Minor, NonNegativeMinor, Text, Value, derived_id, plain
 
 ZERO = Decimal(0)
 
@@ -507,7 +507,13 @@ class RecordedReturnLine(Value):
 
     sku_id: Annotated[UUID, Meta(description="The article.")]
     quantity: Annotated[Decimal, Meta(description="How much came back.")]
-    amount_minor: Annotated[NonNegativeMinor, Meta(description="What was given back for them, in minor units.")]
+    amount_minor: Annotated[
+        Minor,
+        Meta(
+            description="What was given back for them, in minor units; below zero for a service that a credit note of no "
+            "order charges."
+        ),
+    ]
     line: Annotated[
         Annotated[int, Meta(ge=1)] | None,
         Meta(description="Number of the order's line; found by the article if left out."),
@@ -553,16 +559,18 @@ class RecordReturn(Command):
         store = work.store(self.store_id)
         if self.currency is not None and self.currency != store.currency:
             raise CurrencyMismatch(expected=store.currency, given=self.currency, path=("currency",), ids=[store.id])
-        counted = [
-            work.sku(asked.sku_id, path=("lines", index, "sku_id"), scoped=False).require_quantity(
-                asked.quantity, ("lines", index, "quantity")
-            )
-            for index, asked in enumerate(self.lines)
-        ]
+        counted = [self._counted(work, asked, index) for index, asked in enumerate(self.lines)]
         location_id = self._location(store)
         if self.order_id is not None:
             return self._of_order(work, work.order(self.order_id), counted, location_id)
         return self._of_no_order(work, store, counted, location_id)
+
+    def _counted(self, work: UnitOfWork, asked: RecordedReturnLine, index: int) -> Decimal:
+        sku = work.sku(asked.sku_id, path=("lines", index, "sku_id"), scoped=False)
+        if asked.amount_minor < 0 and (self.order_id is not None or sku.mode is not FulfilmentMode.SERVICE):
+            why = "only a service of no order can be charged with a return"
+            raise InvalidField(why=why, path=("lines", index, "amount_minor"), ids=[sku.id])
+        return sku.require_quantity(asked.quantity, ("lines", index, "quantity"))
 
     def _location(self, store: Store) -> UUID | None:
         if self.location_id is not None:
@@ -577,14 +585,14 @@ class RecordReturn(Command):
     def _of_order(self, work: UnitOfWork, order: Order, counted: list[Decimal], location_id: UUID | None) -> UUID:
         if order.store_id != self.store_id:
             raise NotFound(what="order of this store", path=("order_id",), ids=[order.id])
+        if self.external_reference is not None:
+            self._require_unused(work, order.id)
         matched = _match(order, self.lines, counted)
         amount_minor = sum(asked.amount_minor for asked in self.lines)
         if amount_minor > order.refundable_minor:
             raise RefundExceedsPaid(
                 available=order.refundable_minor, asked=amount_minor, path=("lines",), ids=[order.id]
             )
-        if self.external_reference is not None:
-            self._require_unused(work, order.id)
         at = work.occurred_at
         return_id = self._id(work, "return")
         refund_id = self._id(work, "refund")
