@@ -194,13 +194,12 @@ def check_streams(connection: psycopg.Connection[Any]) -> Iterator[Finding]:
 def check_snapshots(connection: psycopg.Connection[Any]) -> Iterator[Finding | None]:
     """Fold every snapshotted stream again; yield None for a snapshot that agrees, a finding for one that does not."""
     log = EventLog(lend(connection))
-    digests = {fold_digest(kind) for kind in AGGREGATE_CLASSES.values()}
     rows = connection.execute(
         "SELECT stream_id, version, stream_type, fold_digest, convert_to(state::text, 'UTF8') FROM snapshots",
         binary=True,
     ).fetchall()
     for stream_id, version, stream_type, digest, state in rows:
-        if digest not in digests:
+        if digest != fold_digest():
             continue
         folded: Any = None
         for event in log.events.get(stream_id, lte=version):

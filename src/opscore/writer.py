@@ -303,7 +303,8 @@ class Writer:
             except psycopg.Error as error:
                 self._forget_everything()
                 if len(batch) == 1:
-                    logger.exception("writer.command_failed", extra={"command": batch[0].request.command.command_name()})
+                    name = batch[0].request.command.command_name()
+                    logger.exception("writer.command_failed", extra={"command": name})
                     batch[0].future.set_exception(error)
                     return
                 # One command's data made the whole batch fail: each for itself, so that only that one does.
@@ -577,13 +578,11 @@ class Writer:
         ).fetchone()
         return None if row is None else cast(UUID, row[0])
 
-    def _held(
-        self, connection: psycopg.Connection[TupleRow], kind: str, stream_id: UUID
-    ) -> list[tuple[str, str]]:
+    def _held(self, connection: psycopg.Connection[TupleRow], kind: str, stream_id: UUID) -> list[tuple[str, str]]:
         rows = connection.execute(
             "SELECT scope, value FROM claims WHERE stream_id = %s AND kind = %s", (stream_id, kind)
         ).fetchall()
-        names = {(scope, value): stream_id for scope, value in rows}
+        names = dict.fromkeys(rows, stream_id)
         for (claimed, scope, value), holder in self._batch_claims.items():
             if claimed == kind:
                 names[scope, value] = cast(UUID, holder)
@@ -639,7 +638,8 @@ class Writer:
         self._forget_everything()
 
     def _hash_of(self, request: Request) -> bytes:
-        body = canonical([request.command.command_name(), request.command, request.occurred_at, request.expected_version])
+        name = request.command.command_name()
+        body = canonical([name, request.command, request.occurred_at, request.expected_version])
         # Keyed, because a command may hold personal data and its hash outlives an erasure.
         return hmac.new(self._request_key, body, hashlib.sha256).digest()
 

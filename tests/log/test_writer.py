@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future
@@ -71,7 +72,7 @@ def test_positions_are_dense_times_strictly_rise_and_the_chain_holds(database: D
     with database.connect() as connection:
         rows = connection.execute("SELECT position, recorded_at FROM events ORDER BY position").fetchall()
     assert [row[0] for row in rows] == list(range(1, len(rows) + 1))
-    assert all(earlier[1] < later[1] for earlier, later in zip(rows, rows[1:], strict=False))
+    assert all(earlier[1] < later[1] for earlier, later in itertools.pairwise(rows))
     assert verify(database, workers=1).findings == ()
 
 

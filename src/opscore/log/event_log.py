@@ -16,7 +16,7 @@ from eventsourcing.utils import Environment
 from psycopg import Connection
 from psycopg.rows import TupleRow, dict_row
 
-from opscore.domain.aggregate import AGGREGATE_CLASSES, Aggregate
+from opscore.domain.aggregate import Aggregate
 from opscore.log.event_types import event_types
 from opscore.log.mapper import EventMapper
 from opscore.log.recorder import ConnectionSource, EventRecorder, Head, SnapshotRecorder, read_head
@@ -74,7 +74,7 @@ class LogFactory(library.InfrastructureFactory[Any]):
     def aggregate_recorder(self, purpose: str = "events") -> library.AggregateRecorder:
         """Return the recorder of snapshots, or of events."""
         if purpose == "snapshots":
-            return SnapshotRecorder(self._connections, [fold_digest(kind) for kind in AGGREGATE_CLASSES.values()])
+            return SnapshotRecorder(self._connections, fold_digest())
         return EventRecorder(self._connections)
 
     def application_recorder(self) -> library.ApplicationRecorder:

@@ -227,9 +227,9 @@ class PollingSubscription(library.Subscription[library.ApplicationRecorder]):
 class SnapshotRecorder(library.AggregateRecorder):
     """Keeps snapshots in their own table; only those that the present folds made are ever returned."""
 
-    def __init__(self, connections: ConnectionSource, fold_digests: Sequence[str]) -> None:
+    def __init__(self, connections: ConnectionSource, fold_digest: str) -> None:
         self._connections = connections
-        self._fold_digests = list(fold_digests)
+        self._fold_digest = fold_digest
 
     def insert_events(self, stored_events: Sequence[library.StoredEvent], **_: Any) -> Sequence[int] | None:
         """Keep snapshots (rows made by `SnapshotMapper`); one that is there already stays."""
@@ -237,7 +237,8 @@ class SnapshotRecorder(library.AggregateRecorder):
             for stored in stored_events:
                 row = cast(SnapshotRow, stored)
                 connection.execute(
-                    "INSERT INTO snapshots (stream_id, version, stream_type, fold_digest, state, started_at, recorded_at)"
+                    "INSERT INTO snapshots"
+                    " (stream_id, version, stream_type, fold_digest, state, started_at, recorded_at)"
                     " VALUES (%s, %s, %s, %s, %s::json, %s, %s) ON CONFLICT (stream_id, version) DO UPDATE"
                     " SET fold_digest = excluded.fold_digest, state = excluded.state",
                     (
@@ -263,14 +264,14 @@ class SnapshotRecorder(library.AggregateRecorder):
     ) -> Sequence[library.StoredEvent]:
         """Return snapshots of one stream."""
         query = (
-            "SELECT stream_id, version, stream_type, convert_to(state::text, 'UTF8'), fold_digest, started_at, recorded_at"
-            " FROM snapshots WHERE stream_id = %s AND version > %s AND version <= %s AND fold_digest = ANY(%s)"
+            "SELECT stream_id, version, stream_type, convert_to(state::text, 'UTF8'), fold_digest, started_at,"
+            " recorded_at FROM snapshots WHERE stream_id = %s AND version > %s AND version <= %s AND fold_digest = %s"
             f" ORDER BY version {'DESC' if desc else 'ASC'} LIMIT %s"
         )
         with self._connections() as connection:
             rows = connection.execute(
                 query,
-                (originator_id, gt or 0, _MAX_VERSION if lte is None else lte, self._fold_digests, limit),
+                (originator_id, gt or 0, _MAX_VERSION if lte is None else lte, self._fold_digest, limit),
                 binary=True,
             )
             return [SnapshotRow(*row) for row in rows]

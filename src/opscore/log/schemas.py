@@ -80,10 +80,11 @@ def faults(folder: Path) -> list[SchemaFault]:
                 remedy = "raise VERSION of the event, add its UPCASTS, and run `opscore schema export`"
                 found.append(SchemaFault(stored.name, f"{path.name} says another shape; {remedy}"))
     known = {file_name(name, v) for name, stored in event_types().items() for v in range(1, stored.version + 1)}
-    for path in folder.glob("*.v*.json"):
-        if path.name not in known:
-            found.append(SchemaFault(path.stem, f"{path.name} is of an event that no aggregate folds any more"))
-    return found
+    return found + [
+        SchemaFault(path.stem, f"{path.name} is of an event that no aggregate folds any more")
+        for path in folder.glob("*.v*.json")
+        if path.name not in known
+    ]
 
 
 def _sample(name: str, annotation: Any) -> Any:

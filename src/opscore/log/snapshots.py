@@ -1,7 +1,7 @@
 """States kept so that a long stream need not be folded from its start; an optimisation that may always be thrown away.
 
-A snapshot carries the digest of the fold that made it (the source of the aggregate's module and of the words it is
-made of). After any change of that source the digest differs and the snapshot is ignored.
+A snapshot carries the digest of the domain's source at the time. After any change of it the digest differs and the
+snapshot is ignored: better one folded too often than one that an older rule made.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ import eventsourcing.domain as library
 import msgspec
 from eventsourcing.persistence import JSONTranscoder, Mapper, StoredEvent
 
-from opscore.domain import aggregate as aggregate_module
-from opscore.domain import values
+from opscore import domain
+from opscore.domain import catalogue as _every_module  # noqa: F401  (so that the digest is over all of them)
 from opscore.domain.aggregate import AGGREGATE_CLASSES, Aggregate
 from opscore.log.recorder import SnapshotRow
 
 
 @functools.cache
-def fold_digest(kind: type[Aggregate]) -> str:
-    """Return the SHA-256 (hex) of the source that folds this aggregate."""
+def fold_digest() -> str:
+    """Return the SHA-256 (hex) of the source of the domain: every module that events or state are made of."""
     digest = hashlib.sha256()
-    for module in (sys.modules[kind.__module__], aggregate_module, values):
-        digest.update(inspect.getsource(module).encode())
+    for name in sorted(name for name in sys.modules if name.startswith(f"{domain.__name__}.")):
+        digest.update(inspect.getsource(sys.modules[name]).encode())
     return digest.hexdigest()
 
 
@@ -43,7 +43,7 @@ def state_shape(kind: type[Aggregate]) -> type[msgspec.Struct]:
         name: hint
         for cls in reversed(kind.__mro__)
         if issubclass(cls, Aggregate)
-        for name in cls.__dict__.get("__annotations__", ())
+        for name in inspect.get_annotations(cls)
         if get_origin(hint := hints[name]) is not ClassVar
     }
     # The aggregate may leave a declared attribute unset until an event sets it.
@@ -79,7 +79,7 @@ class StateSnapshot(library.DomainEvent, library.CanSnapshotAggregate[UUID]):
             timestamp=aggregate.modified_on,
             topic=aggregate.STREAM_TYPE,
             state=state_bytes(aggregate),
-            digest=fold_digest(type(aggregate)),
+            digest=fold_digest(),
             started_at=aggregate.created_on,
         )
 

@@ -11,7 +11,6 @@ from typing import Any
 
 import orjson
 
-
 # `OFFSET 0` in the SQL keeps the planner from copying an expression into each place that names it, which would double
 # its work with every step.
 
