@@ -105,7 +105,7 @@ def test_without_a_terminal_progress_is_plain_lines_with_rate_and_time_left(caps
         bars.at("rows", 1000, 1000)
     lines = capsys.readouterr().err.splitlines()
     assert lines[0].startswith("rows: 0 of 1,000")
-    assert lines[-1].startswith("rows: 1,000 of 1,000") and "done in" in lines[-1]
+    assert lines[-1].startswith("rows: 1,000 of 1,000") and lines[-1].endswith("done)")
 
 
 def test_progress_in_between_is_told_at_most_every_two_seconds(capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -20,7 +21,7 @@ from opscore.settings import Settings, SetupError, load_settings
 
 if TYPE_CHECKING:
     from opscore.database import Database
-    from opscore.projector import Comparison, Progress, Projector
+    from opscore.projector import Comparison, Projector
 
 STOPPED_EXIT = 130
 """What a shell calls a program that Ctrl-C ended."""
@@ -36,9 +37,13 @@ app = typer.Typer(
 token_app = typer.Typer(help="Tokens for the API.", no_args_is_help=True)
 projections_app = typer.Typer(help="Read models: list, build beside, compare, promote, drop.", no_args_is_help=True)
 audit_app = typer.Typer(help="Prove that the log is what it was.", no_args_is_help=True)
+import_app = typer.Typer(help="Book what is in a file as commands.", no_args_is_help=True)
+schema_app = typer.Typer(help="What others rely on: the SDL and the stored events.", no_args_is_help=True)
 app.add_typer(token_app, name="token")
 app.add_typer(projections_app, name="projections")
 app.add_typer(audit_app, name="audit")
+app.add_typer(import_app, name="import")
+app.add_typer(schema_app, name="schema")
 
 
 def main() -> None:
@@ -86,6 +91,84 @@ def migrate() -> None:
         worked = databases.migrate(database)
         version = databases.migrated_version(database)
     out.print(f"Schema '{settings.schema_name}' is at {version}" + (", newly." if worked else "; nothing to do."))
+
+
+# Serving -------------------------------------------------------------------------------------------------------------
+
+
+def _require_free_port(settings: Settings) -> None:
+    """Say at once, not after an import, that somebody else listens there."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.host, settings.port))
+        except OSError as error:
+            raise SetupError(
+                f"Cannot listen on {settings.host} port {settings.port} ({error.strerror}); choose another one, such "
+                f"as OPSCORE_PORT={settings.port % 65535 + 1}"
+            ) from None
+
+
+def _with_address(host: str | None, port: int | None) -> Settings:
+    settings = load_settings()
+    given = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
+    return settings.model_copy(update=given)
+
+
+Host = Annotated[str | None, typer.Option(help="Address to listen on.")]
+Port = Annotated[int | None, typer.Option(min=0, max=65535, help="Port to listen on.")]
+
+
+@app.command()
+def serve(host: Host = None, port: Port = None) -> None:
+    """Serve the API until told to stop. Several servers may share one database."""
+    from opscore.app import serve as run
+    from opscore.database import Database
+    from opscore.database import migrate as upgrade
+
+    settings = _with_address(host, port)
+    _require_free_port(settings)
+    if settings.database_url is None:
+        # The embedded database has no other user who could be surprised; a shared one is migrated on purpose.
+        with Database.open(settings) as database:
+            upgrade(database)
+            run(settings)
+    else:
+        run(settings)
+
+
+@app.command()
+def demo(
+    once: Annotated[bool, typer.Option("--once", help="Show the figures and end; do not serve.")] = False,
+    remove: Annotated[bool, typer.Option("--remove", help="Delete the demonstration's data and end.")] = False,
+    host: Host = None,
+    port: Port = None,
+) -> None:
+    """Import real retail history, build its figures, show them, and serve. Run again it goes on with the same data."""
+    from opscore import demo as demonstration
+    from opscore.app import serve as run
+    from opscore.database import Database
+    from opscore.database import migrate as upgrade
+
+    settings = _with_address(host, port)
+    if remove:
+        removed = demonstration.remove(settings)
+        out.print("The demonstration is gone; `opscore demo` starts afresh." if removed else "There was none.")
+        return
+    if not once:
+        _require_free_port(settings)
+    with Database.open(settings) as database:
+        database.require_durable()
+        upgrade(database)
+        with Bars() as bars, stoppable() as stop:
+            new = demonstration.load(database, settings, bars, stop)
+        out.print(f"{new:,} commands are new." if new else "Everything was there already.")
+        found = demonstration.figures(database)
+        demonstration.show(found, demonstration.tokens(database, settings, found.store_id), settings)
+        if not once:
+            out.print(f"Serving at http://{settings.host}:{settings.port} (Ctrl-C ends it; the data stay)")
+            run(settings)
 
 
 # Tokens --------------------------------------------------------------------------------------------------------------
@@ -152,17 +235,45 @@ def token_revoke(token_id: Annotated[UUID, typer.Argument(help="The id that `tok
     out.print("Revoked.")
 
 
+# Imports -------------------------------------------------------------------------------------------------------------
+
+
+@import_app.command("online-retail")
+def import_online_retail(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="The CSV file, plain or gzipped.")],
+    store: Annotated[str | None, typer.Option(help="Name of the store to book to; made when absent.")] = None,
+    rejects: Annotated[
+        Path | None, typer.Option(help="Where to write rows not booked as they stood; default: <file>.rejects.csv.")
+    ] = None,
+) -> None:
+    """Import a file of Online Retail II. Run again it adds only what is new; it can be stopped and run again."""
+    from opscore.imports.online_retail import ImportStopped, RetailStore
+    from opscore.imports.online_retail import import_online_retail as book
+    from opscore.imports.reader import UnreadableFile
+    from opscore.writer import Writer
+
+    rejects = rejects or Path(f"{file.name}.rejects.csv")
+    with migrated() as (database, settings), Bars() as bars, stoppable() as stop:
+        writer = Writer(database, settings)
+        writer.start()
+        try:
+            report = book(
+                writer,
+                file,
+                store=None if store is None else RetailStore(name=store),
+                rejects=rejects,
+                progress=bars.importing(stop),
+            )
+        except (ImportStopped, UnreadableFile) as error:
+            raise fail(f"{error}") from None
+        finally:
+            writer.stop()
+    for line in report.lines():
+        out.print(line, markup=False)
+    out.print(f"Rows that were not booked as they stood: {rejects}", markup=False)
+
+
 # Projections ---------------------------------------------------------------------------------------------------------
-
-
-def _show(bars: Bars, progress: Progress) -> None:
-    bars.at(
-        f"{progress.name} {progress.version}",
-        progress.position,
-        progress.target,
-        rate=progress.events_per_second,
-        eta_seconds=progress.eta_seconds,
-    )
 
 
 @contextmanager
@@ -214,9 +325,9 @@ def projections_rebuild(
     """Build the newest version beside the one that serves. Can be stopped and run again."""
     with _projector() as projector, Bars() as bars, stoppable() as stop:
         if name is None:
-            projector.deploy(by="cli", progress=lambda progress: _show(bars, progress), stop=stop)
+            projector.deploy(by="cli", progress=bars.projecting, stop=stop)
         else:
-            projector.rebuild(name, by="cli", progress=lambda progress: _show(bars, progress), stop=stop)
+            projector.rebuild(name, by="cli", progress=bars.projecting, stop=stop)
 
 
 @projections_app.command("compare")
@@ -326,7 +437,7 @@ def replay(
         if end.tzinfo is None:
             raise fail("A time needs its offset, such as 2026-03-31T23:59:59+08:00")
     with _projector() as projector, Bars() as bars, stoppable() as stop:
-        entries = projector.replay(end, into, progress=lambda progress: _show(bars, progress), stop=stop)
+        entries = projector.replay(end, into, progress=bars.projecting, stop=stop)
     for entry in entries:
         out.print(f"{entry.name} at position {entry.position}", markup=False)
 
@@ -393,6 +504,41 @@ def audit_anchor(
         path = file or settings.data_dir / ANCHORS
         written = anchor(database, path)
     out.print(f"position {written.position}  {written.hash}  -> {path}", markup=False)
+
+
+# Schema --------------------------------------------------------------------------------------------------------------
+
+
+@schema_app.command("export")
+def schema_export(
+    check: Annotated[bool, typer.Option("--check", help="Write nothing; fail when the code says otherwise.")] = False,
+) -> None:
+    """Write schema/opscore.graphql and the JSON Schema of new event versions; name what would break a client."""
+    from graphql import build_schema, find_breaking_changes, find_dangerous_changes
+
+    from opscore import resources
+    from opscore.api.schema import export_schema
+    from opscore.log import schemas
+
+    folder = resources.path("schema")
+    path = folder / "opscore.graphql"
+    kept, now = path.read_text(encoding="utf-8") if path.exists() else "", export_schema()
+    if kept and kept != now:
+        before, after = build_schema(kept), build_schema(now)
+        for breaking in find_breaking_changes(before, after):
+            out.print(f"breaks clients: {breaking.description}", markup=False)
+        for dangerous in find_dangerous_changes(before, after):
+            out.print(f"may surprise clients: {dangerous.description}", markup=False)
+    if not check:
+        path.write_text(now, encoding="utf-8")
+        for written in schemas.export(folder / "events"):
+            out.print(f"new: {written.name}", markup=False)
+    faults = [fault.message for fault in schemas.faults(folder / "events")]
+    if check and kept != now:
+        faults.append("schema/opscore.graphql is not what the code says; run: opscore schema export")
+    if faults:
+        raise fail("\n".join(faults))
+    out.print(f"{path.name} and the event schemas are what the code says.", markup=False)
 
 
 if __name__ == "__main__":

@@ -5,13 +5,17 @@ from __future__ import annotations
 import signal
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType, TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
+
+if TYPE_CHECKING:
+    from opscore.imports.pipeline import Progress as ImportProgress
+    from opscore.projector import Progress as ProjectionProgress
 
 PLAIN_SECONDS = 2.0
 """How often a line is written where there is no terminal to draw on."""
@@ -53,14 +57,19 @@ class Bars:
         done, total: in its own units; total None while unknown. rate: units per second, and eta_seconds: seconds left;
         both are worked out from the first call when not given.
         """
+        if total == 0:
+            return  # There is nothing to do, so nothing to show.
         now = time.monotonic()
         began, first = self._began.setdefault(title, (now, done))
         if rate is None:
             rate = (done - first) / (now - began) if now > began else 0.0
             eta_seconds = (total - done) / rate if total is not None and rate > 0 else None
-        pace = f"{rate:,.0f}/s" + ("" if eta_seconds is None else f", {duration(eta_seconds)} left")
-        if total is not None and done >= total:
-            pace = f"{rate:,.0f}/s, done in {duration(now - began)}"
+        ended = total is not None and done >= total
+        pace = f"{rate:,.0f}/s" if rate > 0 else "starting"
+        if ended:
+            pace = f"{rate:,.0f}/s, done"
+        elif eta_seconds is not None:
+            pace += f", {duration(eta_seconds)} left"
         if self._bars is not None:
             if title not in self._tasks:
                 self._tasks[title] = self._bars.add_task(title, total=total, pace=pace)
@@ -68,8 +77,28 @@ class Bars:
             return
         line = f"{title}: {done:,}" + ("" if total is None else f" of {total:,}") + f" ({pace})"
         self._last[title] = line
-        if now - self._told.get(title, -PLAIN_SECONDS) >= PLAIN_SECONDS:
+        if ended or now - self._told.get(title, -PLAIN_SECONDS) >= PLAIN_SECONDS:
             self._tell(title, now)
+
+    def importing(self, stop: StopSwitch) -> Callable[[ImportProgress], None]:
+        """Return what to hand to an import: shows its phases, and ends it (with `Stopped`) once `stop` is set."""
+
+        def show(progress: ImportProgress) -> None:
+            if stop():
+                raise Stopped
+            self.at(progress.phase, progress.done, progress.total, rate=progress.rate, eta_seconds=progress.eta_seconds)
+
+        return show
+
+    def projecting(self, progress: ProjectionProgress) -> None:
+        """Show how far the rebuild of a projection is."""
+        self.at(
+            f"{progress.name} {progress.version}",
+            progress.position,
+            progress.target,
+            rate=progress.events_per_second,
+            eta_seconds=progress.eta_seconds,
+        )
 
     def _tell(self, title: str, now: float) -> None:
         self._told[title] = now

@@ -105,17 +105,32 @@ class EmbeddedServer:
         """Leave; the last process to leave stops the server. Closing twice is allowed."""
         if self._lease is None or os.getpid() != self._process:
             return  # A forked child shares its parent's lock and must not give it up.
-        atexit.unregister(self.close)
-        lease, self._lease = self._lease, None
-        try:
-            with self._locked():
-                try:
-                    fcntl.flock(lease, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    return  # Somebody else still uses it and will stop it.
+        with self._locked():
+            try:
+                fcntl.flock(self._lease, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                pass  # Somebody else still uses it and will stop it.
+            else:
                 self._run("pg_ctl", "stop", "--pgdata", str(self._cluster), "--mode", "fast", "--wait", check=False)
-        finally:
-            os.close(lease)
+            self._give_up_lease()
+
+    def remove(self) -> None:
+        """Stop the server and delete its data for good. Raises `SetupError` when another process still uses it."""
+        assert self._lease is not None
+        with self._locked():
+            try:
+                fcntl.flock(self._lease, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise SetupError("Another opscore process still uses this data; stop it first.") from None
+            self._run("pg_ctl", "stop", "--pgdata", str(self._cluster), "--mode", "fast", "--wait", check=False)
+            shutil.rmtree(self._cluster)
+            self._give_up_lease()
+
+    def _give_up_lease(self) -> None:
+        assert self._lease is not None
+        os.close(self._lease)
+        self._lease = None
+        atexit.unregister(self.close)
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
