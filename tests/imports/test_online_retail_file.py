@@ -56,7 +56,6 @@ def opening_stock(done: list[Operation]) -> dict[str, int]:
     [
         ("489434", "12", "6.95", RowClass.SALE),
         ("C489449", "-12", "2.95", RowClass.CANCELLATION),
-        ("C496350", "1", "373.57", RowClass.CANCELLATION),
         ("489464", "-96", "0.0", RowClass.STOCK_ADJUST),
         ("489521", "4", "0.0", RowClass.ZERO_PRICE),
         ("A506401", "1", "-53594.36", RowClass.BAD_DEBT),
@@ -67,6 +66,13 @@ def test_a_row_belongs_to_the_first_class_whose_rule_fits(
 ) -> None:
     row = parse(1, [invoice, "21733", "A THING", quantity, "2009-12-01 07:45:00", price, "13085.0", "EIRE"])
     assert row.kind is expected
+
+
+def test_a_cancellation_may_charge_a_service_but_no_goods() -> None:
+    cells = ["C496350", "M", "Manual", "1", "2010-02-01 08:24:00", "373.57", "", "United Kingdom"]
+    assert parse(1, cells).kind is RowClass.CANCELLATION
+    with pytest.raises(BadRow, match="a cancellation of goods"):
+        parse(1, ["C496350", "21733", *cells[2:]])
 
 
 def test_every_class_of_the_bundled_slice_is_what_duckdb_says() -> None:
@@ -236,8 +242,17 @@ def test_a_price_finer_than_a_penny_is_rounded_half_even_and_reported(tmp_path: 
 
 @pytest.mark.parametrize(
     ("description", "kind"),
-    [("damages", "damaged"), ("Damp and rusty", "damaged"), ("MIA", "lost"), ("missing?", "lost"), ("lost?", "lost"),
-     ("Donated to The Food Chain charity", None), ("nan", None), ("?", None), ("sold as gold", None)],
+    [
+        ("damages", "damaged"),
+        ("Damp and rusty", "damaged"),
+        ("MIA", "lost"),
+        ("missing?", "lost"),
+        ("lost?", "lost"),
+        ("Donated to The Food Chain charity", None),
+        ("nan", None),
+        ("?", None),
+        ("sold as gold", None),
+    ],
 )
 def test_the_description_of_a_correction_says_what_became_of_the_goods(description: str, kind: str | None) -> None:
     assert loss_kind(description) == kind
@@ -270,3 +285,27 @@ def test_any_row_is_understood_or_refused_with_a_sentence(cells: list[str]) -> N
         assert str(bad)
     else:
         assert row.quantity != 0
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        "1:2,21733,A,1,2010-01-04 09:00:00,1.0,7.0,EIRE",
+        ",21733,A,1,2010-01-04 09:00:00,1.0,7.0,EIRE",
+        "1, ,A,1,2010-01-04 09:00:00,1.0,7.0,EIRE",
+        f"1,{'9' * 41},A,1,2010-01-04 09:00:00,1.0,7.0,EIRE",
+        "1,21733,A\x00B,1,2010-01-04 09:00:00,1.0,7.0,EIRE",
+        "1,21733,A,1,2010-01-04 09:00:00,1.0,7.0,",
+        "1,21733,A,1,2010-02-30 09:00:00,1.0,7.0,EIRE",
+        "1,21733,A,1,2010-01-04 09:00:00,0.0000001,7.0,EIRE",
+        "C1,21733,A,1,2010-01-04 09:00:00,1.0,7.0,EIRE",
+        "1,21733,A,99999999999,2010-01-04 09:00:00,1.0,7.0,EIRE",
+    ],
+)
+def test_a_row_that_no_command_could_carry_is_refused(cells: str) -> None:
+    with pytest.raises(BadRow):
+        parse(1, cells.split(","))
+
+
+def test_a_blank_description_is_no_fault() -> None:
+    assert parse(1, ["1", "21733", "", "1", "2010-01-04 09:00:00", "1.0", "", "EIRE"]).description == ""

@@ -510,8 +510,8 @@ class RecordedReturnLine(Value):
     amount_minor: Annotated[
         Minor,
         Meta(
-            description="What was given back for them, in minor units; below zero for a service that a credit note of no "
-            "order charges."
+            description="What was given back for them, in minor units; below zero for a service that a credit note "
+            "of no order charges."
         ),
     ]
     line: Annotated[

@@ -28,9 +28,14 @@ TIME_ZONE = "Europe/London"
 """InvoiceDate is local time here."""
 
 _LONDON = ZoneInfo(TIME_ZONE)
+_NUMBER = re.compile(r"[A-Za-z0-9._/-]{1,40}")
+_CODE = re.compile(r"\S.{0,39}")
+_TEXT = re.compile(r".{0,200}")
 _GOODS = re.compile(r"[0-9]{5}[A-Za-z]*")
 _PENNY = Decimal("0.01")
 _NO_TEXT = "nan"
+_MOST = 10**9
+"""More units, or pounds for one, are a mistake."""
 _LOSS_KINDS = (
     (
         "damaged",
@@ -133,9 +138,14 @@ def _utc(text: str) -> datetime:
 @lru_cache(maxsize=65536)
 def _price(text: str) -> Decimal:
     price = Decimal(text)
-    if not price.is_finite() or -price.as_tuple().exponent > 6:  # type: ignore[operator]
+    if not price.is_finite() or -price.as_tuple().exponent > 6 or abs(price) > _MOST:  # type: ignore[operator]
         raise InvalidOperation
     return price
+
+
+@lru_cache(maxsize=65536)
+def _is_clean(text: str, allowed: re.Pattern[str]) -> bool:
+    return allowed.fullmatch(text) is not None and text.isprintable()
 
 
 @lru_cache(maxsize=65536)
@@ -152,14 +162,12 @@ def parse(number: int, cells: list[str]) -> Row:
     if len(cells) != len(COLUMNS):
         raise BadRow(f"it has {len(cells)} cells, not {len(COLUMNS)}")
     invoice, code, description, quantity_text, at_text, price_text, customer_text, country = cells
-    if not invoice or not code.strip():
-        raise BadRow("it has no invoice or no stock code")
     try:
         quantity = int(quantity_text)
     except ValueError:
         raise BadRow(f"the quantity '{quantity_text}' is no whole number") from None
-    if quantity == 0:
-        raise BadRow("the quantity is zero")
+    if not 0 < abs(quantity) <= _MOST:
+        raise BadRow("the quantity is zero or beyond all measure")
     try:
         at = _utc(at_text)
     except ValueError:
@@ -167,11 +175,22 @@ def parse(number: int, cells: list[str]) -> Row:
     try:
         price = _price(price_text)
     except InvalidOperation:
-        raise BadRow(f"the price '{price_text}' is no number of at most six decimal places") from None
+        raise BadRow(f"the price '{price_text}' is no amount of at most six decimal places") from None
     kind = classify(invoice, quantity, price)
     if price < 0 and kind is not RowClass.BAD_DEBT:
         raise BadRow("the price is negative and the invoice is no bad debt")
+    if kind is RowClass.CANCELLATION and quantity > 0 and is_goods(code):
+        raise BadRow("a cancellation of goods has a quantity below zero")
     customer = customer_text.removesuffix(".0") or None
+    for name, text, allowed in (
+        ("invoice", invoice, _NUMBER),
+        ("stock code", code, _CODE),
+        ("description", description, _TEXT),
+        ("customer", customer or "0", _NUMBER),
+        ("country", country, _CODE),
+    ):
+        if not _is_clean(text, allowed):
+            raise BadRow(f"the {name} is missing, too long, or has signs that do not belong there")
     return Row(number, invoice, code, description, quantity, at, price, customer, country, kind, cells)
 
 
