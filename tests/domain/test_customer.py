@@ -437,6 +437,15 @@ def test_points_past_their_expiry_cannot_be_spent_even_before_they_are_taken_off
     assert counter.recorded(counter.customer_id).count("PointsExpired") == 1
 
 
+def test_a_lot_that_has_lapsed_is_passed_over_when_points_are_spent(counter: Counter) -> None:
+    counter.give(100, "old")
+    counter.give(100, "new", at=counter.now + timedelta(days=300))
+    at = counter.now + timedelta(days=400)
+    counter.do(SpendPoints(customer_id=counter.customer_id, order_id=counter.order(), points=60), at=at)
+    left = {lot.lot_id: lot.amount for lot in counter.customer().lots}
+    assert left == {counter.customer().lot_id("manual", "old"): 100, counter.customer().lot_id("manual", "new"): 40}
+
+
 def test_taking_back_spent_points_leaves_a_debt_that_stops_spending_until_it_is_earned_off(counter: Counter) -> None:
     counter.give(100, "purchase-1")
     counter.do(SpendPoints(customer_id=counter.customer_id, order_id=counter.order(), points=80))
@@ -606,19 +615,71 @@ def test_merging_moves_all_that_the_other_record_held(counter: Counter) -> None:
     assert refused.value.ids == (kept,)
 
 
-def test_what_comes_back_to_a_merged_record_moves_on_with_the_next_merge(counter: Counter) -> None:
+def test_what_comes_back_to_a_merged_record_is_swept_to_the_one_that_stays(counter: Counter) -> None:
     kept, given_up = counter.customer_id, counter.register(counter.store_id)
     counter.do(EarnPoints(customer_id=given_up, rule="manual", reference="gift", points=70, reason="goodwill"))
+    counter.do(GrantCoupon(customer_id=given_up, code="TEN", currency="CNY", off_minor=1))
+    (coupon_id,) = counter.customer(given_up).coupons
     order_id = counter.order(given_up)
     counter.do(SpendPoints(customer_id=given_up, order_id=order_id, points=70))
+    counter.do(UseCoupon(customer_id=given_up, coupon_id=coupon_id, order_id=order_id))
     merge = MergeCustomers(customer_id=kept, other_id=given_up)
     counter.do(merge)
     recorded = len(counter.events)
     counter.do(merge)
     assert len(counter.events) == recorded
     counter.act(lambda customer: customer.return_points(order_id, counter.now), given_up)
-    counter.do(merge)
+    counter.do(ReturnCoupon(customer_id=given_up, order_id=order_id))
     assert (counter.customer(kept).balance, counter.customer(given_up).balance) == (70, 0)
+    assert list(counter.customer(kept).coupons) == [coupon_id]
+
+
+def test_a_debt_moves_with_a_merge_and_points_taken_back_later_follow_it(counter: Counter) -> None:
+    kept, given_up = counter.customer_id, counter.register(counter.store_id)
+    counter.give(100)
+
+    def earn(reference: str) -> None:
+        counter.do(EarnPoints(customer_id=given_up, rule="manual", reference=reference, points=40, reason="goodwill"))
+
+    def take_back(reference: str) -> None:
+        counter.do(ReversePoints(customer_id=given_up, rule="manual", reference=reference))
+
+    earn("a")
+    counter.do(SpendPoints(customer_id=given_up, order_id=counter.order(given_up), points=40))
+    take_back("a")
+    earn("b")
+    earn("c")
+    counter.do(SpendPoints(customer_id=given_up, order_id=counter.order(given_up), points=30))
+    take_back("b")
+    assert counter.customer(given_up).balance == -30
+    counter.do(MergeCustomers(customer_id=kept, other_id=given_up))
+    assert (counter.customer(kept).balance, counter.customer(given_up).balance) == (70, 0)
+    take_back("c")
+    assert (counter.customer(kept).balance, counter.customer(given_up).balance) == (30, 0)
+
+
+def test_a_sale_of_a_merged_record_counts_for_the_one_that_stays_and_so_does_its_refund(counter: Counter) -> None:
+    middle, first = counter.register(counter.store_id), counter.register(counter.store_id)
+    before, after = uuid4(), uuid4()
+
+    def credit(order_id: UUID) -> UUID:
+        return counter.do(CreditSpend(customer_id=first, order_id=order_id, amount_minor=500, currency="CNY"))
+
+    def debit(order_id: UUID) -> None:
+        counter.do(
+            DebitSpend(customer_id=first, order_id=order_id, refund_id=uuid4(), amount_minor=200, currency="CNY")
+        )
+
+    assert credit(before) == first
+    counter.do(MergeCustomers(customer_id=middle, other_id=first))
+    counter.do(MergeCustomers(customer_id=counter.customer_id, other_id=middle))
+    assert credit(after) == counter.customer_id
+    debit(before)
+    debit(after)
+    assert counter.customer().spend_minor == {"CNY": 600}
+    assert not any(counter.customer(first).spend_minor.values())
+    with pytest.raises(NotCredited):
+        debit(uuid4())
 
 
 def test_a_merged_record_earns_for_the_one_it_was_merged_into(counter: Counter) -> None:

@@ -126,6 +126,13 @@ class Holdings(RuleBasedStateMachine):
         side, reference = gift
         self.attempt(ReversePoints(customer_id=self.ids[side], rule="manual", reference=reference))
 
+    @rule(side=SIDES, amount=AMOUNTS, spent=AMOUNTS)
+    def fall_into_debt(self, side: int, amount: int, spent: int) -> None:
+        gift = self.earn(side, amount)
+        if isinstance(gift, tuple):
+            self.place(side, min(spent, amount), 0)
+            self.reverse(gift)
+
     @rule(days=st.integers(1, 200))
     def let_time_pass(self, days: int) -> None:
         self.desk.now += timedelta(days=days)

@@ -322,7 +322,7 @@ class Customer(Aggregate):
     @folds(CustomerMergedInto)
     def _merged_into(self, event: CustomerMergedInto) -> None:
         # What came of single orders stays here: a cancelled order still brings its points and coupon back to this
-        # record, and merging once more moves them on.
+        # record, and a sweep moves them on.
         self.status = CustomerStatus.MERGED
         self.merged_into = event.into_id
         self.references = []
@@ -830,17 +830,30 @@ class Customer(Aggregate):
     def merge(self, other: Customer, at: datetime) -> None:
         """Take in another record of the same person: points, coupons, limits and spend move here.
 
-        Asked again, only what has come back to the other record since (from a cancelled order, say) moves.
+        Asked again, only what has come back to the other record since moves.
         Refuses: CustomerNotActive, InvalidField (one record merged with itself).
         """
         self.require_known(("customer_id",))
         if other.id == self.id:
             raise InvalidField(why="a record cannot be merged with itself", path=("other_id",))
-        again = other.merged_into == self.id
-        if not again:
-            other.require_known(("other_id",))
+        if other.merged_into == self.id:
+            self.sweep(other, at)
+            return
+        other.require_known(("other_id",))
+        self._take_over(other, at)
+
+    def sweep(self, other: Customer, at: datetime) -> None:
+        """Take over what has come back to a record since it was merged into this one, from a cancelled order say.
+
+        Nothing there, nothing recorded.
+        """
+        holds = other.lots or other.owed or any(coupon.used_by is None for coupon in other.coupons.values())
+        counts = any(quantity for by_sku in other.redemptions.values() for quantity in by_sku.values())
+        if holds or counts or any(other.spend_minor.values()):
+            self._take_over(other, at)
+
+    def _take_over(self, other: Customer, at: datetime) -> None:
         lots = tuple(LotUse(lot_id=lot.lot_id, amount=lot.amount, expires_at=lot.expires_at) for lot in other.lots)
-        coupons = tuple(coupon for coupon in other.coupons.values() if coupon.used_by is None)
         redemptions = tuple(
             RedemptionCount(campaign_id=campaign_id, sku_id=sku_id, quantity=quantity)
             for campaign_id, by_sku in other.redemptions.items()
@@ -852,15 +865,13 @@ class Customer(Aggregate):
             for currency, amount_minor in other.spend_minor.items()
             if amount_minor
         )
-        if again and not (lots or other.owed or coupons or redemptions or spend):
-            return
         self.trigger_event(
             CustomersMerged,
             occurred_at=at,
             merged_id=other.id,
             lots=lots,
             owed=other.owed,
-            coupons=coupons,
+            coupons=tuple(coupon for coupon in other.coupons.values() if coupon.used_by is None),
             redemptions=redemptions,
             spend=spend,
             references=tuple(other.references),

@@ -30,6 +30,7 @@ from opscore.domain.customer_events import (
     CouponOutOfTime,
     CouponUsedAlready,
     CustomerNotActive,
+    CustomerStatus,
     HeldCoupon,
     MembershipSource,
     NoFirstOrder,
@@ -81,10 +82,23 @@ def own_customer(work: UnitOfWork, customer_id: UUID) -> Customer:
 
 def survivor(work: UnitOfWork, customer_id: UUID) -> Customer:
     """Return a customer, or whom their record was merged into."""
-    customer = own_customer(work, customer_id)
+    return _records(work, work.customer(customer_id))[-1]
+
+
+def _records(work: UnitOfWork, customer: Customer) -> list[Customer]:
+    """Return a record, the one it was merged into, the one that one was merged into, and so on."""
+    records = [customer]
     while customer.merged_into is not None:
         customer = work.customer(customer.merged_into, scoped=False)
-    return customer
+        records.append(customer)
+    return records
+
+
+def hand_on(work: UnitOfWork, customer: Customer) -> None:
+    """Let what has come back to a merged record go on to the one that stays. Refuses nothing."""
+    kept = _records(work, customer)[-1]
+    if kept is not customer and kept.status is not CustomerStatus.ERASED:
+        kept.sweep(customer, work.occurred_at)
 
 
 def contact_name(what: str, value: str) -> str:
@@ -340,7 +354,7 @@ class RewardReferral(Command):
         """Reckon by the rule `referral` of the customer's store."""
         at = work.occurred_at
         customer = work.customer(self.customer_id)
-        referrer = survivor(work, customer.require_referral_reward())
+        referrer = _records(work, work.customer(customer.require_referral_reward(), scoped=False))[-1]
         referrer.require_not_earned(REFERRAL, str(customer.id), ("customer_id",))
         store = work.get(Store, customer.store_id, scoped=False)
         points = store.policy(Points, at)
@@ -417,8 +431,8 @@ class CreditSpend(Command):
     currency: Annotated[Currency, Meta(description="Its currency.")]
 
     def decide(self, work: UnitOfWork) -> UUID:
-        """Reckon by the membership policy of the customer's store."""
-        customer = work.customer(self.customer_id)
+        """Reckon by the membership policy of the customer's store. A merged record counts for the one that stays."""
+        customer = survivor(work, self.customer_id)
         store = work.get(Store, customer.store_id, scoped=False)
         at = work.occurred_at
         membership = store.policy(Membership, at) if store.currency == self.currency else Membership(tiers=())
@@ -447,9 +461,11 @@ class DebitSpend(Command):
     currency: Annotated[Currency, Meta(description="Its currency.")]
 
     def decide(self, work: UnitOfWork) -> UUID:
-        """Take it off."""
-        customer = work.customer(self.customer_id)
+        """Take it off the record that it was counted for, merged since or not."""
+        records = _records(work, work.customer(self.customer_id))
+        customer = next((known for known in records if self.order_id in known.credits), records[-1])
         customer.debit_spend(self.order_id, self.refund_id, self.amount_minor, self.currency, work.occurred_at)
+        hand_on(work, customer)
         return customer.id
 
 
@@ -552,11 +568,11 @@ class ReversePoints(Command):
     ] = None
 
     def decide(self, work: UnitOfWork) -> UUID:
-        """Take them from the record that earned them, which may since have been merged into another."""
-        customer = survivor(work, self.customer_id)
-        earner = work.customer(self.customer_id)
-        if customer.lot_id(self.rule, self.reference) in customer.earnings:
-            earner = customer
+        """Take them from the record that earned them, merged since or not; what is owed then goes on with it."""
+        records = _records(work, work.customer(self.customer_id))
+        earner = next(
+            (known for known in records if known.lot_id(self.rule, self.reference) in known.earnings), records[-1]
+        )
         earner.reverse_points(
             self.rule,
             self.reference,
@@ -564,6 +580,7 @@ class ReversePoints(Command):
             refund_id=self.refund_id,
             refunded_minor=self.refunded_minor,
         )
+        hand_on(work, earner)
         return earner.id
 
 
@@ -672,8 +689,10 @@ class ReturnCoupon(Command):
 
     def decide(self, work: UnitOfWork) -> UUID:
         """Give it back; nothing used there, nothing recorded."""
-        work.customer(self.customer_id).return_coupon(self.order_id, work.occurred_at)
-        return self.customer_id
+        customer = work.customer(self.customer_id)
+        customer.return_coupon(self.order_id, work.occurred_at)
+        hand_on(work, customer)
+        return customer.id
 
 
 class RedeemCampaign(Command):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, ClassVar
 from uuid import UUID
@@ -14,6 +15,7 @@ from opscore.domain.aggregate import Aggregate
 from opscore.domain.campaign import Campaign
 from opscore.domain.command import Command, Role, UnitOfWork
 from opscore.domain.customer import Customer
+from opscore.domain.customer_commands import hand_on
 from opscore.domain.order import Order
 from opscore.domain.order_events import CancelReason, ExchangedLine, ShortageRemedy
 from opscore.domain.order_refusals import (
@@ -451,7 +453,12 @@ class Held:
             for sku in self.skus.values():
                 sku.release(order.id, order.store_id, at)
             self._give_back_everything(order, work)
-            return
+        else:
+            self._give_back_lines(order, plan, at)
+        if self.customer is not None:
+            hand_on(work, self.customer)
+
+    def _give_back_lines(self, order: Order, plan: Cancellation, at: datetime) -> None:
         for gone in plan.lines:
             self.skus[gone.sku_id].release(order.id, order.store_id, at, gone.quantity, campaign_id=gone.campaign_id)
             for campaign_id, amount_minor in order.lines[gone.line - 1].claims_of(gone.quantity).items():
