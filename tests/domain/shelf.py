@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -11,7 +12,16 @@ import msgspec
 from tests.domain.desk import OWNER, SECOND, Desk
 
 from opscore.domain.aggregate import Aggregate, Event
-from opscore.domain.campaign_commands import AddCampaignLine, PlanCampaign
+from opscore.domain.campaign import Campaign
+from opscore.domain.campaign_commands import (
+    AddCampaignLine,
+    CheckCampaignPrices,
+    CheckedPriceTerms,
+    PlanCampaign,
+    ScheduleCampaign,
+    SetForecast,
+    StartCampaign,
+)
 from opscore.domain.campaign_events import CampaignGoal, LineRole
 from opscore.domain.command import Actor, Command, Role
 from opscore.domain.sku import Sku
@@ -112,6 +122,21 @@ class Shelf(Desk):
         sku_id = self.article(code, **fields)
         self.receive(sku_id, stock)
         return self.do(ListSku(sku_id=sku_id))
+
+    def run(self, campaign_id: UUID) -> UUID:
+        """Bring a campaign to life."""
+        self.do(
+            SetForecast(campaign_id=campaign_id, visitors=9, conversion=Decimal("0.5"), units=Decimal(4), gmv_minor=1)
+        )
+        starts_at = self.now + timedelta(minutes=1)
+        self.do(ScheduleCampaign(campaign_id=campaign_id, starts_at=starts_at, ends_at=starts_at + timedelta(days=1)))
+        lines = tuple(
+            CheckedPriceTerms(sku_id=sku_id, label=line.price, detail=line.price, plan=line.price)
+            for sku_id, line in self.get(Campaign, campaign_id).lines.items()
+        )
+        self.do(CheckCampaignPrices(campaign_id=campaign_id, lines=lines), actor=SECOND)
+        self.now = max(self.now, starts_at)
+        return self.do(StartCampaign(campaign_id=campaign_id))
 
     # What orders ask of an article -----------------------------------------------------------------------------------
 

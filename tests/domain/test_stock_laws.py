@@ -307,6 +307,7 @@ class StockMachine(RuleBasedStateMachine):
             quota[location] += quantity
             self.open[location] -= quantity
 
+    @precondition(lambda self: self.quota)
     @rule(which=small, at=places, quantity=st.none() | quantities)
     def a_campaign_gives_some_back(self, which: int, at: int, quantity: Decimal | None) -> None:
         campaign, location = self.campaigns[which], self.locations[at]
@@ -323,6 +324,7 @@ class StockMachine(RuleBasedStateMachine):
             self.quota[campaign][location] -= wanted
             self.open[location] += wanted
 
+    @precondition(lambda self: self.quota)
     @rule(which=small)
     def a_campaign_gives_all_back(self, which: int) -> None:
         campaign = self.campaigns[which]
