@@ -227,7 +227,8 @@ class Order(Aggregate):
     @folds(ReturnRecorded)
     def _return_recorded(self, event: ReturnRecorded) -> None:
         self._begin(event)
-        self.region = self.recipient = self.address = self.remark = None
+        self.region = event.region
+        self.recipient = self.address = self.remark = None
         self.price_source = PriceSource.EXTERNAL
         self.surge = False
         self.lines = []

@@ -423,3 +423,4 @@ class ReturnRecorded(FirstEvent):
     reason: ReturnReason
     lines: tuple[RefundLine, ...]
     amount_minor: int
+    region: str | None = None

@@ -543,6 +543,9 @@ class RecordReturn(Command):
         Code | None, Meta(description="The return's number elsewhere; unique in the store.")
     ] = None
     channel: Annotated[Code, Meta(description="The sales channel it came through.")] = "external"
+    region: Annotated[
+        Code | None, Meta(description="Where the goods came from, as a region code, when no order says so.")
+    ] = None
     reason: Annotated[ReturnReason, Meta(description="Why.")] = ReturnReason.NOT_STATED
     condition: Annotated[
         ReturnCondition | None, Meta(description="What becomes of the goods; left out, none came back to stock.")
@@ -667,6 +670,7 @@ class RecordReturn(Command):
             reason=self.reason,
             lines=lines,
             amount_minor=amount_minor,
+            region=self.region,
             occurred_at=work.occurred_at,
         )
         work.add(order)

@@ -468,9 +468,10 @@ class _Run:
                         for line in lines
                     ),
                     order_id=None if invoice is None else derived_id("order", self.store_id, invoice),
-                    customer_id=(None if cancellation.customer is None else self.customer_ids[cancellation.customer]),
+                    customer_id=None if cancellation.customer is None else self.customer_ids[cancellation.customer],
                     external_reference=reference,
                     channel=self.retail.channel,
+                    region=cancellation.country,
                     condition=ReturnCondition.RESTOCK,
                     location_id=self.location_id,
                     currency=CURRENCY,

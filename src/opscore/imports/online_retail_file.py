@@ -226,8 +226,8 @@ class Survey:
     """Customer number -> country of their first row."""
     invoice_ends: dict[str, int] = field(default_factory=dict)
     """Number of an invoice or cancellation -> number of its last row."""
-    cancelled: set[tuple[str, str]] = field(default_factory=set)
-    """(customer, code) pairs that a cancellation names: the only sales that matching must remember."""
+    cancelled: set[tuple[str, str, str]] = field(default_factory=set)
+    """(customer, code, country) as cancellations name them: the only sales that matching must remember."""
     first_at: datetime | None = None
     """Time of the earliest row, UTC; None when no row can be understood."""
     rows: int = 0
@@ -259,7 +259,7 @@ def survey(file: Path, *, progress: Callable[[int], None] = lambda rows: None) -
         elif row.kind is RowClass.CANCELLATION:
             found.invoice_ends[row.invoice] = number
             if row.customer is not None:
-                found.cancelled.add((row.customer, row.code))
+                found.cancelled.add((row.customer, row.code, row.country))
         if row.customer is not None:
             found.customers.setdefault(row.customer, row.country)
         if found.first_at is None or row.at < found.first_at:
@@ -359,18 +359,18 @@ class _OpenLine:
 
 
 class Matcher:
-    """Finds for a cancelled row the customer's earlier sale of the same code."""
+    """Finds for a cancelled row the customer's earlier sale of the same code to the same country."""
 
-    def __init__(self, wanted: set[tuple[str, str]]) -> None:
+    def __init__(self, wanted: set[tuple[str, str, str]]) -> None:
         self._wanted = wanted
-        self._open: dict[tuple[str, str], list[_OpenLine]] = {}
+        self._open: dict[tuple[str, str, str], list[_OpenLine]] = {}
 
     def sold(self, sale: Sale) -> None:
         """Remember the lines of a sale that a later cancellation may name."""
         if sale.customer is None:
             return
         for line, row in enumerate(sale.rows, start=1):
-            key = (sale.customer, row.code)
+            key = (sale.customer, row.code, row.country)
             if key in self._wanted:
                 self._open.setdefault(key, []).append(
                     _OpenLine(sale.invoice, line, row.price, row.quantity, amount_minor(row.price, row.quantity))
@@ -385,7 +385,7 @@ class Matcher:
         quantity, minor = -row.quantity, -amount_minor(row.price, row.quantity)
         fitting = [
             line
-            for line in self._open.get((row.customer, row.code), ())
+            for line in self._open.get((row.customer, row.code, row.country), ())
             if line.quantity_left >= quantity and line.minor_left >= minor
         ]
         if not fitting:
