@@ -11,7 +11,6 @@ from uuid import UUID, uuid4
 
 import msgspec
 import pytest
-from tests.domain.desk import BUYER, Desk
 
 from opscore.domain.aggregate import Event
 from opscore.domain.command import Actor, Role
@@ -71,6 +70,7 @@ from opscore.domain.order import Order
 from opscore.domain.order_events import OrderKind, OrderPlaced, PriceSource
 from opscore.domain.refusals import InvalidField, NotFound, ReasonMissing, ReferenceTaken
 from opscore.domain.store_commands import SetPolicy
+from tests.domain.desk import BUYER, Desk
 
 
 class Counter(Desk):

@@ -11,7 +11,6 @@ from uuid import UUID, uuid5
 import hypothesis.strategies as st
 from hypothesis import settings
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, multiple, rule
-from tests.domain.desk import Desk
 
 from opscore.domain.aggregate import Event
 from opscore.domain.customer import Customer
@@ -38,6 +37,7 @@ from opscore.domain.customer_events import (
     RedemptionReversed,
 )
 from opscore.domain.refusals import Refusal
+from tests.domain.desk import Desk
 
 SIDES = st.integers(0, 1)
 AMOUNTS = st.integers(1, 60)

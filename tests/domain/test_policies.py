@@ -10,7 +10,6 @@ from uuid import UUID
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.domain.desk import Desk
 
 from opscore.domain.policies import (
     POLICIES,
@@ -29,7 +28,6 @@ from opscore.domain.policies import (
     PriceGuard,
     SecondPerson,
     ShipPromise,
-    StockRules,
     ZeroPrice,
     read_policy,
     stored_params,
@@ -40,6 +38,7 @@ from opscore.domain.store import Store
 from opscore.domain.store_commands import CloseStore, SetPolicy
 from opscore.domain.store_events import EffectiveInThePast
 from opscore.domain.values import line_amount_minor
+from tests.domain.desk import Desk
 
 JANUARY = datetime(2024, 1, 1, tzinfo=UTC)
 
@@ -52,11 +51,10 @@ def test_a_store_works_by_the_defaults_without_setting_any_policy() -> None:
     assert store.policy(OrderTerms, at).expiry_minutes == 30
     assert store.policy(AfterSale, at).days == 15
     assert store.policy(PriceGuard, at) == PriceGuard(cost_is_floor=True, market_is_ceiling=True)
-    assert store.policy(CampaignRules, at).review_latest_working_days == 3
+    assert store.policy(CampaignRules, at).frozen_from_warmup
     assert store.policy(ZeroPrice, at).max_per_customer == 1
     assert store.policy(SecondPerson, at).audit
     assert store.policy(Points, at).rules == {}
-    assert store.policy(StockRules, at).low_line is None
     assert store.policy_version(ShipPromise, at) == 0
 
 
@@ -137,7 +135,8 @@ def test_a_closed_store_sets_no_policies() -> None:
         ("platform_terms", {"deposit_minor": -1}),
         ("platform_terms", {"audit_expected_days": 8}),
         ("platform_terms", {"required_documents": ["birth_certificate"]}),
-        ("campaign_rules", {"review_latest_working_days": 9}),
+        ("zero_price", {"max_per_customer": 0}),
+        ("campaign_rules", {"frozen_from_warmup": 1}),
         ("membership", {"tiers": [{"name": "gold", "discount": 0.9}]}),
         ("membership", {"tiers": [{"name": "gold", "discount": "1.1"}]}),
         ("membership", {"tiers": [{"name": "gold"}, {"name": "gold"}]}),
@@ -145,8 +144,6 @@ def test_a_closed_store_sets_no_policies() -> None:
         ("points", {"rules": {"purchase": {}}}),
         ("points", {"rules": {"purchase": {"points": 1, "minor_per_point": 100}}}),
         ("points", {"share_of_goods_max": "1.5"}),
-        ("stock", {"low_line": "10", "high_line": "5"}),
-        ("stock", {"low_line": "-1"}),
         ("order_terms", {"expiry_minutes": None}),
     ],
 )

@@ -12,7 +12,6 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.domain.desk import MANAGER, OWNER, SECOND, Desk
 
 from opscore.domain.calendars import Calendar, CalendarKind, add_working_days
 from opscore.domain.command import Actor, Command, Role
@@ -84,6 +83,7 @@ from opscore.domain.store_events import (
     SuspensionRunning,
     TermsUnset,
 )
+from tests.domain.desk import MANAGER, OWNER, SECOND, Desk
 
 
 def audited(desk: Desk, platform: str = "tmall") -> UUID:

@@ -133,27 +133,17 @@ class PriceGuard(Policy):
 
 
 class CampaignRules(Policy):
-    """What a campaign has to keep to; the two soft limits only warn."""
+    """Whether the time of a campaign is fixed once its warm-up has begun; if not, it can be moved until the start."""
 
     KIND: ClassVar[str] = "campaign_rules"
-    theme_characters_max: Count = 5
-    forms_max: Count = 2
-    review_wanted_working_days: Days = 5
-    review_latest_working_days: Days = 3
     frozen_from_warmup: bool = True
-
-    def __post_init__(self) -> None:
-        if self.review_latest_working_days > self.review_wanted_working_days:
-            raise ValueError("review_latest_working_days may not be above review_wanted_working_days")
 
 
 class ZeroPrice(Policy):
-    """Goods given for the postage alone: who may take them and how often."""
+    """Goods given for the postage alone: how many a customer may have, unless the campaign's line says otherwise."""
 
     KIND: ClassVar[str] = "zero_price"
-    registered_only: bool = True
     max_per_customer: Count = 1
-    earns_points: bool = False
 
 
 class MemberTier(Value):
@@ -170,8 +160,6 @@ class Membership(Policy):
 
     KIND: ClassVar[str] = "membership"
     tiers: tuple[MemberTier, ...] = (MemberTier(name="member", discount=Decimal("0.98")),)
-    stack: bool = False
-    """Whether discounts of several tiers add up; if not, the lowest price wins."""
 
     def __post_init__(self) -> None:
         names = [tier.name for tier in self.tiers]
@@ -234,20 +222,6 @@ class SecondPerson(Policy):
     sku_review: bool = True
     price_check: bool = True
     price_override: bool = True
-
-
-class StockRules(Policy):
-    """Store-wide stock lines for SKUs that have none of their own."""
-
-    KIND: ClassVar[str] = "stock"
-    low_line: Decimal | None = None
-    high_line: Decimal | None = None
-
-    def __post_init__(self) -> None:
-        if any(line is not None and line < 0 for line in (self.low_line, self.high_line)):
-            raise ValueError("a stock line is not below 0")
-        if self.low_line is not None and self.high_line is not None and self.low_line > self.high_line:
-            raise ValueError("low_line may not be above high_line")
 
 
 # Versions ------------------------------------------------------------------------------------------------------------
