@@ -7,7 +7,6 @@ library's documentation shows, on the same server in the same run: `Application.
 from __future__ import annotations
 
 import itertools
-import os
 import statistics
 import threading
 import time
@@ -20,12 +19,12 @@ from eventsourcing.application import Application
 from eventsourcing.domain import Aggregate, event
 from eventsourcing.persistence import IntegrityError
 from psycopg.conninfo import conninfo_to_dict
+from tests.benchmarks.harness import Table, fresh_database
+from tests.shop import OWNER, Shop
 
 from opscore.database import Database
 from opscore.settings import Settings
 from opscore.writer import Request, Writer
-from tests.benchmarks.harness import Table, fresh_database
-from tests.shop import OWNER, Shop
 
 CLIENTS = (1, 8, 64)
 SKUS = 50
@@ -167,9 +166,7 @@ class PlainShop(Application[UUID]):
                 lines=[{"sku": str(self.ids[(number + step) % SKUS]), "quantity": "1"} for step in range(3)],
                 total=Decimal(30),
             )
-            articles: list[PlainArticle] = [
-                self.repository.get(self.ids[(number + step) % SKUS]) for step in range(3)
-            ]
+            articles: list[PlainArticle] = [self.repository.get(self.ids[(number + step) % SKUS]) for step in range(3)]
             for article in articles:
                 article.reserve(order.id, 1)
             try:
@@ -179,7 +176,11 @@ class PlainShop(Application[UUID]):
             return
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Run it on a server of its own."""
     with fresh_database() as (opened, chosen), Table("Placing orders, three lines each") as printed:
-        print(f"{os.cpu_count()} cores")
         run(printed, opened, chosen)
+
+
+if __name__ == "__main__":
+    main()
