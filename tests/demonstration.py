@@ -1,0 +1,115 @@
+"""A running demonstration for tests: `opscore demo` as a person starts it, with its output, tokens and address."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+ROOT = Path(__file__).parents[1]
+
+
+@dataclass
+class Demonstration:
+    """`opscore demo` in a folder and on a port of its own."""
+
+    folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="opscore-demo-")))
+    port: int = field(default_factory=lambda: free_port())
+    output: str = ""
+    process: subprocess.Popen[str] | None = None
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What the shell of the person who runs it holds."""
+        return {
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": str(ROOT / "src"),
+            "OPSCORE_DATA_DIR": str(self.folder / "data"),
+            "OPSCORE_PORT": str(self.port),
+        }
+
+    def words(self, *words: str, code: int = 0) -> str:
+        """Run another word of opscore beside it; return what it wrote."""
+        done = subprocess.run(
+            [sys.executable, "-m", "opscore.cli", *words],
+            env=self.environment,
+            cwd=self.folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert done.returncode == code, done.stdout
+        return done.stdout
+
+    def start(self) -> None:
+        """Start it and wait until it is ready."""
+        log = (self.folder / "output").open("w+", encoding="utf-8")
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "opscore.cli", "demo"],
+            env=self.environment,
+            cwd=self.folder,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        until = time.monotonic() + 120
+        while time.monotonic() < until and self.process.poll() is None:
+            try:
+                if httpx.get(f"http://127.0.0.1:{self.port}/readyz").status_code == 200:
+                    break
+            except httpx.TransportError:
+                time.sleep(0.1)
+        else:
+            raise AssertionError((self.folder / "output").read_text(encoding="utf-8"))
+        self.output = (self.folder / "output").read_text(encoding="utf-8")
+        log.close()
+
+    def interrupt(self) -> int:
+        """Press Ctrl-C; return how it ended."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGINT)
+        return self.process.wait(30)
+
+    def token(self, role: str) -> str:
+        """Return the token that was printed for a role."""
+        (found,) = re.findall(rf"^{role} +(opscore_\S+)$", self.output, re.MULTILINE)
+        return str(found)
+
+    def ask(self, role: str, query: str, variables: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Send a document as somebody; return the data of an answer without errors."""
+        answer = httpx.post(
+            f"http://127.0.0.1:{self.port}/graphql",
+            json={"query": query, "variables": variables or {}},
+            headers={"Authorization": f"Bearer {self.token(role)}"},
+        )
+        body = answer.json()
+        assert "errors" not in body, body
+        data: dict[str, Any] = body["data"]
+        return data
+
+    def close(self) -> None:
+        """End it and delete its folder."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.terminate()
+            self.process.wait(30)
+        shutil.rmtree(self.folder)
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
