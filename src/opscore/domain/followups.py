@@ -71,13 +71,13 @@ class FollowUp:
 class DueRule:
     """A rule by which something falls due: `due` says when, `then` what is asked for at that time.
 
-    The command decides for itself whether it still applies; a refusal then ends the matter.
+    `then` returns None when there is nothing left to do; that saves a command, the command itself would refuse.
     """
 
     name: str
     reads: tuple[type[Event], ...]
     due: Callable[[Event, Look], Sequence[datetime]]
-    then: Callable[[UUID], Command]
+    then: Callable[[UUID, Look], Command | None]
 
 
 # After a sale --------------------------------------------------------------------------------------------------------
@@ -195,16 +195,21 @@ def _lapses(event: Event, look: Look) -> Sequence[datetime]:
     return sorted({lot.expires_at for lot in event.lots if lot.expires_at is not None})
 
 
-def _expire_order(stream_id: UUID) -> Command:
-    return ExpireOrder(order_id=stream_id)
+def _expire_order(stream_id: UUID, look: Look) -> Command | None:
+    order = look.now(Order, stream_id)
+    unpaid = order is not None and order.status is OrderStatus.PLACED
+    return ExpireOrder(order_id=stream_id) if unpaid else None
 
 
-def _complete_order(stream_id: UUID) -> Command:
-    return CompleteOrder(order_id=stream_id)
+def _complete_order(stream_id: UUID, look: Look) -> Command | None:
+    order = look.now(Order, stream_id)
+    arrived = order is not None and order.status is OrderStatus.DELIVERED
+    return CompleteOrder(order_id=stream_id) if arrived else None
 
 
-def _expire_points(stream_id: UUID) -> Command:
-    return ExpirePoints(customer_id=stream_id)
+def _expire_points(stream_id: UUID, look: Look) -> Command | None:
+    customer = look.now(Customer, stream_id)
+    return ExpirePoints(customer_id=stream_id) if customer is not None and customer.lots else None
 
 
 DUE_RULES: tuple[DueRule, ...] = (
