@@ -130,7 +130,7 @@ class FollowUps:
     # One round ---------------------------------------------------------------------------------------------------
 
     def run_once(self, now: datetime | None = None) -> bool:
-        """Follow what happened since the last round and give what is due by `now`; say whether more is waiting.
+        """Follow what happened since the last round and give what is due by `now`; say whether more may be waiting.
 
         Raises what a command's decision raised, and `Busy`, `Unavailable` or `NotDeciding` of the writer.
         """
@@ -178,7 +178,7 @@ class FollowUps:
                 self._move(connection, FOLLOWING, position, at - 1)
                 raise
         self._move(connection, FOLLOWING, position, until)
-        return len(events) == EVENTS_PER_ROUND
+        return bool(events)
 
     def _submit(
         self, position: int, event: Event, correlation_id: str | None, look: _Look
@@ -242,7 +242,7 @@ class FollowUps:
                 connection.execute(SQL["refused"], {**row, "refusal": refusal.code})
                 logger.info("followups.refused", extra={"policy": row["policy"], "code": refusal.code})
         connection.commit()
-        return len(rows) == DUE_PER_ROUND
+        return bool(rows)
 
     # The log and the checkpoints -------------------------------------------------------------------------------------
 
