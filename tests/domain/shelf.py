@@ -9,7 +9,6 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from tests.domain.desk import OWNER, SECOND, Desk
 
 from opscore.domain.aggregate import Aggregate, Event
 from opscore.domain.campaign import Campaign
@@ -28,6 +27,7 @@ from opscore.domain.sku import Sku
 from opscore.domain.sku_commands import ListSku, PassSkuReview, PriceSku, RegisterSku, SetSkuContent, SubmitSku
 from opscore.domain.stock_commands import ReceiveStock
 from opscore.domain.store_commands import AddLocation
+from tests.domain.desk import OWNER, SECOND, Desk
 
 EDITOR = Actor(id="edith", role=Role.EDITOR)
 APPROVER = SECOND

@@ -9,8 +9,6 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from tests.domain.desk import MANAGER, SECOND
-from tests.domain.shelf import EDITOR, Shelf, state_of
 
 from opscore.domain.campaign_commands import EndCampaign
 from opscore.domain.command import Actor, Command, Role
@@ -106,6 +104,8 @@ from opscore.domain.store_events import (
     LocationClosedAlready,
     StoreNotOpen,
 )
+from tests.domain.desk import MANAGER, SECOND
+from tests.domain.shelf import EDITOR, Shelf, state_of
 
 ORDER, OTHER = UUID(int=11), UUID(int=12)
 
