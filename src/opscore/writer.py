@@ -23,12 +23,13 @@ from uuid import UUID
 
 import msgspec
 import psycopg
+from psycopg.errors import UniqueViolation
 from psycopg.rows import TupleRow
 
 from opscore.database import Database
 from opscore.domain.aggregate import Aggregate, Event, recording_clock
 from opscore.domain.command import Actor, Claim, Command, Origin, Role, UnitOfWork
-from opscore.domain.refusals import IdempotencyKeyReused, InvalidField, NotAuthorised, Refusal, StaleVersion
+from opscore.domain.refusals import AlreadyExists, IdempotencyKeyReused, InvalidField, NotAuthorised, Refusal, StaleVersion
 from opscore.domain.store import Store
 from opscore.log.canonical import canonical
 from opscore.log.event_log import EventLog, lend
@@ -302,6 +303,9 @@ class Writer:
                 continue
             except psycopg.Error as error:
                 self._forget_everything()
+                if len(batch) == 1 and _stream_has_begun(error):
+                    batch[0].future.set_result(self._begun_before(batch[0]))
+                    return
                 if len(batch) == 1:
                     name = batch[0].request.command.command_name()
                     logger.exception("writer.command_failed", extra={"command": name})
@@ -325,6 +329,11 @@ class Writer:
                 else:
                     pending.future.set_exception(answer)
             return
+
+    def _begun_before(self, pending: _Pending) -> Outcome:
+        """Answer a command that was given before its key was forgotten: what it started is there."""
+        what = pending.request.command.AGGREGATE.STREAM_TYPE.lower()
+        return Outcome(None, self._head.position, refusal=Refused.of(AlreadyExists(what=what)))
 
     def _decide_and_commit(
         self, connection: psycopg.Connection[TupleRow], batch: list[_Pending]
@@ -642,6 +651,10 @@ class Writer:
         body = canonical([name, request.command, request.occurred_at, request.expected_version])
         # Keyed, because a command may hold personal data and its hash outlives an erasure.
         return hmac.new(self._request_key, body, hashlib.sha256).digest()
+
+
+def _stream_has_begun(error: psycopg.Error) -> bool:
+    return isinstance(error, UniqueViolation) and error.diag.constraint_name == "events_stream_id_version_key"
 
 
 def _require_allowed(request: Request, now: datetime) -> None:
