@@ -25,7 +25,7 @@ from opscore.domain.campaign_events import CampaignGoal, LineRole
 from opscore.domain.command import Actor, Command, Role
 from opscore.domain.sku import Sku
 from opscore.domain.sku_commands import ListSku, PassSkuReview, PriceSku, RegisterSku, SetSkuContent, SubmitSku
-from opscore.domain.stock_commands import ReceiveStock
+from opscore.domain.stock_commands import AllocateCampaignStock, ReceiveStock
 from opscore.domain.store_commands import AddLocation
 from tests.domain.desk import OWNER, SECOND, Desk
 
@@ -122,6 +122,15 @@ class Shelf(Desk):
         sku_id = self.article(code, **fields)
         self.receive(sku_id, stock)
         return self.do(ListSku(sku_id=sku_id))
+
+    def allocate(self, sku_id: UUID, quantity: int) -> UUID:
+        """Give the first campaign units of an article at the first location."""
+        campaign_id, location_id = self.campaign_ids[0], self.location_ids[0]
+        return self.do(
+            AllocateCampaignStock(
+                sku_id=sku_id, campaign_id=campaign_id, location_id=location_id, quantity=Decimal(quantity)
+            )
+        )
 
     def run(self, campaign_id: UUID) -> UUID:
         """Bring a campaign to life."""
