@@ -17,11 +17,10 @@ from opscore.projector import Projector
 from opscore.projector.folder import Loaded
 from opscore.projector.window import take_in
 
-PROJECTIONS = ["kpi_daily", "stock_ledger"]
+PROJECTIONS = ["kpi_daily", "stock_ledger", "order_book", "campaign_results", "customer_card"]
 small = st.integers(0, 8)
-actions = st.lists(
-    st.tuples(st.integers(0, generate.Actions.COUNT - 1), small, small, st.integers(0, 400)), max_size=60
-)
+action = st.tuples(st.integers(0, generate.Actions.COUNT - 1), small, small, st.integers(0, 400))
+Action = tuple[int, int, int, int]
 
 
 class Copies:

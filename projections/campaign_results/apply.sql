@@ -1,0 +1,194 @@
+-- planned: a campaign begins with its plan.
+INSERT INTO campaigns (campaign_id, store_id, store_ids, name, goal, kind, type, currency, status)
+SELECT stream_id, store_id, store_ids, name, goal, kind, type, currency, 'planned' FROM campaign_planned;
+
+-- stands: the last word of the window on where a campaign stands.
+UPDATE campaigns AS campaign SET status = said.status
+FROM (
+    SELECT DISTINCT ON (stream_id) stream_id, status FROM (
+        SELECT stream_id, position, 'scheduled' AS status FROM campaign_scheduled
+        UNION ALL SELECT stream_id, position, 'live' FROM campaign_started
+        UNION ALL SELECT stream_id, position, 'paused' FROM campaign_paused
+        UNION ALL SELECT stream_id, position, 'live' FROM campaign_resumed
+        UNION ALL SELECT stream_id, position, 'ended' FROM campaign_ended
+        UNION ALL SELECT stream_id, position, 'cancelled' FROM campaign_cancelled
+        UNION ALL SELECT stream_id, position, 'evaluated' FROM campaign_evaluated
+    ) AS each ORDER BY stream_id, position DESC
+) AS said
+WHERE campaign.campaign_id = said.stream_id;
+
+-- scheduled: the last schedule of the window is the one that holds.
+UPDATE campaigns AS campaign SET starts_at = said.starts_at, ends_at = said.ends_at
+FROM (
+    SELECT DISTINCT ON (stream_id) stream_id, starts_at, ends_at FROM campaign_scheduled ORDER BY stream_id, position DESC
+) AS said
+WHERE campaign.campaign_id = said.stream_id;
+
+-- forecast: the last forecast of the window is the one that holds.
+UPDATE campaigns AS campaign
+SET forecast_visitors = said.visitors, forecast_conversion = said.conversion, forecast_units = said.units,
+    forecast_gmv_minor = said.gmv_minor
+FROM (
+    SELECT DISTINCT ON (stream_id) stream_id, visitors, conversion, units, gmv_minor
+    FROM forecast_set ORDER BY stream_id, position DESC
+) AS said
+WHERE campaign.campaign_id = said.stream_id;
+
+-- budget: the last budget of the window is the one that holds.
+UPDATE campaigns AS campaign SET budget_minor = said.budget_minor
+FROM (
+    SELECT DISTINCT ON (stream_id) stream_id, budget_minor FROM campaign_budget_set ORDER BY stream_id, position DESC
+) AS said
+WHERE campaign.campaign_id = said.stream_id;
+
+-- claimed: discounts and coupons that orders took of a campaign and gave back.
+UPDATE campaigns AS campaign
+SET budget_claimed_minor = campaign.budget_claimed_minor + said.claimed_minor,
+    budget_released_minor = campaign.budget_released_minor + said.released_minor,
+    coupons_claimed = campaign.coupons_claimed + said.coupons_claimed,
+    coupons_released = campaign.coupons_released + said.coupons_released
+FROM (
+    SELECT stream_id, sum(claimed_minor) AS claimed_minor, sum(released_minor) AS released_minor,
+        sum(coupons_claimed) AS coupons_claimed, sum(coupons_released) AS coupons_released
+    FROM (
+        SELECT stream_id, amount_minor AS claimed_minor, 0 AS released_minor, 0 AS coupons_claimed, 0 AS coupons_released
+        FROM campaign_budget_claimed
+        UNION ALL SELECT stream_id, 0, amount_minor, 0, 0 FROM campaign_budget_released
+        UNION ALL SELECT stream_id, 0, 0, 1, 0 FROM coupon_claimed
+        UNION ALL SELECT stream_id, 0, 0, 0, 1 FROM coupon_released
+    ) AS each GROUP BY 1
+) AS said
+WHERE campaign.campaign_id = said.stream_id;
+
+-- terms: the last line of the window for a SKU is the one that holds.
+INSERT INTO campaign_skus AS terms (campaign_id, sku_id, role, price, quota, max_per_customer)
+SELECT DISTINCT ON (stream_id, sku_id) stream_id, sku_id, role, price, quota, max_per_customer
+FROM campaign_line_added ORDER BY stream_id, sku_id, position DESC
+ON CONFLICT (campaign_id, sku_id) DO UPDATE SET
+    role = excluded.role, price = excluded.price, quota = excluded.quota, max_per_customer = excluded.max_per_customer;
+
+-- quota: open stock that became a campaign's, and went back.
+INSERT INTO campaign_skus AS terms (campaign_id, sku_id, allocated, released)
+SELECT campaign_id, sku_id, sum(allocated), sum(released)
+FROM (
+    SELECT campaign_id, stream_id AS sku_id, quantity AS allocated, 0 AS released FROM campaign_stock_allocated
+    UNION ALL SELECT campaign_id, stream_id, 0, quantity FROM campaign_stock_released
+) AS each
+GROUP BY 1, 2
+ON CONFLICT (campaign_id, sku_id) DO UPDATE SET
+    allocated = terms.allocated + excluded.allocated, released = terms.released + excluded.released;
+
+-- lines: which lines of new orders count for a campaign: the one whose price or gift it is, else that of the largest discount.
+INSERT INTO campaign_lines (order_id, line, campaign_id, sku_id, quantity, counted)
+SELECT placed.stream_id, placed.line, coalesce(placed.campaign_id, largest.campaign_id), placed.sku_id, placed.quantity,
+    CASE WHEN placed.service OR (placed.gift AND NOT rule.gifts_are_units) THEN 0 ELSE placed.quantity END
+FROM order_placed_lines AS placed CROSS JOIN rules AS rule
+LEFT JOIN LATERAL (
+    SELECT CASE WHEN given.value->>'source' = 'coupon' THEN placed.coupon_campaign_id
+        ELSE (given.value->>'source_id')::uuid END AS campaign_id
+    FROM jsonb_array_elements(placed.discounts) WITH ORDINALITY AS given (value, place)
+    WHERE rule.discount_attributes AND given.value->>'source' NOT IN ('tier', 'points', 'manual')
+        AND CASE WHEN given.value->>'source' = 'coupon' THEN placed.coupon_campaign_id
+            ELSE (given.value->>'source_id')::uuid END IS NOT NULL
+    ORDER BY (given.value->>'amount_minor')::bigint DESC, given.place
+    LIMIT 1
+) AS largest ON true
+WHERE coalesce(placed.campaign_id, largest.campaign_id) IS NOT NULL;
+
+-- amounts: what such a line costs, from its placing and from each amendment on; and what was called off of it.
+INSERT INTO campaign_line_changes (order_id, line, position, amount_minor, cancelled, cancelled_minor)
+SELECT said.order_id, said.line, said.position, max(said.amount_minor), sum(said.cancelled), sum(said.cancelled_minor)
+FROM (
+    SELECT stream_id AS order_id, line, position, amount_minor, 0 AS cancelled, 0 AS cancelled_minor
+    FROM order_placed_lines
+    UNION ALL SELECT stream_id, line, position, amount_minor, 0, 0 FROM order_price_amended
+    UNION ALL SELECT stream_id, line, position, NULL, quantity, amount_minor FROM order_cancelled_lines
+    UNION ALL SELECT stream_id, line, position, NULL, quantity, amount_minor FROM order_expired_lines
+) AS said JOIN campaign_lines AS counts ON counts.order_id = said.order_id AND counts.line = said.line
+GROUP BY 1, 2, 3;
+
+-- paid: a line counts when its order is paid, at what it costs at that position.
+INSERT INTO campaign_paid_lines
+    (position, line, order_id, campaign_id, sku_id, store_id, currency, customer_id, units, gmv_minor)
+SELECT paid.position, counts.line, counts.order_id, counts.campaign_id, counts.sku_id, paid.store_id, paid.currency,
+    paid.customer_id, CASE WHEN counts.counted = 0 THEN 0 ELSE counts.counted - gone.cancelled END,
+    price.amount_minor - gone.cancelled_minor
+FROM order_paid AS paid
+JOIN campaign_lines AS counts ON counts.order_id = paid.stream_id
+CROSS JOIN LATERAL (
+    SELECT change.amount_minor FROM campaign_line_changes AS change
+    WHERE change.order_id = counts.order_id AND change.line = counts.line AND change.position < paid.position
+        AND change.amount_minor IS NOT NULL
+    ORDER BY change.position DESC LIMIT 1
+) AS price
+CROSS JOIN LATERAL (
+    SELECT sum(change.cancelled) AS cancelled, sum(change.cancelled_minor) AS cancelled_minor
+    FROM campaign_line_changes AS change
+    WHERE change.order_id = counts.order_id AND change.line = counts.line AND change.position < paid.position
+) AS gone
+WHERE counts.quantity > gone.cancelled;
+
+-- refunded: money that went back for such a line, or for goods of an unknown order that name the campaign.
+INSERT INTO campaign_refund_lines
+    (position, ordinal, campaign_id, sku_id, store_id, currency, refunded_units, refunded_minor)
+SELECT refund.position, refund.ordinal, coalesce(counts.campaign_id, refund.campaign_id), refund.sku_id, refund.store_id,
+    refund.currency, refund.quantity, refund.amount_minor
+FROM order_refunded_lines AS refund
+LEFT JOIN campaign_lines AS counts ON counts.order_id = refund.stream_id AND counts.line = refund.line
+WHERE counts.campaign_id IS NOT NULL OR (refund.line IS NULL AND refund.campaign_id IS NOT NULL);
+
+-- sales: what the window's payments and refunds added in each store and currency.
+INSERT INTO campaign_sales AS sales
+    (campaign_id, store_id, currency, orders, units, gmv_minor, refunds, refunded_units, refunded_minor)
+SELECT campaign_id, store_id, currency, count(DISTINCT position) FILTER (WHERE sold), sum(units), sum(gmv_minor),
+    count(DISTINCT position) FILTER (WHERE NOT sold), sum(refunded_units), sum(refunded_minor)
+FROM (
+    SELECT position, campaign_id, store_id, currency, true AS sold, units, gmv_minor, 0 AS refunded_units,
+        0 AS refunded_minor
+    FROM campaign_paid_lines WHERE position > :window_from AND position <= :window_to
+    UNION ALL
+    SELECT position, campaign_id, store_id, currency, false, 0, 0, refunded_units, refunded_minor
+    FROM campaign_refund_lines WHERE position > :window_from AND position <= :window_to
+) AS each
+GROUP BY 1, 2, 3
+ON CONFLICT (campaign_id, store_id, currency) DO UPDATE SET
+    orders = sales.orders + excluded.orders, units = sales.units + excluded.units,
+    gmv_minor = sales.gmv_minor + excluded.gmv_minor, refunds = sales.refunds + excluded.refunds,
+    refunded_units = sales.refunded_units + excluded.refunded_units,
+    refunded_minor = sales.refunded_minor + excluded.refunded_minor;
+
+-- sku_sales: the same for each SKU of a campaign.
+INSERT INTO campaign_skus AS terms (campaign_id, sku_id, units, gmv_minor, refunded_units, refunded_minor)
+SELECT campaign_id, sku_id, sum(units), sum(gmv_minor), sum(refunded_units), sum(refunded_minor)
+FROM (
+    SELECT campaign_id, sku_id, units, gmv_minor, 0 AS refunded_units, 0 AS refunded_minor
+    FROM campaign_paid_lines WHERE position > :window_from AND position <= :window_to
+    UNION ALL
+    SELECT campaign_id, sku_id, 0, 0, refunded_units, refunded_minor
+    FROM campaign_refund_lines WHERE position > :window_from AND position <= :window_to AND sku_id IS NOT NULL
+) AS each
+GROUP BY 1, 2
+ON CONFLICT (campaign_id, sku_id) DO UPDATE SET
+    units = terms.units + excluded.units, gmv_minor = terms.gmv_minor + excluded.gmv_minor,
+    refunded_units = terms.refunded_units + excluded.refunded_units,
+    refunded_minor = terms.refunded_minor + excluded.refunded_minor;
+
+-- buyers: who paid for something of a campaign.
+INSERT INTO campaign_buyers AS buyer (campaign_id, store_id, customer_id, orders)
+SELECT campaign_id, store_id, customer_id, count(DISTINCT position)
+FROM campaign_paid_lines
+WHERE position > :window_from AND position <= :window_to AND customer_id IS NOT NULL
+GROUP BY 1, 2, 3
+ON CONFLICT (campaign_id, store_id, customer_id) DO UPDATE SET orders = buyer.orders + excluded.orders;
+
+-- advertising: a higher revision replaces a lower one whenever it arrives; of two equal ones the later holds.
+INSERT INTO campaign_ad_days AS spent
+    (campaign_id, day, channel, currency, cost_minor, impressions, clicks, revision, position)
+SELECT DISTINCT ON (stream_id, day, channel, currency) stream_id, day, channel, currency, cost_minor, impressions, clicks,
+    revision, position
+FROM ad_spend_recorded
+ORDER BY stream_id, day, channel, currency, revision DESC, position DESC
+ON CONFLICT (campaign_id, day, channel, currency) DO UPDATE SET
+    cost_minor = excluded.cost_minor, impressions = excluded.impressions, clicks = excluded.clicks,
+    revision = excluded.revision, position = excluded.position
+WHERE (excluded.revision, excluded.position) > (spent.revision, spent.position);

@@ -1,0 +1,58 @@
+-- campaign_sales: the payments and refunds behind a campaign's sales in one store and currency.
+SELECT paid.position, 'OrderPaid' AS event, paid.order_id, 1::bigint AS orders, sum(paid.units) AS units,
+    sum(paid.gmv_minor)::bigint AS gmv_minor, 0::bigint AS refunds, 0::numeric AS refunded_units,
+    0::bigint AS refunded_minor
+FROM campaign_paid_lines AS paid
+WHERE paid.campaign_id = :campaign_id::uuid AND paid.store_id = :store_id::uuid AND paid.currency = :currency::text
+    AND paid.position > :window_from AND paid.position <= :window_to
+    AND (:store_ids::uuid[] IS NULL OR paid.store_id = ANY (:store_ids::uuid[]))
+GROUP BY 1, 2, 3
+UNION ALL
+SELECT refund.position, 'OrderRefunded', NULL, 0, 0, 0, 1, sum(refund.refunded_units), sum(refund.refunded_minor)::bigint
+FROM campaign_refund_lines AS refund
+WHERE refund.campaign_id = :campaign_id::uuid AND refund.store_id = :store_id::uuid AND refund.currency = :currency::text
+    AND refund.position > :window_from AND refund.position <= :window_to
+    AND (:store_ids::uuid[] IS NULL OR refund.store_id = ANY (:store_ids::uuid[]))
+GROUP BY 1, 2, 3;
+
+-- campaign_skus: the payments, refunds and quota changes behind a campaign's figures for one SKU.
+SELECT paid.position, 'OrderPaid' AS event, 0::numeric AS allocated, 0::numeric AS released, sum(paid.units) AS units,
+    sum(paid.gmv_minor)::bigint AS gmv_minor, 0::numeric AS refunded_units, 0::bigint AS refunded_minor
+FROM campaign_paid_lines AS paid
+WHERE paid.campaign_id = :campaign_id::uuid AND paid.sku_id = :sku_id::uuid
+    AND paid.position > :window_from AND paid.position <= :window_to
+    AND (:store_ids::uuid[] IS NULL OR paid.store_id = ANY (:store_ids::uuid[]))
+GROUP BY 1, 2
+UNION ALL
+SELECT refund.position, 'OrderRefunded', 0, 0, 0, 0, sum(refund.refunded_units), sum(refund.refunded_minor)::bigint
+FROM campaign_refund_lines AS refund
+WHERE refund.campaign_id = :campaign_id::uuid AND refund.sku_id = :sku_id::uuid
+    AND refund.position > :window_from AND refund.position <= :window_to
+    AND (:store_ids::uuid[] IS NULL OR refund.store_id = ANY (:store_ids::uuid[]))
+GROUP BY 1, 2
+UNION ALL
+SELECT position, 'CampaignStockAllocated', quantity, 0, 0, 0, 0, 0 FROM campaign_stock_allocated
+WHERE campaign_id = :campaign_id::uuid AND stream_id = :sku_id::uuid
+    AND (:store_ids::uuid[] IS NULL OR store_id = ANY (:store_ids::uuid[]))
+UNION ALL
+SELECT position, 'CampaignStockReleased', 0, quantity, 0, 0, 0, 0 FROM campaign_stock_released
+WHERE campaign_id = :campaign_id::uuid AND stream_id = :sku_id::uuid
+    AND (:store_ids::uuid[] IS NULL OR store_id = ANY (:store_ids::uuid[]));
+
+-- campaigns: the claims behind a campaign's budget and coupons.
+SELECT position, 'CampaignBudgetClaimed' AS event, amount_minor AS budget_claimed_minor, 0::bigint AS budget_released_minor,
+    0::bigint AS coupons_claimed, 0::bigint AS coupons_released
+FROM campaign_budget_claimed
+WHERE stream_id = :campaign_id::uuid AND (:store_ids::uuid[] IS NULL OR store_id = ANY (:store_ids::uuid[]))
+UNION ALL SELECT position, 'CampaignBudgetReleased', 0, amount_minor, 0, 0 FROM campaign_budget_released
+WHERE stream_id = :campaign_id::uuid AND (:store_ids::uuid[] IS NULL OR store_id = ANY (:store_ids::uuid[]))
+UNION ALL SELECT position, 'CouponClaimed', 0, 0, 1, 0 FROM coupon_claimed
+WHERE stream_id = :campaign_id::uuid AND (:store_ids::uuid[] IS NULL OR store_id = ANY (:store_ids::uuid[]))
+UNION ALL SELECT position, 'CouponReleased', 0, 0, 0, 1 FROM coupon_released
+WHERE stream_id = :campaign_id::uuid AND (:store_ids::uuid[] IS NULL OR store_id = ANY (:store_ids::uuid[]));
+
+-- campaign_ad_days: every report of advertising for one day and channel; the highest revision holds.
+SELECT position, 'AdSpendRecorded' AS event, cost_minor, impressions, clicks, revision
+FROM ad_spend_recorded
+WHERE stream_id = :campaign_id::uuid AND day = :day::date AND channel = :channel::text AND currency = :currency::text
+    AND (:store_ids::uuid[] IS NULL OR store_id = ANY (:store_ids::uuid[]));

@@ -1,0 +1,70 @@
+-- results: each campaign of these stores (:campaign_ids, NULL for all), one row for each currency it sold or advertised in.
+WITH scope AS (
+    SELECT campaign.campaign_id FROM campaigns AS campaign
+    WHERE (:store_ids::uuid[] IS NULL OR campaign.store_id = ANY (:store_ids::uuid[])
+            OR campaign.store_ids && :store_ids::uuid[])
+        AND (:campaign_ids::uuid[] IS NULL OR campaign.campaign_id = ANY (:campaign_ids::uuid[]))
+), sold AS (
+    SELECT sales.campaign_id, sales.currency, sum(sales.orders)::bigint AS orders, sum(sales.units) AS units,
+        sum(sales.gmv_minor)::bigint AS gmv_minor, sum(sales.refunds)::bigint AS refunds,
+        sum(sales.refunded_units) AS refunded_units, sum(sales.refunded_minor)::bigint AS refunded_minor
+    FROM campaign_sales AS sales JOIN scope USING (campaign_id)
+    WHERE :store_ids::uuid[] IS NULL OR sales.store_id = ANY (:store_ids::uuid[])
+    GROUP BY 1, 2
+), spent AS (
+    SELECT ads.campaign_id, ads.currency, sum(ads.cost_minor)::bigint AS ad_spend_minor,
+        sum(ads.impressions)::bigint AS impressions, sum(ads.clicks)::bigint AS clicks
+    FROM campaign_ad_days AS ads JOIN scope USING (campaign_id) GROUP BY 1, 2
+), bought AS (
+    SELECT buyer.campaign_id, count(DISTINCT buyer.customer_id) AS buyers
+    FROM campaign_buyers AS buyer JOIN scope USING (campaign_id)
+    WHERE :store_ids::uuid[] IS NULL OR buyer.store_id = ANY (:store_ids::uuid[])
+    GROUP BY 1
+), currencies AS (
+    SELECT campaign_id, currency FROM sold UNION SELECT campaign_id, currency FROM spent
+    UNION SELECT campaign.campaign_id, campaign.currency FROM campaigns AS campaign JOIN scope USING (campaign_id)
+)
+SELECT
+    campaign.campaign_id, campaign.store_id, campaign.store_ids, campaign.name, campaign.goal, campaign.kind, campaign.type,
+    campaign.status, campaign.starts_at, campaign.ends_at, currencies.currency,
+    coalesce(sold.orders, 0) AS orders, coalesce(sold.units, 0) AS units, coalesce(sold.gmv_minor, 0) AS gmv_minor,
+    coalesce(sold.refunds, 0) AS refunds, coalesce(sold.refunded_units, 0) AS refunded_units,
+    coalesce(sold.refunded_minor, 0) AS refunded_minor,
+    coalesce(sold.gmv_minor, 0) - coalesce(sold.refunded_minor, 0) AS net_sales_minor,
+    coalesce(bought.buyers, 0) AS buyers,
+    coalesce(spent.ad_spend_minor, 0) AS ad_spend_minor, coalesce(spent.impressions, 0) AS impressions,
+    coalesce(spent.clicks, 0) AS clicks,
+    own.budget_minor, own.budget_claimed_minor - own.budget_released_minor AS discount_minor,
+    round((own.budget_claimed_minor - own.budget_released_minor)::numeric / nullif(own.budget_minor, 0), 6) AS budget_use,
+    own.coupons_claimed - own.coupons_released AS coupons_used,
+    own.forecast_visitors, own.forecast_conversion, own.forecast_units, own.forecast_gmv_minor,
+    round((coalesce(sold.units, 0) - own.forecast_units) / nullif(own.forecast_units, 0), 6) AS units_forecast_error,
+    round((coalesce(sold.gmv_minor, 0) - own.forecast_gmv_minor)::numeric / nullif(own.forecast_gmv_minor, 0), 6)
+        AS gmv_forecast_error
+FROM currencies
+JOIN campaigns AS campaign USING (campaign_id)
+-- Budget and forecast are in the campaign's own currency; in another one they would be compared with what they are not.
+LEFT JOIN campaigns AS own ON own.campaign_id = campaign.campaign_id AND own.currency = currencies.currency
+LEFT JOIN sold ON sold.campaign_id = campaign.campaign_id AND sold.currency = currencies.currency
+LEFT JOIN spent ON spent.campaign_id = campaign.campaign_id AND spent.currency = currencies.currency
+LEFT JOIN bought ON bought.campaign_id = campaign.campaign_id
+ORDER BY campaign.starts_at DESC NULLS LAST, campaign.campaign_id, currencies.currency
+LIMIT coalesce(:row_limit::bigint, 1000);
+
+-- skus: each SKU of these campaigns: terms, quota, units sold and what part of the quota they are.
+SELECT terms.campaign_id, terms.sku_id, terms.role, terms.price, terms.quota, terms.max_per_customer,
+    terms.allocated - terms.released AS allocated, terms.units, terms.gmv_minor, terms.refunded_units, terms.refunded_minor,
+    campaign.currency, round(terms.units / nullif(terms.quota, 0), 6) AS quota_use
+FROM campaign_skus AS terms JOIN campaigns AS campaign USING (campaign_id)
+WHERE (:store_ids::uuid[] IS NULL OR campaign.store_id = ANY (:store_ids::uuid[])
+        OR campaign.store_ids && :store_ids::uuid[])
+    AND (:campaign_ids::uuid[] IS NULL OR terms.campaign_id = ANY (:campaign_ids::uuid[]))
+ORDER BY terms.campaign_id, terms.gmv_minor DESC, terms.sku_id;
+
+-- ad_days: what advertising cost on each day and channel.
+SELECT ads.campaign_id, ads.day, ads.channel, ads.currency, ads.cost_minor, ads.impressions, ads.clicks, ads.revision
+FROM campaign_ad_days AS ads JOIN campaigns AS campaign USING (campaign_id)
+WHERE (:store_ids::uuid[] IS NULL OR campaign.store_id = ANY (:store_ids::uuid[])
+        OR campaign.store_ids && :store_ids::uuid[])
+    AND (:campaign_ids::uuid[] IS NULL OR ads.campaign_id = ANY (:campaign_ids::uuid[]))
+ORDER BY ads.campaign_id, ads.day, ads.channel, ads.currency;

@@ -1,0 +1,229 @@
+-- orders: everything that the window says about an order as a whole, in one row for each order.
+-- Nothing here depends on the order of events: what is agreed once is taken once, moments are the latest, amounts add up.
+INSERT INTO order_book AS book (
+    order_id, store_id, kind, customer_id, channel, external_reference, currency, region, price_source, campaign_ids,
+    coupon_code, surge, placed_at, placed_position, goods_minor, discount_minor, freight_minor, total_minor,
+    cancelled_goods_minor, cancelled_freight_minor, paid_minor, refunded_minor, expires_at, ship_by, ship_by_hard, paid_at,
+    confirmed_at, shipped_at, delivered_at, completed_at, cancelled_at, expired, short_position, resolved_position, position
+)
+SELECT
+    coalesce(placed.order_id, later.order_id), placed.store_id, placed.kind, placed.customer_id, placed.channel,
+    placed.external_reference, placed.currency, placed.region, placed.price_source, placed.campaign_ids,
+    placed.coupon_code, placed.surge, placed.placed_at, placed.position, placed.goods_minor, placed.discount_minor,
+    placed.freight_minor, placed.total_minor,
+    coalesce(later.cancelled_goods_minor, 0), coalesce(later.cancelled_freight_minor, 0), coalesce(later.paid_minor, 0),
+    coalesce(later.refunded_minor, 0), placed.expires_at, later.ship_by, later.ship_by_hard, later.paid_at,
+    later.confirmed_at, later.shipped_at, later.delivered_at, later.completed_at, later.cancelled_at,
+    coalesce(later.expired, false), later.short_position, later.resolved_position,
+    greatest(placed.position, later.position)
+FROM (
+    SELECT stream_id AS order_id, store_id, kind, customer_id, channel, external_reference, currency, region, price_source,
+        campaign_ids, coupon_code, surge, occurred_at AS placed_at, position, goods_minor, discount_minor, freight_minor,
+        total_minor, expires_at
+    FROM order_placed
+    UNION ALL
+    SELECT stream_id, store_id, kind, customer_id, channel, external_reference, currency, region, 'external', '{}'::uuid[],
+        NULL, false, occurred_at, position, 0, 0, 0, 0, NULL
+    FROM return_recorded
+) AS placed
+FULL JOIN (
+    SELECT order_id, sum(cancelled_goods_minor) AS cancelled_goods_minor,
+        sum(cancelled_freight_minor) AS cancelled_freight_minor, sum(paid_minor) AS paid_minor,
+        sum(refunded_minor) AS refunded_minor, max(ship_by) AS ship_by, max(ship_by_hard) AS ship_by_hard,
+        max(moment) FILTER (WHERE what = 'paid') AS paid_at,
+        max(moment) FILTER (WHERE what = 'confirmed') AS confirmed_at,
+        max(moment) FILTER (WHERE what = 'shipped') AS shipped_at,
+        max(moment) FILTER (WHERE what = 'delivered') AS delivered_at,
+        max(moment) FILTER (WHERE what = 'completed') AS completed_at,
+        max(moment) FILTER (WHERE what IN ('cancelled', 'expired')) AS cancelled_at,
+        bool_or(what = 'expired') AS expired,
+        max(position) FILTER (WHERE what = 'short') AS short_position,
+        max(position) FILTER (WHERE what = 'resolved') AS resolved_position,
+        max(position) AS position
+    FROM (
+        SELECT stream_id AS order_id, position, occurred_at AS moment, 'paid' AS what, 0::bigint AS cancelled_goods_minor,
+            0::bigint AS cancelled_freight_minor, 0::bigint AS paid_minor, 0::bigint AS refunded_minor, ship_by,
+            ship_by_hard
+        FROM order_paid
+        UNION ALL SELECT stream_id, position, occurred_at, 'payment', 0, 0, amount_minor, 0, NULL, NULL FROM payment_received
+        UNION ALL SELECT stream_id, position, occurred_at, 'confirmed', 0, 0, 0, 0, NULL, NULL FROM order_confirmed
+        UNION ALL SELECT stream_id, position, occurred_at, 'short', 0, 0, 0, 0, NULL, NULL FROM shortage_reported
+        UNION ALL SELECT stream_id, position, occurred_at, 'resolved', 0, 0, 0, 0, NULL, NULL FROM shortage_resolved
+        UNION ALL SELECT stream_id, position, occurred_at, 'packed', 0, 0, 0, 0, NULL, NULL FROM parcel_packed
+        UNION ALL SELECT stream_id, position, occurred_at, 'shipped', 0, 0, 0, 0, NULL, NULL FROM order_shipped
+        UNION ALL SELECT stream_id, position, occurred_at, 'delivered', 0, 0, 0, 0, NULL, NULL FROM order_delivered
+        UNION ALL SELECT stream_id, position, occurred_at, 'completed', 0, 0, 0, 0, NULL, NULL FROM order_completed
+        UNION ALL SELECT stream_id, position, occurred_at, 'amended', 0, 0, 0, 0, NULL, NULL FROM order_price_amended
+        UNION ALL SELECT stream_id, position, occurred_at, 'came back', 0, 0, 0, 0, NULL, NULL FROM return_received
+        UNION ALL SELECT stream_id, position, occurred_at, 'refunded', 0, 0, 0, amount_minor, NULL, NULL FROM order_refunded
+        UNION ALL SELECT stream_id, position, occurred_at, CASE WHEN whole THEN 'cancelled' ELSE 'lessened' END,
+            goods_minor, freight_minor, 0, 0, NULL, NULL FROM order_cancelled
+        UNION ALL SELECT stream_id, position, occurred_at, 'expired', goods_minor, freight_minor, 0, 0, NULL, NULL
+            FROM order_expired
+    ) AS said
+    GROUP BY order_id
+) AS later ON later.order_id = placed.order_id
+ON CONFLICT (order_id) DO UPDATE SET
+    cancelled_goods_minor = book.cancelled_goods_minor + excluded.cancelled_goods_minor,
+    cancelled_freight_minor = book.cancelled_freight_minor + excluded.cancelled_freight_minor,
+    paid_minor = book.paid_minor + excluded.paid_minor,
+    refunded_minor = book.refunded_minor + excluded.refunded_minor,
+    ship_by = greatest(book.ship_by, excluded.ship_by),
+    ship_by_hard = greatest(book.ship_by_hard, excluded.ship_by_hard),
+    paid_at = greatest(book.paid_at, excluded.paid_at),
+    confirmed_at = greatest(book.confirmed_at, excluded.confirmed_at),
+    shipped_at = greatest(book.shipped_at, excluded.shipped_at),
+    delivered_at = greatest(book.delivered_at, excluded.delivered_at),
+    completed_at = greatest(book.completed_at, excluded.completed_at),
+    cancelled_at = greatest(book.cancelled_at, excluded.cancelled_at),
+    expired = book.expired OR excluded.expired,
+    short_position = greatest(book.short_position, excluded.short_position),
+    resolved_position = greatest(book.resolved_position, excluded.resolved_position),
+    position = excluded.position;
+
+-- lines: what was agreed of the lines of new orders and returns.
+INSERT INTO order_book_lines (
+    order_id, line, sku_id, sku_code, name, unit, quantity, list_price, unit_price, gross_minor, discount_minor,
+    amount_minor, campaign_id, gift, service, cancelled, cancelled_minor, exchanged, exchanged_minor, returned, refunded,
+    refunded_minor
+)
+SELECT stream_id, line, sku_id, sku_code, name, unit, quantity, list_price, unit_price, gross_minor, discount_minor,
+    amount_minor, campaign_id, gift, service, 0, 0, 0, 0, 0, 0, 0
+FROM order_placed_lines
+UNION ALL
+SELECT stream_id, ordinal, sku_id, sku_code, sku_code, NULL, quantity, NULL, NULL, amount_minor, 0,
+    amount_minor, campaign_id, false, false, 0, 0, 0, 0, quantity, 0, 0
+FROM return_recorded_lines;
+
+-- amended_orders: the last amendment of the window gives the new totals of the order.
+UPDATE order_book AS book
+SET goods_minor = amended.goods_minor, discount_minor = amended.order_discount_minor, total_minor = amended.total_minor
+FROM (
+    SELECT DISTINCT ON (stream_id) stream_id, goods_minor, order_discount_minor, total_minor
+    FROM order_price_amended ORDER BY stream_id, position DESC
+) AS amended
+WHERE book.order_id = amended.stream_id;
+
+-- amended_lines: the last amendment of each line in the window gives its new figures.
+UPDATE order_book_lines AS agreed
+SET unit_price = amended.unit_price, gross_minor = amended.gross_minor, discount_minor = amended.discount_minor,
+    amount_minor = amended.amount_minor
+FROM (
+    SELECT DISTINCT ON (stream_id, line) stream_id, line, unit_price, gross_minor, discount_minor, amount_minor
+    FROM order_price_amended ORDER BY stream_id, line, position DESC
+) AS amended
+WHERE agreed.order_id = amended.stream_id AND agreed.line = amended.line;
+
+-- exchanged: other goods for the same money become a line of their own, at the prices of the line they stand in for.
+-- What stands in may itself be exchanged in the same window; the walk goes from line to line.
+WITH RECURSIVE stands_in AS (
+    SELECT given.stream_id AS order_id, given.line, given.from_line, given.sku_id, given.sku_code, given.name, given.unit,
+        given.quantity, given.amount_minor, given.service, origin.list_price, origin.unit_price, origin.campaign_id
+    FROM shortage_resolved_exchanges AS given
+    JOIN order_book_lines AS origin ON origin.order_id = given.stream_id AND origin.line = given.from_line
+    UNION ALL
+    SELECT given.stream_id, given.line, given.from_line, given.sku_id, given.sku_code, given.name, given.unit,
+        given.quantity, given.amount_minor, given.service, origin.list_price, origin.unit_price, origin.campaign_id
+    FROM stands_in AS origin
+    JOIN shortage_resolved_exchanges AS given ON given.stream_id = origin.order_id AND given.from_line = origin.line
+)
+INSERT INTO order_book_lines (
+    order_id, line, sku_id, sku_code, name, unit, quantity, list_price, unit_price, gross_minor, discount_minor,
+    amount_minor, campaign_id, gift, service, cancelled, cancelled_minor, exchanged, exchanged_minor, returned, refunded,
+    refunded_minor
+)
+SELECT order_id, line, sku_id, sku_code, name, unit, quantity, list_price, unit_price, amount_minor, 0,
+    amount_minor, campaign_id, false, service, 0, 0, 0, 0, 0, 0, 0
+FROM stands_in;
+
+-- units: what was called off, exchanged, sent back or refunded of each line.
+UPDATE order_book_lines AS agreed
+SET cancelled = agreed.cancelled + done.cancelled, cancelled_minor = agreed.cancelled_minor + done.cancelled_minor,
+    exchanged = agreed.exchanged + done.exchanged, exchanged_minor = agreed.exchanged_minor + done.exchanged_minor,
+    returned = agreed.returned + done.returned, refunded = agreed.refunded + done.refunded,
+    refunded_minor = agreed.refunded_minor + done.refunded_minor
+FROM (
+    SELECT order_id, line, sum(cancelled) AS cancelled, sum(cancelled_minor) AS cancelled_minor,
+        sum(exchanged) AS exchanged, sum(exchanged_minor) AS exchanged_minor, sum(returned) AS returned,
+        sum(refunded) AS refunded, sum(refunded_minor) AS refunded_minor
+    FROM (
+        SELECT stream_id AS order_id, line, quantity AS cancelled, amount_minor AS cancelled_minor, 0 AS exchanged,
+            0 AS exchanged_minor, 0 AS returned, 0 AS refunded, 0 AS refunded_minor
+        FROM order_cancelled_lines
+        UNION ALL SELECT stream_id, line, quantity, amount_minor, 0, 0, 0, 0, 0 FROM order_expired_lines
+        UNION ALL SELECT stream_id, from_line, 0, 0, replaced_quantity, amount_minor, 0, 0, 0
+            FROM shortage_resolved_exchanges
+        UNION ALL SELECT stream_id, line, 0, 0, 0, 0, quantity, 0, 0 FROM return_received_lines
+        UNION ALL SELECT stream_id, line, 0, 0, 0, 0, 0, quantity, amount_minor FROM order_refunded_lines
+            WHERE line IS NOT NULL
+    ) AS each
+    GROUP BY 1, 2
+) AS done
+WHERE agreed.order_id = done.order_id AND agreed.line = done.line;
+
+-- parcels: what left in one piece; one that was packed elsewhere becomes known when it leaves.
+INSERT INTO order_book_parcels AS parcel
+    (order_id, parcel_id, location_id, courier, waybill, packed_at, shipped_at, delivered_at)
+SELECT order_id, parcel_id, (array_agg(location_id) FILTER (WHERE location_id IS NOT NULL))[1], max(courier),
+    max(waybill), max(packed_at), max(shipped_at), max(delivered_at)
+FROM (
+    SELECT stream_id AS order_id, parcel_id, location_id, NULL AS courier, NULL AS waybill, occurred_at AS packed_at,
+        NULL::timestamptz AS shipped_at, NULL::timestamptz AS delivered_at
+    FROM parcel_packed
+    UNION ALL SELECT stream_id, parcel_id, location_id, courier, waybill, NULL, occurred_at, NULL FROM order_shipped
+    UNION ALL SELECT stream_id, parcel_id, NULL, NULL, NULL, NULL, NULL, occurred_at FROM order_delivered
+) AS each
+GROUP BY 1, 2
+ON CONFLICT (order_id, parcel_id) DO UPDATE SET
+    location_id = coalesce(parcel.location_id, excluded.location_id),
+    courier = coalesce(parcel.courier, excluded.courier),
+    waybill = coalesce(parcel.waybill, excluded.waybill),
+    packed_at = greatest(parcel.packed_at, excluded.packed_at),
+    shipped_at = greatest(parcel.shipped_at, excluded.shipped_at),
+    delivered_at = greatest(parcel.delivered_at, excluded.delivered_at);
+
+-- parcel_lines: what is in a parcel, said when it was packed or, failing that, when it left.
+INSERT INTO order_book_parcel_lines (order_id, parcel_id, line, quantity)
+SELECT stream_id, parcel_id, line, sum(quantity) FROM parcel_packed_lines GROUP BY 1, 2, 3
+ON CONFLICT (order_id, parcel_id, line) DO NOTHING;
+
+-- shipped_lines: the contents of parcels that nobody said were packed.
+INSERT INTO order_book_parcel_lines (order_id, parcel_id, line, quantity)
+SELECT stream_id, parcel_id, line, sum(quantity) FROM order_shipped_lines GROUP BY 1, 2, 3
+ON CONFLICT (order_id, parcel_id, line) DO NOTHING;
+
+-- states: where each order of the window stands now: the state of its least advanced unit.
+UPDATE order_book AS book
+SET status = stand.status, lines = stand.lines, units = stand.units
+FROM (
+    SELECT touched.order_id, count(*) AS lines, sum(units.live) FILTER (WHERE NOT units.service) AS units,
+        CASE
+            WHEN touched.kind = 'return' THEN 'returned'
+            WHEN touched.cancelled_at IS NOT NULL THEN 'cancelled'
+            WHEN touched.completed_at IS NOT NULL THEN 'completed'
+            WHEN bool_and(units.delivered >= units.live) FILTER (WHERE units.moves) THEN 'delivered'
+            WHEN bool_and(units.shipped >= units.live) FILTER (WHERE units.moves) THEN 'shipped'
+            WHEN touched.short_position > coalesce(touched.resolved_position, 0) THEN 'shortage'
+            WHEN bool_and(units.packed >= units.live) FILTER (WHERE units.moves) THEN 'packed'
+            WHEN touched.confirmed_at IS NOT NULL THEN 'confirmed'
+            WHEN touched.paid_at IS NOT NULL THEN 'paid'
+            ELSE 'placed'
+        END AS status
+    FROM order_book AS touched
+    JOIN (
+        SELECT agreed.order_id, agreed.line, coalesce(agreed.service, false) AS service,
+            agreed.quantity - agreed.cancelled - agreed.exchanged AS live,
+            NOT coalesce(agreed.service, false) AND agreed.quantity > agreed.cancelled + agreed.exchanged AS moves,
+            coalesce(sum(sent.quantity), 0) AS packed,
+            coalesce(sum(sent.quantity) FILTER (WHERE parcel.shipped_at IS NOT NULL), 0) AS shipped,
+            coalesce(sum(sent.quantity) FILTER (WHERE parcel.delivered_at IS NOT NULL), 0) AS delivered
+        FROM order_book AS moved
+        JOIN order_book_lines AS agreed ON agreed.order_id = moved.order_id
+        LEFT JOIN order_book_parcel_lines AS sent ON sent.order_id = agreed.order_id AND sent.line = agreed.line
+        LEFT JOIN order_book_parcels AS parcel ON parcel.order_id = sent.order_id AND parcel.parcel_id = sent.parcel_id
+        WHERE moved.position > :window_from AND moved.position <= :window_to
+        GROUP BY agreed.order_id, agreed.line
+    ) AS units ON units.order_id = touched.order_id
+    GROUP BY touched.order_id
+) AS stand
+WHERE book.order_id = stand.order_id;

@@ -1,0 +1,28 @@
+-- every_order_was_placed: no event speaks of an order that nobody placed.
+SELECT order_id, position FROM order_book WHERE store_id IS NULL OR status IS NULL;
+
+-- lines_make_the_goods: the amounts of the lines, exchanges taken out where they were put in, are the order's goods.
+SELECT book.order_id, book.goods_minor, sum(agreed.amount_minor - agreed.exchanged_minor) AS of_lines
+FROM order_book AS book JOIN order_book_lines AS agreed USING (order_id)
+WHERE book.kind = 'sale'
+GROUP BY book.order_id
+HAVING book.goods_minor <> sum(agreed.amount_minor - agreed.exchanged_minor);
+
+-- total_is_goods_and_freight: what is to be paid is the goods and the freight.
+SELECT order_id, total_minor, goods_minor, freight_minor FROM order_book WHERE total_minor <> goods_minor + freight_minor;
+
+-- no_line_below_nothing: of no line more units were called off, exchanged or packed than it had.
+SELECT agreed.order_id, agreed.line, agreed.quantity, agreed.cancelled, agreed.exchanged, sum(sent.quantity) AS packed
+FROM order_book_lines AS agreed
+LEFT JOIN order_book_parcel_lines AS sent ON sent.order_id = agreed.order_id AND sent.line = agreed.line
+GROUP BY agreed.order_id, agreed.line
+HAVING agreed.cancelled + agreed.exchanged > agreed.quantity OR coalesce(sum(sent.quantity), 0) > agreed.quantity;
+
+-- orders_are_the_log: there are as many orders as were placed, and as much money as came in.
+SELECT book.orders, log.orders AS placed, book.paid_minor, log.paid_minor AS received
+FROM (SELECT count(*) FILTER (WHERE kind = 'sale') AS orders, coalesce(sum(paid_minor), 0) AS paid_minor FROM order_book) AS book
+CROSS JOIN (
+    SELECT (SELECT count(*) FROM order_placed) AS orders,
+        (SELECT coalesce(sum(amount_minor), 0) FROM payment_received) AS paid_minor
+) AS log
+WHERE (book.orders, book.paid_minor) IS DISTINCT FROM (log.orders, log.paid_minor);

@@ -1,0 +1,34 @@
+-- order_book: the events of one order that moved its money or its state, each with what it added.
+SELECT position, 'OrderPlaced' AS event, occurred_at, total_minor, 0::bigint AS cancelled_minor, 0::bigint AS paid_minor,
+    0::bigint AS refunded_minor
+FROM order_placed WHERE stream_id = :order_id::uuid AND (:store_ids::uuid[] IS NULL OR store_id = ANY (:store_ids::uuid[]))
+UNION ALL SELECT position, 'OrderPriceAmended', occurred_at, total_minor, 0, 0, 0
+FROM order_price_amended WHERE stream_id = :order_id::uuid AND (:store_ids::uuid[] IS NULL OR store_id = ANY (:store_ids::uuid[]))
+UNION ALL SELECT position, 'PaymentReceived', occurred_at, 0, 0, amount_minor, 0
+FROM payment_received WHERE stream_id = :order_id::uuid AND (:store_ids::uuid[] IS NULL OR store_id = ANY (:store_ids::uuid[]))
+UNION ALL SELECT position, 'OrderPaid', occurred_at, 0, 0, 0, 0
+FROM order_paid WHERE stream_id = :order_id::uuid AND (:store_ids::uuid[] IS NULL OR store_id = ANY (:store_ids::uuid[]))
+UNION ALL SELECT position, 'OrderConfirmed', occurred_at, 0, 0, 0, 0
+FROM order_confirmed WHERE stream_id = :order_id::uuid AND (:store_ids::uuid[] IS NULL OR store_id = ANY (:store_ids::uuid[]))
+UNION ALL SELECT position, 'ParcelPacked', occurred_at, 0, 0, 0, 0
+FROM parcel_packed WHERE stream_id = :order_id::uuid AND (:store_ids::uuid[] IS NULL OR store_id = ANY (:store_ids::uuid[]))
+UNION ALL SELECT position, 'OrderShipped', occurred_at, 0, 0, 0, 0
+FROM order_shipped WHERE stream_id = :order_id::uuid AND (:store_ids::uuid[] IS NULL OR store_id = ANY (:store_ids::uuid[]))
+UNION ALL SELECT position, 'OrderDelivered', occurred_at, 0, 0, 0, 0
+FROM order_delivered WHERE stream_id = :order_id::uuid AND (:store_ids::uuid[] IS NULL OR store_id = ANY (:store_ids::uuid[]))
+UNION ALL SELECT position, 'OrderCompleted', occurred_at, 0, 0, 0, 0
+FROM order_completed WHERE stream_id = :order_id::uuid AND (:store_ids::uuid[] IS NULL OR store_id = ANY (:store_ids::uuid[]))
+UNION ALL SELECT position, 'ShortageReported', occurred_at, 0, 0, 0, 0
+FROM shortage_reported WHERE stream_id = :order_id::uuid AND (:store_ids::uuid[] IS NULL OR store_id = ANY (:store_ids::uuid[]))
+UNION ALL SELECT position, 'ShortageResolved', occurred_at, 0, 0, 0, 0
+FROM shortage_resolved WHERE stream_id = :order_id::uuid AND (:store_ids::uuid[] IS NULL OR store_id = ANY (:store_ids::uuid[]))
+UNION ALL SELECT position, 'OrderCancelled', occurred_at, 0, goods_minor + freight_minor, 0, 0
+FROM order_cancelled WHERE stream_id = :order_id::uuid AND (:store_ids::uuid[] IS NULL OR store_id = ANY (:store_ids::uuid[]))
+UNION ALL SELECT position, 'OrderExpired', occurred_at, 0, goods_minor + freight_minor, 0, 0
+FROM order_expired WHERE stream_id = :order_id::uuid AND (:store_ids::uuid[] IS NULL OR store_id = ANY (:store_ids::uuid[]))
+UNION ALL SELECT position, 'OrderRefunded', occurred_at, 0, 0, 0, amount_minor
+FROM order_refunded WHERE stream_id = :order_id::uuid AND (:store_ids::uuid[] IS NULL OR store_id = ANY (:store_ids::uuid[]))
+UNION ALL SELECT position, 'ReturnReceived', occurred_at, 0, 0, 0, 0
+FROM return_received WHERE stream_id = :order_id::uuid AND (:store_ids::uuid[] IS NULL OR store_id = ANY (:store_ids::uuid[]))
+UNION ALL SELECT position, 'ReturnRecorded', occurred_at, 0, 0, 0, 0
+FROM return_recorded WHERE stream_id = :order_id::uuid AND (:store_ids::uuid[] IS NULL OR store_id = ANY (:store_ids::uuid[]));

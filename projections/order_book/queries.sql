@@ -1,0 +1,104 @@
+-- orders: orders of these stores, latest first, before (:before_placed_at, :before_order_id); every other parameter narrows.
+SELECT
+    book.order_id, book.store_id, book.kind, book.status, book.customer_id, book.channel, book.external_reference,
+    book.currency, book.region, book.price_source, book.campaign_ids, book.coupon_code, book.surge, book.placed_at,
+    book.goods_minor, book.discount_minor, book.freight_minor, book.total_minor, book.cancelled_goods_minor,
+    book.cancelled_freight_minor, book.paid_minor, book.refunded_minor, book.expires_at, book.ship_by, book.ship_by_hard,
+    book.paid_at, book.confirmed_at, book.shipped_at, book.delivered_at, book.completed_at, book.cancelled_at,
+    book.expired, book.lines, book.units, book.position
+FROM order_book AS book
+WHERE (:store_ids::uuid[] IS NULL OR book.store_id = ANY (:store_ids::uuid[]))
+    AND (:before_placed_at::timestamptz IS NULL
+        OR (book.placed_at, book.order_id) < (:before_placed_at::timestamptz, :before_order_id::uuid))
+    AND (:statuses::text[] IS NULL OR book.status = ANY (:statuses::text[]))
+    AND (:customer_id::uuid IS NULL OR book.customer_id = :customer_id::uuid)
+    AND (:external_reference::text IS NULL OR book.external_reference = :external_reference::text)
+    AND (:channel::text IS NULL OR book.channel = :channel::text)
+    AND (:campaign_id::uuid IS NULL OR :campaign_id::uuid = ANY (book.campaign_ids))
+    AND (:placed_from::timestamptz IS NULL OR book.placed_at >= :placed_from::timestamptz)
+    AND (:placed_before::timestamptz IS NULL OR book.placed_at < :placed_before::timestamptz)
+    AND (:sku_id::uuid IS NULL OR book.order_id IN (
+        SELECT agreed.order_id FROM order_book_lines AS agreed WHERE agreed.sku_id = :sku_id::uuid
+    ))
+    AND (:waybill::text IS NULL OR book.order_id IN (
+        SELECT parcel.order_id FROM order_book_parcels AS parcel WHERE parcel.waybill = :waybill::text
+    ))
+ORDER BY book.placed_at DESC, book.order_id DESC
+LIMIT coalesce(:row_limit::bigint, 50);
+
+-- order_count: how many orders the same parameters find, and what they are worth, for each currency.
+SELECT book.currency, count(*) AS orders, sum(book.total_minor)::bigint AS total_minor
+FROM order_book AS book
+WHERE (:store_ids::uuid[] IS NULL OR book.store_id = ANY (:store_ids::uuid[]))
+    AND (:statuses::text[] IS NULL OR book.status = ANY (:statuses::text[]))
+    AND (:customer_id::uuid IS NULL OR book.customer_id = :customer_id::uuid)
+    AND (:external_reference::text IS NULL OR book.external_reference = :external_reference::text)
+    AND (:channel::text IS NULL OR book.channel = :channel::text)
+    AND (:campaign_id::uuid IS NULL OR :campaign_id::uuid = ANY (book.campaign_ids))
+    AND (:placed_from::timestamptz IS NULL OR book.placed_at >= :placed_from::timestamptz)
+    AND (:placed_before::timestamptz IS NULL OR book.placed_at < :placed_before::timestamptz)
+    AND (:sku_id::uuid IS NULL OR book.order_id IN (
+        SELECT agreed.order_id FROM order_book_lines AS agreed WHERE agreed.sku_id = :sku_id::uuid
+    ))
+    AND (:waybill::text IS NULL OR book.order_id IN (
+        SELECT parcel.order_id FROM order_book_parcels AS parcel WHERE parcel.waybill = :waybill::text
+    ))
+GROUP BY 1
+ORDER BY 1;
+
+-- lines: the lines of these orders, in their order.
+SELECT
+    agreed.order_id, agreed.line, agreed.sku_id, agreed.sku_code, agreed.name, agreed.unit, agreed.quantity,
+    agreed.list_price, agreed.unit_price, agreed.gross_minor, agreed.discount_minor, agreed.amount_minor,
+    agreed.campaign_id, agreed.gift, agreed.service, agreed.cancelled, agreed.exchanged, agreed.returned,
+    agreed.refunded, agreed.cancelled_minor, agreed.exchanged_minor, agreed.refunded_minor, book.currency
+FROM order_book_lines AS agreed JOIN order_book AS book ON book.order_id = agreed.order_id
+WHERE agreed.order_id = ANY (:order_ids::uuid[])
+    AND (:store_ids::uuid[] IS NULL OR book.store_id = ANY (:store_ids::uuid[]))
+ORDER BY agreed.order_id, agreed.line;
+
+-- parcels: the parcels of these orders with their contents as {line, quantity}.
+SELECT parcel.order_id, parcel.parcel_id, parcel.location_id, parcel.courier, parcel.waybill, parcel.packed_at,
+    parcel.shipped_at, parcel.delivered_at,
+    jsonb_agg(jsonb_build_object('line', sent.line, 'quantity', sent.quantity::text) ORDER BY sent.line) AS lines
+FROM order_book_parcels AS parcel
+JOIN order_book AS book ON book.order_id = parcel.order_id
+JOIN order_book_parcel_lines AS sent ON sent.order_id = parcel.order_id AND sent.parcel_id = parcel.parcel_id
+WHERE parcel.order_id = ANY (:order_ids::uuid[])
+    AND (:store_ids::uuid[] IS NULL OR book.store_id = ANY (:store_ids::uuid[]))
+GROUP BY parcel.order_id, parcel.parcel_id
+ORDER BY parcel.order_id, parcel.packed_at, parcel.parcel_id;
+
+-- states: how many orders stand at each state, by store.
+SELECT book.store_id, book.status, count(*) AS orders
+FROM order_book AS book
+WHERE :store_ids::uuid[] IS NULL OR book.store_id = ANY (:store_ids::uuid[])
+GROUP BY 1, 2
+ORDER BY 1, 2;
+
+-- due: what is to be done before :due_before, soonest first: unpaid orders that expire, paid ones that are to ship.
+SELECT book.order_id, book.store_id, book.status, 'expire' AS what, book.expires_at AS due_at
+FROM order_book AS book
+WHERE book.status = 'placed' AND book.expires_at < :due_before::timestamptz
+    AND (:store_ids::uuid[] IS NULL OR book.store_id = ANY (:store_ids::uuid[]))
+UNION ALL
+SELECT book.order_id, book.store_id, book.status, 'ship', book.ship_by
+FROM order_book AS book
+WHERE book.status IN ('paid', 'confirmed', 'shortage', 'packed') AND book.ship_by < :due_before::timestamptz
+    AND (:store_ids::uuid[] IS NULL OR book.store_id = ANY (:store_ids::uuid[]))
+ORDER BY due_at, order_id
+LIMIT coalesce(:row_limit::bigint, 100);
+
+-- top_skus: what sold most among paid orders placed in the window, by amount after discounts, called-off units excluded.
+SELECT agreed.sku_id, agreed.sku_code, min(agreed.name) AS name, book.currency,
+    sum(agreed.quantity - agreed.cancelled - agreed.exchanged) AS units,
+    sum(agreed.amount_minor - agreed.cancelled_minor - agreed.exchanged_minor)::bigint AS amount_minor,
+    count(DISTINCT agreed.order_id) AS orders
+FROM order_book_lines AS agreed JOIN order_book AS book ON book.order_id = agreed.order_id
+WHERE book.paid_at IS NOT NULL AND book.kind = 'sale'
+    AND (:store_ids::uuid[] IS NULL OR book.store_id = ANY (:store_ids::uuid[]))
+    AND (:placed_from::timestamptz IS NULL OR book.placed_at >= :placed_from::timestamptz)
+    AND (:placed_before::timestamptz IS NULL OR book.placed_at < :placed_before::timestamptz)
+GROUP BY 1, 2, 4
+ORDER BY amount_minor DESC, agreed.sku_code
+LIMIT coalesce(:row_limit::bigint, 20);

@@ -1,0 +1,110 @@
+-- order_book: one row for each order (and for each return of no order we know).
+CREATE TABLE order_book (
+    order_id                 uuid PRIMARY KEY,
+    store_id                 uuid,
+    kind                     text COLLATE "C",
+    status                   text COLLATE "C",
+    customer_id              uuid,
+    channel                  text,
+    external_reference       text COLLATE "C",
+    currency                 text COLLATE "C",
+    region                   text,
+    price_source             text,
+    campaign_ids             uuid[],
+    coupon_code              text COLLATE "C",
+    surge                    boolean,
+    placed_at                timestamptz,
+    placed_position          bigint,
+    goods_minor              bigint,
+    discount_minor           bigint,
+    freight_minor            bigint,
+    total_minor              bigint,
+    cancelled_goods_minor    bigint NOT NULL,
+    cancelled_freight_minor  bigint NOT NULL,
+    paid_minor               bigint NOT NULL,
+    refunded_minor           bigint NOT NULL,
+    expires_at               timestamptz,
+    ship_by                  timestamptz,
+    ship_by_hard             timestamptz,
+    paid_at                  timestamptz,
+    confirmed_at             timestamptz,
+    shipped_at               timestamptz,
+    delivered_at             timestamptz,
+    completed_at             timestamptz,
+    cancelled_at             timestamptz,
+    expired                  boolean NOT NULL,
+    -- Positions of the last report and the last end of a shortage: there is one while the report is the later.
+    short_position           bigint,
+    resolved_position        bigint,
+    -- Until there is a line that is not called off, an order cannot be shipped: counted over order_book_lines.
+    lines                    bigint,
+    units                    numeric,
+    position                 bigint NOT NULL
+) WITH (fillfactor = 70);
+
+-- order_book_time: the orders of a store, latest first.
+CREATE INDEX order_book_time ON order_book (store_id, placed_at DESC, order_id DESC);
+
+-- order_book_state: the orders of a store that stand at a state, latest first.
+CREATE INDEX order_book_state ON order_book (store_id, status, placed_at DESC, order_id DESC);
+
+-- order_book_customer: the orders of a customer.
+CREATE INDEX order_book_customer ON order_book (customer_id, placed_at DESC);
+
+-- order_book_reference: the order behind a reference of a platform.
+CREATE INDEX order_book_reference ON order_book (external_reference);
+
+-- order_book_lines: what was agreed of each line, and what became of its units.
+CREATE TABLE order_book_lines (
+    order_id          uuid NOT NULL,
+    line              bigint NOT NULL,
+    sku_id            uuid,
+    sku_code          text COLLATE "C",
+    name              text,
+    unit              text,
+    quantity          numeric,
+    list_price        numeric,
+    unit_price        numeric,
+    gross_minor       bigint,
+    discount_minor    bigint,
+    amount_minor      bigint,
+    campaign_id       uuid,
+    gift              boolean,
+    service           boolean,
+    cancelled         numeric NOT NULL,
+    cancelled_minor   bigint NOT NULL,
+    exchanged         numeric NOT NULL,
+    exchanged_minor   bigint NOT NULL,
+    returned          numeric NOT NULL,
+    refunded          numeric NOT NULL,
+    refunded_minor    bigint NOT NULL,
+    PRIMARY KEY (order_id, line)
+) WITH (fillfactor = 80);
+
+-- order_book_lines_sku: the orders that hold a SKU.
+CREATE INDEX order_book_lines_sku ON order_book_lines (sku_id, order_id);
+
+-- order_book_parcels: what is sent in one piece.
+CREATE TABLE order_book_parcels (
+    order_id      uuid NOT NULL,
+    parcel_id     uuid NOT NULL,
+    location_id   uuid,
+    courier       text,
+    waybill       text COLLATE "C",
+    packed_at     timestamptz,
+    shipped_at    timestamptz,
+    delivered_at  timestamptz,
+    PRIMARY KEY (order_id, parcel_id)
+) WITH (fillfactor = 80);
+
+-- order_book_parcels_waybill: the order behind a waybill.
+CREATE INDEX order_book_parcels_waybill ON order_book_parcels (waybill);
+
+-- order_book_parcel_lines: units of a line in a parcel.
+CREATE TABLE order_book_parcel_lines (
+    order_id   uuid NOT NULL,
+    parcel_id  uuid NOT NULL,
+    line       bigint NOT NULL,
+    quantity   numeric NOT NULL,
+    PRIMARY KEY (order_id, parcel_id, line)
+);
