@@ -188,8 +188,14 @@ class Order(Aggregate):
 
     @property
     def has_shipped(self) -> bool:
-        """Say whether any unit has left."""
-        return any(line.shipped for line in self.lines)
+        """Say whether any unit has left; a service that is asked back was rendered."""
+        return any(line.shipped or line.return_requested for line in self.lines)
+
+    def returnable(self, line: LineState) -> Decimal:
+        """Return how many units left and were not asked back; a service is rendered once it is paid."""
+        if not line.service:
+            return line.shipped - line.return_requested
+        return ZERO if self.paid_at is None else line.live - line.return_requested
 
     @property
     def kept_goods_minor(self) -> int:
@@ -698,7 +704,7 @@ class Order(Aggregate):
         require_each_once([number for number, _ in wanted])
         for index, (number, quantity) in enumerate(wanted):
             line = self.line(number, ("lines", index, "line"))
-            available = line.live if line.service else line.to_pack
+            available = line.live - line.return_requested if line.service else line.to_pack
             if quantity > available:
                 raise CancelExceedsOpen(
                     available=available, line=number, asked=quantity, path=("lines", index, "quantity"), ids=[self.id]

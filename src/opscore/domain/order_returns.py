@@ -110,10 +110,10 @@ def require_returnable(order: Order, wanted: Sequence[tuple[int, Decimal]]) -> N
     """Refuse ReturnExceedsDelivered when more would come back than left, InvalidField when a line comes twice."""
     require_each_once([number for number, _ in wanted])
     for index, (number, quantity) in enumerate(wanted):
-        line = order.line(number, ("lines", index, "line"))
-        if quantity > line.returnable:
+        available = order.returnable(order.line(number, ("lines", index, "line")))
+        if quantity > available:
             raise ReturnExceedsDelivered(
-                available=plain(line.returnable),
+                available=plain(available),
                 line=number,
                 asked=quantity,
                 path=("lines", index, "quantity"),
@@ -706,7 +706,7 @@ def _match(order: Order, asked: Sequence[RecordedReturnLine], counted: Sequence[
 
     Refuses: ReturnExceedsDelivered, NotFound, InvalidField.
     """
-    left = {line.line: line.returnable for line in order.lines}
+    left = {line.line: order.returnable(line) for line in order.lines}
     matched = []
     for index, (entry, quantity) in enumerate(zip(asked, counted, strict=True)):
         if entry.line is not None:

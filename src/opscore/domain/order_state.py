@@ -94,11 +94,6 @@ class LineState(msgspec.Struct):
         return ZERO if self.service else self.live - self.packed
 
     @property
-    def returnable(self) -> Decimal:
-        """Units that left and were not asked back; a service counts as delivered with the order."""
-        return (self.live if self.service else self.shipped) - self.return_requested
-
-    @property
     def refundable(self) -> Decimal:
         """Units whose money is to go back: they came back, or were cancelled after payment."""
         return self.cancelled - self.cancelled_unpaid + self.returned - self.refunded
