@@ -29,14 +29,21 @@ from psycopg.rows import TupleRow
 from opscore.database import Database
 from opscore.domain.aggregate import Aggregate, Event, recording_clock
 from opscore.domain.command import Actor, Claim, Command, Origin, Role, UnitOfWork
-from opscore.domain.refusals import AlreadyExists, IdempotencyKeyReused, InvalidField, NotAuthorised, Refusal, StaleVersion
+from opscore.domain.refusals import (
+    AlreadyExists,
+    IdempotencyKeyReused,
+    InvalidField,
+    NotAuthorised,
+    Refusal,
+    StaleVersion,
+)
 from opscore.domain.store import Store
 from opscore.log.canonical import canonical
 from opscore.log.event_log import EventLog, lend
 from opscore.log.event_types import UnknownEventType, event_types
 from opscore.log.mapper import EventMapper, RecordedEvent
 from opscore.log.personal import Keyring, SubjectErased
-from opscore.log.recorder import HEAD, LOCK, Envelope, Head, append_events
+from opscore.log.recorder import HEAD, LOCK, Head, LogRow, append_rows
 from opscore.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -128,7 +135,7 @@ class _Decided:
 
     pending: _Pending
     outcome: Outcome
-    events: list[tuple[RecordedEvent, Envelope]] = field(default_factory=list)
+    events: list[LogRow] = field(default_factory=list)
     claims: list[Claim] = field(default_factory=list)
 
 
@@ -345,7 +352,7 @@ class Writer:
                 before = head = self._head
                 decided, answers, rest = self._decide_all(connection, batch, known)
                 if any(each.events for each in decided):
-                    head = append_events(connection, before, (row for each in decided for row in each.events))
+                    head = append_rows(connection, before, (row for each in decided for row in each.events))
                 if decided:
                     self._record(connection, decided)
         except BaseException:
@@ -502,24 +509,32 @@ class Writer:
         if current.version != request.expected_version:
             raise StaleVersion(expected=request.expected_version, current=current.version, ids=[target])
 
-    def _row(self, work: UnitOfWork, request: Request, event: Event) -> tuple[RecordedEvent, Envelope]:
+    def _row(self, work: UnitOfWork, request: Request, event: Event) -> LogRow:
         stored = event_types()[type(event).__name__]
+        state = vars(event)
         aggregate = work.touched[event.originator_id]
-        store_id: UUID = vars(event)["store_id"] if stored.names_store else aggregate.store_id
+        store_id: UUID = state["store_id"] if stored.names_store else aggregate.store_id
         if isinstance(aggregate, Store):
             time_zone, store_id = aggregate.time_zone, aggregate.id
         else:
             store = work.find(Store, store_id)
             time_zone = store.time_zone if store is not None else "UTC"
-        return self._mapper.to_stored_event(event), Envelope(
-            stream_type=stored.aggregate.STREAM_TYPE,
-            store_id=store_id,
-            time_zone=time_zone,
-            actor=request.actor.id,
-            origin=request.origin.value,
-            idempotency_key=request.key,
-            correlation_id=request.correlation_id,
-            causation_position=request.causation_position,
+        return (
+            event.originator_id,
+            event.originator_version,
+            stored.aggregate.STREAM_TYPE,
+            stored.name,
+            stored.version,
+            store_id,
+            event.occurred_at,
+            event.timestamp,
+            time_zone,
+            request.actor.id,
+            request.origin.value,
+            request.key,
+            request.correlation_id,
+            request.causation_position,
+            canonical(stored.data_of(event)),
         )
 
     def _record(self, connection: psycopg.Connection[TupleRow], decided: Iterable[_Decided]) -> None:

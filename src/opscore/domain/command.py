@@ -11,10 +11,10 @@ import enum
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 from uuid import UUID
 
-from opscore.domain.aggregate import Aggregate, Event
+from opscore.domain.aggregate import AGGREGATE_CLASSES, Aggregate, Event
 from opscore.domain.refusals import (
     AlreadyExists,
     InvalidField,
@@ -172,33 +172,23 @@ class UnitOfWork:
 
     def store(self, store_id: UUID, *, path: Sequence[str | int] = ()) -> Store:
         """Return a store in the actor's scope; refuses NotFound."""
-        from opscore.domain.store import Store
-
-        return self.get(Store, store_id, path=path)
+        return self.get(cast("type[Store]", AGGREGATE_CLASSES["Store"]), store_id, path=path)
 
     def sku(self, sku_id: UUID, *, path: Sequence[str | int] = (), scoped: bool = True) -> Sku:
         """Return a SKU; refuses NotFound."""
-        from opscore.domain.sku import Sku
-
-        return self.get(Sku, sku_id, path=path, scoped=scoped)
+        return self.get(cast("type[Sku]", AGGREGATE_CLASSES["Sku"]), sku_id, path=path, scoped=scoped)
 
     def order(self, order_id: UUID, *, path: Sequence[str | int] = ()) -> Order:
         """Return an order in the actor's scope; refuses NotFound."""
-        from opscore.domain.order import Order
-
-        return self.get(Order, order_id, path=path)
+        return self.get(cast("type[Order]", AGGREGATE_CLASSES["Order"]), order_id, path=path)
 
     def campaign(self, campaign_id: UUID, *, path: Sequence[str | int] = (), scoped: bool = True) -> Campaign:
         """Return a campaign; refuses NotFound."""
-        from opscore.domain.campaign import Campaign
-
-        return self.get(Campaign, campaign_id, path=path, scoped=scoped)
+        return self.get(cast("type[Campaign]", AGGREGATE_CLASSES["Campaign"]), campaign_id, path=path, scoped=scoped)
 
     def customer(self, customer_id: UUID, *, path: Sequence[str | int] = (), scoped: bool = True) -> Customer:
         """Return a customer; refuses NotFound."""
-        from opscore.domain.customer import Customer
-
-        return self.get(Customer, customer_id, path=path, scoped=scoped)
+        return self.get(cast("type[Customer]", AGGREGATE_CLASSES["Customer"]), customer_id, path=path, scoped=scoped)
 
     def add(self, started: Aggregate) -> None:
         """Take in an aggregate that this command started."""

@@ -71,8 +71,12 @@ def read_head(connection: Connection[Any]) -> Head:
     return Head() if row is None else Head(row[0], bytes(row[1]), row[2])
 
 
-def append_events(connection: Connection[Any], head: Head, recorded: Iterable[tuple[RecordedEvent, Envelope]]) -> Head:
-    """Append events behind `head` in one COPY and return the new head.
+LogRow = tuple[UUID, int, str, str, int, UUID, datetime, datetime, str, str, str, str, str | None, int | None, bytes]
+"""The columns of `HASHED_COLUMNS` behind `position`, in their order, and the canonical form of `data`."""
+
+
+def append_rows(connection: Connection[Any], head: Head, rows: Iterable[LogRow]) -> Head:
+    """Append rows behind `head` in one COPY and return the new head.
 
     The caller holds the lock and commits. Positions are dense, each hash covers the one before.
     """
@@ -82,38 +86,41 @@ def append_events(connection: Connection[Any], head: Head, recorded: Iterable[tu
         cursor.copy(f"COPY events ({_COLUMNS}) FROM STDIN") as copy,
     ):
         copy.set_types(_TYPES)
-        for event, envelope in recorded:
+        for row in rows:
             position += 1
-            recorded_at = event.recorded_at
-            columns = (
-                position,
-                event.originator_id,
+            recorded_at = row[7]
+            columns = (position, *row[:6], microseconds(row[6]), microseconds(recorded_at), *row[8:14])
+            previous = event_hash(previous, columns, row[14])
+            copy.write_row((position, *row[:14], row[14].decode(), previous))
+    return Head(position, previous, recorded_at)
+
+
+def append_events(connection: Connection[Any], head: Head, recorded: Iterable[tuple[RecordedEvent, Envelope]]) -> Head:
+    """Append events with their envelopes behind `head`; see `append_rows`."""
+    return append_rows(
+        connection,
+        head,
+        (
+            (
+                cast(UUID, event.originator_id),
                 event.originator_version,
                 envelope.stream_type,
                 event.topic,
                 event.schema_version,
                 envelope.store_id,
-                microseconds(event.occurred_at),
-                microseconds(recorded_at),
+                event.occurred_at,
+                event.recorded_at,
                 envelope.time_zone,
                 envelope.actor,
                 envelope.origin,
                 envelope.idempotency_key,
                 envelope.correlation_id,
                 envelope.causation_position,
+                event.state,
             )
-            previous = event_hash(previous, columns, event.state)
-            copy.write_row(
-                (
-                    *columns[:7],
-                    event.occurred_at,
-                    recorded_at,
-                    *columns[9:],
-                    event.state.decode(),
-                    previous,
-                )
-            )
-    return Head(position, previous, recorded_at)
+            for event, envelope in recorded
+        ),
+    )
 
 
 class EventRecorder(library.ApplicationRecorder):
