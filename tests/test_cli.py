@@ -108,7 +108,7 @@ def test_without_a_terminal_progress_is_plain_lines_with_rate_and_time_left(caps
     assert lines[-1].startswith("rows: 1,000 of 1,000") and lines[-1].endswith("done)")
 
 
-def test_progress_in_between_is_told_at_most_every_two_seconds(capsys: pytest.CaptureFixture[str]) -> None:
+def test_progress_in_between_is_told_only_now_and_then(capsys: pytest.CaptureFixture[str]) -> None:
     with Bars() as bars:
         for done in range(500):
             bars.at("rows", done, 1000, rate=100.0, eta_seconds=5.0)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from opscore.imports.pipeline import Progress as ImportProgress
     from opscore.projector import Progress as ProjectionProgress
 
-PLAIN_SECONDS = 2.0
+PLAIN_SECONDS = 5.0
 """How often a line is written where there is no terminal to draw on."""
 
 out = Console(highlight=False, soft_wrap=True)
@@ -29,7 +29,7 @@ class Stopped(Exception):
 
 
 class Bars:
-    """Shows how far pieces of work are: a bar each on a terminal, otherwise a plain line every two seconds.
+    """Shows how far pieces of work are: a bar each on a terminal, otherwise a plain line every five seconds.
 
     Use as a context manager and call `at` as often as you like.
     """

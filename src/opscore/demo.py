@@ -17,15 +17,18 @@ from opscore import resources
 from opscore.api.ids import global_id
 from opscore.console import Bars, StopSwitch, out, table
 from opscore.database import Database
-from opscore.domain.command import Role
+from opscore.domain.command import Actor, Command, Role
 from opscore.domain.sku import Sku
+from opscore.domain.sku_commands import ListSku, PassSkuReview, SetSkuContent, SubmitSku
+from opscore.domain.stock_commands import ReceiveStock
+from opscore.domain.store import Store
 from opscore.domain.values import minor_digits
 from opscore.imports.online_retail import import_online_retail
 from opscore.log.event_log import EventLog
 from opscore.projector import Projector
 from opscore.settings import Settings, SetupError
 from opscore.tokens import TokenBook, TokenRefused, create_token
-from opscore.writer import Writer
+from opscore.writer import Request, Writer
 
 SLICE = "online_retail_slice.csv.gz"
 MARK = "demo.json"
@@ -33,6 +36,7 @@ MARK = "demo.json"
 ROLES = (Role.OWNER, Role.MANAGER, Role.WAREHOUSE, Role.FINANCE, Role.STOREFRONT, Role.AUDITOR)
 TOKEN_LIFETIME = timedelta(days=30)
 TOP_SKUS = 5
+UNITS_ON_SALE = Decimal(100)
 
 
 @dataclass(frozen=True)
@@ -50,8 +54,8 @@ class Figures:
     refunded_minor: int
     net_sales_minor: int
     stock_value_minor: int
-    top_skus: list[tuple[str, str, Decimal]]
-    """(code, name, units shipped), most first."""
+    top_skus: list[tuple[Sku, Decimal]]
+    """Each with the units shipped, most first."""
     events: int
 
 
@@ -77,12 +81,44 @@ def load(database: Database, settings: Settings, bars: Bars, stop: StopSwitch) -
             rejects=settings.data_dir / "demo.rejects.csv",
             progress=bars.importing(stop),
         )
+        projector = Projector(database)
+        projector.deploy(by="demo", progress=bars.projecting, stop=stop)
+        projector.catch_up()
+        _put_on_sale(writer, figures(database))
+        projector.catch_up()
     finally:
         writer.stop()
-    projector = Projector(database)
-    projector.deploy(by="demo", progress=bars.projecting, stop=stop)
-    projector.catch_up()
     return report.added
+
+
+def _put_on_sale(writer: Writer, found: Figures) -> None:
+    """Let the storefront sell the best sellers: described by one person, reviewed by another, stocked and listed."""
+    manager, owner = (Actor(f"demo-{role.value}", role) for role in (Role.MANAGER, Role.OWNER))
+    store = EventLog(writer.database.pool.connection).aggregate(Store, found.store_id)
+    assert store is not None
+    (location_id,) = store.open_location_ids[:1]
+    for sku, _ in found.top_skus:
+        steps: list[tuple[Actor, Command]] = [
+            (
+                manager,
+                SetSkuContent(
+                    sku_id=sku.id,
+                    title=sku.name.capitalize(),
+                    description="A best seller of the spring of 2010.",
+                    specification="As pictured.",
+                    images=("no-image",),
+                    after_sale_text="Thirty days to send it back.",
+                ),
+            ),
+            (manager, SubmitSku(sku_id=sku.id)),
+            (owner, PassSkuReview(sku_id=sku.id)),
+            (owner, ReceiveStock(sku_id=sku.id, location_id=location_id, quantity=UNITS_ON_SALE)),
+            (owner, ListSku(sku_id=sku.id, store_id=found.store_id)),
+        ]
+        for actor, command in steps:
+            outcome = writer.ask(Request(command, actor, f"demo:{command.command_name()}:{sku.code}"))
+            if outcome.refusal is not None:
+                raise SetupError(f"The demonstration cannot go on: {outcome.refusal.message}")
 
 
 def figures(database: Database) -> Figures:
@@ -98,7 +134,7 @@ def figures(database: Database) -> Figures:
     for row in shipped[:TOP_SKUS]:
         sku = log.aggregate(Sku, row["sku_id"])
         assert sku is not None
-        top.append((sku.code, sku.name, -row["on_hand"]))
+        top.append((sku, -row["on_hand"]))
     return Figures(
         store_id=days[0]["store_id"],
         currency=total["currency"],
@@ -155,8 +191,8 @@ def show(found: Figures, given: Mapping[Role, str], settings: Settings) -> None:
             ("net sales", money(found.net_sales_minor)),
             ("stock value (at assumed cost)", money(found.stock_value_minor)),
             *(
-                (f"top SKU {place}", f"{code} {name}: {units:,} units")
-                for place, (code, name, units) in enumerate(found.top_skus, start=1)
+                (f"top SKU {place}", f"{sku.code} {sku.name}: {units:,} units")
+                for place, (sku, units) in enumerate(found.top_skus, start=1)
             ),
             ("events in the log", f"{found.events:,}"),
         ],
@@ -188,7 +224,7 @@ def queries(found: Figures) -> dict[str, str]:
             "{ edges { node { position event occurredAt ruleVersion figures } } } }"
         ),
         "How much of the best seller is there, and at what price?": (
-            f'{{ skuByCode(storeId: "{store}", code: "{found.top_skus[0][0]}") '
+            f'{{ skuByCode(storeId: "{store}", code: "{found.top_skus[0][0].code}") '
             "{ name onHand sellable prices { listPrice { amount currencyCode } } version } }"
         ),
     }
