@@ -26,8 +26,10 @@ from opscore.api.context import Services
 from opscore.api.engine import GraphQLEngine
 from opscore.api.guard import Limits
 from opscore.api.http import GraphQLEndpoint
-from opscore.api.schema import build_schema
+from opscore.api.schema import build_schema, mutations
 from opscore.database import Database, migrated_version, newest_version
+from opscore.followups import FollowUps
+from opscore.housekeeping import Housekeeping
 from opscore.log.event_log import EventLog
 from opscore.projector import Follower, ProjectionRefused, Projector
 from opscore.settings import Settings, SetupError
@@ -62,6 +64,8 @@ class Server:
             self.writer = Writer(self.database, settings)
             self.projector = Projector(self.database)
             self.follower = Follower(self.projector)
+            self.follow_ups = FollowUps(self.database, self.writer)
+            self.housekeeping = Housekeeping(self.database, settings)
             self.services = Services(
                 database=self.database,
                 log=EventLog(self.database.pool.connection),
@@ -86,7 +90,10 @@ class Server:
     def start(self) -> None:
         """Begin to decide and to follow. Read models that are missing are built in the background."""
         self.writer.after_commit.append(lambda _: self.follower.hint())
+        self.writer.after_commit.append(lambda _: self.follow_ups.hint())
         self.writer.start()
+        self.follow_ups.start()
+        self.housekeeping.start()
         self._deploying = threading.Thread(target=self._deploy, name="opscore-deploy", daemon=True)
         self._deploying.start()
 
@@ -107,6 +114,8 @@ class Server:
     def stop(self) -> None:
         """Decide what is queued, then let go of everything; returns when it is done."""
         self._stopping = True
+        self.housekeeping.stop()
+        self.follow_ups.stop()
         self.writer.stop()
         if self._deploying is not None:
             self._deploying.join()
@@ -127,6 +136,7 @@ class Server:
                 ("migrations", self._look_at_migrations),
                 ("events", self._look_at_events),
                 ("projections", self._look_at_projections),
+                ("follow-ups", self._look_at_follow_ups),
             ):
                 found.append(_checked(name, look))
             self._checked = (time.monotonic(), found)
@@ -170,6 +180,14 @@ class Server:
                 reasons.append(f"{entry.name} version {entry.version} is {each.lag} events behind")
         return "; ".join(reasons) or None
 
+    def _look_at_follow_ups(self) -> str | None:
+        if not self.follow_ups.is_alive:
+            return "nothing gives the commands that follow from events in this process"
+        if self.follow_ups.error is not None:
+            return f"the last round failed: {self.follow_ups.error}"
+        lag = self.follow_ups.lag()
+        return f"{lag} events have not been looked at" if lag > LAG_EVENTS_MAX else None
+
 
 def _checked(name: str, look: Callable[[], str | None]) -> Check:
     try:
@@ -196,9 +214,11 @@ def create_app(settings: Settings) -> Starlette:
             limits,
             introspection=settings.introspection,
             suggestions=settings.introspection,
+            commands=mutations(),
         )
         endpoint = GraphQLEndpoint(engine, limits, explorer.page() if settings.explorer else None)
-        app.router.routes.append(Route("/graphql", endpoint))
+        # First, because nearly every request is for it.
+        app.router.routes.insert(0, Route("/graphql", endpoint))
         server.start()
         log.info("serving", schema=settings.schema_name)
         try:

@@ -15,8 +15,6 @@ import pytest
 import uvicorn
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
-from tests.conftest import MASTER_KEY
-from tests.shop import Shop
 
 from opscore.api.ids import global_id
 from opscore.app import Server, create_app
@@ -24,6 +22,8 @@ from opscore.domain.command import Role
 from opscore.embedded import EmbeddedServer
 from opscore.settings import Settings
 from opscore.tokens import create_token
+from tests.conftest import MASTER_KEY
+from tests.shop import Shop
 
 
 @dataclass

@@ -10,6 +10,8 @@ import strawberry
 from strawberry.types import Info
 
 from opscore.api.context import Context
+from opscore.api.errors import PageSize
+from opscore.api.guard import PAGE_MAX
 from opscore.api.ids import key_of
 from opscore.api.scalars import Position
 
@@ -49,3 +51,10 @@ def stores(context: Context, store_ids: list[strawberry.ID] | None) -> list[UUID
 def skus(sku_ids: list[strawberry.ID]) -> list[UUID]:
     """Return the keys of these articles."""
     return [key_of(each, "Sku") for each in sku_ids]
+
+
+def few(first: int) -> int:
+    """Return how many entries are asked for; raises PageSize beyond a page."""
+    if not 1 <= first <= PAGE_MAX:
+        raise PageSize(f"Ask for 1 to {PAGE_MAX} at once.")
+    return first

@@ -12,6 +12,7 @@ from graphql import GraphQLError, GraphQLSchema, parse, validate
 from graphql.language import DocumentNode, OperationDefinitionNode, OperationType
 
 from opscore.api.errors import OperationNotResolved, ParseFailed, TooComplex, ValidationFailed
+from opscore.api.fast import Shortcut
 from opscore.api.guard import Limits, Verdict, judge, refuse_shape
 
 KEPT_DOCUMENTS = 500
@@ -35,6 +36,8 @@ class Document:
     verdicts: dict[str | None, Verdict] = field(default_factory=dict)
     answers: dict[str | None, bytes] = field(default_factory=dict)
     """Answers that depend on the schema alone (introspection)."""
+    shortcuts: dict[str | None, Shortcut | None] = field(default_factory=dict)
+    """Operations that are a single plain command (None: looked at, and it is not)."""
 
     def operation(self, name: str | None) -> OperationDefinitionNode:
         """Return the operation to run; raises OperationNotResolved when it is not certain which."""

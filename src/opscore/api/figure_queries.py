@@ -2,16 +2,20 @@
 
 # Strawberry declares its field decorator untyped; the resolvers themselves are checked.
 # mypy: disable-error-code="untyped-decorator"
+# ruff: noqa: A002 -- arguments are called what the schema calls them.
+
+# Strawberry declares its field decorator untyped; the resolvers themselves are checked.
+# mypy: disable-error-code="untyped-decorator"
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime
 from typing import Annotated, Any
 from uuid import UUID
 
 import strawberry
 
-from opscore.api import figures, stock
+from opscore.api import figures, order_lists, results, stock
 from opscore.api.arguments import (
     After,
     AtLeast,
@@ -26,12 +30,15 @@ from opscore.api.arguments import (
     SkuIds,
     StoreIds,
     ToDay,
+    few,
     skus,
     stores,
 )
 from opscore.api.ids import key_of
+from opscore.api.orders import Order
 from opscore.api.paging import Connection, connection, window
-from opscore.api.scalars import Position
+from opscore.api.scalars import Json, Position
+from opscore.api.selected import selected
 
 
 @strawberry.type
@@ -168,6 +175,128 @@ class FigureQueries:
     ) -> list[stock.StockMovementTotal]:
         context = info.context
         return await context.services.read(stock.movement_totals, context, skus(sku_ids), at_least)
+
+    @strawberry.field(
+        description="Orders, latest first. A page costs the same few statements however long its lines are."
+    )
+    async def orders(
+        self,
+        info: ContextInfo,
+        filter: Annotated[
+            order_lists.OrderFilter | None, strawberry.argument(description="Which orders; all if left out.")
+        ] = None,
+        first: First = None,
+        after: After = None,
+        at_least: AtLeast = None,
+    ) -> Connection[Order]:
+        context = info.context
+        raw = info._raw_info
+        wanted = selected(raw.field_nodes, raw.fragments)
+        return await context.services.read(order_lists.orders, context, filter, first, after, wanted, at_least)
+
+    @strawberry.field(description="How many orders a filter finds, one entry for each currency.")
+    async def order_count(
+        self,
+        info: ContextInfo,
+        filter: Annotated[
+            order_lists.OrderFilter | None, strawberry.argument(description="Which orders; all if left out.")
+        ] = None,
+        at_least: AtLeast = None,
+    ) -> list[order_lists.OrderCount]:
+        context = info.context
+        return await context.services.read(order_lists.count, context, filter, at_least)
+
+    @strawberry.field(description="How many orders stand at each state, by store.")
+    async def order_states(
+        self, info: ContextInfo, store_ids: StoreIds = None, at_least: AtLeast = None
+    ) -> list[order_lists.OrdersAtState]:
+        context = info.context
+        return await context.services.read(order_lists.states, context, stores(context, store_ids), at_least)
+
+    @strawberry.field(description="What is to be done about orders before a moment, soonest first.")
+    async def orders_due(
+        self,
+        info: ContextInfo,
+        before: Annotated[datetime, strawberry.argument(description="The moment.")],
+        first: Annotated[int, strawberry.argument(description="How many, 1 to 100.")] = 50,
+        store_ids: StoreIds = None,
+        at_least: AtLeast = None,
+    ) -> list[order_lists.DueOrder]:
+        context = info.context
+        limit = few(first)
+        return await context.services.read(
+            order_lists.due, context, before, limit, stores(context, store_ids), at_least
+        )
+
+    @strawberry.field(description="The articles that sold most among paid orders, by amount after discounts.")
+    async def top_skus(
+        self,
+        info: ContextInfo,
+        first: Annotated[int, strawberry.argument(description="How many, 1 to 100.")] = 20,
+        placed_from: Annotated[
+            datetime | None, strawberry.argument(description="Of orders placed at this moment or later.")
+        ] = None,
+        placed_before: Annotated[
+            datetime | None, strawberry.argument(description="Of orders placed before this moment.")
+        ] = None,
+        store_ids: StoreIds = None,
+        at_least: AtLeast = None,
+    ) -> list[order_lists.SkuSales]:
+        context = info.context
+        limit = few(first)
+        return await context.services.read(
+            order_lists.top_skus, context, placed_from, placed_before, limit, stores(context, store_ids), at_least
+        )
+
+    @strawberry.field(description="What campaigns brought, latest first; an entry for each currency.")
+    async def campaign_results(
+        self,
+        info: ContextInfo,
+        campaign_ids: Annotated[
+            list[strawberry.ID] | None, strawberry.argument(description="Only these campaigns, at most 100.")
+        ] = None,
+        first: Annotated[int, strawberry.argument(description="How many entries, 1 to 100.")] = 50,
+        store_ids: StoreIds = None,
+        at_least: AtLeast = None,
+    ) -> list[results.CampaignResult]:
+        context = info.context
+        wanted = None if campaign_ids is None else [key_of(each, "Campaign") for each in campaign_ids]
+        return await context.services.read(
+            results.campaign_results, context, wanted, stores(context, store_ids), first, at_least
+        )
+
+    @strawberry.field(description="What the figures know of these customers.")
+    async def customer_cards(
+        self,
+        info: ContextInfo,
+        customer_ids: Annotated[list[strawberry.ID], strawberry.argument(description="The customers, 1 to 100.")],
+        at_least: AtLeast = None,
+    ) -> list[results.CustomerCard]:
+        context = info.context
+        wanted = [key_of(each, "Customer") for each in customer_ids]
+        return await context.services.read(results.customer_cards, context, wanted, at_least)
+
+    @strawberry.field(description="The events behind any figure of a read model, oldest first.")
+    async def explain(
+        self,
+        info: ContextInfo,
+        projection: Annotated[str, strawberry.argument(description="The read model, such as stock_ledger.")],
+        cell: Annotated[str, strawberry.argument(description="The table of the figure, such as stock_levels.")],
+        key: Annotated[
+            Json,
+            strawberry.argument(
+                description="The key of the row in the names of its columns, such as "
+                '{"sku_id": "...", "location_id": "..."}; global ids are taken for *_id.'
+            ),
+        ],
+        first: First = None,
+        after: After = None,
+        as_of: ExplainAsOf = None,
+    ) -> Connection[figures.Contribution]:
+        found: Connection[figures.Contribution] = await _explained(
+            info, projection, cell, figures.explain_key(key), first, after, as_of
+        )
+        return found
 
 
 async def _explained(

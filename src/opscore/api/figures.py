@@ -8,14 +8,16 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+import psycopg
 import strawberry
 
 from opscore.api.context import Context
 from opscore.api.enums import expose
 from opscore.api.errors import BadInput, NotReady, NotYetVisible
-from opscore.api.ids import global_id
+from opscore.api.ids import global_id, key_of
+from opscore.api.inputs import aggregate_of
 from opscore.api.money import Money, UnitPrice, money, unit_price
-from opscore.api.scalars import Json, Position
+from opscore.api.scalars import MAX_POSITION, Json, Position
 from opscore.domain.values import minor_digits
 from opscore.projector import ProjectionRefused
 
@@ -48,7 +50,7 @@ def ask(
 ) -> list[dict[str, Any]]:
     """Return the rows of a projection's query within these stores (blocking).
 
-    at_least: a position that the read model has to have reached; waits for it and raises NotYetVisible when it does not.
+    at_least: a position that the read model has to have reached; waits, and raises NotYetVisible in the end.
     """
     projector = context.services.read_models
     try:
@@ -196,6 +198,28 @@ def explain(
         )
     except ProjectionRefused as refused:
         raise BadInput(str(refused)) from None
+    except psycopg.DataError:
+        raise BadInput("A value of the key is not of its column's type.") from None
+
+
+def explain_key(given: Any) -> dict[str, Any]:
+    """Return the key of a row with the ids it names as plain UUIDs; raises BadInput for anything but flat values."""
+    if not isinstance(given, dict) or not all(
+        isinstance(value, str) or (type(value) is int and abs(value) <= MAX_POSITION) for value in given.values()
+    ):
+        raise BadInput("A key is an object of strings and whole numbers.")
+    found = {}
+    for name, value in given.items():
+        kind = aggregate_of(name)
+        found[name] = value
+        if kind is not None and isinstance(value, str):
+            found[name] = key_of(value, kind)
+        elif name.endswith("_id"):
+            try:
+                found[name] = UUID(str(value))
+            except ValueError:
+                raise BadInput(f"{name} has to be a UUID.") from None
+    return found
 
 
 def contribution(row: dict[str, Any]) -> Contribution:

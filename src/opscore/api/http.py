@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import orjson
-from starlette.datastructures import Headers, QueryParams
+from starlette.datastructures import QueryParams
 from starlette.types import Receive, Scope, Send
 
 from opscore.api.errors import (
@@ -87,7 +87,7 @@ class GraphQLEndpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        headers = Headers(scope=scope)
+        headers = _headers(scope)
         given_id = headers.get("x-request-id", "")
         request_id = given_id if _REQUEST_ID.fullmatch(given_id) else secrets.token_hex(8)
         media = JSON
@@ -152,7 +152,7 @@ class GraphQLEndpoint:
                 parameters[name] = _json(given[name].encode("utf-8", "surrogatepass"))
         return parameters
 
-    async def _from_body(self, headers: Headers, receive: Receive) -> Any:
+    async def _from_body(self, headers: dict[str, str], receive: Receive) -> Any:
         content_type, _, detail = headers.get("content-type", "").partition(";")
         charset = re.fullmatch(r'\s*(?:charset\s*=\s*"?utf-?8"?\s*)?', detail, re.IGNORECASE)
         if content_type.strip().lower() != JSON or charset is None:
@@ -161,7 +161,7 @@ class GraphQLEndpoint:
             raise UnsupportedMediaType("Send the body as it is, without compression.")
         return _json(await self._read(headers, receive))
 
-    async def _read(self, headers: Headers, receive: Receive) -> bytes:
+    async def _read(self, headers: dict[str, str], receive: Receive) -> bytes:
         most = self._limits.body_bytes
         declared = headers.get("content-length", "")
         if declared.isascii() and declared.isdigit() and int(declared[:12]) > most:
@@ -176,6 +176,14 @@ class GraphQLEndpoint:
                 raise BodyTooLarge(f"A request holds at most {most} bytes.")
             if not message.get("more_body", False):
                 return bytes(body)
+
+
+def _headers(scope: Scope) -> dict[str, str]:
+    """Return the headers by lower-case name; of several with one name, the first."""
+    found: dict[str, str] = {}
+    for name, value in scope["headers"]:
+        found.setdefault(name.decode("latin-1"), value.decode("latin-1"))
+    return found
 
 
 def negotiate(accept: str | None, *, explorer: bool) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import functools
 import hashlib
 import hmac
 from collections.abc import Sequence
@@ -41,6 +42,7 @@ def parse_global_id(value: str) -> tuple[str, UUID]:
     raise BadId("This is not an id of this API; take ids from its answers as they are.")
 
 
+@functools.lru_cache(maxsize=50_000)
 def key_of(value: str, type_name: str) -> UUID:
     """Return the key of a global id of this type; raises BadId when it is another type's."""
     found, key = parse_global_id(value)
@@ -56,7 +58,7 @@ def _digest(binding: str, payload: bytes) -> bytes:
 def encode_cursor(binding: str, keys: Sequence[Any]) -> str:
     """Return a cursor: the sort keys of a row, bound to the connection, its filter and its order.
 
-    The digest catches mistakes (another list's cursor, a flipped bit); it is no secret, because a cursor grants nothing.
+    The digest catches mistakes (another list's cursor, a flipped bit); a cursor grants nothing, so it is no secret.
     """
     payload = orjson.dumps(list(keys), default=str)
     return base64.urlsafe_b64encode(_digest(binding, payload) + payload).rstrip(b"=").decode()

@@ -1,4 +1,4 @@
-"""Input types made from the domain's commands: one declaration says what may be sent, what it means and what is checked.
+"""Input types made from the commands: one declaration says what may be sent, what it means and what is checked.
 
 A command's fields are read with msgspec's own inspection, so that the schema cannot say other than what is decoded.
 """
@@ -17,6 +17,7 @@ from uuid import UUID
 
 import msgspec
 import strawberry
+from graphql import GraphQLError
 from msgspec import inspect as msgspec_inspect
 from strawberry.types.unset import UNSET
 
@@ -24,10 +25,24 @@ from opscore.api.enums import expose
 from opscore.api.errors import BadId
 from opscore.api.ids import AGGREGATE_NAMES, key_of
 from opscore.api.naming import camel, describe_field, sentence, wire_words
-from opscore.api.scalars import Json, MinorUnits
+from opscore.api.scalars import (
+    Json,
+    MinorUnits,
+    parse_date,
+    parse_date_time,
+    parse_decimal,
+    parse_minor_units,
+    parse_uuid,
+)
 from opscore.domain.command import Command
 
+INT_MAX = 2**31 - 1
+
 Convert = Callable[[Any], Any]
+
+
+class Unusual(Exception):
+    """A value that is not plainly right: GraphQL's own coercion has to look at it, and to say what is wrong."""
 
 
 class InputFault(Exception):
@@ -44,7 +59,9 @@ class Shape:
     """How a field is declared in the schema and how its value becomes what msgspec converts (None: as it is)."""
 
     annotation: Any
-    convert: Convert | None = None
+    convert: Convert | None
+    plain: Convert
+    """From JSON straight to what msgspec converts; raises Unusual."""
     optional: bool = False
 
 
@@ -57,6 +74,27 @@ class InputType:
     """Name on the wire -> (name in Python, conversion, whether null is a value)."""
     nullable: tuple[str, ...]
     """Fields without a default that may be null: absent means null."""
+    plain: dict[str, tuple[str, Convert, bool]] = dataclasses.field(default_factory=dict)
+    """Name on the wire -> (name in Python, conversion from JSON, whether null is a value)."""
+    required: frozenset[str] = frozenset()
+    """Names on the wire that have to be there."""
+
+    def from_json(self, value: Any) -> dict[str, Any]:
+        """Return a JSON object that is plainly right with the names of Python; raises Unusual for any other."""
+        if type(value) is not dict or not self.required <= value.keys():
+            raise Unusual
+        found: dict[str, Any] = dict.fromkeys(self.nullable)
+        for name, item in value.items():
+            known = self.plain.get(name)
+            if known is None:
+                raise Unusual
+            if item is not None:
+                found[known[0]] = known[1](item)
+            elif known[2]:
+                found[known[0]] = None
+            else:
+                raise Unusual
+        return found
 
     def to_python(self, value: Mapping[str, Any]) -> dict[str, Any]:
         """Return the value with the names of Python; raises InputFault."""
@@ -112,6 +150,67 @@ def _list_converter(convert: Convert) -> Convert:
     return convert_all
 
 
+def _exactly(kind: type) -> Convert:
+    def plain(value: Any) -> Any:
+        if type(value) is not kind:
+            raise Unusual
+        return value
+
+    return plain
+
+
+def _small_integer(value: Any) -> int:
+    if type(value) is not int or not -INT_MAX - 1 <= value <= INT_MAX:
+        raise Unusual
+    return value
+
+
+def _scalar(parse: Convert) -> Convert:
+    def plain(value: Any) -> Any:
+        try:
+            return parse(value)
+        except GraphQLError:
+            raise Unusual from None
+
+    return plain
+
+
+def _plain_id(type_name: str) -> Convert:
+    def plain(value: Any) -> UUID:
+        if type(value) is not str:
+            raise Unusual
+        try:
+            return key_of(value, type_name)
+        except BadId:
+            raise Unusual from None
+
+    return plain
+
+
+def _plain_member(cls: type[enum.Enum]) -> Convert:
+    members = dict(cls.__members__)
+
+    def plain(value: Any) -> enum.Enum:
+        if type(value) is not str or value not in members:
+            raise Unusual
+        return members[value]
+
+    return plain
+
+
+def _plain_list(item: Convert) -> Convert:
+    def plain(value: Any) -> list[Any]:
+        if type(value) is not list or None in value:
+            raise Unusual
+        return [item(each) for each in value]
+
+    return plain
+
+
+def _anything(value: Any) -> Any:
+    return value
+
+
 class InputTypes:
     """Makes the input types of commands, each class once."""
 
@@ -156,6 +255,9 @@ class InputTypes:
                 **({} if required else {"default": default}),
             )
             made.fields[wire] = (each.name, shape.convert, shape.optional)
+            made.plain[wire] = (each.name, shape.plain, shape.optional)
+            if required:
+                made.required |= {wire}
         for wire, (annotation, member) in extra.items():
             annotations[wire] = annotation
             members[wire] = member
@@ -179,49 +281,51 @@ class InputTypes:
             optional = len(parts) < len(info.types)
             if len(parts) == 1:
                 inner_said, inner = self._shape(parts[0], name)
-                return said or inner_said, Shape(inner.annotation, inner.convert, optional)
-            return said, Shape(*self._one_of(parts, name), optional=optional)
-        annotation, convert = self._plain(info, name)
-        return said, Shape(annotation, convert)
+                return said or inner_said, dataclasses.replace(inner, optional=optional)
+            return said, dataclasses.replace(self._one_of(parts, name), optional=optional)
+        return said, self._single(info, name)
 
-    def _plain(self, info: msgspec_inspect.Type, name: str) -> tuple[Any, Convert | None]:
+    def _single(self, info: msgspec_inspect.Type, name: str) -> Shape:
         match info:
             case msgspec_inspect.StrType():
-                return str, None
+                return Shape(str, None, _exactly(str))
             case msgspec_inspect.BoolType():
-                return bool, None
+                return Shape(bool, None, _exactly(bool))
             case msgspec_inspect.IntType():
-                return (MinorUnits if name.endswith("_minor") else int), None
+                if name.endswith("_minor"):
+                    return Shape(MinorUnits, None, _scalar(parse_minor_units))
+                return Shape(int, None, _small_integer)
             case msgspec_inspect.DecimalType():
-                return Decimal, None
+                return Shape(Decimal, None, _scalar(parse_decimal))
             case msgspec_inspect.UUIDType():
                 kind = aggregate_of(name)
-                return (UUID, None) if kind is None else (strawberry.ID, _id_converter(kind))
+                if kind is None:
+                    return Shape(UUID, None, _scalar(parse_uuid))
+                return Shape(strawberry.ID, _id_converter(kind), _plain_id(kind))
             case msgspec_inspect.DateTimeType():
-                return datetime, None
+                return Shape(datetime, None, _scalar(parse_date_time))
             case msgspec_inspect.DateType():
-                return date, None
+                return Shape(date, None, _scalar(parse_date))
             case msgspec_inspect.EnumType():
                 assert issubclass(info.cls, enum.Enum)
-                return expose(info.cls), None
+                return Shape(expose(info.cls), None, _plain_member(info.cls))
             case msgspec_inspect.StructType():
                 made = self._struct(info.cls, _input_name(info.cls), sentence(info.cls.__doc__), {})
-                return made.type_, made.to_python
-            case msgspec_inspect.ListType() | msgspec_inspect.VarTupleType() | msgspec_inspect.SetType():
+                return Shape(made.type_, made.to_python, made.from_json)
+            case (
+                msgspec_inspect.ListType()
+                | msgspec_inspect.VarTupleType()
+                | msgspec_inspect.SetType()
+                | msgspec_inspect.FrozenSetType()
+            ):
                 _, item = self._shape(info.item_type, name)
-                return GenericAlias(list, (item.annotation,)), None if item.convert is None else _list_converter(
-                    item.convert
-                )
-            case msgspec_inspect.FrozenSetType():
-                _, item = self._shape(info.item_type, name)
-                return GenericAlias(list, (item.annotation,)), None if item.convert is None else _list_converter(
-                    item.convert
-                )
+                convert = None if item.convert is None else _list_converter(item.convert)
+                return Shape(GenericAlias(list, (item.annotation,)), convert, _plain_list(item.plain))
             case msgspec_inspect.DictType() | msgspec_inspect.AnyType():
-                return Json, None
+                return Shape(Json, None, _anything)
         raise TypeError(f"the API has no input for {name}: {info}")
 
-    def _one_of(self, parts: list[msgspec_inspect.Type], name: str) -> tuple[Any, Convert]:
+    def _one_of(self, parts: list[msgspec_inspect.Type], name: str) -> Shape:
         """Return the `@oneOf` input of a tagged union: one member for each kind, exactly one of which is given."""
         if not all(isinstance(part, msgspec_inspect.StructType) and part.tag_field for part in parts):
             raise TypeError(f"the API has no input for the union {name}: {parts}")
@@ -255,7 +359,16 @@ class InputTypes:
                 fault.path.insert(0, key)
                 raise
 
-        return known[1].type_, convert
+        def plain(value: Any) -> dict[str, Any]:
+            if type(value) is not dict or len(value) != 1:
+                raise Unusual
+            [(key, item)] = value.items()
+            if key not in variants:
+                raise Unusual
+            made, tag_field, tag = variants[key]
+            return {tag_field: tag, **made.from_json(item)}
+
+        return Shape(known[1].type_, convert, plain)
 
 
 def _input_name(cls: type) -> str:
@@ -277,9 +390,9 @@ def _common_fields(command: type[Command]) -> dict[str, tuple[Any, Any]]:
             str,
             strawberry.field(
                 name="idempotencyKey",
-                description="1 to 255 characters of your choice for this one command. Sent again with the same input it "
-                "changes nothing and gives the first answer again; with another input it is refused. It is yours: keys "
-                "are kept apart by token and store.",
+                description="1 to 255 characters of your choice for this one command. Sent again with the same input "
+                "it changes nothing and gives the first answer again; with another input it is refused. It is yours: "
+                "keys are kept apart by token and store.",
             ),
         ),
         "expectedVersion": (
@@ -306,9 +419,8 @@ _MSGSPEC_PATH = re.compile(r" - at `\$(.*)`$")
 _MSGSPEC_STEP = re.compile(r"\.([A-Za-z_][A-Za-z0-9_]*)|\[(\d+|\.\.\.)\]")
 
 
-def to_command(command: type[Command], made: InputType, value: Mapping[str, Any]) -> Command:
-    """Return the command that an input asks for; raises InputFault naming the field that cannot be used."""
-    fields = made.to_python(value)
+def decoded(command: type[Command], fields: dict[str, Any]) -> Command:
+    """Return the command of these fields, checked; raises InputFault naming the one that cannot be used."""
     try:
         return msgspec.convert(fields, command)
     except msgspec.ValidationError as error:

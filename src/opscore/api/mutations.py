@@ -18,7 +18,7 @@ from opscore.api import enums
 from opscore.api.context import Context, Services
 from opscore.api.errors import ApiError, NotReady
 from opscore.api.ids import global_id
-from opscore.api.inputs import InputFault, InputType, InputTypes, to_command
+from opscore.api.inputs import InputFault, InputType, InputTypes, decoded
 from opscore.api.naming import camel, sentence
 from opscore.api.outputs import PARENT
 from opscore.api.scalars import Position
@@ -90,30 +90,64 @@ class ObjectKind:
 
 
 @dataclass(frozen=True, slots=True)
-class _Mutation:
+class Mutation:
+    """One command of the domain as a mutation."""
+
     command: type[Command]
     input: InputType
     error_type: Any
     error_code: Any
     kind: ObjectKind
 
+    @property
+    def aggregate_field(self) -> str:
+        """The field of the payload that holds the object."""
+        name: str = self.kind.type_.__name__
+        return name[:1].lower() + name[1:]
+
+    @property
+    def payload_name(self) -> str:
+        """The name of the payload type."""
+        return f"{self.command.__name__}Payload"
+
+    @property
+    def error_name(self) -> str:
+        """The name of the error type."""
+        return f"{self.command.__name__}Error"
+
     async def submit(self, value: Mapping[str, Any], context: Context) -> Payload:
-        """Give the command to the writer and wait for its decision."""
-        key = value["idempotencyKey"]
+        """Give the command of an input, as GraphQL has coerced it, to the writer and wait for its decision."""
+        try:
+            fields = self.input.to_python(value)
+        except InputFault as fault:
+            return self._faulty(fault)
+        return await self.give(
+            fields, value["idempotencyKey"], value.get("expectedVersion"), value.get("occurredAt"), context
+        )
+
+    def _faulty(self, fault: InputFault) -> Payload:
+        message = InvalidField(why=fault.message).message
+        return self._refused("INVALID_FIELD", message, [str(step) for step in fault.path])
+
+    async def give(
+        self,
+        fields: dict[str, Any],
+        key: str,
+        expected_version: int | None,
+        occurred_at: datetime | None,
+        context: Context,
+    ) -> Payload:
+        """Give the command of these fields to the writer and wait for its decision."""
         if not 1 <= len(key) <= KEY_LENGTH_MAX:
             return self._refused("INVALID_FIELD", "An idempotency key has 1 to 255 characters.", ["idempotencyKey"])
         try:
-            command = to_command(self.command, self.input, value)
+            command = decoded(self.command, fields)
         except InputFault as fault:
-            message = InvalidField(why=fault.message).message
-            return self._refused("INVALID_FIELD", message, [str(step) for step in fault.path])
+            return self._faulty(fault)
         writer = context.services.writer
         if writer is None:
             raise NotReady("This server takes no commands.")
-        occurred_at: datetime | None = value.get("occurredAt")
-        request = Request(
-            command, context.viewer, key, occurred_at=occurred_at, expected_version=value.get("expectedVersion")
-        )
+        request = Request(command, context.viewer, key, occurred_at=occurred_at, expected_version=expected_version)
         try:
             outcome = await asyncio.wrap_future(writer.submit(request))
         except Busy:
@@ -201,12 +235,15 @@ def _template(refusal: type[Refusal]) -> str:
     return re.sub(r"\{(\w+)\}", lambda found: f"<{found.group(1).replace('_', ' ')}>", sentence(refusal.__doc__))
 
 
-def mutation_type(kinds: Mapping[type[Aggregate], ObjectKind]) -> Any:
-    """Return the schema's Mutation: one field for each command of the domain."""
+def make_mutations(kinds: Mapping[type[Aggregate], ObjectKind]) -> dict[str, Mutation]:
+    """Return a mutation for each command of the domain, by name."""
     inputs = InputTypes()
-    members: dict[str, Any] = {}
-    for name, command in sorted(COMMANDS.items()):
-        members[_python_name(name)] = _field(_mutation(command, inputs, kinds[command.AGGREGATE]), name)
+    return {name: _mutation(command, inputs, kinds[command.AGGREGATE]) for name, command in sorted(COMMANDS.items())}
+
+
+def mutation_type(mutations: Mapping[str, Mutation]) -> Any:
+    """Return the schema's Mutation."""
+    members = {_python_name(name): _field(mutation, name) for name, mutation in mutations.items()}
     return strawberry.type(
         type("Mutation", (), {"__annotations__": {}, "__module__": __name__, **members}),
         description="Commands: intentions that are decided, recorded and answered, or refused with a reason.",
@@ -217,7 +254,7 @@ def _python_name(name: str) -> str:
     return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name)
 
 
-def _mutation(command: type[Command], inputs: InputTypes, kind: ObjectKind) -> _Mutation:
+def _mutation(command: type[Command], inputs: InputTypes, kind: ObjectKind) -> Mutation:
     codes = refusals_of(command)
     error_code = enums.make(f"{command.__name__}ErrorCode", f"Why `{command.command_name()}` may be refused.", codes)
     error_type = strawberry.type(
@@ -232,10 +269,10 @@ def _mutation(command: type[Command], inputs: InputTypes, kind: ObjectKind) -> _
         ),
         description=f"Why `{command.command_name()}` was refused.",
     )
-    return _Mutation(command, inputs.command(command), error_type, error_code, kind)
+    return Mutation(command, inputs.command(command), error_type, error_code, kind)
 
 
-def _field(mutation: _Mutation, name: str) -> Any:
+def _field(mutation: Mutation, name: str) -> Any:
     payload_type = _payload_type(mutation)
 
     async def resolve(info: Info[Context, Any], input: Any) -> Any:  # noqa: A002 -- the schema calls it so.
@@ -255,9 +292,8 @@ def _description(command: type[Command]) -> str:
     return f"{sentence(command.__doc__)}\n\nRoles: {roles or 'owner'}."
 
 
-def _payload_type(mutation: _Mutation) -> Any:
-    command, kind = mutation.command, mutation.kind
-    name = camel(kind.type_.__name__[:1].lower() + kind.type_.__name__[1:])
+def _payload_type(mutation: Mutation) -> Any:
+    command, kind, name = mutation.command, mutation.kind, mutation.aggregate_field
 
     def aggregate(root: Any, info: Info[Context, Any]) -> Any:
         return mutation.aggregate(root, info)
@@ -278,7 +314,7 @@ def _payload_type(mutation: _Mutation) -> Any:
     }
     return strawberry.type(
         type(
-            f"{command.__name__}Payload",
+            mutation.payload_name,
             (),
             {
                 "__annotations__": {

@@ -127,7 +127,7 @@ def _json_literal(node: ValueNode, variables: Any = None) -> Any:
 
 
 _parse_position, _position_literal, _serialize_position = _integer("Position", 0, MAX_POSITION)
-_parse_minor, _minor_literal, _ = _integer("MinorUnits", -MAX_MINOR, MAX_MINOR)
+parse_minor_units, _minor_literal, _ = _integer("MinorUnits", -MAX_MINOR, MAX_MINOR)
 # A sum over many orders may pass the bound of one amount.
 _, _, _serialize_minor = _integer("MinorUnits", -MAX_POSITION, MAX_POSITION)
 
@@ -174,7 +174,7 @@ SCALARS: dict[object, Any] = {
         name="MinorUnits",
         description="An amount as a whole number of the currency's minor unit (pence, fen); never a fraction.",
         serialize=_serialize_minor,
-        parse_value=_parse_minor,
+        parse_value=parse_minor_units,
         parse_literal=_minor_literal,
     ),
     Json: strawberry.scalar(

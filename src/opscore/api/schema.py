@@ -8,9 +8,15 @@ import strawberry
 from strawberry.printer import print_schema
 from strawberry.schema.config import StrawberryConfig
 
-from opscore.api.mutations import mutation_type
+from opscore.api.mutations import Mutation, make_mutations, mutation_type
 from opscore.api.queries import KINDS, Query
 from opscore.api.scalars import SCALARS
+
+
+@functools.cache
+def mutations() -> dict[str, Mutation]:
+    """Return the mutations of the schema by name; made once for the process."""
+    return make_mutations(KINDS)
 
 
 @functools.cache
@@ -18,7 +24,7 @@ def build_schema() -> strawberry.Schema:
     """Return the schema; made once for the process."""
     return strawberry.Schema(
         query=Query,
-        mutation=mutation_type(KINDS),
+        mutation=mutation_type(mutations()),
         types=[kind.type_ for kind in KINDS.values()],
         config=StrawberryConfig(scalar_map=SCALARS, disable_field_suggestions=True),
     )

@@ -1,0 +1,52 @@
+"""What a question selects, read from its document: so that one statement fetches what many rows will show."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from graphql.language import (
+    FieldNode,
+    FragmentDefinitionNode,
+    FragmentSpreadNode,
+    InlineFragmentNode,
+    SelectionSetNode,
+)
+
+
+class Selected(dict[str, "Selected"]):
+    """Names of the selected fields, each with what is selected below it, as if every directive let it through."""
+
+    def at(self, *path: str) -> Selected:
+        """Return what is selected below a path; nothing when it is not selected."""
+        found = self
+        for name in path:
+            found = found.get(name, Selected())
+        return found
+
+    def merge(self, other: Selected) -> Selected:
+        """Take in another selection of the same object."""
+        for name, below in other.items():
+            self.setdefault(name, Selected()).merge(below)
+        return self
+
+
+def selected(nodes: Iterable[FieldNode], fragments: Mapping[str, FragmentDefinitionNode]) -> Selected:
+    """Return what these field nodes (of one field) select, fragments included; the guard has bounded its size."""
+    found = Selected()
+    for node in nodes:
+        _collect(node.selection_set, fragments, found)
+    return found
+
+
+def _collect(
+    selections: SelectionSetNode | None, fragments: Mapping[str, FragmentDefinitionNode], found: Selected
+) -> None:
+    if selections is None:
+        return
+    for selection in selections.selections:
+        if isinstance(selection, FieldNode):
+            _collect(selection.selection_set, fragments, found.setdefault(selection.name.value, Selected()))
+        elif isinstance(selection, InlineFragmentNode):
+            _collect(selection.selection_set, fragments, found)
+        elif isinstance(selection, FragmentSpreadNode):
+            _collect(fragments[selection.name.value].selection_set, fragments, found)
