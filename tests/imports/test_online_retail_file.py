@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.imports.retail_rows import as_table, figures, write_rows
 
 from opscore import resources
 from opscore.imports.online_retail_file import (
@@ -33,6 +32,7 @@ from opscore.imports.online_retail_file import (
 )
 from opscore.imports.reader import UnreadableFile, read_rows
 from opscore.imports.report import ImportReport, RejectFile
+from tests.imports.retail_rows import as_table, figures, write_rows
 
 SLICE = resources.path("data") / "online_retail_slice.csv.gz"
 

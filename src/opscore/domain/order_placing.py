@@ -161,16 +161,13 @@ def begin_id(work: UnitOfWork, store_id: UUID, external_reference: str | None) -
     """
     if external_reference is None:
         return work.new_id()
-    order_id = derived_id("order", store_id, external_reference)
+    # Whoever begins an order of this id claims the reference in the same decision, so the claim alone tells.
     holder = work.holder("external_reference", str(store_id), external_reference)
-    if holder is not None or work.find(Order, order_id) is not None:
+    if holder is not None:
         raise ReferenceTaken(
-            what="external reference",
-            value=external_reference,
-            path=("external_reference",),
-            ids=[holder or order_id],
+            what="external reference", value=external_reference, path=("external_reference",), ids=[holder]
         )
-    return order_id
+    return derived_id("order", store_id, external_reference)
 
 
 # Placing an order ----------------------------------------------------------------------------------------------------

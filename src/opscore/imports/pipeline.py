@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.resources
 import time
 from collections import deque
 from collections.abc import Callable
@@ -11,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
+from opscore import sqlfiles
 from opscore.database import Database
 from opscore.domain.command import Actor, Command, Origin
 from opscore.imports.report import ImportReport
@@ -67,7 +67,7 @@ class Meter:
 
 def known_commands(database: Database, actor: Actor, prefix: str) -> dict[str, UUID | None]:
     """Return the keys of all commands by which `actor` imported something, each with the stream that it began."""
-    query = importlib.resources.files("opscore.imports").joinpath("known.sql").read_text(encoding="utf-8")
+    query = sqlfiles.load(__file__, "known.sql")["known"]
     with database.connect() as connection:
         return dict(connection.execute(query, {"actor": actor.id, "prefix": prefix}).fetchall())
 
