@@ -386,3 +386,13 @@ def test_a_return_of_goods_that_never_came_back_moves_no_stock(shop: Shop) -> No
         RecordReturn(store_id=shop.store_id, lines=(back(lamp, "2", 1500),), condition=ReturnCondition.DAMAGED)
     )
     assert (shop.sku(lamp).on_hand, shop.sku(lamp).sellable) == (12, 10)
+
+
+def test_compensation_beyond_the_goods_comes_out_of_the_freight(shop: Shop) -> None:
+    order_id = shop.delivered((shop.article("pen", "5"), "1"), freight_minor=900)
+    given = refund(shop, order_id, other_minor=800, reason=RefundReason.COMPENSATION)
+    assert (given.goods_minor, given.freight_minor) == (500, 300)
+    shop.returned(order_id, (1, "1"))
+    with pytest.raises(RefundExceedsPaid):
+        refund(shop, order_id, (1, "1"))
+    assert refund(shop, order_id, freight_minor=600).amount_minor == 600

@@ -182,6 +182,11 @@ class Order(Aggregate):
         return self.paid_minor - self.refunded_minor
 
     @property
+    def refundable_goods_minor(self) -> int:
+        """What was paid for the goods and not given back, be it for goods or as compensation."""
+        return 0 if self.paid_at is None else self.kept_goods_minor
+
+    @property
     def refundable_freight_minor(self) -> int:
         """Freight that was paid and not given back."""
         return 0 if self.paid_at is None else self.freight_minor - self.refunded_freight_minor

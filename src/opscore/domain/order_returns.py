@@ -169,10 +169,17 @@ def plan_refund(
 
 
 def _within_ceiling(order: Order, lines: list[RefundLine], freight_minor: int, other_minor: int) -> RefundPlan:
-    # Money that was never part of a sale goes back first: it is not the sale that shrinks by it.
+    line_minor = sum(line.amount_minor for line in lines)
+    if line_minor > order.refundable_goods_minor:
+        raise RefundExceedsPaid(
+            available=order.refundable_goods_minor, asked=line_minor, path=("lines",), ids=[order.id]
+        )
+    # Money that was never part of a sale goes back first, then money for goods, then freight.
     unearned_minor = min(other_minor, order.unearned_minor - order.refunded_unearned_minor)
-    if other_minor > unearned_minor:
-        lines.append(RefundLine(quantity=ZERO, amount_minor=other_minor - unearned_minor))
+    other_goods_minor = min(other_minor - unearned_minor, order.refundable_goods_minor - line_minor)
+    if other_goods_minor:
+        lines.append(RefundLine(quantity=ZERO, amount_minor=other_goods_minor))
+    freight_minor += other_minor - unearned_minor - other_goods_minor
     plan = RefundPlan(
         lines=tuple(lines),
         goods_minor=sum(line.amount_minor for line in lines),
@@ -193,9 +200,8 @@ def plan_refund_due(order: Order) -> RefundPlan:
 
     Refuses: NothingToRefund.
     """
-    left_minor = order.refundable_minor
-    unearned_minor = min(left_minor, order.unearned_minor - order.refunded_unearned_minor)
-    left_minor -= unearned_minor
+    unearned_minor = min(order.refundable_minor, order.unearned_minor - order.refunded_unearned_minor)
+    left_minor = order.refundable_goods_minor
     lines = []
     for line in order.lines:
         if line.refundable > 0:
@@ -214,7 +220,7 @@ def plan_refund_due(order: Order) -> RefundPlan:
             )
     freight_minor = 0
     if order.paid_at is not None:
-        freight_minor = min(left_minor, max(0, order.cancelled_freight_minor - order.refunded_freight_minor))
+        freight_minor = max(0, order.cancelled_freight_minor - order.refunded_freight_minor)
     goods_minor = sum(line.amount_minor for line in lines)
     if not lines and not freight_minor and not unearned_minor:
         raise NothingToRefund(path=("order_id",), ids=[order.id])
@@ -592,9 +598,9 @@ class RecordReturn(Command):
             self._require_unused(work, order.id)
         matched = _match(order, self.lines, counted)
         amount_minor = sum(asked.amount_minor for asked in self.lines)
-        if amount_minor > order.refundable_minor:
+        if amount_minor > order.refundable_goods_minor:
             raise RefundExceedsPaid(
-                available=order.refundable_minor, asked=amount_minor, path=("lines",), ids=[order.id]
+                available=order.refundable_goods_minor, asked=amount_minor, path=("lines",), ids=[order.id]
             )
         at = work.occurred_at
         return_id = self._id(work, "return")
