@@ -26,6 +26,8 @@ class Demonstration:
 
     folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="opscore-demo-")))
     port: int = field(default_factory=lambda: free_port())
+    root: Path = ROOT
+    """The repository whose code and projections it runs."""
     output: str = ""
     process: subprocess.Popen[str] | None = None
 
@@ -34,7 +36,7 @@ class Demonstration:
         """What the shell of the person who runs it holds."""
         return {
             "PATH": os.environ["PATH"],
-            "PYTHONPATH": str(ROOT / "src"),
+            "PYTHONPATH": str(self.root / "src"),
             "OPSCORE_DATA_DIR": str(self.folder / "data"),
             "OPSCORE_PORT": str(self.port),
         }

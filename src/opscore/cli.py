@@ -347,13 +347,12 @@ def _print_comparison(result: Comparison) -> None:
     out.print(f"{result.name} {result.old_version} and {result.new_version} at position {result.position}:")
     for name, totals in result.totals.items():
         out.print(
-            f"  {name}: {totals['differing_rows']} rows differ ({totals['only_old']} only in {result.old_version}, "
-            f"{totals['only_new']} only in {result.new_version}; {totals['old']} and {totals['new']} rows in all)",
+            f"  {name}: differing rows {totals['differing_rows']}, only in {result.old_version} {totals['only_old']}, "
+            f"only in {result.new_version} {totals['only_new']}; rows in all {totals['old']} and {totals['new']}",
             markup=False,
         )
         for column, sums in totals["columns"].items():
-            if sums["difference"]:
-                out.print(f"    {column}: {sums['old']} -> {sums['new']} ({sums['difference']:+})", markup=False)
+            out.print(f"    {column}: {sums['old']} -> {sums['new']} ({sums['difference']})", markup=False)
     for row in result.sample:
         key = ", ".join(f"{column} {value}" for column, value in row["key"].items())
         out.print(f"  {row['table']} [{key}]", markup=False)
@@ -364,7 +363,7 @@ def _print_comparison(result: Comparison) -> None:
                 out.print(f"    {column}: {before} -> {after}", markup=False)
         if row["events"]:
             out.print(f"    events {', '.join(str(event['position']) for event in row['events'])}", markup=False)
-    out.print(f"{result.differing_rows} rows differ in all.")
+    out.print(f"Differing rows in all: {result.differing_rows}")
 
 
 @projections_app.command("promote")

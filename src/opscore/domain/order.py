@@ -358,6 +358,7 @@ class Order(Aggregate):
             line.cancelled_minor += gone.amount_minor
             if not event.paid:
                 line.cancelled_unpaid += gone.quantity
+        self.shortage = self._still_short()
         self.cancelled_goods_minor += event.goods_minor
         self.cancelled_freight_minor += event.freight_minor
         if event.whole:
@@ -370,6 +371,11 @@ class Order(Aggregate):
                 line.packed = ZERO
             if self.paid_at is None:
                 self.unearned_minor = self.paid_minor
+
+    def _still_short(self) -> list[ShortLine]:
+        """Return what is short of the units that are still wanted."""
+        left = [(entry, min(entry.quantity, self.lines[entry.line - 1].to_pack)) for entry in self.shortage]
+        return [ShortLine(line=entry.line, sku_id=entry.sku_id, quantity=units) for entry, units in left if units > 0]
 
     @folds(ReturnRequested)
     def _return_requested(self, event: ReturnRequested) -> None:

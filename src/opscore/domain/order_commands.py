@@ -40,6 +40,7 @@ from opscore.domain.sku_events import BelowCost, NotReserved
 from opscore.domain.store import Store
 from opscore.domain.store_events import CourierNotAllowed, PaymentMethodNotEnabled
 from opscore.domain.values import (
+    MAX_MINOR,
     MAX_PLACES,
     Code,
     Currency,
@@ -87,7 +88,9 @@ class ExchangeFor(Value):
 def own_order(work: UnitOfWork, order_id: UUID) -> Order:
     """Return an order in the actor's scope; a customer sees only their own, any other is NotFound to them."""
     order = work.order(order_id)
-    if work.actor.role is Role.CUSTOMER and order.customer_id != work.actor.customer_id:
+    if work.actor.role is Role.CUSTOMER and (
+        order.customer_id is None or order.customer_id != work.actor.customer_id
+    ):
         raise NotFound(what="order", path=("order_id",), ids=[order_id])
     return order
 
@@ -139,6 +142,8 @@ class AmendOrderPrice(Command):
             raise InvalidField(why=why, path=("unit_price",))
         self._require_cost_covered(work, order, line)
         amount_minor = line_amount_minor(plain(price), line.ordered, order.currency)
+        if order.total_minor + amount_minor > MAX_MINOR:
+            raise InvalidField(why=f"an order comes to at most {MAX_MINOR} minor units", path=("unit_price",))
         order.amend_price(line, plain(price), amount_minor, self.reason, work.occurred_at)
         # Nothing left to pay: the order is paid, there will be no payment to say so.
         order.settle(promise_of(work, order.store_id), work.occurred_at)
@@ -463,7 +468,8 @@ class Held:
             self.skus[gone.sku_id].release(order.id, order.store_id, at, gone.quantity, campaign_id=gone.campaign_id)
             for campaign_id, amount_minor in order.lines[gone.line - 1].claims_of(gone.quantity).items():
                 self.campaigns[campaign_id].release_claim(order.id, at, amount_minor=amount_minor)
-            if self.customer is not None:
+            # A gift never counted against a limit, even if it is of the article that is limited.
+            if self.customer is not None and not order.lines[gone.line - 1].gift:
                 self.customer.reverse_redemption(order.id, at, sku_id=gone.sku_id, quantity=gone.quantity)
 
     def _give_back_everything(self, order: Order, work: UnitOfWork) -> None:

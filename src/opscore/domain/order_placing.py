@@ -65,6 +65,7 @@ from opscore.domain.sku_events import (
 from opscore.domain.store import Store
 from opscore.domain.store_events import StoreNotOpen
 from opscore.domain.values import (
+    MAX_MINOR,
     Code,
     Currency,
     Label,
@@ -127,12 +128,24 @@ class Need:
 
 
 def plan_stock(needs: Sequence[Need], location_ids: Sequence[UUID]) -> list[tuple[Sku, tuple[Pick, ...]]]:
-    """Say where every unit comes from; records nothing. Refuses StockInsufficient, CampaignQuotaUsed."""
+    """Say where every unit comes from, none of them twice; records nothing.
+
+    Refuses: StockInsufficient, CampaignQuotaUsed.
+    """
     planned: list[tuple[Sku, tuple[Pick, ...]]] = []
     for need in needs:
-        picks = need.sku.plan_reservation(need.quantity, location_ids, need.campaign_id, need.path)
+        taken = [pick for sku, picks in planned if sku is need.sku for pick in picks] if len(needs) > 1 else ()
+        picks = need.sku.plan_reservation(need.quantity, location_ids, need.campaign_id, need.path, taken=taken)
         planned.append((need.sku, picks))
     return planned
+
+
+def require_amounts(lines: Sequence[PricedLine] | Sequence[OrderLine]) -> None:
+    """Refuse InvalidField when the lines come to more than an amount of money can be."""
+    if sum(line.gross_minor for line in lines) > MAX_MINOR:
+        largest = max(range(len(lines)), key=lambda index: lines[index].gross_minor)
+        why = f"an order comes to at most {MAX_MINOR} minor units"
+        raise InvalidField(why=why, path=("lines", largest, "quantity"), ids=[lines[largest].sku_id])
 
 
 def buyer_of(work: UnitOfWork, customer_id: UUID | None) -> Customer | None:
@@ -240,6 +253,7 @@ class PlaceOrder(Command):
         order_id = begin_id(work, store.id, self.external_reference)
         offer = _Offer.look_up(self, work, store, customer)
         priced = offer.price()
+        require_amounts(priced.lines)
         self._require_prices_shown(priced, offer.skus)
         location_ids = store.open_location_ids
         priced = self._without_missing_gifts(priced, offer, work, location_ids)
@@ -620,7 +634,7 @@ class RecordOrder(Command):
             raise CurrencyMismatch(expected=store.currency, given=self.currency, path=("currency",), ids=[store.id])
         self._require_steps_in_order()
         if self.customer_id is not None:
-            work.customer(self.customer_id, path=("customer_id",), scoped=False)
+            work.customer(self.customer_id, path=("customer_id",))
         order_id = begin_id(work, store.id, self.external_reference)
         if self.waybill is not None:
             work.require_free("waybill", "operator", self.waybill, order_id, path=("waybill",))
@@ -629,6 +643,7 @@ class RecordOrder(Command):
             store.require_location(self.location_id, ("location_id",), closed_too=True)
             location_ids = [self.location_id]
         lines, needs = self._lines(work, store)
+        require_amounts(lines)
         stock = plan_stock(needs, location_ids)
         promise = store.policy(ShipPromise, work.occurred_at)
 

@@ -67,6 +67,7 @@ from opscore.domain.refusals import (
 )
 from opscore.domain.sku_events import FulfilmentMode, StockCondition
 from opscore.domain.store import Store
+from opscore.domain.store_events import LocationClosedAlready
 from opscore.domain.values import Code, Currency, Minor, NonNegativeMinor, Text, Value, derived_id, plain
 
 ZERO = Decimal(0)
@@ -345,7 +346,7 @@ class ReceiveReturn(Command):
 
     AGGREGATE: ClassVar[type[Aggregate]] = Order
     ROLES: ClassVar[frozenset[Role]] = HANDLING
-    REFUSES: ClassVar[tuple[type[Refusal], ...]] = (ReturnExceedsApproved,)
+    REFUSES: ClassVar[tuple[type[Refusal], ...]] = (ReturnExceedsApproved, LocationClosedAlready)
 
     order_id: OrderId
     return_id: ReturnId
@@ -647,7 +648,7 @@ class RecordReturn(Command):
 
     def _of_no_order(self, work: UnitOfWork, store: Store, counted: list[Decimal], location_id: UUID | None) -> UUID:
         if self.customer_id is not None:
-            work.customer(self.customer_id, path=("customer_id",), scoped=False)
+            work.customer(self.customer_id, path=("customer_id",))
         stream_id = self._id(work, "return")
         if self.external_reference is not None:
             self._require_unused(work, stream_id)
