@@ -88,9 +88,7 @@ class ExchangeFor(Value):
 def own_order(work: UnitOfWork, order_id: UUID) -> Order:
     """Return an order in the actor's scope; a customer sees only their own, any other is NotFound to them."""
     order = work.order(order_id)
-    if work.actor.role is Role.CUSTOMER and (
-        order.customer_id is None or order.customer_id != work.actor.customer_id
-    ):
+    if work.actor.role is Role.CUSTOMER and (order.customer_id is None or order.customer_id != work.actor.customer_id):
         raise NotFound(what="order", path=("order_id",), ids=[order_id])
     return order
 

@@ -1,0 +1,145 @@
+"""Where two rules meet: gifts and stock, shortages and cancellations, quotas and releases, points and returns."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from uuid import UUID
+
+import pytest
+
+from opscore.domain.campaign_commands import GiftTerms
+from opscore.domain.command import Actor, Command, Role
+from opscore.domain.customer import Customer
+from opscore.domain.order_commands import (
+    AmendOrderPrice,
+    CancelOrder,
+    CancelOrderLines,
+    ContactCustomer,
+    ExchangeFor,
+    LineQuantity,
+    ReportShortage,
+    ResolveShortage,
+)
+from opscore.domain.order_events import ShortageRemedy
+from opscore.domain.order_placing import RecordedLine, RecordOrder
+from opscore.domain.order_returns import ReceiveReturn, RecordedReturnLine, RecordReturn
+from opscore.domain.order_state import OrderStatus
+from opscore.domain.refusals import InvalidField, NotFound
+from opscore.domain.store_commands import AddLocation
+from opscore.domain.store_events import LocationClosedAlready
+from opscore.domain.values import MAX_MINOR
+from tests.domain.desk import OWNER
+from tests.domain.selling import Shop
+
+
+@pytest.fixture
+def shop() -> Shop:
+    return Shop()
+
+
+def part(*lines: tuple[int, str]) -> tuple[LineQuantity, ...]:
+    return tuple(LineQuantity(line=number, quantity=Decimal(quantity)) for number, quantity in lines)
+
+
+# Gifts ---------------------------------------------------------------------------------------------------------------
+
+
+def test_a_gift_of_the_article_that_is_bought_takes_no_unit_that_the_purchase_takes(shop: Shop) -> None:
+    lamp = shop.article(stock="5")
+    shop.desk.do(AddLocation(store_id=shop.store_id, name="Back room"))
+    back_room = list(shop.desk.fold(shop.store_id).locations)[1]  # type: ignore[union-attr]
+    shop.receive(lamp, "1", back_room)
+    campaign = shop.campaign({lamp: "100"}, GiftTerms(sku_id=lamp))
+    order_id = shop.place((lamp, "5"), campaign_ids=(campaign,))
+    sku = shop.sku(lamp)
+    assert sku.reserved_for(order_id) == 6
+    assert {location: level.sellable for location, level in sku.levels.items()} == {shop.location_id: 0, back_room: 0}
+
+
+def test_a_gift_that_is_called_off_gives_no_part_of_the_limit_back(shop: Shop) -> None:
+    lamp, pen, ann = shop.article(), shop.article("pen", "10"), shop.desk.register(shop.store_id)
+    campaign = shop.campaign({lamp: "90"}, GiftTerms(sku_id=lamp), max_per_customer=1)
+    order_id = shop.place((lamp, "1"), (pen, "1"), customer_id=ann, campaign_ids=(campaign,))
+    shop.desk.do(CancelOrderLines(order_id=order_id, lines=part((3, "1"))))
+    assert shop.desk.get(Customer, ann).redeemed(campaign, lamp) == 1
+
+
+# Shortages -----------------------------------------------------------------------------------------------------------
+
+
+def short(shop: Shop, order_id: UUID, *lines: tuple[int, str]) -> None:
+    shop.desk.do(ReportShortage(order_id=order_id, lines=part(*lines)))
+    shop.desk.do(ContactCustomer(order_id=order_id))
+
+
+def test_what_the_customer_calls_off_is_no_longer_short(shop: Shop) -> None:
+    lamp, vase = shop.article(), shop.article("vase")
+    order_id = shop.confirmed((lamp, "3"))
+    short(shop, order_id, (1, "3"))
+    shop.desk.do(CancelOrderLines(order_id=order_id, lines=part((1, "2"))))
+    assert [entry.quantity for entry in shop.order(order_id).shortage] == [1]
+    exchange = ExchangeFor(line=1, sku_id=vase, quantity=Decimal(1))
+    shop.desk.do(ResolveShortage(order_id=order_id, kind=ShortageRemedy.EXCHANGE, exchanges=(exchange,)))
+    order = shop.order(order_id)
+    assert [(line.sku_code, line.live, line.amount_minor - line.cancelled_minor) for line in order.lines] == [
+        ("lamp", 0, 0),
+        ("vase", 1, 10000),
+    ]
+
+
+def test_a_shortage_ends_when_all_that_is_short_is_called_off(shop: Shop) -> None:
+    order_id = shop.confirmed((shop.article(), "1"), (shop.article("vase"), "1"))
+    short(shop, order_id, (1, "1"))
+    shop.desk.do(CancelOrderLines(order_id=order_id, lines=part((1, "1"))))
+    assert shop.order(order_id).status is OrderStatus.CONFIRMED
+
+
+# Who may see what ----------------------------------------------------------------------------------------------------
+
+
+def test_a_customer_without_a_record_has_no_order(shop: Shop) -> None:
+    order_id = shop.place((shop.article(), "1"))
+    nobody = Actor(id="anon", role=Role.CUSTOMER, stores=frozenset({shop.store_id}))
+    with pytest.raises(NotFound):
+        shop.desk.do(CancelOrder(order_id=order_id), actor=nobody)
+
+
+def test_a_manager_records_nothing_in_the_name_of_another_stores_customer(shop: Shop) -> None:
+    lamp = shop.article()
+    elsewhere = shop.desk.open_store("Elsewhere")
+    ben = shop.desk.register(elsewhere)
+    here = Actor(id="mia", role=Role.MANAGER, stores=frozenset({shop.store_id}))
+    sold = RecordedLine(sku_id=lamp, quantity=Decimal(1), unit_price=Decimal(1))
+    back = RecordedReturnLine(sku_id=lamp, quantity=Decimal(1), amount_minor=1)
+    commands: tuple[Command, ...] = (
+        RecordOrder(store_id=shop.store_id, lines=(sold,), customer_id=ben),
+        RecordReturn(store_id=shop.store_id, lines=(back,), customer_id=ben),
+    )
+    for command in commands:
+        with pytest.raises(NotFound):
+            shop.desk.do(command, actor=here)
+        shop.desk.do(command, actor=OWNER)
+
+
+def test_a_command_names_a_closed_location_among_its_refusals() -> None:
+    assert LocationClosedAlready in ReceiveReturn.REFUSES
+
+
+# Bounds --------------------------------------------------------------------------------------------------------------
+
+
+def test_no_order_comes_to_more_than_an_amount_can_be(shop: Shop) -> None:
+    ship = shop.article("ship", "900000000", "0", mode="dropship")
+    with pytest.raises(InvalidField) as refused:
+        shop.place((ship, "999999999"))
+    assert refused.value.path == ("lines", 0, "quantity")
+    line = RecordedLine(sku_id=ship, quantity=Decimal(9), unit_price=Decimal(10**12 - 1))
+    for lines in ((line, line), (line,)):
+        with pytest.raises(InvalidField):
+            shop.desk.do(RecordOrder(store_id=shop.store_id, lines=lines * 2))
+    order_id = shop.place((ship, "99"))
+    with pytest.raises(InvalidField):
+        shop.desk.do(
+            AmendOrderPrice(order_id=order_id, line=1, unit_price=Decimal(10**12 - 1), reason="a slip of the key")
+        )
+    assert shop.order(order_id).total_minor < MAX_MINOR
