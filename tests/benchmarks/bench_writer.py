@@ -19,12 +19,12 @@ from eventsourcing.application import Application
 from eventsourcing.domain import Aggregate, event
 from eventsourcing.persistence import IntegrityError
 from psycopg.conninfo import conninfo_to_dict
-from tests.benchmarks.harness import Table, fresh_database
-from tests.shop import OWNER, Shop
 
 from opscore.database import Database
 from opscore.settings import Settings
 from opscore.writer import Request, Writer
+from tests.benchmarks.harness import Table, fresh_database
+from tests.shop import OWNER, Shop
 
 CLIENTS = (1, 8, 64)
 SKUS = 50

@@ -9,7 +9,6 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from tests.domain.desk import MANAGER, SECOND, Desk
 
 from opscore.domain.campaign import (
     Campaign,
@@ -33,6 +32,7 @@ from opscore.domain.refusals import (
 )
 from opscore.domain.sku_commands import PriceSku, RegisterSku
 from opscore.domain.stock_commands import ReceiveStock
+from tests.domain.desk import MANAGER, SECOND, Desk
 
 REGISTERED = Buyer(registered=True)
 GUEST = Buyer()

@@ -7,8 +7,6 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from tests.domain.desk import MANAGER, SECOND, WAREHOUSE, Desk
-
 from opscore.domain.campaign_commands import (
     AddCampaignLine,
     AddPromotion,
@@ -36,6 +34,7 @@ from opscore.domain.order_returns import ApproveReturn, ReceiveReturn, RequestRe
 from opscore.domain.sku import Sku
 from opscore.domain.sku_commands import ListSku, PassSkuReview, PriceSku, RegisterSku, SetSkuContent, SubmitSku
 from opscore.domain.stock_commands import AllocateCampaignStock, ReceiveStock
+from tests.domain.desk import MANAGER, SECOND, WAREHOUSE, Desk
 
 
 class Shop:

@@ -11,8 +11,6 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.domain.desk import MANAGER, OWNER, SECOND
-from tests.domain.market import JULY, JUNE, MAY, MID_JUNE, Market, refused
 
 from opscore.domain.campaign import (
     CampaignGoal,
@@ -69,6 +67,8 @@ from opscore.domain.sku import Sku
 from opscore.domain.stock_commands import AllocateCampaignStock
 from opscore.domain.store_commands import SetPolicy, SuspendStore
 from opscore.domain.store_events import StoreNotOpen
+from tests.domain.desk import MANAGER, OWNER, SECOND
+from tests.domain.market import JULY, JUNE, MAY, MID_JUNE, Market, refused
 
 PROMOTER = Actor(id="petra", role=Role.PROMOTER)
 

@@ -10,8 +10,6 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.domain.desk import OWNER
-from tests.domain.market import GUEST, JULY, JUNE, MID_JUNE, REGISTERED, Market, refused
 
 from opscore.domain.campaign import (
     AdRevisionSuperseded,
@@ -41,6 +39,8 @@ from opscore.domain.refusals import (
     InvalidField,
 )
 from opscore.log.snapshots import state_bytes, state_shape
+from tests.domain.desk import OWNER
+from tests.domain.market import GUEST, JULY, JUNE, MID_JUNE, REGISTERED, Market, refused
 
 
 @pytest.fixture

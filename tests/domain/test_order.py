@@ -7,8 +7,6 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from tests.domain.desk import SERVICE, WAREHOUSE
-from tests.domain.selling import Shop
 
 from opscore.domain.command import Actor, Role
 from opscore.domain.order import Order
@@ -58,6 +56,8 @@ from opscore.domain.sku import StockInsufficient
 from opscore.domain.sku_events import BelowCost
 from opscore.domain.store_commands import SetPolicy
 from opscore.domain.store_events import CourierNotAllowed, PaymentMethodNotEnabled
+from tests.domain.desk import SERVICE, WAREHOUSE
+from tests.domain.selling import Shop
 
 
 @pytest.fixture

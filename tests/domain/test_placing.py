@@ -9,8 +9,6 @@ from uuid import UUID, uuid4
 
 import msgspec
 import pytest
-from tests.domain.desk import Desk
-from tests.domain.selling import Shop
 
 from opscore.domain.campaign import (
     Campaign,
@@ -51,6 +49,8 @@ from opscore.domain.sku_commands import DelistSku, SetTierPrices, TierPriceEntry
 from opscore.domain.sku_events import BelowMinimumQuantity, CampaignQuotaUsed, SkuNotListed
 from opscore.domain.store_commands import AddLocation, SetPolicy, SuspendStore
 from opscore.domain.store_events import LocationAdded, StoreNotOpen
+from tests.domain.desk import Desk
+from tests.domain.selling import Shop
 
 
 @pytest.fixture

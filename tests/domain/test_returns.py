@@ -8,7 +8,6 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from tests.domain.selling import Shop
 
 from opscore.domain.campaign_commands import ThresholdStepTerms, ThresholdTerms
 from opscore.domain.order_commands import (
@@ -51,6 +50,7 @@ from opscore.domain.order_returns import (
 )
 from opscore.domain.order_state import OrderStatus, ReturnStatus
 from opscore.domain.refusals import CurrencyMismatch, InvalidField, NotFound, ReferenceTaken, WrongState
+from tests.domain.selling import Shop
 
 
 @pytest.fixture

@@ -11,13 +11,13 @@ from typing import Any
 import msgspec
 import psycopg
 import pytest
-from tests.shop import Shop
 
 from opscore.audit import anchor, read_anchors, verify
 from opscore.database import Database
 from opscore.log.canonical import GENESIS, canonical, event_hash, microseconds
 from opscore.settings import Settings
 from opscore.writer import Writer
+from tests.shop import Shop
 
 
 @pytest.fixture

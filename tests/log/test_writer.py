@@ -13,7 +13,6 @@ from uuid import uuid4
 
 import psycopg
 import pytest
-from tests.shop import OWNER, Shop
 
 from opscore.audit import verify
 from opscore.database import Database
@@ -27,6 +26,7 @@ from opscore.domain.stock_commands import ReceiveStock
 from opscore.log.event_log import EventFilter, EventLog
 from opscore.settings import Settings
 from opscore.writer import Busy, NotDeciding, Outcome, Request, Writer
+from tests.shop import OWNER, Shop
 
 
 @contextmanager
