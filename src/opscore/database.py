@@ -6,6 +6,7 @@ act as `<schema>_app`, which may add to the log and never change it.
 
 from __future__ import annotations
 
+import select
 import time
 from collections.abc import Callable
 from types import TracebackType
@@ -101,6 +102,7 @@ class Database:
                 min_size=1,
                 max_size=self.settings.pool_size,
                 name="opscore",
+                check=_require_alive,
                 open=True,
             )
         return self._pool
@@ -155,6 +157,15 @@ class Database:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _require_alive(connection: psycopg.Connection[Any]) -> None:
+    """Raise when a session ended while it lay in the pool, which then gives another; costs no round trip otherwise."""
+    waiting = select.poll()
+    waiting.register(connection.fileno(), select.POLLIN)
+    # Nobody has asked anything: something to read is a notice, or the end.
+    if waiting.poll(0):
+        ConnectionPool.check_connection(connection)
 
 
 def _unsafe_settings(connection: psycopg.Connection[Any]) -> list[str]:
