@@ -22,7 +22,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from opscore.domain.aggregate import Aggregate
 from opscore.domain.campaign import Campaign
 from opscore.domain.campaign_commands import CouponTermsOffered, PercentageTerms
-from opscore.domain.command import Command
+from opscore.domain.command import COMMON_REFUSALS, Command
 from opscore.domain.customer import Customer
 from opscore.domain.customer_commands import EarnPoints
 from opscore.domain.order import Order
@@ -142,6 +142,7 @@ class OrderLives(RuleBasedStateMachine):
             answer = self.desk.do(command, **fields)
         except Refusal as refusal:
             self.refusals[refusal.CODE] += 1
+            assert isinstance(refusal, (*COMMON_REFUSALS, *command.REFUSES)), f"{refusal.CODE} is not announced"
             for stream_id, looked_at in list(self.desk.given.items()):
                 fresh = Desk.fold(self.desk, stream_id)
                 assert fresh is not None and state_of(looked_at) == state_of(fresh), refusal.CODE
@@ -225,6 +226,8 @@ class OrderLives(RuleBasedStateMachine):
     @rule(number=numbers, line=numbers, quantity=units, remedy=st.sampled_from(ShortageRemedy))
     def run_short(self, number: int, line: int, quantity: Decimal, remedy: ShortageRemedy) -> None:
         order = self.some_order(number)
+        if order.status in (OrderStatus.PLACED, OrderStatus.PAID):
+            self.go_on(number, 2)
         short = self.some_line(order, line)
         self.ask(ReportShortage(order_id=order.id, lines=(LineQuantity(line=short, quantity=quantity),)))
         self.ask(ContactCustomer(order_id=order.id))
