@@ -7,7 +7,8 @@ from uuid import UUID
 
 import pytest
 
-from opscore.domain.campaign_commands import GiftTerms
+from opscore.domain.campaign_commands import AddCampaignLine, EndCampaign, GiftTerms, PlanCampaign
+from opscore.domain.campaign_events import CampaignGoal, LineRole
 from opscore.domain.command import Actor, Command, Role
 from opscore.domain.customer import Customer
 from opscore.domain.order_commands import (
@@ -24,7 +25,9 @@ from opscore.domain.order_events import ShortageRemedy
 from opscore.domain.order_placing import RecordedLine, RecordOrder
 from opscore.domain.order_returns import ReceiveReturn, RecordedReturnLine, RecordReturn
 from opscore.domain.order_state import OrderStatus
-from opscore.domain.refusals import InvalidField, NotFound
+from opscore.domain.refusals import InvalidField, NotFound, WrongState
+from opscore.domain.sku_events import AllocationExceedsQuota, CampaignQuotaUsed
+from opscore.domain.stock_commands import AllocateCampaignStock, ReleaseCampaignStock
 from opscore.domain.store_commands import AddLocation
 from opscore.domain.store_events import LocationClosedAlready
 from opscore.domain.values import MAX_MINOR
@@ -143,3 +146,64 @@ def test_no_order_comes_to_more_than_an_amount_can_be(shop: Shop) -> None:
             AmendOrderPrice(order_id=order_id, line=1, unit_price=Decimal(10**12 - 1), reason="a slip of the key")
         )
     assert shop.order(order_id).total_minor < MAX_MINOR
+
+
+# Quotas --------------------------------------------------------------------------------------------------------------
+
+
+def allocate(shop: Shop, campaign_id: UUID, sku_id: UUID, quantity: str) -> None:
+    shop.desk.do(
+        AllocateCampaignStock(
+            sku_id=sku_id, campaign_id=campaign_id, location_id=shop.location_id, quantity=Decimal(quantity)
+        )
+    )
+
+
+def test_no_more_is_allocated_to_a_campaign_than_the_quota_of_its_line_sold_units_included(shop: Shop) -> None:
+    lamp = shop.article()
+    campaign = shop.campaign({lamp: "90"}, quota="3")
+    with pytest.raises(AllocationExceedsQuota):
+        allocate(shop, campaign, lamp, "1")
+    order_id = shop.place((lamp, "2"), campaign_ids=(campaign,))
+    with pytest.raises(AllocationExceedsQuota):
+        allocate(shop, campaign, lamp, "1")
+    shop.desk.do(
+        ReleaseCampaignStock(sku_id=lamp, campaign_id=campaign, location_id=shop.location_id, quantity=Decimal(1))
+    )
+    allocate(shop, campaign, lamp, "1")
+    shop.desk.do(CancelOrder(order_id=order_id))
+    with pytest.raises(AllocationExceedsQuota):
+        allocate(shop, campaign, lamp, "1")
+
+
+def test_a_quota_is_not_lowered_below_what_is_allocated(shop: Shop) -> None:
+    lamp = shop.article()
+    campaign = shop.desk.do(PlanCampaign(store_id=shop.store_id, name="Sale", goal=CampaignGoal.RAISE_SALES))
+    line = {"campaign_id": campaign, "sku_id": lamp, "role": LineRole.BASE, "price": Decimal(90)}
+    shop.desk.do(AddCampaignLine(quota=Decimal(5), **line))  # type: ignore[arg-type]
+    allocate(shop, campaign, lamp, "5")
+    with pytest.raises(AllocationExceedsQuota):
+        shop.desk.do(AddCampaignLine(quota=Decimal(4), **line))  # type: ignore[arg-type]
+
+
+def test_a_running_campaign_keeps_its_quota_open_so_that_it_never_sells_from_ordinary_stock(shop: Shop) -> None:
+    lamp = shop.article()
+    campaign = shop.campaign({lamp: "90"}, quota="3")
+    with pytest.raises(WrongState):
+        shop.desk.do(ReleaseCampaignStock(sku_id=lamp, campaign_id=campaign))
+    shop.desk.do(ReleaseCampaignStock(sku_id=lamp, campaign_id=campaign, location_id=shop.location_id))
+    assert shop.sku(lamp).sellable == 10
+    with pytest.raises(CampaignQuotaUsed):
+        shop.place((lamp, "1"), campaign_ids=(campaign,))
+    shop.desk.do(EndCampaign(campaign_id=campaign))
+    assert shop.sku(lamp).allocations == {}
+
+
+def test_stock_allocated_to_a_line_without_a_quota_is_what_the_campaign_sells(shop: Shop) -> None:
+    lamp = shop.article()
+    campaign = shop.campaign({lamp: "90"})
+    allocate(shop, campaign, lamp, "2")
+    shop.place((lamp, "2"), campaign_ids=(campaign,))
+    assert (shop.sku(lamp).sellable, shop.sku(lamp).level_at(shop.location_id).allocated) == (8, 0)
+    with pytest.raises(CampaignQuotaUsed):
+        shop.place((lamp, "1"), campaign_ids=(campaign,))

@@ -64,6 +64,7 @@ from opscore.domain.refusals import (
 )
 from opscore.domain.sku import Sku
 from opscore.domain.sku_commands import require_unit_price
+from opscore.domain.sku_events import AllocationExceedsQuota
 from opscore.domain.stock_commands import ReleaseCampaignStock
 from opscore.domain.store_events import StoreNotOpen
 from opscore.domain.values import (
@@ -232,6 +233,7 @@ class AddCampaignLine(Command):
     REFUSES: ClassVar[tuple[type[Refusal], ...]] = (
         CampaignLineBelowCost,
         LossBudgetTooSmall,
+        AllocationExceedsQuota,
         OverlapsCampaign,
         CurrencyMismatch,
     )
@@ -267,6 +269,7 @@ class AddCampaignLine(Command):
             )
         price = require_unit_price(self.price, ("price",))
         quota = None if self.quota is None else sku.require_quantity(self.quota, ("quota",))
+        sku.require_within_quota(campaign.id, Decimal(0), quota, ("quota",))
         max_per_customer = self.max_per_customer
         if not price and max_per_customer is None:
             max_per_customer = work.store(campaign.store_id).policy(ZeroPrice, work.occurred_at).max_per_customer

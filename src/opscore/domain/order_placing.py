@@ -328,7 +328,7 @@ class PlaceOrder(Command):
     def _needs(self, priced: PricedOrder, offer: _Offer) -> list[Need]:
         needs: dict[tuple[UUID, UUID | None], Need] = {}
         for line in priced.lines:
-            campaign_id = line.campaign_id if line.from_quota or line.gift else None
+            campaign_id = line.campaign_id
             known = needs.get((line.sku_id, campaign_id))
             if known is not None:
                 known.quantity += line.quantity

@@ -24,6 +24,9 @@ from opscore.domain.sku_events import (
     AboveMarket as AboveMarket,
 )
 from opscore.domain.sku_events import (
+    AllocationExceedsQuota as AllocationExceedsQuota,
+)
+from opscore.domain.sku_events import (
     AlreadyReserved as AlreadyReserved,
 )
 from opscore.domain.sku_events import (
@@ -294,6 +297,9 @@ class Sku(Aggregate):
     levels: dict[UUID, StockLevel]
     reservations: dict[UUID, list[Reservation]]
     allocations: dict[UUID, dict[UUID, Decimal]]
+    """What is left to sell of each open quota, by campaign and location."""
+    quota_sold: dict[UUID, Decimal]
+    """What orders hold or have had of each open quota, by campaign."""
     transfers: dict[UUID, Transfer]
 
     @folds(SkuRegistered)
@@ -323,6 +329,7 @@ class Sku(Aggregate):
         self.levels = {}
         self.reservations = {}
         self.allocations = {}
+        self.quota_sold = {}
         self.transfers = {}
 
     @folds(SkuContentSet)
@@ -392,6 +399,7 @@ class Sku(Aggregate):
         if event.campaign_id is not None:
             level.allocated -= event.quantity
             self.allocations[event.campaign_id][event.location_id] -= event.quantity
+            self.quota_sold[event.campaign_id] = self.quota_sold.get(event.campaign_id, ZERO) + event.quantity
         held = self.reservations.setdefault(event.order_id, [])
         for reservation in held:
             if reservation.location_id == event.location_id and reservation.campaign_id == event.campaign_id:
@@ -407,6 +415,7 @@ class Sku(Aggregate):
             level.allocated += event.quantity
             quota = self.allocations[event.campaign_id]
             quota[event.location_id] = quota.get(event.location_id, ZERO) + event.quantity
+            self.quota_sold[event.campaign_id] = self.quota_sold.get(event.campaign_id, ZERO) - event.quantity
         self._take_reserved(event)
 
     @folds(StockShipped)
@@ -468,6 +477,7 @@ class Sku(Aggregate):
         if event.closes:
             # The key itself means "still holding quota": what is released from now on goes to open stock.
             del self.allocations[event.campaign_id]
+            self.quota_sold.pop(event.campaign_id, None)
 
     @folds(StockCounted, LowStockReached, StockDepleted)
     def _noted(self, event: Event) -> None:
@@ -520,6 +530,20 @@ class Sku(Aggregate):
     def level_at(self, location_id: UUID) -> StockLevel:
         """Return the units at a location; not to be changed."""
         return self.levels.get(location_id) or StockLevel()
+
+    def require_within_quota(
+        self, campaign_id: UUID, more: Decimal, quota: Decimal | None, path: Path = ("quantity",)
+    ) -> None:
+        """Refuse AllocationExceedsQuota when the campaign would have more than its line's quota (None: no limit).
+
+        Units that it has sold count, as long as its quota is open.
+        """
+        held = sum(self.allocations.get(campaign_id, {}).values(), ZERO) + self.quota_sold.get(campaign_id, ZERO)
+        if quota is not None and held + more > quota:
+            ids = [self.id, campaign_id]
+            raise AllocationExceedsQuota(
+                code=self.code, quota=plain(quota), allocated=plain(held + more), path=path, ids=ids
+            )
 
     def require_sellable(self, location_id: UUID, quantity: Decimal, path: Path = ("quantity",)) -> None:
         """Refuse StockInsufficient when open stock at the location is less than this."""

@@ -435,5 +435,9 @@ class InLiveCampaign(Refusal):
     """{code} is in the running campaign '{campaign}'; end that first, or delist for compliance or by a recall."""
 
 
+class AllocationExceedsQuota(Refusal):
+    """The campaign's quota of {code} is {quota} and {allocated} would be allocated; allocate less or plan more."""
+
+
 class NotInCampaign(Refusal):
     """{code} is not a line of this campaign; add it to the campaign first."""

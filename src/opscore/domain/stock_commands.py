@@ -13,7 +13,7 @@ from uuid import UUID
 from msgspec import Meta
 
 from opscore.domain.aggregate import Aggregate
-from opscore.domain.campaign import CampaignStatus
+from opscore.domain.campaign import Campaign, CampaignStatus
 from opscore.domain.command import Command, Role, UnitOfWork
 from opscore.domain.refusals import CurrencyMismatch, InvalidField, ReasonMissing, Refusal, WrongState
 from opscore.domain.sku import (
@@ -34,6 +34,7 @@ from opscore.domain.sku import (
 )
 from opscore.domain.sku_commands import SkuId, require_unit_price, sku_and_store
 from opscore.domain.sku_events import (
+    AllocationExceedsQuota,
     AlreadyReserved,
     CampaignQuotaUsed,
     CountBelowHeld,
@@ -500,6 +501,7 @@ class AllocateCampaignStock(Command):
         HoldsNoStock,
         LocationClosedAlready,
         NotInCampaign,
+        AllocationExceedsQuota,
         StockInsufficient,
     )
 
@@ -525,6 +527,7 @@ class AllocateCampaignStock(Command):
         if sku.id not in campaign.lines:
             raise NotInCampaign(code=sku.code, path=("sku_id",), ids=[sku.id, campaign.id])
         quantity = sku.require_quantity(self.quantity)
+        sku.require_within_quota(campaign.id, quantity, campaign.lines[sku.id].quota)
         sku.require_sellable(self.location_id, quantity)
         before = sku.sellable
         sku.trigger_event(
@@ -542,6 +545,14 @@ class AllocateCampaignStock(Command):
 _OPEN_CAMPAIGN = frozenset(
     {CampaignStatus.PLANNED, CampaignStatus.SCHEDULED, CampaignStatus.LIVE, CampaignStatus.PAUSED}
 )
+
+
+def _require_may_close(campaign: Campaign, sku_id: UUID) -> None:
+    """Refuse WrongState while the campaign runs: without its quota the line would sell from ordinary stock."""
+    line = campaign.lines.get(sku_id)
+    if line is not None and line.quota is not None and campaign.status in (CampaignStatus.LIVE, CampaignStatus.PAUSED):
+        needed = "over, or name a location to free units at"
+        raise WrongState(what="campaign", state=campaign.status.value, needed=needed, ids=[campaign.id, sku_id])
 
 
 class ReleaseCampaignStock(Command):
@@ -569,6 +580,7 @@ class ReleaseCampaignStock(Command):
         if self.location_id is None:
             if self.quantity is not None:
                 raise InvalidField(why="name the location to free that many units at", path=("location_id",))
+            _require_may_close(campaign, sku.id)
             parts = [(location_id, plain(left)) for location_id, left in quota.items() if left]
             # A sold-out quota is closed by releasing no units where it last was.
             self._release(sku, parts or [(next(reversed(quota)), ZERO)], work, closes=True)
