@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -92,6 +93,29 @@ def test_after_the_server_itself_was_killed_it_starts_again_with_its_data(data: 
         assert connection.execute("SELECT answer FROM kept").fetchone() == (42,)
     again.close()
     server.close()
+
+
+def test_a_server_that_is_watched_comes_back_by_itself(data: Path) -> None:
+    server = EmbeddedServer(data)
+    server.watch()
+    killed = server.pid
+    os.kill(killed, signal.SIGKILL)
+    until = time.monotonic() + 20
+    while time.monotonic() < until and not came_back(server, killed):
+        time.sleep(0.05)
+    assert came_back(server, killed)
+    server.close()
+    assert not (data / "postgresql-18" / "postmaster.pid").exists()
+
+
+def test_its_data_are_removed_only_when_nobody_else_uses_them(data: Path) -> None:
+    server, other = EmbeddedServer(data), EmbeddedServer(data)
+    with pytest.raises(SetupError, match="stop it first"):
+        server.remove()
+    assert answers(other)
+    server.close()
+    other.remove()
+    assert not (data / "postgresql-18").exists()
 
 
 def test_a_pid_file_whose_number_belongs_to_another_program_does_not_forbid_the_start(data: Path) -> None:
@@ -202,6 +226,13 @@ def has_ended(pid: int) -> bool:
         return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return True
+
+
+def came_back(server: EmbeddedServer, killed: int) -> bool:
+    try:
+        return server.pid != killed and answers(server)
+    except (psycopg.OperationalError, OSError):
+        return False
 
 
 def answers(server: EmbeddedServer) -> bool:

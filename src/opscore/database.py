@@ -57,6 +57,7 @@ class Database:
         from opscore.embedded import EmbeddedServer
 
         server = EmbeddedServer(settings.data_dir)
+        server.watch()
         return cls(settings, server.url, on_close=server.close)
 
     def conninfo(self, role: ConnectionRole = "app") -> str:

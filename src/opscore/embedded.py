@@ -21,6 +21,7 @@ import stat
 import struct
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,6 +37,7 @@ SERVER_USER = "opscore"
 _SOCKET = ".s.PGSQL.5432"
 _SOCKET_PATH_BYTES_MAX = 100
 _START_SECONDS_MAX = 60
+_WATCH_SECONDS = 0.5
 
 _CONFIGURATION = """\
 # Written by opscore at every start; edits are lost.
@@ -90,6 +92,7 @@ class EmbeddedServer:
             os.close(self._lease)
             raise
         atexit.register(self.close)
+        self._closing = threading.Event()
 
     @property
     def url(self) -> str:
@@ -101,10 +104,24 @@ class EmbeddedServer:
         """The process id of the running server."""
         return int(self._postmaster_file()[0])
 
+    def watch(self) -> None:
+        """From now on start the server again should it die, as when the machine runs out of memory."""
+        threading.Thread(target=self._watch, name="opscore-postgresql", daemon=True).start()
+
+    def _watch(self) -> None:
+        while not self._closing.wait(_WATCH_SECONDS):
+            # Whatever is wrong now is tried again in a moment; those who need the database say so meanwhile.
+            with contextlib.suppress(SetupError, OSError, ValueError, IndexError):
+                if not self._is_alive():
+                    with self._locked():
+                        if not self._closing.is_set() and not self._is_running():
+                            self._start()
+
     def close(self) -> None:
         """Leave; the last process to leave stops the server. Closing twice is allowed."""
         if self._lease is None or os.getpid() != self._process:
             return  # A forked child shares its parent's lock and must not give it up.
+        self._closing.set()
         with self._locked():
             try:
                 fcntl.flock(self._lease, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -117,6 +134,7 @@ class EmbeddedServer:
     def remove(self) -> None:
         """Stop the server and delete its data for good. Raises `SetupError` when another process still uses it."""
         assert self._lease is not None
+        self._closing.set()
         with self._locked():
             try:
                 fcntl.flock(self._lease, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -181,6 +199,13 @@ class EmbeddedServer:
     def _is_running(self) -> bool:
         done = self._run("pg_ctl", "status", "--pgdata", str(self._cluster), check=False)
         return done.returncode == 0 and self._is_ours(self.pid) and (self._sockets / _SOCKET).exists()
+
+    def _is_alive(self) -> bool:
+        """Say, without starting a program, whether the server's process is there."""
+        try:
+            return self._is_ours(self.pid)
+        except FileNotFoundError:
+            return False
 
     def _postmaster_file(self) -> list[str]:
         return (self._cluster / "postmaster.pid").read_text(encoding="utf-8").splitlines()
