@@ -62,6 +62,7 @@ class Order:
     parcel: UUID | None = None
     refunded: set[int] = field(default_factory=set)
     paid_at: datetime | None = None
+    claimed_minor: int = 0
 
     @property
     def live(self) -> list[OrderLine]:
@@ -96,7 +97,8 @@ class World:
         self.salt = after
         self.rows: list[Row] = []
         self.position = after
-        self.now = START
+        # Later than anything in a log of that many events: recorded times never run backwards.
+        self.now = START + timedelta(hours=10 * after)
         self.back = timedelta(0)
         self.versions: dict[UUID, int] = {}
         self.stores = [self.made_id("store", number) for number in range(stores)]
@@ -263,6 +265,7 @@ class World:
                 location_id=self._place(number), quantity=line.quantity, campaign_id=line.campaign_id,
             )  # fmt: skip
         if from_campaign is not None and off:
+            order.claimed_minor = off
             self.record("CampaignBudgetClaimed", from_campaign, 0, order_id=order.id, amount_minor=off)
         return order
 
@@ -330,10 +333,10 @@ class World:
                 store_id=self.stores[order.store], location_id=self._place(number), quantity=line.quantity,
                 campaign_id=line.campaign_id, to_quota=line.campaign_id is not None,
             )  # fmt: skip
-        if whole and order.campaign is not None:
-            back = sum(line.discount_minor for line in order.lines)
-            if back:
-                self.record("CampaignBudgetReleased", order.campaign, 0, order_id=order.id, amount_minor=back)
+        if whole and order.campaign is not None and order.claimed_minor:
+            self.record(
+                "CampaignBudgetReleased", order.campaign, 0, order_id=order.id, amount_minor=order.claimed_minor
+            )
         if whole:
             order.state = "cancelled"
         if paid:
@@ -646,13 +649,14 @@ class Actions:
                 world.send_back(order)
 
 
-def busy_log(events: int, *, seed: int = 1, skus: int = 3000, back_dated: float = 0.0) -> Iterator[Row]:
+def busy_log(events: int, *, seed: int = 1, skus: int = 3000, back_dated: float = 0.0, after: int = 0) -> Iterator[Row]:
     """Make up about this many events of ordinary trade: whole lives of orders over many SKUs with Zipf skew.
 
     back_dated: the share of actions whose events happened up to three days before they were recorded.
+    after: the last position that is taken.
     """
     chance = random.Random(seed)
-    world = World(stores=5, skus=skus, customers=max(100, events // 100), campaigns=5, checked=False)
+    world = World(stores=5, skus=skus, customers=max(20, events // 100), campaigns=5, checked=False, after=after)
     weights = list(itertools.accumulate(1 / rank for rank in range(1, skus + 1)))
 
     def some_sku() -> int:
@@ -661,7 +665,7 @@ def busy_log(events: int, *, seed: int = 1, skus: int = 3000, back_dated: float 
     for number in range(skus):
         world.receive(number, 1000, 100 + chance.randrange(5000))
     waiting: list[Order] = []
-    while world.position < events:
+    while world.position < after + events:
         if len(world.rows) > 10_000:
             yield from world.rows
             world.rows.clear()
@@ -679,7 +683,7 @@ def busy_log(events: int, *, seed: int = 1, skus: int = 3000, back_dated: float 
         waiting.append(world.place(customer, lines.items(), campaign=first % 5 if chance.random() < 0.1 else None))
         if chance.random() < 0.2:
             world.receive(some_sku(), 100, 100 + chance.randrange(5000))
-        if len(waiting) > 50:
+        if len(waiting) > min(50, events // 100):
             order = waiting.pop(chance.randrange(len(waiting)))
             fate = chance.random()
             if fate < 0.05:

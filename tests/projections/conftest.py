@@ -7,10 +7,10 @@ from typing import Any
 
 import psycopg
 import pytest
-from tests.projections.logs import Log
 
 from opscore.database import Database
 from opscore.projector import Projector
+from tests.projections.logs import Log
 
 
 @pytest.fixture

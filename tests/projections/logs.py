@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import psycopg
-from tests.benchmarks import generate
 
 from opscore.database import Database
 from opscore.projector.folder import Loaded
+from tests.benchmarks import generate
 
 
 class Log:
@@ -38,7 +38,7 @@ class Log:
     def fill(self, events: int, seed: int = 1) -> int:
         """Append about this many events of ordinary trade and return the last position."""
         with self.database.connect() as connection:
-            rows = generate.busy_log(events, seed=seed, skus=40, back_dated=0.02)
+            rows = generate.busy_log(events, seed=seed, skus=40, back_dated=0.02, after=self.head())
             generate.copy_in(connection, self.database.schema, rows)
         return self.head()
 

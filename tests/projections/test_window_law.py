@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.benchmarks import generate
-from tests.projections.logs import Log, contents
 
 from opscore.database import Database
 from opscore.projector import Projector
 from opscore.projector.folder import Loaded
 from opscore.projector.window import take_in
+from tests.benchmarks import generate
+from tests.projections.logs import Log, contents
 
 PROJECTIONS = ["kpi_daily", "stock_ledger", "order_book", "campaign_results", "customer_card"]
 small = st.integers(0, 8)
@@ -62,8 +62,8 @@ def copies(request: pytest.FixtureRequest, database: Database) -> Iterator[Copie
     made.connection.close()
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(log=st.lists(action, max_size=60), cuts=st.lists(st.floats(0, 1), max_size=6))
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(log=st.lists(action, min_size=40, max_size=120), cuts=st.lists(st.floats(0, 1), max_size=6))
 def test_any_windows_give_the_same_rows(copies: Copies, log: list[Action], cuts: list[float]) -> None:
     start = copies.log.head()
     world = copies.log.world()

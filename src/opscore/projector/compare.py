@@ -26,10 +26,10 @@ EVENTS_MAX = 200
 class Comparison:
     """Two versions of a projection at one position.
 
-    totals: {table: {"differing_rows", "only_old", "only_new", "old", "new", "columns"}}: rows, and for each column whose
-    sum differs {old, new, difference}.
-    sample: rows {table, key, old, new, events}; `old` or `new` is None when only the other version has the row. An event
-    is {position, old, new}: what it contributed under either version, where that differs.
+    totals: by table {"differing_rows", "only_old", "only_new", "old", "new", "columns"}: counts of rows, and for each
+    column whose sum differs {old, new, difference}.
+    sample: rows {table, key, old, new, events}; `old` or `new` is None when only the other version has the row. An
+    event is {position, old, new}: what it contributed under either version, where that differs.
     digest: of both versions' rules as they were.
     """
 

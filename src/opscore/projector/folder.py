@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime
 import hashlib
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from functools import cached_property
@@ -158,15 +158,46 @@ class Definition:
         return [name for kind, name in self.created if kind == "table"]
 
 
-@dataclass(frozen=True, slots=True)
 class Ready:
     """A statement that can run: SQL with psycopg parameters, and the event types it reads."""
 
-    name: str
-    description: str
-    sql: str
-    events: frozenset[str]
-    parameters: frozenset[str]
+    def __init__(self, statement: Statement, body: str, relations: Sequence[Relation], schema: str) -> None:
+        """Take a statement whose names are qualified (`body`) and the event relations it reads."""
+        self.name = statement.name
+        self.description = statement.description
+        self.events = frozenset(relation.event_type for relation in relations)
+        self.parameters = statement.parameters | (WINDOW_PARAMETERS if relations else frozenset())
+        self._words = statement.words
+        self._body = body
+        self._relations = relations
+        self._schema = schema
+        self._by_types: dict[frozenset[str], str] = {}
+
+    @cached_property
+    def sql(self) -> str:
+        """Return the text for a window in which any of its types may occur."""
+        return self._text(self.events)
+
+    def sql_for(self, occurring: Iterable[str]) -> str:
+        """Return the text for a window in which only these types occur."""
+        types = self.events.intersection(occurring)
+        found = self._by_types.get(types)
+        if found is None:
+            found = self._by_types[types] = self._text(types)
+        return found
+
+    def _text(self, types: frozenset[str]) -> str:
+        if not self._relations:
+            return self._body
+        ctes = ", ".join(
+            relation.cte(self._schema, self._words, empty=relation.event_type not in types)
+            for relation in self._relations
+        )
+        first, rest = self._body.split(None, 1)
+        if first.upper() != "WITH":
+            return f"WITH {ctes} {self._body}"
+        second, after = rest.split(None, 1)
+        return f"WITH RECURSIVE {ctes}, {after}" if second.upper() == "RECURSIVE" else f"WITH {ctes}, {rest}"
 
 
 class Loaded:
@@ -215,12 +246,8 @@ class Loaded:
 
     @cached_property
     def apply(self) -> list[Ready]:
-        """Return the statements that take in a window, in order; one that reads no event runs with any of them."""
-        every = frozenset(self.definition.events)
-        return [
-            Ready(ready.name, ready.description, ready.sql, ready.events or every, ready.parameters)
-            for ready in map(self._ready, self.definition.statements("apply.sql"))
-        ]
+        """Return the statements that take in a window, in order."""
+        return [self._ready(statement) for statement in self.definition.statements("apply.sql")]
 
     @cached_property
     def queries(self) -> dict[str, Ready]:
@@ -240,23 +267,7 @@ class Loaded:
     def _ready(self, statement: Statement) -> Ready:
         words = statement.words
         used = [relation for name, relation in _relations().items() if name in words]
-        body = sqltext.bind(sqltext.qualify(statement.sql, self._names))
-        if used:
-            ctes = ", ".join(relation.cte(self.schema, words) for relation in used)
-            first = body.split(None, 1)
-            if first[0].upper() == "WITH":
-                rest = first[1]
-                recursive = rest.split(None, 1)[0].upper() == "RECURSIVE"
-                body = f"WITH RECURSIVE {ctes}, {rest.split(None, 1)[1]}" if recursive else f"WITH {ctes}, {rest}"
-            else:
-                body = f"WITH {ctes} {body}"
-        return Ready(
-            statement.name,
-            statement.description,
-            body,
-            frozenset(relation.event_type for relation in used),
-            statement.parameters | (WINDOW_PARAMETERS if used else frozenset()),
-        )
+        return Ready(statement, sqltext.bind(sqltext.qualify(statement.sql, self._names)), used, self.schema)
 
 
 def read_all(folder: Path) -> dict[str, Definition]:

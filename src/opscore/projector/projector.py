@@ -452,7 +452,8 @@ class Projector:
     def promote(self, name: str, version: int, *, by: str) -> Entry:
         """Let `version` serve from now on, in one transaction; the one that served goes on following beside it.
 
-        Raises `ProjectionRefused` unless the two were compared as they are now, and both are at the head of the log.
+        Raises `ProjectionRefused` unless the two were compared as they are now, and both are at the head of the log. A
+        serving version that a failure has stopped cannot be compared and need not be.
         """
         self._require(name, version)
         with self.connect() as connection:
@@ -474,14 +475,15 @@ class Projector:
                 if serving is not None and serving.version == version:
                     return serving  # Asked twice, done once.
                 head = self.catalogue.head(connection)
-                if serving is not None:
+                stopped = serving is not None and serving.failed_position is not None
+                if serving is not None and not stopped:
                     digest = comparing.pair_digest(serving.digest, chosen.digest)
                     known = comparing.stored(connection, self.catalogue.compares, name)
                     if not any(compared.digest == digest for compared in known):
                         raise ProjectionRefused(
                             f"{name}: compare {serving.version} and {version} first; they were not compared as they are"
                         )
-                for entry in entries.values():
+                for entry in [chosen] if stopped else entries.values():
                     if entry.status not in ("ready", "serving") or entry.failed_position is not None:
                         raise ProjectionRefused(f"{name} version {entry.version} is {entry.state}; it must be ready")
                     if entry.position < head:

@@ -48,8 +48,12 @@ class Relation:
     columns: Mapping[str, str] = field(repr=False)
     list_path: str | None = None
 
-    def cte(self, schema: str, words: Iterable[str]) -> str:
-        """Return `name AS (SELECT ...)` with the columns that occur among `words` (position always)."""
+    def cte(self, schema: str, words: Iterable[str], *, empty: bool = False) -> str:
+        """Return `name AS (SELECT ...)` with the columns that occur among `words` (position always).
+
+        empty: no event of the type is in the window; the planner then drops the relation at once, which is most of the
+        cost of a statement over many types and a window of one event.
+        """
         wanted = {"position", *words}
         columns = ", ".join(f"{sql} AS {name}" for name, sql in self.columns.items() if name in wanted)
         lateral = (
@@ -62,6 +66,8 @@ class Relation:
             " AND event.position > %(window_from)s AND event.position <= %(window_to)s"
         )
         events = f'"{schema}".events AS event'
+        if empty:
+            where = "false"
         if self.upcast is None:
             return f"{self.name} AS (SELECT {columns} FROM {events}{lateral} WHERE {where})"
         envelope = ", ".join(f"event.{column}" for column in ENVELOPE)

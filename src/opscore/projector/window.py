@@ -92,11 +92,14 @@ def take_in(connection: Connection, catalogue: Catalogue, loaded: Loaded, low: i
             position, name, version = unknown
             failed = StatementFailed(name, low, high, f"{name} at position {position} has unknown version {version}")
             raise failed
+    if not occurring:
+        return
     parameters = {"window_from": low, "window_to": high}
     for statement in loaded.apply:
-        if statement.events & occurring:
+        # A statement that reads no event reads what others have made of the window.
+        if not statement.events or statement.events & occurring:
             try:
-                connection.execute(statement.sql, parameters)
+                connection.execute(statement.sql_for(occurring), parameters)
             except psycopg.OperationalError:
                 raise
             except psycopg.Error as error:

@@ -1,0 +1,437 @@
+"""Versions side by side: built beside, followed, compared, promoted and dropped, whatever breaks in between."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from opscore import resources
+from opscore.database import Database
+from opscore.projector import Follower, ProjectionRefused, Projector
+from opscore.projector.folder import Loaded
+from opscore.projector.lock import EditedWithoutVersion
+from opscore.settings import Settings
+from tests.benchmarks import generate
+from tests.projections.logs import Log, contents
+
+NAMES = ["campaign_results", "customer_card", "kpi_daily", "order_book", "stock_ledger"]
+
+
+def rows_of(projector: Projector, connection: psycopg.Connection[Any]) -> dict[str, dict[str, list[str]]]:
+    """Return the rows of every serving version."""
+    found = {}
+    for name in NAMES:
+        entry = projector.catalogue.serving(connection, name)
+        assert entry is not None
+        found[name] = contents(connection, projector.loaded(connection, entry))
+    return found
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A copy of the projections that a test may edit."""
+    return Path(shutil.copytree(resources.path("projections"), tmp_path / "projections"))
+
+
+def edit(folder: Path, name: str, file: str, old: str, new: str) -> None:
+    """Replace a text in a file of a projection."""
+    path = folder / name / file
+    text = path.read_text("utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new), "utf-8")
+
+
+def count_freight(folder: Path) -> None:
+    """The rule change of these tests: GMV counts freight, as version 2."""
+    edit(folder, "kpi_daily", "projection.toml", "gmv_counts_freight = false", "gmv_counts_freight = true")
+    edit(folder, "kpi_daily", "projection.toml", "version = 1", "version = 2")
+
+
+def test_what_was_followed_live_is_what_a_rebuild_makes(
+    log: Log, database: Database, projector: Projector, connection: psycopg.Connection[Any]
+) -> None:
+    log.fill(300)
+    projector.deploy()
+    for seed in range(2, 6):
+        world = log.world()
+        actions = generate.Actions(world)
+        for number in range(80):
+            actions.do(number * seed, number, number // seed, number % 60)
+        log.append(world)
+        projector.follow_once(connection, limit=37)
+    projector.catch_up()
+    live = rows_of(projector, connection)
+
+    other = Projector(database)
+    for name, definition in projector.definitions().items():
+        loaded = Loaded(definition, database.schema, f"again/{name}")
+        with connection.transaction():
+            other.catalogue.claim(connection, loaded)
+            other.make_tables(connection, loaded)
+        other._fill(connection, loaded, None, None, 100_000)
+        assert contents(connection, loaded) == live[name]
+    assert projector.check() == []
+    assert {(status.entry.status, status.lag) for status in projector.status() if "/" not in status.entry.name} == {
+        ("serving", 0)
+    }
+
+
+REBUILD = """
+import sys
+from opscore.database import Database
+from opscore.projector import Projector
+from opscore.settings import Settings
+
+with Database.open(Settings(_env_file=None)) as database:
+    Projector(database).rebuild("stock_ledger", window=50, progress=lambda done: print(done.position, flush=True))
+"""
+
+
+def test_a_rebuild_killed_in_the_middle_goes_on_where_it_stood(
+    log: Log, settings: Settings, projector: Projector, connection: psycopg.Connection[Any]
+) -> None:
+    log.fill(1500)
+    assert settings.database_url is not None
+    environment = {
+        **os.environ,
+        "PYTHONPATH": "src",
+        "OPSCORE_DATABASE_URL": settings.database_url.get_secret_value(),
+        "OPSCORE_SCHEMA_NAME": settings.schema_name,
+    }
+    with subprocess.Popen(
+        [sys.executable, "-c", REBUILD], env=environment, stdout=subprocess.PIPE, text=True
+    ) as killed:
+        assert killed.stdout is not None
+        for _ in range(5):
+            assert killed.stdout.readline()
+        killed.send_signal(signal.SIGKILL)
+    entry = projector.catalogue.entry(connection, "stock_ledger", 1)
+    assert entry is not None
+    assert (entry.status, entry.position < log.head()) == ("building", True)
+    seen: list[int] = []
+
+    projector.rebuild("stock_ledger", progress=lambda done: seen.append(done.position), window=500)
+
+    whole = Loaded(projector.definitions()["stock_ledger"], projector.schema, "whole/stock_ledger")
+    projector.make_tables(connection, whole)
+    with connection.transaction():
+        projector.catalogue.claim(connection, whole)
+        projector.catalogue.begin(connection, whole)
+    projector._fill(connection, whole, None, None, 100_000)
+    finished = projector.catalogue.entry(connection, "stock_ledger", 1)
+    assert finished is not None
+    assert finished.status == "serving"
+    assert seen[0] == entry.position + 500
+    assert contents(connection, projector.loaded(connection, finished)) == contents(connection, whole)
+
+
+def test_a_rebuild_can_be_stopped_and_taken_up_again(log: Log, projector: Projector) -> None:
+    log.fill(600)
+    done: list[int] = []
+
+    with pytest.raises(ProjectionRefused, match="was stopped"):
+        projector.rebuild(
+            "order_book", window=100, progress=lambda step: done.append(step.position), stop=lambda: len(done) == 2
+        )
+
+    assert {line.name: line.action for line in projector.plan()}["order_book"] == "resume"
+    assert projector.rebuild("order_book").position == log.head()
+
+
+def test_a_poison_event_stops_one_projection_and_no_other(log: Log, projector: Projector, database: Database) -> None:
+    log.fill(300)
+    projector.deploy()
+    world = log.world()
+    order = world.place(1, [(0, 1)])
+    world.pay(order)
+    world.receive(1, 5, 100)
+    poisoned = next(number for number, row in enumerate(world.rows) if row[4] == "OrderPaid")
+    row = list(world.rows[poisoned])
+    row[15] = row[15].replace('"units":"1"', '"units":"one"')
+    world.rows[poisoned] = tuple(row)
+    position = int(row[0])
+    head = log.append(world)
+
+    projector.catch_up()
+
+    states = {status.entry.name: status for status in projector.status()}
+    failed = states["kpi_daily"].entry
+    assert (failed.state, failed.position, failed.failed_position) == ("failed", position - 1, position)
+    assert failed.failed_statement == "paid"
+    assert "one" in (failed.error or "")
+    assert {entry.name for entry in projector.failures()} == {"kpi_daily", "customer_card"}
+    assert (states["stock_ledger"].entry.state, states["stock_ledger"].lag) == ("serving", 0)
+    assert states["order_book"].entry.position == head
+    totals = projector.run_query("kpi_daily", "totals", store_ids=None)
+    assert totals, "what was known before the failure still answers"
+
+
+def test_an_event_of_a_newer_version_stops_what_reads_it(log: Log, projector: Projector) -> None:
+    projector.deploy()
+    world = log.world()
+    world.receive(1, 5, 100)
+    row = list(world.rows[-1])
+    row[5] = 2
+    world.rows[-1] = tuple(row)
+    head = log.append(world)
+
+    projector.catch_up()
+
+    failures = projector.failures()
+    assert [(entry.name, entry.failed_position) for entry in failures] == [("stock_ledger", head)]
+    assert "unknown version 2" in (failures[0].error or "")
+
+
+def test_after_the_mend_a_stopped_projection_goes_on_where_it_stood(
+    log: Log, projector: Projector, connection: psycopg.Connection[Any]
+) -> None:
+    projector.deploy()
+    entry = projector.catalogue.serving(connection, "kpi_daily")
+    assert entry is not None
+    table = projector.loaded(connection, entry).table("kpi_daily_buyers")
+    connection.execute(f"ALTER TABLE {table} RENAME TO broken")
+    log.fill(400)
+    projector.catch_up()
+    assert [(failed.name, failed.failed_statement) for failed in projector.failures()] == [("kpi_daily", "buyers")]
+
+    connection.execute(f'ALTER TABLE "{projector.schema}".broken RENAME TO {table.split(".")[1]}')
+    projector.resume("kpi_daily", 1)
+    projector.catch_up()
+
+    assert projector.failures() == []
+    assert projector.check() == []
+    assert {status.lag for status in projector.status()} == {0}
+
+
+def test_compare_names_the_rows_that_differ_and_the_events_behind(
+    log: Log, projector: Projector, database: Database, folder: Path, connection: psycopg.Connection[Any]
+) -> None:
+    log.fill(800)
+    projector.deploy()
+    count_freight(folder)
+    changed = Projector(database, folder)
+    changed.rebuild("kpi_daily")
+
+    result = changed.compare("kpi_daily", 1, 2, by="tester")
+
+    freight = connection.execute(
+        "SELECT position, (data->>'freight_minor')::bigint FROM events"
+        " WHERE type = 'OrderPaid' AND data->>'freight_minor' <> '0' ORDER BY 1"
+    ).fetchall()
+    named = sorted(
+        (event["position"], event["new"]["gmv_minor"] - event["old"]["gmv_minor"])
+        for row in result.sample
+        for event in row["events"]
+    )
+    assert named == freight
+    columns = result.totals["kpi_daily"]["columns"]
+    assert list(columns) == ["gmv_minor"]
+    assert int(columns["gmv_minor"]["difference"]) == sum(amount for _, amount in freight)
+    assert result.differing_rows == len(result.sample) == result.totals["kpi_daily"]["differing_rows"]
+    assert result.totals["kpi_daily_buyers"]["differing_rows"] == 0
+    kept = changed.compares("kpi_daily")[0]
+    assert (kept.differing_rows, kept.compared_by, len(kept.sample)) == (
+        result.differing_rows, "tester", len(result.sample),
+    )  # fmt: skip
+
+
+def test_versions_compared_live_stand_at_one_position(
+    log: Log, projector: Projector, database: Database, folder: Path
+) -> None:
+    log.fill(300)
+    projector.deploy()
+    edit(folder, "stock_ledger", "projection.toml", "version = 1", "version = 2")
+    changed = Projector(database, folder)
+    changed.rebuild("stock_ledger")
+    followers = [Follower(Projector(database)), Follower(Projector(database))]
+    for follower in followers:
+        follower.start()
+    try:
+        for seed in range(5):
+            log.fill(60, seed=seed + 10)
+            # The same rules at one position have the same rows; at two positions they would not.
+            assert changed.compare("stock_ledger", 1, 2).differing_rows == 0
+    finally:
+        for follower in followers:
+            follower.stop()
+
+
+def test_a_version_serves_only_after_it_was_compared(
+    log: Log, projector: Projector, database: Database, folder: Path
+) -> None:
+    log.fill(400)
+    projector.deploy()
+    before = projector.run_query("kpi_daily", "totals", store_ids=None)
+    count_freight(folder)
+    changed = Projector(database, folder)
+    assert changed.rebuild("kpi_daily").status == "ready"
+    with pytest.raises(ProjectionRefused, match="compare 1 and 2 first"):
+        changed.promote("kpi_daily", 2, by="tester")
+    changed.compare("kpi_daily", 1, 2)
+    log.fill(200, seed=7)
+
+    promoted = changed.promote("kpi_daily", 2, by="tester")
+
+    head = log.head()
+    assert (promoted.status, promoted.promoted_by, promoted.position) == ("serving", "tester", head)
+    after = changed.run_query("kpi_daily", "totals", store_ids=None)
+    beside = changed.run_query("kpi_daily", "totals", store_ids=None, version=1)
+    assert [row["gmv_minor"] for row in after] == [row["gmv_minor"] + row["freight_minor"] for row in beside]
+    assert before != beside, "the version that served goes on following"
+    assert changed.promote("kpi_daily", 1, by="tester").version == 1
+    assert changed.run_query("kpi_daily", "totals", store_ids=None) == beside
+
+
+def test_the_serving_version_cannot_be_dropped_and_another_can(
+    log: Log, projector: Projector, database: Database, folder: Path, connection: psycopg.Connection[Any]
+) -> None:
+    log.fill(200)
+    projector.deploy()
+    count_freight(folder)
+    changed = Projector(database, folder)
+    changed.rebuild("kpi_daily")
+    with pytest.raises(ProjectionRefused, match="serves"):
+        changed.drop("kpi_daily", 1)
+
+    changed.drop("kpi_daily", 2)
+
+    left = connection.execute("SELECT count(*) FROM pg_class WHERE starts_with(relname, 'kpi_daily_v2__')").fetchone()
+    assert left == (0,)
+    assert "gmv_counts_freight = true" in changed.catalogue.texts(connection, "kpi_daily", 2)["projection.toml"]
+    assert {line.name: line.action for line in changed.plan()}["kpi_daily"] == "build"
+    assert changed.rebuild("kpi_daily").status == "ready"
+
+
+def test_readers_see_one_version_or_the_other_while_it_changes(
+    log: Log, projector: Projector, database: Database, folder: Path
+) -> None:
+    log.fill(400)
+    projector.deploy()
+    count_freight(folder)
+    changed = Projector(database, folder)
+    changed.rebuild("kpi_daily")
+    changed.compare("kpi_daily", 1, 2)
+    allowed = [changed.run_query("kpi_daily", "totals", store_ids=None, version=version) for version in (1, 2)]
+    seen: list[list[dict[str, Any]]] = []
+    faults: list[Exception] = []
+    over = threading.Event()
+
+    def read() -> None:
+        try:
+            while not over.is_set():
+                seen.append(changed.run_query("kpi_daily", "totals", store_ids=None))
+        except Exception as error:
+            faults.append(error)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    for version in (2, 1, 2, 1, 2):
+        changed.promote("kpi_daily", version, by="tester")
+    changed.drop("kpi_daily", 1)
+    over.set()
+    reader.join()
+
+    assert faults == []
+    assert len(seen) > 5
+    assert all(rows in allowed for rows in seen)
+
+
+def test_rules_edited_without_a_new_version_are_refused(
+    log: Log, projector: Projector, database: Database, folder: Path
+) -> None:
+    projector.deploy()
+    edit(folder, "kpi_daily", "apply.sql", "count(*) FILTER", "1 + count(*) FILTER")
+
+    with pytest.raises(EditedWithoutVersion, match="raise the version"):
+        Projector(database, folder).plan()
+
+    (folder / "versions.lock").unlink()
+    unlocked = Projector(database, folder)
+    assert {line.name: line.action for line in unlocked.plan()}["kpi_daily"] == "refused"
+    with pytest.raises(ProjectionRefused, match="raise the version"):
+        unlocked.deploy()
+
+
+def test_a_comment_is_no_rule(projector: Projector, database: Database, folder: Path) -> None:
+    projector.deploy()
+    edit(folder, "kpi_daily", "apply.sql", "-- buyers:", "-- buyers: said better:")
+
+    changed = Projector(database, folder)
+
+    assert {line.name: line.action for line in changed.plan()}["kpi_daily"] == "texts"
+    changed.deploy()
+    assert {line.action for line in changed.plan()} == {"nothing"}
+
+
+def test_two_followers_share_the_work_and_lose_nothing(
+    log: Log, projector: Projector, database: Database, connection: psycopg.Connection[Any]
+) -> None:
+    projector.deploy()
+    followers = [Follower(Projector(database)), Follower(Projector(database))]
+    for follower in followers:
+        follower.start()
+    try:
+        for seed in range(8):
+            log.fill(120, seed=seed)
+            followers[seed % 2].hint()
+        head = log.head()
+        assert all(projector.wait_for(name, head, timeout_seconds=60) for name in NAMES)
+    finally:
+        for follower in followers:
+            follower.stop()
+
+    assert not any(follower.is_alive for follower in followers)
+    assert projector.check() == []
+
+
+def test_a_replay_shows_what_was_known_then(
+    log: Log, projector: Projector, connection: psycopg.Connection[Any]
+) -> None:
+    then = log.fill(500)
+    projector.deploy()
+    known = rows_of(projector, connection)
+    log.fill(500, seed=9)
+    projector.catch_up()
+    recorded = connection.execute("SELECT recorded_at FROM events WHERE position = %s", (then,)).fetchone()
+    assert recorded is not None
+
+    copies = [*projector.replay(then, "march"), *projector.replay(recorded[0], "april")]
+
+    assert {(copy.position, copy.status) for copy in copies} == {(then, "frozen")}
+    for copy in copies:
+        assert contents(connection, projector.loaded(connection, copy)) == known[copy.name.partition("/")[2]]
+    assert rows_of(projector, connection) != known
+    projector.catch_up()
+    totals = projector.run_query("march/kpi_daily", "totals", store_ids=None)
+    assert sum(row["orders"] for row in totals) < sum(
+        row["orders"] for row in projector.run_query("kpi_daily", "totals", store_ids=None)
+    )
+
+
+def test_a_check_finds_a_figure_that_was_tampered_with(
+    log: Log, projector: Projector, connection: psycopg.Connection[Any]
+) -> None:
+    log.fill(400)
+    projector.deploy()
+    assert projector.check() == []
+    entry = projector.catalogue.serving(connection, "stock_ledger")
+    assert entry is not None
+    table = projector.loaded(connection, entry).table("stock_levels")
+    connection.execute(
+        f"UPDATE {table} SET on_hand = on_hand + %s WHERE sku_id = (SELECT min(sku_id::text)::uuid FROM {table})",
+        (Decimal(1),),
+    )
+
+    found = projector.check(["stock_ledger"])
+
+    assert {"levels_are_movements", "worth_is_movements"} <= {failure.check for failure in found}
