@@ -49,7 +49,9 @@ from opscore.settings import Settings
 logger = logging.getLogger(__name__)
 
 CLOCK_TOLERANCE = timedelta(minutes=5)
-"""How far in the future `occurred_at` may lie: clocks of other machines differ."""
+"""How far in the future `occurred_at` may lie, and for buyers in the past: clocks of other machines differ."""
+BUYERS = frozenset({Role.STOREFRONT, Role.CUSTOMER})
+"""Who may not book afterwards what happened before: they would choose the time at which prices are looked up."""
 TAIL_LIMIT = 5000
 """More foreign events than this since the last batch, and the cache starts afresh instead of taking them in."""
 SNAPSHOT_EVERY = 500
@@ -679,6 +681,9 @@ def _require_allowed(request: Request, now: datetime) -> None:
         raise NotAuthorised(why=f"{request.command.command_name()} is for {allowed}; you are {role}")
     if request.occurred_at is not None and request.occurred_at > now + CLOCK_TOLERANCE:
         raise InvalidField(why="it cannot have happened in the future", path=("occurred_at",))
+    if role in BUYERS and request.occurred_at is not None and request.occurred_at < now - CLOCK_TOLERANCE:
+        why = "what buyers ask for happens now; prices, offers and deadlines go by that"
+        raise InvalidField(why=why, path=("occurred_at",))
 
 
 def _same_or_refused(pending: _Pending, earlier: tuple[bytes, Outcome]) -> Outcome:

@@ -226,6 +226,17 @@ def test_what_happened_in_the_future_is_refused(shop: Shop) -> None:
     assert refusal is not None and (refusal.code, refusal.path) == ("INVALID_FIELD", ("occurred_at",))
 
 
+@pytest.mark.parametrize("role", [Role.STOREFRONT, Role.CUSTOMER])
+def test_buyers_do_not_say_that_they_bought_before_so_no_offer_that_is_over_can_be_had(shop: Shop, role: Role) -> None:
+    sku, ann = shop.sku(), shop.customer()
+    buyer = Actor(id="buyer", role=role, stores=frozenset({shop.store_id}), customer_id=ann)
+    command = shop.order((sku, 1), customer_id=ann)
+    an_hour_ago = datetime.now(UTC) - timedelta(hours=1)
+    refusal = shop.give(command, actor=buyer, occurred_at=an_hour_ago).refusal
+    assert refusal is not None and (refusal.code, refusal.path) == ("INVALID_FIELD", ("occurred_at",))
+    assert shop.give(command, actor=buyer, occurred_at=datetime.now(UTC) - timedelta(minutes=1)).refusal is None
+
+
 def test_a_mistake_in_one_decision_fails_that_command_alone(
     database: Database, shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
