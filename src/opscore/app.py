@@ -88,7 +88,13 @@ class Server:
             raise SetupError("The database is not at the newest version; run: opscore migrate")
 
     def start(self) -> None:
-        """Begin to decide and to follow. Read models that are missing are built in the background."""
+        """Begin to decide and to follow. Read models that are missing are built in the background.
+
+        First whoever was erased is erased again, in case the keys come from a backup older than that.
+        """
+        with self.database.pool.connection() as connection:
+            if again := self.writer.keyring.erased_again(connection):
+                log.warning("erased_again", subjects=again)
         self.writer.after_commit.append(lambda _: self.follower.hint())
         self.writer.after_commit.append(lambda _: self.follow_ups.hint())
         self.writer.start()
@@ -139,6 +145,8 @@ class Server:
                 ("follow-ups", self._look_at_follow_ups),
             ):
                 found.append(_checked(name, look))
+                if not found[-1].ok and name == "database":
+                    break  # The others would only wait for it as well, each until its patience ends.
             self._checked = (time.monotonic(), found)
             return found
 
