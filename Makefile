@@ -26,7 +26,7 @@ serve: $(READY) ## Serve the API (settings: OPSCORE_... in the environment)
 	$(BIN)/opscore serve
 
 test: $(READY) ## Run all tests; no service needed
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 lint: $(READY) ## Check style and types
 	$(BIN)/ruff check .

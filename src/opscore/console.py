@@ -67,7 +67,7 @@ class Bars:
         ended = total is not None and done >= total
         pace = f"{rate:,.0f}/s" if rate > 0 else "starting"
         if ended:
-            pace = f"{rate:,.0f}/s, done"
+            pace = f"{rate:,.0f}/s, done" if rate > 0 else "done"
         elif eta_seconds is not None:
             pace += f", {duration(eta_seconds)} left"
         if self._bars is not None:
