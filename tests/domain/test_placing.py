@@ -45,7 +45,7 @@ from opscore.domain.order_state import OrderStatus
 from opscore.domain.pricing import CouponThresholdNotReached, DiscountSource, RegistrationNeeded
 from opscore.domain.refusals import CurrencyMismatch, InvalidField, NotAuthorised, NotFound, ReferenceTaken
 from opscore.domain.sku import StockInsufficient
-from opscore.domain.sku_commands import DelistSku, SetTierPrices, TierPriceEntry
+from opscore.domain.sku_commands import DelistSku, ListSku, SetTierPrices, TierPriceEntry
 from opscore.domain.sku_events import BelowMinimumQuantity, CampaignQuotaUsed, SkuNotListed
 from opscore.domain.store_commands import AddLocation, SetPolicy, SuspendStore
 from opscore.domain.store_events import LocationAdded, StoreNotOpen
@@ -325,6 +325,31 @@ def test_a_gift_comes_with_the_goods_and_out_of_stock_leaves_them(shop: Shop) ->
     shop.desk.do(CancelOrderLines(order_id=order_id, lines=(LineQuantity(line=1, quantity=Decimal(1)),)))
     assert shop.order(order_id).status is OrderStatus.CANCELLED
     assert shop.sku(bulb).sellable == 1
+
+
+def test_a_gift_is_not_the_unit_that_the_same_order_buys(shop: Shop) -> None:
+    lamp, bulb = shop.article(), shop.article("bulb", "5", "2")
+    campaign = shop.campaign({lamp: "100"}, GiftTerms(sku_id=bulb, spend_minor=10000))
+    order_id = shop.place((lamp, "1"), (bulb, "1"), campaign_ids=(campaign,))
+    assert [(line.sku_code, line.gift) for line in shop.order(order_id).lines] == [
+        ("lamp", False),
+        ("bulb", False),
+        ("bulb", True),
+    ]
+    assert (shop.sku(bulb).reserved_for(order_id), shop.sku(bulb).sellable) == (2, 0)
+    shop.desk.do(CancelOrder(order_id=order_id))
+    shop.desk.do(ListSku(sku_id=bulb))
+    other_id = shop.place((lamp, "1"), (bulb, "2"), campaign_ids=(campaign,))
+    assert [line.sku_code for line in shop.order(other_id).lines] == ["lamp", "bulb"]
+
+
+def test_two_lines_of_an_article_come_from_the_same_shelf(shop: Shop) -> None:
+    lamp, cup = shop.article(stock="3"), shop.article("cup")
+    first = shop.campaign({lamp: "90"}, GiftTerms(sku_id=cup, quantity=Decimal(2)))
+    with pytest.raises(StockInsufficient):
+        shop.place((lamp, "2"), (lamp, "2"), campaign_ids=(first,))
+    order_id = shop.place((lamp, "2"), (lamp, "1"), campaign_ids=(first,))
+    assert shop.sku(lamp).reserved_for(order_id) == 3
 
 
 # Coupons and points --------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ events; once the first event is recorded nothing can refuse.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import ROUND_FLOOR, Decimal
@@ -127,17 +127,32 @@ class Need:
     """The first line that asks for it."""
 
 
-def plan_stock(needs: Sequence[Need], location_ids: Sequence[UUID]) -> list[tuple[Sku, tuple[Pick, ...]]]:
-    """Say where every unit comes from, none of them twice; records nothing.
+class StockPlan:
+    """Where the units of an order come from, none of them twice: picks by article, in the order they were planned."""
 
-    Refuses: StockInsufficient, CampaignQuotaUsed.
-    """
-    planned: list[tuple[Sku, tuple[Pick, ...]]] = []
+    def __init__(self, location_ids: Sequence[UUID]) -> None:
+        """Plan over these locations, in order of preference."""
+        self._location_ids = location_ids
+        self._picks: dict[UUID, tuple[Sku, tuple[Pick, ...]]] = {}
+
+    def add(self, need: Need) -> None:
+        """Say where the units come from; records nothing. Refuses StockInsufficient, CampaignQuotaUsed."""
+        sku = need.sku
+        _, taken = self._picks.get(sku.id, (sku, ()))
+        picks = sku.plan_reservation(need.quantity, self._location_ids, need.campaign_id, need.path, taken=taken)
+        self._picks[sku.id] = (sku, (*taken, *picks))
+
+    def __iter__(self) -> Iterator[tuple[Sku, tuple[Pick, ...]]]:
+        """Give each article with its picks."""
+        return iter(self._picks.values())
+
+
+def plan_stock(needs: Sequence[Need], location_ids: Sequence[UUID]) -> StockPlan:
+    """Say where every unit comes from; records nothing. Refuses StockInsufficient, CampaignQuotaUsed."""
+    plan = StockPlan(location_ids)
     for need in needs:
-        taken = [pick for sku, picks in planned if sku is need.sku for pick in picks] if len(needs) > 1 else ()
-        picks = need.sku.plan_reservation(need.quantity, location_ids, need.campaign_id, need.path, taken=taken)
-        planned.append((need.sku, picks))
-    return planned
+        plan.add(need)
+    return plan
 
 
 def require_amounts(lines: Sequence[PricedLine] | Sequence[OrderLine]) -> None:
@@ -255,9 +270,7 @@ class PlaceOrder(Command):
         priced = offer.price()
         require_amounts(priced.lines)
         self._require_prices_shown(priced, offer.skus)
-        location_ids = store.open_location_ids
-        priced = self._without_missing_gifts(priced, offer, work, location_ids)
-        stock = plan_stock(self._needs(priced, offer), location_ids)
+        priced, stock = self._plan_stock(priced, offer, work, store.open_location_ids)
         redemptions = self._plan_redemptions(priced, customer)
         for campaign_id, claimed_minor in priced.campaign_discounts.items():
             offer.campaigns[campaign_id].plan_claim(
@@ -297,44 +310,42 @@ class PlaceOrder(Command):
         if self.client_total_minor is not None and self.client_total_minor != priced.total_minor:
             raise TotalChanged(current=priced.total_minor, given=self.client_total_minor, path=("client_total_minor",))
 
-    def _without_missing_gifts(
+    def _plan_stock(
         self, priced: PricedOrder, offer: _Offer, work: UnitOfWork, location_ids: Sequence[UUID]
-    ) -> PricedOrder:
-        """Leave out gifts that are not there: nobody is refused what they pay for because a gift has run out."""
+    ) -> tuple[PricedOrder, StockPlan]:
+        """Say where every unit comes from, goods first.
+
+        Gifts that are not there are left out: nobody is refused what they pay for because a gift has run out.
+        """
+        stock = plan_stock(self._needs(priced, offer), location_ids)
         kept: list[PricedLine] = []
         missing: list[pricing.RejectedOffer] = []
         for line in priced.lines:
             if line.gift:
-                offer.skus[line.sku_id] = gift = work.sku(line.sku_id, scoped=False)
-                others = sum((other.quantity for other in kept if other.sku_id == line.sku_id), ZERO)
+                gift = offer.skus[line.sku_id] = work.sku(line.sku_id, scoped=False)
                 try:
-                    gift.plan_reservation(line.quantity + others, location_ids, line.campaign_id)
+                    stock.add(Need(gift, line.campaign_id, line.quantity, ()))
                 except (StockInsufficient, CampaignQuotaUsed):
-                    missing += [
-                        pricing.RejectedOffer(
-                            source=given.source,
-                            reason=f"the gift {gift.code} has run out",
-                            source_id=given.source_id,
-                            promotion_id=given.promotion_id,
-                        )
-                        for given in line.discounts
-                    ]
+                    missing += [_run_out(gift, given) for given in line.discounts]
                     continue
             kept.append(msgspec.structs.replace(line, line=len(kept) + 1))
-        if not missing:
-            return priced
-        return msgspec.structs.replace(priced, lines=tuple(kept), rejected=(*priced.rejected, *missing))
+        if missing:
+            priced = msgspec.structs.replace(priced, lines=tuple(kept), rejected=(*priced.rejected, *missing))
+        return priced, stock
 
     def _needs(self, priced: PricedOrder, offer: _Offer) -> list[Need]:
         needs: dict[tuple[UUID, UUID | None], Need] = {}
         for line in priced.lines:
-            campaign_id = line.campaign_id
-            known = needs.get((line.sku_id, campaign_id))
+            if line.gift:
+                continue
+            known = needs.get((line.sku_id, line.campaign_id))
             if known is not None:
                 known.quantity += line.quantity
             else:
-                path = () if line.gift else ("lines", line.line - 1, "quantity")
-                needs[line.sku_id, campaign_id] = Need(offer.skus[line.sku_id], campaign_id, line.quantity, path)
+                path = ("lines", line.line - 1, "quantity")
+                needs[line.sku_id, line.campaign_id] = Need(
+                    offer.skus[line.sku_id], line.campaign_id, line.quantity, path
+                )
         return list(needs.values())
 
     def _plan_redemptions(self, priced: PricedOrder, customer: Customer | None) -> list[tuple[UUID, UUID, Decimal]]:
@@ -547,6 +558,15 @@ def _coupon_terms(
     return campaign.coupon(asked.coupon_code, work.occurred_at, buyer, path=("coupon_code",))
 
 
+def _run_out(gift: Sku, given: pricing.Discount) -> pricing.RejectedOffer:
+    return pricing.RejectedOffer(
+        source=given.source,
+        reason=f"the gift {gift.code} has run out",
+        source_id=given.source_id,
+        promotion_id=given.promotion_id,
+    )
+
+
 def _code_of(priced: PricedOrder, campaign_id: UUID) -> str | None:
     """Return the coupon code that the order uses of this campaign."""
     coupon = priced.coupon
@@ -756,7 +776,7 @@ class RecordOrder(Command):
             )
         order.settle(promise, work.occurred_at)
 
-    def _ship(self, order: Order, stock: list[tuple[Sku, tuple[Pick, ...]]], work: UnitOfWork) -> None:
+    def _ship(self, order: Order, stock: StockPlan, work: UnitOfWork) -> None:
         """Record only what is known: that it left, and perhaps arrived; not when it was confirmed or packed."""
         at = work.occurred_at
         parcel_id = derived_id("parcel", order.id, 1)
