@@ -11,6 +11,16 @@ from uuid import UUID
 import pytest
 
 from opscore.domain.aggregate import Aggregate, Event
+from opscore.domain.campaign_commands import (
+    AddCampaignLine,
+    CheckCampaignPrices,
+    CheckedPriceTerms,
+    PlanCampaign,
+    ScheduleCampaign,
+    SetForecast,
+    StartCampaign,
+)
+from opscore.domain.campaign_events import CampaignGoal, CampaignScheduled, LineRole
 from opscore.domain.command import Command
 from opscore.domain.customer import Customer
 from opscore.domain.customer_commands import (
@@ -35,7 +45,10 @@ from opscore.domain.order_commands import (
 from opscore.domain.order_events import OrderCancelled, OrderCompleted, OrderDelivered, OrderPlaced, OrderRefunded
 from opscore.domain.order_returns import RefundOrder
 from opscore.domain.refusals import Refusal
+from opscore.domain.sku_commands import DelistSku, ListSku
+from opscore.domain.sku_events import DelistReason, ReservationReleased, StockReceived
 from opscore.domain.store_commands import SetPolicy
+from tests.domain.desk import SECOND
 from tests.domain.selling import Shop
 
 AggregateT = TypeVar("AggregateT", bound=Aggregate)
@@ -287,3 +300,73 @@ def test_points_fall_due_with_each_lot_wherever_it_goes(shop: Shop) -> None:
 def test_every_rule_has_a_name_of_its_own() -> None:
     names = [rule.name for rule in FOLLOW_UPS] + [rule.name for rule in DUE_RULES]
     assert len(set(names)) == len(names)
+
+
+# Back on sale, and campaigns whose time is over ----------------------------------------------------------------------
+
+
+def sold_out(shop: Shop, *, automatic: bool) -> tuple[UUID, UUID]:
+    shop.desk.do(SetPolicy(store_id=shop.store_id, kind="relisting", params={"automatic": automatic}))
+    lamp = shop.article(stock="1")
+    order_id = shop.place((lamp, "1"))
+    assert not shop.sku(lamp).listings[shop.store_id].listed
+    return lamp, order_id
+
+
+def test_an_article_that_only_sold_out_is_listed_again_where_the_store_wants_that(shop: Shop) -> None:
+    lamp, order_id = sold_out(shop, automatic=True)
+    shop.desk.do(CancelOrder(order_id=order_id))
+    again = ListSku(sku_id=lamp, store_id=shop.store_id)
+    assert follow(shop, shop.desk.last(ReservationReleased)) == [again]
+    assert shop.sku(lamp).listings[shop.store_id].listed
+    assert follow(shop, shop.desk.last(ReservationReleased)) == []
+
+
+def test_an_article_stays_off_sale_by_default_or_when_somebody_took_it_off(shop: Shop) -> None:
+    lamp, order_id = sold_out(shop, automatic=False)
+    shop.desk.do(CancelOrder(order_id=order_id))
+    assert follow(shop, shop.desk.last(ReservationReleased)) == []
+    vase = shop.article("vase", stock="1")
+    shop.desk.do(SetPolicy(store_id=shop.store_id, kind="relisting", params={"automatic": True}))
+    shop.place((vase, "1"))
+    shop.desk.do(DelistSku(sku_id=vase, reason=DelistReason.RECALL))
+    shop.receive(vase, "5")
+    assert follow(shop, shop.desk.last(StockReceived)) == []
+    shop.receive(lamp, "5")
+    assert follow(shop, shop.desk.last(StockReceived)) == [ListSku(sku_id=lamp, store_id=shop.store_id)]
+
+
+def test_a_campaign_ends_at_its_time_so_that_its_stock_goes_back_to_ordinary_sale(shop: Shop) -> None:
+    lamp = shop.article()
+    campaign_id = shop.campaign({lamp: "90"}, quota="4", days=3)
+    event, rule = shop.desk.last(CampaignScheduled), due_rule("end_campaign")
+    look = Look(shop, event)
+    assert rule.due(event, look) == (event.ends_at,)
+    ending = rule.then(campaign_id, look)
+    assert ending is not None
+    shop.desk.do(ending, at=event.ends_at)
+    assert shop.sku(lamp).sellable == 10
+    assert rule.then(campaign_id, look) is None
+
+
+def test_a_campaign_that_was_moved_does_not_end_at_its_former_time(shop: Shop) -> None:
+    lamp = shop.article()
+    plan = PlanCampaign(store_id=shop.store_id, name="Sale", goal=CampaignGoal.RAISE_SALES)
+    campaign_id = shop.desk.do(plan)
+    shop.desk.do(
+        AddCampaignLine(campaign_id=campaign_id, sku_id=lamp, role=LineRole.BASE, price=Decimal(90)),
+    )
+    starts_at = shop.desk.now + timedelta(days=1)
+    shop.desk.do(ScheduleCampaign(campaign_id=campaign_id, starts_at=starts_at, ends_at=starts_at + timedelta(days=1)))
+    look = Look(shop, shop.desk.last(CampaignScheduled))
+    later = starts_at + timedelta(days=5)
+    shop.desk.do(ScheduleCampaign(campaign_id=campaign_id, starts_at=starts_at, ends_at=later, reason="more to sell"))
+    shop.desk.do(
+        SetForecast(campaign_id=campaign_id, visitors=9, conversion=Decimal("0.5"), units=Decimal(4), gmv_minor=1)
+    )
+    read = CheckedPriceTerms(sku_id=lamp, label=Decimal(90), detail=Decimal(90), plan=Decimal(90))
+    shop.desk.do(CheckCampaignPrices(campaign_id=campaign_id, lines=(read,)), actor=SECOND)
+    shop.desk.do(StartCampaign(campaign_id=campaign_id), at=starts_at)
+    rule = due_rule("end_campaign")
+    assert rule.then(campaign_id, look) is None
+    assert rule.then(campaign_id, Look(shop, shop.desk.last(CampaignScheduled))) is not None

@@ -15,6 +15,9 @@ from typing import Protocol, TypeVar
 from uuid import UUID
 
 from opscore.domain.aggregate import Aggregate, Event
+from opscore.domain.campaign import Campaign
+from opscore.domain.campaign_commands import EndCampaign
+from opscore.domain.campaign_events import CampaignScheduled, CampaignStatus
 from opscore.domain.command import Command
 from opscore.domain.customer import Customer
 from opscore.domain.customer_commands import (
@@ -31,7 +34,17 @@ from opscore.domain.order import Order
 from opscore.domain.order_commands import CompleteOrder, ExpireOrder
 from opscore.domain.order_events import OrderCancelled, OrderCompleted, OrderDelivered, OrderPlaced, OrderRefunded
 from opscore.domain.order_state import OrderStatus
-from opscore.domain.policies import OrderTerms, Points
+from opscore.domain.policies import OrderTerms, Points, Relisting
+from opscore.domain.sku import Sku
+from opscore.domain.sku_commands import ListSku
+from opscore.domain.sku_events import (
+    DelistReason,
+    ReservationReleased,
+    StockAdjusted,
+    StockReceived,
+    StockReturned,
+    StockTransferredIn,
+)
 from opscore.domain.store import Store
 
 PURCHASE = "purchase"
@@ -162,9 +175,29 @@ def _has_earned(look: Look, customer: Customer, rule: str, reference: str) -> bo
     return False
 
 
+# Back on sale --------------------------------------------------------------------------------------------------------
+
+INFLOWS = (StockReceived, StockReturned, StockAdjusted, StockTransferredIn, ReservationReleased)
+"""What may give an article something to sell again."""
+
+
+def _in_stock_again(event: Event, look: Look) -> Iterator[Step]:
+    sku = look.now(Sku, event.originator_id)
+    if sku is None or not sku.available:
+        return
+    for store_id, listing in sku.listings.items():
+        if listing.listed or listing.reason is not DelistReason.OUT_OF_STOCK:
+            continue
+        store = look.now(Store, store_id)
+        if store is not None and store.policy(Relisting, event.occurred_at).automatic:
+            # Listing checks all that it always checks: the store, its papers, stock where the store sells from.
+            yield Step(ListSku(sku_id=sku.id, store_id=store_id), str(store_id))
+
+
 FOLLOW_UPS: tuple[FollowUp, ...] = (
     FollowUp(name="after_completion", reads=(OrderCompleted,), then=_completed),
     FollowUp(name="after_refund", reads=(OrderRefunded,), then=_refunded),
+    FollowUp(name="in_stock_again", reads=INFLOWS, then=_in_stock_again),
 )
 """What follows at once, in the order of the log."""
 
@@ -195,6 +228,19 @@ def _lapses(event: Event, look: Look) -> Sequence[datetime]:
     return sorted({lot.expires_at for lot in event.lots if lot.expires_at is not None})
 
 
+def _campaign_is_over(event: Event, look: Look) -> Sequence[datetime]:
+    assert isinstance(event, CampaignScheduled)
+    return (event.ends_at,)
+
+
+def _end_campaign(stream_id: UUID, look: Look) -> Command | None:
+    scheduled, campaign = look.then(Campaign, stream_id), look.now(Campaign, stream_id)
+    if scheduled is None or campaign is None or campaign.ends_at != scheduled.ends_at:
+        return None  # It was moved since: its new end falls due by itself.
+    runs = campaign.status in (CampaignStatus.LIVE, CampaignStatus.PAUSED)
+    return EndCampaign(campaign_id=stream_id) if runs else None
+
+
 def _expire_order(stream_id: UUID, look: Look) -> Command | None:
     order = look.now(Order, stream_id)
     unpaid = order is not None and order.status is OrderStatus.PLACED
@@ -215,6 +261,7 @@ def _expire_points(stream_id: UUID, look: Look) -> Command | None:
 DUE_RULES: tuple[DueRule, ...] = (
     DueRule(name="expire_order", reads=(OrderPlaced,), due=_expires, then=_expire_order),
     DueRule(name="complete_order", reads=(OrderDelivered, OrderCancelled), due=_completes, then=_complete_order),
+    DueRule(name="end_campaign", reads=(CampaignScheduled,), due=_campaign_is_over, then=_end_campaign),
     DueRule(
         name="expire_points", reads=(PointsEarned, PointsReturned, CustomersMerged), due=_lapses, then=_expire_points
     ),

@@ -117,6 +117,21 @@ class OrderTerms(Policy):
     auto_complete_days: Days = 10
 
 
+class Freight(Policy):
+    """What a buyer pays for freight, in minor units of the store's currency, and from what goods on it is free."""
+
+    KIND: ClassVar[str] = "freight"
+    flat_minor: NonNegativeMinor = 0
+    free_from_minor: NonNegativeMinor | None = None
+
+
+class Relisting(Policy):
+    """Whether an article that is off sale only because it sold out is listed again by itself once there is stock."""
+
+    KIND: ClassVar[str] = "relisting"
+    automatic: bool = False
+
+
 class AfterSale(Policy):
     """Days after delivery in which goods may be sent back."""
 

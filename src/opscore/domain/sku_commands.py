@@ -550,7 +550,9 @@ class DelistSku(Command):
             raise SkuNotListed(code=sku.code, path=("sku_id",), ids=[sku.id])
         if self.prohibited and self.reason in _BY_CHOICE | {DelistReason.OUT_OF_STOCK}:
             raise InvalidField(why="goods are prohibited for compliance or by a recall", path=("prohibited",))
-        if not listing.listed and (sku.prohibited or not self.prohibited):
+        # Sold out before, and now to stay away for another reason: it must not come back with the next delivery.
+        graver = listing.reason is DelistReason.OUT_OF_STOCK and self.reason is not DelistReason.OUT_OF_STOCK
+        if not listing.listed and not graver and (sku.prohibited or not self.prohibited):
             return sku.id  # Asked twice, recorded once.
         if self.reason in _BY_CHOICE:
             for campaign_id in sku.allocations:
