@@ -24,7 +24,7 @@ def exception_facts(error: BaseException) -> dict[str, Any]:
     return {
         "error": type(error).__name__,
         "sqlstate": getattr(error, "sqlstate", None),
-        "stack": [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames[-FRAMES_KEPT:]],
+        "frames": [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames[-FRAMES_KEPT:]],
     }
 
 

@@ -112,6 +112,9 @@ def api(server: EmbeddedServer, template: str, database_names: Iterator[int]) ->
         time.sleep(0.01)
     url = f"http://127.0.0.1:{running.servers[0].sockets[0].getsockname()[1]}"
     with httpx.Client(base_url=url, timeout=30) as client:
+        while client.get("/readyz").status_code != 200:
+            assert time.monotonic() < until, client.get("/readyz").text
+            time.sleep(0.05)
         yield Api(url, app.state.server, client)
     running.should_exit = True
     thread.join(30)

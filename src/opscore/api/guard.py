@@ -49,7 +49,7 @@ class Limits:
     operations: int = 30
     fields: int = 2_000
     nodes: int = 10_000
-    cost: int = 1_000
+    cost: int = 5_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -173,12 +173,12 @@ class AggregateQueries:
         parsed = [parse_global_id(each) for each in ids]
 
         def read() -> list[Any]:
-            shown: dict[UUID, Any] = {}
+            shown: dict[tuple[str, UUID], Any] = {}
             for name in sorted({name for name, _ in parsed}):
                 kind = BY_NAME[name]
                 found = reads.many(context, kind.aggregate, [key for other, key in parsed if other == name])
-                shown.update({key: kind.view(aggregate, context) for key, aggregate in found.items()})
-            return [shown.get(key) for _, key in parsed]
+                shown.update({(name, key): kind.view(aggregate, context) for key, aggregate in found.items()})
+            return [shown.get(each) for each in parsed]
 
         return await context.services.read(read)
 

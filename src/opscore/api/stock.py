@@ -63,7 +63,7 @@ class StockAsOf:
 class StockMovement:
     position: Position = strawberry.field(description="The event in the log.")
     leg: int = strawberry.field(description="Which line of that event it is.")
-    kind: str = strawberry.field(description="Type of the event.")
+    kind: str = strawberry.field(description="What it was: received, reserved, released, shipped, ...")
     sku_id: strawberry.ID = strawberry.field(description="The article.")
     location_id: UUID = strawberry.field(description="The place.")
     store_id: strawberry.ID = strawberry.field(description="The store it was for.")
@@ -114,7 +114,7 @@ class StockTotal:
 class StockMovementTotal:
     sku_id: strawberry.ID = strawberry.field(description="The article.")
     sku_code: str = strawberry.field(description="Its code.")
-    kind: str = strawberry.field(description="Type of the event.")
+    kind: str = strawberry.field(description="What it was: received, reserved, released, shipped, ...")
     movements: int = strawberry.field(description="How many lines of the ledger.")
     on_hand: Decimal = strawberry.field(description="Units they brought or took.")
 

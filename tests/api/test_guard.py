@@ -1,0 +1,175 @@
+"""What one document may ask for: refused before it costs anything, with a code, however it is dressed up."""
+
+
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+from graphql import parse
+
+from opscore.api import documents as documents_module
+from opscore.api.documents import Documents
+from opscore.api.errors import ApiError, ParseFailed, TooComplex
+from opscore.api.guard import Limits, judge
+from opscore.api.schema import build_schema, mutations
+from tests.api.conftest import Api
+
+SECONDS_MAX = 0.5
+"""Far above what a refusal takes (some milliseconds), far below what an attack is after."""
+
+
+def doubling(levels: int) -> str:
+    """A document that asks for two to the power of `levels` fields in a few characters each."""
+    parts = [f"fragment F{i} on Store {{ ...F{i + 1} ...F{i + 1} }}" for i in range(levels)]
+    return " ".join(["{ stores(first: 1) { nodes { ...F0 } } }", *parts, f"fragment F{levels} on Store {{ name }}"])
+
+
+def nested(levels: int) -> str:
+    return "{ stores(first: 1) { nodes " + "{ a " * levels + "}" * levels + " } }"
+
+
+HOSTILE = {
+    "fragments that double 20 times": doubling(20),
+    "fragments that double 29 times": doubling(29),
+    "fragments that double 120 times": doubling(120),
+    "a cycle of fragments": "{ ...A } fragment A on Query { ...B } fragment B on Query { ...A }",
+    "a fragment in itself": "{ ...A } fragment A on Query { ...A }",
+    "a thousand unused fragments": "{ __typename } "
+    + " ".join(f"fragment F{i} on Query {{ head {{ hash }} }}" for i in range(99)),
+    "depth by fields": nested(13),
+    "depth 300": nested(300),
+    "depth 2000": nested(2_000),
+    "depth by inline fragments": "{ " + "... { " * 200 + "__typename" + " }" * 200 + " }",
+    "16 aliases": "{ " + " ".join(f"a{i}: __typename" for i in range(16)) + " }",
+    "2000 aliases": "{ " + " ".join(f"a{i}: __typename" for i in range(2_000)) + " }",
+    "the same command again and again": "mutation { "
+    + " ".join(f'a{i}: openStore(input: {{storeId: "x", idempotencyKey: "k{i}"}}) {{ replayed }}' for i in range(40))
+    + " }",
+    "one field 3000 times": "{ " + "__typename " * 3_000 + "}",
+    "900 directives": "{ __typename " + "@include(if: true) " * 900 + "}",
+    "150 overlapping fragments": "{ "
+    + " ".join(f"...F{i}" for i in range(150))
+    + " } "
+    + " ".join(f"fragment F{i} on Query {{ head {{ hash }} }}" for i in range(150)),
+    "300 introspections": "{ " + " ".join(f"a{i}: __schema {{ types {{ name }} }}" for i in range(300)) + " }",
+    "introspection in circles": "{ __schema { types " + "{ fields { type " * 6 + "{ name }" + " } }" * 6 + " } }",
+    "a long document": "{ __typename } #" + "x" * 20_000,
+    "a string of one megabyte": '{ a(b: "' + "x" * 90_000 + '") }',
+    "a page of 101": "{ stores(first: 101) { nodes { name } } }",
+    "a page of minus one": "{ stores(first: -1) { nodes { name } } }",
+    "a page of 5000 digits": "{ stores(first: " + "9" * 5_000 + ") { nodes { name } } }",
+    "a page of two to the 31": "{ stores(first: 2147483648) { nodes { name } } }",
+    "no page size": "{ stores { nodes { name } } }",
+    "two page sizes": "{ stores(first: 1, last: 1) { nodes { name } } }",
+    "a string with U+0000": '{ skuByCode(storeId: "\\u0000", code: "x") { name } }',
+    "a string with braces of U+0000": '{ skuByCode(storeId: "\\u{0}", code: "x") { name } }',
+    "half a surrogate": '{ skuByCode(storeId: "\\ud800", code: "x") { name } }',
+}
+
+
+@pytest.mark.parametrize("query", HOSTILE.values(), ids=HOSTILE.keys())
+def test_a_hostile_document_is_refused_at_once_with_a_code(api: Api, query: str) -> None:
+    began = time.process_time()
+    answer = api.post({"query": query})
+    spent = time.process_time() - began  # The server runs in this process.
+
+    assert answer.status_code in (200, 413)
+    errors = answer.json()["errors"]
+    assert all(error["extensions"]["code"] not in ("INTERNAL", None) for error in errors), errors
+    assert answer.json().get("data") is None
+    assert "Traceback" not in answer.text
+    assert spent < SECONDS_MAX
+
+
+def test_the_time_is_linear_in_the_length_of_the_document() -> None:
+    limits = Limits(fragments=10**9, fields=10**99, aliases=10**99, cost=10**99, nodes=10**99, depth=10**6)
+
+    def seconds(levels: int) -> float:
+        document = parse(doubling(levels))
+        began = time.perf_counter()
+        for _ in range(20):
+            judge(document, document.definitions[0], {}, limits)  # type: ignore[arg-type]
+        return time.perf_counter() - began
+
+    # Ten times the fragments; a walk of every spread would take 2^54 times as long.
+    assert seconds(60) < 100 * max(seconds(6), 1e-4)
+
+
+@pytest.mark.parametrize(
+    ("query", "variables", "cost", "nodes"),
+    [
+        ("{ head { hash } }", {}, 1, 1),
+        ("{ stores(first: 10) { nodes { name } } }", {}, 11, 20),
+        ("query ($n: Int) { stores(first: $n) { nodes { name } } }", {"n": 5}, 6, 10),
+        ("query ($n: Int) { stores(first: $n) { nodes { name } } }", {}, 101, 200),
+        ("{ ...A ...A } fragment A on Query { head { hash } }", {}, 2, 2),
+    ],
+)
+def test_the_cost_counts_objects_times_the_page_sizes_above_them(
+    query: str, variables: dict[str, Any], cost: int, nodes: int
+) -> None:
+    document = parse(query)
+
+    verdict, _ = judge(document, document.definitions[0], variables, Limits())  # type: ignore[arg-type]
+
+    assert (verdict.measure.cost, verdict.measure.nodes) == (cost, nodes)
+
+
+def test_pages_within_pages_are_refused_by_what_they_multiply_to() -> None:
+    query = "query ($n: Int) { a(first: $n) { b(first: $n) { c(first: $n) { d { e } } } } }"
+    document = parse(query)
+
+    judge(document, document.definitions[0], {"n": 3}, Limits())  # type: ignore[arg-type]
+    with pytest.raises(TooComplex):
+        judge(document, document.definitions[0], {"n": 100}, Limits())  # type: ignore[arg-type]
+
+
+def test_a_document_is_parsed_and_validated_once_for_a_hundred_requests(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+    real = documents_module.validate
+    monkeypatch.setattr(documents_module, "validate", lambda *a, **k: calls.append(1) or real(*a, **k))
+    kept = Documents(build_schema()._schema, Limits())
+
+    for _ in range(100):
+        kept.get("{ head { hash } }")
+
+    assert len(calls) == 1
+
+
+def test_a_text_that_cannot_be_stored_is_found_wherever_it_stands_in_the_document() -> None:
+    kept = Documents(build_schema()._schema, Limits())
+
+    for text in (
+        '{ node(id: "\\u0000") { id } }',
+        '{ node(id: "a\\u{0}b") { id } }',
+        '{ node(id: """a\x00b""") { id } }',
+    ):
+        with pytest.raises((ParseFailed, ApiError)):
+            kept.get(text)
+
+
+def test_names_are_not_suggested_where_the_schema_is_not_shown() -> None:
+    open_to_all = Documents(build_schema()._schema, Limits(), suggestions=True)
+    closed = Documents(build_schema()._schema, Limits(), suggestions=False)
+
+    with pytest.raises(ApiError) as told:
+        open_to_all.get("{ heat { hash } }")
+    with pytest.raises(ApiError) as silent:
+        closed.get("{ heat { hash } }")
+
+    assert "Did you mean" in str(told.value.errors)  # type: ignore[attr-defined]
+    assert "Did you mean" not in str(silent.value.errors)  # type: ignore[attr-defined]
+
+
+def test_every_command_can_be_given_with_all_its_answers_within_the_limits() -> None:
+    kept = Documents(build_schema()._schema, Limits())
+    for name, mutation in mutations().items():
+        query = (
+            f"mutation ($input: {mutation.command.__name__}Input!) {{ {name}(input: $input) {{"
+            f" {mutation.aggregate_field} {{ id version }} position replayed"
+            " userErrors { code message path ids currentVersion retryable } } }"
+        )
+        assert kept.get(query).operations

@@ -1,0 +1,178 @@
+"""The documents that a storefront, an administration screen and an auditor send, sent in the order of a working day."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from graphql import OperationDefinitionNode, build_schema, parse, print_ast, validate
+from graphql.language import FragmentDefinitionNode, FragmentSpreadNode
+from graphql.language.visitor import Visitor, visit
+
+from opscore import resources
+from opscore.api.documents import Documents
+from opscore.api.guard import Limits
+from opscore.api.schema import build_schema as strawberry_schema
+from opscore.api.schema import export_schema
+from opscore.domain.campaign_events import CampaignGoal
+from opscore.domain.command import Role
+from tests.api.conftest import Api, gid
+from tests.shop import Shop
+
+FILES = sorted((resources.path("schema") / "operations").glob("*.graphql"))
+
+
+def _operations() -> dict[str, str]:
+    """Return every operation by name, each with the fragments that it spreads, as a client would send it."""
+    found = {}
+    for file in FILES:
+        document = parse(file.read_text(encoding="utf-8"))
+        fragments = {each.name.value: each for each in document.definitions if isinstance(each, FragmentDefinitionNode)}
+        for operation in document.definitions:
+            if isinstance(operation, OperationDefinitionNode):
+                assert operation.name is not None, f"{file.name}: every operation has a name"
+                used: set[str] = set()
+
+                class Spreads(Visitor):
+                    def enter_fragment_spread(self, node: FragmentSpreadNode, *_: Any, names: set[str] = used) -> None:
+                        names.add(node.name.value)
+
+                visit(operation, Spreads())
+                text = "\n\n".join([print_ast(operation), *(print_ast(fragments[name]) for name in sorted(used))])
+                assert operation.name.value not in found, f"two operations are named {operation.name.value}"
+                found[operation.name.value] = text
+    return found
+
+
+OPERATIONS = _operations()
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_every_document_fits_the_schema_and_the_limits(name: str) -> None:
+    assert validate(build_schema(export_schema()), parse(OPERATIONS[name])) == []
+    Documents(strawberry_schema()._schema, Limits()).get(OPERATIONS[name])
+
+
+def test_a_working_day_sends_every_document(api: Api, shop: Shop) -> None:
+    sent: set[str] = set()
+    store = gid("Store", shop.store_id)
+    sku_id = shop.sku("TEA", stock=20, price="4.50", cost="2.00")
+    sku = gid("Sku", sku_id)
+
+    def send(name: str, token: str, **variables: Any) -> dict[str, Any]:
+        sent.add(name)
+        data = api.ask(OPERATIONS[name], variables, token=token)
+        for payload in data.values():
+            if isinstance(payload, dict) and "userErrors" in payload:
+                assert payload["userErrors"] == [], (name, payload)
+        return data
+
+    def give(name: str, token: str, **fields: Any) -> dict[str, Any]:
+        data = send(name, token, input={"idempotencyKey": str(uuid4()), **fields})
+        [payload] = data.values()
+        found: dict[str, Any] = payload
+        return found
+
+    storefront = api.token(Role.STOREFRONT, name="shop front", stores=(shop.store_id,))
+    manager = api.token(Role.MANAGER, name="manager", stores=(shop.store_id,))
+    warehouse = api.token(Role.WAREHOUSE, name="warehouse", stores=(shop.store_id,))
+    auditor = api.token(Role.AUDITOR, name="auditor")
+
+    # The shop opens.
+    assert send("AdminViewer", manager)["viewer"]["role"] == "MANAGER"
+    article = send("StorefrontArticle", storefront, storeId=store, code="TEA")["skuByCode"]
+    assert article["id"] == sku and article["prices"][0]["listPrice"]["amount"] == "4.5"
+    assert send("StorefrontCatalogue", storefront, first=10)["skus"]["edges"][0]["node"]["id"] == sku
+
+    # A buyer orders, pays, and another thinks better of it.
+    customer = give("StorefrontRegister", storefront, storeId=store, channel="web")["customer"]["id"]
+    order = {"storeId": store, "customerId": customer, "lines": [{"skuId": sku, "quantity": "2"}]}
+    placed = give("StorefrontPlaceOrder", storefront, **order, externalReference="T-77")["order"]
+    assert placed["total"] == {"amount": "9.00", "amountMinor": 900, "currencyCode": "GBP"}
+    paid = give("StorefrontPay", storefront, orderId=placed["id"], amountMinor=900, currency="GBP", method="card")[
+        "order"
+    ]
+    assert paid["status"] == "PAID" and paid["due"]["amount"] == "0.00"
+    regretted = give("StorefrontPlaceOrderBriefly", storefront, **order)["order"]["id"]
+    cancelled = give("StorefrontCancel", storefront, orderId=regretted, reason="CUSTOMER")
+    assert cancelled["order"]["status"] == "CANCELLED"
+
+    # Staff work the list off.
+    before = (datetime.now(UTC) + timedelta(days=100)).isoformat()
+    page = send("AdminOrders", manager, first=10, filter={"statuses": ["PAID"]}, atLeast=cancelled["position"])
+    assert [each["id"] for each in page["orders"]["nodes"]] == [placed["id"]]
+    assert page["orderCount"][0]["orders"] == 1
+    work = send("AdminWorkList", manager, before=before)
+    assert {each["what"] for each in work["ordersDue"]} == {"ship"}
+    found = send("AdminOrderByReference", manager, storeId=store, externalReference="T-77")
+    assert found["orderByExternalReference"]["id"] == placed["id"]
+    give("AdminConfirm", manager, orderId=placed["id"])
+    packed = give("AdminPack", warehouse, orderId=placed["id"], lines=[{"skuId": sku, "quantity": "2"}])["order"]
+    [parcel] = packed["parcels"]
+    shipped = give(
+        "AdminShip", warehouse, orderId=placed["id"], parcelId=parcel["parcelId"], courier="DPD", waybill="W1"
+    )  # fmt: skip
+    assert shipped["order"]["status"] == "SHIPPED"
+
+    # Stock comes in, a price changes, a campaign is planned.
+    received = give(
+        "AdminReceiveStock", warehouse, skuId=sku, locationId=str(shop.location_id), quantity="10", unitCost="2.10"
+    )
+    assert received["sku"]["onHand"] == "28"
+    level = send("AdminStock", manager, skuIds=[sku], atLeast=received["position"])["stockLevels"][0]
+    assert level["onHand"] == "28" and level["unitCost"] is not None
+    priced = give("AdminPrice", manager, skuId=sku, listPrice="4.75", cost="2.10", reason="dearer tea")["sku"]
+    assert priced["prices"][0]["listPrice"]["amount"] == "4.75"
+    planned = give("AdminPlanCampaign", manager, storeId=store, name="Spring", goal=_goal(), storeIds=[store])
+    campaigns = send("AdminCampaigns", manager, first=5)["campaigns"]["nodes"]
+    assert [each["id"] for each in campaigns] == [planned["campaign"]["id"]]
+
+    # The buyer looks again, and the goods come back.
+    seen = send("StorefrontOrder", storefront, id=placed["id"])["order"]
+    assert seen["parcels"][0]["waybill"] == "W1"
+    theirs = send("StorefrontOrdersOfCustomer", storefront, customerId=customer, first=10, atLeast=shipped["position"])
+    assert {each["id"] for each in theirs["orders"]["nodes"]} == {placed["id"], regretted}
+    returned = give(
+        "StorefrontRequestReturn",
+        storefront,
+        orderId=placed["id"],
+        reason="QUALITY",
+        lines=[{"line": 1, "quantity": "1"}],
+    )["order"]
+    assert [each["status"] for each in returned["returns"]] == ["REQUESTED"]
+    assert send("StorefrontCustomer", storefront, id=customer)["customer"]["pointsBalance"] == 0
+    assert send("AdminCustomer", manager, id=customer, ids=[customer])["customerCards"][0]["sales"][0]["orders"] == 1
+
+    # The day's figures, and the auditor opens them.
+    day = datetime.now(UTC).date()
+    window = {"fromDay": str(day - timedelta(days=2)), "toDay": str(day + timedelta(days=2))}
+    figures = send("AdminDay", manager, **window)
+    assert figures["kpiDaily"][0]["netSales"]["amount"] == "9.00"
+    head = send("AuditorHead", auditor)["head"]
+    assert send("AuditorVerify", auditor, after=0, limit=20_000)["verification"]["holds"] is True
+    events = send("AuditorEvents", auditor, filter={"types": ["OrderPlaced"]}, first=10)["events"]["edges"]
+    position = events[0]["node"]["position"]
+    assert events[0]["node"]["aggregateId"] == placed["id"]
+    then = send("AuditorOrderThen", auditor, id=placed["id"], position=position)
+    assert (then["then"]["status"], then["now"]["status"]) == ("PLACED", "SHIPPED")
+    stock = send("AuditorStockThen", auditor, skuId=sku, position=position, occurredAt=before)
+    assert stock["known"][0]["onHand"] == "20" and stock["true"][0]["onHand"] == "28"
+    lines = send("AuditorLedger", auditor, skuId=sku, first=100)["stockLedger"]["nodes"]
+    assert lines[-1]["runningOnHand"] == "28"
+    cell = figures["kpiDaily"][0]
+    opened = send("AuditorFigure", auditor, storeId=cell["storeId"], day=cell["day"], currencyCode="GBP", first=10)
+    assert [each["event"] for each in opened["kpiExplain"]["nodes"]] == ["OrderPaid"]
+    key = {"sku_id": sku}
+    anything = send(
+        "AuditorAnyFigure", auditor, projection="stock_ledger", cell="stock_values", key=key, first=100
+    )  # fmt: skip
+    assert anything["explain"]["nodes"]
+    assert head["position"] > position
+
+    assert sent == set(OPERATIONS), f"never sent: {set(OPERATIONS) - sent}"
+
+
+def _goal() -> str:
+    return next(iter(CampaignGoal)).name

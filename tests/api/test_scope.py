@@ -1,0 +1,343 @@
+"""Who sees and does what: every path tried with another store's token, every question and command with every role."""
+
+# ruff: noqa: E501 -- GraphQL documents read better unbroken.
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from graphql import build_schema
+
+from opscore.api.schema import export_schema, mutations
+from opscore.domain.campaign_commands import PlanCampaign
+from opscore.domain.campaign_events import CampaignGoal, CampaignKind, CampaignType
+from opscore.domain.command import COMMANDS, Role
+from opscore.domain.order_commands import PayOrder
+from opscore.permissions import ALWAYS, READS, commands_of, may_ask, may_give
+from opscore.tokens import TokenBook, TokenRefused, create_token, list_tokens, revoke_token, token_hash
+from tests.api.conftest import Api, gid
+from tests.shop import Shop
+
+SCHEMA = build_schema(export_schema())
+
+
+@pytest.fixture(scope="module")
+def two(api: Api) -> dict[str, Any]:
+    """Two stores that have one of everything each."""
+    found: dict[str, Any] = {}
+    for name in ("mine", "other"):
+        shop = Shop.open(api.server.writer, name=f"Shop {name}")
+        sku = shop.sku(f"S-{name}", stock=10)
+        customer = shop.customer()
+        order = shop.do(shop.order((sku, 1), customer_id=customer, external_reference="R-1"))
+        shop.do(PayOrder(order_id=order, amount_minor=1000, method="card", currency="GBP"))
+        campaign = shop.do(
+            PlanCampaign(
+                store_id=shop.store_id,
+                name=f"Sale {name}",
+                goal=CampaignGoal(next(iter(CampaignGoal))),
+                kind=CampaignKind(next(iter(CampaignKind))),
+                type=CampaignType(next(iter(CampaignType))),
+                store_ids=(shop.store_id,),
+            )
+        )
+        found[name] = {
+            "shop": shop, "Store": shop.store_id, "Sku": sku, "Customer": customer, "Order": order, "Campaign": campaign,
+        }  # fmt: skip
+    found["position"] = api.server.services.log.head().position
+    api.ask("query ($p: Position) { orders(first: 1, atLeast: $p) { nodes { id } } }", {"p": found["position"]})
+    api.ask("query ($p: Position) { stockTotals(atLeast: $p) { skus } }", {"p": found["position"]})
+    return found
+
+
+@pytest.fixture(scope="module")
+def mine(api: Api, two: dict[str, Any]) -> str:
+    return api.token(Role.OWNER, name="mine", stores=(two["mine"]["Store"],))
+
+
+@pytest.mark.parametrize("kind", ["Store", "Sku", "Order", "Campaign", "Customer"])
+@pytest.mark.parametrize("as_of", ["", ", asOf: {version: 1}", ", asOf: {position: 1000}"])
+def test_what_is_another_stores_is_not_there(api: Api, two: dict[str, Any], mine: str, kind: str, as_of: str) -> None:
+    field = kind.lower()
+    for whose, seen in (("mine", True), ("other", False)):
+        id_ = gid(kind, two[whose][kind])
+        for query in (
+            f"query ($id: ID!) {{ found: {field}(id: $id{as_of}) {{ id }} }}",
+            "query ($id: ID!) { found: node(id: $id) { id } }",
+        ):
+            assert (api.ask(query, {"id": id_}, token=mine)["found"] is not None) is seen, query
+        [node] = api.ask("query ($ids: [ID!]!) { nodes(ids: $ids) { id } }", {"ids": [id_]}, token=mine)["nodes"]
+        assert (node is not None) is seen
+
+
+def test_lists_and_figures_hold_the_rows_of_ones_own_stores_alone(api: Api, two: dict[str, Any], mine: str) -> None:
+    other = two["other"]
+    day = datetime.now(UTC).date()
+    everything = api.post(
+        {
+            "query": """
+            query ($from: Date!, $to: Date!, $before: DateTime!, $skus: [ID!]!, $stores: [ID!]!) {
+              stores(first: 100) { nodes { id name } }
+              skus(first: 100) { nodes { id code } }
+              orders(first: 100) { nodes { id storeId customer { id } lines { skuId } } }
+              ofThem: orders(first: 100, filter: {storeIds: $stores}) { nodes { id } }
+              campaigns(first: 100) { nodes { id name } }
+              customers(first: 100) { nodes { id } }
+              orderStates { storeId }
+              ordersDue(before: $before) { orderId }
+              orderCount { orders }
+              topSkus { skuCode }
+              kpiDaily(fromDay: $from, toDay: $to) { storeId orders }
+              kpiTotals(fromDay: $from, toDay: $to) { orders }
+              theirs: kpiTotals(fromDay: $from, toDay: $to, storeIds: $stores) { orders }
+              stockLevels(skuIds: $skus) { skuId }
+            }
+            """,
+            "variables": {
+                "from": str(day - timedelta(days=3)), "to": str(day + timedelta(days=3)),
+                "before": (datetime.now(UTC) + timedelta(days=100)).isoformat(),
+                "skus": [gid("Sku", other["Sku"])], "stores": [gid("Store", other["Store"])],
+            },
+        },
+        token=mine,
+    )  # fmt: skip
+    more = api.post(
+        {
+            "query": """
+            query ($skus: [ID!]!, $sku: ID!, $customers: [ID!]!, $campaigns: [ID!]!, $store: ID!, $day: Date!, $key: JSON!) {
+              stockLedger(skuId: $sku, first: 100) { nodes { position } }
+              stockAsOf(skuId: $sku, asOf: {position: 1000}) { onHand }
+              stockWorth(first: 100) { skuCode }
+              stockTotals { skus }
+              stockMovementTotals(skuIds: $skus) { skuCode }
+              customerCards(customerIds: $customers) { customerId }
+              campaignResults(campaignIds: $campaigns) { name }
+              skuByCode(storeId: $store, code: "S-other") { id }
+              orderByExternalReference(storeId: $store, externalReference: "R-1") { id }
+              kpiExplain(storeId: $store, day: $day, currencyCode: "GBP", first: 10) { nodes { position } }
+              explain(projection: "stock_ledger", cell: "stock_values", key: $key, first: 10) { nodes { position } }
+              events(first: 100) { nodes { storeId streamId } }
+              ofThem: events(first: 100, filter: {storeIds: [$store]}) { nodes { storeId } }
+            }
+            """,
+            "variables": {
+                "skus": [gid("Sku", other["Sku"])], "sku": gid("Sku", other["Sku"]), "day": str(day),
+                "customers": [gid("Customer", other["Customer"])], "campaigns": [gid("Campaign", other["Campaign"])],
+                "store": gid("Store", other["Store"]), "key": {"sku_id": str(gid("Sku", other["Sku"]))},
+            },
+        },
+        token=mine,
+    )  # fmt: skip
+    data, further = everything.json(), more.json()
+    assert "errors" not in data, data["errors"]
+    assert "errors" not in further, further["errors"]
+    text = everything.text + more.text
+    for kind in ("Store", "Sku", "Order", "Campaign", "Customer"):
+        assert gid(kind, other[kind]) not in text, kind
+        assert str(other[kind]) not in text, kind
+    assert "other" not in text
+    data, further = data["data"], further["data"]
+    assert data["orderCount"] == [{"orders": 1}] and data["kpiTotals"] == [{"orders": 1}]
+    assert data["ofThem"]["nodes"] == data["theirs"] == data["stockLevels"] == []
+    for name in ("stockLedger", "kpiExplain", "explain", "ofThem"):
+        assert further[name]["nodes"] == [], name
+    for name in ("stockAsOf", "stockMovementTotals", "customerCards", "campaignResults"):
+        assert further[name] == [], name
+    assert further["skuByCode"] is None and further["orderByExternalReference"] is None
+    assert further["stockTotals"] == [{"skus": 1}] and [each["skuCode"] for each in further["stockWorth"]] == ["S-mine"]
+    assert {each["storeId"] for each in further["events"]["nodes"]} == {gid("Store", two["mine"]["Store"])}
+
+
+def test_a_command_on_another_stores_object_is_answered_like_one_on_nothing(
+    api: Api, two: dict[str, Any], mine: str
+) -> None:
+    def refusal(order: UUID) -> dict[str, Any]:
+        fields = {"orderId": gid("Order", order), "amountMinor": 1, "currency": "GBP", "method": "card"}
+        [error] = api.give("payOrder", "userErrors { code message path }", fields, token=mine)["userErrors"]
+        found: dict[str, Any] = error
+        return found
+
+    assert refusal(two["other"]["Order"]) == refusal(uuid4())
+    assert refusal(uuid4())["code"] == "NOT_FOUND"
+
+
+def test_a_customer_sees_itself_and_its_own_orders(api: Api, two: dict[str, Any]) -> None:
+    shop: Shop = two["mine"]["shop"]
+    somebody = shop.customer()
+    theirs = shop.do(shop.order((two["mine"]["Sku"], 1), customer_id=somebody))
+    position = api.server.services.log.head().position
+    token = api.token(Role.CUSTOMER, name="c1", customer=two["mine"]["Customer"])
+    own = gid("Order", two["mine"]["Order"])
+
+    found = api.ask(
+        """
+        query ($own: ID!, $theirs: ID!, $me: ID!, $else: ID!, $sku: ID!, $p: Position) {
+          own: order(id: $own) { id }
+          theirs: order(id: $theirs) { id }
+          node: node(id: $theirs) { id }
+          me: customer(id: $me) { id }
+          else: customer(id: $else) { id }
+          orders(first: 100, atLeast: $p) { nodes { id } }
+          asked: orders(first: 100, filter: {customerId: $else}) { nodes { id } }
+          customerCards(customerIds: [$me, $else]) { customerId }
+          sku(id: $sku) { prices { listPrice { amount } cost { amount } } }
+        }
+        """,
+        {
+            "own": own,
+            "theirs": gid("Order", theirs),
+            "me": gid("Customer", two["mine"]["Customer"]),
+            "else": gid("Customer", somebody),
+            "sku": gid("Sku", two["mine"]["Sku"]),
+            "p": position,
+        },
+        token=token,
+    )
+    assert found["own"] and found["me"]
+    assert found["theirs"] is found["node"] is found["else"] is None
+    assert [each["id"] for each in found["orders"]["nodes"]] == [own]
+    assert found["asked"]["nodes"] == []
+    assert [each["customerId"] for each in found["customerCards"]] == [gid("Customer", two["mine"]["Customer"])]
+    assert found["sku"]["prices"][0] == {"listPrice": {"amount": "10"}, "cost": None}
+
+
+def test_cost_is_seen_by_those_who_may(api: Api, two: dict[str, Any]) -> None:
+    query = "query ($id: ID!) { sku(id: $id) { prices { cost { amount } } } stockLevels(skuIds: [$id]) { unitCost { amount } } }"
+    for role, seen in ((Role.MANAGER, True), (Role.AUDITOR, True), (Role.WAREHOUSE, False), (Role.STOREFRONT, False)):
+        found = api.ask(query, {"id": gid("Sku", two["mine"]["Sku"])}, token=api.token(role))
+        assert (found["sku"]["prices"][0]["cost"] is not None) is seen, role
+        assert (found["stockLevels"][0]["unitCost"] is not None) is seen, role
+
+
+# Every role ----------------------------------------------------------------------------------------------------------
+
+
+def _question(name: str) -> str:
+    """Return a document that selects a root field of Query with arguments of the right types."""
+    assert SCHEMA.query_type is not None
+    field = SCHEMA.query_type.fields[name]
+    values = {
+        "ID!": f'"{gid("Order", UUID(int=1))}"', "[ID!]!": "[]", "Date!": '"2026-01-01"', "String!": '"x"',
+        "DateTime!": '"2026-01-01T00:00:00Z"', "JSON!": "{}", "Int!": "1", "Grain!": "DAY",
+        "StockAsOf!": "{position: 1}",
+    }  # fmt: skip
+    given = [f"{key}: {values[str(each.type)]}" for key, each in field.args.items() if str(each.type) in values]
+    return f"{{ {name}{'(' + ', '.join(given) + ')' if given else ''} {{ __typename }} }}"
+
+
+@pytest.mark.parametrize("role", [role for role in Role if role is not Role.SYSTEM])
+def test_every_question_is_refused_to_every_role_that_may_not_ask_it(api: Api, two: dict[str, Any], role: Role) -> None:
+    customer = two["mine"]["Customer"] if role is Role.CUSTOMER else None
+    token = api.token(role, name=f"every {role}", customer=customer)
+    for name in READS:
+        answer = api.post({"query": _question(name)}, token=token)
+        codes = {error["extensions"]["code"] for error in answer.json().get("errors", ())}
+        assert ("FORBIDDEN" in codes) is not may_ask(role, name), (name, codes)
+        assert (answer.status_code == 403) is not may_ask(role, name)
+        hidden = f"{{ viewer {{ name }} ...A }} fragment A on Query {_question(name)}"
+        if not may_ask(role, name):
+            assert api.post({"query": hidden}, token=token).status_code == 403, "a fragment must not hide it"
+
+
+def test_every_command_is_refused_to_every_role_that_may_not_give_it(api: Api, two: dict[str, Any]) -> None:
+    """The writer decides who may; here every pair is sent with an empty hand, and only the refusal counts."""
+    tried = 0
+    for role in (Role.AUDITOR, Role.CUSTOMER, Role.WAREHOUSE, Role.EDITOR):
+        customer = two["mine"]["Customer"] if role is Role.CUSTOMER else None
+        token = api.token(role, name=f"every {role}", customer=customer)
+        for name, input_ in _inputs().items():
+            if may_give(role, COMMANDS[name]):
+                continue
+            payload = api.give(name, "userErrors { code }", input_, token=token)
+            assert {error["code"] for error in payload["userErrors"]} == {"NOT_AUTHORISED"}, (role, name)
+            tried += 1
+    assert tried > 20
+
+
+def _inputs() -> dict[str, dict[str, Any]]:
+    """Inputs of those commands that need nothing but ids."""
+    found = {}
+    for name, mutation in mutations().items():
+        kinds = {field: (python, convert) for field, (python, convert, _) in mutation.input.fields.items()}
+        needed = mutation.input.required
+        if all(field.endswith("Id") and kinds[field][0].split("_")[-2] in (
+            "store", "sku", "order", "campaign", "customer"
+        ) for field in needed):  # fmt: skip
+            found[name] = {field: gid(kinds[field][0].split("_")[-2].capitalize(), uuid4()) for field in needed}
+    return found
+
+
+def test_the_table_says_the_same_as_the_commands() -> None:
+    for role in Role:
+        assert commands_of(role) == {
+            name for name, command in COMMANDS.items() if role in ALWAYS or role in command.ROLES
+        }
+    assert not commands_of(Role.AUDITOR), "an auditor reads"
+
+
+def test_the_viewer_is_told_what_it_may_do(api: Api, two: dict[str, Any]) -> None:
+    token = api.token(Role.WAREHOUSE, name="w", stores=(two["mine"]["Store"],))
+    viewer = api.ask("{ viewer { name role storeIds commands } }", token=token)["viewer"]
+
+    assert viewer == {
+        "name": "w",
+        "role": "WAREHOUSE",
+        "storeIds": [gid("Store", two["mine"]["Store"])],
+        "commands": sorted(commands_of(Role.WAREHOUSE)),
+    }
+
+
+# Tokens --------------------------------------------------------------------------------------------------------------
+
+
+def test_a_token_is_kept_as_its_hash_alone(api: Api) -> None:
+    _, token = create_token(api.server.database, "somebody", Role.AUDITOR)
+
+    with api.server.database.connect() as connection:
+        rows = connection.execute("SELECT * FROM api_tokens").fetchall()
+    assert token not in str(rows) and token.removeprefix("opscore_") not in str(rows)
+    assert token_hash(token) in [bytes(row[1]) for row in rows]
+
+
+def test_a_revoked_token_is_dead_within_seconds_and_an_expired_one_at_once(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = api.server.database
+    book = TokenBook(database)
+    token_id, token = create_token(database, "leaving", Role.AUDITOR)
+    bearer = f"Bearer {token}"
+    assert book.recall(bearer) is None
+    assert book.ask(bearer).id == "leaving"
+    assert book.recall(bearer) is not None
+
+    assert revoke_token(database, token_id)
+    assert not revoke_token(database, token_id)
+    monkeypatch.setattr("opscore.tokens.TRUSTED_SECONDS", 0.0)
+    assert book.recall(bearer) is None
+    with pytest.raises(TokenRefused):
+        book.ask(bearer)
+    with pytest.raises(TokenRefused):
+        TokenBook(database).ask(bearer)
+
+    _, short = create_token(database, "short", Role.AUDITOR, expires_at=datetime.now(UTC) - timedelta(seconds=1))
+    with pytest.raises(TokenRefused):
+        TokenBook(database).ask(f"Bearer {short}")
+
+
+def test_the_use_of_a_token_is_noted(api: Api) -> None:
+    token_id, token = create_token(api.server.database, "used", Role.AUDITOR)
+    api.ask("{ viewer { name } }", token=token)
+
+    [row] = [row for row in list_tokens(api.server.database) if row.id == token_id]
+    assert row.last_used_at is not None
+
+
+@pytest.mark.parametrize(
+    ("name", "role", "customer"), [("", Role.OWNER, None), ("x", Role.CUSTOMER, None), ("x", Role.OWNER, UUID(int=1))]
+)
+def test_a_token_that_makes_no_sense_is_not_made(api: Api, name: str, role: Role, customer: UUID | None) -> None:
+    with pytest.raises(ValueError, match="token"):
+        create_token(api.server.database, name, role, customer_id=customer)
