@@ -19,10 +19,11 @@ from typing import Any
 
 import msgspec
 import psycopg
+from psycopg.types.numeric import Int8BinaryLoader
 
 from opscore.database import Database
 from opscore.domain.aggregate import AGGREGATE_CLASSES, Aggregate
-from opscore.log.canonical import GENESIS, canonical, event_hash, microseconds
+from opscore.log.canonical import GENESIS, canonical, event_hash
 from opscore.log.event_log import EventLog, lend
 from opscore.log.recorder import read_head
 from opscore.log.snapshots import fold_digest, state_bytes, state_shape
@@ -110,6 +111,8 @@ _READ = (
     " convert_to(data::text, 'UTF8'), hash"
     " FROM events WHERE position > %s AND position <= %s ORDER BY position"
 )
+_POSTGRES_EPOCH = 946_684_800_000_000
+"""Microseconds from 1970-01-01T00:00:00Z to 2000-01-01T00:00:00Z, from where PostgreSQL counts its own."""
 
 
 def check_chain(connection: psycopg.Connection[Any], after: int, until: int) -> Iterator[Finding]:
@@ -118,22 +121,25 @@ def check_chain(connection: psycopg.Connection[Any], after: int, until: int) -> 
     The hash of the row at `after` is taken as given; checking the range before it vouches for that.
     """
     previous, recorded_at = GENESIS, None
+    cursor = connection.cursor(binary=True)
+    # A timestamptz on the wire is the count of microseconds that the hash wants; a datetime in between only costs time.
+    cursor.adapters.register_loader("timestamptz", Int8BinaryLoader)
     if after:
-        row = connection.execute("SELECT hash, recorded_at FROM events WHERE position = %s", (after,)).fetchone()
+        row = cursor.execute("SELECT hash, recorded_at FROM events WHERE position = %s", (after,)).fetchone()
         if row is None:
             yield Finding("chain", after, "this position is missing")
         else:
             previous, recorded_at = bytes(row[0]), row[1]
     expected = after
     for start in range(after, until, SLICE):
-        for row in connection.execute(_READ, (start, min(start + SLICE, until)), binary=True):
-            position, stored = row[0], bytes(row[16])
+        for row in cursor.execute(_READ, (start, min(start + SLICE, until))):
+            position, stored = row[0], row[16]
             expected += 1
             if position != expected:
                 missing = f"{expected}" if position == expected + 1 else f"{expected} to {position - 1}"
                 yield Finding("chain", expected, f"position {missing} is missing")
                 expected = position
-            columns = (*row[:7], microseconds(row[7]), microseconds(row[8]), *row[9:15])
+            columns = (*row[:7], row[7] + _POSTGRES_EPOCH, row[8] + _POSTGRES_EPOCH, *row[9:15])
             if event_hash(previous, columns, canonical(msgspec.json.decode(row[15]))) != stored:
                 yield Finding("chain", position, "the hash is not that of this event behind the one before it")
             if recorded_at is not None and row[8] <= recorded_at:
