@@ -13,28 +13,37 @@ from __future__ import annotations
 import csv
 import sys
 import tempfile
+import threading
+import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 from zoneinfo import ZoneInfo
 
+import httpx
+import uvicorn
+
+from opscore.app import create_app
 from opscore.database import Database, migrate
+from opscore.domain.command import Role
 from opscore.imports.online_retail import import_online_retail
 from opscore.imports.online_retail_file import is_goods
 from opscore.imports.pipeline import Progress
 from opscore.imports.reader import open_text
 from opscore.imports.report import ImportReport
-from opscore.log.event_log import EventFilter, EventLog, LoggedEvent
-from opscore.projector.projector import Projector
+from opscore.projector import Projector
 from opscore.settings import Settings
+from opscore.tokens import create_token
 from opscore.writer import Writer
 
 LONDON = ZoneInfo("Europe/London")
-PROJECTIONS = ("kpi_daily", "order_book", "stock_ledger")
+PAGE = 100
+SALES = "orders customers gross { amount } refunded { amount } netSales { amount }"
 
 
 def pounds(minor: int) -> Decimal:
@@ -63,6 +72,22 @@ class Fractions:
         return found
 
 
+def sales(row: dict[str, Any]) -> dict[str, Any]:
+    """Return what the API says of sales under the gold tables' names."""
+    return {
+        "orders": row["orders"],
+        "customers": row["customers"],
+        "gross_sales": Decimal(row["gross"]["amount"]),
+        "cancellations": Decimal(row["refunded"]["amount"]),
+        "net_sales": Decimal(row["netSales"]["amount"]),
+    }
+
+
+def local_day(moment: str) -> str:
+    """Return the day in London of an ISO time with offset."""
+    return datetime.fromisoformat(moment).astimezone(LONDON).date().isoformat()
+
+
 def everything(key: str) -> bool:
     """Leave nothing out of a comparison."""
     return True
@@ -78,7 +103,7 @@ class Comparison:
 
     def rows(self, table: str) -> Iterator[dict[str, str]]:
         """Yield the rows of a gold table."""
-        with (self.gold / f"{table}.csv").open(newline="") as text:
+        with (self.gold / f"{table.split()[0]}.csv").open(newline="") as text:
             yield from csv.DictReader(text)
 
     def table(self, table: str, key: str, found: dict[str, dict[str, Any]], *, only: Callable[[str], bool]) -> None:
@@ -115,123 +140,140 @@ class Comparison:
 
 
 class Shown:
-    """What opscore answers about the imported store, put together as the gold tables are."""
+    """What opscore answers about the imported store over GraphQL, put together as the gold tables are."""
 
-    def __init__(self, database: Database) -> None:
-        self.projector = Projector(database)
-        self.log = EventLog(database.pool.connection)
+    def __init__(self, client: httpx.Client) -> None:
+        self.client = client
+        (total,) = self.ask(
+            f'{{ kpiTotals(fromDay: "1970-01-01", toDay: "2100-01-01") {{ firstDay lastDay {SALES} }} }}'
+        )
+        self.window = f'fromDay: "{total["firstDay"]}", toDay: "{total["lastDay"]}"'
         self.days: dict[str, dict[str, Any]] = {}
         self.countries: dict[str, dict[str, Any]] = defaultdict(
             lambda: {"orders": 0, "customers": 0, "gross_sales": Decimal(0), "cancellations": Decimal(0)}
         )
-        self.skus: dict[str, dict[str, Any]] = defaultdict(lambda: {"net_units": 0, "net_sales": Decimal(0)})
+        self.skus: dict[str, dict[str, Any]] = defaultdict(
+            lambda: {"units_sold": 0, "gross_sales": Decimal(0), "net_units": 0, "net_sales": Decimal(0)}
+        )
 
-    def ask(self, projection: str, query: str, **params: Any) -> list[dict[str, Any]]:
-        """Ask a projection over all stores."""
-        return self.projector.run_query(projection, query, params, store_ids=None)
+    def ask(self, query: str, **variables: Any) -> Any:
+        """Return what the one field of a query answers."""
+        answer = self.client.post("/graphql", json={"query": query, "variables": variables}).json()
+        if "errors" in answer:
+            raise SystemExit(f"{query}\n{answer['errors']}")
+        (data,) = answer["data"].values()
+        return data
 
-    def events(self, kind: str) -> Iterator[LoggedEvent]:
+    def pages(self, field: str, arguments: str, selection: str) -> Iterator[dict[str, Any]]:
+        """Yield every node of a connection."""
+        query = (
+            f"query ($after: String) {{ {field}({arguments} first: {PAGE}, after: $after)"
+            f" {{ nodes {{ {selection} }} pageInfo {{ hasNextPage endCursor }} }} }}"
+        )
+        after = None
+        while True:
+            page = self.ask(query, after=after)
+            yield from page["nodes"]
+            if not page["pageInfo"]["hasNextPage"]:
+                return
+            after = page["pageInfo"]["endCursor"]
+
+    def events(self, kind: str) -> Iterator[dict[str, Any]]:
         """Yield every event of a type."""
-        after = 0
-        while page := self.log.select(EventFilter(types=[kind]), after=after, limit=1000):
-            yield from page
-            after = page[-1].position
+        return self.pages("events", f'filter: {{types: ["{kind}"]}},', "occurredAt data")
+
+    def of_skus(self, field: str, selection: str) -> Iterator[dict[str, Any]]:
+        """Yield the rows of a field that is asked for a hundred articles at once, for all that hold stock."""
+        ids = [sku["id"] for sku in self.pages("skus", "", "id mode") if sku["mode"] == "STOCKED"]
+        query = f"query ($ids: [ID!]!) {{ {field}(skuIds: $ids) {{ {selection} }} }}"
+        for start in range(0, len(ids), PAGE):
+            yield from self.ask(query, ids=ids[start : start + PAGE])
 
     def read(self) -> None:
         """Ask for days, orders with their lines, and refunds."""
-        for day in self.ask("kpi_daily", "days"):
-            self.days[day["day"].isoformat()] = {
-                "orders": day["orders"],
-                "customers": day["customers"],
-                "units_sold": 0,
-                "units_cancelled": 0,
-                "gross_sales": pounds(day["gross_minor"]),
-                "cancellations": pounds(day["refunded_minor"]),
-                "net_sales": pounds(day["net_sales_minor"]),
-            }
+        for day in self.ask(f"{{ kpiDaily({self.window}) {{ day {SALES} }} }}"):
+            self.days[day["day"]] = {**sales(day), "units_sold": 0, "units_cancelled": 0}
         self._read_orders()
         for refund in self.events("OrderRefunded"):
-            day_of = self.days[refund.occurred_at.astimezone(LONDON).date().isoformat()]
-            for line in refund.data["lines"]:
+            day_of = self.days[local_day(refund["occurredAt"])]
+            for line in refund["data"]["lines"]:
                 units = int(line["quantity"]) * (1 if line["amount_minor"] >= 0 else -1)
                 day_of["units_cancelled"] += units
                 self.skus[line["sku_code"]]["net_units"] -= units
                 self.skus[line["sku_code"]]["net_sales"] -= pounds(line["amount_minor"])
 
     def _read_orders(self) -> None:
-        buyers: dict[str, set[UUID]] = defaultdict(set)
-        orders = self.ask("order_book", "orders", row_limit=1_000_000)
-        for order in orders:
+        buyers: dict[str, set[str]] = defaultdict(set)
+        for order in self.pages(
+            "orders",
+            "",
+            "kind region customerId placedAt goods { amount } refunded { amount }"
+            " lines { skuCode quantity amount { amount } }",
+        ):
             country = self.countries[order["region"]]
-            country["cancellations"] += pounds(order["refunded_minor"])
-            if order["kind"] == "sale":
-                country["orders"] += 1
-                country["gross_sales"] += pounds(order["goods_minor"])
-                if order["customer_id"] is not None:
-                    buyers[order["region"]].add(order["customer_id"])
+            country["cancellations"] += Decimal(order["refunded"]["amount"])
+            if order["kind"] != "SALE":
+                continue
+            country["orders"] += 1
+            country["gross_sales"] += Decimal(order["goods"]["amount"])
+            if order["customerId"] is not None:
+                buyers[order["region"]].add(order["customerId"])
+            day = self.days[local_day(order["placedAt"])]
+            for line in order["lines"]:
+                units, amount = int(line["quantity"]), Decimal(line["amount"]["amount"])
+                day["units_sold"] += units
+                sku = self.skus[line["skuCode"]]
+                sku["units_sold"] += units
+                sku["gross_sales"] += amount
+                sku["net_units"] += units
+                sku["net_sales"] += amount
         for name, country in self.countries.items():
             country["customers"] = len(buyers[name])
             country["net_sales"] = country["gross_sales"] - country["cancellations"]
-        sales = {order["order_id"]: order for order in orders if order["kind"] == "sale"}
-        ids = list(sales)
-        for start in range(0, len(ids), 1000):
-            for line in self.ask("order_book", "lines", order_ids=ids[start : start + 1000]):
-                day = sales[line["order_id"]]["placed_at"].astimezone(LONDON).date().isoformat()
-                self.days[day]["units_sold"] += int(line["quantity"])
-                self.skus[line["sku_code"]]["net_units"] += int(line["quantity"])
-                self.skus[line["sku_code"]]["net_sales"] += pounds(line["amount_minor"])
+
+    def best(self, measure: str, columns: tuple[str, ...], *, goods: bool) -> list[tuple[str, dict[str, Any]]]:
+        """Return the twenty codes with the highest of a measure, ties by code, each with these columns."""
+        ranked = sorted(
+            (each for each in self.skus.items() if is_goods(each[0]) or not goods),
+            key=lambda each: (-each[1][measure], each[0]),
+        )
+        return [(code, {column: sku[column] for column in columns}) for code, sku in ranked[:20]]
 
 
-def compare(database: Database, report: ImportReport, comparison: Comparison) -> None:
+def compare(shown: Shown, report: ImportReport, comparison: Comparison) -> None:
     """Compare every gold table that is about what was booked."""
-    shown = Shown(database)
     shown.read()
     comparison.table("or2_daily", "date", shown.days, only=everything)
-    months = {
-        month["starts_on"].strftime("%Y-%m"): {
-            "orders": month["orders"],
-            "customers": month["customers"],
-            "gross_sales": pounds(month["gross_minor"]),
-            "cancellations": pounds(month["refunded_minor"]),
-            "net_sales": pounds(month["net_sales_minor"]),
-        }
-        for month in shown.ask("kpi_daily", "periods", grain="month")
-    }
+    periods = shown.ask(f"{{ kpiPeriods(grain: MONTH, {shown.window}) {{ startsOn {SALES} }} }}")
+    months = {month["startsOn"][:7]: sales(month) for month in periods}
     comparison.table("or2_monthly", "month", months, only=everything)
     comparison.table("or2_country", "country", shown.countries, only=everything)
-    _compare_top(comparison, shown)
+    for table, measure, columns, goods in (
+        ("or2_top20_sku_gross", "gross_sales", ("units_sold", "gross_sales"), False),
+        ("or2_top20_sku_gross_merchandise", "gross_sales", ("units_sold", "gross_sales"), True),
+        ("or2_top20_sku_net", "net_sales", ("net_units", "net_sales"), True),
+    ):
+        ranked = shown.best(measure, columns, goods=goods)
+        comparison.table(table, "sku", dict(ranked), only=everything)
+        order = [row["sku"] for row in comparison.rows(table)]
+        comparison.values(f"{table} (order)", {"codes": ([code for code, _ in ranked], order)})
+    top = shown.ask("{ topSkus(first: 20) { skuCode units amount { amount } } }")
+    answered = {
+        each["skuCode"]: {"units_sold": int(each["units"]), "gross_sales": Decimal(each["amount"]["amount"])}
+        for each in top
+    }
+    comparison.table("or2_top20_sku_gross (topSkus)", "sku", answered, only=everything)
     _compare_stock(comparison, shown)
     _compare_summary(comparison, shown, report)
 
 
-def _compare_top(comparison: Comparison, shown: Shown) -> None:
-    top = shown.ask("order_book", "top_skus", row_limit=1_000_000)
-    sold = [
-        (each["sku_code"], {"units_sold": int(each["units"]), "gross_sales": pounds(each["amount_minor"])})
-        for each in top
-    ]
-    goods = [(code, figures) for code, figures in sold if is_goods(code)]
-    net = sorted(
-        ((code, figures) for code, figures in shown.skus.items() if is_goods(code)),
-        key=lambda each: (-each[1]["net_sales"], each[0]),
-    )
-    for table, ranked in (
-        ("or2_top20_sku_gross", sold),
-        ("or2_top20_sku_gross_merchandise", goods),
-        ("or2_top20_sku_net", net),
-    ):
-        comparison.table(table, "sku", dict(ranked[:20]), only=everything)
-        order = [row["sku"] for row in comparison.rows(table)]
-        comparison.values(f"{table} (order)", {"codes": ([code for code, _ in ranked[:20]], order)})
-
-
 def _compare_stock(comparison: Comparison, shown: Shown) -> None:
     moved: dict[str, Counter[str]] = defaultdict(Counter)
-    for each in shown.ask("stock_ledger", "total_movements"):
-        moved[each["code"]][each["kind"]] += int(each["on_hand"])
+    for each in shown.of_skus("stockMovementTotals", "skuCode kind onHand"):
+        moved[each["skuCode"]][each["kind"]] += int(each["onHand"])
     closing: Counter[str] = Counter()
-    for level in shown.ask("stock_ledger", "levels"):
-        closing[level["code"]] += int(level["on_hand"])
+    for level in shown.of_skus("stockLevels", "skuCode onHand"):
+        closing[level["skuCode"]] += int(level["onHand"])
     ledger = {
         code: {
             "opening_needed": kinds["received"],
@@ -259,28 +301,22 @@ def _compare_stock(comparison: Comparison, shown: Shown) -> None:
 
 def _compare_summary(comparison: Comparison, shown: Shown, report: ImportReport) -> None:
     (gold,) = comparison.rows("or_summary")
-    (total,) = shown.ask("kpi_daily", "totals")
+    (total,) = shown.ask(f"{{ kpiTotals({shown.window}) {{ repeatCustomers {SALES} }} }}")
+    found = sales(total)
     fractions = comparison.fractions.total
-    merchandise = sum(
-        (
-            pounds(each["amount_minor"])
-            for each in shown.ask("order_book", "top_skus", row_limit=1_000_000)
-            if is_goods(each["sku_code"])
-        ),
-        Decimal(0),
-    )
-    expenses = sum(event.data["amount_minor"] for event in shown.events("ExpenseRecorded"))
+    goods = [sku["gross_sales"] for code, sku in shown.skus.items() if is_goods(code)]
+    expenses = sum(event["data"]["amount_minor"] for event in shown.events("ExpenseRecorded"))
     comparison.values(
         "or_summary",
         {
-            "gross_sales": (pounds(total["gross_minor"]), Decimal(gold["gross_sales"]) - fractions),
-            "cancellations": (pounds(total["refunded_minor"]), Decimal(gold["cancellations"])),
-            "net_sales": (pounds(total["net_sales_minor"]), Decimal(gold["net_sales"]) - fractions),
-            "gross_sales_merchandise": (merchandise, Decimal(gold["gross_sales_merchandise"])),
+            "gross_sales": (found["gross_sales"], Decimal(gold["gross_sales"]) - fractions),
+            "cancellations": (found["cancellations"], Decimal(gold["cancellations"])),
+            "net_sales": (found["net_sales"], Decimal(gold["net_sales"]) - fractions),
+            "gross_sales_merchandise": (sum(goods, Decimal(0)), Decimal(gold["gross_sales_merchandise"])),
             "bad_debt": (-pounds(expenses), Decimal(gold["bad_debt"])),
-            "orders": (total["orders"], int(gold["orders"])),
-            "customers": (total["customers"], int(gold["customers"])),
-            "repeat_customers": (total["repeat_customers"], int(gold["repeat_customers"])),
+            "orders": (found["orders"], int(gold["orders"])),
+            "customers": (found["customers"], int(gold["customers"])),
+            "repeat_customers": (total["repeatCustomers"], int(gold["repeat_customers"])),
             "units_sold": (sum(day["units_sold"] for day in shown.days.values()), int(gold["units_sold"])),
             "units_cancelled": (
                 sum(day["units_cancelled"] for day in shown.days.values()),
@@ -292,6 +328,26 @@ def _compare_summary(comparison: Comparison, shown: Shown, report: ImportReport)
             },
         },
     )
+
+
+@contextmanager
+def served(settings: Settings) -> Iterator[httpx.Client]:
+    """Serve the database on a port of this machine and give a client with the owner's token."""
+    app = create_app(settings)
+    running = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_config=None, access_log=False))
+    thread = threading.Thread(target=running.run, daemon=True)
+    thread.start()
+    while not running.started:
+        time.sleep(0.05)
+    port = running.servers[0].sockets[0].getsockname()[1]
+    token = create_token(app.state.server.database, "gold", Role.OWNER)[1]
+    headers = {"authorization": f"Bearer {token}"}
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=120) as client:
+        while client.get("/readyz").status_code != 200:
+            time.sleep(0.1)
+        yield client
+    running.should_exit = True
+    thread.join()
 
 
 def show(progress: Progress) -> None:
@@ -312,11 +368,10 @@ def run(file: Path, gold: Path, data: Path) -> int:
         finally:
             writer.stop()
         print("\n" + "\n".join(report.lines()))
-        projector = Projector(database)
-        for name in PROJECTIONS:
-            projector.rebuild(name)
-        comparison = Comparison(gold, Fractions.of(file))
-        compare(database, report, comparison)
+        Projector(database).deploy(by="gold")
+    comparison = Comparison(gold, Fractions.of(file))
+    with served(settings) as client:
+        compare(Shown(client), report, comparison)
     return comparison.differing
 
 
