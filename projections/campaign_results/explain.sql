@@ -8,7 +8,7 @@ WHERE paid.campaign_id = :campaign_id::uuid AND paid.store_id = :store_id::uuid 
     AND (:store_ids::uuid[] IS NULL OR paid.store_id = ANY (:store_ids::uuid[]))
 GROUP BY 1, 2, 3
 UNION ALL
-SELECT refund.position, 'OrderRefunded', NULL, 0, 0, 0, 1, sum(refund.refunded_units), sum(refund.refunded_minor)::bigint
+SELECT refund.position, 'OrderRefunded', NULL::uuid, 0, 0, 0, 1, sum(refund.refunded_units), sum(refund.refunded_minor)::bigint
 FROM campaign_refund_lines AS refund
 WHERE refund.campaign_id = :campaign_id::uuid AND refund.store_id = :store_id::uuid AND refund.currency = :currency::text
     AND refund.position > :window_from AND refund.position <= :window_to

@@ -58,8 +58,8 @@ FULL JOIN (
         UNION ALL SELECT stream_id, position, occurred_at, 'refunded', 0, 0, 0, amount_minor, NULL, NULL FROM order_refunded
         UNION ALL SELECT stream_id, position, occurred_at, CASE WHEN whole THEN 'cancelled' ELSE 'lessened' END,
             goods_minor, freight_minor, 0, 0, NULL, NULL FROM order_cancelled
-        UNION ALL SELECT stream_id, position, occurred_at, 'expired', goods_minor, freight_minor, 0, 0, NULL, NULL
-            FROM order_expired
+        UNION ALL SELECT stream_id, position, occurred_at, CASE WHEN whole THEN 'expired' ELSE 'lessened' END,
+            goods_minor, freight_minor, 0, 0, NULL, NULL FROM order_expired
     ) AS said
     GROUP BY order_id
 ) AS later ON later.order_id = placed.order_id

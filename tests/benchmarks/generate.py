@@ -309,7 +309,7 @@ class World:
         if order.state not in ("placed", "paid", "confirmed", "shortage") or not order.live:
             return
         paid = order.state != "placed"
-        whole = whole or len(order.live) == 1
+        whole = whole or len(order.live) == 1 or (expired and not paid)
         going = order.live if whole else order.live[-1:]
         goods, freight = sum(line.amount_minor for line in going), order.freight_minor if whole else 0
         self.record(

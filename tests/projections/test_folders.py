@@ -1,0 +1,169 @@
+"""A projection's folder: how it is read, what is refused and how the refusal says what to do."""
+
+from __future__ import annotations
+
+import shutil
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated
+from uuid import UUID
+
+import pytest
+from msgspec import Meta
+
+from opscore import resources
+from opscore.domain.aggregate import EVENT_CLASSES, Event
+from opscore.domain.values import Value
+from opscore.projector import lock, read_all
+from opscore.projector.folder import Definition, Loaded
+from opscore.projector.relations import relations_of
+from opscore.projector.sqltext import SqlFileError, bind, canonical, qualify, statements
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A copy of one projection that a test may break."""
+    return Path(shutil.copytree(resources.path("projections") / "kpi_daily", tmp_path / "kpi_daily"))
+
+
+def test_every_projection_of_the_package_reads_well_and_has_a_lock_line() -> None:
+    folder = resources.path("projections")
+    definitions = read_all(folder)
+    assert set(definitions) == {"campaign_results", "customer_card", "kpi_daily", "order_book", "stock_ledger"}
+    lock.refuse_edited(folder, definitions)
+    assert lock.unlocked(folder, definitions) == []
+    for definition in definitions.values():
+        loaded = Loaded(definition, "opscore")
+        assert loaded.apply
+        assert loaded.queries
+        assert loaded.checks
+        assert loaded.explains, f"{definition.name} cannot explain its figures"
+        assert set(loaded.explains) <= set(definition.tables)
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "says"),
+    [
+        ("projection.toml", "version = 1", "", "add 'version'"),
+        ("projection.toml", "version = 1", "version = 0", "versions start at 1"),
+        ("projection.toml", '"OrderRefunded"', '"OrderForgotten"', "no event OrderForgotten"),
+        ("projection.toml", '"OrderRefunded"', '"OrderRefunded", "OrderShipped"', "no statement of apply.sql reads"),
+        ("projection.toml", ', "OrderRefunded"', "", "reads OrderRefunded; add it to events"),
+        ("projection.toml", "guest_order_is_buyer = true", "share = 0.5", "a float is not exact"),
+        ("projection.toml", "guest_order_is_buyer = true", "shares = [1]", "rule shares must be"),
+        ("queries.sql", ":store_ids", ":shops", "must filter by :store_ids"),
+        ("apply.sql", "-- paid:", "-- paid", "above the statement"),
+        ("apply.sql", "-- buyers:", "-- paid:", "two statements are named paid"),
+        (
+            "explain.sql",
+            "SELECT paid.position, paid.stream_id, 'OrderPaid' AS event",
+            "SELECT paid.*",
+            "name the columns",
+        ),
+        ("tables.sql", "CREATE TABLE kpi_daily_buyers", "CREATE TABLE order_paid", "name of an event relation"),
+        ("tables.sql", "CREATE TABLE kpi_daily_buyers", "DROP TABLE kpi_daily_buyers", "creates nothing"),
+    ],
+)
+def test_a_folder_that_breaks_a_rule_is_refused_with_its_remedy(
+    folder: Path, file: str, old: str, new: str, says: str
+) -> None:
+    text = (folder / file).read_text("utf-8")
+    assert old in text
+    (folder / file).write_text(text.replace(old, new), "utf-8")
+
+    with pytest.raises(SqlFileError, match=says):
+        definition = Definition.read(folder)
+        Loaded(definition, "opscore").explains  # noqa: B018
+        definition.rules  # noqa: B018
+
+
+def test_a_query_for_the_whole_operator_has_to_be_declared(folder: Path) -> None:
+    path = folder / "queries.sql"
+    path.write_text(path.read_text("utf-8").replace(":store_ids", ":shops"), "utf-8")
+    toml = folder / "projection.toml"
+    toml.write_text('operator_wide = ["days", "periods", "totals"]\n' + toml.read_text("utf-8"), "utf-8")
+
+    assert Definition.read(folder).operator_wide == {"days", "periods", "totals"}
+
+
+def test_rules_are_exact_and_typed(folder: Path) -> None:
+    toml = folder / "projection.toml"
+    text = toml.read_text("utf-8") + 'rate = { decimal = "0.015" }\nsince = 2025-02-01\nname = "x"\ncount = 3\n'
+    toml.write_text(text, "utf-8")
+
+    rules = Definition.read(folder).rules
+
+    assert rules["rate"] == Decimal("0.015")
+    assert (rules["since"], rules["name"], rules["count"]) == (date(2025, 2, 1), "x", 3)
+
+
+def test_names_of_a_version_are_qualified_and_nothing_else_is() -> None:
+    sql = "SELECT a.days, 'days', \"days\" AS days FROM days AS a -- days\nWHERE f(days.x) > 1"
+    assert qualify(sql, {"days": '"s"."p_v1__days"'}) == (
+        'SELECT a.days, \'days\', "days" AS days FROM "s"."p_v1__days" AS a -- days\nWHERE f("s"."p_v1__days".x) > 1'
+    )
+    assert qualify("AS $$ SELECT f(1) $$", {"f": "g"}) == "AS $$ SELECT f(1) $$"
+    assert qualify("AS $$ SELECT f(1) $$", {"f": "g"}, bodies=True) == "AS $$ SELECT g(1) $$"
+
+
+def test_parameters_are_bound_and_casts_and_percent_signs_survive() -> None:
+    assert bind("x % 2 = :rest::int AND y LIKE ':no%'") == "x %% 2 = %(rest)s::int AND y LIKE ':no%%'"
+
+
+def test_a_file_is_cut_into_statements_by_its_semicolons_alone() -> None:
+    found = statements(
+        "-- one: first; thing\nSELECT ';' ;\n-- two: second\n-- note: more\nSELECT $$;$$ -- so: it is\n;", "f"
+    )
+    assert [(each.name, each.description, each.sql) for each in found] == [
+        ("one", "first; thing", "SELECT ';'"),
+        ("two", "second", "SELECT $$;$$"),
+    ]
+
+
+def test_comments_and_spacing_are_no_part_of_a_rule() -> None:
+    assert canonical("SELECT  1 -- one\n + 2") == canonical("SELECT 1 + 2")
+    assert canonical("SELECT 1") != canonical("SELECT 2")
+
+
+class Amount(Value):
+    minor: int
+    currency: str
+
+
+class Part(Value):
+    number: int
+    price: Decimal
+    paid: Amount | None = None
+    tags: tuple[Amount, ...] = ()
+
+
+def test_an_event_becomes_typed_columns_and_child_relations() -> None:
+    class Assembled(Event):
+        store_id: UUID
+        name: Annotated[str, Meta(max_length=9)]
+        total: Amount
+        parts: tuple[Part, ...]
+        codes: tuple[UUID, ...] = ()
+        notes: dict[str, str] | None = None
+
+    parent, child = relations_of(Assembled)
+
+    assert parent.name == "assembled"
+    assert parent.columns["total_minor"] == "(event.data->'total'->>'minor')::bigint"
+    assert parent.columns["name"] == "(event.data->>'name')"
+    assert parent.columns["codes"].endswith("::uuid[]")
+    assert parent.columns["notes"] == "(event.data->'notes')"
+    assert parent.columns["store_id"] == "event.store_id"
+    assert child.name == "assembled_parts"
+    assert child.columns["price"] == "(item.data->>'price')::numeric"
+    assert child.columns["paid_currency"] == "(item.data->'paid'->>'currency')"
+    assert child.columns["tags"] == "(item.data->'tags')"
+    assert child.columns["ordinal"] == "item.ordinal"
+    assert child.columns["total_currency"] == "(event.data->'total'->>'currency')"
+
+
+def test_every_event_of_the_domain_has_a_relation() -> None:
+    names = [relation.name for event in EVENT_CLASSES.values() for relation in relations_of(event)]
+    assert len(names) == len(set(names))
+    assert {"order_paid", "order_placed_lines", "stock_received"} <= set(names)
