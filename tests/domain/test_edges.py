@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from opscore.domain.campaign_commands import AddCampaignLine, EndCampaign, GiftTerms, PlanCampaign
+from opscore.domain.campaign_commands import AddCampaignLine, EndCampaign, FreeShippingTerms, GiftTerms, PlanCampaign
 from opscore.domain.campaign_events import CampaignGoal, LineRole
 from opscore.domain.command import Actor, Command, Role
 from opscore.domain.customer import Customer
@@ -21,14 +21,14 @@ from opscore.domain.order_commands import (
     ReportShortage,
     ResolveShortage,
 )
-from opscore.domain.order_events import ShortageRemedy
+from opscore.domain.order_events import OrderPlaced, ShortageRemedy
 from opscore.domain.order_placing import RecordedLine, RecordOrder
 from opscore.domain.order_returns import ReceiveReturn, RecordedReturnLine, RecordReturn
 from opscore.domain.order_state import OrderStatus
-from opscore.domain.refusals import InvalidField, NotFound, WrongState
+from opscore.domain.refusals import InvalidField, NotAuthorised, NotFound, WrongState
 from opscore.domain.sku_events import AllocationExceedsQuota, CampaignQuotaUsed
 from opscore.domain.stock_commands import AllocateCampaignStock, ReleaseCampaignStock
-from opscore.domain.store_commands import AddLocation
+from opscore.domain.store_commands import AddLocation, SetPolicy
 from opscore.domain.store_events import LocationClosedAlready
 from opscore.domain.values import MAX_MINOR
 from tests.domain.desk import OWNER
@@ -207,3 +207,48 @@ def test_stock_allocated_to_a_line_without_a_quota_is_what_the_campaign_sells(sh
     assert (shop.sku(lamp).sellable, shop.sku(lamp).level_at(shop.location_id).allocated) == (8, 0)
     with pytest.raises(CampaignQuotaUsed):
         shop.place((lamp, "1"), campaign_ids=(campaign,))
+
+
+# Freight -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("role", [Role.STOREFRONT, Role.CUSTOMER])
+def test_a_buyer_pays_the_store_s_freight_and_sets_none(shop: Shop, role: Role) -> None:
+    lamp, ann = shop.article(), shop.desk.register(shop.store_id)
+    buyer = Actor(id="buyer", role=role, stores=frozenset({shop.store_id}), customer_id=ann)
+    shop.desk.do(SetPolicy(store_id=shop.store_id, kind="freight", params={"flat_minor": 800}))
+    with pytest.raises(NotAuthorised) as refused:
+        shop.place((lamp, "1"), actor=buyer, customer_id=ann, freight_minor=0)
+    assert refused.value.path == ("freight_minor",)
+    shop.place((lamp, "1"), actor=buyer, customer_id=ann)
+    placed = shop.desk.last(OrderPlaced)
+    assert (placed.freight_minor, placed.total_minor) == (800, 10800)
+
+
+def test_staff_may_agree_on_another_freight(shop: Shop) -> None:
+    lamp = shop.article()
+    shop.desk.do(SetPolicy(store_id=shop.store_id, kind="freight", params={"flat_minor": 800}))
+    shop.place((lamp, "1"))
+    assert shop.desk.last(OrderPlaced).freight_minor == 800
+    shop.place((lamp, "1"), freight_minor=0)
+    assert shop.desk.last(OrderPlaced).freight_minor == 0
+
+
+def test_freight_is_free_from_an_amount_of_goods_on_and_the_order_says_so(shop: Shop) -> None:
+    lamp, postage = shop.article(), shop.service()
+    terms = {"flat_minor": 800, "free_from_minor": 20000}
+    shop.desk.do(SetPolicy(store_id=shop.store_id, kind="freight", params=terms))
+    campaign = shop.campaign({lamp: "100"}, FreeShippingTerms())
+    shop.place((lamp, "1"), (postage, "1"))
+    assert shop.desk.last(OrderPlaced).freight_minor == 800
+    shop.place((lamp, "2"), campaign_ids=(campaign,))
+    placed = shop.desk.last(OrderPlaced)
+    assert (placed.freight_minor, placed.freight_waived_minor, placed.total_minor) == (0, 800, 20000)
+    assert [(waiver.source_id, waiver.amount_minor) for waiver in placed.freight_waivers] == [(None, 800)]
+    assert [claim.amount_minor for claim in placed.claims] == [0]
+
+
+def test_services_alone_are_not_sent_and_cost_no_freight(shop: Shop) -> None:
+    shop.desk.do(SetPolicy(store_id=shop.store_id, kind="freight", params={"flat_minor": 800}))
+    shop.place((shop.service(), "1"))
+    assert shop.desk.last(OrderPlaced).freight_minor == 0

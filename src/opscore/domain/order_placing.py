@@ -7,7 +7,7 @@ events; once the first event is recorded nothing can refuse.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import ROUND_FLOOR, Decimal
 from typing import Annotated, ClassVar
@@ -51,7 +51,7 @@ from opscore.domain.order_events import (
     PriceSource,
 )
 from opscore.domain.order_refusals import PriceChanged, TotalChanged
-from opscore.domain.policies import OrderTerms, Points, ShipPromise
+from opscore.domain.policies import Freight, OrderTerms, Points, ShipPromise
 from opscore.domain.pricing import Buyer, CouponTerms, LineToPrice, PricedLine, PricedOrder
 from opscore.domain.refusals import CurrencyMismatch, InvalidField, NotAuthorised, ReferenceTaken, Refusal
 from opscore.domain.sku import FulfilmentMode, Pick, Sku
@@ -249,8 +249,12 @@ class PlaceOrder(Command):
         int, Meta(ge=0, le=10**12, description="Points to pay with; no more are taken than the goods cost.")
     ] = 0
     freight_minor: Annotated[
-        NonNegativeMinor, Meta(description="Freight before waivers, in minor units of the store's currency.")
-    ] = 0
+        NonNegativeMinor | None,
+        Meta(
+            description="Freight before waivers, in minor units, as agreed by staff; what the store's policy freight "
+            "says if left out. A storefront or customer leaves it out."
+        ),
+    ] = None
     client_total_minor: Annotated[
         NonNegativeMinor | None, Meta(description="The total that the buyer was shown; refused if it has changed.")
     ] = None
@@ -433,6 +437,8 @@ class _Offer:
     points: pricing.Points | None
     points_share_max: Decimal
     freight_minor: int
+    freight_free_from_minor: int | None
+    """Goods worth this much, before promotions, travel free; None when that was not promised."""
     region: str | None
 
     @classmethod
@@ -461,6 +467,7 @@ class _Offer:
             raise InvalidField(why="a guest has no points", path=("points_to_spend",))
         if customer is not None and asked.points_to_spend:
             customer.plan_points(asked.points_to_spend, at, path=("points_to_spend",))
+        freight_minor, free_from_minor = _freight(asked, work, store, lines)
         return cls(
             currency=store.currency,
             skus=skus,
@@ -471,18 +478,43 @@ class _Offer:
             buyer=buyer,
             points=_points(asked.points_to_spend, Decimal(rules.value_minor)),
             points_share_max=rules.share_of_goods_max,
-            freight_minor=asked.freight_minor,
+            freight_minor=freight_minor,
+            freight_free_from_minor=free_from_minor,
             region=asked.region,
         )
 
     def price(self) -> PricedOrder:
         """Price the order; points pay for no more than the store's share of the goods."""
+        points = self._payable_points()
+        priced = self._priced(points)
+        if self.freight_free_from_minor is None or not self.freight_minor:
+            return priced
+        goods_minor = sum(
+            line_amount_minor(line.unit_price, line.quantity, self.currency)
+            for line in priced.lines
+            if not (line.service or line.gift)
+        )
+        if goods_minor < self.freight_free_from_minor:
+            return priced
+        # The store carries the freight: no campaign's budget pays for a waiver.
+        waiver = pricing.Discount(
+            source=pricing.DiscountSource.FREE_SHIPPING,
+            amount_minor=self.freight_minor,
+            reason=f"free from goods worth {self.freight_free_from_minor} minor units",
+        )
+        return msgspec.structs.replace(
+            replace(self, freight_minor=0)._priced(points),
+            freight_waived_minor=self.freight_minor,
+            freight_waivers=(waiver,),
+        )
+
+    def _payable_points(self) -> pricing.Points | None:
         points = self.points
         if points is not None and self.points_share_max < 1:
             goods_minor = self._priced(None).goods_minor
             payable = (goods_minor * self.points_share_max / points.minor_per_point).to_integral_value(ROUND_FLOOR)
             points = _points(min(points.points, int(payable)), points.minor_per_point)
-        return self._priced(points)
+        return points
 
     def _priced(self, points: pricing.Points | None) -> PricedOrder:
         return pricing.price_order(
@@ -495,6 +527,21 @@ class _Offer:
             freight_minor=self.freight_minor,
             region=self.region,
         )
+
+
+def _freight(asked: PlaceOrder, work: UnitOfWork, store: Store, lines: Sequence[LineToPrice]) -> tuple[int, int | None]:
+    """Return the freight before waivers, and from what goods on it is free; refuses NotAuthorised.
+
+    Buyers pay by the store's policy, staff may agree on another amount. Services alone are not sent.
+    """
+    if asked.freight_minor is not None:
+        if work.actor.role in (Role.STOREFRONT, Role.CUSTOMER):
+            raise NotAuthorised(why="freight is the store's to set, leave it out", path=("freight_minor",))
+        return asked.freight_minor, None
+    terms = store.policy(Freight, work.occurred_at)
+    if not any(not line.service for line in lines):
+        return 0, None
+    return terms.flat_minor, terms.free_from_minor
 
 
 def _points(points: int, minor_per_point: Decimal) -> pricing.Points | None:
