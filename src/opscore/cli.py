@@ -419,22 +419,25 @@ def projections_lock(
     out.print(f"{len(definitions)} projections are locked" + (f", {', '.join(missing)} newly." if missing else "."))
 
 
+def _position_or_time(text: str) -> int | datetime:
+    if text.isdecimal():
+        return int(text)
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        raise fail(f"'{text}' is neither a position nor a time such as 2026-03-31T23:59:59+08:00") from None
+    if time.tzinfo is None:
+        raise fail("A time needs its offset, such as 2026-03-31T23:59:59+08:00")
+    return time
+
+
 @app.command()
 def replay(
     until: Annotated[str, typer.Option(help="A position, or a time such as 2026-03-31T23:59:59+08:00.")],
     into: Annotated[str, typer.Option(help="Name of the copies: <into>/<projection>.")],
 ) -> None:
     """Build every read model as it was known at a position or time. Can be stopped and run again."""
-    end: int | datetime
-    if until.isdecimal():
-        end = int(until)
-    else:
-        try:
-            end = datetime.fromisoformat(until)
-        except ValueError:
-            raise fail(f"'{until}' is neither a position nor a time such as 2026-03-31T23:59:59+08:00") from None
-        if end.tzinfo is None:
-            raise fail("A time needs its offset, such as 2026-03-31T23:59:59+08:00")
+    end = _position_or_time(until)
     with _projector() as projector, Bars() as bars, stoppable() as stop:
         entries = projector.replay(end, into, progress=bars.projecting, stop=stop)
     for entry in entries:
@@ -503,6 +506,49 @@ def audit_anchor(
         path = file or settings.data_dir / ANCHORS
         written = anchor(database, path)
     out.print(f"position {written.position}  {written.hash}  -> {path}", markup=False)
+
+
+@audit_app.command("export")
+def audit_export(
+    file: Annotated[Path, typer.Argument(dir_okay=False, help="The .zip to write.")],
+    after: Annotated[
+        str | None, typer.Option(help="Begin behind this position or recording time; default: the beginning.")
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option(help="End with this position or recording time; default: the head.")
+    ] = None,
+    anchors: Annotated[
+        Path | None, typer.Option(help="File of anchors to put in; default: the one in the data directory.")
+    ] = None,
+) -> None:
+    """Write the events of a period, the rules and a verifier to one file for an auditor, who needs no opscore."""
+    from opscore.bundle import BundleRefused, export
+
+    period = {name: _position_or_time(text) for name, text in (("after", after), ("until", until)) if text is not None}
+    with migrated() as (database, settings), Bars() as bars, stoppable() as stop:
+        if anchors is None and (settings.data_dir / ANCHORS).exists():
+            anchors = settings.data_dir / ANCHORS
+        if anchors is not None and not anchors.exists():
+            raise fail(f"There is no file {anchors}")
+        try:
+            written = export(
+                database,
+                file,
+                after=period.get("after"),
+                until=period.get("until"),
+                anchors=anchors,
+                progress=lambda done, total: bars.at("events exported", done, total),
+                stop=stop,
+            )
+        except BundleRefused as error:
+            raise fail(f"{error}") from None
+    out.print(
+        f"{written.events:,} events, positions {written.after + 1} to {written.until} -> {written.file}\n"
+        f"digest {written.digest}\n"
+        "Give the digest to the auditor by another way than the file. The bundle checks itself: python "
+        "verify_bundle.py BUNDLE --digest DIGEST --anchors FILE",
+        markup=False,
+    )
 
 
 # Schema --------------------------------------------------------------------------------------------------------------
