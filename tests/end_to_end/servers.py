@@ -192,7 +192,13 @@ def pay_order(order_id: str, amount_minor: int, reference: str, currency: str = 
     return "payOrder", {"orderId": order_id, **given}
 
 
-AGGREGATES = {"placeOrder": "order", "payOrder": "order", "eraseCustomer": "customer", "setContactCard": "customer"}
+AGGREGATES = {
+    "contactCustomer": "order",
+    "eraseCustomer": "customer",
+    "payOrder": "order",
+    "placeOrder": "order",
+    "setContactCard": "customer",
+}
 
 
 def mutation(command: str, fields: dict[str, Any], key: str) -> dict[str, Any]:
