@@ -11,10 +11,13 @@ from opscore.domain.campaign_commands import AddCampaignLine, EndCampaign, FreeS
 from opscore.domain.campaign_events import CampaignGoal, LineRole
 from opscore.domain.command import Actor, Command, Role
 from opscore.domain.customer import Customer
+from opscore.domain.customer_commands import EarnPoints
+from opscore.domain.customer_events import PointsReturned
 from opscore.domain.order_commands import (
     AmendOrderPrice,
     CancelOrder,
     CancelOrderLines,
+    ConfirmOrder,
     ContactCustomer,
     ExchangeFor,
     LineQuantity,
@@ -23,7 +26,7 @@ from opscore.domain.order_commands import (
 )
 from opscore.domain.order_events import OrderPlaced, ShortageRemedy
 from opscore.domain.order_placing import RecordedLine, RecordOrder
-from opscore.domain.order_returns import ReceiveReturn, RecordedReturnLine, RecordReturn
+from opscore.domain.order_returns import ReceiveReturn, RecordedReturnLine, RecordReturn, RefundOrder
 from opscore.domain.order_state import OrderStatus
 from opscore.domain.refusals import InvalidField, NotAuthorised, NotFound, WrongState
 from opscore.domain.sku_events import AllocationExceedsQuota, CampaignQuotaUsed
@@ -252,3 +255,45 @@ def test_services_alone_are_not_sent_and_cost_no_freight(shop: Shop) -> None:
     shop.desk.do(SetPolicy(store_id=shop.store_id, kind="freight", params={"flat_minor": 800}))
     shop.place((shop.service(), "1"))
     assert shop.desk.last(OrderPlaced).freight_minor == 0
+
+
+# Points --------------------------------------------------------------------------------------------------------------
+
+
+def test_points_paid_for_units_that_come_to_nothing_come_back_once_with_a_part_or_a_refund(shop: Shop) -> None:
+    lamp, ann = shop.article(), shop.desk.register(shop.store_id)
+    shop.desk.do(EarnPoints(customer_id=ann, rule="manual", reference="gift", points=1000, reason="thanks"))
+    order_id = shop.place((lamp, "3"), customer_id=ann, points_to_spend=1000)
+    assert shop.desk.get(Customer, ann).balance == 0
+    shop.pay(order_id)
+    shop.desk.do(CancelOrderLines(order_id=order_id, lines=part((1, "1"))))
+    assert shop.desk.get(Customer, ann).balance == 333
+    shop.desk.do(RefundOrder(order_id=order_id))
+    assert shop.desk.get(Customer, ann).balance == 333
+    shop.desk.do(ConfirmOrder(order_id=order_id))
+    shop.ship(order_id, shop.pack(order_id))
+    for quantity, balance in (("1", 667), ("1", 1000)):
+        shop.returned(order_id, (1, quantity))
+        shop.desk.do(RefundOrder(order_id=order_id))
+        assert shop.desk.get(Customer, ann).balance == balance
+    assert shop.order(order_id).refundable_minor == 0
+    assert shop.desk.get(Customer, ann).points_by_order == {}
+
+
+def test_what_is_left_of_the_points_comes_back_with_the_whole_order(shop: Shop) -> None:
+    lamp, ann = shop.article(), shop.desk.register(shop.store_id)
+    shop.desk.do(EarnPoints(customer_id=ann, rule="manual", reference="gift", points=1000, reason="thanks"))
+    order_id = shop.place((lamp, "3"), customer_id=ann, points_to_spend=1000)
+    shop.desk.do(CancelOrderLines(order_id=order_id, lines=part((1, "1"))))
+    shop.desk.do(CancelOrder(order_id=order_id))
+    assert shop.desk.get(Customer, ann).balance == 1000
+    assert sum(event.amount for _, event in shop.desk.events if isinstance(event, PointsReturned)) == 1000
+
+
+def test_a_return_taken_in_from_elsewhere_brings_its_points_back_too(shop: Shop) -> None:
+    lamp, ann = shop.article(), shop.desk.register(shop.store_id)
+    shop.desk.do(EarnPoints(customer_id=ann, rule="manual", reference="gift", points=1000, reason="thanks"))
+    order_id = shop.delivered((lamp, "2"), customer_id=ann, points_to_spend=1000)
+    back = RecordedReturnLine(sku_id=lamp, quantity=Decimal(1), amount_minor=9500)
+    shop.desk.do(RecordReturn(store_id=shop.store_id, order_id=order_id, lines=(back,)))
+    assert shop.desk.get(Customer, ann).balance == 500

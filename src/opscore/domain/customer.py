@@ -13,6 +13,7 @@ from uuid import UUID
 
 import msgspec
 
+from opscore.domain import lots
 from opscore.domain.aggregate import Aggregate, folds
 from opscore.domain.customer_events import (
     AlreadyCredited,
@@ -187,7 +188,9 @@ class Customer(Aggregate):
 
     @folds(PointsReturned)
     def _points_returned(self, event: PointsReturned) -> None:
-        self.points_by_order.pop(event.order_id, None)
+        kept = lots.without(self.points_by_order.pop(event.order_id, []), event.lots)
+        if kept:
+            self.points_by_order[event.order_id] = kept
         for use in event.lots:
             self._put(use)
         self._settle()
@@ -655,15 +658,18 @@ class Customer(Aggregate):
             lots = self.plan_points(amount, at)
             self.trigger_event(PointsSpent, occurred_at=at, order_id=order_id, amount=amount, lots=lots)
 
-    def return_points(self, order_id: UUID, at: datetime) -> None:
+    def return_points(self, order_id: UUID, at: datetime, amount: int | None = None) -> None:
         """Undo what an order that came to nothing did to points: those spent on it come back into their lots.
 
-        Asked twice, recorded once. Somebody who is erased gets nothing back.
+        amount: only so many, for a part of the order; the lots that live longest come back first.
+        All of them asked twice, recorded once. Somebody who is erased gets nothing back.
         """
-        lots = tuple(self.points_by_order.get(order_id, ()))
-        if lots and self.status is not CustomerStatus.ERASED:
-            amount = sum(use.amount for use in lots)
-            self.trigger_event(PointsReturned, occurred_at=at, order_id=order_id, amount=amount, lots=lots)
+        back = tuple(self.points_by_order.get(order_id, ()))
+        if amount is not None:
+            back = lots.last_of(back, amount)
+        if back and self.status is not CustomerStatus.ERASED:
+            amount = sum(use.amount for use in back)
+            self.trigger_event(PointsReturned, occurred_at=at, order_id=order_id, amount=amount, lots=back)
 
     def reverse_points(
         self,

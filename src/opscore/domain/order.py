@@ -208,6 +208,13 @@ class Order(Aggregate):
         refunded_minor = self.refunded_minor - self.refunded_freight_minor - self.refunded_unearned_minor
         return max(0, self.paid_goods_minor - refunded_minor)
 
+    @property
+    def points_given_back(self) -> int:
+        """How many of the points spent fall to units that were called off or whose money went back."""
+        if not self.points_minor:
+            return 0
+        return self.points_spent * sum(line.points_gone_minor for line in self.lines) // self.points_minor
+
     # Folds -------------------------------------------------------------------------------------------------------
 
     @folds(OrderPlaced)

@@ -278,7 +278,9 @@ class ResolveShortage(Command):
             held = Held.gather(work, order, plan)
             order.resolve_shortage(self.kind, at)
             held.give_back(order, plan, work)
+            before = order.points_given_back
             order.cancel(plan, CancelReason.INVENTORY, at)
+            give_back_points(work, order, held.customer, before)
         else:
             order.resolve_shortage(self.kind, at)
         return order.id
@@ -486,6 +488,14 @@ class Held:
             self.customer.return_points(order.id, at)
 
 
+def give_back_points(work: UnitOfWork, order: Order, customer: Customer | None, before: int) -> None:
+    """Return the points that fall to units gone since `before` (`order.points_given_back`). Refuses nothing."""
+    gone = order.points_given_back - before
+    if customer is not None and gone > 0:
+        customer.return_points(order.id, work.occurred_at, gone)
+        hand_on(work, customer)
+
+
 class CancelOrder(Command):
     """Call a whole order off before anything of it has shipped; everything that it held is free again."""
 
@@ -526,7 +536,9 @@ class CancelOrderLines(Command):
         held = Held.gather(work, order, plan)
         promise = promise_of(work, order.store_id)
         held.give_back(order, plan, work)
+        before = order.points_given_back
         order.cancel(plan, self.reason, work.occurred_at)
+        give_back_points(work, order, held.customer, before)
         order.settle(promise, work.occurred_at)
         return order.id
 

@@ -15,6 +15,7 @@ from msgspec import Meta
 
 from opscore.domain.aggregate import Aggregate
 from opscore.domain.command import Command, Role, UnitOfWork
+from opscore.domain.customer import Customer
 from opscore.domain.order import Order, require_each_once
 from opscore.domain.order_commands import (
     BUYING,
@@ -24,6 +25,7 @@ from opscore.domain.order_commands import (
     LineQuantity,
     OrderId,
     Quantity,
+    give_back_points,
     line_quantity,
     own_order,
     quantities,
@@ -456,6 +458,13 @@ def _take_back(
 # What can be asked for: refunds --------------------------------------------------------------------------------------
 
 
+def buyer_with_points(work: UnitOfWork, order: Order) -> Customer | None:
+    """Return the customer if points paid for a part of the order, so that some may go back; else None."""
+    if order.customer_id is None or not order.points_spent:
+        return None
+    return work.customer(order.customer_id, scoped=False)
+
+
 class RefundOrder(Command):
     """Give money back: for goods that came back or were cancelled, for freight, or as compensation.
 
@@ -505,7 +514,9 @@ class RefundOrder(Command):
             plan = plan_refund(order, wanted, self.freight_minor, self.other_minor)
         else:
             plan = plan_refund_due(order)
+        customer, before = buyer_with_points(work, order), order.points_given_back
         refund(order, work.new_id(), plan, self.reason, self.provider_reference, work.occurred_at)
+        give_back_points(work, order, customer, before)
         return order.id
 
 
@@ -603,6 +614,7 @@ class RecordReturn(Command):
             raise RefundExceedsPaid(
                 available=order.refundable_goods_minor, asked=amount_minor, path=("lines",), ids=[order.id]
             )
+        customer, before = buyer_with_points(work, order), order.points_given_back
         at = work.occurred_at
         return_id = self._id(work, "return")
         refund_id = self._id(work, "refund")
@@ -643,6 +655,7 @@ class RecordReturn(Command):
             for number, asked, quantity in zip(matched, self.lines, counted, strict=True)
         )
         refund(order, refund_id, RefundPlan(lines, amount_minor, 0, 0), RefundReason.RETURNED, None, at)
+        give_back_points(work, order, customer, before)
         self._restock(work, order.id, location_id, counted)
         return order.id
 

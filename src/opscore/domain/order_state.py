@@ -20,6 +20,7 @@ from opscore.domain.order_events import (
     RefundLine,
     ReturnReason,
 )
+from opscore.domain.pricing import DiscountSource
 
 ZERO: Final = Decimal(0)
 
@@ -70,6 +71,8 @@ class LineState(msgspec.Struct):
     service: bool = False
     claims: dict[UUID, int] = {}
     """How much of the discount each campaign gives."""
+    points_minor: int = 0
+    """How much of the discount was paid with points."""
     cancelled: Decimal = ZERO
     cancelled_unpaid: Decimal = ZERO
     """Those of the cancelled units for which no money had been taken."""
@@ -121,11 +124,14 @@ class LineState(msgspec.Struct):
             gift=line.gift,
             service=line.service,
             claims=claims,
+            points_minor=sum(part.amount_minor for part in line.discounts if part.source is DiscountSource.POINTS),
         )
 
     def give_way_to(self, exchange: ExchangedLine) -> LineState:
         """Let another SKU replace some of the units, at the same money; return the new line."""
         gross_minor = _part(self.gross_minor, exchange.replaced_quantity, self.ordered - self.exchanged)
+        points_minor = _part(self.points_minor, exchange.replaced_quantity, self.ordered - self.exchanged)
+        self.points_minor -= points_minor
         self.exchanged += exchange.replaced_quantity
         self.gross_minor -= gross_minor
         self.amount_minor -= exchange.amount_minor
@@ -144,11 +150,20 @@ class LineState(msgspec.Struct):
             amount_minor=exchange.amount_minor,
             gift=self.gift,
             service=exchange.service,
+            points_minor=points_minor,
         )
 
     def claims_of(self, quantity: Decimal) -> dict[UUID, int]:
         """Return what these units take of each campaign's budget, in minor units."""
         return {campaign_id: _part(claimed, quantity, self.live) for campaign_id, claimed in self.claims.items()}
+
+    @property
+    def points_gone_minor(self) -> int:
+        """What was paid with points for units that were called off or whose money went back, in minor units."""
+        base = self.ordered - self.exchanged
+        # Units that were cancelled after payment are refunded later: they count once.
+        gone = max(self.cancelled, self.cancelled_unpaid + self.refunded)
+        return self.points_minor if gone >= base else _part(self.points_minor, gone, base)
 
     def price_of(self, units: Decimal) -> int:
         """Return what this many of the line's units cost after discounts, in minor units.
