@@ -48,8 +48,12 @@ class Booked:
         self._parts: dict[tuple[str, str], set[str]] = {}
         """(cancellation number, digest) -> its parts that are booked, as 'part/parts'."""
         self._cancellations: set[str] = set()
+        self.has_no_rows = True
+        """Whether no row of any file has been booked yet."""
         for key, stream_id in known.items():
             kind, _, rest = key.removeprefix(prefix).partition(":")
+            if kind in ("sale", "return", "stock", "expense"):
+                self.has_no_rows = False
             if kind == "sale" and stream_id is not None:
                 self._orders.setdefault(rest.partition(":")[0], []).append(stream_id)
             elif kind == "return":

@@ -74,7 +74,9 @@ PLATFORM = Actor(id="import:online-retail:platform", role=Role.PLATFORM)
 """Passes the audit of the store: nobody audits their own application."""
 
 IN_FLIGHT = 512
-"""Enough that the writer is never without work while rows are read."""
+"""Enough that the writer is never without work while small commands are made."""
+ROWS_IN_FLIGHT = 64
+"""Fewer while rows are booked: the writer looks up all it takes in, and decides about ten invoices at a time."""
 
 _UNIT_COST_PLACES = Decimal("0.000001")
 _NO_REASON = "no reason given in the file"
@@ -116,7 +118,7 @@ def import_online_retail(
     writer: started; it decides while the file is still being read.
     rejects: where to write the rows that were not booked as they stood, with row number and reason.
     progress: is told, some times a second, how far each phase is, with rows per second and seconds left.
-    in_flight: how many commands may wait for the writer at a time.
+    in_flight: how many commands may wait for the writer at a time, at most.
     Raises UnreadableFile when this is another kind of file, ImportStopped when setting up the store is refused. May be
     interrupted at any moment and run again.
     """
@@ -361,6 +363,8 @@ class _Run:
     def _left_of(self, operation: Operation) -> Operation | None:
         """Return what of an operation is still to be booked."""
         booked = self.booked
+        if booked.has_no_rows:
+            return operation
         if isinstance(operation, Sale):
             if booked.has(booked.sale_key(operation)):
                 return None
@@ -372,6 +376,7 @@ class _Run:
     def book(self) -> None:
         """Read the file once more and send every operation that the log does not have."""
         self.meter.begin("booking", self.survey.rows)
+        self.pipeline.in_flight = min(self.pipeline.in_flight, ROWS_IN_FLIGHT)
         self.booked.begin_reading()
         for number, operation in operations(self.file, self.survey, self.report, self.rejects):
             if isinstance(operation, Sale):
@@ -405,19 +410,19 @@ class _Run:
         self.pipeline.send(key, command, at, on_refused=refused)
 
     def _sell(self, sale: Sale) -> None:
-        if self.booked.has(self.booked.sale_key(sale)):
+        key, left = self.booked.sale_key(sale), sale
+        if self.booked.has(key):
             self.report.commands_known += 1
             return
-        left = sale
         if not self.booked.is_new_invoice(sale):
             supplement = self.booked.supplement(sale)
             if supplement is None:
                 self.report.notes["invoices whose rows are all booked, with others (left as they are)"] += 1
                 return
             self.report.notes["invoices that gained rows (booked as a supplementary order)"] += 1
-            left = supplement
+            key, left = self.booked.sale_key(supplement), supplement
         self._send(
-            self.booked.sale_key(left),
+            key,
             RecordOrder(
                 store_id=self.store_id,
                 lines=tuple(
