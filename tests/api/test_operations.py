@@ -61,7 +61,7 @@ def test_a_working_day_sends_every_document(api: Api, shop: Shop) -> None:
     sku_id = shop.sku("TEA", stock=20, price="4.50", cost="2.00")
     sku = gid("Sku", sku_id)
 
-    def send(name: str, token: str, **variables: Any) -> dict[str, Any]:
+    def send(name: str, token: str, /, **variables: Any) -> dict[str, Any]:
         sent.add(name)
         data = api.ask(OPERATIONS[name], variables, token=token)
         for payload in data.values():
@@ -69,7 +69,7 @@ def test_a_working_day_sends_every_document(api: Api, shop: Shop) -> None:
                 assert payload["userErrors"] == [], (name, payload)
         return data
 
-    def give(name: str, token: str, **fields: Any) -> dict[str, Any]:
+    def give(name: str, token: str, /, **fields: Any) -> dict[str, Any]:
         data = send(name, token, input={"idempotencyKey": str(uuid4()), **fields})
         [payload] = data.values()
         found: dict[str, Any] = payload
@@ -109,7 +109,8 @@ def test_a_working_day_sends_every_document(api: Api, shop: Shop) -> None:
     found = send("AdminOrderByReference", manager, storeId=store, externalReference="T-77")
     assert found["orderByExternalReference"]["id"] == placed["id"]
     give("AdminConfirm", manager, orderId=placed["id"])
-    packed = give("AdminPack", warehouse, orderId=placed["id"], lines=[{"skuId": sku, "quantity": "2"}])["order"]
+    parcel = {"locationId": str(shop.location_id), "lines": [{"line": 1, "skuId": sku, "quantity": "2"}]}
+    packed = give("AdminPack", warehouse, orderId=placed["id"], **parcel)["order"]
     [parcel] = packed["parcels"]
     shipped = give(
         "AdminShip", warehouse, orderId=placed["id"], parcelId=parcel["parcelId"], courier="DPD", waybill="W1"
