@@ -11,6 +11,7 @@ import re
 import shutil
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -269,6 +270,20 @@ def test_the_untouched_bundle_rebuilt_by_the_forger_holds(verifier: Any, exporte
     assert verifier.main([str(tmp_path / "same.zip"), "--digest", exported.digest]) == HOLDS
     (tmp_path / "plain.zip").write_bytes(zipped(bundle.items()))
     assert (tmp_path / "plain.zip").read_bytes() == exported.file.read_bytes()
+
+
+def test_the_form_of_bundles_beyond_two_gigabytes_holds_as_well(
+    verifier: Any, database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(zipfile, "ZIP64_LIMIT", 2_000)
+    file = export(database, tmp_path / "large.zip").file
+    monkeypatch.undo()
+    content = file.read_bytes()
+    assert b"PK\x06\x06" in content
+    assert verifier.main([str(file)]) == HOLDS
+    for place in range(1, 99):
+        file.write_bytes(content[:-place] + bytes([content[-place] ^ 0xFF]) + content[len(content) - place + 1 :])
+        assert verifier.main([str(file)]) in (FOUND, NOTHING_TO_CHECK), place
 
 
 @pytest.mark.parametrize("anchored_late", [True, False])

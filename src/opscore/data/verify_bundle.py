@@ -117,9 +117,12 @@ _exact_once = json.JSONDecoder(
 _plain_once = json.JSONDecoder(parse_constant=_refuse_number, object_pairs_hook=_each_once)
 
 
+_canonical = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"), check_circular=False)
+
+
 def canonical(value: Any) -> bytes:
     """Return the canonical JSON of HASH.md."""
-    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode("utf-8")
+    return _canonical.encode(value).encode("utf-8")
 
 
 def _decode(data: bytes, decoder: json.JSONDecoder = _exact) -> Any:
@@ -225,15 +228,19 @@ class Container:
         """Refuse bytes before, between or behind what the directory names."""
         entries = sum(46 + len(each.orig_filename) + len(each.extra) for each in self._infos.values())
         count = len(self._infos)
-        self._file.seek(0, 2)
-        total = self._file.tell()
-        large = expected + entries > 0xFFFFFFFF or expected > 0xFFFFFFFF
-        self._file.seek(max(0, total - 22))
-        end = struct.unpack("<4s4H2LH", self._file.read(22))
-        agrees = (b"PK\x05\x06", 0, 0, count, count, entries, min(expected, 0xFFFFFFFF), 0)
-        behind = total - (expected + entries)
-        # Beyond 4 GiB a further record (56 bytes) and its locator (20) stand before the end.
-        if archive.start_dir != expected or behind != (98 if large else 22) or (end != agrees and not large):
+        self._file.seek(expected + entries)
+        end = self._file.read(99)
+        ends = struct.pack(
+            "<4s4H2LH", b"PK\x05\x06", 0, 0, count, count, min(entries, 0xFFFFFFFF), min(expected, 0xFFFFFFFF), 0
+        )
+        if len(end) > len(ends):
+            # Beyond 2 GiB another record and its locator stand before the end.
+            ends = (
+                struct.pack("<4sQ2H2L4Q", b"PK\x06\x06", 44, 45, 45, 0, 0, count, count, entries, expected)
+                + struct.pack("<4sLQL", b"PK\x06\x07", 0, expected + entries, 1)
+                + ends
+            )
+        if archive.start_dir != expected or end != ends:
             raise Fault("there is something around the members, or the directory's end is not as bundles are written")
 
     def size(self, name: str) -> int:
@@ -368,8 +375,13 @@ def misfit(value: Any, schema: Any, definitions: dict[str, Any], path: str = "da
     if not isinstance(schema, dict):
         return f"{path}: its schema is missing"
     if "anyOf" in schema:
-        problems = [misfit(value, each, definitions, path) for each in schema["anyOf"]]
-        return None if None in problems else f"{path} fits none of its kinds: {'; '.join(map(str, problems))[:200]}"
+        problems = []
+        for each in schema["anyOf"]:
+            problem = misfit(value, each, definitions, path)
+            if problem is None:
+                return None
+            problems.append(problem)
+        return f"{path} fits none of its kinds: {'; '.join(problems)[:200]}"
     if "enum" in schema and not any(type(value) is type(each) and value == each for each in schema["enum"]):
         return f"{path} is none of {', '.join(map(str, schema['enum']))[:200]}"
     kind = schema.get("type")
