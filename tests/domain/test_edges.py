@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from uuid import UUID
 
@@ -11,8 +12,8 @@ from opscore.domain.campaign_commands import AddCampaignLine, EndCampaign, FreeS
 from opscore.domain.campaign_events import CampaignGoal, LineRole
 from opscore.domain.command import Actor, Command, Role
 from opscore.domain.customer import Customer
-from opscore.domain.customer_commands import EarnPoints
-from opscore.domain.customer_events import PointsReturned
+from opscore.domain.customer_commands import EarnPoints, GrantCoupon, JoinMembership, SpendPoints, UseCoupon
+from opscore.domain.customer_events import CouponGranted, MembershipSource, PointsReturned, SpendThresholdNotReached
 from opscore.domain.order_commands import (
     AmendOrderPrice,
     CancelOrder,
@@ -30,11 +31,11 @@ from opscore.domain.order_returns import ReceiveReturn, RecordedReturnLine, Reco
 from opscore.domain.order_state import OrderStatus
 from opscore.domain.refusals import InvalidField, NotAuthorised, NotFound, WrongState
 from opscore.domain.sku_events import AllocationExceedsQuota, CampaignQuotaUsed
-from opscore.domain.stock_commands import AllocateCampaignStock, ReleaseCampaignStock
-from opscore.domain.store_commands import AddLocation, SetPolicy
-from opscore.domain.store_events import LocationClosedAlready
+from opscore.domain.stock_commands import AllocateCampaignStock, ReceiveStock, ReleaseCampaignStock
+from opscore.domain.store_commands import AddLocation, ApplyForStore, CertifyPaymentAccount, SetPolicy, SuspendStore
+from opscore.domain.store_events import AccountNotOwn, LocationClosedAlready, PolicySet, StoreSuspended
 from opscore.domain.values import MAX_MINOR
-from tests.domain.desk import OWNER
+from tests.domain.desk import BUYER, OWNER
 from tests.domain.selling import Shop
 
 
@@ -297,3 +298,67 @@ def test_a_return_taken_in_from_elsewhere_brings_its_points_back_too(shop: Shop)
     back = RecordedReturnLine(sku_id=lamp, quantity=Decimal(1), amount_minor=9500)
     shop.desk.do(RecordReturn(store_id=shop.store_id, order_id=order_id, lines=(back,)))
     assert shop.desk.get(Customer, ann).balance == 500
+
+
+# What is not for everybody, and what is not said --------------------------------------------------------------------
+
+
+def test_a_storefront_lets_customers_into_the_first_tier_and_gives_no_higher_one_away(shop: Shop) -> None:
+    tiers = [{"name": "member", "discount": "0.98"}, {"name": "gold", "spend_minor": 100_00, "discount": "0.5"}]
+    shop.desk.do(SetPolicy(store_id=shop.store_id, kind="membership", params={"tiers": tiers}))
+    ann = shop.desk.register(shop.store_id)
+    for source in (MembershipSource.GRANTED, MembershipSource.PAID, MembershipSource.CAMPAIGN):
+        with pytest.raises(NotAuthorised):
+            shop.desk.do(JoinMembership(customer_id=ann, tier="gold", source=source), actor=BUYER)
+    with pytest.raises(SpendThresholdNotReached):
+        shop.desk.do(JoinMembership(customer_id=ann, tier="gold", source=MembershipSource.SPEND), actor=BUYER)
+    shop.desk.do(JoinMembership(customer_id=ann, tier="member", source=MembershipSource.GRANTED), actor=BUYER)
+    assert shop.desk.get(Customer, ann).tier == "member"
+
+
+def test_points_and_coupons_are_not_taken_for_an_order_that_was_called_off(shop: Shop) -> None:
+    ann = shop.desk.register(shop.store_id)
+    shop.desk.do(EarnPoints(customer_id=ann, rule="manual", reference="gift", points=10, reason="thanks"))
+    shop.desk.do(GrantCoupon(customer_id=ann, code="TEN", currency="CNY", off_minor=1000))
+    coupon_id = next(iter(shop.desk.get(Customer, ann).coupons))
+    order_id = shop.place((shop.article(), "1"), customer_id=ann)
+    shop.desk.do(CancelOrder(order_id=order_id))
+    for command in (
+        SpendPoints(customer_id=ann, order_id=order_id, points=1),
+        UseCoupon(customer_id=ann, order_id=order_id, coupon_id=coupon_id),
+    ):
+        with pytest.raises(WrongState):
+            shop.desk.do(command)
+
+
+def test_a_refused_payment_account_does_not_say_who_holds_it(shop: Shop) -> None:
+    store_id = shop.desk.do(ApplyForStore(name="Second", operator="Acme Ltd", platform="own"))
+    with pytest.raises(AccountNotOwn) as refused:
+        shop.desk.do(
+            CertifyPaymentAccount(store_id=store_id, provider="alipay", account_reference="a", holder="Ann Smith")
+        )
+    assert "Ann" not in refused.value.message
+
+
+def test_a_receipt_is_worth_no_more_than_an_amount_can_be(shop: Shop) -> None:
+    lamp = shop.article()
+    receipt = ReceiveStock(
+        sku_id=lamp, location_id=shop.location_id, quantity=Decimal(10**11), unit_cost=Decimal(10**11)
+    )
+    with pytest.raises(InvalidField) as refused:
+        shop.desk.do(receipt)
+    assert refused.value.path == ("unit_cost",)
+
+
+def test_moments_are_kept_in_utc_whatever_the_offset_they_are_given_with(shop: Shop) -> None:
+    noon = datetime(2030, 1, 1, 12, tzinfo=timezone(timedelta(hours=8)))
+    ann = shop.desk.register(shop.store_id)
+    shop.desk.do(GrantCoupon(customer_id=ann, code="TEN", currency="CNY", off_minor=1, valid_from=noon))
+    shop.desk.do(SetPolicy(store_id=shop.store_id, kind="relisting", params={}, effective_from=noon))
+    shop.desk.do(SuspendStore(store_id=shop.store_id, reason="stocktaking", until=noon))
+    kept = (
+        shop.desk.last(CouponGranted).valid_from,
+        shop.desk.last(PolicySet).effective_from,
+        shop.desk.last(StoreSuspended).until,
+    )
+    assert [moment.isoformat() for moment in kept] == ["2030-01-01T04:00:00+00:00"] * 3

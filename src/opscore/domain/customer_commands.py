@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 from uuid import UUID
 
 import msgspec
@@ -49,13 +49,18 @@ from opscore.domain.policies import Membership, Points
 from opscore.domain.refusals import (
     CurrencyMismatch,
     InvalidField,
+    NotAuthorised,
     NotFound,
     ReasonMissing,
     ReferenceTaken,
     Refusal,
+    WrongState,
 )
 from opscore.domain.store import Store
 from opscore.domain.values import Code, Count, Currency, Label, NonNegativeMinor, PositiveMinor, Reason, Text, Value
+
+if TYPE_CHECKING:
+    from opscore.domain.order import Order
 
 Moment = Annotated[datetime, Meta(tz=True)]
 CustomerId = Annotated[UUID, Meta(description="The customer.")]
@@ -99,6 +104,16 @@ def hand_on(work: UnitOfWork, customer: Customer) -> None:
     kept = _records(work, customer)[-1]
     if kept is not customer and kept.status is not CustomerStatus.ERASED:
         kept.sweep(customer, work.occurred_at)
+
+
+def order_of(work: UnitOfWork, customer: Customer, order_id: UUID) -> Order:
+    """Return an order of the customer that may still take something of theirs; refuses NotFound, WrongState."""
+    order = work.order(order_id)
+    if order.customer_id != customer.id:
+        raise NotFound(what="order of this customer", path=("order_id",), ids=[order_id])
+    if order.cancelled_at is not None:
+        raise WrongState(what="order", state="cancelled", needed="not cancelled", path=("order_id",), ids=[order_id])
+    return order
 
 
 def contact_name(what: str, value: str) -> str:
@@ -393,6 +408,10 @@ class JoinMembership(Command):
         store = work.get(Store, customer.store_id, scoped=False)
         at = work.occurred_at
         membership, version = store.policy(Membership, at), store.policy_version(Membership, at)
+        entry = membership.tiers[0].name if membership.tiers else None
+        if work.actor.role is Role.STOREFRONT and self.source is not MembershipSource.SPEND and self.tier != entry:
+            why = "above the first tier a storefront lets in by spend only, staff gives the rest"
+            raise NotAuthorised(why=why, path=("tier",), ids=[customer.id])
         customer.join(self.source, self.tier, membership, version, store.currency, at)
         return customer.id
 
@@ -544,9 +563,7 @@ class SpendPoints(Command):
         """Check the order and the balance."""
         customer = work.customer(self.customer_id)
         customer.require_active()
-        order = work.order(self.order_id)
-        if order.customer_id != customer.id:
-            raise NotFound(what="order of this customer", path=("order_id",), ids=[self.order_id])
+        order_of(work, customer, self.order_id)
         customer.plan_points(self.points, work.occurred_at)
         customer.spend_points(self.order_id, self.points, work.occurred_at)
         return customer.id
@@ -640,8 +657,8 @@ class GrantCoupon(Command):
             spend_minor=self.spend_minor,
             campaign_id=self.campaign_id,
             only_store_id=self.only_store_id,
-            valid_from=self.valid_from,
-            expires_at=self.expires_at,
+            valid_from=None if self.valid_from is None else self.valid_from.astimezone(UTC),
+            expires_at=None if self.expires_at is None else self.expires_at.astimezone(UTC),
         )
         customer.grant_coupon(coupon, self.held_max, work.occurred_at)
         return customer.id
@@ -667,9 +684,7 @@ class UseCoupon(Command):
         """Check the order and the coupon; used on this order already, nothing is recorded."""
         customer = work.customer(self.customer_id)
         customer.require_active()
-        order = work.order(self.order_id)
-        if order.customer_id != customer.id:
-            raise NotFound(what="order of this customer", path=("order_id",), ids=[self.order_id])
+        order = order_of(work, customer, self.order_id)
         held = customer.coupons.get(self.coupon_id)
         if held is not None and held.used_by == order.id:
             return customer.id
@@ -712,9 +727,7 @@ class RedeemCampaign(Command):
         """Check the order, the line and its limit."""
         customer = work.customer(self.customer_id)
         customer.require_active()
-        order = work.order(self.order_id)
-        if order.customer_id != customer.id:
-            raise NotFound(what="order of this customer", path=("order_id",), ids=[self.order_id])
+        order = order_of(work, customer, self.order_id)
         line = work.campaign(self.campaign_id).lines.get(self.sku_id)
         if line is None:
             raise NotFound(what="line of this campaign", path=("sku_id",), ids=[self.sku_id])

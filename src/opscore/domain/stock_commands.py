@@ -49,7 +49,7 @@ from opscore.domain.sku_events import (
     TransferUnknown,
 )
 from opscore.domain.store_events import LocationClosedAlready
-from opscore.domain.values import Code, Currency, Reason, derived_id, plain
+from opscore.domain.values import MAX_MINOR, Code, Currency, Reason, derived_id, line_amount_minor, plain
 
 KEEPERS = frozenset({Role.OWNER, Role.MANAGER, Role.WAREHOUSE})
 PROMOTERS = frozenset({Role.OWNER, Role.MANAGER, Role.PROMOTER})
@@ -112,6 +112,8 @@ class ReceiveStock(Command):
         if self.cost_assumed and self.unit_cost is None:
             raise InvalidField(why="there is no cost that could be assumed", path=("cost_assumed",))
         unit_cost = None if self.unit_cost is None else require_unit_price(self.unit_cost, ("unit_cost",))
+        if unit_cost is not None and line_amount_minor(unit_cost, quantity, sku.currency) > MAX_MINOR:
+            raise InvalidField(why=f"a receipt is worth at most {MAX_MINOR} minor units", path=("unit_cost",))
         sku.trigger_event(
             StockReceived,
             location_id=self.location_id,

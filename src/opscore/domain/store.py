@@ -451,7 +451,8 @@ class Store(Aggregate):
         """
         self._require_status(StoreStatus.APPLIED)
         if holder != self.operator:
-            raise AccountNotOwn(holder=holder, operator=self.operator, path=("holder",), ids=[self.id])
+            # Who it is may be a person, and a refusal is kept.
+            raise AccountNotOwn(operator=self.operator, path=("holder",), ids=[self.id])
         if self.payment_account == f"{provider}:{account_reference}":
             return  # Asked twice, recorded once.
         self.trigger_event(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Annotated, Any, ClassVar
 from uuid import UUID
@@ -312,7 +312,8 @@ class SuspendStore(Command):
 
     def decide(self, work: UnitOfWork) -> UUID:
         """Stop."""
-        work.store(self.store_id).suspend(self.reason, self.until, work.occurred_at)
+        until = None if self.until is None else self.until.astimezone(UTC)
+        work.store(self.store_id).suspend(self.reason, until, work.occurred_at)
         return self.store_id
 
 
@@ -503,7 +504,8 @@ class SetPolicy(Command):
     def decide(self, work: UnitOfWork) -> UUID:
         """Check the parameters of this kind."""
         at = work.occurred_at
-        work.store(self.store_id).set_policy(self.kind, self.params, self.effective_from or at, at)
+        effective_from = at if self.effective_from is None else self.effective_from.astimezone(UTC)
+        work.store(self.store_id).set_policy(self.kind, self.params, effective_from, at)
         return self.store_id
 
 

@@ -229,7 +229,7 @@ class PaymentAccountMissing(Refusal):
 
 
 class AccountNotOwn(Refusal):
-    """The payment account is held by '{holder}'; certify one that the operator '{operator}' holds."""
+    """Somebody else holds the payment account; certify one that the operator '{operator}' holds."""
 
 
 class InfoMissing(Refusal):
