@@ -67,7 +67,7 @@ class Demonstration:
             stderr=subprocess.STDOUT,
             text=True,
         )
-        until = time.monotonic() + 120
+        until = time.monotonic() + 300
         while time.monotonic() < until and self.process.poll() is None:
             try:
                 if httpx.get(f"http://127.0.0.1:{self.port}/readyz").status_code == 200:
