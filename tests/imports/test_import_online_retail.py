@@ -240,8 +240,9 @@ def test_a_store_in_another_currency_stops_the_import(desk: Desk) -> None:
 def test_a_customer_who_is_known_already_is_not_registered_twice(desk: Desk) -> None:
     shop = Shop.open(desk.writer)
     known = shop.do(RegisterCustomer(store_id=shop.store_id, channel="shop", external_reference="7"))
-    desk.book(sold("1", 5))
+    report = desk.book(sold("1", 5))
     assert desk.order("1").customer_id == known
+    assert not report.commands_refused
 
 
 def test_a_second_store_takes_the_same_file_for_itself(desk: Desk) -> None:

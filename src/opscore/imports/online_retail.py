@@ -265,6 +265,7 @@ class _Run:
                     mode=FulfilmentMode.STOCKED if facts.goods else FulfilmentMode.SERVICE,
                 ),
                 at,
+                may_exist=True,
             )
             price = facts.list_price()
             if price is not None:
@@ -290,14 +291,16 @@ class _Run:
                     region=country,
                 ),
                 at,
+                may_exist=True,
             )
             done += 1
             self.meter.at(done)
         self.pipeline.drain()
         for number, each in sent.items():
             customer_id = each.aggregate_or_holder_id()
-            if customer_id is not None:
-                self.customer_ids[number] = customer_id
+            if customer_id is None:
+                raise ImportStopped(f"customer {number} could not be registered; see the refusals")
+            self.customer_ids[number] = customer_id
 
     def sku_id(self, code: str) -> UUID:
         """Return the SKU's id, which follows from store and code."""

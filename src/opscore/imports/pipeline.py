@@ -79,6 +79,7 @@ class Sent:
     future: Future[Outcome] | None
     known_id: UUID | None = None
     name: str = ""
+    may_exist: bool = False
     on_refused: Callable[[Refused], None] | None = None
 
     def is_decided(self) -> bool:
@@ -117,11 +118,13 @@ class Pipeline:
         command: Command,
         at: datetime,
         *,
+        may_exist: bool = False,
         on_refused: Callable[[Refused], None] | None = None,
     ) -> Sent:
         """Send a command unless the log has it; waits while too many are in flight.
 
         at: when it happened, UTC.
+        may_exist: whether it does as well when something else has the name already, which is then no refusal.
         on_refused: called by a later `send` or `drain` when the command is refused.
         """
         if key in self.known:
@@ -139,7 +142,7 @@ class Pipeline:
                     self._land()
                 else:
                     time.sleep(BUSY_SECONDS)
-        sent = Sent(future, name=command.command_name(), on_refused=on_refused)
+        sent = Sent(future, name=command.command_name(), may_exist=may_exist, on_refused=on_refused)
         self._flying.append(sent)
         return sent
 
@@ -153,7 +156,9 @@ class Pipeline:
         sent = self._flying.popleft()
         assert sent.future is not None
         outcome = sent.future.result()
-        if outcome.refusal is not None:
+        if outcome.refusal is not None and sent.may_exist and outcome.refusal.code == "REFERENCE_TAKEN":
+            self.report.commands_known += 1
+        elif outcome.refusal is not None:
             self.report.commands_refused[outcome.refusal.code] += 1
             if sent.on_refused is not None:
                 sent.on_refused(outcome.refusal)
