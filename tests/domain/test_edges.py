@@ -20,6 +20,7 @@ from opscore.domain.order_commands import (
     CancelOrderLines,
     ConfirmOrder,
     ContactCustomer,
+    EraseGuest,
     ExchangeFor,
     LineQuantity,
     ReportShortage,
@@ -35,7 +36,7 @@ from opscore.domain.stock_commands import AllocateCampaignStock, ReceiveStock, R
 from opscore.domain.store_commands import AddLocation, ApplyForStore, CertifyPaymentAccount, SetPolicy, SuspendStore
 from opscore.domain.store_events import AccountNotOwn, LocationClosedAlready, PolicySet, StoreSuspended
 from opscore.domain.values import MAX_MINOR
-from tests.domain.desk import BUYER, OWNER
+from tests.domain.desk import BUYER, OWNER, SERVICE
 from tests.domain.selling import Shop
 
 
@@ -362,3 +363,26 @@ def test_moments_are_kept_in_utc_whatever_the_offset_they_are_given_with(shop: S
         shop.desk.last(StoreSuspended).until,
     )
     assert [moment.isoformat() for moment in kept] == ["2030-01-01T04:00:00+00:00"] * 3
+
+
+def test_a_guest_is_forgotten_once_nobody_needs_the_address_any_more(shop: Shop) -> None:
+    order_id = shop.place((shop.article(), "1"), recipient="Ann Smith", address="1 High Street")
+    sealed = shop.desk.last(OrderPlaced).address
+    with pytest.raises(WrongState):
+        shop.desk.do(EraseGuest(order_id=order_id))
+    shop.desk.do(CancelOrder(order_id=order_id))
+    assert shop.desk.unseal(order_id, sealed) == "1 High Street"
+    for _ in range(2):
+        shop.desk.do(EraseGuest(order_id=order_id), actor=SERVICE)
+    assert shop.desk.recorded(order_id).count("GuestErased") == 1
+    assert order_id in shop.desk.erased and shop.order(order_id).address is None
+    with pytest.raises(KeyError):
+        shop.desk.unseal(order_id, sealed)
+
+
+def test_a_customer_is_not_forgotten_order_by_order(shop: Shop) -> None:
+    ann = shop.desk.register(shop.store_id)
+    order_id = shop.place((shop.article(), "1"), customer_id=ann)
+    shop.desk.do(CancelOrder(order_id=order_id))
+    with pytest.raises(InvalidField):
+        shop.desk.do(EraseGuest(order_id=order_id))

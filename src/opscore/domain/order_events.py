@@ -411,6 +411,10 @@ class OrderRefunded(Event):
     unearned_minor: int = 0
 
 
+class GuestErased(Event):
+    """The key of a guest's order was destroyed: who ordered it can never be read again."""
+
+
 class ReturnRecorded(FirstEvent):
     """A return that was agreed elsewhere, for goods of no order we know."""
 
