@@ -1,7 +1,5 @@
 """What one document may ask for: refused before it costs anything, with a code, however it is dressed up."""
 
-
-
 from __future__ import annotations
 
 import time
