@@ -206,7 +206,7 @@ def migrate(database: Database) -> bool:
     if migrated_version(database) == head:
         return False
     try:
-        _retry(lambda: _bootstrap(database))
+        prepare(database)
         _retry(lambda: _upgrade(database, config))
     except errors.InsufficientPrivilege as error:
         raise SetupError(
@@ -259,8 +259,12 @@ def _upgrade(database: Database, config: alembic.config.Config) -> None:
         alembic.command.upgrade(config, "head")
 
 
+def prepare(database: Database) -> None:
+    """Make what a migration stands on, if it is not there: the schema, the application's role, Alembic's own table."""
+    _retry(lambda: _bootstrap(database))
+
+
 def _bootstrap(database: Database) -> None:
-    """Make what a migration itself cannot: the schema, the application's role, and the table that it locks."""
     names = {"schema": sql.Identifier(database.schema), "role": sql.Identifier(database.app_role)}
     with database.connect("admin", autocommit=False) as connection:
         role = (database.app_role,)
