@@ -35,6 +35,7 @@ from opscore.domain.order_events import (
     ParcelPacked,
     PaymentReceived,
     PriceSource,
+    RefundReason,
     ReturnApproved,
     ReturnDisposed,
     ReturnReason,
@@ -449,6 +450,8 @@ class Order(Aggregate):
         for back in event.lines:
             if back.line is not None:
                 self.lines[back.line - 1].refunded += back.quantity
+                if event.reason is RefundReason.PRICE_PROTECTION and not back.quantity:
+                    self.lines[back.line - 1].price_protected = True
 
     # Decisions: price and payment --------------------------------------------------------------------------------
 

@@ -409,6 +409,8 @@ class OrderRefunded(Event):
     provider_reference: str | None
     lines: tuple[RefundLine, ...]
     unearned_minor: int = 0
+    evidence: str | None = None
+    """Where a lower price was seen, for price protection."""
 
 
 class GuestErased(Event):

@@ -89,5 +89,17 @@ class RefundExceedsPaid(Refusal):
     """Only {available} minor units can go back, not {asked}; nobody gets back more than was paid."""
 
 
+class PriceProtectionOver(Refusal):
+    """A price that fell is made good until {until}; that is over."""
+
+
+class PriceProtectedAlready(Refusal):
+    """A lower price was made good for line {line} already; it is done once."""
+
+
+class PriceNotLower(Refusal):
+    """The units of line {line} that the buyer keeps cost {paid_minor} minor units, no more than at the other price."""
+
+
 class NothingToRefund(Refusal):
     """No money is due back; receive a return, cancel goods, or name an amount and why."""
