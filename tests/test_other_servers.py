@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -80,3 +83,31 @@ def test_a_second_operator_fits_beside_the_first_in_one_database(brought: Settin
         assert migrate(database) is False
         with database.connect() as connection:
             assert connection.execute("SELECT current_user, current_schema").fetchone() == ("second_app", "second")
+
+
+def test_a_server_without_checksums_is_used_with_a_warning_that_says_how_to_have_them() -> None:
+    folder = Path(tempfile.mkdtemp(prefix="opscore-other-"))
+    EmbeddedServer(folder / "data").close()
+    cluster = folder / "data" / "postgresql-18"
+    owner = cluster.stat()
+    subprocess.run(
+        [str(programs()["newest"] / "pg_checksums"), "--disable", "--pgdata", str(cluster)],
+        cwd="/",
+        check=True,
+        capture_output=True,
+        **({"user": owner.st_uid, "group": owner.st_gid, "extra_groups": []} if os.geteuid() == 0 else {}),
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "opscore.cli", "migrate"],
+        cwd=folder,
+        env={
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": str(Path(opscore.embedded.__file__).parents[1]),
+            "OPSCORE_DATA_DIR": str(folder / "data"),
+        },
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    shutil.rmtree(folder)
+    assert "pg_checksums --enable" in done.stderr

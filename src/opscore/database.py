@@ -19,7 +19,7 @@ import psycopg
 import sqlalchemy
 from psycopg import errors, sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
-from psycopg_pool import AsyncConnectionPool, ConnectionPool
+from psycopg_pool import ConnectionPool
 
 from opscore import resources
 from opscore.settings import Settings, SetupError
@@ -107,17 +107,6 @@ class Database:
                 open=True,
             )
         return self._pool
-
-    def apool(self) -> AsyncConnectionPool[psycopg.AsyncConnection[Any]]:
-        """Return a new, unopened pool for an event loop; the caller opens and closes it there."""
-        return AsyncConnectionPool(
-            self.conninfo(),
-            kwargs={"autocommit": True},
-            min_size=1,
-            max_size=self.settings.pool_size,
-            name="opscore-async",
-            open=False,
-        )
 
     def require_durable(self) -> None:
         """Refuse a server on which an acknowledged command could be lost, or that is too old.
