@@ -4,8 +4,8 @@ A relation is a common table expression in front of a statement, over the events
 `:window_from < position <= :window_to`. Its columns are the envelope (position, stream_id, version, store_id,
 occurred_at, recorded_at, time_zone, actor, origin) and the fields of the event class. A value inside an event is
 flattened (`price_amount`); a list of values is a child relation (`order_placed_lines`, with `ordinal` from 1 and the
-columns of its event); a list of plain words is an array; anything else stays jsonb. This is the only place that knows
-how an event is stored.
+columns of its event) and stays a jsonb column of the event's own relation; a list of plain words is an array; anything
+else is jsonb. This is the only place that knows how an event is stored.
 """
 
 from __future__ import annotations
@@ -95,6 +95,7 @@ def relations_of(event_class: type[Event]) -> list[Relation]:
         element = _list_of_values(hint)
         if element is not None:
             children.append((field_name, element))
+            columns.setdefault(field_name, f"(event.data->'{field_name}')")
         else:
             # The log's store_id column already is the event's own store_id where it has one.
             columns = {**_columns("event.data", field_name, hint, field_name), **columns}
