@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +19,7 @@ import opscore.embedded
 from opscore.database import SERVER_VERSION_MIN, Database, migrate
 from opscore.embedded import EmbeddedServer
 from opscore.settings import Settings
+from tests.conftest import new_folder
 
 
 def programs() -> dict[str, Path]:
@@ -36,7 +36,7 @@ def programs() -> dict[str, Path]:
 @pytest.fixture(scope="module", params=["oldest", "newest"])
 def brought(request: pytest.FixtureRequest) -> Iterator[Settings]:
     """Settings for a server on which opscore is an ordinary role that may make roles and owns its database."""
-    folder = Path(tempfile.mkdtemp(prefix="opscore-other-"))
+    folder = new_folder("opscore-other-")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(opscore.embedded, "_binaries", lambda: programs()[request.param])
         server = EmbeddedServer(folder / "data")
@@ -86,7 +86,7 @@ def test_a_second_operator_fits_beside_the_first_in_one_database(brought: Settin
 
 
 def test_a_server_without_checksums_is_used_with_a_warning_that_says_how_to_have_them() -> None:
-    folder = Path(tempfile.mkdtemp(prefix="opscore-other-"))
+    folder = new_folder("opscore-other-")
     EmbeddedServer(folder / "data").close()
     cluster = folder / "data" / "postgresql-18"
     owner = cluster.stat()
