@@ -33,7 +33,7 @@ _SESSION = (
     "SET synchronous_commit = off; SET jit = off; SET work_mem = '128MB'; SET maintenance_work_mem = '256MB';"
     # A window of the log lies in memory: the index by type beats a walk over every event of the window. Statistics are
     # for choosing joins between own tables, which a small sample decides as well.
-    " SET random_page_cost = 1.1; SET default_statistics_target = 10"
+    " SET seq_page_cost = 0.1; SET random_page_cost = 0.1; SET default_statistics_target = 10"
 )
 
 
