@@ -187,6 +187,9 @@ ON CONFLICT (order_id, parcel_id) DO UPDATE SET
     contents = coalesce(parcel.contents, excluded.contents);
 
 -- states: where each order of the window stands now: the state of its least advanced unit.
+WITH moved AS MATERIALIZED (
+    SELECT DISTINCT stream_id AS order_id FROM every_event
+)
 UPDATE order_book AS book
 SET status = stand.status, lines = stand.lines, units = stand.units
 FROM (
@@ -210,18 +213,16 @@ FROM (
             NOT coalesce(agreed.service, false) AND agreed.quantity > agreed.cancelled + agreed.exchanged AS moves,
             coalesce(sent.packed, 0) AS packed, coalesce(sent.shipped, 0) AS shipped,
             coalesce(sent.delivered, 0) AS delivered
-        FROM order_book AS moved
+        FROM moved
         JOIN order_book_lines AS agreed ON agreed.order_id = moved.order_id
         LEFT JOIN (
             SELECT parcel.order_id, item.line, sum(item.quantity) AS packed,
                 sum(item.quantity) FILTER (WHERE parcel.shipped_at IS NOT NULL) AS shipped,
                 sum(item.quantity) FILTER (WHERE parcel.delivered_at IS NOT NULL) AS delivered
-            FROM order_book AS moved JOIN order_book_parcels AS parcel ON parcel.order_id = moved.order_id
+            FROM moved JOIN order_book_parcels AS parcel ON parcel.order_id = moved.order_id
             CROSS JOIN LATERAL jsonb_to_recordset(parcel.contents) AS item (line bigint, quantity numeric)
-            WHERE moved.position > :window_from AND moved.position <= :window_to
             GROUP BY 1, 2
         ) AS sent ON sent.order_id = agreed.order_id AND sent.line = agreed.line
-        WHERE moved.position > :window_from AND moved.position <= :window_to
     ) AS units ON units.order_id = touched.order_id
     GROUP BY touched.order_id
 ) AS stand

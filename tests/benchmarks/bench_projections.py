@@ -8,6 +8,8 @@ import statistics
 import time
 from typing import Any
 
+import psycopg
+
 from opscore.database import Database
 from opscore.projector import Definition, Follower, Projector
 from opscore.projector.folder import Loaded
@@ -37,6 +39,7 @@ def rebuild(projector: Projector, loaded: Loaded, head: int) -> tuple[float, dic
     spent: dict[str, float] = {}
     with projector.connect() as connection:
         projector.make_tables(connection, loaded)
+        raw = psycopg.RawCursor(connection)
         begun = time.perf_counter()
         analyzed = 0
         for low in range(0, head, REBUILD_WINDOW):
@@ -45,7 +48,7 @@ def rebuild(projector: Projector, loaded: Loaded, head: int) -> tuple[float, dic
                 if SHOW_STATEMENTS:
                     for statement in loaded.apply:
                         since = time.perf_counter()
-                        connection.execute(statement.sql, {"window_from": low, "window_to": high})
+                        raw.execute(statement.over_window(loaded.definition.events), (low, high))
                         spent[statement.name] = spent.get(statement.name, 0) + time.perf_counter() - since
                 else:
                     take_in(connection, projector.catalogue, loaded, low, high)

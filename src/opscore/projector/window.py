@@ -94,12 +94,12 @@ def take_in(connection: Connection, catalogue: Catalogue, loaded: Loaded, low: i
             raise failed
     if not occurring:
         return
-    parameters = {"window_from": low, "window_to": high}
+    cursor = psycopg.RawCursor(connection)
     for statement in loaded.apply:
         # A statement that reads no event reads what others have made of the window.
         if not statement.events or statement.events & occurring:
             try:
-                connection.execute(statement.sql_for(occurring), parameters)
+                cursor.execute(statement.over_window(occurring), (low, high))
             except psycopg.OperationalError:
                 raise
             except psycopg.Error as error:
