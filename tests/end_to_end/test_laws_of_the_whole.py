@@ -81,6 +81,8 @@ ZERO = Decimal(0)
 picks = st.integers(0, 99)
 sides = st.integers(0, 1)
 quantities = st.integers(1, 6)
+buyers = st.sampled_from([None, 0, 1])
+mostly = st.sampled_from([True, True, False])
 lucky = st.integers(1, UNLUCKY - 1)
 
 
@@ -243,8 +245,7 @@ class Whole(RuleBasedStateMachine):
 
     # What may happen ---------------------------------------------------------------------------------------------
 
-    @rule(side=sides, pick=picks, quantity=quantities, buyer=st.sampled_from([None, 0, 1]), coupon=st.sampled_from([True, True, False]),
-          points=st.integers(0, 300))  # fmt: skip
+    @rule(side=sides, pick=picks, quantity=quantities, buyer=buyers, coupon=mostly, points=st.integers(0, 300))
     def place(self, side: int, pick: int, quantity: int, buyer: int | None, coupon: bool, points: int) -> None:
         more: dict[str, Any] = {} if buyer is None else {"customer_id": self.customers[buyer]}
         if coupon and pick % len(self.skus) != 2:
@@ -312,7 +313,7 @@ class Whole(RuleBasedStateMachine):
         manual: dict[str, Any] = {"rule": "manual", "reference": str(uuid4()), "points": points, "reason": "goodwill"}
         self.give(side, EarnPoints(customer_id=self.customers[buyer], **manual))
 
-    @rule(side=sides, on=st.sampled_from([True, True, False]))
+    @rule(side=sides, on=mostly)
     def switch_campaign(self, side: int, on: bool) -> None:
         self.give(
             side,
