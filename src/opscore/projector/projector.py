@@ -23,7 +23,7 @@ from opscore.projector import compare as comparing
 from opscore.projector.catalogue import Catalogue, Connection, Entry
 from opscore.projector.folder import Definition, Loaded, Ready, read_all
 from opscore.projector.lock import refuse_edited
-from opscore.projector.window import advance, take_in
+from opscore.projector.window import Seen, advance, take_in
 
 REBUILD_WINDOW = 100_000
 FOLLOW_WINDOW = 5_000
@@ -350,9 +350,10 @@ class Projector:
         head, behind = self.catalogue.behind(connection)
         busy = more = False
         moved = 0
+        seen: Seen = {}
         for name, version, digest, _ in behind:
             loaded = self._following(connection, name, version, digest)
-            step = advance(connection, self.catalogue, loaded, limit=limit, wait=False)
+            step = advance(connection, self.catalogue, loaded, limit=limit, head=head, wait=False, seen=seen)
             busy = busy or step.busy
             more = more or (step.after < step.head and not step.failed and not step.busy)
             moved += step.after - step.before
@@ -583,7 +584,8 @@ class Projector:
                 values.update(window_from=0, window_to=entry.position)
                 try:
                     with connection.cursor(row_factory=dict_row) as cursor:
-                        return cursor.execute(ready.sql, values).fetchall()
+                        # Planned for the values asked with: a kept plan would have to suit any store and any page.
+                        return cursor.execute(ready.sql, values, prepare=False).fetchall()
                 except errors.UndefinedTable:
                     # Between the look at the catalogue and the query another version was promoted and this one dropped.
                     if attempt == 2:
@@ -618,7 +620,7 @@ class Projector:
             values.update(window_from=after, window_to=min(entry.position, as_of or entry.position), row_limit=limit)
             sql = f"SELECT found.* FROM ({ready.sql}) AS found ORDER BY found.position LIMIT %(row_limit)s"
             with connection.cursor(row_factory=dict_row) as cursor:
-                rows = cursor.execute(sql, values).fetchall()
+                rows = cursor.execute(sql, values, prepare=False).fetchall()
         return [{**row, "rule_version": entry.version} for row in rows]
 
     def cells(self, name: str) -> list[str]:
