@@ -437,4 +437,4 @@ def decoded(command: type[Command], fields: dict[str, Any]) -> Command:
         missing = re.search(r"missing required field `(\w+)`", text)
         if missing is not None:
             path.append(camel(missing.group(1)))
-        raise InputFault(text, path) from None
+        raise InputFault(text.replace("`array`", "a list"), path) from None

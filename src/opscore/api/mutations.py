@@ -126,7 +126,8 @@ class Mutation:
         )
 
     def _faulty(self, fault: InputFault) -> Payload:
-        message = InvalidField(why=fault.message).message
+        why = fault.message.rstrip(".")
+        message = InvalidField(why=why[:1].lower() + why[1:]).message
         return self._refused("INVALID_FIELD", message, [str(step) for step in fault.path])
 
     async def give(

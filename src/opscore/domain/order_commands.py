@@ -544,7 +544,7 @@ class CancelOrderLines(Command):
 
 
 class EraseGuest(Command):
-    """Forget who placed an order without being a customer: its key is destroyed. Registered customers: EraseCustomer.
+    """Forget who placed an order without being a customer: its key is destroyed. For a customer: eraseCustomer.
 
     What is to be sent is sent first, the address is lost with the key.
     """

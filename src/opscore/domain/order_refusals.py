@@ -78,7 +78,7 @@ class DisposalExceedsReceived(Refusal):
 
 
 class RefundExceedsReturned(Refusal):
-    """Only {available} of line {line} came back or were cancelled once paid, not {asked}; receive the goods first."""
+    """Only {available} of line {line} can be refunded, not {asked}; receive the goods that come back first."""
 
 
 class RefundExceedsPrice(Refusal):
