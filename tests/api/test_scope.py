@@ -158,8 +158,9 @@ def test_a_command_on_another_stores_object_is_answered_like_one_on_nothing(
 ) -> None:
     def refusal(order: UUID) -> dict[str, Any]:
         fields = {"orderId": gid("Order", order), "amountMinor": 1, "currency": "GBP", "method": "card"}
-        [error] = api.give("payOrder", "userErrors { code message path }", fields, token=mine)["userErrors"]
+        [error] = api.give("payOrder", "userErrors { code message path ids }", fields, token=mine)["userErrors"]
         found: dict[str, Any] = error
+        assert found.pop("ids") == [gid("Order", order)]
         return found
 
     assert refusal(two["other"]["Order"]) == refusal(uuid4())

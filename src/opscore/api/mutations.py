@@ -18,13 +18,13 @@ from opscore.api import enums
 from opscore.api.context import Context, Services
 from opscore.api.errors import ApiError, NotReady
 from opscore.api.ids import global_id
-from opscore.api.inputs import InputFault, InputType, InputTypes, decoded
+from opscore.api.inputs import InputFault, InputType, InputTypes, aggregate_of, decoded
 from opscore.api.naming import camel, sentence
 from opscore.api.outputs import PARENT
 from opscore.api.scalars import Position
 from opscore.domain.aggregate import Aggregate
 from opscore.domain.command import COMMANDS, COMMON_REFUSALS, Command
-from opscore.domain.refusals import IdempotencyKeyReused, InvalidField, Refusal, StaleVersion
+from opscore.domain.refusals import IdempotencyKeyReused, InvalidField, NotFound, Refusal, StaleVersion
 from opscore.writer import Busy, NotDeciding, Outcome, Refused, Request, Unavailable
 
 KEY_LENGTH_MAX = 255
@@ -70,6 +70,16 @@ class UndeclaredRefusal(ApiError):
     def __init__(self, refusal: Refused) -> None:
         super().__init__(refusal.message, ids=[str(each) for each in refusal.ids])
         self.extensions["code"] = refusal.code
+
+
+def _named_ids(refusal: Refused) -> list[str] | None:
+    """Return the global ids of what was not found as the input names it, None where its path names no aggregate.
+
+    Looked up, an id of another's store and one of nothing would differ, and tell the asker which of them it is.
+    """
+    names = [step for step in refusal.path if isinstance(step, str)]
+    kind = aggregate_of(names[-1]) if refusal.code == NotFound.CODE and names else None
+    return None if kind is None else [global_id(kind, each) for each in refusal.ids]
 
 
 View = Callable[[Any, Context], Any]
@@ -167,7 +177,7 @@ class Mutation:
         current_version = None
         if refusal.code == StaleVersion.CODE and refusal.ids:
             current_version = await services.read(services.log.version_at, refusal.ids[0])
-        ids = services.kinds.recall(refusal.ids)
+        ids = _named_ids(refusal) or services.kinds.recall(refusal.ids)
         if ids is None:
             ids = await services.read(services.kinds.ask, services, refusal.ids)
         path = [str(camel(step)) if isinstance(step, str) else str(step) for step in refusal.path]
@@ -222,6 +232,14 @@ class Mutation:
 
         found = await context.services.read(load, payload.aggregate_id)
         return None if found is None else self.kind.view(found, context)
+
+
+    async def contact(self, payload: Payload, context: Context) -> contacts.Contact | None:
+        """Return the personal data that the command was given to see; None when it was refused."""
+        if payload.aggregate_id is None:
+            return None
+        look = contacts.of_order if self.kind.aggregate.STREAM_TYPE == "Order" else contacts.of_customer
+        return await context.services.read(look, context.services, payload.aggregate_id)
 
 
 def refusals_of(command: type[Command]) -> dict[str, str]:
@@ -313,6 +331,17 @@ def _payload_type(mutation: Mutation) -> Any:
         ),
         "replayed": strawberry.field(description="Whether this key had been answered before and this is that answer."),
     }
+    if command.DISCLOSES:
+
+        async def contact(root: Any, info: Info[Context, Any]) -> contacts.Contact | None:
+            return await mutation.contact(root, info.context)
+
+        contact.__annotations__.update(root=PARENT, info=Info)
+        contact.__annotations__["return"] = contacts.Contact | None
+        members["contact"] = strawberry.field(
+            resolver=contact,
+            description="What was asked for; null when it was refused, never given or erased since.",
+        )
     return strawberry.type(
         type(
             mutation.payload_name,
