@@ -14,7 +14,7 @@ from uuid import UUID
 import strawberry
 from strawberry.types import Info
 
-from opscore.api import enums
+from opscore.api import contacts, enums
 from opscore.api.context import Context, Services
 from opscore.api.errors import ApiError, NotReady
 from opscore.api.ids import global_id
@@ -233,6 +233,13 @@ class Mutation:
         found = await context.services.read(load, payload.aggregate_id)
         return None if found is None else self.kind.view(found, context)
 
+    async def contact(self, payload: Payload, context: Context) -> contacts.Contact | None:
+        """Return the personal data that the command was given to see; None when it was refused."""
+        if payload.aggregate_id is None:
+            return None
+        look = contacts.of_order if self.kind.aggregate.STREAM_TYPE == "Order" else contacts.of_customer
+        return await context.services.read(look, context.services, payload.aggregate_id)
+
 
 def refusals_of(command: type[Command]) -> dict[str, str]:
     """Return the error codes of a command with what to do about each."""
@@ -323,6 +330,17 @@ def _payload_type(mutation: Mutation) -> Any:
         ),
         "replayed": strawberry.field(description="Whether this key had been answered before and this is that answer."),
     }
+    if command.DISCLOSES:
+
+        async def contact(root: Any, info: Info[Context, Any]) -> contacts.Contact | None:
+            return await mutation.contact(root, info.context)
+
+        contact.__annotations__.update(root=PARENT, info=Info)
+        contact.__annotations__["return"] = contacts.Contact | None
+        members["contact"] = strawberry.field(
+            resolver=contact,
+            description="What was asked for; null when it was refused, never given or erased since.",
+        )
     return strawberry.type(
         type(
             mutation.payload_name,

@@ -93,6 +93,8 @@ class Command(Value):
     """The roles that may give it; OWNER, PLATFORM and SYSTEM always may."""
     REFUSES: ClassVar[tuple[type[Refusal], ...]] = ()
     """What it may be refused with, beside the common refusals."""
+    DISCLOSES: ClassVar[bool] = False
+    """Whether its answer shows personal data; who asked and why is then on record before anything is shown."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

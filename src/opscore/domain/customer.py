@@ -36,6 +36,7 @@ from opscore.domain.customer_events import (
     CouponUsed,
     CouponUsedAlready,
     CustomerBlocked,
+    CustomerContactDisclosed,
     CustomerErased,
     CustomerMergedInto,
     CustomerNotActive,
@@ -151,6 +152,10 @@ class Customer(Aggregate):
     def _contact_card_set(self, event: ContactCardSet) -> None:
         self.has_contact_card = True
         self.region = event.region
+
+    @folds(CustomerContactDisclosed)
+    def _contact_disclosed(self, event: CustomerContactDisclosed) -> None:
+        """It is on record who looked; the customer is who they were."""
 
     @folds(ConsentSet)
     def _consent_set(self, event: ConsentSet) -> None:
@@ -385,7 +390,7 @@ class Customer(Aggregate):
         if self.status is not CustomerStatus.BLOCKED:
             self.require_active(path)
 
-    # What may happen next: who they are -------------------------------------------------------------------------------
+    # What may happen next: who they are, membership, spend ------------------------------------------------------------
 
     @classmethod
     def register(
@@ -462,8 +467,6 @@ class Customer(Aggregate):
             return  # Asked twice, recorded once.
         self._expire(list(self.lots), at)
         self.trigger_event(CustomerErased, occurred_at=at)
-
-    # What may happen next: referral and membership --------------------------------------------------------------------
 
     def refer(self, referrer: Customer, ancestors: Sequence[UUID], at: datetime) -> None:
         """Take down afterwards who brought this customer, as long as no order has been completed.
@@ -543,8 +546,6 @@ class Customer(Aggregate):
             policy_version=policy_version,
             reason=reason,
         )
-
-    # What may happen next: running spend ------------------------------------------------------------------------------
 
     def credit_spend(
         self,
@@ -830,8 +831,6 @@ class Customer(Aggregate):
                     order_id=order_id,
                     quantity=plain(back),
                 )
-
-    # What may happen next: merging ------------------------------------------------------------------------------------
 
     def merge(self, other: Customer, at: datetime) -> None:
         """Take in another record of the same person: points, coupons, limits and spend move here.

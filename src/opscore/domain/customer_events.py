@@ -136,6 +136,13 @@ class ContactCardSet(Event):
     region: str | None = None
 
 
+class CustomerContactDisclosed(Event):
+    """Somebody was shown the contact card: who looked, and why. What they saw is not repeated here."""
+
+    reader: str
+    reason: str
+
+
 class ConsentSet(Event):
     """The customer agreed, or no longer agrees, to be reached by a channel."""
 

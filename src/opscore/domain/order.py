@@ -23,6 +23,7 @@ from opscore.domain.order_events import (
     OrderCancelled,
     OrderCompleted,
     OrderConfirmed,
+    OrderContactDisclosed,
     OrderDelivered,
     OrderExpired,
     OrderKind,
@@ -311,6 +312,10 @@ class Order(Aggregate):
         self.ship_by = event.ship_by
         self.ship_by_hard = event.ship_by_hard
         self.unearned_minor = max(0, self.paid_minor - event.total_minor)
+
+    @folds(OrderContactDisclosed)
+    def _contact_disclosed(self, event: OrderContactDisclosed) -> None:
+        """It is on record who looked; the order is what it was."""
 
     @folds(OrderConfirmed)
     def _confirmed(self, event: OrderConfirmed) -> None:

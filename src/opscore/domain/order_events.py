@@ -271,6 +271,13 @@ class OrderPaid(Event):
     surge: bool
 
 
+class OrderContactDisclosed(Event):
+    """Somebody was shown who ordered and where it goes: who looked, and why. What they saw is not repeated here."""
+
+    reader: str
+    reason: str
+
+
 class OrderConfirmed(Event):
     """The seller took the order on."""
 

@@ -1,0 +1,79 @@
+"""Personal data is shown to few, for a reason, and who looked is on record before anything is shown."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from opscore.domain.command import Role
+from opscore.log.event_log import EventFilter
+from tests.api.conftest import Api, gid
+from tests.shop import Shop
+
+ORDER = "order { id } contact { name phone email address remark } userErrors { code }"
+CUSTOMER = "contact { name phone email address remark } userErrors { code }"
+
+
+@pytest.fixture(scope="module")
+def ann(shop: Shop, api: Api) -> UUID:
+    customer = shop.customer()
+    card = {"name": "Ann Lee", "phone": "0123", "email": "ann@example.org", "address": "1 Elm Street", "consent": True}
+    errors = api.give("setContactCard", "userErrors { code }", {"customerId": gid("Customer", customer), **card})
+    assert errors == {"userErrors": []}
+    return customer
+
+
+@pytest.fixture(scope="module")
+def order(shop: Shop, ann: UUID) -> UUID:
+    sku = shop.sku()
+    return shop.do(shop.order((sku, 1), customer_id=ann, recipient="Ann Lee", address="1 Elm Street", remark="ring"))
+
+
+def disclose(api: Api, order: UUID, role: Role = Role.WAREHOUSE, **token: Any) -> dict[str, Any]:
+    fields = {"orderId": gid("Order", order), "reason": "to pack the parcel"}
+    return api.give("discloseOrderContact", ORDER, fields, token=api.token(role, **token))
+
+
+def test_the_warehouse_reads_where_a_parcel_goes_and_that_is_on_record(api: Api, order: UUID) -> None:
+    payload = disclose(api, order, name="packer")
+    assert payload["contact"] == {
+        "name": "Ann Lee", "phone": None, "email": None, "address": "1 Elm Street", "remark": "ring",
+    }  # fmt: skip
+    found = api.server.services.log.select(EventFilter(stream_id=order, types=["OrderContactDisclosed"]))
+    assert [(each.actor, each.data) for each in found] == [
+        ("packer", {"reader": "packer", "reason": "to pack the parcel"})
+    ]
+
+
+def test_service_reads_a_contact_card(api: Api, ann: UUID) -> None:
+    fields = {"customerId": gid("Customer", ann), "reason": "she asked to be called"}
+    payload = api.give("discloseCustomerContact", CUSTOMER, fields, token=api.token(Role.SERVICE))
+    assert payload["contact"] == {
+        "name": "Ann Lee", "phone": "0123", "email": "ann@example.org", "address": "1 Elm Street", "remark": None,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("role", [Role.PROMOTER, Role.EDITOR, Role.FINANCE, Role.STOREFRONT])
+def test_who_does_not_need_it_sees_nothing(api: Api, order: UUID, role: Role) -> None:
+    payload = disclose(api, order, role)
+    assert payload["contact"] is None
+    assert [error["code"] for error in payload["userErrors"]] == ["NOT_AUTHORISED"]
+
+
+def test_a_customer_sees_their_own_order_and_nobody_elses(api: Api, shop: Shop, ann: UUID, order: UUID) -> None:
+    assert disclose(api, order, Role.CUSTOMER, name="ann", customer=ann)["contact"]["name"] == "Ann Lee"
+    bob = shop.customer()
+    refused = disclose(api, order, Role.CUSTOMER, name="bob", customer=bob)
+    assert refused["contact"] is None and refused["userErrors"][0]["code"] == "NOT_FOUND"
+
+
+def test_after_erasure_there_is_nothing_to_show(api: Api, shop: Shop) -> None:
+    bob = shop.customer()
+    order = shop.do(shop.order((shop.sku(), 1), customer_id=bob, recipient="Bob", address="2 Elm Street"))
+    assert disclose(api, order)["contact"]["name"] == "Bob"
+    erased = api.give("eraseCustomer", "userErrors { code }", {"customerId": gid("Customer", bob)})
+    assert erased["userErrors"] == []
+    payload = disclose(api, order)
+    assert payload["contact"] is None and payload["userErrors"] == []
