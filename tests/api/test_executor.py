@@ -41,7 +41,7 @@ from opscore.settings import Settings
 from tests.api.conftest import Api, gid
 from tests.shop import Shop
 
-QUERIES = int(os.environ.get("OPSCORE_EXECUTOR_QUERIES", "1000"))
+QUERIES = int(os.environ.get("OPSCORE_EXECUTOR_QUERIES", "1500"))
 """How many questions are made up; 10,000 take some minutes."""
 
 REAL = build_schema()._schema
