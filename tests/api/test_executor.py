@@ -27,6 +27,7 @@ from graphql import (
     Undefined,
     execute,
     get_named_type,
+    get_nullable_type,
     is_leaf_type,
     parse,
     validate,
@@ -148,33 +149,38 @@ class Maker:
     def fault(self, type_: Any, depth: int) -> Any:
         """Return what a resolver should not have given, or would not often give."""
         number = self.chance.randrange(100)
-        right = self.given(type_.of_type if isinstance(type_, GraphQLNonNull) else type_, depth + 1)
-        return self.chance.choice(
-            (
-                None,
-                Undefined,
-                Shy("given, not raised"),
-                Soon(right),
-                Soon(None),
-                (each for each in ()) if isinstance(type_, GraphQLScalarType) else {number},
-                Text.SOME,
-                "text",
-                True,
-                number,
-                2**31 + number,
-                2**60,
-                float("nan"),
-                1.5,
-                float(number),
-                Decimal("NaN"),
-                Decimal("Infinity"),
-                datetime.datetime(2026, 1, 1),
-                {"a": number},
-                [],
-                [right],
-                object(),
-                right,
-            )
+        right = self.given(get_nullable_type(type_), depth + 1)
+        return self.chance.choice(self.faults_of(type_, number, right))
+
+    @staticmethod
+    def faults_of(type_: Any, number: int, right: Any) -> tuple[Any, ...]:
+        """Return every kind of fault there is; `right` is a right value."""
+        return (
+            None,
+            Undefined,
+            Shy("given, not raised"),
+            Soon(right),
+            Soon(None),
+            (each for each in ()) if isinstance(type_, GraphQLScalarType) else {number},
+            Text.SOME,
+            "text",
+            True,
+            number,
+            2**31 + number,
+            2**60,
+            float("nan"),
+            1.5,
+            float(number),
+            Decimal("NaN"),
+            Decimal("Infinity"),
+            datetime.datetime(2026, 1, 1),
+            {"a": number},
+            [],
+            [right],
+            object(),
+            right,
+            -(2**31) - 1,
+            (right,),
         )
 
 
@@ -246,8 +252,10 @@ class Asker:
         return f"...{name}{self.directive()} ...{name}"
 
 
-async def _run(document: Any, root: Any, variables: dict[str, Any], plans: Plans | None) -> ExecutionResult:
-    running: Any = execute(SCHEMA, document, root, variable_values=variables, hide_suggestions=True, **run_with(plans))
+async def _run(
+    document: Any, root: Any, variables: dict[str, Any], plans: Plans | None, schema: GraphQLSchema = SCHEMA
+) -> ExecutionResult:
+    running: Any = execute(schema, document, root, variable_values=variables, hide_suggestions=True, **run_with(plans))
     result: ExecutionResult = await running if inspect.isawaitable(running) else running
     return result
 
@@ -292,6 +300,47 @@ def test_the_compiled_executor_answers_what_the_stock_one_answers_errors_include
     assert seed < asked * 1.2 + 10, "too many of the documents are not valid"
     print(f"{asked} documents, {failed} answers with errors; {ran} compiled calls, {left} left to the stock executor")
     assert ran > asked and left > asked / 10 and failed > asked / 5
+
+
+def test_every_kind_of_fault_in_every_kind_of_field_is_answered_as_the_stock_executor_answers_it() -> None:
+    kinds = [
+        type_
+        for type_ in REAL.type_map.values()
+        if isinstance(type_, GraphQLObjectType)
+        and not type_.name.startswith("__")
+        and type_ not in (REAL.query_type, REAL.mutation_type)
+    ]
+    schema = GraphQLSchema(
+        query=GraphQLObjectType(
+            "Query", {kind.name: GraphQLField(kind, resolve=lambda source, _info: source) for kind in kinds}
+        )
+    )
+    tried: set[tuple[str, bool]] = set()
+    ran = left = 0
+    maker, loop = Maker(random.Random(1), 0.0), asyncio.new_event_loop()
+    for kind in kinds:
+        for name, field in [("", GraphQLField(GraphQLNonNull(kind))), *kind.fields.items()]:
+            named: Any = get_named_type(field.type)
+            leaf = named.name if isinstance(named, GraphQLScalarType) else type(named).__name__
+            shape = (str(field.type).replace(named.name, leaf), getattr(named, "is_type_of", None) is not None)
+            if shape in tried or kind.name.endswith("Payload"):
+                continue
+            tried.add(shape)
+            below = "" if is_leaf_type(named) else "{ __typename }"
+            document = parse(f"{{ {kind.name} {{ {name} {below if name else '__typename'} }} }}")
+            plans = Plans(document)
+            for fault in Maker.faults_of(field.type, 7, maker.given(get_nullable_type(field.type), 3)):
+                root = fault
+                if name:
+                    root = maker.object(kind, 3)
+                    root.__dict__[field.extensions["strawberry-definition"].python_name] = fault
+                stock = loop.run_until_complete(_run(document, root, {}, None, schema))
+                compiled = loop.run_until_complete(_run(document, root, {}, plans, schema))
+                assert shown(compiled) == shown(stock), f"{kind.name}.{name}: {field.type} as {fault!r}"
+            ran, left = ran + plans.ran, left + plans.left
+    loop.close()
+
+    assert len(tried) > 25 and ran > len(tried) and left > len(tried) * 5
 
 
 ORDERS = """
