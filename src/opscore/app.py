@@ -226,6 +226,7 @@ def create_app(settings: Settings) -> Starlette:
             introspection=settings.introspection,
             suggestions=settings.introspection,
             commands=mutations(),
+            compiled=settings.compiled_executor,
         )
         endpoint = GraphQLEndpoint(engine, limits, explorer.page() if settings.explorer else None)
         # First, because nearly every request is for it.

@@ -46,6 +46,10 @@ class Settings(BaseSettings):
         default=True, description="Whether anybody may read the schema, and errors suggest names from it."
     )
 
+    compiled_executor: bool = Field(
+        default=True, description="Whether plain selections of a query are compiled; off, each field is run by itself."
+    )
+
     queue_size: Annotated[int, Field(ge=1)] = Field(
         default=1024, description="Commands that may wait for the writer before more are answered with BUSY."
     )

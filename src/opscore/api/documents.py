@@ -12,6 +12,7 @@ from graphql import GraphQLError, GraphQLSchema, parse, validate
 from graphql.language import DocumentNode, OperationDefinitionNode, OperationType
 
 from opscore.api.errors import OperationNotResolved, ParseFailed, TooComplex, ValidationFailed
+from opscore.api.executor import Plans
 from opscore.api.fast import Shortcut
 from opscore.api.guard import Limits, Verdict, judge, refuse_shape
 
@@ -38,6 +39,11 @@ class Document:
     """Answers that depend on the schema alone (introspection)."""
     shortcuts: dict[str | None, Shortcut | None] = field(default_factory=dict)
     """Operations that are a single plain command (None: looked at, and it is not)."""
+    plans: Plans = field(init=False)
+    """Its selections, compiled."""
+
+    def __post_init__(self) -> None:
+        self.plans = Plans(self.node)
 
     def operation(self, name: str | None) -> OperationDefinitionNode:
         """Return the operation to run; raises OperationNotResolved when it is not certain which."""

@@ -20,6 +20,7 @@ from opscore.api.errors import (
     ValidationFailed,
     format_graphql_error,
 )
+from opscore.api.executor import run_with
 from opscore.api.fast import shortcut
 from opscore.api.guard import INTROSPECTION_FIELDS, Limits
 from opscore.api.http import Answer, GraphQLRequest
@@ -51,11 +52,13 @@ class GraphQLEngine:
         introspection: bool = True,
         suggestions: bool = True,
         commands: Mapping[str, Mutation] | None = None,
+        compiled: bool = True,
     ) -> None:
         """Run requests against a schema.
 
         introspection: whether anybody may read the schema. suggestions: whether errors say "did you mean".
-        commands: the mutations that may take the shortcut; None switches it off.
+        commands: the mutations that may take the shortcut; None switches it off. compiled: whether plain selections
+        are compiled.
         """
         self._schema = schema
         self._services = services
@@ -63,6 +66,7 @@ class GraphQLEngine:
         self._introspection = introspection
         self._suggestions = suggestions
         self._commands = commands
+        self._compiled = compiled
         self._asking: dict[str, asyncio.Task[Actor]] = {}
 
     async def run(self, request: GraphQLRequest) -> Answer:
@@ -103,6 +107,7 @@ class GraphQLEngine:
             variable_values=request.variables,
             operation_name=request.operation_name,
             hide_suggestions=not self._suggestions,
+            **run_with(document.plans if self._compiled else None),
         )
         result: ExecutionResult = await running if isawaitable(running) else running
         answer: dict[str, Any] = {"data": result.data}

@@ -7,9 +7,11 @@ folded from the log, all at once.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from operator import itemgetter
+from typing import Any, TypeVar
 from uuid import UUID
 
 import strawberry
@@ -18,8 +20,9 @@ from opscore.api import reads
 from opscore.api.context import Context
 from opscore.api.customers import customer_view
 from opscore.api.figures import ask
-from opscore.api.ids import global_id, key_of
+from opscore.api.ids import key_of
 from opscore.api.money import Money, money, unit_price
+from opscore.api.naming import camel
 from opscore.api.nodes import gid, store_gid
 from opscore.api.orders import Order, OrderLine, order_view
 from opscore.api.paging import connection, window
@@ -31,26 +34,77 @@ from opscore.domain.order_state import OrderStatus
 from opscore.domain.values import plain
 from opscore.permissions import may_ask
 
+ShownT = TypeVar("ShownT")
+Make = Callable[[dict[str, Any]], Any]
 
-def _names(text: str) -> frozenset[str]:
-    return frozenset(text.split())
+
+def _columns(names: str) -> dict[str, Make]:
+    """Return the fields that are columns as they are."""
+    return {name: itemgetter(name) for name in names.split()}
 
 
-IN_THE_BOOK = _names(
-    """
-    __typename id streamId storeId customerId customer kind status channel externalReference region currencyCode
-    priceSource surge placedAt expiresAt paidAt shipBy shipByHard confirmedAt deliveredAt completedAt cancelledAt
-    expired lines goods discount freight total netTotal paid due refunded couponCode campaignIds
-    """
-)
+def _money(column: str) -> Make:
+    return lambda row: money(row[column], row["currency"])
+
+
+def _unit_price(column: str) -> Make:
+    return lambda row: unit_price(row[column], row["currency"])
+
+
+def _quantity(column: str) -> Make:
+    return lambda row: plain(row[column])
+
+
+def _gid(kind: str, column: str) -> Make:
+    return lambda row: gid(kind, row[column])
+
+
+def _net_minor(row: dict[str, Any]) -> int:
+    net: int = row["total_minor"] - row["cancelled_goods_minor"] - row["cancelled_freight_minor"]
+    return net
+
+
+def _due(row: dict[str, Any]) -> Money:
+    settled = row["paid_at"] is not None or row["cancelled_at"] is not None
+    return money(0 if settled else max(0, _net_minor(row) - row["paid_minor"]), row["currency"])
+
+
+ORDER_MADE: dict[str, Make] = {
+    "id": _gid("Order", "order_id"),
+    "stream_id": itemgetter("order_id"),
+    "store_id": lambda row: store_gid(row["store_id"]),
+    "customer_id": _gid("Customer", "customer_id"),
+    "kind": lambda row: OrderKind(row["kind"]),
+    "status": lambda row: OrderStatus(row["status"]),
+    "currency_code": itemgetter("currency"),
+    "price_source": lambda row: PriceSource(row["price_source"]),
+    **_columns(
+        """
+        channel external_reference region surge placed_at expires_at paid_at ship_by ship_by_hard confirmed_at
+        delivered_at completed_at cancelled_at expired coupon_code
+        """
+    ),
+    **{name: _money(f"{name}_minor") for name in ("goods", "discount", "freight", "total", "paid", "refunded")},
+    "net_total": lambda row: money(_net_minor(row), row["currency"]),
+    "due": _due,
+    "campaign_ids": lambda row: [gid("Campaign", each) for each in row["campaign_ids"]],
+}
+"""What the order book has of an order, by attribute, and how it is made from a row of the book."""
+
+LINE_MADE: dict[str, Make] = {
+    "sku_id": _gid("Sku", "sku_id"),
+    "campaign_id": _gid("Campaign", "campaign_id"),
+    **_columns("line sku_code name unit gift service"),
+    **{name: _quantity(name) for name in ("quantity", "cancelled", "exchanged", "returned", "refunded")},
+    **{name: _unit_price(name) for name in ("list_price", "unit_price")},
+    **{name: _money(f"{name}_minor") for name in ("gross", "discount", "amount")},
+}
+"""The same of a line."""
+
+IN_THE_BOOK = frozenset({"__typename", "customer", "lines", *map(camel, ORDER_MADE)})
 """Fields of an order that the order book has."""
 
-LINES_IN_THE_BOOK = _names(
-    """
-    __typename line skuId skuCode name unit quantity listPrice unitPrice gross discount amount campaignId gift
-    service cancelled exchanged returned refunded
-    """
-)
+LINES_IN_THE_BOOK = frozenset({"__typename", *map(camel, LINE_MADE)})
 """Fields of a line that the order book has."""
 
 
@@ -159,7 +213,7 @@ def orders(
     shown = rows[: page.limit]
     wanted = Selected().merge(wanted.at("nodes")).merge(wanted.at("edges", "node"))
     if wanted.keys() <= IN_THE_BOOK and wanted.at("lines").keys() <= LINES_IN_THE_BOOK:
-        views = _from_the_book(context, shown, look_into, lines="lines" in wanted)
+        views = _from_the_book(context, shown, look_into, wanted)
     else:
         found = reads.many(context, order_domain.Order, [row["order_id"] for row in shown])
         # The log may be ahead of the book, never behind it: every order of the book is found.
@@ -177,85 +231,32 @@ def orders(
 
 
 def _from_the_book(
-    context: Context, rows: list[dict[str, Any]], look_into: list[UUID] | None, *, lines: bool
+    context: Context, rows: list[dict[str, Any]], look_into: list[UUID] | None, wanted: Selected
 ) -> dict[UUID, Order]:
+    """Return the orders of these rows with what is wanted of them and no more: making it all takes longer."""
     of_order: dict[UUID, list[OrderLine]] = defaultdict(list)
-    if lines and rows:
+    if "lines" in wanted and rows:
         asked = {"order_ids": [row["order_id"] for row in rows]}
+        making = making_of(LINE_MADE, wanted.at("lines"))
         for line in ask(context, "order_book", "lines", asked, store_ids=look_into):
-            of_order[line["order_id"]].append(_line(line))
-    return {row["order_id"]: _order(row, of_order[row["order_id"]]) for row in rows}
+            of_order[line["order_id"]].append(shown_as(OrderLine, making, line))
+    making = making_of(ORDER_MADE, wanted)
+    views = {row["order_id"]: shown_as(Order, making, row) for row in rows}
+    for key, view in views.items():
+        view.lines = of_order[key]
+    return views
 
 
-def _order(row: dict[str, Any], lines: list[OrderLine]) -> Order:
-    """Return an order with the fields of `IN_THE_BOOK` and no others."""
-    currency = row["currency"]
-    net = row["total_minor"] - row["cancelled_goods_minor"] - row["cancelled_freight_minor"]
-    settled = row["paid_at"] is not None or row["cancelled_at"] is not None
-    order = object.__new__(Order)
-    order.__dict__.update(
-        id=global_id("Order", row["order_id"]),
-        stream_id=row["order_id"],
-        store_id=store_gid(row["store_id"]),
-        customer_id=gid("Customer", row["customer_id"]),
-        kind=OrderKind(row["kind"]),
-        status=OrderStatus(row["status"]),
-        channel=row["channel"],
-        external_reference=row["external_reference"],
-        region=row["region"],
-        currency_code=currency,
-        price_source=PriceSource(row["price_source"]),
-        surge=row["surge"],
-        placed_at=row["placed_at"],
-        expires_at=row["expires_at"],
-        paid_at=row["paid_at"],
-        ship_by=row["ship_by"],
-        ship_by_hard=row["ship_by_hard"],
-        confirmed_at=row["confirmed_at"],
-        delivered_at=row["delivered_at"],
-        completed_at=row["completed_at"],
-        cancelled_at=row["cancelled_at"],
-        expired=row["expired"],
-        lines=lines,
-        goods=money(row["goods_minor"], currency),
-        discount=money(row["discount_minor"], currency),
-        freight=money(row["freight_minor"], currency),
-        total=money(row["total_minor"], currency),
-        net_total=money(net, currency),
-        paid=money(row["paid_minor"], currency),
-        due=money(0 if settled else max(0, net - row["paid_minor"]), currency),
-        refunded=money(row["refunded_minor"], currency),
-        coupon_code=row["coupon_code"],
-        campaign_ids=[gid("Campaign", each) for each in row["campaign_ids"]],
-    )
-    return order
+def making_of(made: dict[str, Make], wanted: Selected) -> list[tuple[str, Make]]:
+    """Return how to make each attribute that is wanted."""
+    return [(name, make) for name, make in made.items() if camel(name) in wanted]
 
 
-def _line(row: dict[str, Any]) -> OrderLine:
-    """Return a line with the fields of `LINES_IN_THE_BOOK` and no others."""
-    currency = row["currency"]
-    line = object.__new__(OrderLine)
-    line.__dict__.update(
-        line=row["line"],
-        sku_id=gid("Sku", row["sku_id"]),
-        sku_code=row["sku_code"],
-        name=row["name"],
-        unit=row["unit"],
-        quantity=plain(row["quantity"]),
-        list_price=unit_price(row["list_price"], currency),
-        unit_price=unit_price(row["unit_price"], currency),
-        gross=money(row["gross_minor"], currency),
-        discount=money(row["discount_minor"], currency),
-        amount=money(row["amount_minor"], currency),
-        campaign_id=gid("Campaign", row["campaign_id"]),
-        gift=row["gift"],
-        service=row["service"],
-        cancelled=plain(row["cancelled"]),
-        exchanged=plain(row["exchanged"]),
-        returned=plain(row["returned"]),
-        refunded=plain(row["refunded"]),
-    )
-    return line
+def shown_as(kind: type[ShownT], making: list[tuple[str, Make]], row: dict[str, Any]) -> ShownT:
+    """Return an object of the schema that has these attributes of a row and no others."""
+    view = object.__new__(kind)
+    view.__dict__.update([(name, make(row)) for name, make in making])
+    return view
 
 
 def _add_customers(context: Context, rows: list[dict[str, Any]], views: dict[UUID, Order]) -> None:

@@ -1,0 +1,451 @@
+"""The compiled executor against the stock one: on whatever is asked of whatever data, not one byte differs."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import enum
+import inspect
+import os
+import random
+import uuid
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any
+
+from graphql import (
+    ExecutionResult,
+    GraphQLEnumType,
+    GraphQLField,
+    GraphQLInterfaceType,
+    GraphQLList,
+    GraphQLNonNull,
+    GraphQLObjectType,
+    GraphQLScalarType,
+    GraphQLSchema,
+    OverlappingFieldsCanBeMergedRule,
+    Undefined,
+    execute,
+    get_named_type,
+    get_nullable_type,
+    is_leaf_type,
+    parse,
+    validate,
+)
+
+from opscore.api.engine import GraphQLEngine
+from opscore.api.executor import PLANS_KEPT, Plans, run_with
+from opscore.api.guard import Limits
+from opscore.api.http import GraphQLRequest
+from opscore.api.schema import build_schema
+from opscore.settings import Settings
+from tests.api.conftest import Api, gid
+from tests.shop import Shop
+
+QUERIES = int(os.environ.get("OPSCORE_EXECUTOR_QUERIES", "1500"))
+"""How many questions are made up; 10,000 take some minutes."""
+
+REAL = build_schema()._schema
+assert REAL.query_type is not None
+DEPTH_MAX = 7
+SWITCHES = {"yes": "Boolean!", "no": "Boolean = false"}
+
+
+def _root_field(name: str, field: GraphQLField) -> GraphQLField:
+    return GraphQLField(field.type, resolve=lambda source, _info: source[name])
+
+
+# The real types, all of them, below root fields that hand out what a test has made.
+SCHEMA = GraphQLSchema(
+    query=GraphQLObjectType(
+        "Query", {name: _root_field(name, field) for name, field in REAL.query_type.fields.items()}
+    ),
+    types=[type_ for type_ in REAL.type_map.values() if isinstance(type_, GraphQLObjectType) and type_.interfaces],
+)
+assert SCHEMA.query_type is not None
+
+
+class Soon:
+    """Something to be awaited, as often as one likes."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def __await__(self) -> Iterator[Any]:
+        yield from ()
+        return self.value
+
+
+class Text(enum.StrEnum):
+    SOME = "some"
+
+
+class Shy(Exception):
+    """An error that is given instead of raised."""
+
+
+class Maker:
+    """Makes objects of the schema's types, right or with faults strewn in."""
+
+    def __init__(self, chance: random.Random, faults: float) -> None:
+        self.chance = chance
+        self.faults = faults
+
+    def value(self, type_: Any, depth: int = 0) -> Any:
+        """Return a value of a type."""
+        if self.faults and self.chance.random() < self.faults:
+            return self.fault(type_, depth)
+        if isinstance(type_, GraphQLNonNull):
+            return self.given(type_.of_type, depth)
+        if depth > DEPTH_MAX or self.chance.random() < 0.15:
+            return None
+        return self.given(type_, depth)
+
+    def given(self, type_: Any, depth: int) -> Any:
+        if isinstance(type_, GraphQLList):
+            items = [self.value(type_.of_type, depth + 1) for _ in range(self.chance.choice((0, 1, 2, 2, 3)))]
+            return tuple(items) if self.chance.random() < 0.1 else items
+        if isinstance(type_, GraphQLEnumType):
+            return self.chance.choice(list(type_.wrapped_cls))  # type: ignore[attr-defined]
+        if isinstance(type_, GraphQLScalarType):
+            return self.scalar(type_.name)
+        if isinstance(type_, GraphQLInterfaceType):
+            return self.given(self.chance.choice(SCHEMA.get_possible_types(type_)), depth)
+        return self.object(type_, depth)
+
+    def scalar(self, name: str) -> Any:
+        number = self.chance.randrange(10_000)
+        return {
+            "String": f"text {number} \u4e2d\u6587",
+            "ID": f"id{number}",
+            "Int": number - 5_000,
+            "Boolean": number % 2 == 0,
+            "Decimal": Decimal(number).scaleb(-(number % 5)),
+            "DateTime": datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC) + datetime.timedelta(seconds=number),
+            "Date": datetime.date(2026, 1, 1 + number % 28),
+            "UUID": uuid.UUID(int=number),
+            "Position": number,
+            "MinorUnits": -number,
+            "JSON": {"a": [number, None]} if number % 2 else "json",
+        }[name]
+
+    def object(self, type_: GraphQLObjectType, depth: int) -> Any:
+        origin = type_.extensions["strawberry-definition"].origin
+        values: dict[str, Any] = {}
+        raising: dict[str, Any] = {}
+        for field in type_.fields.values():
+            name = field.extensions["strawberry-definition"].python_name
+            if self.faults and self.chance.random() < self.faults / 2:
+                if self.chance.random() < 0.5:
+                    raising[name] = property(_raise)
+                continue
+            values[name] = self.value(field.type, depth + 1)
+        if type_.name == "Order":
+            values["loaded_customer"] = self.value(type_.fields["customer"].type, depth + 1)
+        made = object.__new__(type(origin.__name__, (origin,), raising) if raising else origin)
+        made.__dict__.update(values)
+        return made
+
+    def fault(self, type_: Any, depth: int) -> Any:
+        """Return what a resolver should not have given, or would not often give."""
+        number = self.chance.randrange(100)
+        right = self.given(get_nullable_type(type_), depth + 1)
+        return self.chance.choice(self.faults_of(type_, number, right))
+
+    @staticmethod
+    def faults_of(type_: Any, number: int, right: Any) -> tuple[Any, ...]:
+        """Return every kind of fault there is; `right` is a right value."""
+        return (
+            None,
+            Undefined,
+            Shy("given, not raised"),
+            Soon(right),
+            Soon(None),
+            (each for each in ()) if isinstance(type_, GraphQLScalarType) else {number},
+            Text.SOME,
+            "text",
+            True,
+            number,
+            2**31 + number,
+            2**60,
+            float("nan"),
+            1.5,
+            float(number),
+            Decimal("NaN"),
+            Decimal("Infinity"),
+            datetime.datetime(2026, 1, 1),
+            {"a": number},
+            [],
+            [right],
+            object(),
+            right,
+            -(2**31) - 1,
+            (right,),
+        )
+
+
+def _raise(_: Any) -> Any:
+    raise RuntimeError("this attribute cannot be read")
+
+
+class Asker:
+    """Makes up documents: fragments, directives, aliases, repeated fields, several roots."""
+
+    def __init__(self, chance: random.Random) -> None:
+        self.chance = chance
+        self.fragments: list[str] = []
+
+    def document(self) -> str:
+        """Return a document over the schema, nearly always a valid one."""
+        assert SCHEMA.query_type is not None
+        roots = []
+        for name in self.chance.sample(sorted(SCHEMA.query_type.fields), self.chance.choice((1, 1, 1, 2))):
+            roots.append(self.field(name, SCHEMA.query_type.fields[name].type, 0))
+        text = " ".join([f"{{ {' '.join(roots)} }}", *self.fragments])
+        declared = [f"${name}: {type_}" for name, type_ in SWITCHES.items() if f"${name})" in text]
+        return f"query ({', '.join(declared)}) {text}" if declared else text
+
+    def selection(self, type_: Any, depth: int) -> str:
+        if isinstance(type_, GraphQLInterfaceType):
+            return self.of_interface(type_, depth)
+        parts = []
+        for name in self.chance.choices(sorted(type_.fields), k=self.chance.randrange(1, 7)):
+            field = type_.fields[name]
+            if depth > DEPTH_MAX and not is_leaf_type(get_named_type(field.type)):
+                continue
+            parts.append(self.wrapped(self.field(name, field.type, depth), type_))
+        if not parts or self.chance.random() < 0.15:
+            parts.append("__typename")
+        return " ".join(parts)
+
+    def of_interface(self, type_: GraphQLInterfaceType, depth: int) -> str:
+        parts = ["__typename", *self.chance.sample(sorted(type_.fields), self.chance.randrange(len(type_.fields)))]
+        parts = [
+            part for part in parts if part == "__typename" or is_leaf_type(get_named_type(type_.fields[part].type))
+        ]
+        for possible in self.chance.sample(sorted(SCHEMA.get_possible_types(type_), key=str), 2):
+            parts.append(f"... on {possible.name} {{ {self.selection(possible, depth + 1)} }}")
+        return " ".join(parts)
+
+    def field(self, name: str, type_: Any, depth: int) -> str:
+        alias = f"{self.chance.choice('ab')}_{name}: " if self.chance.random() < 0.2 else ""
+        named = get_named_type(type_)
+        below = "" if is_leaf_type(named) else f" {{ {self.selection(named, depth + 1)} }}"
+        return f"{alias}{name}{self.directive()}{below}"
+
+    def directive(self) -> str:
+        if self.chance.random() > 0.12:
+            return ""
+        kind, given = self.chance.choice(("skip", "include")), self.chance.choice(("$yes", "$no", "true", "false"))
+        return f" @{kind}(if: {given})"
+
+    def wrapped(self, part: str, type_: GraphQLObjectType) -> str:
+        """Return a field as it is, in an inline fragment or in a fragment of its own."""
+        roll = self.chance.random()
+        if roll < 0.8:
+            return part
+        if roll < 0.9:
+            named = f" on {type_.name}" if roll < 0.85 else ""
+            return f"...{named}{self.directive()} {{ {part} }}"
+        name = f"F{len(self.fragments)}"
+        self.fragments.append(f"fragment {name} on {type_.name} {{ {part} }}")
+        return f"...{name}{self.directive()} ...{name}"
+
+
+async def _run(
+    document: Any, root: Any, variables: dict[str, Any], plans: Plans | None, schema: GraphQLSchema = SCHEMA
+) -> ExecutionResult:
+    running: Any = execute(schema, document, root, variable_values=variables, hide_suggestions=True, **run_with(plans))
+    result: ExecutionResult = await running if inspect.isawaitable(running) else running
+    return result
+
+
+def shown(result: ExecutionResult) -> str:
+    """Return everything about a result, the order of keys and the types of values included."""
+    return repr((result.data, [(error.formatted, type(error.original_error)) for error in result.errors or ()]))
+
+
+def roots(seed: int, faults: float) -> dict[str, Any]:
+    """Return something for every root field to hand out."""
+    assert SCHEMA.query_type is not None
+    maker = Maker(random.Random(seed), faults)
+    return {name: maker.value(field.type) for name, field in SCHEMA.query_type.fields.items()}
+
+
+def test_the_compiled_executor_answers_what_the_stock_one_answers_errors_included() -> None:
+    data = [roots(seed, 0.0) for seed in range(6)] + [roots(seed, 0.01 * (1 + seed % 6)) for seed in range(6, 24)]
+    asked = failed = ran = left = seed = 0
+
+    async def differ() -> None:
+        nonlocal asked, failed, ran, left, seed
+        while asked < QUERIES:
+            seed += 1
+            chance = random.Random(seed)
+            document = parse(Asker(chance).document())
+            if validate(SCHEMA, document, [OverlappingFieldsCanBeMergedRule]):
+                continue  # Two fragments that cannot be merged; all else is valid as it is made.
+            asked += 1
+            plans = Plans(document)
+            for variables in ({"yes": True}, {"yes": False, "no": True}):
+                root = chance.choice(data)
+                stock = await _run(document, root, variables, None)
+                compiled = await _run(document, root, variables, plans)
+                assert shown(compiled) == shown(stock), f"seed {seed}"
+                failed += bool(stock.errors)
+            ran += plans.ran
+            left += plans.left
+
+    asyncio.run(differ())
+
+    assert seed < asked * 1.2 + 10, "too many of the documents are not valid"
+    print(f"{asked} documents, {failed} answers with errors; {ran} compiled calls, {left} left to the stock executor")
+    assert ran > asked and left > asked / 10 and failed > asked / 5
+
+
+def test_every_kind_of_fault_in_every_kind_of_field_is_answered_as_the_stock_executor_answers_it() -> None:
+    kinds = [
+        type_
+        for type_ in REAL.type_map.values()
+        if isinstance(type_, GraphQLObjectType)
+        and not type_.name.startswith("__")
+        and type_ not in (REAL.query_type, REAL.mutation_type)
+    ]
+    schema = GraphQLSchema(
+        query=GraphQLObjectType(
+            "Query", {kind.name: GraphQLField(kind, resolve=lambda source, _info: source) for kind in kinds}
+        )
+    )
+    tried: set[tuple[str, bool]] = set()
+    ran = left = 0
+    maker, loop = Maker(random.Random(1), 0.0), asyncio.new_event_loop()
+    for kind in kinds:
+        for name, field in [("", GraphQLField(GraphQLNonNull(kind))), *kind.fields.items()]:
+            named: Any = get_named_type(field.type)
+            leaf = named.name if isinstance(named, GraphQLScalarType) else type(named).__name__
+            shape = (str(field.type).replace(named.name, leaf), getattr(named, "is_type_of", None) is not None)
+            if shape in tried or kind.name.endswith("Payload"):
+                continue
+            tried.add(shape)
+            below = "" if is_leaf_type(named) else "{ __typename }"
+            document = parse(f"{{ {kind.name} {{ {name} {below if name else '__typename'} }} }}")
+            plans = Plans(document)
+            for fault in Maker.faults_of(field.type, 7, maker.given(get_nullable_type(field.type), 3)):
+                root = fault
+                if name:
+                    root = maker.object(kind, 3)
+                    root.__dict__[field.extensions["strawberry-definition"].python_name] = fault
+                stock = loop.run_until_complete(_run(document, root, {}, None, schema))
+                compiled = loop.run_until_complete(_run(document, root, {}, plans, schema))
+                assert shown(compiled) == shown(stock), f"{kind.name}.{name}: {field.type} as {fault!r}"
+            ran, left = ran + plans.ran, left + plans.left
+    loop.close()
+
+    assert len(tried) > 25 and ran > len(tried) and left > len(tried) * 5
+
+
+ORDERS = """
+    query ($lines: Boolean! = true) {
+      orders {
+        edges { cursor node { ...Card ...Card } }
+        nodes { id status ... on Order { total { amount currencyCode } } lines @include(if: $lines) { sku: skuCode } }
+        pageInfo { hasNextPage __typename }
+      }
+    }
+    fragment Card on Order { id placedAt number: version ... @skip(if: $lines) { channel } }
+"""
+
+
+def test_a_page_of_objects_is_one_compiled_call_and_is_compiled_once_for_each_form_of_the_selection() -> None:
+    root, document = roots(1, 0.0), parse(ORDERS)
+    plans = Plans(document)
+
+    answers = [
+        asyncio.run(_run(document, root, variables, plans)) for variables in ({}, {"lines": False}, {"lines": True}, {})
+    ]
+
+    assert (plans.ran, plans.left) == (4, 0), "the whole page is one call"
+    assert len(plans) == 2, "with the lines and without them"
+    assert plans.switches == ("lines",)
+    assert answers[0].data == answers[2].data == answers[3].data
+    assert answers[0].data is not None and answers[1].data is not None
+    assert "lines" in answers[0].data["orders"]["nodes"][0] and "lines" not in answers[1].data["orders"]["nodes"][0]
+    assert "channel" in answers[1].data["orders"]["edges"][0]["node"]
+
+
+def test_one_bad_row_is_left_to_the_stock_executor_and_the_other_rows_are_not() -> None:
+    root = roots(1, 0.0)
+    document = parse("{ orders { nodes { channel } } }")
+    made = Maker(random.Random(3), 0.0)
+    root["orders"].nodes = [made.object(SCHEMA.type_map["Order"], 0) for _ in range(9)]  # type: ignore[arg-type]
+    root["orders"].nodes[4].channel = None
+    plans = Plans(document)
+
+    compiled = asyncio.run(_run(document, root, {}, plans))
+
+    assert shown(compiled) == shown(asyncio.run(_run(document, root, {}, None)))
+    assert compiled.errors is not None and compiled.errors[0].path == ["orders", "nodes", 4, "channel"]
+    assert (plans.ran, plans.left) == (4, 3), "rows 0 to 3; the page, its nodes and row 4"
+
+
+def test_a_field_with_a_resolver_of_its_own_is_run_by_the_stock_executor_and_what_is_below_it_is_compiled() -> None:
+    document = parse("{ orders { nodes { id customer { id tier } lines { line } } } }")
+    root = roots(1, 0.0)
+    made = Maker(random.Random(3), 0.0)
+    order = made.object(SCHEMA.type_map["Order"], 0)  # type: ignore[arg-type]
+    order.loaded_customer = made.object(SCHEMA.type_map["Customer"], 0)  # type: ignore[arg-type]
+    root["orders"].nodes = [order]
+    plans = Plans(document)
+
+    result = asyncio.run(_run(document, root, {}, plans))
+
+    assert result.errors is None and result.data is not None
+    assert result.data["orders"]["nodes"][0]["customer"]["id"] == order.loaded_customer.id
+    assert (plans.ran, plans.left) == (2, 0), "the customer and the lines"
+
+
+def test_a_document_of_many_forms_keeps_a_bounded_number_of_functions() -> None:
+    names = [f"v{number}" for number in range(8)]
+    declared = ", ".join(f"${name}: Boolean!" for name in names)
+    fields = " ".join(f"{name}: position @include(if: ${name})" for name in names)
+    document = parse(f"query ({declared}) {{ head {{ {fields} hash }} }}")
+    root, plans = roots(1, 0.0), Plans(document)
+
+    for bits in range(2 ** len(names)):
+        variables = {name: bool(bits >> number & 1) for number, name in enumerate(names)}
+        result = asyncio.run(_run(document, root, variables, plans))
+        assert result.data is not None
+        assert list(result.data["head"]) == [name for name in names if variables[name]] + ["hash"]
+
+    assert plans.ran == len(plans) == PLANS_KEPT
+
+
+def test_a_server_compiles_the_selections_of_its_queries_unless_it_is_told_not_to(api: Api, shop: Shop) -> None:
+    sku = shop.sku("MUG", stock=10, price="2.50", cost="1.00")
+    text = "{ skus(first: 5) { nodes { id code name } } stores(first: 5) { nodes { id name status } } }"
+    limits = Limits()
+
+    def asked(compiled: bool) -> tuple[bytes, Plans]:
+        engine = GraphQLEngine(REAL, api.server.services, limits, compiled=compiled)
+        request = GraphQLRequest(
+            query=text,
+            operation_name=None,
+            variables={},
+            read_only=False,
+            authorization=f"Bearer {api.token()}",
+            request_id="r",
+        )
+        for _ in range(3):
+            answer = asyncio.run(engine.run(request))
+        return answer.body, engine._documents.get(text).plans
+
+    body, plans = asked(compiled=True)
+    stock_body, unused = asked(compiled=False)
+
+    assert (plans.ran, plans.left, len(plans)) == (6, 0, 2)
+    assert (unused.ran, unused.left, len(unused)) == (0, 0, 0)
+    assert body == stock_body and gid("Sku", sku).encode() in body
+
+
+def test_compiling_is_a_setting() -> None:
+    assert Settings(_env_file=None).compiled_executor
+    assert not Settings(_env_file=None, compiled_executor=False).compiled_executor
