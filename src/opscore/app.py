@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -315,6 +315,7 @@ def serve(settings: Settings) -> None:
         require_usable(database)
     logs.configure()
     server = HttpServer(http_config(create_app(settings), settings.host, settings.port))
-    server.run()
+    with suppress(KeyboardInterrupt):
+        server.run()
     if not server.started:
         sys.exit(3)  # As uvicorn.run does; the reason is in the log.

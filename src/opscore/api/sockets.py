@@ -86,6 +86,8 @@ class SocketEndpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one socket until it ends."""
         await receive()
+        # The server logs each handshake with its query string, which means nothing here and may hold personal data.
+        scope["query_string"] = b""
         headers = headers_of_scope(scope)
         if self._leaving:
             return await _refuse(scope, send, 503, "This server is about to stop.")
