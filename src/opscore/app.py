@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -18,7 +20,7 @@ from psycopg_pool import PoolTimeout
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute, Route, WebSocketRoute
 
 from opscore import logs
 from opscore.api import explorer
@@ -26,7 +28,9 @@ from opscore.api.context import Services
 from opscore.api.engine import GraphQLEngine
 from opscore.api.guard import Limits
 from opscore.api.http import GraphQLEndpoint
+from opscore.api.live import Live
 from opscore.api.schema import build_schema, mutations
+from opscore.api.sockets import SocketEndpoint
 from opscore.database import Database, migrated_version, newest_version
 from opscore.followups import FollowUps
 from opscore.housekeeping import Housekeeping
@@ -231,11 +235,19 @@ def create_app(settings: Settings) -> Starlette:
         endpoint = GraphQLEndpoint(engine, limits, explorer.page() if settings.explorer else None)
         # First, because nearly every request is for it.
         app.router.routes.insert(0, Route("/graphql", endpoint))
+        sockets = SocketEndpoint(engine)
+        app.state.sockets = sockets
+        app.router.routes.insert(1, WebSocketRoute("/graphql", sockets))
+        live = server.services.live = Live(server.services)
+        live.start()
+        server.writer.after_commit.append(lambda _: live.hint())
         server.start()
         log.info("serving", schema=settings.schema_name)
         try:
             yield
         finally:
+            await sockets.close()
+            await live.stop()
             await asyncio.to_thread(server.stop)
             log.info("stopped")
 
@@ -261,6 +273,40 @@ def _json(body: Any, status: int = 200) -> Response:
     return Response(orjson.dumps(body), status, media_type="application/json", headers={"cache-control": "no-store"})
 
 
+class HttpServer(uvicorn.Server):
+    """Closes the sockets of subscriptions first when it stops: 1001, which tells clients to connect again."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take no more connections, say goodbye on every socket, answer what is under way, and stop the rest."""
+        for server in self.servers:
+            server.close()
+        app = self.config.loaded_app
+        while not isinstance(app, Starlette):
+            app = app.app  # uvicorn wraps it.
+        await app.state.sockets.close()
+        await super().shutdown(sockets)
+
+
+def http_config(app: Starlette, host: str, port: int) -> uvicorn.Config:
+    """Return how the application is served."""
+    return uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        loop="uvloop",
+        http="httptools",
+        ws="websockets-sansio",
+        ws_max_size=Limits().body_bytes,
+        # Compression would keep a window of memory for each idle socket.
+        ws_per_message_deflate=False,
+        log_config=None,
+        # The default access log would write query strings, which may hold personal data.
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=15,
+    )
+
+
 def serve(settings: Settings) -> None:
     """Serve until the process is told to stop; what was taken in is decided and answered first.
 
@@ -269,16 +315,8 @@ def serve(settings: Settings) -> None:
     with Database.open(settings) as database:
         require_usable(database)
     logs.configure()
-    uvicorn.run(
-        create_app(settings),
-        host=settings.host,
-        port=settings.port,
-        loop="uvloop",
-        http="httptools",
-        ws="none",
-        log_config=None,
-        # The default access log would write query strings, which may hold personal data.
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=15,
-    )
+    server = HttpServer(http_config(create_app(settings), settings.host, settings.port))
+    with suppress(KeyboardInterrupt):
+        server.run()
+    if not server.started:
+        sys.exit(3)  # As uvicorn.run does; the reason is in the log.

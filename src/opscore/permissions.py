@@ -63,6 +63,9 @@ READS: dict[str, frozenset[Role]] = {
 }
 """Root field of Query -> the roles that may ask it, beside those of `ALWAYS`."""
 
+FOLLOWS = {"events": "events", "figures": "kpiDaily", "projectionProgress": "projections"}
+"""Root field of Subscription -> the question whose roles may follow it."""
+
 PRICE_BLIND = frozenset({Role.WAREHOUSE, Role.STOREFRONT, Role.CUSTOMER})
 """Roles that see no cost."""
 
@@ -81,6 +84,11 @@ def may_give(role: Role, command: type[Command]) -> bool:
 def may_ask(role: Role, field: str) -> bool:
     """Say whether a role may select a root field of Query."""
     return role in ALWAYS or role in READS.get(field, frozenset())
+
+
+def may_follow(role: Role, field: str) -> bool:
+    """Say whether a role may select a root field of Subscription."""
+    return may_ask(role, FOLLOWS.get(field, field))
 
 
 def may_see_cost(role: Role) -> bool:

@@ -12,12 +12,12 @@ from uuid import UUID, uuid4
 import httpx
 import psycopg
 import pytest
-import uvicorn
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from opscore.api.ids import global_id
-from opscore.app import Server, create_app
+from opscore.api.sockets import SocketEndpoint
+from opscore.app import HttpServer, Server, create_app, http_config
 from opscore.domain.command import Role
 from opscore.embedded import EmbeddedServer
 from opscore.settings import Settings
@@ -33,6 +33,8 @@ class Api:
     url: str
     server: Server
     client: httpx.Client
+    sockets: SocketEndpoint
+    running: HttpServer
     tokens: dict[tuple[Any, ...], str] = field(default_factory=dict)
 
     def token(
@@ -99,11 +101,7 @@ def api(server: EmbeddedServer, template: str, database_names: Iterator[int]) ->
         _env_file=None, database_url=make_conninfo(server.url, dbname=name), master_key=MASTER_KEY, port=0
     )
     app = create_app(settings)
-    running = uvicorn.Server(
-        uvicorn.Config(
-            app, host="127.0.0.1", port=0, loop="uvloop", http="httptools", log_config=None, access_log=False
-        )
-    )
+    running = HttpServer(http_config(app, "127.0.0.1", 0))
     thread = threading.Thread(target=running.run, daemon=True)
     thread.start()
     until = time.monotonic() + 30
@@ -115,7 +113,7 @@ def api(server: EmbeddedServer, template: str, database_names: Iterator[int]) ->
         while client.get("/readyz").status_code != 200:
             assert time.monotonic() < until, client.get("/readyz").text
             time.sleep(0.05)
-        yield Api(url, app.state.server, client)
+        yield Api(url, app.state.server, client, app.state.sockets, running)
     running.should_exit = True
     thread.join(30)
     assert not thread.is_alive(), "the server did not stop"

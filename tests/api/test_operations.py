@@ -19,6 +19,7 @@ from opscore.api.schema import export_schema
 from opscore.domain.campaign_events import CampaignGoal
 from opscore.domain.command import Role
 from tests.api.conftest import Api, gid
+from tests.api.socket_client import socket
 from tests.shop import Shop
 
 FILES = sorted((resources.path("schema") / "operations").glob("*.graphql"))
@@ -173,6 +174,11 @@ def test_a_working_day_sends_every_document(api: Api, shop: Shop) -> None:
     )  # fmt: skip
     assert anything["explain"]["nodes"]
     assert head["position"] > position
+    sent.add("AuditorFollow")
+    with socket(api.url, auditor) as client:
+        client.subscribe(OPERATIONS["AuditorFollow"], {"after": position - 1, "filter": {"types": ["OrderPlaced"]}})
+        followed = client.next()["events"]
+    assert (followed["position"], followed["aggregateId"]) == (position, placed["id"])
 
     assert sent == set(OPERATIONS), f"never sent: {set(OPERATIONS) - sent}"
 

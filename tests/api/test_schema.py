@@ -19,7 +19,7 @@ from opscore.api.mutations import RETRYABLE
 from opscore.api.schema import export_schema
 from opscore.domain.command import COMMANDS, COMMON_REFUSALS
 from opscore.domain.refusals import IdempotencyKeyReused
-from opscore.permissions import READS
+from opscore.permissions import FOLLOWS, READS
 
 SCHEMA = build_schema(export_schema())
 TYPES = [type_ for type_ in SCHEMA.type_map.values() if not is_introspection_type(type_)]
@@ -103,6 +103,9 @@ def test_every_type_field_argument_and_value_says_what_it_is() -> None:
 def test_every_question_says_who_may_ask_it() -> None:
     assert SCHEMA.query_type is not None
     assert set(SCHEMA.query_type.fields) == set(READS), "permissions.READS and the questions differ"
+    assert SCHEMA.subscription_type is not None
+    assert set(SCHEMA.subscription_type.fields) == set(FOLLOWS), "permissions.FOLLOWS and the subscriptions differ"
+    assert set(FOLLOWS.values()) <= set(READS)
 
 
 def test_no_number_on_the_wire_is_a_float() -> None:

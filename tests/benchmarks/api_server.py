@@ -11,14 +11,13 @@ import sys
 from typing import Any
 
 import orjson
-import uvicorn
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from opscore import logs
 from opscore.api.ids import global_id
-from opscore.app import create_app
+from opscore.app import HttpServer, create_app, http_config
 from opscore.domain.command import Role
 from opscore.domain.order_commands import PayOrder
 from opscore.settings import Settings
@@ -57,10 +56,7 @@ async def main(settings: Settings) -> None:
         return Response(orjson.dumps(rows), media_type="application/json")
 
     app.router.routes.append(Route("/bare", bare, methods=["POST"]))
-    config = uvicorn.Config(
-        app, host="127.0.0.1", port=0, loop="uvloop", http="httptools", log_config=None, access_log=False
-    )
-    server = uvicorn.Server(config)
+    server = HttpServer(http_config(app, "127.0.0.1", 0))
     serving = asyncio.create_task(server.serve())
     while not server.started:
         await asyncio.sleep(0.01)

@@ -18,6 +18,7 @@ from opscore.tokens import TokenBook
 from opscore.writer import Writer
 
 if TYPE_CHECKING:
+    from opscore.api.live import Live
     from opscore.projector import Projector
 
 ResultT = TypeVar("ResultT")
@@ -34,6 +35,7 @@ class Services:
     writer: Writer | None
     projector: Projector | None
     tokens: TokenBook
+    live: Live | None = None
     kinds: StreamKinds = field(default_factory=StreamKinds)
     threads: ThreadPoolExecutor = field(
         default_factory=lambda: ThreadPoolExecutor(READ_THREADS, thread_name_prefix="opscore-read")
@@ -49,6 +51,13 @@ class Services:
         if self.projector is None:
             raise NotReady("This server serves no read models.")
         return self.projector
+
+    @property
+    def follow(self) -> Live:
+        """What subscriptions follow; raises NotReady in a process that watches nothing."""
+        if self.live is None:
+            raise NotReady("This server watches nothing.")
+        return self.live
 
 
 @dataclass(slots=True)

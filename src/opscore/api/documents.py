@@ -135,3 +135,8 @@ def is_mutation(operation: OperationDefinitionNode) -> bool:
 def is_query(operation: OperationDefinitionNode) -> bool:
     """Say whether the operation only reads."""
     return operation.operation is OperationType.QUERY
+
+
+def is_subscription(operation: OperationDefinitionNode) -> bool:
+    """Say whether the operation follows something."""
+    return operation.operation is OperationType.SUBSCRIPTION

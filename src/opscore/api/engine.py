@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
 from inspect import isawaitable
 from typing import Any
 
 import orjson
-from graphql import ExecutionResult, GraphQLError, GraphQLSchema, execute
+from graphql import ExecutionResult, GraphQLError, GraphQLSchema, execute, subscribe
+from graphql.language import OperationDefinitionNode
 
 from opscore.api.context import Context, Services
-from opscore.api.documents import Document, Documents, is_mutation
+from opscore.api.documents import Document, Documents, is_mutation, is_subscription
 from opscore.api.errors import (
     BadInput,
     Forbidden,
     MethodNotAllowed,
     NotAuthenticated,
+    SubscriptionNeedsSocket,
     ValidationFailed,
     format_graphql_error,
 )
@@ -26,7 +28,7 @@ from opscore.api.guard import INTROSPECTION_FIELDS, Limits
 from opscore.api.http import Answer, GraphQLRequest
 from opscore.api.mutations import Mutation
 from opscore.domain.command import Actor
-from opscore.permissions import may_ask
+from opscore.permissions import may_ask, may_follow
 from opscore.tokens import TokenRefused
 
 
@@ -73,11 +75,30 @@ class GraphQLEngine:
         """Return the answer; raises ApiError when the request is not run."""
         actor = None
         if request.authorization is not None:
-            actor = await self._authenticate(request.authorization)
+            actor = await self.authenticate(request.authorization)
         document = self._documents.get(request.query)
         operation = document.operation(request.operation_name)
         if request.read_only and is_mutation(operation):
             raise MethodNotAllowed("Send mutations by POST.", allow="POST")
+        if is_subscription(operation):
+            raise SubscriptionNeedsSocket("Subscriptions are taken over a websocket (graphql-transport-ws) here.")
+        return await self._answer(request, actor, document, operation)
+
+    async def start(self, request: GraphQLRequest, actor: Actor) -> Answer | AsyncGenerator[Answer, None]:
+        """Return the answer, or for a subscription its answers; raises ApiError when the request is not run."""
+        document = self._documents.get(request.query)
+        operation = document.operation(request.operation_name)
+        if not is_subscription(operation):
+            return await self._answer(request, actor, document, operation)
+        verdict = self._documents.judge(document, operation, request.variables)
+        for name in verdict.root_fields:
+            if not may_follow(actor.role, name):
+                raise Forbidden(f"Your role ({actor.role}) may not follow {name}.")
+        return self._follow(document, request, actor)
+
+    async def _answer(
+        self, request: GraphQLRequest, actor: Actor | None, document: Document, operation: OperationDefinitionNode
+    ) -> Answer:
         verdict = self._documents.judge(document, operation, request.variables)
         self._require_permitted(actor, verdict.root_fields, is_mutation(operation))
         name = operation.name.value if operation.name else None
@@ -110,17 +131,46 @@ class GraphQLEngine:
             **run_with(document.plans if self._compiled else None),
         )
         result: ExecutionResult = await running if isawaitable(running) else running
-        answer: dict[str, Any] = {"data": result.data}
-        if result.errors:
-            if result.data is None and all(error.path is None for error in result.errors):
-                raise BadVariables(result.errors)
-            answer = {
-                "errors": [format_graphql_error(error, request.request_id) for error in result.errors],
-                "data": result.data,
-            }
-        return orjson.dumps(answer)
+        if result.errors and result.data is None and all(error.path is None for error in result.errors):
+            raise BadVariables(result.errors)
+        return self._encoded(result, request.request_id)
 
-    async def _authenticate(self, authorization: str) -> Actor:
+    async def _follow(self, document: Document, request: GraphQLRequest, actor: Actor) -> AsyncGenerator[Answer, None]:
+        starting = subscribe(
+            self._schema,
+            document.node,
+            context_value=Context(self._services, actor, request.request_id),
+            variable_values=request.variables,
+            operation_name=request.operation_name,
+            hide_suggestions=not self._suggestions,
+        )
+        source: Any = await starting if isawaitable(starting) else starting
+        if isinstance(source, ExecutionResult):
+            faults = source.errors or []
+            if all(fault.path is None for fault in faults):
+                raise BadVariables(faults)
+            raise faults[0]
+        try:
+            async for result in source:
+                yield Answer(self._encoded(result, request.request_id), ran=True)
+        finally:
+            await source.aclose()
+
+    def _encoded(self, result: ExecutionResult, request_id: str) -> bytes:
+        if not result.errors:
+            return orjson.dumps({"data": result.data})
+        errors = [format_graphql_error(error, request_id) for error in result.errors]
+        return orjson.dumps({"errors": errors, "data": result.data})
+
+    def recall(self, authorization: str) -> None:
+        """Raise NotAuthenticated when the token is known to be no longer good; asks nobody."""
+        try:
+            self._services.tokens.recall(authorization)
+        except TokenRefused as refused:
+            raise NotAuthenticated(str(refused)) from None
+
+    async def authenticate(self, authorization: str) -> Actor:
+        """Return who asks; raises NotAuthenticated."""
         tokens = self._services.tokens
         try:
             known = tokens.recall(authorization)

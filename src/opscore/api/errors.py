@@ -77,6 +77,18 @@ class OperationNotResolved(ApiError):
     CODE = "OPERATION_RESOLUTION_FAILURE"
 
 
+class SubscriptionNeedsSocket(ApiError):
+    """A subscription was sent over HTTP."""
+
+    CODE = "SUBSCRIPTION_NEEDS_SOCKET"
+
+
+class TooManyOperations(ApiError):
+    """One socket carries no more operations at once."""
+
+    CODE = "TOO_MANY_OPERATIONS"
+
+
 class TooComplex(ApiError):
     """The document asks for more than one request may."""
 

@@ -87,7 +87,7 @@ class GraphQLEndpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        headers = _headers(scope)
+        headers = headers_of_scope(scope)
         given_id = headers.get("x-request-id", "")
         request_id = given_id if _REQUEST_ID.fullmatch(given_id) else secrets.token_hex(8)
         media = JSON
@@ -108,7 +108,7 @@ class GraphQLEndpoint:
                 parameters = self._from_query_string(scope)
             else:
                 parameters = await self._from_body(headers, receive)
-            request = _checked(parameters, method == "GET", headers.get("authorization"), request_id)
+            request = checked_request(parameters, method == "GET", headers.get("authorization"), request_id)
             answer = await self._engine.run(request)
             await _send(send, 200, f"{media}; charset=utf-8", answer.body, request_id, *answer.headers)
         except ApiError as error:
@@ -116,7 +116,9 @@ class GraphQLEndpoint:
             if media == JSON and isinstance(error, ANSWERED_IN_200):
                 status = 200
             extra = _headers_of(error)
-            await _send(send, status, f"{media}; charset=utf-8", _error_body(error), request_id, *extra)
+            await _send(
+                send, status, f"{media}; charset=utf-8", orjson.dumps({"errors": error_list(error)}), request_id, *extra
+            )
         except Exception as error:
             log_unexpected(error, request_id)
             body = orjson.dumps(
@@ -149,7 +151,7 @@ class GraphQLEndpoint:
                 parameters[name] = given[name]
         for name in ("variables", "extensions"):
             if given.get(name):
-                parameters[name] = _json(given[name].encode("utf-8", "surrogatepass"))
+                parameters[name] = parse_json(given[name].encode("utf-8", "surrogatepass"))
         return parameters
 
     async def _from_body(self, headers: dict[str, str], receive: Receive) -> Any:
@@ -159,7 +161,7 @@ class GraphQLEndpoint:
             raise UnsupportedMediaType(f"Send the request as {JSON}, in UTF-8.")
         if headers.get("content-encoding", "identity").lower() != "identity":
             raise UnsupportedMediaType("Send the body as it is, without compression.")
-        return _json(await self._read(headers, receive))
+        return parse_json(await self._read(headers, receive))
 
     async def _read(self, headers: dict[str, str], receive: Receive) -> bytes:
         most = self._limits.body_bytes
@@ -178,7 +180,7 @@ class GraphQLEndpoint:
                 return bytes(body)
 
 
-def _headers(scope: Scope) -> dict[str, str]:
+def headers_of_scope(scope: Scope) -> dict[str, str]:
     """Return the headers by lower-case name; of several with one name, the first."""
     found: dict[str, str] = {}
     for name, value in scope["headers"]:
@@ -217,7 +219,8 @@ def negotiate(accept: str | None, *, explorer: bool) -> str | None:
     return None
 
 
-def _json(raw: bytes) -> Any:
+def parse_json(raw: bytes) -> Any:
+    """Return what the bytes say; raises MalformedRequest."""
     try:
         value = orjson.loads(raw)
     except orjson.JSONDecodeError:
@@ -241,7 +244,8 @@ def _refuse_nul(value: Any) -> None:
             _refuse_nul(item)
 
 
-def _checked(parameters: Any, read_only: bool, authorization: str | None, request_id: str) -> GraphQLRequest:
+def checked_request(parameters: Any, read_only: bool, authorization: str | None, request_id: str) -> GraphQLRequest:
+    """Return the request that these parameters make; raises MalformedRequest."""
     if not isinstance(parameters, dict):
         raise MalformedRequest("A request is one JSON object with `query`; batches are not taken.")
     query = parameters.get("query")
@@ -259,17 +263,18 @@ def _checked(parameters: Any, read_only: bool, authorization: str | None, reques
     return GraphQLRequest(query, variables or {}, operation_name or None, read_only, authorization, request_id)
 
 
-def _error_body(error: ApiError) -> bytes:
+def error_list(error: ApiError) -> list[dict[str, Any]]:
+    """Return an error as the entries of `errors`; a document can have several faults."""
     faults = getattr(error, "errors", None)
     if faults:
-        shown = [{**fault.formatted, "extensions": error.extensions} for fault in faults]
+        shown: list[dict[str, Any]] = [{**fault.formatted, "extensions": error.extensions} for fault in faults]
     else:
         shown = [format_api_error(error)]
         locations = shown[0]["extensions"].get("locations")
         if locations is not None:
             shown[0]["locations"] = locations
             shown[0]["extensions"] = {"code": error.CODE}
-    return orjson.dumps({"errors": shown})
+    return shown
 
 
 def _headers_of(error: ApiError) -> list[tuple[bytes, bytes]]:

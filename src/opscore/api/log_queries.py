@@ -50,7 +50,7 @@ class LogQueries:
         before: Before = None,
     ) -> Connection[log.LogEvent]:
         context = info.context
-        wanted = _event_filter(context, filter)
+        wanted = event_filter(context, filter)
         binding = f"events:{wanted}"
         asked = window(binding, 1, first, after, last, before)
 
@@ -92,7 +92,8 @@ class LogQueries:
         return await info.context.services.read(log.verify, info.context, after, limit)
 
 
-def _event_filter(context: Context, given: EventFilterInput | None) -> EventFilter:
+def event_filter(context: Context, given: EventFilterInput | None) -> EventFilter:
+    """Return the filter that is asked for, within the stores that the viewer may see."""
     if given is None:
         return EventFilter(store_ids=context.store_ids)
 

@@ -11,6 +11,7 @@ from strawberry.schema.config import StrawberryConfig
 from opscore.api.mutations import Mutation, make_mutations, mutation_type
 from opscore.api.queries import KINDS, Query
 from opscore.api.scalars import SCALARS
+from opscore.api.subscriptions import Subscription
 
 
 @functools.cache
@@ -25,6 +26,7 @@ def build_schema() -> strawberry.Schema:
     return strawberry.Schema(
         query=Query,
         mutation=mutation_type(mutations()),
+        subscription=Subscription,
         types=[kind.type_ for kind in KINDS.values()],
         config=StrawberryConfig(scalar_map=SCALARS, disable_field_suggestions=True),
     )

@@ -1,0 +1,344 @@
+"""GraphQL over websockets (subprotocol graphql-transport-ws): which messages are taken, and when a socket is cut.
+
+A socket is authorised by a bearer token, in the payload of `connection_init` or in the header of the handshake, never
+by a cookie; and a browser's handshake from another origin is refused. Each subscription is pulled: its next event is
+read when the one before has been handed to the connection, so that a client that does not read makes us wait, not keep.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import MutableMapping
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+import orjson
+from graphql import GraphQLError
+from starlette.types import Receive, Scope, Send
+
+from opscore.api.errors import ApiError, MalformedRequest, NotAuthenticated, TooManyOperations, log_unexpected
+from opscore.api.http import Answer, GraphQLRequest, checked_request, error_list, headers_of_scope, parse_json
+from opscore.domain.command import Actor
+
+SUBPROTOCOL = "graphql-transport-ws"
+ID_MAX = 128
+
+GOING_AWAY = 1001
+INTERNAL_ERROR = 1011
+BAD_REQUEST = 4400
+UNAUTHORIZED = 4401
+FORBIDDEN = 4403
+INIT_TIMEOUT = 4408
+SUBSCRIBER_EXISTS = 4409
+TOO_SLOW = 4413
+"""Our own: the client has not read for too long. It may come back and go on behind its last position."""
+TOO_MANY_INITS = 4429
+
+
+@dataclass(frozen=True, slots=True)
+class SocketLimits:
+    """The most that one socket may hold or take, times in seconds."""
+
+    operations: int = 100
+    init_seconds: float = 10.0
+    stalled_seconds: float = 10.0
+    """How long one message may wait for a client that does not read."""
+    farewell_seconds: float = 10.0
+    """How long the close code of a cut socket may wait for it."""
+    token_seconds: float = 3.0
+    """How often a token is looked at again."""
+
+
+class SocketEngine(Protocol):
+    """Runs what is asked over a socket."""
+
+    async def authenticate(self, authorization: str) -> Actor:
+        """Return who asks; raises NotAuthenticated."""
+
+    def recall(self, authorization: str) -> None:
+        """Raise NotAuthenticated when the token is known to be no longer good; asks nobody."""
+
+    async def start(self, request: GraphQLRequest, actor: Actor) -> Any:
+        """Return an Answer, or an asynchronous generator of them for a subscription; raises ApiError."""
+
+
+class _Close(Exception):
+    """The socket is to be closed."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+        self.reason = reason
+
+
+class SocketEndpoint:
+    """The ASGI application behind `/graphql` for websockets."""
+
+    def __init__(self, engine: SocketEngine, limits: SocketLimits | None = None) -> None:
+        self.engine = engine
+        self.limits = limits or SocketLimits()
+        self.sessions: set[_Session] = set()
+        self._leaving = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one socket until it ends."""
+        await receive()
+        # The server logs each handshake with its query string, which means nothing here and may hold personal data.
+        scope["query_string"] = b""
+        headers = headers_of_scope(scope)
+        if self._leaving:
+            return await _refuse(scope, send, 503, "This server is about to stop.")
+        origin = headers.get("origin")
+        if origin is not None and urlsplit(origin).netloc.lower() != headers.get("host", "").lower():
+            return await _refuse(scope, send, 403, "Sockets are not opened from pages of other sites.")
+        if SUBPROTOCOL not in scope.get("subprotocols", ()):
+            return await _refuse(scope, send, 400, f"Speak the subprotocol {SUBPROTOCOL}.")
+        await send({"type": "websocket.accept", "subprotocol": SUBPROTOCOL})
+        session = _Session(self, headers.get("authorization"), receive, send)
+        self.sessions.add(session)
+        try:
+            await session.run()
+        finally:
+            self.sessions.discard(session)
+        return None
+
+    async def close(self) -> None:
+        """Say goodbye on every socket and take no other; returns when all are closed, or two seconds later."""
+        self._leaving = True
+        for session in self.sessions:
+            session.end(_Close(GOING_AWAY, "The server is about to stop; connect again."))
+        for _ in range(100):
+            if not self.sessions:
+                break
+            await asyncio.sleep(0.02)
+
+
+async def _refuse(scope: Scope, send: Send, status: int, message: str) -> None:
+    """Answer the handshake with an error."""
+    if "websocket.http.response" not in scope.get("extensions", {}):
+        await send({"type": "websocket.close"})
+        return
+    headers = [(b"content-type", b"text/plain; charset=utf-8")]
+    await send({"type": "websocket.http.response.start", "status": status, "headers": headers})
+    await send({"type": "websocket.http.response.body", "body": message.encode()})
+
+
+class _Session:
+    """One socket and what runs over it."""
+
+    def __init__(self, endpoint: SocketEndpoint, authorization: str | None, receive: Receive, send: Send) -> None:
+        self._engine = endpoint.engine
+        self._limits = endpoint.limits
+        self._authorization = authorization
+        self._receive = receive
+        self._asgi_send = send
+        self._actor: Actor | None = None
+        self._initialised = False
+        self._operations: dict[str, asyncio.Task[None]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._sending = asyncio.Lock()
+        self._ending: asyncio.Future[_Close] = asyncio.get_running_loop().create_future()
+
+    async def run(self) -> None:
+        """Serve until the client leaves or the socket has to be closed."""
+        reader = asyncio.create_task(self._read())
+        try:
+            waited: set[asyncio.Future[Any]] = {reader, self._ending}
+            await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            tasks = [reader, *self._tasks]
+            for task in tasks:
+                task.cancel()
+            results = await asyncio.gather(*tasks, return_exceptions=True)
+        close = self._ending.result() if self._ending.done() else None
+        if close is None and isinstance(results[0], Exception):
+            error = results[0]
+            if isinstance(error, _Close):
+                close = error
+            elif not isinstance(error, OSError):
+                request_id = secrets.token_hex(8)
+                log_unexpected(error, request_id)
+                close = _Close(INTERNAL_ERROR, f"Something went wrong on our side; tell us the id {request_id}.")
+        if close is not None:
+            try:
+                async with asyncio.timeout(self._limits.farewell_seconds):
+                    await self._asgi_send(
+                        {"type": "websocket.close", "code": close.code, "reason": _short(close.reason)}
+                    )
+            except (OSError, TimeoutError):
+                pass  # Nobody is there to be told.
+
+    def end(self, close: _Close) -> None:
+        """Have the socket closed; the first reason stands."""
+        if not self._ending.done():
+            self._ending.set_result(close)
+
+    # What comes in -----------------------------------------------------------------------------------------------
+
+    async def _read(self) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout_at(loop.time() + self._limits.init_seconds):
+                while not self._initialised:
+                    if not await self._take(await self._receive()):
+                        return
+        except TimeoutError:
+            raise _Close(INIT_TIMEOUT, "Connection initialisation timeout") from None
+        self._run_task(self._watch_token())
+        while await self._take(await self._receive()):
+            pass
+
+    async def _take(self, message: MutableMapping[str, Any]) -> bool:
+        """Deal with one message; return whether the client is still there."""
+        if message["type"] == "websocket.disconnect":
+            return False
+        text = message.get("text")
+        if text is None:
+            raise _Close(BAD_REQUEST, "Messages are text.")
+        try:
+            given = parse_json(text.encode("utf-8", "surrogatepass"))
+        except MalformedRequest as error:
+            raise _Close(BAD_REQUEST, error.message) from None
+        if not isinstance(given, dict):
+            raise _Close(BAD_REQUEST, "A message is a JSON object.")
+        kind, payload = given.get("type"), given.get("payload")
+        if kind in ("connection_init", "ping", "pong") and payload is not None and not isinstance(payload, dict):
+            raise _Close(BAD_REQUEST, f"The payload of {kind} is an object.")
+        if kind == "connection_init":
+            await self._initialise(payload or {})
+        elif kind == "ping":
+            await self._send({"type": "pong"} if payload is None else {"type": "pong", "payload": payload})
+        elif kind == "subscribe":
+            await self._subscribe(given.get("id"), payload)
+        elif kind == "complete":
+            running = self._operations.pop(_checked_id(given.get("id")), None)
+            if running is not None:
+                running.cancel()
+        elif kind != "pong":
+            raise _Close(BAD_REQUEST, "There is no message of that type.")
+        return True
+
+    async def _initialise(self, payload: dict[str, Any]) -> None:
+        if self._initialised:
+            raise _Close(TOO_MANY_INITS, "Too many initialisation requests")
+        self._initialised = True
+        given = payload.get("authorization", payload.get("Authorization", self._authorization))
+        if not isinstance(given, str):
+            raise _Close(FORBIDDEN, 'Forbidden: send {"authorization": "Bearer <token>"} with connection_init.')
+        try:
+            self._actor = await self._engine.authenticate(given)
+        except NotAuthenticated as error:
+            raise _Close(FORBIDDEN, f"Forbidden: {error.message}") from None
+        self._authorization = given
+        await self._send({"type": "connection_ack"})
+
+    async def _subscribe(self, operation_id: Any, payload: Any) -> None:
+        if self._actor is None:
+            raise _Close(UNAUTHORIZED, "Unauthorized")
+        operation_id = _checked_id(operation_id)
+        if operation_id in self._operations:
+            raise _Close(SUBSCRIBER_EXISTS, f"Subscriber for {operation_id} already exists")
+        try:
+            request = checked_request(payload, False, self._authorization, secrets.token_hex(8))
+        except MalformedRequest as error:
+            raise _Close(BAD_REQUEST, error.message) from None
+        if len(self._operations) >= self._limits.operations:
+            refusal = TooManyOperations(f"One socket carries at most {self._limits.operations} operations at once.")
+            await self._send({"id": operation_id, "type": "error", "payload": error_list(refusal)})
+            return
+        self._operations[operation_id] = self._run_task(self._operate(operation_id, request, self._actor))
+
+    # What goes out -----------------------------------------------------------------------------------------------
+
+    def _run_task(self, work: Any) -> asyncio.Task[None]:
+        task: asyncio.Task[None] = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def _operate(self, operation_id: str, request: GraphQLRequest, actor: Actor) -> None:
+        last: dict[str, Any] = {"id": operation_id, "type": "complete"}
+        try:
+            started = await self._engine.start(request, actor)
+            if isinstance(started, Answer):
+                await self._next(operation_id, started)
+            else:
+                async with aclosing(started) as answers:
+                    async for answer in answers:
+                        await self._next(operation_id, answer)
+        except _Close as close:
+            self.end(close)
+            return
+        except OSError:
+            return  # The connection is gone, which the reader notices as well.
+        except Exception as error:
+            last = {"id": operation_id, "type": "error", "payload": _shown(error, request.request_id)}
+        # From here on the client may use the id again.
+        self._operations.pop(operation_id, None)
+        try:
+            await self._send(last)
+        except _Close as close:
+            self.end(close)
+        except OSError:
+            pass
+
+    async def _next(self, operation_id: str, answer: Answer) -> None:
+        assert self._authorization is not None
+        try:
+            self._engine.recall(self._authorization)
+        except NotAuthenticated as error:
+            raise _Close(FORBIDDEN, f"Forbidden: {error.message}") from None
+        head = b'{"id":' + orjson.dumps(operation_id) + b',"type":"next","payload":'
+        await self._send_text((head + answer.body + b"}").decode())
+        # A connection that takes everything at once would otherwise keep all others waiting.
+        await asyncio.sleep(0)
+
+    async def _send(self, message: dict[str, Any]) -> None:
+        await self._send_text(orjson.dumps(message).decode())
+
+    async def _send_text(self, text: str) -> None:
+        async with self._sending:
+            try:
+                async with asyncio.timeout(self._limits.stalled_seconds):
+                    await self._asgi_send({"type": "websocket.send", "text": text})
+            except TimeoutError:
+                raise _Close(TOO_SLOW, "Too slow: go on behind the last position that came.") from None
+
+    async def _watch_token(self) -> None:
+        assert self._authorization is not None
+        while True:
+            await asyncio.sleep(self._limits.token_seconds)
+            try:
+                await self._engine.authenticate(self._authorization)
+            except NotAuthenticated as error:
+                self.end(_Close(FORBIDDEN, f"Forbidden: {error.message}"))
+                return
+            except Exception as error:
+                # The database does not answer; nothing comes from it either until it does.
+                log_unexpected(error, "token")
+
+
+def _checked_id(given: Any) -> str:
+    if not isinstance(given, str) or not 0 < len(given) <= ID_MAX:
+        raise _Close(BAD_REQUEST, f"An id is a string of 1 to {ID_MAX} characters.")
+    return given
+
+
+def _shown(error: Exception, request_id: str) -> list[dict[str, Any]]:
+    """Return an error that ended an operation, as the client may see it."""
+    cause: BaseException = error
+    while isinstance(cause, GraphQLError) and cause.original_error is not None:
+        cause = cause.original_error
+    if isinstance(cause, ApiError):
+        return error_list(cause)
+    log_unexpected(cause, request_id)
+    message = f"Something went wrong on our side; tell us the id {request_id}."
+    return [{"message": message, "extensions": {"code": "INTERNAL", "id": request_id}}]
+
+
+def _short(reason: str) -> str:
+    """Return as much of a reason as a close frame holds (123 bytes)."""
+    return reason.encode()[:123].decode(errors="ignore")
