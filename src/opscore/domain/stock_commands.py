@@ -15,6 +15,7 @@ from msgspec import Meta
 from opscore.domain.aggregate import Aggregate
 from opscore.domain.campaign import Campaign, CampaignStatus
 from opscore.domain.command import Command, Role, UnitOfWork
+from opscore.domain.periods import OverrideReason, note_override, require_open_books
 from opscore.domain.refusals import CurrencyMismatch, InvalidField, ReasonMissing, Refusal, WrongState
 from opscore.domain.sku import (
     ZERO,
@@ -48,10 +49,11 @@ from opscore.domain.sku_events import (
     StockInsufficient,
     TransferUnknown,
 )
-from opscore.domain.store_events import LocationClosedAlready
+from opscore.domain.store_events import LocationClosedAlready, PeriodClosedAlready
 from opscore.domain.values import Code, Currency, Reason, derived_id, plain
 
 KEEPERS = frozenset({Role.OWNER, Role.MANAGER, Role.WAREHOUSE})
+BOOKKEEPERS = KEEPERS | {Role.FINANCE}
 PROMOTERS = frozenset({Role.OWNER, Role.MANAGER, Role.PROMOTER})
 
 StoreId = Annotated[
@@ -87,8 +89,13 @@ class ReceiveStock(Command):
     """Take units in."""
 
     AGGREGATE: ClassVar[type[Aggregate]] = Sku
-    ROLES: ClassVar[frozenset[Role]] = KEEPERS
-    REFUSES: ClassVar[tuple[type[Refusal], ...]] = (HoldsNoStock, LocationClosedAlready, CurrencyMismatch)
+    ROLES: ClassVar[frozenset[Role]] = BOOKKEEPERS
+    REFUSES: ClassVar[tuple[type[Refusal], ...]] = (
+        HoldsNoStock,
+        LocationClosedAlready,
+        CurrencyMismatch,
+        PeriodClosedAlready,
+    )
 
     sku_id: SkuId
     location_id: LocationId
@@ -101,10 +108,12 @@ class ReceiveStock(Command):
     cost_assumed: Annotated[bool, Meta(description="Whether the cost is a guess; figures made of it say so.")] = False
     store_id: StoreId = None
     document: Document = None
+    override_reason: OverrideReason = None
 
     def decide(self, work: UnitOfWork) -> UUID:
         """Add them to open stock."""
         sku = stock_at(work, self.sku_id, self.store_id, self.location_id)
+        require_open_books(work, sku, self.override_reason)
         sku.require_status(SkuStatus.DRAFT, SkuStatus.REVIEW, SkuStatus.READY)
         quantity = sku.require_quantity(self.quantity)
         if self.currency is not None and self.currency != sku.currency:
@@ -123,6 +132,7 @@ class ReceiveStock(Command):
             document=self.document,
             occurred_at=work.occurred_at,
         )
+        note_override(work, sku, self.override_reason)
         return sku.id
 
 
@@ -191,17 +201,19 @@ class ShipStock(Command):
 
     AGGREGATE: ClassVar[type[Aggregate]] = Sku
     ROLES: ClassVar[frozenset[Role]] = KEEPERS
-    REFUSES: ClassVar[tuple[type[Refusal], ...]] = (NotReserved,)
+    REFUSES: ClassVar[tuple[type[Refusal], ...]] = (NotReserved, PeriodClosedAlready)
 
     sku_id: SkuId
     reference: Reference
     quantity: Annotated[Decimal | None, Meta(description="How many units; all of them if left out.")] = None
     batch: Annotated[Code | None, Meta(description="Number of the batch they are from.")] = None
     document: Document = None
+    override_reason: OverrideReason = None
 
     def decide(self, work: UnitOfWork) -> UUID:
         """Take them off the book as one parcel."""
         sku, store_id, quantity = held_under(work, self.sku_id, self.reference, self.quantity)
+        require_open_books(work, sku, self.override_reason)
         sku.ship(
             hold_id(sku.id, self.reference),
             store_id,
@@ -211,6 +223,7 @@ class ShipStock(Command):
             batch=self.batch,
             document=self.document,
         )
+        note_override(work, sku, self.override_reason)
         return sku.id
 
 
@@ -234,8 +247,8 @@ class TakeBackStock(Command):
     """Take units back in that had left without an order here. Goods of an order come back through its return."""
 
     AGGREGATE: ClassVar[type[Aggregate]] = Sku
-    ROLES: ClassVar[frozenset[Role]] = KEEPERS
-    REFUSES: ClassVar[tuple[type[Refusal], ...]] = (HoldsNoStock, LocationClosedAlready)
+    ROLES: ClassVar[frozenset[Role]] = BOOKKEEPERS
+    REFUSES: ClassVar[tuple[type[Refusal], ...]] = (HoldsNoStock, LocationClosedAlready, PeriodClosedAlready)
 
     sku_id: SkuId
     location_id: LocationId
@@ -243,10 +256,12 @@ class TakeBackStock(Command):
     condition: Annotated[StockCondition, Meta(description="What state they are in; what is not good is set aside.")]
     store_id: StoreId = None
     document: Document = None
+    override_reason: OverrideReason = None
 
     def decide(self, work: UnitOfWork) -> UUID:
         """Add them to open stock, or set them aside."""
         sku = stock_at(work, self.sku_id, self.store_id, self.location_id)
+        require_open_books(work, sku, self.override_reason)
         sku.take_back(
             None,
             self.store_id or sku.store_id,
@@ -256,6 +271,7 @@ class TakeBackStock(Command):
             work.occurred_at,
             document=self.document,
         )
+        note_override(work, sku, self.override_reason)
         return sku.id
 
 
@@ -263,8 +279,8 @@ class WriteOffStock(Command):
     """Give units up that are damaged, spoiled, expired or lost."""
 
     AGGREGATE: ClassVar[type[Aggregate]] = Sku
-    ROLES: ClassVar[frozenset[Role]] = KEEPERS
-    REFUSES: ClassVar[tuple[type[Refusal], ...]] = (HoldsNoStock, ExceedsOnHand)
+    ROLES: ClassVar[frozenset[Role]] = BOOKKEEPERS
+    REFUSES: ClassVar[tuple[type[Refusal], ...]] = (HoldsNoStock, ExceedsOnHand, PeriodClosedAlready)
 
     sku_id: SkuId
     location_id: LocationId
@@ -277,10 +293,12 @@ class WriteOffStock(Command):
     ] = StockCondition.GOOD
     store_id: StoreId = None
     document: Document = None
+    override_reason: OverrideReason = None
 
     def decide(self, work: UnitOfWork) -> UUID:
         """Take them off the book; the last free unit takes the article off sale."""
         sku = stock_at(work, self.sku_id, self.store_id, self.location_id, closed_too=True)
+        require_open_books(work, sku, self.override_reason)
         quantity = sku.require_quantity(self.quantity)
         level = sku.level_at(self.location_id)
         good = self.condition is StockCondition.GOOD
@@ -308,6 +326,7 @@ class WriteOffStock(Command):
         )
         if good:
             sku.note_outflow(before, work.occurred_at)
+        note_override(work, sku, self.override_reason)
         return sku.id
 
 
@@ -316,7 +335,7 @@ class IssueSample(Command):
 
     AGGREGATE: ClassVar[type[Aggregate]] = Sku
     ROLES: ClassVar[frozenset[Role]] = KEEPERS | {Role.PROMOTER}
-    REFUSES: ClassVar[tuple[type[Refusal], ...]] = (HoldsNoStock, StockInsufficient)
+    REFUSES: ClassVar[tuple[type[Refusal], ...]] = (HoldsNoStock, StockInsufficient, PeriodClosedAlready)
 
     sku_id: SkuId
     location_id: LocationId
@@ -328,10 +347,12 @@ class IssueSample(Command):
     ] = None
     store_id: StoreId = None
     document: Document = None
+    override_reason: OverrideReason = None
 
     def decide(self, work: UnitOfWork) -> UUID:
         """Take them off the book; the last free unit takes the article off sale."""
         sku = stock_at(work, self.sku_id, self.store_id, self.location_id, closed_too=True)
+        require_open_books(work, sku, self.override_reason)
         quantity = sku.require_quantity(self.quantity)
         sku.require_sellable(self.location_id, quantity)
         before = sku.sellable
@@ -345,6 +366,7 @@ class IssueSample(Command):
             occurred_at=work.occurred_at,
         )
         sku.note_outflow(before, work.occurred_at)
+        note_override(work, sku, self.override_reason)
         return sku.id
 
 
@@ -352,8 +374,14 @@ class CountStock(Command):
     """Enter what was counted at a location; a difference to the book is posted with its reason."""
 
     AGGREGATE: ClassVar[type[Aggregate]] = Sku
-    ROLES: ClassVar[frozenset[Role]] = KEEPERS
-    REFUSES: ClassVar[tuple[type[Refusal], ...]] = (HoldsNoStock, CountOutdated, CountBelowHeld, ReasonMissing)
+    ROLES: ClassVar[frozenset[Role]] = BOOKKEEPERS
+    REFUSES: ClassVar[tuple[type[Refusal], ...]] = (
+        HoldsNoStock,
+        CountOutdated,
+        CountBelowHeld,
+        ReasonMissing,
+        PeriodClosedAlready,
+    )
 
     sku_id: SkuId
     location_id: LocationId
@@ -364,10 +392,12 @@ class CountStock(Command):
     reason: Annotated[Reason | None, Meta(description="Why book and count differ; needed if they do.")] = None
     store_id: StoreId = None
     document: Document = None
+    override_reason: OverrideReason = None
 
     def decide(self, work: UnitOfWork) -> UUID:
         """Record the count; bring the book to it, but never below what is reserved, allocated or set aside."""
         sku = stock_at(work, self.sku_id, self.store_id, self.location_id, closed_too=True)
+        require_open_books(work, sku, self.override_reason)
         counted = sku.require_quantity(self.counted, ("counted",), zero=True)
         level = sku.level_at(self.location_id)
         book = plain(level.on_hand)
@@ -400,6 +430,7 @@ class CountStock(Command):
             )
         if difference < 0:
             sku.note_outflow(before, work.occurred_at)
+        note_override(work, sku, self.override_reason)
         return sku.id
 
 
@@ -413,6 +444,7 @@ class TransferStock(Command):
         LocationClosedAlready,
         SameLocation,
         StockInsufficient,
+        PeriodClosedAlready,
     )
 
     sku_id: SkuId
@@ -424,10 +456,12 @@ class TransferStock(Command):
         UUID | None, Meta(description="The store that the other location is of, if not the same store.")
     ] = None
     document: Document = None
+    override_reason: OverrideReason = None
 
     def decide(self, work: UnitOfWork) -> UUID:
         """Take them off the one location's book and put them under way to the other."""
         sku = stock_at(work, self.sku_id, self.store_id, self.location_id, closed_too=True)
+        require_open_books(work, sku, self.override_reason)
         if self.to_location_id == self.location_id:
             raise SameLocation(path=("to_location_id",), ids=[sku.id])
         to_store = work.store(self.to_store_id or self.store_id or sku.store_id, path=("to_store_id",))
@@ -445,6 +479,7 @@ class TransferStock(Command):
             occurred_at=work.occurred_at,
         )
         sku.note_outflow(before, work.occurred_at)
+        note_override(work, sku, self.override_reason)
         return sku.id
 
 
@@ -453,7 +488,12 @@ class ReceiveTransfer(Command):
 
     AGGREGATE: ClassVar[type[Aggregate]] = Sku
     ROLES: ClassVar[frozenset[Role]] = KEEPERS
-    REFUSES: ClassVar[tuple[type[Refusal], ...]] = (TransferUnknown, ExceedsTransfer, ReasonMissing)
+    REFUSES: ClassVar[tuple[type[Refusal], ...]] = (
+        TransferUnknown,
+        ExceedsTransfer,
+        ReasonMissing,
+        PeriodClosedAlready,
+    )
 
     sku_id: SkuId
     transfer_id: Annotated[UUID, Meta(description="The transfer.")]
@@ -462,10 +502,12 @@ class ReceiveTransfer(Command):
     reason: Annotated[Reason | None, Meta(description="Why units were lost; needed if any were.")] = None
     store_id: StoreId = None
     document: Document = None
+    override_reason: OverrideReason = None
 
     def decide(self, work: UnitOfWork) -> UUID:
         """Put what arrived into open stock and end the transfer when nothing is left under way."""
         sku, store = sku_and_store(work, self.sku_id, self.store_id)
+        require_open_books(work, sku, self.override_reason)
         transfer = sku.transfers.get(self.transfer_id)
         if transfer is None or transfer.to_location_id not in store.locations:
             raise TransferUnknown(code=sku.code, path=("transfer_id",), ids=[sku.id])
@@ -489,6 +531,7 @@ class ReceiveTransfer(Command):
             document=self.document,
             occurred_at=work.occurred_at,
         )
+        note_override(work, sku, self.override_reason)
         return sku.id
 
 
