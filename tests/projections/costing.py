@@ -5,11 +5,13 @@ The model shares nothing with the product: it values the whole history anew, wit
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -340,3 +342,92 @@ def stored_books(connection: Any, table: Any, sku: UUID) -> Books:
         cost = None if row[2] is None else Fraction(row[2])
         books.truth = Truth({}, Fraction(row[0]), row[1], cost, lots)
     return books
+
+
+# Cases worked by hand ------------------------------------------------------------------------------------------------
+
+_RECORD = re.compile(
+    r"@(?P<day>\d+) (?P<what>\w+) (?P<units>-?[\d.]+)(?: at (?P<cost>[\d.]+))?(?: for (?P<order>\w+))?"
+    r"(?: lost (?P<lost>[\d.]+))? -> (?P<own>\S+)(?: and (?P<revalued>\S+))?"
+)
+_METHOD = re.compile(r"method (?P<name>\w+) from (?P<day>\d+)")
+_CLOSE = re.compile(r"close before (?P<day>\d+)")
+_MORE = re.compile(r"~ (?P<line>\d+):? ?(?P<own>[+-][\d.]+)?(?:and (?P<revalued>[+-][\d.]+))?")
+_CLOSED = re.compile(r"~ closed: (?P<own>\S+), sold (?P<sold>\S+)")
+_END = re.compile(r"= (?P<units>\S+) worth (?P<worth>\S+)(?: at (?P<cost>\S+))?(?: layers (?P<layers>.+))?")
+
+
+@dataclass
+class Case:
+    """A case as it stands in costing_cases.txt: a history, and what should come of it by the number of the record."""
+
+    name: str
+    currency: str = "GBP"
+    history: list[Record] = field(default_factory=list)
+    expected: dict[str, Any] = field(default_factory=dict)
+
+    def minor(self, text: str) -> int:
+        """Return an amount in minor units."""
+        return int(Decimal(text) * (1 if self.currency == "JPY" else 100))
+
+    def found(self, books: Books, positions: Sequence[int]) -> dict[str, Any]:
+        """Return what a ledger holds, in the words of the case."""
+        number = {position: line for line, position in enumerate(positions, start=1)} | {0: 0}
+        found: dict[str, Any] = {}
+        for position, (own, revalued, _, _) in books.movements.items():
+            found[f"record {number[position]}"] = (own, revalued)
+        for (position, cause), (value, revalued, sold) in books.adjustments.items():
+            key = f"record {number[cause]} on {number[position]}"
+            found[key] = (value, revalued) if position else (value, revalued, sold)
+        found["end"] = (books.truth.quantity, books.truth.worth)
+        found["cost"] = books.truth.cost
+        found["layers"] = [tuple(lot) for lot in books.truth.lots]
+        return found
+
+
+def read_cases() -> list[Case]:
+    """Read the worked cases; a line that is not understood is an error."""
+    cases: list[Case] = []
+    text = (Path(__file__).parent / "costing_cases.txt").read_text("utf-8")
+    for line in map(str.strip, text[text.index("\n== ") :].splitlines()):
+        if line.startswith("== "):
+            cases.append(Case(line[3:]))
+        elif line and not line.startswith("#"):
+            _read_line(cases[-1], line)
+    return cases
+
+
+def _read_line(case: Case, line: str) -> None:
+    """Take in one line of a case."""
+    latest = len(case.history)
+    if line.startswith("currency "):
+        case.currency = line.split()[1]
+    elif found := _METHOD.fullmatch(line):
+        case.history.append(Record("method", int(found["day"]) * 24, text=found["name"]))
+    elif found := _CLOSE.fullmatch(line):
+        case.history.append(Record("close", int(found["day"]) * 24))
+    elif found := _RECORD.fullmatch(line):
+        cost, lost = found["cost"], found["lost"]
+        case.history.append(
+            Record(
+                found["what"],
+                int(found["day"]) * 24,
+                Decimal(found["units"]),
+                cost=None if cost is None else Decimal(cost),
+                order=found["order"],
+                lost=Decimal(lost or 0),
+            )
+        )
+        case.expected[f"record {latest + 1}"] = (case.minor(found["own"]), case.minor(found["revalued"] or "0"))
+    elif found := _CLOSED.fullmatch(line):
+        case.expected[f"record {latest} on 0"] = (case.minor(found["own"]), 0, case.minor(found["sold"]))
+    elif found := _MORE.fullmatch(line):
+        more = (case.minor(found["own"] or "0"), case.minor(found["revalued"] or "0"))
+        case.expected[f"record {latest} on {found['line']}"] = more
+    else:
+        found = _END.fullmatch(line)
+        assert found is not None, f"{case.name}: {line}"
+        case.expected["end"] = (Fraction(found["units"]), case.minor(found["worth"]))
+        case.expected["cost"] = None if found["cost"] is None else Fraction(found["cost"])
+        layers = (found["layers"] or "").split()
+        case.expected["layers"] = [tuple(map(Fraction, layer.split("@"))) for layer in layers]

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from opscore.database import Database
-from tests.projections.costing import Books, Record, Truth, keep_books, moment, stored_books, write
+from tests.projections.costing import Books, Record, Truth, keep_books, moment, read_cases, stored_books, write
 from tests.projections.test_window_law import Copies
 
 UNITS = [Decimal(text) for text in ("1", "2", "3", "7", "10", "0.5", "0.001")]
@@ -141,3 +141,33 @@ def test_given_any_history_what_was_known_at_any_position_prints_again(
     for position in positions:
         again = value_at(copies, sku, position=position), value_at(copies, sku, position=position, hour=hour)
         assert again == said[position]
+
+
+# Cases worked by hand --------------------------------------------------------------------------------------------------
+
+
+def test_given_a_case_worked_by_hand_the_valuation_gives_its_figures(copies: Copies) -> None:
+    cases = read_cases()
+    assert len(cases) >= 30
+    wrong = {}
+    for case in cases:
+        start = copies.log.head()
+        world = copies.log.world(stores=2, skus=2, customers=1, campaigns=1)
+        number = 1 if case.currency == "JPY" else 0
+        positions = write(world, case.history, number)
+        end = copies.log.append(world)
+        copies.take_more("one", list(range(start, end + 1)))
+        stored = stored_books(copies.connection, copies.copies["one"].table, world.skus[number])
+        found = case.found(stored, positions)
+        if found != case.expected:
+            wrong[case.name] = {key: (found.get(key), case.expected.get(key)) for key in found | case.expected}
+    assert copies.broken_checks(copies.log.head(), 0) == []
+    assert wrong == {}, "each with what was found, and what was expected"
+
+
+def test_given_a_case_worked_by_hand_the_model_gives_its_figures() -> None:
+    for case in read_cases():
+        positions = list(range(1, len(case.history) + 1))
+        books = keep_books(case.history, positions, 1 if case.currency == "JPY" else 100)
+        books.truth.lots = plain_lots(books.truth)
+        assert case.found(books, positions) == case.expected, case.name
