@@ -62,11 +62,14 @@ WITH moved AS MATERIALIZED (
     WHERE policy.kind = 'costing' AND (
         state.last_at >= policy.effective_from OR sku.sku_id IN (SELECT moved.sku_id FROM moved)
     )
-), keyed AS MATERIALIZED (
-    SELECT entry.sku_id, bool_or(entry.is_late) OR coalesce(min(entry.occurred_at) < min(state.last_at), false) AS is_late,
-        array_agg(entry.position) AS positions, array_agg(entry.occurred_at) AS times, array_agg(entry.kind) AS kinds,
-        array_agg(entry.quantity) AS changes, array_agg(entry.given_cost) AS given,
-        array_agg(entry.order_id) AS orders
+), grouped AS (
+    SELECT entry.sku_id, bool_or(entry.is_late) AS is_late,
+        array_agg(entry.position ORDER BY entry.position) AS positions,
+        array_agg(entry.occurred_at ORDER BY entry.position) AS times,
+        array_agg(entry.kind ORDER BY entry.position) AS kinds,
+        array_agg(entry.quantity ORDER BY entry.position) AS changes,
+        array_agg(entry.given_cost ORDER BY entry.position) AS given,
+        array_agg(entry.order_id ORDER BY entry.position) AS orders
     FROM (
         SELECT recorded.sku_id, recorded.position, recorded.occurred_at, recorded.kind, recorded.quantity,
             recorded.given_cost, recorded.order_id,
@@ -75,10 +78,13 @@ WITH moved AS MATERIALIZED (
                     PARTITION BY recorded.sku_id ORDER BY recorded.position
                 ), false
             ) AS is_late
-        FROM recorded ORDER BY recorded.sku_id, recorded.position
+        FROM recorded
     ) AS entry
-    LEFT JOIN valuation_state AS state ON state.sku_id = entry.sku_id
     GROUP BY 1
+), keyed AS MATERIALIZED (
+    SELECT grouped.sku_id, grouped.is_late OR coalesce(grouped.times[1] < state.last_at, false) AS is_late,
+        grouped.positions, grouped.times, grouped.kinds, grouped.changes, grouped.given, grouped.orders
+    FROM grouped LEFT JOIN valuation_state AS state ON state.sku_id = grouped.sku_id
 ), schedule AS MATERIALIZED (
     SELECT policy.store_id, array_agg(policy.effective_from ORDER BY policy.effective_from, policy.position) AS turns,
         array_agg(policy.method ORDER BY policy.effective_from, policy.position) AS turned_to
@@ -154,20 +160,20 @@ WITH moved AS MATERIALIZED (
     ON CONFLICT (sku_id, location_id, batch) DO UPDATE SET
         on_hand = place.on_hand + excluded.on_hand, in_transit = place.in_transit + excluded.in_transit
 ), late AS (
-    SELECT recorded.sku_id, array_agg(recorded.position) AS positions, array_agg(recorded.occurred_at) AS times,
-        array_agg(recorded.kind) AS kinds, array_agg(recorded.quantity) AS changes,
-        array_agg(recorded.given_cost) AS given, array_agg(recorded.order_id) AS orders,
-        array_agg(recorded.location_id) AS locations, array_agg(recorded.store_id) AS stores,
-        array_agg(recorded.recorded_at) AS recorded_ats, array_agg(recorded.batch) AS batches,
-        array_agg(recorded.document) AS documents, array_agg(recorded.on_hand) AS on_hands,
-        array_agg(recorded.in_transit) AS in_transits
-    FROM (
-        SELECT entry.sku_id, entry.position, entry.occurred_at, entry.kind, entry.quantity, entry.given_cost,
-            entry.order_id, entry.location_id, entry.store_id, entry.recorded_at, entry.batch, entry.document,
-            entry.on_hand, entry.in_transit
-        FROM recorded AS entry JOIN keyed ON keyed.sku_id = entry.sku_id AND keyed.is_late
-        ORDER BY entry.sku_id, entry.position
-    ) AS recorded
+    SELECT entry.sku_id, array_agg(entry.position ORDER BY entry.position) AS positions,
+        array_agg(entry.occurred_at ORDER BY entry.position) AS times,
+        array_agg(entry.kind ORDER BY entry.position) AS kinds,
+        array_agg(entry.quantity ORDER BY entry.position) AS changes,
+        array_agg(entry.given_cost ORDER BY entry.position) AS given,
+        array_agg(entry.order_id ORDER BY entry.position) AS orders,
+        array_agg(entry.location_id ORDER BY entry.position) AS locations,
+        array_agg(entry.store_id ORDER BY entry.position) AS stores,
+        array_agg(entry.recorded_at ORDER BY entry.position) AS recorded_ats,
+        array_agg(entry.batch ORDER BY entry.position) AS batches,
+        array_agg(entry.document ORDER BY entry.position) AS documents,
+        array_agg(entry.on_hand ORDER BY entry.position) AS on_hands,
+        array_agg(entry.in_transit ORDER BY entry.position) AS in_transits
+    FROM recorded AS entry JOIN keyed ON keyed.sku_id = entry.sku_id AND keyed.is_late
     GROUP BY 1
 )
 SELECT sum(

@@ -535,13 +535,13 @@ BEGIN
                 SELECT fold.fold_position, fold.own, fold.revalued, fold.unit, fold.part_sizes, fold.part_costs,
                     fold.quantity, fold.worth, fold.method, fold.ends, fold.cost, fold.end_layers, fold.end_prices
                 FROM (
-                    SELECT array_agg(sorted.position) AS positions, array_agg(sorted.occurred_at) AS times,
-                        array_agg(sorted.kind) AS kinds, array_agg(sorted.quantity) AS changes,
-                        array_agg(sorted.given_cost) AS given, array_agg(sorted.order_id) AS orders
-                    FROM (
-                        SELECT line.position, line.occurred_at, line.kind, line.quantity, line.given_cost, line.order_id
-                        FROM line ORDER BY line.occurred_at, line.position
-                    ) AS sorted
+                    SELECT array_agg(line.position ORDER BY line.occurred_at, line.position) AS positions,
+                        array_agg(line.occurred_at ORDER BY line.occurred_at, line.position) AS times,
+                        array_agg(line.kind ORDER BY line.occurred_at, line.position) AS kinds,
+                        array_agg(line.quantity ORDER BY line.occurred_at, line.position) AS changes,
+                        array_agg(line.given_cost ORDER BY line.occurred_at, line.position) AS given,
+                        array_agg(line.order_id ORDER BY line.occurred_at, line.position) AS orders
+                    FROM line
                 ) AS run CROSS JOIN LATERAL fold_costs(
                     sku, starts, scale, places, original, fallback, turns, turned_to,
                     base.end_quantity, base.end_value, base.end_method, base.end_cost, base.end_sizes, base.end_costs,

@@ -108,6 +108,17 @@ def test_given_any_history_however_it_is_cut_the_books_are_those_of_the_model(
     assert copies.broken_checks(end, start) == []
 
 
+def test_given_many_articles_windows_of_any_size_give_what_one_gives(copies: Copies) -> None:
+    start = copies.log.head()
+    end = copies.log.fill(700)
+
+    whole = copies.take("one", [start, end])
+
+    assert copies.take("cut", [*range(start, end, 37), end]) == whole
+    assert copies.take("each", [start, start + 300, start + 301, end]) == whole
+    assert copies.broken_checks(end, start) == []
+
+
 def value_at(copies: Copies, sku: Any, *, position: int | None = None, hour: int | None = None) -> tuple[Fraction, int]:
     """Ask what an article is worth at a time, as known at a position."""
     query = copies.copies["one"].queries["value_at"]
@@ -143,7 +154,7 @@ def test_given_any_history_what_was_known_at_any_position_prints_again(
         assert again == said[position]
 
 
-# Cases worked by hand --------------------------------------------------------------------------------------------------
+# Cases worked by hand ------------------------------------------------------------------------------------------------
 
 
 def test_given_a_case_worked_by_hand_the_valuation_gives_its_figures(copies: Copies) -> None:
