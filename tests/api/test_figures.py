@@ -355,7 +355,7 @@ def test_the_log_is_read_filtered_paged_and_verified(api: Api, trade: dict[str, 
     assert found["nobody"]["nodes"] == []
     assert found["last"]["nodes"] == [found["head"]]
     assert {each["name"] for each in found["projections"]} == {
-        "kpi_daily", "stock_ledger", "order_book", "campaign_results", "customer_card",
+        "kpi_daily", "stock_ledger", "stock_valuation", "order_book", "campaign_results", "customer_card",
     }  # fmt: skip
 
 

@@ -39,9 +39,7 @@ def fill(database: Database, events: int) -> float:
                 at += timedelta(microseconds=1)
                 kind = number % len(kinds)
                 stream, version = UUID(int=number % STREAMS + 1), number // STREAMS + 1
-                rows.append(
-                    (RecordedEvent(stream, version, LIFE[kind], samples[kind], 1, at, at), envelopes[kind])
-                )
+                rows.append((RecordedEvent(stream, version, LIFE[kind], samples[kind], 1, at, at), envelopes[kind]))
             with connection.transaction():
                 append_events(connection, lock_log(connection), rows)
     return events / (time.perf_counter() - begun)

@@ -24,7 +24,7 @@ from opscore.settings import Settings
 from tests.benchmarks import generate
 from tests.projections.logs import Log, contents
 
-NAMES = ["campaign_results", "customer_card", "kpi_daily", "order_book", "stock_ledger"]
+NAMES = ["campaign_results", "customer_card", "kpi_daily", "order_book", "stock_ledger", "stock_valuation"]
 
 
 def rows_of(projector: Projector, connection: psycopg.Connection[Any]) -> dict[str, dict[str, list[str]]]:
@@ -188,7 +188,10 @@ def test_an_event_of_a_newer_version_stops_what_reads_it(log: Log, projector: Pr
     projector.catch_up()
 
     failures = projector.failures()
-    assert [(entry.name, entry.failed_position) for entry in failures] == [("stock_ledger", head)]
+    assert [(entry.name, entry.failed_position) for entry in failures] == [
+        ("stock_ledger", head),
+        ("stock_valuation", head),
+    ]
     assert "unknown version 2" in (failures[0].error or "")
 
 

@@ -17,7 +17,7 @@ from opscore.projector.window import take_in
 from tests.benchmarks import generate
 from tests.projections.logs import Log, contents
 
-PROJECTIONS = ["kpi_daily", "stock_ledger", "order_book", "campaign_results", "customer_card"]
+PROJECTIONS = ["kpi_daily", "stock_ledger", "stock_valuation", "order_book", "campaign_results", "customer_card"]
 small = st.integers(0, 8)
 action = st.tuples(st.integers(0, generate.Actions.COUNT - 1), small, small, st.integers(0, 400))
 Action = tuple[int, int, int, int]
@@ -37,9 +37,13 @@ class Copies:
 
     def take(self, way: str, bounds: list[int]) -> dict[str, list[str]]:
         """Empty a copy, take in the windows between `bounds`, and return its rows."""
+        for table in self.copies[way].definition.tables:
+            self.connection.execute(f"TRUNCATE {self.copies[way].table(table)}")
+        return self.take_more(way, bounds)
+
+    def take_more(self, way: str, bounds: list[int]) -> dict[str, list[str]]:
+        """Take in the windows between `bounds` behind what a copy holds, and return its rows."""
         loaded = self.copies[way]
-        for table in loaded.definition.tables:
-            self.connection.execute(f"TRUNCATE {loaded.table(table)}")
         for low, high in itertools.pairwise(bounds):
             with self.connection.transaction():
                 take_in(self.connection, self.projector.catalogue, loaded, low, high)

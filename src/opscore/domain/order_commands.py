@@ -33,12 +33,13 @@ from opscore.domain.order_refusals import (
     ReservationExpired,
 )
 from opscore.domain.order_state import Cancellation, LineState
+from opscore.domain.periods import OverrideReason, note_override, require_open_books
 from opscore.domain.policies import PriceGuard, ShipPromise
 from opscore.domain.refusals import CurrencyMismatch, InvalidField, NotFound, ReferenceTaken, Refusal
 from opscore.domain.sku import FulfilmentMode, Pick, Sku, StockInsufficient
 from opscore.domain.sku_events import BelowCost, NotReserved
 from opscore.domain.store import Store
-from opscore.domain.store_events import CourierNotAllowed, PaymentMethodNotEnabled
+from opscore.domain.store_events import CourierNotAllowed, PaymentMethodNotEnabled, PeriodClosedAlready
 from opscore.domain.values import (
     MAX_MINOR,
     MAX_PLACES,
@@ -359,12 +360,13 @@ class ShipOrder(Command):
 
     AGGREGATE: ClassVar[type[Aggregate]] = Order
     ROLES: ClassVar[frozenset[Role]] = SHIPPING
-    REFUSES: ClassVar[tuple[type[Refusal], ...]] = (CourierNotAllowed, ReferenceTaken, NotReserved)
+    REFUSES: ClassVar[tuple[type[Refusal], ...]] = (CourierNotAllowed, ReferenceTaken, NotReserved, PeriodClosedAlready)
 
     order_id: OrderId
     parcel_id: ParcelId
     courier: Annotated[Code, Meta(description="Who carries it; one of the store's couriers.")]
     waybill: Annotated[Code, Meta(description="The courier's number of the parcel; used once, ever.")]
+    override_reason: OverrideReason = None
 
     def decide(self, work: UnitOfWork) -> UUID:
         """Check courier, waybill and stock, then record that the parcel and its units left. Asked twice, once."""
@@ -382,6 +384,7 @@ class ShipOrder(Command):
         skus = {sku_id: work.sku(sku_id, scoped=False) for sku_id in needed}
         for sku_id, quantity in needed.items():
             skus[sku_id].require_reserved(order.id, quantity, path=("parcel_id",))
+            require_open_books(work, skus[sku_id], self.override_reason)
         work.claim("waybill", "operator", self.waybill, order.id)
         order.ship(self.parcel_id, self.courier, self.waybill, work.occurred_at)
         for entry in parcel.lines:
@@ -394,6 +397,8 @@ class ShipOrder(Command):
                 location_id=parcel.location_id,
                 campaign_id=order.lines[entry.line - 1].campaign_id,
             )
+        for sku in skus.values():
+            note_override(work, sku, self.override_reason)
         return order.id
 
 

@@ -51,6 +51,7 @@ from opscore.domain.order_events import (
     PriceSource,
 )
 from opscore.domain.order_refusals import PriceChanged, TotalChanged
+from opscore.domain.periods import OverrideReason, note_override, require_open_books
 from opscore.domain.policies import Freight, OrderTerms, Points, ShipPromise
 from opscore.domain.pricing import Buyer, CouponTerms, LineToPrice, PricedLine, PricedOrder
 from opscore.domain.refusals import CurrencyMismatch, InvalidField, NotAuthorised, ReferenceTaken, Refusal
@@ -63,7 +64,7 @@ from opscore.domain.sku_events import (
     StockInsufficient,
 )
 from opscore.domain.store import Store
-from opscore.domain.store_events import StoreNotOpen
+from opscore.domain.store_events import PeriodClosedAlready, StoreNotOpen
 from opscore.domain.values import (
     MAX_MINOR,
     Code,
@@ -671,7 +672,12 @@ class RecordOrder(Command):
 
     AGGREGATE: ClassVar[type[Aggregate]] = Order
     ROLES: ClassVar[frozenset[Role]] = frozenset({Role.OWNER, Role.MANAGER})
-    REFUSES: ClassVar[tuple[type[Refusal], ...]] = (StockInsufficient, ReferenceTaken, CurrencyMismatch)
+    REFUSES: ClassVar[tuple[type[Refusal], ...]] = (
+        StockInsufficient,
+        ReferenceTaken,
+        CurrencyMismatch,
+        PeriodClosedAlready,
+    )
 
     store_id: StoreId
     lines: Annotated[tuple[RecordedLine, ...], Meta(min_length=1, max_length=MAX_LINES, description="What was sold.")]
@@ -697,6 +703,7 @@ class RecordOrder(Command):
     waybill: Annotated[Code | None, Meta(description="The courier's number, if known.")] = None
     delivered: Annotated[bool, Meta(description="It arrived.")] = False
     completed: Annotated[bool, Meta(description="The sale is final.")] = False
+    override_reason: OverrideReason = None
 
     def decide(self, work: UnitOfWork) -> UUID:
         """Check stock and reference, then record the order and how far it has got."""
@@ -716,6 +723,9 @@ class RecordOrder(Command):
         lines, needs = self._lines(work, store)
         require_amounts(lines)
         stock = plan_stock(needs, location_ids)
+        if self.shipped:
+            for sku, _ in stock:
+                require_open_books(work, sku, self.override_reason)
         promise = store.policy(ShipPromise, work.occurred_at)
 
         order = self._record(work, store, order_id, lines)
@@ -844,6 +854,7 @@ class RecordOrder(Command):
             for sku, picks in stock:
                 quantity = sum((pick.quantity for pick in picks), ZERO)
                 sku.ship(order.id, order.store_id, parcel_id, quantity, at)
+                note_override(work, sku, self.override_reason)
             if self.delivered:
                 order.deliver(parcel_id, at)
         if self.completed:

@@ -60,6 +60,7 @@ from opscore.domain.order_refusals import (
     ReturnWindowOver,
 )
 from opscore.domain.order_state import OrderStatus, RefundPlan, ReturnCase, ReturnCaseLine, ReturnStatus
+from opscore.domain.periods import OverrideReason, note_override, require_open_books
 from opscore.domain.policies import AfterSale, PriceProtection
 from opscore.domain.refusals import (
     AlreadyExists,
@@ -73,7 +74,7 @@ from opscore.domain.refusals import (
 from opscore.domain.sku_commands import require_unit_price
 from opscore.domain.sku_events import FulfilmentMode, StockCondition
 from opscore.domain.store import Store
-from opscore.domain.store_events import LocationClosedAlready
+from opscore.domain.store_events import LocationClosedAlready, PeriodClosedAlready
 from opscore.domain.values import (
     Code,
     Currency,
@@ -410,13 +411,14 @@ class DisposeReturn(Command):
 
     AGGREGATE: ClassVar[type[Aggregate]] = Order
     ROLES: ClassVar[frozenset[Role]] = SHIPPING
-    REFUSES: ClassVar[tuple[type[Refusal], ...]] = (DisposalExceedsReceived,)
+    REFUSES: ClassVar[tuple[type[Refusal], ...]] = (DisposalExceedsReceived, PeriodClosedAlready)
 
     order_id: OrderId
     return_id: ReturnId
     lines: Annotated[
         tuple[DisposalOf, ...], Meta(min_length=1, description="What becomes of which units; a line may come twice.")
     ]
+    override_reason: OverrideReason = None
 
     def decide(self, work: UnitOfWork) -> UUID:
         """Check that they were counted, then put them where they belong."""
@@ -445,6 +447,9 @@ class DisposeReturn(Command):
                     condition=asked.condition,
                 )
             )
+        if case.location_id is not None:
+            for line in disposed:
+                require_open_books(work, work.sku(line.sku_id, scoped=False), self.override_reason)
         order.trigger_event(
             ReturnDisposed,
             return_id=self.return_id,
@@ -455,6 +460,8 @@ class DisposeReturn(Command):
         if case.location_id is not None:
             for line in disposed:
                 _take_back(work, order.id, order.store_id, case.location_id, line.sku_id, line.quantity, line.condition)
+            for sku_id in dict.fromkeys(line.sku_id for line in disposed):
+                note_override(work, work.sku(sku_id, scoped=False), self.override_reason)
         return order.id
 
 
@@ -622,6 +629,7 @@ class RecordReturn(Command):
         ReferenceTaken,
         CurrencyMismatch,
         AlreadyExists,
+        PeriodClosedAlready,
     )
 
     store_id: Annotated[UUID, Meta(description="The store that sold.")]
@@ -647,6 +655,7 @@ class RecordReturn(Command):
     currency: Annotated[
         Currency | None, Meta(description="Currency of the amounts; refused if it is not the store's.")
     ] = None
+    override_reason: OverrideReason = None
 
     def decide(self, work: UnitOfWork) -> UUID:
         """Check what left and what was paid where an order is named, then record return, stock and refund."""
@@ -655,6 +664,9 @@ class RecordReturn(Command):
             raise CurrencyMismatch(expected=store.currency, given=self.currency, path=("currency",), ids=[store.id])
         counted = [self._counted(work, asked, index) for index, asked in enumerate(self.lines)]
         location_id = self._location(store)
+        if self.condition is not None and location_id is not None:
+            for asked in self.lines:
+                require_open_books(work, work.sku(asked.sku_id, scoped=False), self.override_reason)
         if self.order_id is not None:
             return self._of_order(work, work.order(self.order_id), counted, location_id)
         return self._of_no_order(work, store, counted, location_id)
@@ -792,6 +804,8 @@ class RecordReturn(Command):
             return
         for asked, quantity in zip(self.lines, counted, strict=True):
             _take_back(work, order_id, self.store_id, location_id, asked.sku_id, quantity, self.condition)
+        for sku_id in dict.fromkeys(asked.sku_id for asked in self.lines):
+            note_override(work, work.sku(sku_id, scoped=False), self.override_reason)
 
 
 def _match(order: Order, asked: Sequence[RecordedReturnLine], counted: Sequence[Decimal]) -> list[int]:

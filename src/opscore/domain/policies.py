@@ -6,6 +6,7 @@ from a moment on; what was decided before keeps the numbers it was decided by.
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal
@@ -130,6 +131,21 @@ class Relisting(Policy):
 
     KIND: ClassVar[str] = "relisting"
     automatic: bool = False
+
+
+class CostMethod(enum.StrEnum):
+    """How units of one article that were bought at several costs are valued."""
+
+    MOVING_AVERAGE = "moving_average"
+    FIFO = "fifo"
+
+
+class Costing(Policy):
+    """How the stock of articles at home in this store is valued; from its first moment on the units in stock are
+    taken over at the value that they have."""
+
+    KIND: ClassVar[str] = "costing"
+    method: CostMethod = CostMethod.MOVING_AVERAGE
 
 
 class AfterSale(Policy):

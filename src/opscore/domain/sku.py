@@ -138,6 +138,9 @@ from opscore.domain.sku_events import (
     StockAdjusted as StockAdjusted,
 )
 from opscore.domain.sku_events import (
+    StockBackdated as StockBackdated,
+)
+from opscore.domain.sku_events import (
     StockCondition as StockCondition,
 )
 from opscore.domain.sku_events import (
@@ -479,7 +482,7 @@ class Sku(Aggregate):
             del self.allocations[event.campaign_id]
             self.quota_sold.pop(event.campaign_id, None)
 
-    @folds(StockCounted, LowStockReached, StockDepleted)
+    @folds(StockBackdated, StockCounted, LowStockReached, StockDepleted)
     def _noted(self, event: Event) -> None:
         """Facts for the ledger and for alerts; the levels do not move by them."""
 

@@ -325,6 +325,17 @@ class CampaignStockReleased(Event):
     document: str | None = None
 
 
+class StockBackdated(Event):
+    """A movement of the same decision is dated in a closed period: who let it be, and why.
+
+    The books had been open from `open_from` (UTC) on.
+    """
+
+    open_from: datetime
+    overridden_by: str
+    override_reason: str
+
+
 class LowStockReached(Event):
     """What may be sold has sunk to the low line."""
 

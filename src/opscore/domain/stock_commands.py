@@ -15,6 +15,7 @@ from msgspec import Meta
 from opscore.domain.aggregate import Aggregate
 from opscore.domain.campaign import Campaign, CampaignStatus
 from opscore.domain.command import Command, Role, UnitOfWork
+from opscore.domain.periods import OverrideReason, note_override, require_open_books
 from opscore.domain.refusals import CurrencyMismatch, InvalidField, ReasonMissing, Refusal, WrongState
 from opscore.domain.sku import (
     ZERO,
@@ -48,10 +49,11 @@ from opscore.domain.sku_events import (
     StockInsufficient,
     TransferUnknown,
 )
-from opscore.domain.store_events import LocationClosedAlready
+from opscore.domain.store_events import LocationClosedAlready, PeriodClosedAlready
 from opscore.domain.values import MAX_MINOR, Code, Currency, Reason, derived_id, line_amount_minor, plain
 
 KEEPERS = frozenset({Role.OWNER, Role.MANAGER, Role.WAREHOUSE})
+BOOKKEEPERS = KEEPERS | {Role.FINANCE}
 PROMOTERS = frozenset({Role.OWNER, Role.MANAGER, Role.PROMOTER})
 
 StoreId = Annotated[
@@ -87,8 +89,13 @@ class ReceiveStock(Command):
     """Take units in."""
 
     AGGREGATE: ClassVar[type[Aggregate]] = Sku
-    ROLES: ClassVar[frozenset[Role]] = KEEPERS
-    REFUSES: ClassVar[tuple[type[Refusal], ...]] = (HoldsNoStock, LocationClosedAlready, CurrencyMismatch)
+    ROLES: ClassVar[frozenset[Role]] = BOOKKEEPERS
+    REFUSES: ClassVar[tuple[type[Refusal], ...]] = (
+        HoldsNoStock,
+        LocationClosedAlready,
+        CurrencyMismatch,
+        PeriodClosedAlready,
+    )
 
     sku_id: SkuId
     location_id: LocationId
@@ -101,10 +108,12 @@ class ReceiveStock(Command):
     cost_assumed: Annotated[bool, Meta(description="Whether the cost is a guess; figures made of it say so.")] = False
     store_id: StoreId = None
     document: Document = None
+    override_reason: OverrideReason = None
 
     def decide(self, work: UnitOfWork) -> UUID:
         """Add them to open stock."""
         sku = stock_at(work, self.sku_id, self.store_id, self.location_id)
+        require_open_books(work, sku, self.override_reason)
         sku.require_status(SkuStatus.DRAFT, SkuStatus.REVIEW, SkuStatus.READY)
         quantity = sku.require_quantity(self.quantity)
         if self.currency is not None and self.currency != sku.currency:
@@ -125,6 +134,7 @@ class ReceiveStock(Command):
             document=self.document,
             occurred_at=work.occurred_at,
         )
+        note_override(work, sku, self.override_reason)
         return sku.id
 
 
@@ -193,17 +203,19 @@ class ShipStock(Command):
 
     AGGREGATE: ClassVar[type[Aggregate]] = Sku
     ROLES: ClassVar[frozenset[Role]] = KEEPERS
-    REFUSES: ClassVar[tuple[type[Refusal], ...]] = (NotReserved,)
+    REFUSES: ClassVar[tuple[type[Refusal], ...]] = (NotReserved, PeriodClosedAlready)
 
     sku_id: SkuId
     reference: Reference
     quantity: Annotated[Decimal | None, Meta(description="How many units; all of them if left out.")] = None
     batch: Annotated[Code | None, Meta(description="Number of the batch they are from.")] = None
     document: Document = None
+    override_reason: OverrideReason = None
 
     def decide(self, work: UnitOfWork) -> UUID:
         """Take them off the book as one parcel."""
         sku, store_id, quantity = held_under(work, self.sku_id, self.reference, self.quantity)
+        require_open_books(work, sku, self.override_reason)
         sku.ship(
             hold_id(sku.id, self.reference),
             store_id,
@@ -213,6 +225,7 @@ class ShipStock(Command):
             batch=self.batch,
             document=self.document,
         )
+        note_override(work, sku, self.override_reason)
         return sku.id
 
 
@@ -236,8 +249,8 @@ class TakeBackStock(Command):
     """Take units back in that had left without an order here. Goods of an order come back through its return."""
 
     AGGREGATE: ClassVar[type[Aggregate]] = Sku
-    ROLES: ClassVar[frozenset[Role]] = KEEPERS
-    REFUSES: ClassVar[tuple[type[Refusal], ...]] = (HoldsNoStock, LocationClosedAlready)
+    ROLES: ClassVar[frozenset[Role]] = BOOKKEEPERS
+    REFUSES: ClassVar[tuple[type[Refusal], ...]] = (HoldsNoStock, LocationClosedAlready, PeriodClosedAlready)
 
     sku_id: SkuId
     location_id: LocationId
@@ -245,10 +258,12 @@ class TakeBackStock(Command):
     condition: Annotated[StockCondition, Meta(description="What state they are in; what is not good is set aside.")]
     store_id: StoreId = None
     document: Document = None
+    override_reason: OverrideReason = None
 
     def decide(self, work: UnitOfWork) -> UUID:
         """Add them to open stock, or set them aside."""
         sku = stock_at(work, self.sku_id, self.store_id, self.location_id)
+        require_open_books(work, sku, self.override_reason)
         sku.take_back(
             None,
             self.store_id or sku.store_id,
@@ -258,6 +273,7 @@ class TakeBackStock(Command):
             work.occurred_at,
             document=self.document,
         )
+        note_override(work, sku, self.override_reason)
         return sku.id
 
 
@@ -265,8 +281,8 @@ class WriteOffStock(Command):
     """Give units up that are damaged, spoiled, expired or lost."""
 
     AGGREGATE: ClassVar[type[Aggregate]] = Sku
-    ROLES: ClassVar[frozenset[Role]] = KEEPERS
-    REFUSES: ClassVar[tuple[type[Refusal], ...]] = (HoldsNoStock, ExceedsOnHand)
+    ROLES: ClassVar[frozenset[Role]] = BOOKKEEPERS
+    REFUSES: ClassVar[tuple[type[Refusal], ...]] = (HoldsNoStock, ExceedsOnHand, PeriodClosedAlready)
 
     sku_id: SkuId
     location_id: LocationId
@@ -279,10 +295,12 @@ class WriteOffStock(Command):
     ] = StockCondition.GOOD
     store_id: StoreId = None
     document: Document = None
+    override_reason: OverrideReason = None
 
     def decide(self, work: UnitOfWork) -> UUID:
         """Take them off the book; the last free unit takes the article off sale."""
         sku = stock_at(work, self.sku_id, self.store_id, self.location_id, closed_too=True)
+        require_open_books(work, sku, self.override_reason)
         quantity = sku.require_quantity(self.quantity)
         level = sku.level_at(self.location_id)
         good = self.condition is StockCondition.GOOD
@@ -310,6 +328,7 @@ class WriteOffStock(Command):
         )
         if good:
             sku.note_outflow(before, work.occurred_at)
+        note_override(work, sku, self.override_reason)
         return sku.id
 
 
@@ -318,7 +337,7 @@ class IssueSample(Command):
 
     AGGREGATE: ClassVar[type[Aggregate]] = Sku
     ROLES: ClassVar[frozenset[Role]] = KEEPERS | {Role.PROMOTER}
-    REFUSES: ClassVar[tuple[type[Refusal], ...]] = (HoldsNoStock, StockInsufficient)
+    REFUSES: ClassVar[tuple[type[Refusal], ...]] = (HoldsNoStock, StockInsufficient, PeriodClosedAlready)
 
     sku_id: SkuId
     location_id: LocationId
@@ -330,10 +349,12 @@ class IssueSample(Command):
     ] = None
     store_id: StoreId = None
     document: Document = None
+    override_reason: OverrideReason = None
 
     def decide(self, work: UnitOfWork) -> UUID:
         """Take them off the book; the last free unit takes the article off sale."""
         sku = stock_at(work, self.sku_id, self.store_id, self.location_id, closed_too=True)
+        require_open_books(work, sku, self.override_reason)
         quantity = sku.require_quantity(self.quantity)
         sku.require_sellable(self.location_id, quantity)
         before = sku.sellable
@@ -347,6 +368,7 @@ class IssueSample(Command):
             occurred_at=work.occurred_at,
         )
         sku.note_outflow(before, work.occurred_at)
+        note_override(work, sku, self.override_reason)
         return sku.id
 
 
@@ -354,8 +376,14 @@ class CountStock(Command):
     """Enter what was counted at a location; a difference to the book is posted with its reason."""
 
     AGGREGATE: ClassVar[type[Aggregate]] = Sku
-    ROLES: ClassVar[frozenset[Role]] = KEEPERS
-    REFUSES: ClassVar[tuple[type[Refusal], ...]] = (HoldsNoStock, CountOutdated, CountBelowHeld, ReasonMissing)
+    ROLES: ClassVar[frozenset[Role]] = BOOKKEEPERS
+    REFUSES: ClassVar[tuple[type[Refusal], ...]] = (
+        HoldsNoStock,
+        CountOutdated,
+        CountBelowHeld,
+        ReasonMissing,
+        PeriodClosedAlready,
+    )
 
     sku_id: SkuId
     location_id: LocationId
@@ -366,10 +394,12 @@ class CountStock(Command):
     reason: Annotated[Reason | None, Meta(description="Why book and count differ; needed if they do.")] = None
     store_id: StoreId = None
     document: Document = None
+    override_reason: OverrideReason = None
 
     def decide(self, work: UnitOfWork) -> UUID:
         """Record the count; bring the book to it, but never below what is reserved, allocated or set aside."""
         sku = stock_at(work, self.sku_id, self.store_id, self.location_id, closed_too=True)
+        require_open_books(work, sku, self.override_reason)
         counted = sku.require_quantity(self.counted, ("counted",), zero=True)
         level = sku.level_at(self.location_id)
         book = plain(level.on_hand)
@@ -402,6 +432,7 @@ class CountStock(Command):
             )
         if difference < 0:
             sku.note_outflow(before, work.occurred_at)
+        note_override(work, sku, self.override_reason)
         return sku.id
 
 
@@ -415,6 +446,7 @@ class TransferStock(Command):
         LocationClosedAlready,
         SameLocation,
         StockInsufficient,
+        PeriodClosedAlready,
     )
 
     sku_id: SkuId
@@ -426,10 +458,12 @@ class TransferStock(Command):
         UUID | None, Meta(description="The store that the other location is of, if not the same store.")
     ] = None
     document: Document = None
+    override_reason: OverrideReason = None
 
     def decide(self, work: UnitOfWork) -> UUID:
         """Take them off the one location's book and put them under way to the other."""
         sku = stock_at(work, self.sku_id, self.store_id, self.location_id, closed_too=True)
+        require_open_books(work, sku, self.override_reason)
         if self.to_location_id == self.location_id:
             raise SameLocation(path=("to_location_id",), ids=[sku.id])
         to_store = work.store(self.to_store_id or self.store_id or sku.store_id, path=("to_store_id",))
@@ -447,6 +481,7 @@ class TransferStock(Command):
             occurred_at=work.occurred_at,
         )
         sku.note_outflow(before, work.occurred_at)
+        note_override(work, sku, self.override_reason)
         return sku.id
 
 
@@ -455,7 +490,12 @@ class ReceiveTransfer(Command):
 
     AGGREGATE: ClassVar[type[Aggregate]] = Sku
     ROLES: ClassVar[frozenset[Role]] = KEEPERS
-    REFUSES: ClassVar[tuple[type[Refusal], ...]] = (TransferUnknown, ExceedsTransfer, ReasonMissing)
+    REFUSES: ClassVar[tuple[type[Refusal], ...]] = (
+        TransferUnknown,
+        ExceedsTransfer,
+        ReasonMissing,
+        PeriodClosedAlready,
+    )
 
     sku_id: SkuId
     transfer_id: Annotated[UUID, Meta(description="The transfer.")]
@@ -464,10 +504,12 @@ class ReceiveTransfer(Command):
     reason: Annotated[Reason | None, Meta(description="Why units were lost; needed if any were.")] = None
     store_id: StoreId = None
     document: Document = None
+    override_reason: OverrideReason = None
 
     def decide(self, work: UnitOfWork) -> UUID:
         """Put what arrived into open stock and end the transfer when nothing is left under way."""
         sku, store = sku_and_store(work, self.sku_id, self.store_id)
+        require_open_books(work, sku, self.override_reason)
         transfer = sku.transfers.get(self.transfer_id)
         if transfer is None or transfer.to_location_id not in store.locations:
             raise TransferUnknown(code=sku.code, path=("transfer_id",), ids=[sku.id])
@@ -491,6 +533,7 @@ class ReceiveTransfer(Command):
             document=self.document,
             occurred_at=work.occurred_at,
         )
+        note_override(work, sku, self.override_reason)
         return sku.id
 
 

@@ -8,7 +8,7 @@ campaigns ask it about.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any, TypeVar
 from uuid import UUID
@@ -48,6 +48,7 @@ from opscore.domain.store_events import (
     CalendarSet,
     CategoryOutOfScope,
     ClaimsOpen,
+    ClosedFurtherAlready,
     CourierNotAllowed,
     CouriersSet,
     DepositBelowTerms,
@@ -74,6 +75,8 @@ from opscore.domain.store_events import (
     PaymentAccountMissing,
     PaymentMethodNotEnabled,
     PaymentMethodsSet,
+    PeriodClosed,
+    PeriodNotOver,
     PlatformUnknown,
     PolicySet,
     ServiceFeePaid,
@@ -160,6 +163,8 @@ class Store(Aggregate):
     locations: dict[UUID, Location]
     """In order of preference: the first open one is picked from first."""
     policies: dict[str, list[PolicyVersion]]
+    books_closed_through: date | None
+    books_open_from: datetime | None
 
     @folds(StoreApplied)
     def _applied(self, event: StoreApplied) -> None:
@@ -191,6 +196,8 @@ class Store(Aggregate):
         self.calendars = {}
         self.locations = {}
         self.policies = {}
+        self.books_closed_through = None
+        self.books_open_from = None
 
     @folds(PaymentAccountCertified)
     def _payment_account_certified(self, event: PaymentAccountCertified) -> None:
@@ -296,6 +303,11 @@ class Store(Aggregate):
         self.policies.setdefault(event.kind, []).append(
             PolicyVersion(policy_version=event.policy_version, effective_from=event.effective_from, params=event.params)
         )
+
+    @folds(PeriodClosed)
+    def _period_closed(self, event: PeriodClosed) -> None:
+        self.books_closed_through = event.through
+        self.books_open_from = event.open_from
 
     @folds(ExpenseRecorded)
     def _expense_recorded(self, event: ExpenseRecorded) -> None:
@@ -861,6 +873,21 @@ class Store(Aggregate):
             campaign_id=campaign_id,
             reason=reason,
         )
+
+    def close_period(self, through: date, reason: str, at: datetime) -> None:
+        """Close the books through a day of the store's calendar; it cannot be undone, only gone on with.
+
+        Refuses: ClosedFurtherAlready, PeriodNotOver.
+        """
+        if self.books_closed_through is not None and through <= self.books_closed_through:
+            if through == self.books_closed_through:
+                return
+            raise ClosedFurtherAlready(through=self.books_closed_through, path=("through",), ids=[self.id])
+        if through >= self.local_date(at):
+            raise PeriodNotOver(through=through, path=("through",), ids=[self.id])
+        midnight = datetime.combine(through + timedelta(days=1), time(), ZoneInfo(self.time_zone))
+        open_from = midnight.astimezone(UTC)
+        self.trigger_event(PeriodClosed, occurred_at=at, through=through, open_from=open_from, reason=reason)
 
     def _require_not_closed(self) -> None:
         self._require_status(*(status for status in StoreStatus if status is not StoreStatus.CLOSED))

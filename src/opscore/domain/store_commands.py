@@ -29,6 +29,7 @@ from opscore.domain.store_events import (
     AutoDebitRequired,
     CategoryOutOfScope,
     ClaimsOpen,
+    ClosedFurtherAlready,
     DepositBelowTerms,
     DepositNotFrozen,
     DocumentExpired,
@@ -43,6 +44,7 @@ from opscore.domain.store_events import (
     NoCourier,
     NoPaymentMethod,
     PaymentAccountMissing,
+    PeriodNotOver,
     PlatformUnknown,
     SuspensionRunning,
     TermsUnset,
@@ -506,6 +508,23 @@ class SetPolicy(Command):
         at = work.occurred_at
         effective_from = at if self.effective_from is None else self.effective_from.astimezone(UTC)
         work.store(self.store_id).set_policy(self.kind, self.params, effective_from, at)
+        return self.store_id
+
+
+class ClosePeriod(Command):
+    """Close the books: no stock movement is dated before the end of this day any more, but by an override."""
+
+    AGGREGATE: ClassVar[type[Aggregate]] = Store
+    ROLES: ClassVar[frozenset[Role]] = CASHIERS
+    REFUSES: ClassVar[tuple[type[Refusal], ...]] = (ClosedFurtherAlready, PeriodNotOver)
+
+    store_id: StoreId
+    through: Annotated[date, Meta(description="The last day that is closed, in the store's calendar.")]
+    reason: Annotated[Reason, Meta(description="What it is closed for: month end, stocktake, tax return.")]
+
+    def decide(self, work: UnitOfWork) -> UUID:
+        """Close it for good."""
+        work.store(self.store_id).close_period(self.through, self.reason, work.occurred_at)
         return self.store_id
 
 

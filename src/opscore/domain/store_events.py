@@ -217,6 +217,14 @@ class ExpenseRecorded(Event):
     reason: str | None = None
 
 
+class PeriodClosed(Event):
+    """The books are closed through a day of the store; from `open_from` (UTC) on they are open."""
+
+    through: date
+    open_from: datetime
+    reason: str
+
+
 # How it says no ------------------------------------------------------------------------------------------------------
 
 
@@ -322,6 +330,18 @@ class HoursInvalid(Refusal):
 
 class LocationClosedAlready(Refusal):
     """The location '{name}' is closed; choose one that is open."""
+
+
+class PeriodNotOver(Refusal):
+    """The day {through} is not over yet in this store; close it when it is."""
+
+
+class ClosedFurtherAlready(Refusal):
+    """The books are closed through {through} already, and closing cannot be undone; name a later day."""
+
+
+class PeriodClosedAlready(Refusal):
+    """The books are closed before {open_from}; date it later, or have owner, manager or finance override it."""
 
 
 class EffectiveInThePast(Refusal):

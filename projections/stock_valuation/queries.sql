@@ -1,0 +1,143 @@
+-- report: what each article (:sku_ids, NULL for all) is worth now, beside the exact value of its layers; richest first.
+SELECT state.sku_id, sku.code, sku.name, sku.store_id, sku.unit, sku.currency, state.quantity, state.method,
+    state.unit_cost, state.value_minor, exact.minor AS exact_minor, state.value_minor - exact.minor AS rounding_minor,
+    cardinality(state.layer_sizes) AS layers, state.last_at, state.position
+FROM valuation_state AS state
+JOIN valued_skus AS sku ON sku.sku_id = state.sku_id
+CROSS JOIN LATERAL (
+    SELECT trim_scale(10::numeric ^ sku.minor_digits * CASE
+        WHEN state.method = 'fifo' AND state.quantity > 0 THEN (
+            SELECT sum(layer.size * layer.cost) FROM unnest(state.layer_sizes, state.layer_costs) AS layer (size, cost)
+        )
+        ELSE state.quantity * coalesce(state.unit_cost, 0)
+    END) AS minor
+) AS exact
+WHERE (:store_ids::uuid[] IS NULL OR sku.store_id = ANY (:store_ids::uuid[]))
+    AND (:sku_ids::uuid[] IS NULL OR state.sku_id = ANY (:sku_ids::uuid[]))
+ORDER BY state.value_minor DESC, state.sku_id
+LIMIT coalesce(:row_limit::bigint, 1000);
+
+-- totals: units and value of these stores' stock now, for each store and currency.
+SELECT sku.store_id, sku.currency, count(*) AS skus, sum(state.value_minor)::bigint AS value_minor
+FROM valuation_state AS state JOIN valued_skus AS sku ON sku.sku_id = state.sku_id
+WHERE :store_ids::uuid[] IS NULL OR sku.store_id = ANY (:store_ids::uuid[])
+GROUP BY 1, 2
+ORDER BY 1, 2;
+
+-- layers: the units in stock of one article by what they cost, oldest first; under a moving average all cost the same.
+SELECT sku.sku_id, layer.number, layer.size AS quantity, layer.cost AS unit_cost, sku.currency
+FROM valuation_state AS state
+JOIN valued_skus AS sku ON sku.sku_id = state.sku_id
+CROSS JOIN LATERAL unnest(
+    CASE WHEN state.method = 'fifo' THEN state.layer_sizes ELSE ARRAY[state.quantity] END,
+    CASE WHEN state.method = 'fifo' THEN state.layer_costs ELSE ARRAY[state.unit_cost] END
+) WITH ORDINALITY AS layer (size, cost, number)
+WHERE state.sku_id = :sku_id::uuid AND layer.size > 0
+    AND (:store_ids::uuid[] IS NULL OR sku.store_id = ANY (:store_ids::uuid[]))
+ORDER BY layer.number;
+
+-- places: units of each batch at each location now, of these articles (NULL for all).
+SELECT place.sku_id, sku.code, place.location_id, nullif(place.batch, '') AS batch, place.on_hand, place.in_transit
+FROM valued_places AS place JOIN valued_skus AS sku ON sku.sku_id = place.sku_id
+WHERE (:store_ids::uuid[] IS NULL OR sku.store_id = ANY (:store_ids::uuid[]))
+    AND (:sku_ids::uuid[] IS NULL OR place.sku_id = ANY (:sku_ids::uuid[]))
+ORDER BY sku.code, place.sku_id, place.location_id, place.batch;
+
+-- value_at: units (in transit included) and value of articles at :occurred_at (NULL: now), as known at :position (NULL: now).
+SELECT sku.sku_id, sku.code, sku.store_id, sku.currency, sum(found.quantity) AS quantity,
+    sum(found.value_minor)::bigint AS value_minor
+FROM valued_skus AS sku
+CROSS JOIN LATERAL (
+    SELECT done.change AS quantity, done.change_minor AS value_minor
+    FROM valuation_days AS done
+    WHERE done.sku_id = sku.sku_id
+        AND done.day < (coalesce(:occurred_at::timestamptz, 'infinity') AT TIME ZONE 'UTC')::date
+    UNION ALL
+    SELECT line.quantity, line.value_minor + line.revalued_minor
+    FROM valued_movements AS line
+    WHERE line.sku_id = sku.sku_id AND line.occurred_at <= :occurred_at::timestamptz
+        AND line.occurred_at >= date_trunc('day', :occurred_at::timestamptz, 'UTC')
+    UNION ALL
+    SELECT 0, more.value_minor + more.revalued_minor
+    FROM value_adjustments AS more
+    WHERE more.sku_id = sku.sku_id AND more.occurred_at <= :occurred_at::timestamptz
+        AND more.occurred_at >= date_trunc('day', :occurred_at::timestamptz, 'UTC')
+    -- What was not known yet at the position is taken out again.
+    UNION ALL
+    SELECT -line.quantity, -(line.value_minor + line.revalued_minor)
+    FROM valued_movements AS line
+    WHERE line.sku_id = sku.sku_id AND line.position > :position::bigint
+        AND line.occurred_at <= coalesce(:occurred_at::timestamptz, 'infinity')
+    UNION ALL
+    SELECT 0, -(more.value_minor + more.revalued_minor)
+    FROM value_adjustments AS more
+    WHERE more.sku_id = sku.sku_id AND more.cause_position > :position::bigint
+        AND more.occurred_at <= coalesce(:occurred_at::timestamptz, 'infinity')
+) AS found
+WHERE (:store_ids::uuid[] IS NULL OR sku.store_id = ANY (:store_ids::uuid[]))
+    AND (:sku_ids::uuid[] IS NULL OR sku.sku_id = ANY (:sku_ids::uuid[]))
+GROUP BY 1, 2, 3, 4
+ORDER BY sku.code, sku.sku_id;
+
+-- movements: the movements of an article, oldest first after (:after_time, :after_position), as known at :position (NULL: now).
+SELECT line.sku_id, line.position, line.occurred_at, line.recorded_at, line.kind, line.location_id, line.store_id,
+    line.order_id, line.batch, line.document, line.quantity, line.given_cost, line.unit_cost, line.layer_sizes,
+    line.layer_costs, line.method, line.value_minor, line.revalued_minor, coalesce(more.value_minor, 0) AS adjusted_minor,
+    coalesce(more.revalued_minor, 0) AS adjusted_revalued_minor, coalesce(more.adjustments, 0) AS adjustments,
+    line.running_quantity, line.running_value_minor, sku.currency, sku.unit
+FROM valued_movements AS line
+JOIN valued_skus AS sku ON sku.sku_id = line.sku_id
+LEFT JOIN LATERAL (
+    SELECT sum(found.value_minor)::bigint AS value_minor, sum(found.revalued_minor)::bigint AS revalued_minor,
+        count(*) AS adjustments
+    FROM value_adjustments AS found
+    WHERE found.sku_id = line.sku_id AND found.occurred_at = line.occurred_at AND found.position = line.position
+        AND (:position::bigint IS NULL OR found.cause_position <= :position::bigint)
+) AS more ON true
+WHERE line.sku_id = :sku_id::uuid AND (:store_ids::uuid[] IS NULL OR sku.store_id = ANY (:store_ids::uuid[]))
+    AND (:position::bigint IS NULL OR line.position <= :position::bigint)
+    AND (line.occurred_at, line.position)
+        > (coalesce(:after_time::timestamptz, '-infinity'), coalesce(:after_position::bigint, 0))
+ORDER BY line.occurred_at, line.position
+LIMIT coalesce(:row_limit::bigint, 100);
+
+-- cogs: cost of goods sold for each :grain of :time_zone from :from_time to before :until_time, as known at :position.
+-- What came back lowers it when it came back. `corrected_minor` is what was learnt afterwards, in the period that it is
+-- booked in; `variance_minor` is what units cost more that had left before they were there, or before their cost was known.
+SELECT date_trunc(:grain::text, each.occurred_at AT TIME ZONE :time_zone::text)::date AS starts_on, sku.currency,
+    -sum(each.shipped)::bigint AS shipped_minor, -sum(each.returned)::bigint AS returned_minor,
+    sum(each.corrected)::bigint AS corrected_minor,
+    (sum(each.corrected) - sum(each.shipped) - sum(each.returned))::bigint AS cogs_minor,
+    -sum(each.variance)::bigint AS variance_minor, sum(each.lost)::bigint AS other_minor
+FROM (
+    SELECT line.sku_id, line.occurred_at,
+        CASE WHEN line.kind = 'shipped' THEN line.value_minor ELSE 0 END AS shipped,
+        CASE WHEN line.kind = 'returned' THEN line.value_minor ELSE 0 END AS returned,
+        0 AS corrected, line.revalued_minor AS variance,
+        CASE WHEN line.kind IN ('shipped', 'returned', 'received') THEN 0 ELSE line.value_minor END AS lost
+    FROM valued_movements AS line
+    WHERE line.occurred_at >= :from_time::timestamptz AND line.occurred_at < :until_time::timestamptz
+        AND (:position::bigint IS NULL OR line.position <= :position::bigint)
+    UNION ALL
+    SELECT more.sku_id, more.occurred_at, 0, 0, more.cogs_minor, more.revalued_minor,
+        CASE WHEN more.kind IN ('shipped', 'returned', 'received', 'closed_period') THEN 0 ELSE more.value_minor END
+    FROM value_adjustments AS more
+    WHERE more.occurred_at >= :from_time::timestamptz AND more.occurred_at < :until_time::timestamptz
+        AND (:position::bigint IS NULL OR more.cause_position <= :position::bigint)
+) AS each JOIN valued_skus AS sku ON sku.sku_id = each.sku_id
+WHERE (:store_ids::uuid[] IS NULL OR sku.store_id = ANY (:store_ids::uuid[]))
+    AND (:sku_ids::uuid[] IS NULL OR each.sku_id = ANY (:sku_ids::uuid[]))
+GROUP BY 1, 2
+ORDER BY 1, 2;
+
+-- adjustments: what was learnt afterwards, by cause, after (:after_cause, :after_position); of one article or one cause, or all.
+SELECT more.cause_position, more.position, more.sku_id, sku.code, more.kind, more.occurred_at, more.recorded_at,
+    more.value_minor, more.revalued_minor, more.cogs_minor, sku.currency
+FROM value_adjustments AS more JOIN valued_skus AS sku ON sku.sku_id = more.sku_id
+WHERE (:store_ids::uuid[] IS NULL OR sku.store_id = ANY (:store_ids::uuid[]))
+    AND (:sku_id::uuid IS NULL OR more.sku_id = :sku_id::uuid)
+    AND (:cause_position::bigint IS NULL OR more.cause_position = :cause_position::bigint)
+    AND (more.cause_position, more.position)
+        > (coalesce(:after_cause::bigint, 0), coalesce(:after_position::bigint, -1))
+ORDER BY more.cause_position, more.position, more.sku_id
+LIMIT coalesce(:row_limit::bigint, 100);

@@ -1,0 +1,146 @@
+-- valued_skus: what a valuation needs to know of an article; `store_id` is its home store, whose policy and closes hold.
+CREATE TABLE valued_skus (
+    sku_id        uuid PRIMARY KEY,
+    store_id      uuid NOT NULL,
+    code          text COLLATE "C" NOT NULL,
+    name          text NOT NULL,
+    unit          text NOT NULL,
+    currency      text COLLATE "C" NOT NULL,
+    minor_digits  integer NOT NULL
+);
+
+-- valued_skus_store: the articles of a store.
+CREATE UNIQUE INDEX valued_skus_store ON valued_skus (store_id, sku_id);
+
+-- costing_policies: from when on which method holds in a store.
+CREATE TABLE costing_policies (
+    store_id        uuid NOT NULL,
+    effective_from  timestamptz NOT NULL,
+    position        bigint NOT NULL,
+    method          text COLLATE "C" NOT NULL,
+    PRIMARY KEY (store_id, effective_from, position)
+);
+
+-- closed_periods: from when on the books of a store were open after each close.
+CREATE TABLE closed_periods (
+    store_id   uuid NOT NULL,
+    position   bigint NOT NULL,
+    open_from  timestamptz NOT NULL,
+    PRIMARY KEY (store_id, position)
+);
+
+-- valued_movements: one immutable row for each movement, valued as it was known when it was recorded.
+-- `value_minor` is what the stock's value changed by its units; `revalued_minor` what it changed by the units that had left
+-- before they were there, or whose cost had been unknown, and whose cost is known by it. The last unit takes the rest.
+CREATE TABLE valued_movements (
+    sku_id               uuid NOT NULL,
+    occurred_at          timestamptz NOT NULL,
+    position             bigint NOT NULL,
+    location_id          uuid NOT NULL,
+    store_id             uuid NOT NULL,
+    kind                 text COLLATE "C" NOT NULL,
+    recorded_at          timestamptz NOT NULL,
+    order_id             uuid,
+    batch                text,
+    document             text,
+    -- What moved at the location, on the way between locations, and both together.
+    on_hand              numeric NOT NULL,
+    in_transit           numeric NOT NULL,
+    quantity             numeric NOT NULL,
+    -- The cost that a receipt names; the cost of the units that moved (a mean, where they are of several layers).
+    given_cost           numeric,
+    unit_cost            numeric,
+    layer_sizes          numeric[],
+    layer_costs          numeric[],
+    method               text COLLATE "C" NOT NULL,
+    value_minor          bigint NOT NULL,
+    revalued_minor       bigint NOT NULL,
+    -- The article's units and their value in all, as known right after this was recorded.
+    running_quantity     numeric NOT NULL,
+    running_value_minor  bigint NOT NULL,
+    PRIMARY KEY (sku_id, occurred_at, position)
+);
+
+-- valued_movements_order: what an order took and brought back; returns look for it while the table is being filled.
+CREATE UNIQUE INDEX valued_movements_order ON valued_movements (order_id, sku_id, position) WHERE order_id IS NOT NULL;
+
+-- valued_movements_known: the last movement of an article that was recorded at or before a position.
+CREATE INDEX valued_movements_known ON valued_movements (sku_id, position);
+
+-- valued_movements_store: what happened to a store's articles in a time.
+CREATE INDEX valued_movements_store ON valued_movements (occurred_at);
+
+-- value_adjustments: what was learnt afterwards about a movement (`position`) by a later record (`cause_position`).
+-- Position 0 stands for all movements of closed periods together: their difference is booked when the books open.
+CREATE TABLE value_adjustments (
+    sku_id          uuid NOT NULL,
+    occurred_at     timestamptz NOT NULL,
+    position        bigint NOT NULL,
+    cause_position  bigint NOT NULL,
+    kind            text COLLATE "C" NOT NULL,
+    recorded_at     timestamptz NOT NULL,
+    value_minor     bigint NOT NULL,
+    revalued_minor  bigint NOT NULL,
+    cogs_minor      bigint NOT NULL,
+    PRIMARY KEY (sku_id, occurred_at, position, cause_position)
+);
+
+-- value_adjustments_cause: what one record changed afterwards.
+CREATE INDEX value_adjustments_cause ON value_adjustments (cause_position);
+
+-- value_adjustments_known: what was learnt about an article up to a position.
+CREATE INDEX value_adjustments_known ON value_adjustments (sku_id, cause_position);
+
+-- true_costs: what a movement is valued at now, where that is not what its row says; replaced whenever more is learnt.
+CREATE TABLE true_costs (
+    sku_id          uuid NOT NULL,
+    occurred_at     timestamptz NOT NULL,
+    position        bigint NOT NULL,
+    value_minor     bigint NOT NULL,
+    revalued_minor  bigint NOT NULL,
+    unit_cost       numeric,
+    layer_sizes     numeric[],
+    layer_costs     numeric[],
+    PRIMARY KEY (sku_id, occurred_at, position)
+);
+
+-- valuation_state: how each article stands, as true now: units, booked value, cost, and under FIFO the layers, oldest first.
+-- `unit_cost` is the moving average, or under FIFO the cost last paid; unknown until a first cost is.
+CREATE TABLE valuation_state (
+    sku_id       uuid PRIMARY KEY,
+    last_at      timestamptz NOT NULL,
+    position     bigint NOT NULL,
+    quantity     numeric NOT NULL,
+    value_minor  bigint NOT NULL,
+    method       text COLLATE "C" NOT NULL,
+    unit_cost    numeric,
+    layer_sizes  numeric[] NOT NULL,
+    layer_costs  numeric[] NOT NULL
+) WITH (fillfactor = 50);
+
+-- valuation_days: what each UTC day changed, as booked, and how the article stood at its end; what is found out late about
+-- a day begins again from the end of the day before. A day on which only a difference was booked has no end of its own.
+CREATE TABLE valuation_days (
+    sku_id          uuid NOT NULL,
+    day             date NOT NULL,
+    change          numeric NOT NULL,
+    change_minor    bigint NOT NULL,
+    end_position    bigint,
+    end_quantity    numeric,
+    end_value       bigint,
+    end_method      text COLLATE "C",
+    end_cost        numeric,
+    end_sizes       numeric[],
+    end_costs       numeric[],
+    PRIMARY KEY (sku_id, day)
+) WITH (fillfactor = 50);
+
+-- valued_places: units of each batch ('' where none is named) at each location.
+CREATE TABLE valued_places (
+    sku_id       uuid NOT NULL,
+    location_id  uuid NOT NULL,
+    batch        text COLLATE "C" NOT NULL,
+    on_hand      numeric NOT NULL,
+    in_transit   numeric NOT NULL,
+    PRIMARY KEY (sku_id, location_id, batch)
+) WITH (fillfactor = 50);

@@ -1,0 +1,261 @@
+"""Closing the books: what is dated before a close is refused, unless somebody answers for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from uuid import UUID
+
+import pytest
+
+from opscore.domain.command import Actor, Command, Origin, Role
+from opscore.domain.order import Order
+from opscore.domain.order_commands import ShipOrder
+from opscore.domain.order_events import ReturnCondition
+from opscore.domain.order_placing import RecordedLine, RecordOrder
+from opscore.domain.order_returns import DisposalOf, DisposeReturn, RecordedReturnLine, RecordReturn
+from opscore.domain.policies import Costing, CostMethod
+from opscore.domain.refusals import NotAuthorised, Refusal
+from opscore.domain.sku import Sku, StockBackdated, StockCondition, WriteOffKind
+from opscore.domain.stock_commands import (
+    CountStock,
+    IssueSample,
+    ReceiveStock,
+    ReceiveTransfer,
+    ReserveStock,
+    ShipStock,
+    TakeBackStock,
+    TransferStock,
+    WriteOffStock,
+)
+from opscore.domain.store import Store
+from opscore.domain.store_commands import AddLocation, ClosePeriod, SetPolicy
+from opscore.domain.store_events import ClosedFurtherAlready, PeriodClosed, PeriodClosedAlready, PeriodNotOver
+from tests.domain.desk import MANAGER, OWNER, WAREHOUSE
+from tests.domain.selling import Shop
+
+FINANCE = Actor(id="fred", role=Role.FINANCE)
+
+
+@pytest.fixture
+def shop() -> Shop:
+    """An open store in Shanghai with an article, some of it held and some under way to a second room."""
+    return Shop()
+
+
+def close(shop: Shop, day: date) -> None:
+    shop.desk.now = max(shop.desk.now, datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(days=3))
+    shop.desk.do(ClosePeriod(store_id=shop.store_id, through=day, reason="month end"), actor=FINANCE)
+
+
+def open_from(shop: Shop) -> datetime | None:
+    return shop.desk.get(Store, shop.store_id).books_open_from
+
+
+def test_given_a_store_in_shanghai_a_day_is_closed_up_to_its_own_midnight(shop: Shop) -> None:
+    close(shop, date(2024, 5, 31))
+
+    event = shop.desk.last(PeriodClosed)
+    assert (event.through, event.open_from) == (date(2024, 5, 31), datetime(2024, 5, 31, 16, tzinfo=UTC))
+    assert event.reason == "month end"
+
+
+def test_given_a_close_the_same_day_again_records_nothing_and_an_earlier_one_is_refused(shop: Shop) -> None:
+    close(shop, date(2024, 5, 31))
+    mark = len(shop.desk.events)
+
+    close(shop, date(2024, 5, 31))
+    with pytest.raises(ClosedFurtherAlready):
+        close(shop, date(2024, 5, 30))
+
+    assert shop.desk.events[mark:] == []
+    close(shop, date(2024, 6, 1))
+    assert open_from(shop) == datetime(2024, 6, 1, 16, tzinfo=UTC)
+
+
+def test_a_day_that_is_not_over_in_the_store_cannot_be_closed(shop: Shop) -> None:
+    # 17:00 UTC on the first is the second already in Shanghai.
+    shop.desk.now = datetime(2024, 6, 1, 17, tzinfo=UTC)
+
+    with pytest.raises(PeriodNotOver):
+        shop.desk.do(ClosePeriod(store_id=shop.store_id, through=date(2024, 6, 2), reason="early"))
+
+    shop.desk.do(ClosePeriod(store_id=shop.store_id, through=date(2024, 6, 1), reason="just over"))
+
+
+Make = Callable[[Shop, UUID, "str | None"], Command]
+
+
+def _receive(shop: Shop, sku: UUID, why: str | None) -> Command:
+    return ReceiveStock(sku_id=sku, location_id=shop.location_id, quantity=Decimal(1), override_reason=why)
+
+
+def _take_back(shop: Shop, sku: UUID, why: str | None) -> Command:
+    good = StockCondition.GOOD
+    return TakeBackStock(
+        sku_id=sku, location_id=shop.location_id, quantity=Decimal(1), condition=good, override_reason=why
+    )
+
+
+def _write_off(shop: Shop, sku: UUID, why: str | None) -> Command:
+    return WriteOffStock(
+        sku_id=sku, location_id=shop.location_id, quantity=Decimal(1), kind=WriteOffKind.LOST, reason="not there",
+        override_reason=why,
+    )  # fmt: skip
+
+
+def _sample(shop: Shop, sku: UUID, why: str | None) -> Command:
+    return IssueSample(
+        sku_id=sku, location_id=shop.location_id, quantity=Decimal(1), purpose="photo", override_reason=why
+    )
+
+
+def _count(shop: Shop, sku: UUID, why: str | None) -> Command:
+    return CountStock(sku_id=sku, location_id=shop.location_id, counted=Decimal(9), reason="count", override_reason=why)
+
+
+def _send(shop: Shop, sku: UUID, why: str | None) -> Command:
+    other = list(shop.desk.get(Store, shop.store_id).locations)[-1]
+    return TransferStock(
+        sku_id=sku, location_id=shop.location_id, to_location_id=other, quantity=Decimal(1), override_reason=why
+    )
+
+
+def _arrive(shop: Shop, sku: UUID, why: str | None) -> Command:
+    transfer = next(iter(shop.desk.get(Sku, sku).transfers))
+    return ReceiveTransfer(sku_id=sku, transfer_id=transfer, quantity=Decimal(1), override_reason=why)
+
+
+def _ship(shop: Shop, sku: UUID, why: str | None) -> Command:
+    return ShipStock(sku_id=sku, reference="hold", override_reason=why)
+
+
+COMMANDS: dict[str, Make] = {
+    "receive": _receive, "take_back": _take_back, "write_off": _write_off, "sample": _sample, "count": _count,
+    "send": _send, "arrive": _arrive, "ship": _ship,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_movement_dated_in_a_closed_period_is_refused_and_an_override_says_who_and_why(shop: Shop, name: str) -> None:
+    sku = shop.article("lamp", stock="10")
+    shop.desk.do(AddLocation(store_id=shop.store_id, name="Second room"))
+    shop.desk.do(ReserveStock(sku_id=sku, location_id=shop.location_id, quantity=Decimal(1), reference="hold"))
+    shop.desk.do(_send(shop, sku, None))
+    late = shop.desk.now
+    close(shop, date(2024, 5, 31))
+    make = COMMANDS[name]
+    mark = len(shop.desk.events)
+
+    for origin in (Origin.LIVE, Origin.IMPORT):
+        with pytest.raises(PeriodClosedAlready):
+            shop.desk.do(make(shop, sku, None), at=late, origin=origin)
+    with pytest.raises(Refusal) as refused:
+        shop.desk.do(make(shop, sku, "found the slip"), at=late, actor=WAREHOUSE)
+    assert isinstance(refused.value, NotAuthorised)
+    assert shop.desk.events[mark:] == []
+
+    shop.desk.do(make(shop, sku, "found the slip"), at=late, actor=MANAGER)
+    noted = shop.desk.last(StockBackdated)
+    assert (noted.overridden_by, noted.override_reason) == (MANAGER.id, "found the slip")
+    assert (noted.open_from, noted.occurred_at) == (open_from(shop), late)
+    assert len(shop.desk.recorded(sku, since=mark)) >= 2, "the movement and its override, in one decision"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_movement_at_the_moment_when_the_books_open_needs_no_override(shop: Shop, name: str) -> None:
+    sku = shop.article("lamp", stock="10")
+    shop.desk.do(AddLocation(store_id=shop.store_id, name="Second room"))
+    shop.desk.do(ReserveStock(sku_id=sku, location_id=shop.location_id, quantity=Decimal(1), reference="hold"))
+    shop.desk.do(_send(shop, sku, None))
+    close(shop, date(2024, 5, 31))
+
+    shop.desk.do(COMMANDS[name](shop, sku, None), at=open_from(shop))
+    shop.desk.do(COMMANDS["receive"](shop, sku, "no need"), at=open_from(shop), actor=OWNER)
+
+    assert "StockBackdated" not in shop.desk.recorded()
+
+
+def test_a_parcel_does_not_leave_in_a_closed_period_but_by_an_override(shop: Shop) -> None:
+    sku = shop.article("lamp")
+    order_id = shop.confirmed((sku, "1"))
+    parcel_id = shop.pack(order_id)
+    late = shop.desk.now
+    close(shop, date(2024, 5, 31))
+
+    def ship(why: str | None) -> None:
+        command = ShipOrder(order_id=order_id, parcel_id=parcel_id, courier="sf", waybill="W1", override_reason=why)
+        shop.desk.do(command, at=late)
+
+    with pytest.raises(PeriodClosedAlready):
+        ship(None)
+    ship("posted on the last day, booked later")
+
+    assert shop.desk.recorded(sku)[-2:] == ["StockShipped", "StockBackdated"]
+
+
+def test_an_import_of_an_order_and_its_return_obeys_a_close(shop: Shop) -> None:
+    sku = shop.article("lamp")
+    late = shop.desk.now
+    close(shop, date(2024, 5, 31))
+    sold = (RecordedLine(sku_id=sku, quantity=Decimal(1), unit_price=Decimal(5)),)
+    back = (RecordedReturnLine(sku_id=sku, quantity=Decimal(1), amount_minor=500),)
+
+    for refused in (
+        RecordOrder(store_id=shop.store_id, lines=sold, shipped=True),
+        RecordReturn(store_id=shop.store_id, lines=back),
+    ):
+        with pytest.raises(PeriodClosedAlready):
+            shop.desk.do(refused, at=late, origin=Origin.IMPORT)
+
+    # What moves no stock is not the stock's books.
+    shop.desk.do(RecordOrder(store_id=shop.store_id, lines=sold), at=late, origin=Origin.IMPORT)
+    order_id = shop.desk.do(
+        RecordOrder(store_id=shop.store_id, lines=sold, shipped=True, override_reason="old file"),
+        at=late, origin=Origin.IMPORT,
+    )  # fmt: skip
+    shop.desk.do(
+        RecordReturn(store_id=shop.store_id, lines=back, order_id=order_id, override_reason="old file"),
+        at=late, origin=Origin.IMPORT,
+    )  # fmt: skip
+    assert shop.desk.recorded(sku).count("StockBackdated") == 2
+    assert shop.desk.get(Order, order_id).store_id == shop.store_id
+
+
+def test_goods_that_came_back_are_not_restocked_in_a_closed_period(shop: Shop) -> None:
+    sku = shop.article("lamp")
+    order_id = shop.delivered((sku, "1"))
+    return_id = shop.returned(order_id, (1, "1"))
+    late = shop.desk.now
+    close(shop, date(2024, 5, 31))
+    restock = (DisposalOf(line=1, quantity=Decimal(1), condition=ReturnCondition.RESTOCK),)
+
+    with pytest.raises(PeriodClosedAlready):
+        shop.desk.do(DisposeReturn(order_id=order_id, return_id=return_id, lines=restock), at=late)
+    shop.desk.do(
+        DisposeReturn(order_id=order_id, return_id=return_id, lines=restock, override_reason="stood in the hall"),
+        at=late,
+    )
+
+    assert shop.desk.recorded(sku)[-2:] == ["StockReturned", "StockBackdated"]
+
+
+def test_finance_books_stock_and_overrides_a_close(shop: Shop) -> None:
+    sku = shop.article("lamp")
+    late = shop.desk.now
+    close(shop, date(2024, 5, 31))
+
+    shop.desk.do(_receive(shop, sku, "the invoice came late"), at=late, actor=FINANCE)
+
+    assert Role.FINANCE in ReceiveStock.ROLES
+    assert shop.desk.last(StockBackdated).overridden_by == FINANCE.id
+
+
+def test_stock_is_valued_by_moving_average_until_a_store_says_otherwise(shop: Shop) -> None:
+    before = shop.desk.now
+    shop.desk.do(SetPolicy(store_id=shop.store_id, kind="costing", params={"method": "fifo"}))
+
+    store = shop.desk.get(Store, shop.store_id)
+    assert store.policy(Costing, before).method is CostMethod.MOVING_AVERAGE
+    assert store.policy(Costing, shop.desk.now).method is CostMethod.FIFO

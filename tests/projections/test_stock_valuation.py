@@ -1,0 +1,184 @@
+"""Stock at true cost: worked cases, a model that values every history anew, and laws of what was known when."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from opscore.database import Database
+from tests.projections.costing import Books, Record, Truth, keep_books, moment, read_cases, stored_books, write
+from tests.projections.test_window_law import Copies
+
+UNITS = [Decimal(text) for text in ("1", "2", "3", "7", "10", "0.5", "0.001")]
+COSTS = [None, *(Decimal(text) for text in ("1", "2", "5", "1.333333", "0.005", "2.000001", "0", "0.3333"))]
+WHATS = ["receive"] * 5 + ["ship"] * 5 + ["return"] * 3 + ["write_off", "adjust", "adjust", "send", "arrive"]
+WHATS += ["method", "close"]
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> list[Record]:
+    """Make up the records of one article: bought, sold, brought back, late, before a close, under either method."""
+    found: list[Record] = []
+    latest, opened = 48, 0
+    if draw(st.booleans()):
+        found.append(Record("method", at=0, text="fifo"))
+    for _ in range(draw(st.integers(1, 22))):
+        what = draw(st.sampled_from(WHATS))
+        step = draw(st.sampled_from([0, 0, 5, 5, 30, -5, -20, -45]))
+        at = max(0, latest + step)
+        order = draw(st.sampled_from([None, "a", "b", "c"]))
+        units = draw(st.sampled_from(UNITS))
+        if what == "method":
+            found.append(Record(what, at=at, text=draw(st.sampled_from(["fifo", "moving_average"]))))
+            continue
+        if what == "close":
+            opened = max(opened, at // 24 * 24)
+            found.append(Record(what, at=opened))
+            continue
+        latest = max(latest, at)
+        if what == "receive":
+            found.append(Record(what, at, units, cost=draw(st.sampled_from(COSTS))))
+        elif what == "adjust":
+            found.append(Record(what, at, units if draw(st.booleans()) else -units))
+        elif what == "arrive":
+            found.append(Record(what, at, units, lost=draw(st.sampled_from([Decimal(0), Decimal(1)]))))
+        else:
+            found.append(Record(what, at, units, order=order if what in ("ship", "return") else None))
+    return found
+
+
+@pytest.fixture
+def copies(database: Database) -> Iterator[Copies]:
+    """Three copies of the valuation; every example writes its own log behind the one before."""
+    made = Copies(database, "stock_valuation")
+    yield made
+    made.connection.close()
+
+
+def keep(copies: Copies, history: list[Record], skus: int = 1) -> tuple[int, int, list[int], Any]:
+    """Write a history to the log; return the positions before and after it, those of its records, and the article."""
+    start = copies.log.head()
+    world = copies.log.world(stores=1, skus=skus, customers=1, campaigns=1)
+    positions = write(world, history)
+    sku = world.skus[0]
+    return start, copies.log.append(world), positions, sku
+
+
+def plain_lots(truth: Truth) -> list[list[Fraction]]:
+    """Return the lots with neighbours of one cost put together."""
+    found: list[list[Fraction]] = []
+    for size, cost in truth.lots:
+        if found and found[-1][1] == cost:
+            found[-1][0] += size
+        else:
+            found.append([size, cost])
+    return found
+
+
+def assert_same(stored: Books, expected: Books) -> None:
+    """Compare what is on record with what should be."""
+    assert stored.movements == expected.movements
+    assert stored.adjustments == expected.adjustments
+    assert (stored.truth.quantity, stored.truth.worth) == (expected.truth.quantity, expected.truth.worth)
+    assert plain_lots(stored.truth) == plain_lots(expected.truth)
+    assert stored.truth.cost == expected.truth.cost
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(history=histories(), cuts=st.lists(st.floats(0, 1), max_size=4))
+def test_given_any_history_however_it_is_cut_the_books_are_those_of_the_model(
+    copies: Copies, history: list[Record], cuts: list[float]
+) -> None:
+    start, end, positions, sku = keep(copies, history)
+    between = sorted({start, end, *(start + int(cut * (end - start)) for cut in cuts)})
+
+    whole = copies.take("one", [start, end])
+
+    assert copies.take("each", list(range(start, end + 1))) == whole
+    assert copies.take("cut", between) == whole
+    stored = stored_books(copies.connection, copies.copies["one"].table, sku)
+    assert_same(stored, keep_books(history, positions))
+    assert copies.broken_checks(end, start) == []
+
+
+def test_given_many_articles_windows_of_any_size_give_what_one_gives(copies: Copies) -> None:
+    start = copies.log.head()
+    end = copies.log.fill(700)
+
+    whole = copies.take("one", [start, end])
+
+    assert copies.take("cut", [*range(start, end, 37), end]) == whole
+    assert copies.take("each", [start, start + 300, start + 301, end]) == whole
+    assert copies.broken_checks(end, start) == []
+
+
+def value_at(copies: Copies, sku: Any, *, position: int | None = None, hour: int | None = None) -> tuple[Fraction, int]:
+    """Ask what an article is worth at a time, as known at a position."""
+    query = copies.copies["one"].queries["value_at"]
+    rows = copies.connection.execute(
+        query.sql,
+        {
+            "store_ids": None,
+            "sku_ids": [sku],
+            "position": position,
+            "occurred_at": None if hour is None else moment(hour),
+        },
+    ).fetchall()
+    return (Fraction(rows[0][4]), rows[0][5]) if rows else (Fraction(0), 0)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(history=histories(), hour=st.integers(0, 200))
+def test_given_any_history_what_was_known_at_any_position_prints_again(
+    copies: Copies, history: list[Record], hour: int
+) -> None:
+    start, _, positions, sku = keep(copies, history)
+    expected = keep_books(history, positions)
+    said: dict[int, tuple[Any, Any]] = {}
+    copies.take("one", [start, positions[0] - 1])
+    # Each prefix is asked when it is the newest, over all time and at one; later records must not change the answers.
+    for before, position in itertools.pairwise([positions[0] - 1, *positions]):
+        copies.take_more("one", [before, position])
+        said[position] = (value_at(copies, sku), value_at(copies, sku, hour=hour))
+        assert said[position][0] == expected.totals[position]
+
+    for position in positions:
+        again = value_at(copies, sku, position=position), value_at(copies, sku, position=position, hour=hour)
+        assert again == said[position]
+
+
+# Cases worked by hand ------------------------------------------------------------------------------------------------
+
+
+def test_given_a_case_worked_by_hand_the_valuation_gives_its_figures(copies: Copies) -> None:
+    cases = read_cases()
+    assert len(cases) >= 30
+    wrong = {}
+    for case in cases:
+        start = copies.log.head()
+        world = copies.log.world(stores=2, skus=2, customers=1, campaigns=1)
+        number = 1 if case.currency == "JPY" else 0
+        positions = write(world, case.history, number)
+        end = copies.log.append(world)
+        copies.take_more("one", list(range(start, end + 1)))
+        stored = stored_books(copies.connection, copies.copies["one"].table, world.skus[number])
+        found = case.found(stored, positions)
+        if found != case.expected:
+            wrong[case.name] = {key: (found.get(key), case.expected.get(key)) for key in found | case.expected}
+    assert copies.broken_checks(copies.log.head(), 0) == []
+    assert wrong == {}, "each with what was found, and what was expected"
+
+
+def test_given_a_case_worked_by_hand_the_model_gives_its_figures() -> None:
+    for case in read_cases():
+        positions = list(range(1, len(case.history) + 1))
+        books = keep_books(case.history, positions, 1 if case.currency == "JPY" else 100)
+        books.truth.lots = plain_lots(books.truth)
+        assert case.found(books, positions) == case.expected, case.name
