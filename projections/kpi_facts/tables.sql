@@ -186,7 +186,7 @@ UNION ALL
 SELECT line.position, line.line * 100 + 7, 'OrderPaid', line.occurred_at, 'kept', line.store_id, line.day, line.hour,
     line.currency, line.channel, line.sku_id, line.campaign_id, line.order_id, line.customer_id, line.amount_minor, NULL
 FROM sold AS line JOIN paid AS bill ON bill.order_id = line.order_id
-WHERE line.customer_id IS NOT NULL AND bill.goods_minor > (
+WHERE line.customer_id IS NOT NULL AND greatest(bill.goods_minor, 1) > (
     SELECT coalesce(sum(back.goods_minor), 0) FROM refunds AS back WHERE back.order_id = line.order_id
 )
 UNION ALL
