@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from opscore.database import Database, engine
+from opscore.database import Database, engine, prepare
 from opscore.settings import load_settings
 
 
@@ -22,6 +22,7 @@ attributes = context.config.attributes
 if "connection" in attributes:
     run(attributes["connection"], attributes["database"].schema)
 else:
-    with Database.open(load_settings()) as database, engine(database).connect() as own, own.begin():
-        attributes["database"] = database
-        run(own, database.schema)
+    with Database.open(load_settings()) as database:
+        prepare(database)
+        with engine(database).connect() as own, own.begin():
+            run(own, database.schema)

@@ -9,13 +9,14 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import httpx
+
+from tests.conftest import new_folder
 
 ROOT = Path(__file__).parents[1]
 
@@ -24,7 +25,7 @@ ROOT = Path(__file__).parents[1]
 class Demonstration:
     """`opscore demo` in a folder and on a port of its own."""
 
-    folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="opscore-demo-")))
+    folder: Path = field(default_factory=lambda: new_folder("opscore-demo-"))
     port: int = field(default_factory=lambda: free_port())
     root: Path = ROOT
     """The repository whose code and projections it runs."""

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -11,6 +15,8 @@ from psycopg import errors, sql
 
 from opscore.database import Database, has_data_checksums, migrate, migrated_version, newest_version
 from opscore.settings import Settings, SetupError
+
+ROOT = Path(__file__).parents[1]
 
 
 def test_the_application_acts_as_its_own_role_in_its_own_schema_and_in_utc(database: Database) -> None:
@@ -106,6 +112,30 @@ def test_eight_that_migrate_at_once_all_succeed_and_one_works(new_settings: Call
     assert migrated_version(databases[0]) == newest_version(databases[0])
     with databases[0].connect() as connection:
         assert connection.execute("SELECT count(*) FROM events").fetchone() == (0,)
+
+
+def test_alembic_by_itself_comes_to_the_same(new_settings: Callable[[], Settings]) -> None:
+    settings = new_settings().model_copy(update={"schema_name": "by_hand"})
+    assert settings.database_url is not None
+    done = subprocess.run(
+        [sys.executable, "-m", "alembic", "upgrade", "head"],
+        cwd=ROOT,
+        env={
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": str(ROOT / "src"),
+            "OPSCORE_DATABASE_URL": settings.database_url.get_secret_value(),
+            "OPSCORE_SCHEMA_NAME": "by_hand",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    with Database.open(settings) as database:
+        assert migrated_version(database) == newest_version(database)
+        assert migrate(database) is False
+        with database.connect() as connection:
+            assert connection.execute("SELECT count(*) FROM events").fetchone() == (0,)
 
 
 def test_two_operators_share_a_server_without_seeing_each_other(new_settings: Callable[[], Settings]) -> None:

@@ -8,7 +8,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from decimal import Decimal
 
@@ -135,7 +134,5 @@ def test_data_that_are_no_demonstrations_are_left_alone() -> None:
 
 
 def test_ctrl_c_ends_the_server_and_its_database(demo: Demonstration) -> None:
-    began = time.monotonic()
     assert demo.interrupt() == 0
-    assert time.monotonic() - began < 15
     assert not (demo.folder / "data" / "postgresql-18" / "postmaster.pid").exists()

@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +19,7 @@ import pytest
 import opscore.embedded
 from opscore.embedded import EmbeddedServer
 from opscore.settings import SetupError
+from tests.conftest import new_folder
 
 HOLD = """
 import sys, time
@@ -41,7 +41,7 @@ psycopg.connect(sys.argv[1])
 
 @pytest.fixture
 def data() -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp(prefix="opscore-embedded-"))
+    folder = new_folder("opscore-embedded-")
     yield folder / "data"
     for process in psutil.process_iter(["cmdline"]):
         if process.info["cmdline"] and str(folder / "data" / "postgresql-18") in process.info["cmdline"]:

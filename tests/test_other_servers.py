@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import shutil
-import tempfile
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +19,7 @@ import opscore.embedded
 from opscore.database import SERVER_VERSION_MIN, Database, migrate
 from opscore.embedded import EmbeddedServer
 from opscore.settings import Settings
+from tests.conftest import new_folder
 
 
 def programs() -> dict[str, Path]:
@@ -33,7 +36,7 @@ def programs() -> dict[str, Path]:
 @pytest.fixture(scope="module", params=["oldest", "newest"])
 def brought(request: pytest.FixtureRequest) -> Iterator[Settings]:
     """Settings for a server on which opscore is an ordinary role that may make roles and owns its database."""
-    folder = Path(tempfile.mkdtemp(prefix="opscore-other-"))
+    folder = new_folder("opscore-other-")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(opscore.embedded, "_binaries", lambda: programs()[request.param])
         server = EmbeddedServer(folder / "data")
@@ -80,3 +83,31 @@ def test_a_second_operator_fits_beside_the_first_in_one_database(brought: Settin
         assert migrate(database) is False
         with database.connect() as connection:
             assert connection.execute("SELECT current_user, current_schema").fetchone() == ("second_app", "second")
+
+
+def test_a_server_without_checksums_is_used_with_a_warning_that_says_how_to_have_them() -> None:
+    folder = new_folder("opscore-other-")
+    EmbeddedServer(folder / "data").close()
+    cluster = folder / "data" / "postgresql-18"
+    owner = cluster.stat()
+    subprocess.run(
+        [str(programs()["newest"] / "pg_checksums"), "--disable", "--pgdata", str(cluster)],
+        cwd="/",
+        check=True,
+        capture_output=True,
+        **({"user": owner.st_uid, "group": owner.st_gid, "extra_groups": []} if os.geteuid() == 0 else {}),
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "opscore.cli", "migrate"],
+        cwd=folder,
+        env={
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": str(Path(opscore.embedded.__file__).parents[1]),
+            "OPSCORE_DATA_DIR": str(folder / "data"),
+        },
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    shutil.rmtree(folder)
+    assert "pg_checksums --enable" in done.stderr

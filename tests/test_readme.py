@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from opscore.settings import Settings
+from tests.conftest import new_folder
 from tests.demonstration import Demonstration
 
 ROOT = Path(__file__).parents[1]
@@ -24,13 +23,10 @@ BLOCKS = [(kind, text) for kind, text in re.findall(r"^```(\w*)\n(.*?)^```$", RE
 
 @pytest.fixture(scope="module")
 def newcomer() -> Iterator[Demonstration]:
-    """A demonstration in a copy of the repository, where rules can be edited, with `opscore` on its path."""
-    folder = Path(tempfile.mkdtemp(prefix="opscore-readme-"))
+    """A demonstration in a copy of the repository, where rules can be edited."""
+    folder = new_folder("opscore-readme-")
     for name in ("src", "projections", "schema", "alembic"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    (folder / "bin").mkdir()
-    (folder / "bin" / "opscore").write_text(f'#!/bin/sh\nexec {sys.executable} -m opscore.cli "$@"\n', encoding="utf-8")
-    (folder / "bin" / "opscore").chmod(0o755)
     running = Demonstration(folder=folder, root=folder)
     try:
         running.start()
@@ -92,10 +88,10 @@ def test_the_example_settings_can_be_used(tmp_path: Path) -> None:
 
 def shell(newcomer: Demonstration, script: str) -> str:
     """Run a block as a person types it."""
-    environment = newcomer.environment
+    word = f'opscore() {{ "{sys.executable}" -m opscore.cli "$@"; }}'
     done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", script],
-        env={**environment, "PATH": f"{newcomer.folder / 'bin'}{os.pathsep}{environment['PATH']}"},
+        ["bash", "-euo", "pipefail", "-c", f"{word}\n{script}"],
+        env=newcomer.environment,
         cwd=newcomer.folder,
         capture_output=True,
         text=True,

@@ -76,8 +76,9 @@ FROM (
 WHERE card.customer_id = said.stream_id;
 
 -- granted: coupons come by grant, or with a customer that was taken in.
-INSERT INTO customer_card_coupons (customer_id, coupon_id, code, currency, campaign_id, expires_at, state)
-SELECT DISTINCT ON (customer_id, coupon_id) customer_id, coupon_id, code, currency, campaign_id, expires_at, 'held'
+INSERT INTO customer_card_coupons (customer_id, coupon_id, code, currency, campaign_id, expires_at, state, position)
+SELECT DISTINCT ON (customer_id, coupon_id) customer_id, coupon_id, code, currency, campaign_id, expires_at, 'held',
+    position
 FROM (
     SELECT stream_id AS customer_id, position, coupon_id, code, currency, campaign_id, expires_at FROM coupon_granted
     UNION ALL SELECT stream_id, position, coupon_id, code, currency, campaign_id, expires_at FROM customers_merged_coupons
@@ -86,19 +87,21 @@ ORDER BY customer_id, coupon_id, position
 ON CONFLICT (customer_id, coupon_id) DO NOTHING;
 
 -- coupons: the last word of the window on each coupon.
-UPDATE customer_card_coupons AS coupon SET state = said.state, order_id = said.order_id
+UPDATE customer_card_coupons AS coupon SET state = said.state, order_id = said.order_id, position = said.position
 FROM (
-    SELECT DISTINCT ON (stream_id, coupon_id) stream_id, coupon_id, state, order_id FROM (
+    SELECT DISTINCT ON (stream_id, coupon_id) stream_id, coupon_id, position, state, order_id FROM (
         SELECT stream_id, position, coupon_id, 'used' AS state, order_id FROM coupon_used
         UNION ALL SELECT stream_id, position, coupon_id, 'held', NULL FROM coupon_returned
+        UNION ALL SELECT stream_id, position, coupon_id, 'held', NULL FROM coupon_granted
+        UNION ALL SELECT stream_id, position, coupon_id, 'held', NULL FROM customers_merged_coupons
     ) AS each ORDER BY stream_id, coupon_id, position DESC
 ) AS said
-WHERE coupon.customer_id = said.stream_id AND coupon.coupon_id = said.coupon_id AND coupon.state <> 'moved';
+WHERE coupon.customer_id = said.stream_id AND coupon.coupon_id = said.coupon_id;
 
--- moved: a customer that was taken in keeps no coupon; those still held went with it.
+-- moved: a coupon that a customer held when its record was given up went along; what was said of it later holds.
 UPDATE customer_card_coupons AS coupon SET state = 'moved'
-FROM customer_merged_into AS said
-WHERE coupon.customer_id = said.stream_id AND coupon.state = 'held';
+FROM (SELECT stream_id, max(position) AS position FROM customer_merged_into GROUP BY 1) AS given_up
+WHERE coupon.customer_id = given_up.stream_id AND coupon.state = 'held' AND coupon.position < given_up.position;
 
 -- consents: the last word of the window on each channel.
 INSERT INTO customer_card_consents AS consent (customer_id, channel, granted, since)

@@ -48,6 +48,7 @@ CREATE TABLE customer_card_coupons (
     expires_at   timestamptz,
     state        text COLLATE "C" NOT NULL,
     order_id     uuid,
+    position     bigint NOT NULL,
     PRIMARY KEY (customer_id, coupon_id)
 ) WITH (fillfactor = 50);
 

@@ -161,17 +161,20 @@ FROM (
 ) AS done
 WHERE agreed.order_id = done.order_id AND agreed.line = done.line;
 
--- parcels: what left in one piece; one that was packed elsewhere becomes known when it leaves.
+-- parcels: what left in one piece; one that was packed elsewhere becomes known, with its contents, when it leaves.
 INSERT INTO order_book_parcels AS parcel
-    (order_id, parcel_id, location_id, courier, waybill, packed_at, shipped_at, delivered_at)
-SELECT order_id, parcel_id, (array_agg(location_id) FILTER (WHERE location_id IS NOT NULL))[1], max(courier),
-    max(waybill), max(packed_at), max(shipped_at), max(delivered_at)
+    (order_id, parcel_id, location_id, courier, waybill, packed_at, shipped_at, delivered_at, contents)
+SELECT order_id, parcel_id, (array_agg(location_id ORDER BY position) FILTER (WHERE location_id IS NOT NULL))[1],
+    max(courier), max(waybill), max(packed_at), max(shipped_at), max(delivered_at),
+    (array_agg(contents ORDER BY position) FILTER (WHERE contents IS NOT NULL))[1]
 FROM (
-    SELECT stream_id AS order_id, parcel_id, location_id, NULL AS courier, NULL AS waybill, occurred_at AS packed_at,
-        NULL::timestamptz AS shipped_at, NULL::timestamptz AS delivered_at
+    SELECT position, stream_id AS order_id, parcel_id, location_id, NULL AS courier, NULL AS waybill,
+        occurred_at AS packed_at, NULL::timestamptz AS shipped_at, NULL::timestamptz AS delivered_at, lines AS contents
     FROM parcel_packed
-    UNION ALL SELECT stream_id, parcel_id, location_id, courier, waybill, NULL, occurred_at, NULL FROM order_shipped
-    UNION ALL SELECT stream_id, parcel_id, NULL, NULL, NULL, NULL, NULL, occurred_at FROM order_delivered
+    UNION ALL
+    SELECT position, stream_id, parcel_id, location_id, courier, waybill, NULL, occurred_at, NULL, lines FROM order_shipped
+    UNION ALL
+    SELECT position, stream_id, parcel_id, NULL, NULL, NULL, NULL, NULL, occurred_at, NULL FROM order_delivered
 ) AS each
 GROUP BY 1, 2
 ON CONFLICT (order_id, parcel_id) DO UPDATE SET
@@ -180,19 +183,13 @@ ON CONFLICT (order_id, parcel_id) DO UPDATE SET
     waybill = coalesce(parcel.waybill, excluded.waybill),
     packed_at = greatest(parcel.packed_at, excluded.packed_at),
     shipped_at = greatest(parcel.shipped_at, excluded.shipped_at),
-    delivered_at = greatest(parcel.delivered_at, excluded.delivered_at);
-
--- parcel_lines: what is in a parcel, said when it was packed or, failing that, when it left.
-INSERT INTO order_book_parcel_lines (order_id, parcel_id, line, quantity)
-SELECT stream_id, parcel_id, line, sum(quantity) FROM parcel_packed_lines GROUP BY 1, 2, 3
-ON CONFLICT (order_id, parcel_id, line) DO NOTHING;
-
--- shipped_lines: the contents of parcels that nobody said were packed.
-INSERT INTO order_book_parcel_lines (order_id, parcel_id, line, quantity)
-SELECT stream_id, parcel_id, line, sum(quantity) FROM order_shipped_lines GROUP BY 1, 2, 3
-ON CONFLICT (order_id, parcel_id, line) DO NOTHING;
+    delivered_at = greatest(parcel.delivered_at, excluded.delivered_at),
+    contents = coalesce(parcel.contents, excluded.contents);
 
 -- states: where each order of the window stands now: the state of its least advanced unit.
+WITH moved AS MATERIALIZED (
+    SELECT DISTINCT stream_id AS order_id FROM every_event
+)
 UPDATE order_book AS book
 SET status = stand.status, lines = stand.lines, units = stand.units
 FROM (
@@ -214,15 +211,18 @@ FROM (
         SELECT agreed.order_id, agreed.line, coalesce(agreed.service, false) AS service,
             agreed.quantity - agreed.cancelled - agreed.exchanged AS live,
             NOT coalesce(agreed.service, false) AND agreed.quantity > agreed.cancelled + agreed.exchanged AS moves,
-            coalesce(sum(sent.quantity), 0) AS packed,
-            coalesce(sum(sent.quantity) FILTER (WHERE parcel.shipped_at IS NOT NULL), 0) AS shipped,
-            coalesce(sum(sent.quantity) FILTER (WHERE parcel.delivered_at IS NOT NULL), 0) AS delivered
-        FROM order_book AS moved
+            coalesce(sent.packed, 0) AS packed, coalesce(sent.shipped, 0) AS shipped,
+            coalesce(sent.delivered, 0) AS delivered
+        FROM moved
         JOIN order_book_lines AS agreed ON agreed.order_id = moved.order_id
-        LEFT JOIN order_book_parcel_lines AS sent ON sent.order_id = agreed.order_id AND sent.line = agreed.line
-        LEFT JOIN order_book_parcels AS parcel ON parcel.order_id = sent.order_id AND parcel.parcel_id = sent.parcel_id
-        WHERE moved.position > :window_from AND moved.position <= :window_to
-        GROUP BY agreed.order_id, agreed.line
+        LEFT JOIN (
+            SELECT parcel.order_id, item.line, sum(item.quantity) AS packed,
+                sum(item.quantity) FILTER (WHERE parcel.shipped_at IS NOT NULL) AS shipped,
+                sum(item.quantity) FILTER (WHERE parcel.delivered_at IS NOT NULL) AS delivered
+            FROM moved JOIN order_book_parcels AS parcel ON parcel.order_id = moved.order_id
+            CROSS JOIN LATERAL jsonb_to_recordset(parcel.contents) AS item (line bigint, quantity numeric)
+            GROUP BY 1, 2
+        ) AS sent ON sent.order_id = agreed.order_id AND sent.line = agreed.line
     ) AS units ON units.order_id = touched.order_id
     GROUP BY touched.order_id
 ) AS stand

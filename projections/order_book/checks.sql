@@ -12,11 +12,15 @@ HAVING book.goods_minor <> sum(agreed.amount_minor - agreed.exchanged_minor);
 SELECT order_id, total_minor, goods_minor, freight_minor FROM order_book WHERE total_minor <> goods_minor + freight_minor;
 
 -- no_line_below_nothing: of no line more units were called off, exchanged or packed than it had.
-SELECT agreed.order_id, agreed.line, agreed.quantity, agreed.cancelled, agreed.exchanged, sum(sent.quantity) AS packed
+SELECT agreed.order_id, agreed.line, agreed.quantity, agreed.cancelled, agreed.exchanged, sent.packed
 FROM order_book_lines AS agreed
-LEFT JOIN order_book_parcel_lines AS sent ON sent.order_id = agreed.order_id AND sent.line = agreed.line
-GROUP BY agreed.order_id, agreed.line
-HAVING agreed.cancelled + agreed.exchanged > agreed.quantity OR coalesce(sum(sent.quantity), 0) > agreed.quantity;
+LEFT JOIN (
+    SELECT parcel.order_id, item.line, sum(item.quantity) AS packed
+    FROM order_book_parcels AS parcel
+    CROSS JOIN LATERAL jsonb_to_recordset(parcel.contents) AS item (line bigint, quantity numeric)
+    GROUP BY 1, 2
+) AS sent USING (order_id, line)
+WHERE agreed.cancelled + agreed.exchanged > agreed.quantity OR sent.packed > agreed.quantity;
 
 -- orders_are_the_log: there are as many orders as were placed, and as much money as came in.
 SELECT book.orders, log.orders AS placed, book.paid_minor, log.paid_minor AS received

@@ -57,16 +57,12 @@ WHERE agreed.order_id = ANY (:order_ids::uuid[])
     AND (:store_ids::uuid[] IS NULL OR book.store_id = ANY (:store_ids::uuid[]))
 ORDER BY agreed.order_id, agreed.line;
 
--- parcels: the parcels of these orders with their contents as {line, quantity}.
+-- parcels: the parcels of these orders; contents is a list of {line, sku_id, quantity}.
 SELECT parcel.order_id, parcel.parcel_id, parcel.location_id, parcel.courier, parcel.waybill, parcel.packed_at,
-    parcel.shipped_at, parcel.delivered_at,
-    jsonb_agg(jsonb_build_object('line', sent.line, 'quantity', sent.quantity::text) ORDER BY sent.line) AS lines
-FROM order_book_parcels AS parcel
-JOIN order_book AS book ON book.order_id = parcel.order_id
-JOIN order_book_parcel_lines AS sent ON sent.order_id = parcel.order_id AND sent.parcel_id = parcel.parcel_id
+    parcel.shipped_at, parcel.delivered_at, parcel.contents
+FROM order_book_parcels AS parcel JOIN order_book AS book ON book.order_id = parcel.order_id
 WHERE parcel.order_id = ANY (:order_ids::uuid[])
     AND (:store_ids::uuid[] IS NULL OR book.store_id = ANY (:store_ids::uuid[]))
-GROUP BY parcel.order_id, parcel.parcel_id
 ORDER BY parcel.order_id, parcel.packed_at, parcel.parcel_id;
 
 -- states: how many orders stand at each state, by store.

@@ -84,7 +84,7 @@ CREATE TABLE order_book_lines (
 -- order_book_lines_sku: the orders that hold a SKU.
 CREATE INDEX order_book_lines_sku ON order_book_lines (sku_id, order_id);
 
--- order_book_parcels: what is sent in one piece.
+-- order_book_parcels: what is sent in one piece; `contents` is a list of {line, sku_id, quantity}.
 CREATE TABLE order_book_parcels (
     order_id      uuid NOT NULL,
     parcel_id     uuid NOT NULL,
@@ -94,17 +94,9 @@ CREATE TABLE order_book_parcels (
     packed_at     timestamptz,
     shipped_at    timestamptz,
     delivered_at  timestamptz,
+    contents      jsonb,
     PRIMARY KEY (order_id, parcel_id)
 ) WITH (fillfactor = 80);
 
 -- order_book_parcels_waybill: the order behind a waybill.
 CREATE INDEX order_book_parcels_waybill ON order_book_parcels (waybill);
-
--- order_book_parcel_lines: units of a line in a parcel.
-CREATE TABLE order_book_parcel_lines (
-    order_id   uuid NOT NULL,
-    parcel_id  uuid NOT NULL,
-    line       bigint NOT NULL,
-    quantity   numeric NOT NULL,
-    PRIMARY KEY (order_id, parcel_id, line)
-);

@@ -1,8 +1,8 @@
 -- skus: what is known of a SKU when it is registered.
-INSERT INTO stock_skus (sku_id, store_id, code, name, category, unit, mode, currency, minor_digits)
+INSERT INTO stock_skus (sku_id, store_id, code, name, category, unit, mode, currency, scale)
 SELECT
     sku.stream_id, sku.store_id, sku.code, sku.name, sku.category, sku.unit, sku.mode, sku.currency,
-    currency_digits(sku.currency)
+    10::numeric ^ currency_digits(sku.currency)
 FROM sku_registered AS sku;
 
 -- movements: every stock event of the window, folded in the order of the log from the kept levels and values.
@@ -91,10 +91,13 @@ WITH moved AS (
                 PARTITION BY moved.sku_id, moved.location_id ORDER BY moved.position, moved.leg ROWS UNBOUNDED PRECEDING
             )
             AS running_on_hand,
+        -- Half of the movements only set units apart and change neither quantity nor value.
         moving_average(
             ARRAY[coalesce(worth.quantity, 0), worth.unit_cost, coalesce(worth.value_minor, 0), 0],
-            moved.change, moved.cost, 10::numeric ^ sku.minor_digits, rule.average_places::integer
-        ) OVER (PARTITION BY moved.sku_id ORDER BY moved.position, moved.leg ROWS UNBOUNDED PRECEDING) AS average
+            moved.change, moved.cost, sku.scale, rule.average_places::integer
+        ) FILTER (WHERE moved.change <> 0)
+            OVER (PARTITION BY moved.sku_id ORDER BY moved.position, moved.leg ROWS UNBOUNDED PRECEDING) AS average,
+        worth.quantity AS kept_quantity, worth.unit_cost AS kept_cost, worth.value_minor AS kept_value_minor
     FROM moved
     CROSS JOIN rules AS rule
     JOIN stock_skus AS sku ON sku.sku_id = moved.sku_id
@@ -109,7 +112,11 @@ INSERT INTO stock_movements (
 SELECT
     position, leg, sku_id, location_id, store_id, kind, occurred_at, recorded_at, actor, origin, order_id, parcel_id,
     campaign_id, transfer_id, batch, document, reason, on_hand, reserved, allocated, damaged, in_transit,
-    running_on_hand, average[1], average[2], CASE WHEN change = 0 THEN 0 ELSE average[4] END, average[3]
+    running_on_hand,
+    CASE WHEN average IS NULL THEN coalesce(kept_quantity, 0) ELSE average[1] END,
+    CASE WHEN average IS NULL THEN kept_cost ELSE average[2] END,
+    CASE WHEN change = 0 THEN 0 ELSE average[4] END,
+    CASE WHEN average IS NULL THEN coalesce(kept_value_minor, 0) ELSE average[3] END
 FROM folded;
 
 -- levels: what the window's movements changed at each location.
@@ -131,10 +138,13 @@ ON CONFLICT (sku_id, location_id) DO UPDATE SET
 
 -- worth: each SKU stands where its last movement of the window left it.
 INSERT INTO stock_values AS worth (sku_id, quantity, unit_cost, value_minor, position)
-SELECT DISTINCT ON (sku_id) sku_id, running_quantity, unit_cost, running_value_minor, position
-FROM stock_movements
-WHERE position > :window_from AND position <= :window_to
-ORDER BY sku_id, position DESC, leg DESC
+SELECT line.sku_id, line.running_quantity, line.unit_cost, line.running_value_minor, line.position
+FROM (
+    SELECT max(position) AS position FROM stock_movements
+    WHERE position > :window_from AND position <= :window_to GROUP BY sku_id
+) AS last
+-- The two legs of a transfer leave the same quantity and value behind.
+JOIN stock_movements AS line ON line.position = last.position AND line.leg = 1
 ON CONFLICT (sku_id) DO UPDATE SET
     quantity = excluded.quantity, unit_cost = excluded.unit_cost, value_minor = excluded.value_minor,
     position = excluded.position;

@@ -34,9 +34,6 @@ BEGIN
     IF state IS NULL THEN
         state := kept;
     END IF;
-    IF change = 0 THEN
-        RETURN state;
-    END IF;
     quantity := state[1];
     average := state[2];
     worth := state[3];

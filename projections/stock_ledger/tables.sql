@@ -8,7 +8,8 @@ CREATE TABLE stock_skus (
     unit          text NOT NULL,
     mode          text NOT NULL,
     currency      text COLLATE "C" NOT NULL,
-    minor_digits  integer NOT NULL
+    -- Minor units in one unit of the currency: 100 pence in a pound.
+    scale         numeric NOT NULL
 );
 
 -- stock_movements: one immutable row for each movement (a transfer out has two legs: what left, and what is under way).

@@ -53,6 +53,14 @@ class Check:
     reason: str | None = None
 
 
+def require_usable(database: Database) -> None:
+    """Refuse a database that is unsafe or not up to date, or no master key. Raises SetupError saying what to do."""
+    database.require_durable()
+    if migrated_version(database) != newest_version(database):
+        raise SetupError("The database is not at the newest version; run: opscore migrate")
+    database.settings.master_key_bytes()
+
+
 class Server:
     """What one process runs: database, writer, follower of the read models. Start it, stop it, ask how it is."""
 
@@ -60,7 +68,7 @@ class Server:
         self.settings = settings
         self.database = Database.open(settings)
         try:
-            self._require_usable()
+            require_usable(self.database)
             self.writer = Writer(self.database, settings)
             self.projector = Projector(self.database)
             self.follower = Follower(self.projector)
@@ -81,11 +89,6 @@ class Server:
         self._deploy_failure: str | None = None
         self._checked: tuple[float, list[Check]] | None = None
         self._checking = threading.Lock()
-
-    def _require_usable(self) -> None:
-        self.database.require_durable()
-        if migrated_version(self.database) != newest_version(self.database):
-            raise SetupError("The database is not at the newest version; run: opscore migrate")
 
     def start(self) -> None:
         """Begin to decide and to follow. Read models that are missing are built in the background.
@@ -258,7 +261,12 @@ def _json(body: Any, status: int = 200) -> Response:
 
 
 def serve(settings: Settings) -> None:
-    """Serve until the process is told to stop; what was taken in is decided and answered first."""
+    """Serve until the process is told to stop; what was taken in is decided and answered first.
+
+    Raises SetupError, before anything is started, when the server could not work.
+    """
+    with Database.open(settings) as database:
+        require_usable(database)
     logs.configure()
     uvicorn.run(
         create_app(settings),

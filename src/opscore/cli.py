@@ -15,7 +15,7 @@ from uuid import UUID
 import typer
 
 from opscore import __version__
-from opscore.console import Bars, Stopped, fail, out, stoppable, table
+from opscore.console import Bars, Stopped, err, fail, out, stoppable, table
 from opscore.domain.command import Role
 from opscore.settings import Settings, SetupError, load_settings
 
@@ -60,6 +60,16 @@ def main() -> None:
         raise fail("Stopped. Run the same command again to go on.", code=STOPPED_EXIT) from None
 
 
+def _warn_without_checksums(database: Database) -> None:
+    from opscore.database import has_data_checksums
+
+    if not has_data_checksums(database):
+        err.print(
+            "This PostgreSQL keeps no data checksums, so it would not notice a page that its disk has altered; stop it "
+            "and run: pg_checksums --enable"
+        )
+
+
 @contextmanager
 def migrated() -> Iterator[tuple[Database, Settings]]:
     """Open the database that the settings name, brought up to date."""
@@ -88,6 +98,7 @@ def migrate() -> None:
     settings = load_settings()
     with databases.Database.open(settings) as database:
         database.require_durable()
+        _warn_without_checksums(database)
         worked = databases.migrate(database)
         version = databases.migrated_version(database)
     out.print(f"Schema '{settings.schema_name}' is at {version}" + (", newly." if worked else "; nothing to do."))
@@ -135,6 +146,8 @@ def serve(host: Host = None, port: Port = None) -> None:
             upgrade(database)
             run(settings)
     else:
+        with Database.open(settings) as database:
+            _warn_without_checksums(database)
         run(settings)
 
 

@@ -19,7 +19,7 @@ import psycopg
 import sqlalchemy
 from psycopg import errors, sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
-from psycopg_pool import AsyncConnectionPool, ConnectionPool
+from psycopg_pool import ConnectionPool
 
 from opscore import resources
 from opscore.settings import Settings, SetupError
@@ -108,17 +108,6 @@ class Database:
             )
         return self._pool
 
-    def apool(self) -> AsyncConnectionPool[psycopg.AsyncConnection[Any]]:
-        """Return a new, unopened pool for an event loop; the caller opens and closes it there."""
-        return AsyncConnectionPool(
-            self.conninfo(),
-            kwargs={"autocommit": True},
-            min_size=1,
-            max_size=self.settings.pool_size,
-            name="opscore-async",
-            open=False,
-        )
-
     def require_durable(self) -> None:
         """Refuse a server on which an acknowledged command could be lost, or that is too old.
 
@@ -206,7 +195,7 @@ def migrate(database: Database) -> bool:
     if migrated_version(database) == head:
         return False
     try:
-        _retry(lambda: _bootstrap(database))
+        prepare(database)
         _retry(lambda: _upgrade(database, config))
     except errors.InsufficientPrivilege as error:
         raise SetupError(
@@ -259,8 +248,12 @@ def _upgrade(database: Database, config: alembic.config.Config) -> None:
         alembic.command.upgrade(config, "head")
 
 
+def prepare(database: Database) -> None:
+    """Make what a migration stands on, if it is not there: the schema, the application's role, Alembic's own table."""
+    _retry(lambda: _bootstrap(database))
+
+
 def _bootstrap(database: Database) -> None:
-    """Make what a migration itself cannot: the schema, the application's role, and the table that it locks."""
     names = {"schema": sql.Identifier(database.schema), "role": sql.Identifier(database.app_role)}
     with database.connect("admin", autocommit=False) as connection:
         role = (database.app_role,)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Sequence
 from concurrent.futures import Future
 from datetime import UTC, datetime
@@ -32,6 +33,8 @@ SQL = load(__file__, "followups.sql")
 
 ACTOR = Actor(id="followups", role=Role.SYSTEM)
 POLL_SECONDS = 0.5
+GATHER_SECONDS = 0.05
+"""Waits this long after a commit before it looks, so that a round takes in what many commits brought."""
 EVENTS_PER_ROUND = 200
 DUE_PER_ROUND = 200
 ANSWER_SECONDS = 60
@@ -123,8 +126,8 @@ class FollowUps:
                 self.error = f"{type(error).__name__}: {error}"
                 logger.exception("followups.failed")
                 more = False
-            if not more:
-                self._hint.wait(POLL_SECONDS)
+            if not more and self._hint.wait(POLL_SECONDS) and not self._stopping:
+                time.sleep(GATHER_SECONDS)
         self.close()
 
     # One round ---------------------------------------------------------------------------------------------------
@@ -148,6 +151,9 @@ class FollowUps:
     def _connect(self) -> Connection:
         if self._connection is None or self._connection.closed:
             self._connection = self._database.connect(autocommit=False)
+            # A checkpoint that is lost is caught up with: the same keys get the same answers.
+            self._connection.execute("SET synchronous_commit = off")
+            self._connection.commit()
         return self._connection
 
     def close(self) -> None:

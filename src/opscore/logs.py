@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 import structlog
 
-_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
 FRAMES_KEPT = 12
 
 

@@ -83,7 +83,7 @@ def create_token(
     if not name or len(name) > 100 or not name.isprintable():
         raise ValueError("a token needs a name of 1 to 100 printable characters")
     if (role is Role.CUSTOMER) != (customer_id is not None):
-        raise ValueError("a token of the role customer names its customer, and no other token does")
+        raise ValueError("A token of the role customer has to name its customer; a token of another role names none.")
     token = PREFIX + secrets.token_urlsafe(32)
     token_id = uuid4()
     with database.pool.connection() as connection:

@@ -54,6 +54,8 @@ BUYERS = frozenset({Role.STOREFRONT, Role.CUSTOMER})
 """Who may not book afterwards what happened before: they would choose the time at which prices are looked up."""
 TAIL_LIMIT = 5000
 """More foreign events than this since the last batch, and the cache starts afresh instead of taking them in."""
+BATCH_MIN = 4
+"""However large the commands, at least twice this many are taken together."""
 SNAPSHOT_EVERY = 500
 """A stream is snapshotted each time it has grown by this many events."""
 
@@ -208,6 +210,7 @@ class Writer:
         self._live: deque[_Pending] = deque()
         self._imports: deque[_Pending] = deque()
         self._wake = threading.Condition()
+        self._batch_limit = settings.batch_commands
         self._stopping = False
         self._thread: threading.Thread | None = None
         self._snapshots: deque[Aggregate] = deque()
@@ -281,7 +284,7 @@ class Writer:
                 self._wake.wait()
             batch: list[_Pending] = []
             for queue in (self._live, self._imports):
-                while queue and len(batch) < self.settings.batch_commands:
+                while queue and len(batch) < self._batch_limit:
                     batch.append(queue.popleft())
             return batch
 
@@ -332,6 +335,9 @@ class Writer:
                     pending.future.set_exception(NotDeciding(self.halted))
                 return
             self._put_back(rest)
+            # Large commands end a batch by time; looking up keys that are not reached would be for nothing.
+            wanted = 2 * max(len(batch) - len(rest), BATCH_MIN)
+            self._batch_limit = min(wanted if rest else 2 * self._batch_limit, self.settings.batch_commands)
             for pending, answer in answers:
                 if isinstance(answer, Outcome):
                     pending.future.set_result(answer)

@@ -268,7 +268,7 @@ def an_object(type_: GraphQLInputObjectType) -> st.SearchStrategy[Any]:
         st.just(name), an_object(build_schema()._schema.type_map[f"{mutations()[name].command.__name__}Input"])
     )
 ))  # fmt: skip
-@settings(max_examples=600, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
 def test_the_short_way_takes_nothing_that_the_ordinary_way_would_read_otherwise(
     case: tuple[str, dict[str, Any]],
 ) -> None:

@@ -51,8 +51,8 @@ def test_a_server_that_is_well_says_so(api: Api) -> None:
 def test_a_read_model_that_a_failure_stopped_turns_the_server_red(api: Api, shop: Shop) -> None:
     with api.server.database.connect() as connection:
         connection.execute(
-            "UPDATE projection_catalogue SET failed_position = 1, failed_statement = 'order_paid', error = 'secret 4711'"
-            " WHERE name = 'kpi_daily'"
+            "UPDATE projection_catalogue SET failed_position = 1, failed_statement = 'order_paid',"
+            " error = 'secret 4711' WHERE name = 'kpi_daily'"
         )
         try:
             api.server._checked = None

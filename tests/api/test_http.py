@@ -1,7 +1,5 @@
 """GraphQL over HTTP: which requests are taken, how they are answered, and what no request can bring about."""
 
-
-
 from __future__ import annotations
 
 import json

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -156,8 +158,9 @@ def test_a_command_on_another_stores_object_is_answered_like_one_on_nothing(
 ) -> None:
     def refusal(order: UUID) -> dict[str, Any]:
         fields = {"orderId": gid("Order", order), "amountMinor": 1, "currency": "GBP", "method": "card"}
-        [error] = api.give("payOrder", "userErrors { code message path }", fields, token=mine)["userErrors"]
+        [error] = api.give("payOrder", "userErrors { code message path ids }", fields, token=mine)["userErrors"]
         found: dict[str, Any] = error
+        assert found.pop("ids") == [gid("Order", order)]
         return found
 
     assert refusal(two["other"]["Order"]) == refusal(uuid4())
@@ -341,3 +344,23 @@ def test_the_use_of_a_token_is_noted(api: Api) -> None:
 def test_a_token_that_makes_no_sense_is_not_made(api: Api, name: str, role: Role, customer: UUID | None) -> None:
     with pytest.raises(ValueError, match="token"):
         create_token(api.server.database, name, role, customer_id=customer)
+
+
+def test_a_crowd_with_one_token_asks_the_database_about_it_once(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    token = api.token(Role.AUDITOR, name="crowd")
+    asked = []
+    real = api.server.services.tokens.ask
+
+    def slow(authorization: str | None) -> Any:
+        asked.append(authorization)
+        time.sleep(0.3)
+        return real(authorization)
+
+    monkeypatch.setattr(api.server.services.tokens, "ask", slow)
+    with ThreadPoolExecutor(8) as crowd:
+        answers = list(
+            crowd.map(lambda _: api.post({"query": "{ viewer { name } }"}, token=token).status_code, range(8))
+        )
+
+    assert answers == [200] * 8
+    assert len(asked) == 1

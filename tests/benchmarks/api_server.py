@@ -1,4 +1,4 @@
-"""A server process of the API benchmark: opscore over one database, a stocked store in it, and a bare endpoint beside it.
+"""A server process of the API benchmark: opscore over one database, a stocked store, and a bare endpoint beside it.
 
 The bare endpoint answers with ready bytes that orjson makes anew each time: what Starlette can do at the most.
 """

@@ -278,11 +278,13 @@ class World:
         order.lines[line.line - 1] = msgspec.structs.replace(
             line, amount_minor=amount, discount_minor=line.gross_minor - amount
         )
+        # The totals of an order count what was called off as well; that is taken off beside them.
+        goods = sum(each.amount_minor for each in order.lines)
         self.record(
             "OrderPriceAmended", order.id, order.store, line=line.line, unit_price=line.unit_price,
             gross_minor=line.gross_minor, discount_minor=line.gross_minor - amount, amount_minor=amount,
-            goods_minor=order.goods_minor, order_discount_minor=sum(each.discount_minor for each in order.live),
-            total_minor=order.goods_minor + order.freight_minor, reason="asked nicely",
+            goods_minor=goods, order_discount_minor=sum(each.discount_minor for each in order.lines),
+            total_minor=goods + order.freight_minor, reason="asked nicely",
         )  # fmt: skip
 
     def pay(self, order: Order) -> None:
@@ -547,8 +549,13 @@ class World:
         if kept == given:
             return
         lots = ({"lot_id": self.made_id("lot", next(self._numbers)), "amount": points},)
+        coupons = ({"coupon_id": self.made_id("coupon", points % 5), "code": "CODE", "currency": "GBP"},)
         for name, stream, fields in (
-            ("CustomersMerged", kept, {"merged_id": given, "lots": lots, "owed": points % 2, "tier": "silver"}),
+            (
+                "CustomersMerged",
+                kept,
+                {"merged_id": given, "lots": lots, "owed": points % 2, "tier": "silver", "coupons": coupons},
+            ),
             ("CustomerMergedInto", given, {"into_id": kept, "lots": lots, "owed": points % 2}),
         ):
             shape = msgspec.convert(fields, self._shapes[name], strict=False)
@@ -644,7 +651,7 @@ class Actions:
             case 8:
                 world.campaign_fact(one, two, 10 + one)
             case 9:
-                world.merge_customers(one, two, 5)
+                world.merge_customers(one, two, 5 + one)
             case 20:
                 world.report_traffic(one, two, minutes)
             case _ if order is None:

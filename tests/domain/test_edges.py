@@ -20,14 +20,16 @@ from opscore.domain.order_commands import (
     CancelOrderLines,
     ConfirmOrder,
     ContactCustomer,
+    EraseGuest,
     ExchangeFor,
     LineQuantity,
     ReportShortage,
     ResolveShortage,
 )
-from opscore.domain.order_events import OrderPlaced, ShortageRemedy
+from opscore.domain.order_events import OrderPlaced, OrderRefunded, RefundReason, ShortageRemedy
 from opscore.domain.order_placing import RecordedLine, RecordOrder
-from opscore.domain.order_returns import ReceiveReturn, RecordedReturnLine, RecordReturn, RefundOrder
+from opscore.domain.order_refusals import PriceNotLower, PriceProtectedAlready, PriceProtectionOver
+from opscore.domain.order_returns import ProtectPrice, ReceiveReturn, RecordedReturnLine, RecordReturn, RefundOrder
 from opscore.domain.order_state import OrderStatus
 from opscore.domain.refusals import InvalidField, NotAuthorised, NotFound, WrongState
 from opscore.domain.sku_events import AllocationExceedsQuota, CampaignQuotaUsed
@@ -35,7 +37,7 @@ from opscore.domain.stock_commands import AllocateCampaignStock, ReceiveStock, R
 from opscore.domain.store_commands import AddLocation, ApplyForStore, CertifyPaymentAccount, SetPolicy, SuspendStore
 from opscore.domain.store_events import AccountNotOwn, LocationClosedAlready, PolicySet, StoreSuspended
 from opscore.domain.values import MAX_MINOR
-from tests.domain.desk import BUYER, OWNER
+from tests.domain.desk import BUYER, OWNER, SERVICE
 from tests.domain.selling import Shop
 
 
@@ -362,3 +364,61 @@ def test_moments_are_kept_in_utc_whatever_the_offset_they_are_given_with(shop: S
         shop.desk.last(StoreSuspended).until,
     )
     assert [moment.isoformat() for moment in kept] == ["2030-01-01T04:00:00+00:00"] * 3
+
+
+def test_a_guest_is_forgotten_once_nobody_needs_the_address_any_more(shop: Shop) -> None:
+    order_id = shop.place((shop.article(), "1"), recipient="Ann Smith", address="1 High Street")
+    sealed = shop.desk.last(OrderPlaced).address
+    with pytest.raises(WrongState):
+        shop.desk.do(EraseGuest(order_id=order_id))
+    shop.desk.do(CancelOrder(order_id=order_id))
+    assert shop.desk.unseal(order_id, sealed) == "1 High Street"
+    for _ in range(2):
+        shop.desk.do(EraseGuest(order_id=order_id), actor=SERVICE)
+    assert shop.desk.recorded(order_id).count("GuestErased") == 1
+    assert order_id in shop.desk.erased and shop.order(order_id).address is None
+    with pytest.raises(KeyError):
+        shop.desk.unseal(order_id, sealed)
+
+
+def test_a_customer_is_not_forgotten_order_by_order(shop: Shop) -> None:
+    ann = shop.desk.register(shop.store_id)
+    order_id = shop.place((shop.article(), "1"), customer_id=ann)
+    shop.desk.do(CancelOrder(order_id=order_id))
+    with pytest.raises(InvalidField):
+        shop.desk.do(EraseGuest(order_id=order_id))
+
+
+# Price protection ----------------------------------------------------------------------------------------------------
+
+
+def test_a_price_that_falls_within_seven_days_of_delivery_is_made_good_once(shop: Shop) -> None:
+    lamp = shop.article()
+    order_id = shop.delivered((lamp, "2"))
+    delivered_at = shop.order(order_id).delivered_at
+    assert delivered_at is not None
+    protect = ProtectPrice(order_id=order_id, line=1, lower_price=Decimal(80), evidence="our own page")
+    with pytest.raises(PriceProtectionOver):
+        shop.desk.do(protect, at=delivered_at + timedelta(days=7, seconds=1))
+    with pytest.raises(PriceNotLower):
+        shop.desk.do(ProtectPrice(order_id=order_id, line=1, lower_price=Decimal(100), evidence="our own page"))
+    shop.desk.do(protect, at=delivered_at + timedelta(days=7))
+    refund = shop.desk.last(OrderRefunded)
+    assert (refund.reason, refund.amount_minor, refund.goods_minor) == (RefundReason.PRICE_PROTECTION, 4000, 4000)
+    assert [(line.line, line.quantity, line.amount_minor) for line in refund.lines] == [(1, 0, 4000)]
+    assert refund.evidence == "our own page"
+    with pytest.raises(PriceProtectedAlready):
+        shop.desk.do(protect, at=delivered_at + timedelta(days=1))
+    shop.returned(order_id, (1, "2"))
+    shop.desk.do(RefundOrder(order_id=order_id))
+    assert shop.desk.last(OrderRefunded).amount_minor == 16000
+
+
+def test_only_units_that_the_buyer_keeps_are_protected_once_they_have_arrived(shop: Shop) -> None:
+    order_id = shop.delivered((shop.article(), "3"))
+    shop.returned(order_id, (1, "1"))
+    shop.desk.do(ProtectPrice(order_id=order_id, line=1, lower_price=Decimal("99.99"), evidence="seen there"))
+    assert shop.desk.last(OrderRefunded).amount_minor == 2
+    under_way = shop.shipped((shop.article("vase"), "1"))
+    with pytest.raises(WrongState):
+        shop.desk.do(ProtectPrice(order_id=under_way, line=1, lower_price=Decimal(1), evidence="seen there"))

@@ -461,6 +461,15 @@ def test_a_customer_orders_in_their_own_name(shop: Shop) -> None:
     assert shop.order(shop.place((lamp, "1"), customer_id=ann, actor=actor)).customer_id == ann
 
 
+def test_a_customer_cannot_take_the_number_of_an_order_of_another_system(shop: Shop) -> None:
+    lamp, ann = shop.article(), shop.desk.register(shop.store_id)
+    actor = Actor(id="a", role=Role.CUSTOMER, customer_id=ann)
+    with pytest.raises(NotAuthorised) as refused:
+        shop.place((lamp, "1"), customer_id=ann, actor=actor, external_reference="TB-1")
+    assert refused.value.path == ("external_reference",)
+    assert shop.place((lamp, "1"), customer_id=ann, external_reference="TB-1")
+
+
 def test_a_blocked_customer_orders_nothing(shop: Shop) -> None:
     lamp, ann = shop.article(), shop.desk.register(shop.store_id)
     shop.desk.do(BlockCustomer(customer_id=ann, reason="fraud"))

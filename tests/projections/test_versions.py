@@ -17,7 +17,7 @@ import pytest
 
 from opscore import resources
 from opscore.database import Database
-from opscore.projector import Follower, ProjectionRefused, Projector
+from opscore.projector import Follower, ProjectionRefused, Projector, window
 from opscore.projector.folder import Loaded
 from opscore.projector.lock import EditedWithoutVersion
 from opscore.settings import Settings
@@ -190,6 +190,30 @@ def test_an_event_of_a_newer_version_stops_what_reads_it(log: Log, projector: Pr
     failures = projector.failures()
     assert [(entry.name, entry.failed_position) for entry in failures] == [("stock_ledger", head)]
     assert "unknown version 2" in (failures[0].error or "")
+
+
+def test_a_large_window_is_taken_in_as_a_small_one_and_stops_at_what_it_does_not_know(
+    log: Log, projector: Projector, connection: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log.fill(600)
+    definition = projector.definitions()["order_book"]
+    found = []
+    for small in (10**9, 0):
+        monkeypatch.setattr(window, "SMALL_WINDOW", small)
+        loaded = Loaded(definition, projector.schema, f"size{len(found)}/order_book")
+        projector.make_tables(connection, loaded)
+        with connection.transaction():
+            window.take_in(connection, projector.catalogue, loaded, 0, log.head())
+        found.append(contents(connection, loaded))
+    assert found[0] == found[1]
+    assert found[0]["order_book"]
+
+    world = log.world()
+    world.place(0, [(0, 1)])
+    newer = next(number for number, row in enumerate(world.rows) if row[4] == "OrderPlaced")
+    world.rows[newer] = (*world.rows[newer][:5], 2, *world.rows[newer][6:])
+    with pytest.raises(window.StatementFailed, match="unknown version 2"):
+        window.take_in(connection, projector.catalogue, loaded, 0, log.append(world))
 
 
 def test_after_the_mend_a_stopped_projection_goes_on_where_it_stood(

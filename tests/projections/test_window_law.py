@@ -62,8 +62,8 @@ def copies(request: pytest.FixtureRequest, database: Database) -> Iterator[Copie
     made.connection.close()
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(log=st.lists(action, min_size=40, max_size=120), cuts=st.lists(st.floats(0, 1), max_size=6))
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(log=st.lists(action, min_size=30, max_size=100), cuts=st.lists(st.floats(0, 1), max_size=6))
 def test_any_windows_give_the_same_rows(copies: Copies, log: list[Action], cuts: list[float]) -> None:
     start = copies.log.head()
     world = copies.log.world()

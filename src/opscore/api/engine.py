@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from inspect import isawaitable
 from typing import Any
@@ -62,6 +63,7 @@ class GraphQLEngine:
         self._introspection = introspection
         self._suggestions = suggestions
         self._commands = commands
+        self._asking: dict[str, asyncio.Task[Actor]] = {}
 
     async def run(self, request: GraphQLRequest) -> Answer:
         """Return the answer; raises ApiError when the request is not run."""
@@ -118,10 +120,19 @@ class GraphQLEngine:
         try:
             known = tokens.recall(authorization)
             if known is None:
-                known = await self._services.read(tokens.ask, authorization)
+                known = await asyncio.shield(self._asked(authorization))
         except TokenRefused as refused:
             raise NotAuthenticated(str(refused)) from None
         return known
+
+    def _asked(self, authorization: str) -> asyncio.Task[Actor]:
+        """Ask the database about a token, once for all requests that wait for the answer."""
+        asking = self._asking.get(authorization)
+        if asking is None:
+            asking = asyncio.create_task(self._services.read(self._services.tokens.ask, authorization))
+            self._asking[authorization] = asking
+            asking.add_done_callback(lambda _: self._asking.pop(authorization, None))
+        return asking
 
     def _require_permitted(self, actor: Actor | None, root_fields: tuple[str, ...], mutation: bool) -> None:
         for name in root_fields:

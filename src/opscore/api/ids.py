@@ -47,7 +47,7 @@ def key_of(value: str, type_name: str) -> UUID:
     """Return the key of a global id of this type; raises BadId when it is another type's."""
     found, key = parse_global_id(value)
     if found != type_name:
-        raise BadId(f"This is the id of a {found}, not of a {type_name}.")
+        raise BadId(f"This is an id of type {found}, not {type_name}.")
     return key
 
 

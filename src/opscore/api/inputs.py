@@ -392,7 +392,7 @@ def _common_fields(command: type[Command]) -> dict[str, tuple[Any, Any]]:
                 name="idempotencyKey",
                 description="1 to 255 characters of your choice for this one command. Sent again with the same input "
                 "it changes nothing and gives the first answer again; with another input it is refused. It is yours: "
-                "keys are kept apart by token and store.",
+                "keys are kept apart by holder of the token and by store.",
             ),
         ),
         "expectedVersion": (
@@ -437,4 +437,4 @@ def decoded(command: type[Command], fields: dict[str, Any]) -> Command:
         missing = re.search(r"missing required field `(\w+)`", text)
         if missing is not None:
             path.append(camel(missing.group(1)))
-        raise InputFault(text, path) from None
+        raise InputFault(text.replace("`array`", "a list"), path) from None

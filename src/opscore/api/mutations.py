@@ -18,13 +18,13 @@ from opscore.api import enums
 from opscore.api.context import Context, Services
 from opscore.api.errors import ApiError, NotReady
 from opscore.api.ids import global_id
-from opscore.api.inputs import InputFault, InputType, InputTypes, decoded
+from opscore.api.inputs import InputFault, InputType, InputTypes, aggregate_of, decoded
 from opscore.api.naming import camel, sentence
 from opscore.api.outputs import PARENT
 from opscore.api.scalars import Position
 from opscore.domain.aggregate import Aggregate
 from opscore.domain.command import COMMANDS, COMMON_REFUSALS, Command
-from opscore.domain.refusals import IdempotencyKeyReused, InvalidField, Refusal, StaleVersion
+from opscore.domain.refusals import IdempotencyKeyReused, InvalidField, NotFound, Refusal, StaleVersion
 from opscore.writer import Busy, NotDeciding, Outcome, Refused, Request, Unavailable
 
 KEY_LENGTH_MAX = 255
@@ -70,6 +70,16 @@ class UndeclaredRefusal(ApiError):
     def __init__(self, refusal: Refused) -> None:
         super().__init__(refusal.message, ids=[str(each) for each in refusal.ids])
         self.extensions["code"] = refusal.code
+
+
+def _named_ids(refusal: Refused) -> list[str] | None:
+    """Return the global ids of what was not found as the input names it, None where its path names no aggregate.
+
+    Looked up, an id of another's store and one of nothing would differ, and tell the asker which of them it is.
+    """
+    names = [step for step in refusal.path if isinstance(step, str)]
+    kind = aggregate_of(names[-1]) if refusal.code == NotFound.CODE and names else None
+    return None if kind is None else [global_id(kind, each) for each in refusal.ids]
 
 
 View = Callable[[Any, Context], Any]
@@ -126,7 +136,8 @@ class Mutation:
         )
 
     def _faulty(self, fault: InputFault) -> Payload:
-        message = InvalidField(why=fault.message).message
+        why = fault.message.rstrip(".")
+        message = InvalidField(why=why[:1].lower() + why[1:]).message
         return self._refused("INVALID_FIELD", message, [str(step) for step in fault.path])
 
     async def give(
@@ -166,7 +177,7 @@ class Mutation:
         current_version = None
         if refusal.code == StaleVersion.CODE and refusal.ids:
             current_version = await services.read(services.log.version_at, refusal.ids[0])
-        ids = services.kinds.recall(refusal.ids)
+        ids = _named_ids(refusal) or services.kinds.recall(refusal.ids)
         if ids is None:
             ids = await services.read(services.kinds.ask, services, refusal.ids)
         path = [str(camel(step)) if isinstance(step, str) else str(step) for step in refusal.path]

@@ -42,7 +42,11 @@ def _string_literal(node: ValueNode, what: str) -> str:
 
 def _literal(parse: Callable[[Any], Any], what: str) -> Callable[..., Any]:
     def parse_literal(node: ValueNode, _variables: Any = None) -> Any:
-        return parse(_string_literal(node, what))
+        text = _string_literal(node, what)
+        try:
+            return parse(text)
+        except GraphQLError as error:
+            raise GraphQLError(error.message, node) from None
 
     return parse_literal
 

@@ -142,9 +142,7 @@ class Aggregate(library.Aggregate):
 
         `fields` are the event's own fields and `occurred_at`.
         """
-        event = event_class(
-            originator_id=stream_id, originator_version=1, timestamp=recording_clock.tick(), **fields
-        )
+        event = event_class(originator_id=stream_id, originator_version=1, timestamp=recording_clock.tick(), **fields)
         started: AggregateT = event.mutate(None)
         started._pending_events.append(event)
         return started

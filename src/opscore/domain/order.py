@@ -19,6 +19,7 @@ from opscore.domain.order_events import (
     CancelReason,
     CustomerContacted,
     ExchangedLine,
+    GuestErased,
     OrderCancelled,
     OrderCompleted,
     OrderConfirmed,
@@ -34,6 +35,7 @@ from opscore.domain.order_events import (
     ParcelPacked,
     PaymentReceived,
     PriceSource,
+    RefundReason,
     ReturnApproved,
     ReturnDisposed,
     ReturnReason,
@@ -136,6 +138,7 @@ class Order(Aggregate):
     refunded_minor: int
     refunded_freight_minor: int
     refunded_unearned_minor: int
+    guest_erased: bool
 
     # Figures -----------------------------------------------------------------------------------------------------
 
@@ -278,6 +281,12 @@ class Order(Aggregate):
         self.refunds = []
         self.refunded_minor = self.refunded_freight_minor = 0
         self.refunded_unearned_minor = 0
+        self.guest_erased = False
+
+    @folds(GuestErased)
+    def _guest_erased(self, event: GuestErased) -> None:
+        self.recipient = self.address = self.remark = None
+        self.guest_erased = True
 
     @folds(OrderPriceAmended)
     def _price_amended(self, event: OrderPriceAmended) -> None:
@@ -441,6 +450,8 @@ class Order(Aggregate):
         for back in event.lines:
             if back.line is not None:
                 self.lines[back.line - 1].refunded += back.quantity
+                if event.reason is RefundReason.PRICE_PROTECTION and not back.quantity:
+                    self.lines[back.line - 1].price_protected = True
 
     # Decisions: price and payment --------------------------------------------------------------------------------
 
@@ -791,6 +802,20 @@ class Order(Aggregate):
             and all(line.service or line.shipped >= line.live - gone.get(line.line, ZERO) for line in self.lines),
             occurred_at=at,
         )
+
+    # Decisions: forgetting -------------------------------------------------------------------------------------------
+
+    def erase_guest(self, at: datetime) -> None:
+        """Record that the guest is forgotten. Asked twice, recorded once.
+
+        Refuses: InvalidField (a customer's order), WrongState while something is still to be sent.
+        """
+        if self.customer_id is not None:
+            raise InvalidField(why="a customer placed it, erase the customer", path=("order_id",), ids=[self.id])
+        over = (OrderStatus.SHIPPED, OrderStatus.DELIVERED, OrderStatus.COMPLETED, OrderStatus.CANCELLED)
+        self.require(*over, OrderStatus.RETURNED)
+        if not self.guest_erased:
+            self.trigger_event(GuestErased, occurred_at=at)
 
 
 def require_each_once(numbers: Sequence[int]) -> None:

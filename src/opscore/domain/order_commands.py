@@ -543,6 +543,25 @@ class CancelOrderLines(Command):
         return order.id
 
 
+class EraseGuest(Command):
+    """Forget who placed an order without being a customer: its key is destroyed. For a customer: eraseCustomer.
+
+    What is to be sent is sent first, the address is lost with the key.
+    """
+
+    AGGREGATE: ClassVar[type[Aggregate]] = Order
+    ROLES: ClassVar[frozenset[Role]] = SERVICE_DESK
+
+    order_id: OrderId
+
+    def decide(self, work: UnitOfWork) -> UUID:
+        """Check that nobody needs the address, then forget."""
+        order = work.order(self.order_id)
+        order.erase_guest(work.occurred_at)
+        work.erase(order.id)
+        return order.id
+
+
 class ExpireOrder(Command):
     """End an order that was not paid in time; everything that it held is free again."""
 

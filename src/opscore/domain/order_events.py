@@ -409,6 +409,12 @@ class OrderRefunded(Event):
     provider_reference: str | None
     lines: tuple[RefundLine, ...]
     unearned_minor: int = 0
+    evidence: str | None = None
+    """Where a lower price was seen, for price protection."""
+
+
+class GuestErased(Event):
+    """The key of a guest's order was destroyed: who ordered it can never be read again."""
 
 
 class ReturnRecorded(FirstEvent):

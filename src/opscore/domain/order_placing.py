@@ -269,6 +269,10 @@ class PlaceOrder(Command):
         store = work.store(self.store_id)
         store.require_open(path=("store_id",))
         customer = buyer_of(work, self.customer_id)
+        if work.actor.role is Role.CUSTOMER and self.external_reference is not None:
+            # Somebody could take the number of an order that another system has still to hand over.
+            why = "an external reference is given by the store's own systems"
+            raise NotAuthorised(why=why, path=("external_reference",))
         order_id = begin_id(work, store.id, self.external_reference)
         offer = _Offer.look_up(self, work, store, customer)
         priced = offer.price()

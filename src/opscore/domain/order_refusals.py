@@ -78,7 +78,7 @@ class DisposalExceedsReceived(Refusal):
 
 
 class RefundExceedsReturned(Refusal):
-    """Only {available} of line {line} came back or were cancelled once paid, not {asked}; receive the goods first."""
+    """Only {available} of line {line} can be refunded, not {asked}; receive the goods that come back first."""
 
 
 class RefundExceedsPrice(Refusal):
@@ -87,6 +87,18 @@ class RefundExceedsPrice(Refusal):
 
 class RefundExceedsPaid(Refusal):
     """Only {available} minor units can go back, not {asked}; nobody gets back more than was paid."""
+
+
+class PriceProtectionOver(Refusal):
+    """A price that fell is made good until {until}; that is over."""
+
+
+class PriceProtectedAlready(Refusal):
+    """A lower price was made good for line {line} already; it is done once."""
+
+
+class PriceNotLower(Refusal):
+    """The units of line {line} that the buyer keeps cost {paid_minor} minor units, no more than at the other price."""
 
 
 class NothingToRefund(Refusal):

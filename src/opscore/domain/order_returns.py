@@ -49,6 +49,9 @@ from opscore.domain.order_events import (
 from opscore.domain.order_refusals import (
     DisposalExceedsReceived,
     NothingToRefund,
+    PriceNotLower,
+    PriceProtectedAlready,
+    PriceProtectionOver,
     RefundExceedsPaid,
     RefundExceedsPrice,
     RefundExceedsReturned,
@@ -57,7 +60,7 @@ from opscore.domain.order_refusals import (
     ReturnWindowOver,
 )
 from opscore.domain.order_state import OrderStatus, RefundPlan, ReturnCase, ReturnCaseLine, ReturnStatus
-from opscore.domain.policies import AfterSale
+from opscore.domain.policies import AfterSale, PriceProtection
 from opscore.domain.refusals import (
     AlreadyExists,
     CurrencyMismatch,
@@ -67,10 +70,22 @@ from opscore.domain.refusals import (
     Refusal,
     WrongState,
 )
+from opscore.domain.sku_commands import require_unit_price
 from opscore.domain.sku_events import FulfilmentMode, StockCondition
 from opscore.domain.store import Store
 from opscore.domain.store_events import LocationClosedAlready
-from opscore.domain.values import Code, Currency, Minor, NonNegativeMinor, Text, Value, derived_id, plain
+from opscore.domain.values import (
+    Code,
+    Currency,
+    Minor,
+    NonNegativeMinor,
+    Reason,
+    Text,
+    Value,
+    derived_id,
+    line_amount_minor,
+    plain,
+)
 
 ZERO = Decimal(0)
 
@@ -231,7 +246,14 @@ def plan_refund_due(order: Order) -> RefundPlan:
 
 
 def refund(
-    order: Order, refund_id: UUID, plan: RefundPlan, reason: RefundReason, reference: str | None, at: datetime
+    order: Order,
+    refund_id: UUID,
+    plan: RefundPlan,
+    reason: RefundReason,
+    reference: str | None,
+    at: datetime,
+    *,
+    evidence: str | None = None,
 ) -> None:
     """Record a planned refund."""
     order.trigger_event(
@@ -247,6 +269,7 @@ def refund(
         sold_at=order.paid_at,
         provider_reference=reference,
         lines=plan.lines,
+        evidence=evidence,
         occurred_at=at,
     )
 
@@ -517,6 +540,56 @@ class RefundOrder(Command):
         customer, before = buyer_with_points(work, order), order.points_given_back
         refund(order, work.new_id(), plan, self.reason, self.provider_reference, work.occurred_at)
         give_back_points(work, order, customer, before)
+        return order.id
+
+
+class ProtectPrice(Command):
+    """Give the difference back when an article became cheaper soon after its delivery; once for each line."""
+
+    AGGREGATE: ClassVar[type[Aggregate]] = Order
+    ROLES: ClassVar[frozenset[Role]] = SERVICE_DESK
+    REFUSES: ClassVar[tuple[type[Refusal], ...]] = (
+        PriceProtectionOver,
+        PriceProtectedAlready,
+        PriceNotLower,
+        RefundExceedsPaid,
+    )
+
+    order_id: OrderId
+    line: LineNumber
+    lower_price: Annotated[Decimal, Meta(description="The lower price per unit that was seen.")]
+    evidence: Annotated[Reason, Meta(description="Where it was seen: a page, an advertisement; no personal data.")]
+
+    def decide(self, work: UnitOfWork) -> UUID:
+        """Check time and price, then give back the difference for the units that the buyer keeps."""
+        order = work.order(self.order_id)
+        line = order.line(self.line, ("line",))
+        if order.delivered_at is None:
+            state = order.status.value
+            raise WrongState(what="order", state=state, needed="delivered", path=("order_id",), ids=[order.id])
+        days = work.get(Store, order.store_id, scoped=False).policy(PriceProtection, work.occurred_at).days
+        until = order.delivered_at + timedelta(days=days)
+        if work.occurred_at > until:
+            raise PriceProtectionOver(until=until.isoformat(), path=("order_id",), ids=[order.id])
+        if line.price_protected:
+            raise PriceProtectedAlready(line=self.line, path=("line",), ids=[order.id])
+        lower_price = require_unit_price(self.lower_price, ("lower_price",))
+        kept, bought = line.live - line.returned, line.ordered - line.exchanged
+        paid_minor = line.price_of(bought) - line.price_of(bought - kept)
+        difference_minor = paid_minor - line_amount_minor(lower_price, kept, order.currency)
+        if difference_minor <= 0:
+            raise PriceNotLower(line=self.line, paid_minor=paid_minor, path=("lower_price",), ids=[order.id])
+        back = RefundLine(
+            line=self.line,
+            sku_id=line.sku_id,
+            sku_code=line.sku_code,
+            quantity=ZERO,
+            amount_minor=difference_minor,
+            campaign_id=line.campaign_id,
+        )
+        plan = _within_ceiling(order, [back], 0, 0)
+        reason, at = RefundReason.PRICE_PROTECTION, work.occurred_at
+        refund(order, work.new_id(), plan, reason, None, at, evidence=self.evidence)
         return order.id
 
 

@@ -85,6 +85,8 @@ class LineState(msgspec.Struct):
     returned: Decimal = ZERO
     """Counted when they came back."""
     refunded: Decimal = ZERO
+    price_protected: bool = False
+    """A lower price was made good."""
 
     @property
     def live(self) -> Decimal:

@@ -139,6 +139,13 @@ class AfterSale(Policy):
     days: Days = 15
 
 
+class PriceProtection(Policy):
+    """Days after delivery in which a buyer gets the difference back when the price falls."""
+
+    KIND: ClassVar[str] = "price_protection"
+    days: Days = 7
+
+
 class PriceGuard(Policy):
     """Whether a list price has to lie between cost and market price, unless overridden with a reason."""
 

@@ -10,6 +10,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
+SHOWN_MAX = 200
+"""Of a header that was not expected, how many characters are shown."""
+
 
 class UnreadableFile(ValueError):
     """The file is not what the importer reads; the message says what was expected."""
@@ -35,7 +38,9 @@ def read_rows(file: Path, columns: Sequence[str]) -> Iterator[tuple[int, list[st
         try:
             header = next(rows, [])
             if header != list(columns):
-                raise UnreadableFile(f"{file.name}: expected the header {','.join(columns)}, found {','.join(header)}")
+                found = ",".join(header)
+                shown = "".join(sign if sign.isprintable() else "?" for sign in found[:SHOWN_MAX])
+                raise UnreadableFile(f"{file.name}: expected the header {','.join(columns)}, found {shown}")
             yield from enumerate(rows, start=1)
         except (csv.Error, EOFError, gzip.BadGzipFile) as error:
             raise UnreadableFile(f"{file.name}: {error}") from error

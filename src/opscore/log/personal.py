@@ -85,7 +85,7 @@ class Keyring:
         cursor = connection.execute(
             sql.SQL(
                 "UPDATE {} AS keys SET wrapped_key = NULL, erased_at = now() FROM events "
-                "WHERE events.type = 'CustomerErased' AND keys.subject_id = events.stream_id "
+                "WHERE events.type IN ('CustomerErased', 'GuestErased') AND keys.subject_id = events.stream_id "
                 "AND keys.wrapped_key IS NOT NULL"
             ).format(self._table)
         )

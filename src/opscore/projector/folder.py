@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime
 import hashlib
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from functools import cached_property
@@ -19,7 +19,7 @@ from typing import Any
 
 from opscore.domain.aggregate import EVENT_CLASSES
 from opscore.projector import sqltext
-from opscore.projector.relations import Relation, all_relations
+from opscore.projector.relations import EVERY_EVENT, Relation, all_relations, every_event_cte
 from opscore.projector.sqltext import SqlFileError, Statement
 
 FILES = (
@@ -134,8 +134,11 @@ class Definition:
                     )
                 if file == "apply.sql":
                     read |= used
-                    if not used and not statement.parameters & WINDOW_PARAMETERS:
-                        raise SqlFileError(f"{self.name}/{file}: {statement.name} reads no event and no window")
+                    reads_window = used or EVERY_EVENT in statement.words or statement.parameters >= WINDOW_PARAMETERS
+                    if not reads_window:
+                        raise SqlFileError(
+                            f"{self.name}/{file}: {statement.name} reads no event; use :window_from and :window_to"
+                        )
         unread = sorted(set(self.events) - read)
         if unread:
             raise SqlFileError(f"{self.name}/projection.toml: no statement of apply.sql reads {unread[0]}; take it out")
@@ -161,38 +164,45 @@ class Definition:
 class Ready:
     """A statement that can run: SQL with psycopg parameters, and the event types it reads."""
 
-    def __init__(self, statement: Statement, body: str, relations: Sequence[Relation], schema: str) -> None:
-        """Take a statement whose names are qualified (`body`) and the event relations it reads."""
+    def __init__(self, statement: Statement, loaded: Loaded) -> None:
+        """Qualify the statement's names and find the event relations it reads."""
         self.name = statement.name
         self.description = statement.description
-        self.events = frozenset(relation.event_type for relation in relations)
-        self.parameters = statement.parameters | (WINDOW_PARAMETERS if relations else frozenset())
         self._words = statement.words
-        self._body = body
-        self._relations = relations
-        self._schema = schema
+        self._relations = [relation for name, relation in _relations().items() if name in self._words]
+        self._reads_every = EVERY_EVENT in self._words
+        self._schema = loaded.schema
+        self._types = loaded.definition.events
+        self._body = sqltext.qualify(statement.sql, loaded.names)
         self._by_types: dict[frozenset[str], str] = {}
+        self.events = frozenset(
+            self._types if self._reads_every else (relation.event_type for relation in self._relations)
+        )
+        self.parameters = statement.parameters | (WINDOW_PARAMETERS if self.events else frozenset())
 
     @cached_property
     def sql(self) -> str:
-        """Return the text for a window in which any of its types may occur."""
-        return self._text(self.events)
+        """Return the text with `%(name)s` parameters."""
+        return sqltext.bind(self._text(self.events))
 
-    def sql_for(self, occurring: Iterable[str]) -> str:
-        """Return the text for a window in which only these types occur."""
+    def over_window(self, occurring: Iterable[str]) -> str:
+        """Return the text for a window in which only these types occur; its bounds are $1 and $2."""
         types = self.events.intersection(occurring)
         found = self._by_types.get(types)
         if found is None:
-            found = self._by_types[types] = self._text(types)
+            found = self._by_types[types] = sqltext.bind_window(self._text(types))
         return found
 
     def _text(self, types: frozenset[str]) -> str:
-        if not self._relations:
+        if not self.events:
             return self._body
-        ctes = ", ".join(
+        relations = [
             relation.cte(self._schema, self._words, empty=relation.event_type not in types)
             for relation in self._relations
-        )
+        ]
+        if self._reads_every:
+            relations.append(every_event_cte(self._schema, self._types))
+        ctes = ", ".join(relations)
         first, rest = self._body.split(None, 1)
         if first.upper() != "WITH":
             return f"WITH {ctes} {self._body}"
@@ -210,11 +220,11 @@ class Loaded:
         self.name = name or definition.name
         self.version = definition.version
         self.prefix = f"{self.name.replace('/', '__')}_v{definition.version}__"
-        self._names = {"rules": self.table("rules")}
+        self.names = {"rules": self.table("rules")}
         for kind, created in definition.created:
             bare = f'"{self.prefix}{created}"'
             # The name of an index may not carry a schema: it lies where its table lies.
-            self._names[created] = bare if "index" in kind else f'"{schema}".{bare}'
+            self.names[created] = bare if "index" in kind else f'"{schema}".{bare}'
         for _, created in definition.created:
             if len(self.prefix + created) > 63:
                 raise SqlFileError(f"{self.name}: {self.prefix}{created} is longer than 63 characters; shorten it")
@@ -230,7 +240,7 @@ class Loaded:
         made = [f"CREATE TABLE {self.table('rules')} ({columns})"]
         for file in ("tables.sql", "functions.sql"):
             made += [
-                sqltext.qualify(statement.sql, self._names, bodies=True)
+                sqltext.qualify(statement.sql, self.names, bodies=True)
                 for statement in self.definition.statements(file)
                 if sqltext.created_name(statement.sql)[0] != "index"  # type: ignore[index]
             ]
@@ -239,7 +249,7 @@ class Loaded:
     def create_indexes(self) -> list[str]:
         """Return the DDL of the plain indexes: they are built once the bulk of the rows is in."""
         return [
-            sqltext.qualify(_if_not_exists(statement.sql), self._names)
+            sqltext.qualify(_if_not_exists(statement.sql), self.names)
             for statement in self.definition.statements("tables.sql")
             if sqltext.created_name(statement.sql)[0] == "index"  # type: ignore[index]
         ]
@@ -265,9 +275,7 @@ class Loaded:
         return {statement.name: self._ready(statement) for statement in self.definition.statements("checks.sql")}
 
     def _ready(self, statement: Statement) -> Ready:
-        words = statement.words
-        used = [relation for name, relation in _relations().items() if name in words]
-        return Ready(statement, sqltext.bind(sqltext.qualify(statement.sql, self._names)), used, self.schema)
+        return Ready(statement, self)
 
 
 def read_all(folder: Path) -> dict[str, Definition]:

@@ -4,8 +4,8 @@ A relation is a common table expression in front of a statement, over the events
 `:window_from < position <= :window_to`. Its columns are the envelope (position, stream_id, version, store_id,
 occurred_at, recorded_at, time_zone, actor, origin) and the fields of the event class. A value inside an event is
 flattened (`price_amount`); a list of values is a child relation (`order_placed_lines`, with `ordinal` from 1 and the
-columns of its event); a list of plain words is an array; anything else stays jsonb. This is the only place that knows
-how an event is stored.
+columns of its event) and stays a jsonb column of the event's own relation; a list of plain words is an array; anything
+else is jsonb. This is the only place that knows how an event is stored.
 """
 
 from __future__ import annotations
@@ -25,9 +25,10 @@ import msgspec
 from opscore.domain.aggregate import Event
 from opscore.log.upcasts import upcast_sql
 
-ENVELOPE = (
-    "position", "stream_id", "version", "store_id", "occurred_at", "recorded_at", "time_zone", "actor", "origin",
-)  # fmt: skip
+ENVELOPE = {
+    "position": "bigint", "stream_id": "uuid", "version": "integer", "store_id": "uuid", "occurred_at": "timestamptz",
+    "recorded_at": "timestamptz", "time_zone": "text", "actor": "text", "origin": "text",
+}  # fmt: skip
 _LIBRARY_FIELDS = {"originator_id", "originator_version", "timestamp", "occurred_at"}
 _SQL_TYPES: dict[type, str] = {
     str: "text", int: "bigint", bool: "boolean", Decimal: "numeric", UUID: "uuid", date: "date",
@@ -51,10 +52,15 @@ class Relation:
     def cte(self, schema: str, words: Iterable[str], *, empty: bool = False) -> str:
         """Return `name AS (SELECT ...)` with the columns that occur among `words` (position always).
 
-        empty: no event of the type is in the window; the planner then drops the relation at once, which is most of the
-        cost of a statement over many types and a window of one event.
+        empty: no event of the type is in the window. Planning is most of the cost of a statement over many types and a
+        window of one event, and of an empty relation there is nothing to plan.
         """
         wanted = {"position", *words}
+        if empty:
+            nulls = ", ".join(
+                f"NULL::{_type_of(sql)} AS {name}" for name, sql in self.columns.items() if name in wanted
+            )
+            return f"{self.name} AS (SELECT {nulls} WHERE false)"
         columns = ", ".join(f"{sql} AS {name}" for name, sql in self.columns.items() if name in wanted)
         lateral = (
             f" CROSS JOIN LATERAL jsonb_array_elements({self.list_path}) WITH ORDINALITY AS item(data, ordinal)"
@@ -63,16 +69,40 @@ class Relation:
         )
         where = (
             f"event.type = '{self.event_type}' AND event.schema_version = ANY ('{{{self.versions}}}')"
-            " AND event.position > %(window_from)s AND event.position <= %(window_to)s"
+            " AND event.position > :window_from AND event.position <= :window_to"
         )
         events = f'"{schema}".events AS event'
-        if empty:
-            where = "false"
         if self.upcast is None:
             return f"{self.name} AS (SELECT {columns} FROM {events}{lateral} WHERE {where})"
         envelope = ", ".join(f"event.{column}" for column in ENVELOPE)
         newest = f"(SELECT {envelope}, {self.upcast} AS data FROM {events} WHERE {where}) AS event"
         return f"{self.name} AS (SELECT {columns} FROM {newest}{lateral})"
+
+
+def _type_of(sql: str) -> str:
+    """Return the SQL type of a column's expression."""
+    cast = re.search(r"::(\w+(?:\[\])?)$", sql)
+    if cast:
+        return cast[1]
+    if sql == "item.ordinal":
+        return "bigint"
+    if sql.startswith("event.") and sql[6:] in ENVELOPE:
+        return ENVELOPE[sql[6:]]
+    return "text" if "->>" in sql else "jsonb"
+
+
+EVERY_EVENT = "every_event"
+"""The relation of all events of the window whose types a projection reads: their envelope and `type`."""
+
+
+def every_event_cte(schema: str, types: Iterable[str]) -> str:
+    """Return the relation of every event of these types."""
+    listed = ", ".join(f"'{name}'" for name in sorted(types))
+    columns = ", ".join(f"event.{column}" for column in (*ENVELOPE, "type"))
+    return (
+        f'{EVERY_EVENT} AS (SELECT {columns} FROM "{schema}".events AS event WHERE event.type IN ({listed})'
+        " AND event.position > :window_from AND event.position <= :window_to)"
+    )
 
 
 def snake(name: str) -> str:
@@ -95,6 +125,7 @@ def relations_of(event_class: type[Event]) -> list[Relation]:
         element = _list_of_values(hint)
         if element is not None:
             children.append((field_name, element))
+            columns.setdefault(field_name, f"(event.data->'{field_name}')")
         else:
             # The log's store_id column already is the event's own store_id where it has one.
             columns = {**_columns("event.data", field_name, hint, field_name), **columns}

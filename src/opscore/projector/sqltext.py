@@ -144,6 +144,14 @@ def bind(sql: str) -> str:
     )
 
 
+def bind_window(sql: str) -> str:
+    """Return the text with `:window_from` as $1 and `:window_to` as $2, as the server itself takes them."""
+    places = {":window_from": "$1::bigint", ":window_to": "$2::bigint"}
+    return "".join(
+        places.get(token.text, token.text) if token.kind == "parameter" else token.text for token in tokens(sql)
+    )
+
+
 def canonical(text: str) -> str:
     """Return the text without comments and with single blanks: what a change of rule changes."""
     return " ".join(token.text for token in tokens(text) if token.kind not in {"space", "comment"})

@@ -14,6 +14,10 @@ SMALL_WINDOW = 5_000
 """Up to this many events it pays to look first which types occur; a larger window runs every statement."""
 
 
+Seen = dict[tuple[int, int], list[tuple[str, int]]]
+"""The (type, schema_version) pairs that occur in a window (low, high]: the log never changes, so neither do they."""
+
+
 @dataclass(frozen=True, slots=True)
 class Advance:
     """What one step did: the checkpoint before and after, and the head seen. `busy`: somebody else is at it."""
@@ -45,12 +49,14 @@ def advance(
     head: int | None = None,
     wait: bool = True,
     statuses: tuple[str, ...] = ("ready", "serving"),
+    seen: Seen | None = None,
 ) -> Advance:
     """Take in at most `limit` events, up to `head` (the log's own when None).
 
     A window that fails is cut in halves until the one event is known that a statement fails on; the version then stops
     before it and its entry says where and why. What is not the fault of an event or a statement (a lost connection, a
     deadlock, a full disk) is raised.
+    seen: what occurs in windows that were looked at for other versions; what is looked at is added.
     """
     while True:
         try:
@@ -62,7 +68,7 @@ def advance(
                 top = catalogue.head(connection) if head is None else head
                 high = min(entry.position + limit, top)
                 if high > entry.position:
-                    take_in(connection, catalogue, loaded, entry.position, high)
+                    take_in(connection, catalogue, loaded, entry.position, high, seen)
                     catalogue.move(connection, loaded.name, loaded.version, high)
                 return Advance(entry.position, max(high, entry.position), top)
         except StatementFailed as failure:
@@ -73,7 +79,9 @@ def advance(
             return Advance(failure.low, failure.low, failure.high, failed=True)
 
 
-def take_in(connection: Connection, catalogue: Catalogue, loaded: Loaded, low: int, high: int) -> None:
+def take_in(
+    connection: Connection, catalogue: Catalogue, loaded: Loaded, low: int, high: int, seen: Seen | None = None
+) -> None:
     """Run the statements of `loaded` over the window (low, high]; the caller's transaction, the caller's checkpoint.
 
     Raises `StatementFailed` for an event or a statement at fault; other errors of the connection pass through.
@@ -81,7 +89,11 @@ def take_in(connection: Connection, catalogue: Catalogue, loaded: Loaded, low: i
     known = {name: EVENT_CLASSES[name].VERSION for name in loaded.definition.events}
     occurring: set[str] = set(known)
     if high - low <= SMALL_WINDOW:
-        pairs = catalogue.event_types(connection, low, high)
+        pairs = None if seen is None else seen.get((low, high))
+        if pairs is None:
+            pairs = catalogue.event_types(connection, low, high)
+            if seen is not None:
+                seen[low, high] = pairs
         occurring = {name for name, _ in pairs if name in known}
         strange = any(version > known[name] for name, version in pairs if name in known)
     else:
@@ -94,12 +106,12 @@ def take_in(connection: Connection, catalogue: Catalogue, loaded: Loaded, low: i
             raise failed
     if not occurring:
         return
-    parameters = {"window_from": low, "window_to": high}
+    cursor = psycopg.RawCursor(connection)
     for statement in loaded.apply:
         # A statement that reads no event reads what others have made of the window.
         if not statement.events or statement.events & occurring:
             try:
-                connection.execute(statement.sql_for(occurring), parameters)
+                cursor.execute(statement.over_window(occurring), (low, high))
             except psycopg.OperationalError:
                 raise
             except psycopg.Error as error:

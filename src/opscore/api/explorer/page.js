@@ -3,7 +3,8 @@
 
 const QUERIES = [
   {
-    query: `# Who am I, and which stores may I see? Put your token into the Headers tab below.
+    query: `# Who am I, and which stores may I see?
+# Put your token behind "Bearer " in the Headers tab below.
 query Viewer {
   viewer {
     role

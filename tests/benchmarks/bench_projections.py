@@ -1,0 +1,176 @@
+"""Events a second that each projection takes in on rebuild, and how long a follower lags behind live commits."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import statistics
+import time
+from typing import Any
+
+import psycopg
+
+from opscore.database import Database
+from opscore.projector import Definition, Follower, Projector
+from opscore.projector.folder import Loaded
+from opscore.projector.projector import REBUILD_WINDOW
+from opscore.projector.window import take_in
+from opscore.settings import Settings
+from tests.benchmarks import generate
+from tests.benchmarks.harness import Table, fresh_database
+
+EVENTS = int(os.environ.get("OPSCORE_BENCH_EVENTS", "1000000"))
+SKUS = 3000
+BACK_DATED = 0.01
+LIVE_ORDERS = 600
+LIVE_ORDERS_PER_SECOND = 200
+SHOW_STATEMENTS = "OPSCORE_BENCH_STATEMENTS" in os.environ
+
+
+def totals_only(definition: Definition) -> Definition:
+    """Return kpi_daily without the statement that keeps buyers."""
+    buyers = next(each for each in definition.statements("apply.sql") if each.name == "buyers")
+    apply = definition.texts["apply.sql"].replace(buyers.sql + ";", "")
+    return Definition(definition.name, {**definition.texts, "apply.sql": apply})
+
+
+def rebuild(projector: Projector, loaded: Loaded, head: int) -> tuple[float, dict[str, float]]:
+    """Build a version as `rebuild` does, indexes and all; return the seconds, in all and by statement."""
+    spent: dict[str, float] = {}
+    with projector.connect() as connection:
+        projector.make_tables(connection, loaded)
+        raw = psycopg.RawCursor(connection)
+        begun = time.perf_counter()
+        analyzed = 0
+        for low in range(0, head, REBUILD_WINDOW):
+            high = min(low + REBUILD_WINDOW, head)
+            with connection.transaction():
+                if SHOW_STATEMENTS:
+                    for statement in loaded.apply:
+                        since = time.perf_counter()
+                        raw.execute(statement.over_window(loaded.definition.events), (low, high))
+                        spent[statement.name] = spent.get(statement.name, 0) + time.perf_counter() - since
+                else:
+                    take_in(connection, projector.catalogue, loaded, low, high)
+            if high >= 2 * analyzed:
+                since = time.perf_counter()
+                projector._analyze(connection, loaded)
+                spent["(analyze)"] = spent.get("(analyze)", 0) + time.perf_counter() - since
+                analyzed = high
+        since = time.perf_counter()
+        for statement in loaded.create_indexes():
+            connection.execute(statement)
+        spent["(indexes)"] = time.perf_counter() - since
+    return time.perf_counter() - begun, spent
+
+
+def follow(url: str, schema: str, ready: Any, over: Any) -> None:
+    """Follow in a process of its own until told to stop."""
+    settings = Settings(_env_file=None, database_url=url, schema_name=schema)
+    with Database.open(settings) as database:
+        follower = Follower(Projector(database))
+        follower.start()
+        ready.set()
+        over.wait()
+        follower.stop()
+
+
+def lags(database: Database, settings: Settings) -> list[float]:
+    """Commit orders at a steady pace while two processes follow; return the milliseconds until each was everywhere."""
+    assert settings.database_url is not None
+    context = multiprocessing.get_context("spawn")
+    ready, over = [context.Event() for _ in range(2)], context.Event()
+    url = settings.database_url.get_secret_value()
+    others = [context.Process(target=follow, args=(url, database.schema, each, over)) for each in ready[1:]]
+    for other in others:
+        other.start()
+    own = Follower(Projector(database))
+    own.start()
+    for each in ready[1:]:
+        each.wait()
+    committed: list[tuple[int, float]] = []
+    seen: list[tuple[int, float]] = []
+    with database.connect() as writer, database.connect() as reader:
+        row = writer.execute("SELECT max(position) FROM events").fetchone()
+        assert row is not None
+        world = generate.World(stores=5, skus=50, customers=50, checked=False, after=row[0])
+        begun = time.perf_counter()
+        number = 0
+        last = 0
+        while last < world.position or number < LIVE_ORDERS:
+            now = time.perf_counter()
+            if number < LIVE_ORDERS and now >= begun + number / LIVE_ORDERS_PER_SECOND:
+                order = world.place(number % 50, [(number % 50, 1)])
+                world.pay(order)
+                generate.copy_in(writer, database.schema, world.rows)
+                world.rows.clear()
+                committed.append((world.position, time.perf_counter()))
+                own.hint()
+                number += 1
+            found = reader.execute(
+                "SELECT min(position) FROM projection_catalogue WHERE status IN ('serving', 'ready')"
+            ).fetchone()
+            assert found is not None
+            if found[0] != last:
+                last = found[0]
+                seen.append((last, time.perf_counter()))
+            time.sleep(0.0005)
+            if now > begun + 60:
+                break
+    over.set()
+    own.stop()
+    for other in others:
+        other.join()
+    waits = []
+    at = iter(seen)
+    position, when = next(at)
+    for wanted, since in committed:
+        while position < wanted:
+            position, when = next(at)
+        waits.append((when - since) * 1000)
+    return sorted(waits)
+
+
+def main() -> None:
+    """Run it on a server of its own."""
+    with fresh_database() as (database, settings), Table(f"Projections over {EVENTS:,} events, Zipf skew") as table:
+        begun = time.perf_counter()
+        with database.connect("admin") as connection:
+            rows = generate.busy_log(EVENTS, skus=SKUS, back_dated=BACK_DATED)
+            generate.copy_in(connection, database.schema, rows)
+            connection.execute("VACUUM ANALYZE events")
+            row = connection.execute("SELECT max(position) FROM events").fetchone()
+        assert row is not None
+        head = int(row[0])
+        table.row("made up and written", f"{head / (time.perf_counter() - begun):,.0f} events/s")
+        projector = Projector(database)
+        definitions = {
+            "kpi_daily, totals": totals_only(projector.definitions()["kpi_daily"]),
+            **projector.definitions(),
+        }
+        for label, definition in definitions.items():
+            loaded = Loaded(definition, database.schema, f"bench/{definition.name}")
+            seconds, spent = rebuild(projector, loaded, head)
+            remark = f"{seconds:.1f} s"
+            if label == "stock_ledger":
+                with database.connect() as connection:
+                    counted = connection.execute(f"SELECT count(*) FROM {loaded.table('stock_movements')}").fetchone()
+                assert counted is not None
+                remark += f", {counted[0] / seconds:,.0f} movements/s"
+            table.row(f"rebuild {label}", f"{head / seconds:,.0f} events/s", remark)
+            if SHOW_STATEMENTS:
+                for name, part in sorted(spent.items(), key=lambda item: -item[1]):
+                    table.row(f"    {name}", f"{part:.2f} s")
+        if "OPSCORE_BENCH_NO_LAG" not in os.environ:
+            projector.deploy()
+            waits = lags(database, settings)
+            p99 = waits[int(len(waits) * 0.99)]
+            table.row(
+                f"follower lag at {LIVE_ORDERS_PER_SECOND} orders/s, all projections",
+                f"p50 {statistics.median(waits):.0f}, p99 {p99:.0f} ms",
+                "two processes follow",
+            )
+
+
+if __name__ == "__main__":
+    main()
