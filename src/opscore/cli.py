@@ -286,6 +286,35 @@ def import_online_retail(
     out.print(f"Rows that were not booked as they stood: {rejects}", markup=False)
 
 
+@import_app.command("taobao-behaviour")
+def import_taobao_behaviour(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="The CSV file, plain or gzipped.")],
+    store: Annotated[str, typer.Option(help="Name of the store to book to; made when absent.")] = "Taobao",
+    rejects: Annotated[
+        Path | None, typer.Option(help="Where to write rows that were not booked; default: <file>.rejects.csv.")
+    ] = None,
+) -> None:
+    """Import a file of Taobao user behaviour: traffic by day and hour, purchases as orders without a price."""
+    from opscore.imports.reader import UnreadableFile
+    from opscore.imports.taobao_behaviour import TaobaoStopped
+    from opscore.imports.taobao_behaviour import import_taobao_behaviour as book
+    from opscore.writer import Writer
+
+    rejects = rejects or Path(f"{file.name}.rejects.csv")
+    with migrated() as (database, settings), Bars() as bars, stoppable() as stop:
+        writer = Writer(database, settings)
+        writer.start()
+        try:
+            report = book(writer, file, store=store, rejects=rejects, progress=bars.importing(stop))
+        except (TaobaoStopped, UnreadableFile) as error:
+            raise fail(f"{error}") from None
+        finally:
+            writer.stop()
+    for line in report.lines():
+        out.print(line, markup=False)
+    out.print(f"Rows that were not booked: {rejects}", markup=False)
+
+
 # Projections ---------------------------------------------------------------------------------------------------------
 
 

@@ -154,6 +154,17 @@ def test_a_working_day_sends_every_document(api: Api, shop: Shop) -> None:
     window = {"fromDay": str(day - timedelta(days=2)), "toDay": str(day + timedelta(days=2))}
     figures = send("AdminDay", manager, **window)
     assert figures["kpiDaily"][0]["netSales"]["amount"] == "9.00"
+    reported = {"storeId": store, "day": str(day - timedelta(days=1)), "pageViews": 40, "visitors": 8}
+    give("AdminReportTraffic", manager, **reported)
+    assert "K017" in {each["code"] for each in send("AdminKpiCatalogue", manager)["kpiDefinitions"]}
+    books = send("AdminKpis", manager, **window, grain="DAY", compare="PREVIOUS_PERIOD")
+    assert books["platformBook"]["rows"][0]["value"] == books["accountingBook"]["rows"][0]["value"]
+    opened = send(
+        "AdminOpenKpi", manager, code="K017", side="NUMERATOR", first=10, currencyCode="GBP",
+        day=figures["kpiDaily"][0]["day"],
+    )  # fmt: skip
+    assert [each["event"] for each in opened["explainKpi"]["nodes"]] == ["OrderPaid"]
+    assert send("AdminRetention", manager, **window)["retentionCohorts"][0]["customers"] == 1
     head = send("AuditorHead", auditor)["head"]
     assert send("AuditorVerify", auditor, after=0, limit=20_000)["verification"]["holds"] is True
     events = send("AuditorEvents", auditor, filter={"types": ["OrderPlaced"]}, first=10)["events"]["edges"]

@@ -225,7 +225,7 @@ def _question(name: str) -> str:
     values = {
         "ID!": f'"{gid("Order", UUID(int=1))}"', "[ID!]!": "[]", "Date!": '"2026-01-01"', "String!": '"x"',
         "DateTime!": '"2026-01-01T00:00:00Z"', "JSON!": "{}", "Int!": "1", "Grain!": "DAY",
-        "StockAsOf!": "{position: 1}",
+        "StockAsOf!": "{position: 1}", "KpiGrain!": "DAY", "KpiSide!": "NUMERATOR",
     }  # fmt: skip
     given = [f"{key}: {values[str(each.type)]}" for key, each in field.args.items() if str(each.type) in values]
     return f"{{ {name}{'(' + ', '.join(given) + ')' if given else ''} {{ __typename }} }}"

@@ -491,6 +491,22 @@ class World:
             provider_reference=None, lines=lines,
         )  # fmt: skip
 
+    def report_traffic(self, store: int, kind: int, views: int) -> None:
+        """Report some slice of a day's traffic; revisions come in any order."""
+        store %= len(self.stores)
+        day = date(2025, 1, 1 + views % 2)
+        stream = self.made_id(f"traffic {store}", day.day)
+        if stream not in self.versions:
+            self.record("TrafficDayOpened", stream, store, store_id=self.stores[store], day=day)
+        self.record(
+            "TrafficReported", stream, store, day=day, channel=("all", "search", "web")[kind % 3],
+            device=("all", "phone")[kind % 2], campaign_id=self.campaigns[0] if kind == 7 else None,
+            sku_id=self.skus[0] if kind == 8 else None, hour=views % 24 if kind in (4, 6) else None,
+            revision=1 + views % 3, source="generator", page_views=views, visitors=None if kind == 5 else views // 2,
+            visits=views // 2 + 1, single_page_visits=views // 3, ip=None, dwell_seconds=views * 60, exits=1, shares=2,
+            favourites=kind, cart_adds=None,
+        )  # fmt: skip
+
     # Customers and campaigns -------------------------------------------------------------------------------------
 
     def register_customer(self, number: int) -> None:
@@ -606,7 +622,7 @@ def vars_of(struct: Any) -> dict[str, Any]:
 class Actions:
     """Turns small whole numbers into events, so that any list of them is a log: what Hypothesis shrinks."""
 
-    COUNT = 20
+    COUNT = 21
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -636,6 +652,8 @@ class Actions:
                 world.campaign_fact(one, two, 10 + one)
             case 9:
                 world.merge_customers(one, two, 5 + one)
+            case 20:
+                world.report_traffic(one, two, minutes)
             case _ if order is None:
                 world.receive(one, 3, 500)
             case 10 | 11:

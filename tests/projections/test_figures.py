@@ -55,6 +55,7 @@ def orderly(log: Log) -> generate.World:
             world.cancel(order, whole=chance.random() < 0.5, expired=chance.random() < 0.5)
     world.return_unknown(1, 2, 3)
     world.campaign_fact(0, 6, 10)
+    world.report_traffic(0, 8, 10)
     log.append(world)
     return world
 
@@ -245,6 +246,8 @@ CELLS = [
     ("customer_card", "customer_card", ["points", "points_earned", "points_spent", "points_reversed",
                                         "points_expired"]),
     ("customer_card", "customer_card_sales", ["orders", "units", "gmv_minor", "refunds", "refunded_minor"]),
+    ("traffic", "traffic_reports", ["page_views"]),
+    ("kpi_facts", "paid", ["goods_minor", "total_minor"]),
 ]  # fmt: skip
 
 
@@ -335,6 +338,7 @@ def test_no_query_and_no_explanation_shows_a_foreign_store(
         "sku_id": world.skus[0], "customer_ids": first.customers,
         "order_ids": [order.id for order in first.orders + world.orders],
         "position": log.head(), "occurred_at": far, "due_before": far, "grain": "year", "row_limit": 10**6,
+        "how": "sum",
     }  # fmt: skip
     asked = 0
     for status in projector.status():

@@ -17,7 +17,16 @@ from opscore.projector.window import take_in
 from tests.benchmarks import generate
 from tests.projections.logs import Log, contents
 
-PROJECTIONS = ["kpi_daily", "stock_ledger", "stock_valuation", "order_book", "campaign_results", "customer_card"]
+PROJECTIONS = [
+    "kpi_daily",
+    "stock_ledger",
+    "stock_valuation",
+    "order_book",
+    "campaign_results",
+    "customer_card",
+    "traffic",
+    "kpi_facts",
+]
 small = st.integers(0, 8)
 action = st.tuples(st.integers(0, generate.Actions.COUNT - 1), small, small, st.integers(0, 400))
 Action = tuple[int, int, int, int]

@@ -20,6 +20,7 @@ from opscore.api.enums import expose
 from opscore.api.errors import BadInput
 from opscore.api.figure_queries import FigureQueries
 from opscore.api.ids import key_of, parse_global_id
+from opscore.api.kpi_queries import KpiQueries
 from opscore.api.log_queries import LogQueries
 from opscore.api.mutations import ObjectKind
 from opscore.api.nodes import Node
@@ -287,5 +288,5 @@ async def _held(info: ContextInfo, type_name: str, claim: str, store_id: str, va
 
 
 @strawberry.type(description="Questions. What lies out of a token's scope is answered like what is not there.")
-class Query(AggregateQueries, FigureQueries, LogQueries):
+class Query(AggregateQueries, FigureQueries, KpiQueries, LogQueries):
     """Everything that can be asked."""

@@ -1,0 +1,28 @@
+-- lines_are_the_goods: the lines of a paid order add up to what was paid for its goods.
+SELECT bill.order_id, bill.goods_minor, sum(line.amount_minor) AS of_lines
+FROM paid AS bill LEFT JOIN sold AS line ON line.position = bill.position
+GROUP BY 1, 2
+HAVING bill.goods_minor IS DISTINCT FROM coalesce(sum(line.amount_minor), 0)::bigint;
+
+-- paid_is_the_log: what is on record as paid is what the log says, counted anew by store and currency.
+SELECT store_id, currency, kept.orders, log.orders AS orders_in_log, kept.goods, log.goods AS goods_in_log
+FROM (SELECT store_id, currency, count(*) AS orders, sum(goods_minor) AS goods FROM paid GROUP BY 1, 2) AS kept
+FULL JOIN (
+    SELECT store_id, currency, count(*) AS orders, sum(goods_minor) AS goods FROM order_paid GROUP BY 1, 2
+) AS log USING (store_id, currency)
+WHERE (kept.orders, kept.goods) IS DISTINCT FROM (log.orders, log.goods);
+
+-- refunds_are_the_log: what went back for goods, line by line, is what the log says.
+SELECT store_id, currency, kept.goods, log.goods AS goods_in_log, kept.whole, log.whole AS whole_in_log
+FROM (SELECT store_id, currency, sum(goods_minor) AS goods, sum(whole_minor) AS whole FROM refunds GROUP BY 1, 2) AS kept
+FULL JOIN (
+    SELECT store_id, currency, sum(goods_minor) AS goods, sum(amount_minor) AS whole FROM order_refunded GROUP BY 1, 2
+) AS log USING (store_id, currency)
+WHERE (kept.goods, kept.whole) IS DISTINCT FROM (log.goods, log.whole);
+
+-- first_is_first: no customer has a paid order in a store before the first one.
+SELECT bill.customer_id, bill.store_id, bill.position, began.first_position
+FROM paid AS bill LEFT JOIN first_orders AS began
+    ON began.customer_id = bill.customer_id AND began.store_id = bill.store_id
+WHERE bill.customer_id IS NOT NULL
+    AND (began.first_position IS NULL OR (bill.occurred_at, bill.position) < (began.first_at, began.first_position));

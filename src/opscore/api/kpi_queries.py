@@ -1,0 +1,135 @@
+"""Questions about key figures: what there are, what they were in any window, and which events made a cell."""
+
+# Strawberry declares its field decorator untyped; the resolvers themselves are checked.
+# mypy: disable-error-code="untyped-decorator"
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+import strawberry
+
+from opscore.api import kpis as views
+from opscore.api.arguments import (
+    After,
+    AtLeast,
+    ContextInfo,
+    ExplainAsOf,
+    First,
+    FromDay,
+    StoreIds,
+    ToDay,
+    stores,
+)
+from opscore.api.ids import key_of
+from opscore.api.paging import Connection
+from opscore.kpis import Asked, KpiComparison, KpiGrain, load
+
+Code = Annotated[str, strawberry.argument(description="Code of the figure, such as K017.")]
+Grain = Annotated[KpiGrain, strawberry.argument(description="How long its windows are.")]
+Channel = Annotated[str | None, strawberry.argument(description="Only what came through this channel.")]
+OfSku = Annotated[strawberry.ID | None, strawberry.argument(description="Only this article.")]
+OfCampaign = Annotated[strawberry.ID | None, strawberry.argument(description="Only what counts for this campaign.")]
+
+
+def _asked(
+    info: ContextInfo,
+    window: tuple[Any, Any, KpiGrain],
+    store_ids: list[strawberry.ID] | None,
+    channel: str | None,
+    sku_id: strawberry.ID | None,
+    campaign_id: strawberry.ID | None,
+) -> Asked:
+    scope: list[UUID] | None = stores(info.context, store_ids)
+    return Asked(
+        from_day=window[0],
+        to_day=window[1],
+        grain=window[2],
+        store_ids=scope,
+        now=datetime.now(UTC),
+        channel=channel,
+        sku_id=None if sku_id is None else key_of(sku_id, "Sku"),
+        campaign_id=None if campaign_id is None else key_of(campaign_id, "Campaign"),
+    )
+
+
+@strawberry.type
+class KpiQueries:
+    """Questions about key figures."""
+
+    @strawberry.field(
+        description="Every key figure: what it asks, how it is worked out, from what, and when it is null."
+    )
+    async def kpi_definitions(self, info: ContextInfo) -> list[views.KpiDefinition]:
+        return [views.definition(kpi) for kpi in load().values()]
+
+    @strawberry.field(
+        description="A key figure of these stores together, window by window. Different buyers are counted exactly "
+        "over each window and never added up."
+    )
+    async def kpi(
+        self,
+        info: ContextInfo,
+        code: Code,
+        from_day: FromDay,
+        to_day: ToDay,
+        grain: Grain,
+        store_ids: StoreIds = None,
+        channel: Channel = None,
+        sku_id: OfSku = None,
+        campaign_id: OfCampaign = None,
+        compare: Annotated[
+            KpiComparison | None, strawberry.argument(description="Set each window beside an earlier one.")
+        ] = None,
+        at_least: AtLeast = None,
+    ) -> views.KpiAnswer:
+        context = info.context
+        asked = _asked(info, (from_day, to_day, grain), store_ids, channel, sku_id, campaign_id)
+        return await context.services.read(views.answer, context, views.find(code), asked, compare, at_least)
+
+    @strawberry.field(
+        description="The rows behind one side of a cell, oldest event first: counted as the definition's source says, "
+        "all of them make the cell. The window is the row's own: startsOn, endsOn, hour and currency."
+    )
+    async def explain_kpi(
+        self,
+        info: ContextInfo,
+        code: Code,
+        from_day: FromDay,
+        to_day: ToDay,
+        grain: Grain,
+        side: Annotated[views.KpiSide, strawberry.argument(description="Which side is opened.")],
+        store_ids: StoreIds = None,
+        channel: Channel = None,
+        sku_id: OfSku = None,
+        campaign_id: OfCampaign = None,
+        hour: Annotated[int | None, strawberry.argument(description="The row's hour.")] = None,
+        currency_code: Annotated[str | None, strawberry.argument(description="The row's currency.")] = None,
+        first: First = None,
+        after: After = None,
+        as_of: ExplainAsOf = None,
+    ) -> Connection[views.KpiFact]:
+        context = info.context
+        asked = _asked(info, (from_day, to_day, grain), store_ids, channel, sku_id, campaign_id)
+        found: Connection[views.KpiFact] = await context.services.read(
+            views.explained, context, views.find(code), side, asked, (hour, currency_code), (first, after), as_of
+        )
+        return found
+
+    @strawberry.field(
+        description="Of the customers whose first paid order fell into the window, month by month: how many paid "
+        "again, and how many months later."
+    )
+    async def retention_cohorts(
+        self,
+        info: ContextInfo,
+        from_day: FromDay,
+        to_day: ToDay,
+        store_ids: StoreIds = None,
+        at_least: AtLeast = None,
+    ) -> list[views.RetentionCohort]:
+        context = info.context
+        asked = {"from_day": from_day, "to_day": to_day}
+        return await context.services.read(views.cohorts, context, asked, stores(context, store_ids), at_least)

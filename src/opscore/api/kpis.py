@@ -1,0 +1,329 @@
+"""The catalogue of key figures, their cells for any window, and the rows behind each cell."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+import strawberry
+
+from opscore import kpis
+from opscore.api.context import Context
+from opscore.api.enums import expose
+from opscore.api.errors import BadInput, NotReady, NotYetVisible
+from opscore.api.figures import ask
+from opscore.api.ids import global_id
+from opscore.api.paging import connection, window
+from opscore.api.scalars import Position
+from opscore.kpis import Asked, Cell, Kpi, KpiComparison, KpiGrain
+from opscore.projector import ProjectionRefused
+
+DAYS_MAX = {KpiGrain.HOUR: 62, KpiGrain.DAY: 1_100}
+"""Most days of one question at a grain; coarser ones have the bound of 4,000."""
+DAYS_MAX_ELSE = 4_000
+
+
+class KpiSide(enum.StrEnum):
+    """Which side of a key figure is opened."""
+
+    NUMERATOR = "NUMERATOR"
+    """What is divided, or the figure itself when it is no quotient."""
+    DENOMINATOR = "DENOMINATOR"
+
+
+class KpiBook(enum.StrEnum):
+    """Whose view of sales a figure takes."""
+
+    PLATFORM = "PLATFORM"
+    """What buyers paid, refunds not deducted."""
+    ACCOUNTING = "ACCOUNTING"
+    """Net of what went back."""
+
+
+class KpiSlice(enum.StrEnum):
+    """What a key figure can be narrowed to."""
+
+    CHANNEL = "CHANNEL"
+    SKU = "SKU"
+    CAMPAIGN = "CAMPAIGN"
+
+
+for _exposed in (KpiSide, KpiBook, KpiSlice, KpiGrain, KpiComparison, kpis.Unit):
+    expose(_exposed, "KpiUnit" if _exposed is kpis.Unit else None)
+
+
+@strawberry.type(description="One side of a key figure: how it is counted, and over what.")
+class KpiSource:
+    side: KpiSide = strawberry.field(description="Which side it is.")
+    projection: str = strawberry.field(description="The read model.")
+    query: str = strawberry.field(description="Its query.")
+    counts: str = strawberry.field(
+        description="sum, orders, people, people_again (on two days or more), median, p90, or only (one report)."
+    )
+    measures: list[str] = strawberry.field(description="What is counted.")
+    less: list[str] = strawberry.field(description="Which of it are taken off.")
+
+
+@strawberry.type(description="What a key figure means.")
+class KpiDefinition:
+    code: str = strawberry.field(description="Its code, such as K017.")
+    version: int = strawberry.field(description="Version of the definition.")
+    name: str = strawberry.field(description="Its name.")
+    name_zh: str = strawberry.field(description="Its name in Chinese.")
+    question: str = strawberry.field(description="The question that it answers.")
+    question_zh: str = strawberry.field(description="The question in Chinese.")
+    formula: str = strawberry.field(description="How it is worked out.")
+    unit: kpis.Unit = strawberry.field(description="What it is a number of.")
+    book: KpiBook | None = strawberry.field(description="Whose view of sales it takes; null: neither.")
+    grains: list[KpiGrain] = strawberry.field(description="How long its windows can be.")
+    slices: list[KpiSlice] = strawberry.field(description="What it can be narrowed to.")
+    null_rule: str = strawberry.field(description="When there is no value.")
+    sources: list[KpiSource] = strawberry.field(description="Its sides; none for a product of other figures.")
+    factors: list[str] = strawberry.field(description="Codes of the figures whose product it is.")
+
+
+@strawberry.type(description="The window that another is compared with.")
+class KpiCompared:
+    starts_on: date = strawberry.field(description="First day of the window.")
+    ends_on: date = strawberry.field(description="Last day of the window; it counts.")
+    value: Decimal | None = strawberry.field(description="The value then.")
+    numerator: Decimal | None = strawberry.field(description="What was divided then.")
+    denominator: Decimal | None = strawberry.field(description="What it was divided by then.")
+
+
+@strawberry.type(description="A key figure in one window.")
+class KpiRow:
+    starts_on: date = strawberry.field(description="First day of the window, in each store's own zone.")
+    ends_on: date = strawberry.field(description="Last day of the window; it counts.")
+    hour: int | None = strawberry.field(description="Hour of the day, at the grain of hours.")
+    currency_code: str | None = strawberry.field(description="Currency of its amounts, in main units.")
+    value: Decimal | None = strawberry.field(description="The value; null as the definition's rule says.")
+    numerator: Decimal | None = strawberry.field(
+        description="What is divided, exact; the figure itself if no quotient."
+    )
+    denominator: Decimal | None = strawberry.field(description="What it is divided by, exact; null if no quotient.")
+    compared: KpiCompared | None = strawberry.field(description="The earlier window, if one was asked for.")
+    change: Decimal | None = strawberry.field(
+        description="(value - value then) / value then; null without a value then or when that was 0."
+    )
+
+
+@strawberry.type(description="The answer to a question about a key figure.")
+class KpiAnswer:
+    definition: KpiDefinition = strawberry.field(description="What the figure means.")
+    known_at_position: Position = strawberry.field(
+        description="Every event of the log up to this position is in the figures."
+    )
+    rows: list[KpiRow] = strawberry.field(
+        description="The windows, oldest first; one in which nothing happened is left out."
+    )
+
+
+@strawberry.type(description="A row behind a cell: what one event added to one side of a key figure.")
+class KpiFact:
+    position: Position = strawberry.field(description="Position of the event in the log.")
+    event: str = strawberry.field(description="Its type.")
+    occurred_at: datetime = strawberry.field(description="When it happened.")
+    measure: str = strawberry.field(description="What it counts as.")
+    store_id: strawberry.ID = strawberry.field(description="The store.")
+    day: date = strawberry.field(description="The day that it counts for, the store's own.")
+    hour: int | None = strawberry.field(description="The hour of that day.")
+    currency_code: str | None = strawberry.field(description="Currency of an amount of money.")
+    order_id: strawberry.ID | None = strawberry.field(description="The order; `orders` counts different ones.")
+    buyer: str | None = strawberry.field(
+        description="Who, as a plain id (a guest's is the order's); `people` counts different ones."
+    )
+    amount: Decimal = strawberry.field(
+        description="What it adds, negative if taken off; money in minor units; `sum`, `only`, `median`, `p90` use it."
+    )
+    definition_version: int = strawberry.field(description="Version of the definition.")
+    rule_version: int = strawberry.field(description="Version of the projection's rules that counted it.")
+
+
+@strawberry.type(description="How many of the customers that began in a month paid in a later one.")
+class RetentionCohort:
+    starts_on: date = strawberry.field(description="First day of the month of the first paid order in these stores.")
+    months_later: int = strawberry.field(description="How many months after it; 0 is the month itself.")
+    customers: int = strawberry.field(description="Customers who began in that month.")
+    active_customers: int = strawberry.field(description="Those of them who paid in the later month.")
+
+
+def definition(kpi: Kpi) -> KpiDefinition:
+    """Return a definition as the API shows it."""
+    return KpiDefinition(
+        code=kpi.code,
+        version=kpi.version,
+        name=kpi.name,
+        name_zh=kpi.name_zh,
+        question=kpi.question,
+        question_zh=kpi.question_zh,
+        formula=kpi.formula,
+        unit=kpi.unit,
+        book=None if kpi.book is None else KpiBook(kpi.book),
+        grains=list(kpi.grains),
+        slices=[KpiSlice(each.upper()) for each in kpi.slices],
+        null_rule=kpi.null_rule,
+        sources=[
+            KpiSource(
+                side=KpiSide(name.upper()),
+                projection=side.projection,
+                query=side.query,
+                counts=side.counts,
+                measures=list(side.of),
+                less=list(side.less),
+            )
+            for name, side in kpis.sides(kpi).items()
+        ],
+        factors=list(kpi.factors),
+    )
+
+
+def find(code: str) -> Kpi:
+    """Return a key figure; raises BadInput for an unknown code."""
+    try:
+        return kpis.load()[code]
+    except KeyError:
+        raise BadInput(f"There is no key figure {code}; kpiDefinitions lists them.") from None
+
+
+def require(kpi: Kpi, asked: Asked) -> None:
+    """Raise BadInput when the figure has no such grain, slice or window."""
+    if asked.grain not in kpi.grains:
+        raise BadInput(f"{kpi.code} is known by {', '.join(kpi.grains)}.")
+    for name, column in kpis.SLICES.items():
+        if getattr(asked, column) is not None and name not in kpi.slices:
+            raise BadInput(f"{kpi.code} cannot be narrowed to a {name}.")
+    days = (asked.to_day - asked.from_day).days + 1
+    bound = DAYS_MAX.get(asked.grain, DAYS_MAX_ELSE)
+    if not 1 <= days <= bound or asked.from_day.year < 1900:
+        raise BadInput(f"Ask for 1 to {bound} days at this grain, the first of them first.")
+
+
+def answer(
+    context: Context, kpi: Kpi, asked: Asked, comparison: KpiComparison | None, at_least: int | None
+) -> KpiAnswer:
+    """Return the cells of a key figure, each with the window it is compared with (blocking)."""
+    require(kpi, asked)
+    projector = context.services.read_models
+    known = kpis.load()
+    names = kpis.sources(kpi, known)
+    try:
+        for name in sorted(names) if at_least is not None else ():
+            if not projector.wait_for(name, at_least or 0):
+                raise NotYetVisible(f"{name} has not reached position {at_least}; ask again a little later.")
+        reached = [each.entry.position for each in projector.status() if each.entry.name in names and _serves(each)]
+        if len(reached) < len(names):
+            raise NotReady(f"{' or '.join(sorted(names))} has not been built yet.")
+        found = kpis.cells(projector, known, kpi, asked)
+        before = None if comparison is None else kpis.cells(projector, known, kpi, kpis.earlier(asked, comparison))
+    except ProjectionRefused as refused:
+        raise NotReady(str(refused)) from None
+    return KpiAnswer(
+        definition=definition(kpi),
+        known_at_position=Position(min(reached)),
+        rows=[_row(kpi, asked, key, cell, comparison, before) for key, cell in found.items()],
+    )
+
+
+def _serves(status: Any) -> bool:
+    return status.entry.status in ("serving", "frozen")
+
+
+def _row(
+    kpi: Kpi,
+    asked: Asked,
+    key: kpis.Key,
+    cell: Cell,
+    comparison: KpiComparison | None,
+    before: dict[kpis.Key, Cell] | None,
+) -> KpiRow:
+    starts_on, hour, currency = key
+    compared, change = None, None
+    if comparison is not None and before is not None:
+        then = kpis.earlier(asked, comparison)
+        first = kpis.earlier_start(starts_on, asked, comparison)
+        old = before.get((first, hour, currency), Cell(None, None, None))
+        compared = KpiCompared(starts_on=first, ends_on=kpis.ends_on(first, then), **_numbers(kpi, old, currency))
+        if cell.value is not None and old.value:
+            change = kpis.rounded((cell.value - old.value) / old.value, kpis.RATIO_PLACES)
+    return KpiRow(
+        starts_on=starts_on,
+        ends_on=kpis.ends_on(starts_on, asked),
+        hour=hour,
+        currency_code=currency,
+        compared=compared,
+        change=change,
+        **_numbers(kpi, cell, currency),
+    )
+
+
+def _numbers(kpi: Kpi, cell: Cell, currency: str | None) -> dict[str, Decimal | None]:
+    side: Fraction | None = cell.numerator
+    return {
+        "value": kpis.shown(cell.value, kpi, currency),
+        "numerator": kpis.shown_side(side, kpi.numerator, kpi, currency),
+        "denominator": kpis.shown_side(cell.denominator, kpi.denominator, kpi, currency),
+    }
+
+
+def explained(
+    context: Context,
+    kpi: Kpi,
+    side_name: KpiSide,
+    asked: Asked,
+    cell: tuple[int | None, str | None],
+    page: tuple[int | None, str | None],
+    as_of: int | None,
+) -> Any:
+    """Return a page of the rows behind one side of a cell, (hour, currency) of which are given (blocking)."""
+    require(kpi, asked)
+    if kpi.factors:
+        raise BadInput(f"{kpi.code} is a product; open its factors: {', '.join(kpi.factors)}.")
+    side = kpis.sides(kpi).get(side_name.lower())
+    if side is None:
+        raise BadInput(f"{kpi.code} is no quotient; open its numerator.")
+    stamp = replace(asked, now=datetime(1, 1, 1, tzinfo=UTC))
+    binding = f"kpi:{kpi.code}:{side_name}:{stamp}:{cell}:{as_of}"
+    wanted = window(binding, 2, page[0], page[1], None, None)
+    projector = context.services.read_models
+    try:
+        rows = kpis.facts(
+            projector, kpi, side, asked, hour=cell[0], currency=cell[1], limit=wanted.fetch, as_of=as_of,
+            after=(wanted.after[0], wanted.after[1]) if wanted.after else (0, 0),
+        )  # fmt: skip
+        version = next(
+            each.entry.version for each in projector.status() if each.entry.name == side.projection and _serves(each)
+        )
+    except (ProjectionRefused, StopIteration) as refused:
+        raise NotReady(str(refused) or f"{side.projection} has not been built yet.") from None
+    return connection(
+        rows, wanted, binding, lambda row: [row["position"], row["place"]], lambda row: _fact(row, kpi, version)
+    )
+
+
+def _fact(row: dict[str, Any], kpi: Kpi, version: int) -> KpiFact:
+    return KpiFact(
+        position=Position(row["position"]),
+        event=row["event"],
+        occurred_at=row["occurred_at"],
+        measure=row["measure"],
+        store_id=strawberry.ID(global_id("Store", row["store_id"])),
+        day=row["day"],
+        hour=row["hour"],
+        currency_code=row["currency"],
+        order_id=None if row["order_id"] is None else strawberry.ID(global_id("Order", row["order_id"])),
+        buyer=None if row["who"] is None else str(row["who"]),
+        amount=row["amount"],
+        definition_version=kpi.version,
+        rule_version=version,
+    )
+
+
+def cohorts(context: Context, window_: dict[str, Any], store_ids: Any, at_least: int | None) -> list[RetentionCohort]:
+    """Return how many customers of each month's beginners paid again, month by month (blocking)."""
+    rows = ask(context, "kpi_facts", "cohorts", window_, store_ids=store_ids, at_least=at_least)
+    return [RetentionCohort(**row) for row in rows]

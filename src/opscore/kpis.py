@@ -1,0 +1,390 @@
+"""The key figures of projections/kpis.toml: read, checked, and worked out over the facts of the projections.
+
+A figure is a number, a numerator by a denominator, or a product of other figures. Each side is one way of counting
+(`counts`) the rows that a projection's query `facts` shows, so that a cell can always be made again from its rows.
+"""
+
+from __future__ import annotations
+
+import calendar
+import enum
+import functools
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from opscore import resources
+from opscore.domain.values import minor_digits, plain
+from opscore.projector import Projector, read_all
+
+COUNTS = ("sum", "orders", "people", "people_again", "median", "p90", "only")
+"""How the rows of a side become one number; `people_again` are those with rows on two days or more."""
+NEVER_ZERO = frozenset({"median", "p90", "only"})
+"""Ways of counting that have no answer where there is no row; the others answer 0."""
+SLICES = {"channel": "channel", "sku": "sku_id", "campaign": "campaign_id"}
+RATIO_PLACES = 6
+"""Places of a ratio, rounded half to even; a quotient of money has four more than its currency."""
+
+
+class KpiFileError(ValueError):
+    """A definition in kpis.toml does not read as it should; the message says which and how to mend it."""
+
+
+class Unit(enum.StrEnum):
+    """What a key figure is a number of."""
+
+    COUNT = "COUNT"
+    UNITS = "UNITS"
+    MONEY = "MONEY"
+    RATIO = "RATIO"
+    SECONDS = "SECONDS"
+
+
+class KpiGrain(enum.StrEnum):
+    """How long a window of a key figure is."""
+
+    HOUR = "HOUR"
+    """An hour of the store's clock; the hour that a change of clocks repeats counts as one."""
+    DAY = "DAY"
+    WEEK = "WEEK"
+    """Monday to Sunday, cut at the ends of what is asked for."""
+    MONTH = "MONTH"
+    """A calendar month, cut at the ends of what is asked for."""
+    TOTAL = "TOTAL"
+    """All that is asked for."""
+
+
+class KpiComparison(enum.StrEnum):
+    """What a window is compared with."""
+
+    PREVIOUS_PERIOD = "PREVIOUS_PERIOD"
+    """The window right before it; for an hour, the same hour of the day before."""
+    YEAR_ON_YEAR = "YEAR_ON_YEAR"
+    """The same dates a year before; for a week, 52 weeks before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """A numerator or denominator: `counts` over the measures `of` (those of `less` taken off) of a projection.
+
+    whole: filters that do not narrow this side.
+    """
+
+    projection: str
+    query: str
+    counts: str
+    of: tuple[str, ...]
+    less: tuple[str, ...] = ()
+    whole: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Kpi:
+    """A key figure as kpis.toml defines it."""
+
+    code: str
+    version: int
+    name: str
+    name_zh: str
+    question: str
+    question_zh: str
+    formula: str
+    unit: Unit
+    grains: tuple[KpiGrain, ...]
+    slices: tuple[str, ...]
+    null_rule: str
+    numerator: Side | None = None
+    denominator: Side | None = None
+    factors: tuple[str, ...] = ()
+    by_currency: bool = False
+    book: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is asked of a key figure: local days (both included), grain and filters; None: not narrowed.
+
+    now: promises that fall due later (UTC) are left out.
+    """
+
+    from_day: date
+    to_day: date
+    grain: KpiGrain
+    store_ids: Sequence[UUID] | None
+    now: datetime
+    channel: str | None = None
+    sku_id: UUID | None = None
+    campaign_id: UUID | None = None
+
+
+Key = tuple[date, int | None, str | None]
+"""A cell: first day of the window, hour, currency."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """The exact value of a cell with its two sides; money in minor units. None: not known."""
+
+    value: Fraction | None
+    numerator: Fraction | None
+    denominator: Fraction | None
+
+
+def load(folder: Path | None = None) -> dict[str, Kpi]:
+    """Return the key figures of a projections folder (the package's own when None) by code, in the file's order.
+
+    Raises `KpiFileError`.
+    """
+    return read((folder or resources.path("projections")) / "kpis.toml")
+
+
+@functools.cache
+def read(path: Path) -> dict[str, Kpi]:
+    """Read and check a file of definitions beside the folders of its projections."""
+    kpis = {code: _kpi(code, said) for code, said in tomllib.loads(path.read_text("utf-8")).items()}
+    projections = read_all(path.parent)
+    for kpi in kpis.values():
+        for side in sides(kpi).values():
+            source = projections.get(side.projection)
+            if source is None:
+                raise KpiFileError(f"{kpi.code}: there is no projection {side.projection}")
+            queries = {query.name for query in source.statements("queries.sql")}
+            if not {side.query, "facts"} <= queries:
+                raise KpiFileError(f"{kpi.code}: {side.projection} has no queries {side.query} and facts")
+            text = " ".join(source.texts.values())
+            for measure in (*side.of, *side.less):
+                if f"'{measure}'" not in text:
+                    raise KpiFileError(f"{kpi.code}: {side.projection} has no measure {measure}")
+            if not set(side.less) <= set(side.of):
+                raise KpiFileError(f"{kpi.code}: what is taken off stands in 'of' too")
+        for factor in kpi.factors:
+            if factor not in kpis or kpis[factor].factors:
+                raise KpiFileError(f"{kpi.code}: {factor} is no figure with a numerator; a factor has to be one")
+    return kpis
+
+
+def _kpi(code: str, said: Mapping[str, Any]) -> Kpi:
+    if not re.fullmatch(r"[KP]\d{3}[A-Z]?", code):
+        raise KpiFileError(f"{code}: a code is K or P, three digits and at most one capital")
+    fields = dict(said)
+    try:
+        for name in ("numerator", "denominator"):
+            if name in fields:
+                fields[name] = Side(**{key: _plain(value) for key, value in fields[name].items()})
+        fields["unit"] = Unit(fields["unit"])
+        fields["grains"] = tuple(KpiGrain(grain) for grain in fields["grains"])
+        kpi = Kpi(code=code, **{key: _plain(value) for key, value in fields.items()})
+    except (KeyError, TypeError, ValueError) as fault:
+        raise KpiFileError(f"{code}: {fault}") from None
+    if (kpi.numerator is None) == (not kpi.factors) or (kpi.factors and kpi.denominator):
+        raise KpiFileError(f"{code}: say either a numerator (and a denominator) or factors")
+    if not set(kpi.slices) <= set(SLICES):
+        raise KpiFileError(f"{code}: slices are of {', '.join(SLICES)}")
+    if any(side.counts not in COUNTS or not set(side.whole) <= set(SLICES) for side in sides(kpi).values()):
+        raise KpiFileError(f"{code}: counts is one of {', '.join(COUNTS)}, whole is of {', '.join(SLICES)}")
+    if kpi.unit is Unit.MONEY and not kpi.by_currency:
+        raise KpiFileError(f"{code}: amounts of several currencies cannot be added; say by_currency = true")
+    if kpi.version < 1 or kpi.book not in (None, "PLATFORM", "ACCOUNTING"):
+        raise KpiFileError(f"{code}: versions start at 1, and a book is PLATFORM or ACCOUNTING")
+    return kpi
+
+
+def _plain(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def sides(kpi: Kpi) -> dict[str, Side]:
+    """Return the sides of a figure by name; none for a product."""
+    found = {"numerator": kpi.numerator, "denominator": kpi.denominator}
+    return {name: side for name, side in found.items() if side is not None}
+
+
+def sources(kpi: Kpi, kpis: Mapping[str, Kpi]) -> set[str]:
+    """Return the projections that a figure rests on."""
+    own = {side.projection for side in sides(kpi).values()}
+    return own.union(*(sources(kpis[factor], kpis) for factor in kpi.factors))
+
+
+# Asking --------------------------------------------------------------------------------------------------------------
+
+
+def parameters(side: Side, asked: Asked, *, by_currency: bool) -> dict[str, Any]:
+    """Return the parameters of `cells` and `facts` for one side; the store scope comes beside them."""
+    filters = {column: getattr(asked, column) for name, column in SLICES.items() if name not in side.whole}
+    return {
+        "from_day": asked.from_day,
+        "to_day": asked.to_day,
+        "grain": asked.grain.value.lower(),
+        "now": asked.now,
+        "how": side.counts,
+        "measures": list(side.of),
+        "less": list(side.less),
+        "by_currency": by_currency,
+        **filters,
+    }
+
+
+def cells(projector: Projector, kpis: Mapping[str, Kpi], kpi: Kpi, asked: Asked) -> dict[Key, Cell]:
+    """Return the cells of a figure by key, in order; windows in which nothing happened have none (blocking)."""
+    if kpi.factors:
+        return _product(projector, kpis, kpi, asked)
+    assert kpi.numerator is not None
+    over = _side(projector, kpi.numerator, asked, kpi.by_currency)
+    zero = None if kpi.numerator.counts in NEVER_ZERO else Fraction(0)
+    if kpi.denominator is None:
+        found = {key: Cell(value, value, None) for key, value in over.items()}
+    else:
+        under = _side(projector, kpi.denominator, asked, kpi.by_currency)
+        found = {}
+        for key in {*over, *under}:
+            top, bottom = over.get(key, zero), under.get(key)
+            found[key] = Cell(top / bottom if top is not None and bottom else None, top, bottom)
+    return {key: found[key] for key in sorted(found, key=_order)}
+
+
+def _product(projector: Projector, kpis: Mapping[str, Kpi], kpi: Kpi, asked: Asked) -> dict[Key, Cell]:
+    """Multiply the factors of each window; not decomposable when one is unknown or several currencies were taken."""
+    by_window: dict[tuple[date, int | None], list[dict[str | None, Fraction | None]]] = {}
+    for number, code in enumerate(kpi.factors):
+        for (starts_on, hour, currency), cell in cells(projector, kpis, kpis[code], asked).items():
+            factors = by_window.setdefault((starts_on, hour), [{} for _ in kpi.factors])
+            factors[number][currency] = cell.value
+    found: dict[Key, Cell] = {}
+    for (starts_on, hour), factors in by_window.items():
+        currencies = {currency for factor in factors for currency in factor} - {None}
+        product: Fraction | None = Fraction(1)
+        for factor in factors:
+            value = next(iter(factor.values())) if len(factor) == 1 else None
+            product = None if product is None or value is None else product * value
+        for currency in currencies or {None}:
+            found[starts_on, hour, currency] = Cell(product, product, None)
+    return {key: found[key] for key in sorted(found, key=_order)}
+
+
+def _side(projector: Projector, side: Side, asked: Asked, by_currency: bool) -> dict[Key, Fraction | None]:
+    # Traffic has no currency: beside amounts, its one number stands under None.
+    params = parameters(side, asked, by_currency=by_currency)
+    rows = projector.run_query(side.projection, side.query, params, store_ids=asked.store_ids)
+    return {
+        (row["starts_on"], row["hour"], row["currency"]): None if row["value"] is None else Fraction(row["value"])
+        for row in rows
+    }
+
+
+def facts(
+    projector: Projector,
+    kpi: Kpi,
+    side: Side,
+    asked: Asked,
+    *,
+    hour: int | None = None,
+    currency: str | None = None,
+    after: tuple[int, int] = (0, 0),
+    limit: int = 100,
+    as_of: int | None = None,
+) -> list[dict[str, Any]]:
+    """Return the rows behind one side of a cell by (position, place), after that key (blocking).
+
+    asked: the window of the cell alone. The side is `counts` over all its rows' amounts, orders or people.
+    """
+    params = parameters(side, asked, by_currency=kpi.by_currency)
+    page = {"after_position": after[0], "after_place": after[1], "row_limit": limit, "as_of": as_of}
+    cell = {"of_hour": hour, "of_currency": currency}
+    return projector.run_query(side.projection, "facts", {**params, **page, **cell}, store_ids=asked.store_ids)
+
+
+def _order(key: Key) -> tuple[date, int, str]:
+    return key[0], -1 if key[1] is None else key[1], key[2] or ""
+
+
+# Windows -------------------------------------------------------------------------------------------------------------
+
+
+def ends_on(starts_on: date, asked: Asked) -> date:
+    """Return the last day of a window that begins on this day."""
+    match asked.grain:
+        case KpiGrain.TOTAL:
+            end = asked.to_day
+        case KpiGrain.WEEK:
+            end = starts_on + timedelta(days=6 - starts_on.weekday())
+        case KpiGrain.MONTH:
+            end = starts_on.replace(day=calendar.monthrange(starts_on.year, starts_on.month)[1])
+        case _:
+            end = starts_on
+    return min(end, asked.to_day)
+
+
+def earlier(asked: Asked, comparison: KpiComparison) -> Asked:
+    """Return the same question about the windows that these are compared with."""
+    return replace(
+        asked, from_day=_back(asked, comparison, asked.from_day), to_day=_back(asked, comparison, asked.to_day)
+    )
+
+
+def earlier_start(starts_on: date, asked: Asked, comparison: KpiComparison) -> date:
+    """Return the first day of the window that the one of this first day is compared with."""
+    return max(_back(asked, comparison, starts_on), earlier(asked, comparison).from_day)
+
+
+def _back(asked: Asked, comparison: KpiComparison, day: date) -> date:
+    if comparison is KpiComparison.YEAR_ON_YEAR:
+        return day - timedelta(weeks=52) if asked.grain is KpiGrain.WEEK else _months_back(day, 12)
+    match asked.grain:
+        case KpiGrain.TOTAL:
+            return day - (asked.to_day - asked.from_day) - timedelta(days=1)
+        case KpiGrain.MONTH:
+            return _months_back(day, 1)
+        case KpiGrain.WEEK:
+            return day - timedelta(weeks=1)
+        case _:
+            return day - timedelta(days=1)
+
+
+def _months_back(day: date, months: int) -> date:
+    """Return the same day some months before; the last day of a month stays the last."""
+    number = day.year * 12 + day.month - 1 - months
+    year, month = divmod(number, 12)
+    last = calendar.monthrange(year, month + 1)[1]
+    was_last = day.day == calendar.monthrange(day.year, day.month)[1]
+    return date(year, month + 1, last if was_last else min(day.day, last))
+
+
+# Numbers -------------------------------------------------------------------------------------------------------------
+
+
+def shown(number: Fraction | None, kpi: Kpi, currency: str | None) -> Decimal | None:
+    """Return a value of a figure as people read it: money in main units, ratios to six places."""
+    if number is None:
+        return None
+    digits = minor_digits(currency) if kpi.unit is Unit.MONEY and currency else 0
+    places = digits + 4 if kpi.unit is Unit.MONEY else RATIO_PLACES
+    return rounded(number / 10**digits, places)
+
+
+def shown_side(number: Fraction | None, side: Side | None, kpi: Kpi, currency: str | None) -> Decimal | None:
+    """Return a numerator or denominator; sums of money in main units, exact."""
+    if number is None:
+        return None
+    money = kpi.by_currency and currency is not None and (side is None or side.counts in ("sum", "median", "p90"))
+    digits = minor_digits(currency) if money and currency else 0
+    return rounded(number / 10**digits, max(digits, RATIO_PLACES))
+
+
+def rounded(number: Fraction, places: int) -> Decimal:
+    """Return an exact number as a decimal of at most so many places, rounded half to even."""
+    scaled = number * 10**places
+    whole = round(scaled)  # Of a Fraction: half to even, exact.
+    return plain(Decimal(whole).scaleb(-places))
+
+
+__all__ = [
+    "Asked", "Cell", "Kpi", "KpiComparison", "KpiFileError", "KpiGrain", "Side", "Unit", "cells",
+    "earlier", "earlier_start", "ends_on", "facts", "load", "shown", "shown_side", "sides", "sources",
+]  # fmt: skip
