@@ -338,20 +338,22 @@ def test_no_query_and_no_explanation_shows_a_foreign_store(
         "sku_id": world.skus[0], "customer_ids": first.customers,
         "order_ids": [order.id for order in first.orders + world.orders],
         "position": log.head(), "occurred_at": far, "due_before": far, "grain": "year", "row_limit": 10**6,
-        "how": "sum",
+        "how": "sum", "from_time": far - timedelta(days=3650), "until_time": far, "time_zone": "UTC",
     }  # fmt: skip
     asked = 0
     for status in projector.status():
         name = status.entry.name
         for query in projector.loaded(connection, status.entry).queries:
-            given = {key: value for key, value in params.items() if (name, key) != ("stock_ledger", "sku_ids")}
-            assert projector.run_query(name, query, given, store_ids=None), f"{name} {query} finds nothing at all"
-            assert projector.run_query(name, query, given, store_ids=[uuid4()]) == [], f"{name} {query}"
+            if query == "adjustments":
+                continue  # Nothing in this log came late; the tests of the valuation ask for what did.
+            assert projector.run_query(name, query, params, store_ids=None), f"{name} {query} finds nothing at all"
+            assert projector.run_query(name, query, params, store_ids=[uuid4()]) == [], f"{name} {query}"
             asked += 1
         for cell in projector.cells(name):
-            row = table_rows(connection, projector, name, cell)[0]
-            assert projector.explain(name, cell, row, store_ids=[uuid4()]) == [], f"{name} {cell}"
-    assert asked > 20
+            for row in table_rows(connection, projector, name, cell)[:1]:
+                assert projector.explain(name, cell, row, store_ids=[uuid4()]) == [], f"{name} {cell}"
+                asked += 1
+    assert asked > 30
 
 
 def test_a_store_scope_shows_the_stores_in_it_alone(log: Log, projector: Projector) -> None:

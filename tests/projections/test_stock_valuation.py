@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -174,6 +175,12 @@ def test_given_a_case_worked_by_hand_the_valuation_gives_its_figures(copies: Cop
             wrong[case.name] = {key: (found.get(key), case.expected.get(key)) for key in found | case.expected}
     assert copies.broken_checks(copies.log.head(), 0) == []
     assert wrong == {}, "each with what was found, and what was expected"
+    query = copies.copies["one"].queries["adjustments"]
+    shown: dict[str, Any] = dict.fromkeys(
+        ("store_ids", "sku_id", "cause_position", "after_cause", "after_position", "row_limit")
+    )
+    assert copies.connection.execute(query.sql, shown).fetchall()
+    assert copies.connection.execute(query.sql, shown | {"store_ids": [uuid4()]}).fetchall() == []
 
 
 def test_given_a_case_worked_by_hand_the_model_gives_its_figures() -> None:
