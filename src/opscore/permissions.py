@@ -44,6 +44,7 @@ READS: dict[str, frozenset[Role]] = {
     "stockLedger": STAFF | {Role.AUDITOR},
     "stockMovementTotals": STAFF | {Role.AUDITOR},
     "stockWorth": _FIGURES,
+    "stockValuation": _FIGURES,
     "stockTotals": _FIGURES,
     "kpiDaily": _FIGURES,
     "kpiPeriods": _FIGURES,

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 from uuid import uuid4
 
@@ -15,6 +16,7 @@ import psycopg
 import pytest
 
 from opscore.domain.order_commands import PayOrder
+from opscore.domain.stock_commands import ReceiveStock
 from tests.api.conftest import Api, gid
 from tests.shop import Shop
 
@@ -355,7 +357,8 @@ def test_the_log_is_read_filtered_paged_and_verified(api: Api, trade: dict[str, 
     assert found["nobody"]["nodes"] == []
     assert found["last"]["nodes"] == [found["head"]]
     assert {each["name"] for each in found["projections"]} == {
-        "kpi_daily", "stock_ledger", "stock_valuation", "order_book", "campaign_results", "customer_card",
+        "kpi_daily", "stock_ledger", "stock_valuation", "order_book", "campaign_results", "customer_card", "kpi_facts",
+        "traffic",
     }  # fmt: skip
 
 
@@ -431,3 +434,37 @@ def test_times_are_asked_for_with_their_offset(api: Api) -> None:
     for wrong in ("2026-01-01T00:00:00", "2026-01-01", "yesterday", "2026-13-01T00:00:00Z"):
         errors = api.errors("query ($b: DateTime!) { ordersDue(before: $b) { what } }", {"b": wrong})
         assert errors[0]["extensions"]["code"] == "BAD_USER_INPUT"
+
+
+def test_a_late_receipt_corrects_what_stock_is_worth_and_not_what_was_known(api: Api) -> None:
+    shop = Shop.open(api.server.writer, name="Valued shop")
+    sku = shop.sku("V", stock=10, cost="4.00")
+    known = api.server.services.log.head().position
+    late = {"quantity": Decimal(10), "unit_cost": Decimal("2.00")}
+    shop.do(
+        ReceiveStock(sku_id=sku, location_id=shop.location_id, **late), occurred_at=datetime(2020, 1, 1, tzinfo=UTC)
+    )
+    position = api.server.services.log.head().position
+    found = api.ask(
+        """query ($ids: [ID!]!, $known: Position!, $then: DateTime!, $now: Position!) {
+          now: stockValuation(skuIds: $ids, atLeast: $now) { skuCode quantity value { amount currencyCode } }
+          known: stockValuation(skuIds: $ids, knownAt: $known, atLeast: $now) { quantity value { amount } }
+          then: stockValuation(skuIds: $ids, occurredAt: $then, atLeast: $now) { quantity value { amount } }
+        }""",
+        {"ids": [gid("Sku", sku)], "known": known, "then": "2021-01-01T00:00:00Z", "now": position},
+    )
+    assert found == {
+        "now": [{"skuCode": "V", "quantity": "20", "value": {"amount": "60.00", "currencyCode": "GBP"}}],
+        "known": [{"quantity": "10", "value": {"amount": "40.00"}}],
+        "then": [{"quantity": "10", "value": {"amount": "20.00"}}],
+    }
+
+
+def test_a_figure_that_is_not_wholly_named_is_refused_with_what_names_it(api: Api, trade: dict[str, Any]) -> None:
+    (error,) = api.errors(
+        """query ($key: JSON!) {
+          explain(projection: "kpi_daily", cell: "kpi_daily", key: $key, first: 1) { edges { node { position } } }
+        }""",
+        {"key": {"day": str(TODAY)}},
+    )
+    assert "currency" in error["message"] and "store_id" in error["message"]

@@ -114,6 +114,7 @@ def test_lists_and_figures_hold_the_rows_of_ones_own_stores_alone(api: Api, two:
               stockAsOf(skuId: $sku, asOf: {position: 1000}) { onHand }
               stockWorth(first: 100) { skuCode }
               stockTotals { skus }
+              stockValuation(skuIds: $skus) { skuCode }
               stockMovementTotals(skuIds: $skus) { skuCode }
               customerCards(customerIds: $customers) { customerId }
               campaignResults(campaignIds: $campaigns) { name }
@@ -146,7 +147,7 @@ def test_lists_and_figures_hold_the_rows_of_ones_own_stores_alone(api: Api, two:
     assert data["ofThem"]["nodes"] == data["theirs"] == data["stockLevels"] == []
     for name in ("stockLedger", "kpiExplain", "explain", "ofThem"):
         assert further[name]["nodes"] == [], name
-    for name in ("stockAsOf", "stockMovementTotals", "customerCards", "campaignResults"):
+    for name in ("stockAsOf", "stockValuation", "stockMovementTotals", "customerCards", "campaignResults"):
         assert further[name] == [], name
     assert further["skuByCode"] is None and further["orderByExternalReference"] is None
     assert further["stockTotals"] == [{"skus": 1}] and [each["skuCode"] for each in further["stockWorth"]] == ["S-mine"]
@@ -278,7 +279,9 @@ def test_the_table_says_the_same_as_the_commands() -> None:
         assert commands_of(role) == {
             name for name, command in COMMANDS.items() if role in ALWAYS or role in command.ROLES
         }
-    assert not commands_of(Role.AUDITOR), "an auditor reads"
+    assert commands_of(Role.AUDITOR) == {name for name, command in COMMANDS.items() if command.DISCLOSES}, (
+        "an auditor reads; personal data for a reason that is on record"
+    )
 
 
 def test_the_viewer_is_told_what_it_may_do(api: Api, two: dict[str, Any]) -> None:

@@ -24,7 +24,16 @@ from opscore.settings import Settings
 from tests.benchmarks import generate
 from tests.projections.logs import Log, contents
 
-NAMES = ["campaign_results", "customer_card", "kpi_daily", "order_book", "stock_ledger", "stock_valuation"]
+NAMES = [
+    "campaign_results",
+    "customer_card",
+    "kpi_daily",
+    "kpi_facts",
+    "order_book",
+    "stock_ledger",
+    "stock_valuation",
+    "traffic",
+]
 
 
 def rows_of(projector: Projector, connection: psycopg.Connection[Any]) -> dict[str, dict[str, list[str]]]:
@@ -189,6 +198,7 @@ def test_an_event_of_a_newer_version_stops_what_reads_it(log: Log, projector: Pr
 
     failures = projector.failures()
     assert [(entry.name, entry.failed_position) for entry in failures] == [
+        ("kpi_facts", head),
         ("stock_ledger", head),
         ("stock_valuation", head),
     ]

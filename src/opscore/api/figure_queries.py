@@ -162,6 +162,27 @@ class FigureQueries:
         context = info.context
         return await context.services.read(stock.worth, context, first, stores(context, store_ids), at_least)
 
+    @strawberry.field(
+        description="What these articles were worth at true cost (moving average or FIFO, as their home store's policy "
+        "`costing` says): at a time, corrected by what came late, or as it was known at a position."
+    )
+    async def stock_valuation(
+        self,
+        info: ContextInfo,
+        sku_ids: SkuIds,
+        occurred_at: Annotated[
+            datetime | None, strawberry.argument(description="By what had happened at this time; now if left out.")
+        ] = None,
+        known_at: Annotated[
+            Position | None,
+            strawberry.argument(description="By what the log said at this position; all of it if left out."),
+        ] = None,
+        at_least: AtLeast = None,
+    ) -> list[stock.StockValuation]:
+        context = info.context
+        asked = {"sku_ids": skus(sku_ids), "occurred_at": occurred_at, "position": known_at}
+        return await context.services.read(stock.valuation, context, asked, context.store_ids, at_least)
+
     @strawberry.field(description="What all the stock of these stores is worth, one entry for each currency.")
     async def stock_totals(
         self, info: ContextInfo, store_ids: StoreIds = None, at_least: AtLeast = None

@@ -103,6 +103,16 @@ class StockWorth:
     value: Money = strawberry.field(description="Units at that cost.")
 
 
+@strawberry.type(
+    description="What the stock of an article was worth at true cost, by the costing method of its home store."
+)
+class StockValuation:
+    sku_id: strawberry.ID = strawberry.field(description="The article.")
+    sku_code: str = strawberry.field(description="Its code.")
+    quantity: Decimal = strawberry.field(description="Units over all places, those in transit included.")
+    value: Money = strawberry.field(description="What they were worth.")
+
+
 @strawberry.type(description="What all the stock of these stores is worth, in one currency.")
 class StockTotal:
     currency_code: str = strawberry.field(description="ISO 4217 code of the currency.")
@@ -252,6 +262,22 @@ def worth(context: Context, first: int, store_ids: list[UUID] | None, at_least: 
             unit=row["unit"],
             quantity=plain(row["quantity"]),
             unit_cost=unit_price_or_none(row["unit_cost"], row["currency"]),
+            value=money(int(row["value_minor"]), row["currency"]),
+        )
+        for row in rows
+    ]
+
+
+def valuation(
+    context: Context, asked: dict[str, Any], store_ids: list[UUID] | None, at_least: int | None
+) -> list[StockValuation]:
+    """Return what articles were worth at a time, as known at a position (blocking)."""
+    rows = ask(context, "stock_valuation", "value_at", asked, store_ids=store_ids, at_least=at_least)
+    return [
+        StockValuation(
+            sku_id=gid("Sku", row["sku_id"]),
+            sku_code=row["code"],
+            quantity=plain(row["quantity"]),
             value=money(int(row["value_minor"]), row["currency"]),
         )
         for row in rows

@@ -281,7 +281,11 @@ class Projector:
     def _finish(self, connection: Connection, loaded: Loaded, by: str) -> None:
         """Build the indexes, take in what came meanwhile, and open the version for following, in one transaction."""
         for statement in loaded.create_indexes():
-            connection.execute(statement)
+            try:
+                connection.execute(statement)
+            except (errors.UniqueViolation, errors.DuplicateTable):
+                # Another process built it at the same moment and has committed: now it is found, or built if it failed.
+                connection.execute(statement)
         self._analyze(connection, loaded)
         with connection.transaction():
             connection.execute("SET LOCAL synchronous_commit = on")
@@ -615,7 +619,13 @@ class Projector:
             ready = self.loaded(connection, entry).explains.get(cell)
             if ready is None:
                 raise ProjectionRefused(f"{name} has no cell {cell}; there are {', '.join(self.cells(name))}")
-            values = {**dict.fromkeys(ready.parameters), **key}
+            wanted = set(ready.parameters) - {"store_ids", "window_from", "window_to", "row_limit"}
+            if missing := sorted(wanted - key.keys()):
+                # Left out, they would match nothing, and a figure would seem to have no event behind it.
+                raise ProjectionRefused(
+                    f"a row of {name} {cell} is named by {', '.join(sorted(wanted))}; give {', '.join(missing)} too"
+                )
+            values: dict[str, Any] = {**dict.fromkeys(ready.parameters), **key}
             values["store_ids"] = None if store_ids is None else list(store_ids)
             values.update(window_from=after, window_to=min(entry.position, as_of or entry.position), row_limit=limit)
             sql = f"SELECT found.* FROM ({ready.sql}) AS found ORDER BY found.position LIMIT %(row_limit)s"
