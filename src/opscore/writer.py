@@ -8,6 +8,7 @@ and only then answers. There is no conflict to retry and nothing is decided outs
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import hmac
 import logging
@@ -54,6 +55,8 @@ BUYERS = frozenset({Role.STOREFRONT, Role.CUSTOMER})
 """Who may not book afterwards what happened before: they would choose the time at which prices are looked up."""
 TAIL_LIMIT = 5000
 """More foreign events than this since the last batch, and the cache starts afresh instead of taking them in."""
+COLLECT_AFTER = (50_000, 20, 100)
+"""Thresholds of Python's collector of cycles while a writer runs."""
 BATCH_MIN = 4
 """However large the commands, at least twice this many are taken together."""
 SNAPSHOT_EVERY = 500
@@ -220,6 +223,10 @@ class Writer:
 
     def start(self) -> None:
         """Begin to decide, on a thread of its own."""
+        # The collector of cycles walks whatever the cache holds, and hardly anything there is cyclic: with the usual
+        # thresholds it took a tenth of the throughput and doubled the longest answers.
+        gc.freeze()
+        gc.set_threshold(*COLLECT_AFTER)
         self._thread = threading.Thread(target=self._run, name="opscore-writer", daemon=True)
         self._thread.start()
 
