@@ -165,6 +165,7 @@ class _Work(UnitOfWork):
     def bind(self, writer: Writer, connection: psycopg.Connection[TupleRow]) -> _Work:
         self.writer = writer
         self.connection = connection
+        self.erased: list[UUID] = []
         return self
 
     def _load(self, stream_id: UUID) -> Aggregate | None:
@@ -186,7 +187,8 @@ class _Work(UnitOfWork):
         return self.writer.keyring.keyed_hash(value)
 
     def erase(self, subject_id: UUID) -> None:
-        self.writer.keyring.erase(self.connection, subject_id)
+        # Only noted: a decision that is refused or fails after this must leave the person as they were.
+        self.erased.append(subject_id)
 
 
 class Writer:
@@ -499,6 +501,8 @@ class Writer:
             aggregate_id = request.command.decide(work)
             events = work.collect_events()
             rows = [self._row(work, request, event) for event in events]
+            for subject_id in work.erased:
+                self.keyring.erase(connection, subject_id)
         except Refusal as refusal:
             self._evict(work.touched, only_changed=True)
             self.statistics.refusals += 1

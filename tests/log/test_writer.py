@@ -16,7 +16,8 @@ import pytest
 
 from opscore.audit import verify
 from opscore.database import Database
-from opscore.domain.command import Actor, Origin, Role
+from opscore.domain.command import Actor, Origin, Role, UnitOfWork
+from opscore.domain.customer_commands import EraseCustomer
 from opscore.domain.order import Order
 from opscore.domain.order_commands import CancelOrder, PayOrder
 from opscore.domain.order_events import CancelReason
@@ -24,6 +25,7 @@ from opscore.domain.sku import Sku
 from opscore.domain.sku_commands import RegisterSku
 from opscore.domain.stock_commands import ReceiveStock
 from opscore.log.event_log import EventFilter, EventLog
+from opscore.log.personal import SubjectErased
 from opscore.settings import Settings
 from opscore.writer import Busy, NotDeciding, Outcome, Request, Writer
 from tests.shop import OWNER, Shop
@@ -255,6 +257,28 @@ def test_a_mistake_in_one_decision_fails_that_command_alone(
     # Nothing of it stayed behind in the cache: all ten can still be sold, and under the same key.
     assert shop.give(shop.order((sku, 10)), key="whole").refusal is None
     assert verify(database, workers=1).holds
+
+
+def test_a_mistake_after_an_erasure_leaves_the_person_as_they_were(
+    database: Database, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ann = shop.customer()
+    with database.connect() as connection:
+        sealed = shop.writer.keyring.seal(connection, ann, "Ann")
+
+    def broken(self: EraseCustomer, work: UnitOfWork) -> None:
+        work.erase(self.customer_id)
+        raise ArithmeticError("a bug after the erasure")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(EraseCustomer, "decide", broken)
+        with pytest.raises(ArithmeticError):
+            shop.give(EraseCustomer(customer_id=ann))
+    with database.connect() as connection:
+        assert shop.writer.keyring.open(connection, ann, sealed) == "Ann"
+        shop.do(EraseCustomer(customer_id=ann))
+        with pytest.raises(SubjectErased):
+            shop.writer.keyring.open(connection, ann, sealed)
 
 
 def test_data_that_the_database_rejects_fails_that_command_alone(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
