@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,13 +14,15 @@ from uuid import UUID
 import typer
 
 from opscore import __version__
+from opscore.cli.common import migrated, position_or_time
+from opscore.cli.projections import projections_app
+from opscore.cli.replay import replay
 from opscore.console import Bars, Stopped, err, fail, out, stoppable, table
 from opscore.domain.command import Role
 from opscore.settings import Settings, SetupError, load_settings
 
 if TYPE_CHECKING:
     from opscore.database import Database
-    from opscore.projector import Comparison, Projector
 
 STOPPED_EXIT = 130
 """What a shell calls a program that Ctrl-C ended."""
@@ -35,7 +36,6 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 token_app = typer.Typer(help="Tokens for the API.", no_args_is_help=True)
-projections_app = typer.Typer(help="Read models: list, build beside, compare, promote, drop.", no_args_is_help=True)
 audit_app = typer.Typer(help="Prove that the log is what it was.", no_args_is_help=True)
 import_app = typer.Typer(help="Book what is in a file as commands.", no_args_is_help=True)
 schema_app = typer.Typer(help="What others rely on: the SDL and the stored events.", no_args_is_help=True)
@@ -44,6 +44,7 @@ app.add_typer(projections_app, name="projections")
 app.add_typer(audit_app, name="audit")
 app.add_typer(import_app, name="import")
 app.add_typer(schema_app, name="schema")
+app.command()(replay)
 
 
 def main() -> None:
@@ -68,18 +69,6 @@ def _warn_without_checksums(database: Database) -> None:
             "This PostgreSQL keeps no data checksums, so it would not notice a page that its disk has altered; stop it "
             "and run: pg_checksums --enable"
         )
-
-
-@contextmanager
-def migrated() -> Iterator[tuple[Database, Settings]]:
-    """Open the database that the settings name, brought up to date."""
-    from opscore.database import Database, migrate
-
-    settings = load_settings()
-    with Database.open(settings) as database:
-        database.require_durable()
-        migrate(database)
-        yield database, settings
 
 
 @app.callback(invoke_without_command=True)
@@ -315,177 +304,6 @@ def import_taobao_behaviour(
     out.print(f"Rows that were not booked: {rejects}", markup=False)
 
 
-# Projections ---------------------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def _projector() -> Iterator[Projector]:
-    from opscore.projector import Projector
-
-    with migrated() as (database, _):
-        yield Projector(database)
-
-
-@projections_app.command("list")
-def projections_list() -> None:
-    """List every version: its state, its position in the log, and the question it answers."""
-    with _projector() as projector:
-        rows = projector.status()
-    table(
-        ("name", "version", "state", "position", "behind", "question"),
-        [
-            (row.entry.name, row.entry.version, row.entry.state, row.entry.position, row.lag, row.question)
-            for row in rows
-        ],
-        right=(1, 3, 4),
-    )
-    for row in rows:
-        if row.entry.failed_position is not None:
-            out.print(
-                f"{row.entry.name} {row.entry.version} stopped at position {row.entry.failed_position} in "
-                f"{row.entry.failed_statement}: {row.entry.error}",
-                markup=False,
-            )
-
-
-@projections_app.command("plan")
-def projections_plan() -> None:
-    """Say what `projections rebuild` would do, and change nothing."""
-    with _projector() as projector:
-        lines = projector.plan()
-    table(
-        ("name", "version", "serving", "action", "why"),
-        [(line.name, line.version, line.serving, line.action, line.why) for line in lines],
-        right=(1, 2),
-    )
-
-
-@projections_app.command("rebuild")
-def projections_rebuild(
-    name: Annotated[str | None, typer.Argument(help="The projection; all that are missing if none.")] = None,
-) -> None:
-    """Build the newest version beside the one that serves. Can be stopped and run again."""
-    with _projector() as projector, Bars() as bars, stoppable() as stop:
-        if name is None:
-            projector.deploy(by="cli", progress=bars.projecting, stop=stop)
-        else:
-            projector.rebuild(name, by="cli", progress=bars.projecting, stop=stop)
-
-
-@projections_app.command("compare")
-def projections_compare(
-    name: Annotated[str, typer.Argument(help="The projection.")],
-    old: Annotated[int, typer.Argument(help="The version to compare with.")],
-    new: Annotated[int, typer.Argument(help="The version to compare.")],
-    rows: Annotated[int, typer.Option(min=0, help="How many differing rows to show.")] = 20,
-) -> None:
-    """Say which rows differ between two versions, by how much, and which events are behind it."""
-    with _projector() as projector:
-        result = projector.compare(name, old, new, by="cli", sample=rows)
-    _print_comparison(result)
-
-
-def _print_comparison(result: Comparison) -> None:
-    out.print(f"{result.name} {result.old_version} and {result.new_version} at position {result.position}:")
-    for name, totals in result.totals.items():
-        out.print(
-            f"  {name}: differing rows {totals['differing_rows']}, only in {result.old_version} {totals['only_old']}, "
-            f"only in {result.new_version} {totals['only_new']}; rows in all {totals['old']} and {totals['new']}",
-            markup=False,
-        )
-        for column, sums in totals["columns"].items():
-            out.print(f"    {column}: {sums['old']} -> {sums['new']} ({sums['difference']})", markup=False)
-    for row in result.sample:
-        key = ", ".join(f"{column} {value}" for column, value in row["key"].items())
-        out.print(f"  {row['table']} [{key}]", markup=False)
-        sides = (row["old"] or {}, row["new"] or {})
-        for column in dict.fromkeys([*sides[0], *sides[1]]):
-            before, after = (side.get(column) for side in sides)
-            if before != after:
-                out.print(f"    {column}: {before} -> {after}", markup=False)
-        if row["events"]:
-            out.print(f"    events {', '.join(str(event['position']) for event in row['events'])}", markup=False)
-    out.print(f"Differing rows in all: {result.differing_rows}")
-
-
-@projections_app.command("promote")
-def projections_promote(
-    name: Annotated[str, typer.Argument(help="The projection.")],
-    version: Annotated[int, typer.Argument(help="The version that shall serve.")],
-    by: Annotated[str, typer.Option(help="Who decided it; kept in the catalogue.")] = "cli",
-) -> None:
-    """Let a compared version serve from now on. Going back is the same word with the old version."""
-    with _projector() as projector:
-        entry = projector.promote(name, version, by=by)
-    out.print(f"{entry.name} version {entry.version} serves.")
-
-
-@projections_app.command("drop")
-def projections_drop(
-    name: Annotated[str, typer.Argument(help="The projection.")],
-    version: Annotated[int, typer.Argument(help="The version whose tables shall go.")],
-) -> None:
-    """Drop the tables of a version that does not serve."""
-    with _projector() as projector:
-        projector.drop(name, version)
-    out.print(f"{name} version {version} is gone.")
-
-
-@projections_app.command("resume")
-def projections_resume(
-    name: Annotated[str, typer.Argument(help="The projection.")],
-    version: Annotated[int, typer.Argument(help="The version that a failure stopped.")],
-) -> None:
-    """Let a version that a failure stopped try again from where it stands."""
-    with _projector() as projector:
-        projector.resume(name, version)
-    out.print(f"{name} version {version} goes on.")
-
-
-@projections_app.command("lock")
-def projections_lock(
-    check: Annotated[bool, typer.Option("--check", help="Write nothing; fail when a version is not locked.")] = False,
-) -> None:
-    """Write the digest of each new version to projections/versions.lock."""
-    from opscore import resources
-    from opscore.projector import lock, read_all
-
-    folder = resources.path("projections")
-    definitions = read_all(folder)
-    lock.refuse_edited(folder, definitions)
-    missing = lock.unlocked(folder, definitions)
-    if check and missing:
-        raise fail(f"Not locked yet: {', '.join(missing)}; run: opscore projections lock")
-    if not check:
-        lock.write(folder, definitions)
-    out.print(f"{len(definitions)} projections are locked" + (f", {', '.join(missing)} newly." if missing else "."))
-
-
-def _position_or_time(text: str) -> int | datetime:
-    if text.isdecimal():
-        return int(text)
-    try:
-        time = datetime.fromisoformat(text)
-    except ValueError:
-        raise fail(f"'{text}' is neither a position nor a time such as 2026-03-31T23:59:59+08:00") from None
-    if time.tzinfo is None:
-        raise fail("A time needs its offset, such as 2026-03-31T23:59:59+08:00")
-    return time
-
-
-@app.command()
-def replay(
-    until: Annotated[str, typer.Option(help="A position, or a time such as 2026-03-31T23:59:59+08:00.")],
-    into: Annotated[str, typer.Option(help="Name of the copies: <into>/<projection>.")],
-) -> None:
-    """Build every read model as it was known at a position or time. Can be stopped and run again."""
-    end = _position_or_time(until)
-    with _projector() as projector, Bars() as bars, stoppable() as stop:
-        entries = projector.replay(end, into, progress=bars.projecting, stop=stop)
-    for entry in entries:
-        out.print(f"{entry.name} at position {entry.position}", markup=False)
-
-
 # Audit ---------------------------------------------------------------------------------------------------------------
 
 ANCHORS = "anchors.jsonl"
@@ -566,7 +384,7 @@ def audit_export(
     """Write the events of a period, the rules and a verifier to one file for an auditor, who needs no opscore."""
     from opscore.bundle import BundleRefused, export
 
-    period = {name: _position_or_time(text) for name, text in (("after", after), ("until", until)) if text is not None}
+    period = {name: position_or_time(text) for name, text in (("after", after), ("until", until)) if text is not None}
     with migrated() as (database, settings), Bars() as bars, stoppable() as stop:
         if anchors is None and (settings.data_dir / ANCHORS).exists():
             anchors = settings.data_dir / ANCHORS
@@ -626,7 +444,3 @@ def schema_export(
     if faults:
         raise fail("\n".join(faults))
     out.print(f"{path.name} and the event schemas are what the code says.", markup=False)
-
-
-if __name__ == "__main__":
-    main()

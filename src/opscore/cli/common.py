@@ -1,0 +1,49 @@
+"""What several words of the command line need: the database brought up to date, its projections, a moment as typed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from opscore.console import fail
+from opscore.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from opscore.database import Database
+    from opscore.projector import Projector
+
+
+@contextmanager
+def migrated() -> Iterator[tuple[Database, Settings]]:
+    """Open the database that the settings name, brought up to date."""
+    from opscore.database import Database, migrate
+
+    settings = load_settings()
+    with Database.open(settings) as database:
+        database.require_durable()
+        migrate(database)
+        yield database, settings
+
+
+@contextmanager
+def opened_projector() -> Iterator[Projector]:
+    """Open the projections of the database that the settings name."""
+    from opscore.projector import Projector
+
+    with migrated() as (database, _):
+        yield Projector(database)
+
+
+def position_or_time(text: str) -> int | datetime:
+    """Return the position, or the time with its offset, that somebody typed; raises SystemExit saying what to type."""
+    if text.isdecimal():
+        return int(text)
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        raise fail(f"'{text}' is neither a position nor a time such as 2026-03-31T23:59:59+08:00") from None
+    if time.tzinfo is None:
+        raise fail("A time needs its offset, such as 2026-03-31T23:59:59+08:00")
+    return time
