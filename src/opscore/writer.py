@@ -36,6 +36,7 @@ from opscore.domain.refusals import (
     InvalidField,
     NotAuthorised,
     Refusal,
+    RejectedWithOthers,
     StaleVersion,
 )
 from opscore.domain.store import Store
@@ -123,8 +124,11 @@ class Outcome:
     refusal: Refused | None = None
 
 
-Answer = Outcome | Exception
-"""What a future is given: an outcome, or the error that deciding met."""
+Answer = Outcome | list[Outcome] | Exception
+"""What a future is given: an outcome, those of commands that were given together, or the error that deciding met."""
+
+Known = dict[tuple[str, str, str], tuple[bytes, Outcome]]
+"""Actor, scope and key -> hash of the request and what it was answered with."""
 
 
 @dataclass(slots=True)
@@ -132,8 +136,20 @@ class _Pending:
     """A request in the queue and whoever waits for its outcome."""
 
     request: Request
-    future: Future[Outcome]
+    future: Future[Any]
     request_hash: bytes
+    together: tuple[_Pending, ...] = ()
+    """The requests that are recorded all or none; this one stands for them in the queue and waits for all."""
+
+    @property
+    def members(self) -> tuple[_Pending, ...]:
+        """The requests to decide: those that belong together, or this one."""
+        return self.together or (self,)
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """What the idempotency key is kept under."""
+        return self.request.actor.id, self.request.scope, self.request.key
 
 
 @dataclass(slots=True)
@@ -247,12 +263,31 @@ class Writer:
 
         Raises Busy when the queue is full, NotDeciding when this process has stopped; the future may raise Unavailable.
         """
+        pending = self._pending(request)
+        self._enqueue(pending)
+        return pending.future
+
+    def submit_together(self, requests: Sequence[Request]) -> Future[list[Outcome]]:
+        """Queue commands that are decided one after the other and recorded all or none, in one transaction.
+
+        If any is refused, nothing of any is kept, keys included: the refused ones are answered with their refusals, the
+        others with RejectedWithOthers, and all may be sent again with the same keys. Raises as `submit`.
+        """
+        members = tuple(self._pending(request) for request in requests)
+        first = members[0]
+        pending = _Pending(first.request, Future(), first.request_hash, members)
+        self._enqueue(pending)
+        return pending.future
+
+    def _pending(self, request: Request) -> _Pending:
         if self.halted is not None:
             raise NotDeciding(self.halted)
         if not 1 <= len(request.key) <= 255 or "\x00" in request.key:
             raise ValueError("an idempotency key has 1 to 255 characters")
-        pending = _Pending(request, Future(), self._hash_of(request))
-        queue = self._live if request.origin is Origin.LIVE else self._imports
+        return _Pending(request, Future(), self._hash_of(request))
+
+    def _enqueue(self, pending: _Pending) -> None:
+        queue = self._live if pending.request.origin is Origin.LIVE else self._imports
         with self._wake:
             if self._stopping:
                 raise Busy("this server is shutting down; send the same command with the same key to another")
@@ -260,7 +295,6 @@ class Writer:
                 raise Busy(" ".join((Busy.__doc__ or "").split()))
             queue.append(pending)
             self._wake.notify()
-        return pending.future
 
     def ask(self, request: Request, timeout: float | None = 60) -> Outcome:
         """Submit a command and wait for its outcome."""
@@ -292,9 +326,11 @@ class Writer:
                     return None
                 self._wake.wait()
             batch: list[_Pending] = []
+            size = 0
             for queue in (self._live, self._imports):
-                while queue and len(batch) < self._batch_limit:
+                while queue and size < self._batch_limit:
                     batch.append(queue.popleft())
+                    size += len(batch[-1].members)
             return batch
 
     def _put_back(self, rest: Sequence[_Pending]) -> None:
@@ -324,7 +360,7 @@ class Writer:
                 continue
             except psycopg.Error as error:
                 self._forget_everything()
-                if len(batch) == 1 and _stream_has_begun(error):
+                if len(batch) == 1 and _stream_has_begun(error) and not batch[0].together:
                     batch[0].future.set_result(self._begun_before(batch[0]))
                     return
                 if len(batch) == 1:
@@ -348,10 +384,10 @@ class Writer:
             wanted = 2 * max(len(batch) - len(rest), BATCH_MIN)
             self._batch_limit = min(wanted if rest else 2 * self._batch_limit, self.settings.batch_commands)
             for pending, answer in answers:
-                if isinstance(answer, Outcome):
-                    pending.future.set_result(answer)
-                else:
+                if isinstance(answer, Exception):
                     pending.future.set_exception(answer)
+                else:
+                    pending.future.set_result(answer)
             return
 
     def _begun_before(self, pending: _Pending) -> Outcome:
@@ -381,7 +417,7 @@ class Writer:
         self._head = head
         statistics = self.statistics
         statistics.batches += 1
-        statistics.commands += len(answers)
+        statistics.commands += sum(len(pending.members) for pending, _ in answers)
         statistics.events += head.position - before.position
         self._remember(touched)
         if head.position > before.position:
@@ -389,11 +425,9 @@ class Writer:
                 listener(head.position)
         return answers, rest
 
-    def _begin(
-        self, connection: psycopg.Connection[TupleRow], batch: list[_Pending]
-    ) -> dict[tuple[str, str, str], tuple[bytes, Outcome]]:
+    def _begin(self, connection: psycopg.Connection[TupleRow], batch: list[_Pending]) -> Known:
         """Take the lock, take in what others appended, and look up which of these keys were answered before."""
-        requests = [pending.request for pending in batch]
+        requests = [member.request for pending in batch for member in pending.members]
         with connection.pipeline():
             connection.execute("SET LOCAL synchronous_commit = on")
             connection.execute(LOCK)
@@ -454,36 +488,92 @@ class Writer:
         self,
         connection: psycopg.Connection[TupleRow],
         batch: list[_Pending],
-        known: dict[tuple[str, str, str], tuple[bytes, Outcome]],
+        known: Known,
     ) -> tuple[list[_Decided], list[tuple[_Pending, Answer]], list[_Pending]]:
         decided: list[_Decided] = []
         answers: list[tuple[_Pending, Answer]] = []
         position = self._head.position
         until = time.monotonic() + self.settings.batch_ms / 1000
         for count, pending in enumerate(batch, start=1):
-            request = pending.request
-            key = (request.actor.id, request.scope, request.key)
-            earlier = known.get(key)
+            earlier = None if pending.together else known.get(pending.key)
             if earlier is not None:
                 self.statistics.replays += 1
                 answers.append((pending, _same_or_refused(pending, earlier)))
                 continue
+            answer: Answer
             try:
-                each = self._decide(connection, pending, position)
+                if pending.together:
+                    done, answer = self._decide_together(connection, pending.together, position, known)
+                else:
+                    each = self._decide(connection, pending, position)
+                    done, answer = [each], each.outcome
             except (psycopg.Error, UnknownEventType):
                 raise
             except Exception as error:
                 # A mistake in one decision is that command's alone; it recorded nothing, not even its key.
-                logger.exception("writer.decision_failed", extra={"command": request.command.command_name()})
+                name = pending.request.command.command_name()
+                logger.exception("writer.decision_failed", extra={"command": name})
                 answers.append((pending, error))
                 continue
-            position += len(each.events)
-            decided.append(each)
-            answers.append((pending, each.outcome))
-            known[key] = (pending.request_hash, _replayed(each.outcome))
+            for each in done:
+                position += len(each.events)
+                decided.append(each)
+                known[each.pending.key] = (each.pending.request_hash, _replayed(each.outcome))
+            answers.append((pending, answer))
             if time.monotonic() > until:
                 return decided, answers, batch[count:]
         return decided, answers, []
+
+    def _decide_together(
+        self, connection: psycopg.Connection[TupleRow], members: Sequence[_Pending], position: int, known: Known
+    ) -> tuple[list[_Decided], list[Outcome]]:
+        """Decide commands each on the state that the ones before it leave; keep what all of them did, or nothing."""
+        lengths = {stream_id: len(events) for stream_id, events in self._batch_events.items()}
+        claims = dict(self._batch_claims)
+        done: list[_Decided] = []
+        outcomes: list[Outcome] = []
+        known = dict(known)
+        start, stands = position, False
+        try:
+            # A savepoint: a key that was made or destroyed for one of them goes back with the others.
+            with connection.transaction():
+                for pending in members:
+                    earlier = known.get(pending.key)
+                    if earlier is not None:
+                        self.statistics.replays += 1
+                        outcomes.append(_same_or_refused(pending, earlier))
+                        continue
+                    each = self._decide(connection, pending, position)
+                    position += len(each.events)
+                    done.append(each)
+                    outcomes.append(each.outcome)
+                    known[pending.key] = (pending.request_hash, _replayed(each.outcome))
+                stands = all(outcome.refusal is None for outcome in outcomes)
+                if not stands:
+                    raise psycopg.Rollback
+        finally:
+            if not stands:
+                self._undo(done, lengths, claims)
+        if stands:
+            return done, outcomes
+        rest = Refused.of(RejectedWithOthers())
+        return [], [
+            outcome if outcome.replayed else Outcome(None, start, refusal=outcome.refusal or rest)
+            for outcome in outcomes
+        ]
+
+    def _undo(
+        self, done: list[_Decided], lengths: dict[UUID, int], claims: dict[tuple[str, str, str], UUID | None]
+    ) -> None:
+        """Forget decisions of this batch: `lengths` and `claims` are how its events and claims stood before them."""
+        for each in done:
+            for row in each.events:
+                # What earlier commands of the batch did to it is folded again from their events.
+                self._cache.pop(row[0], None)
+                self._batch.pop(row[0], None)
+        for stream_id, events in self._batch_events.items():
+            del events[lengths.get(stream_id, 0) :]
+        self._batch_claims = claims
 
     def _decide(self, connection: psycopg.Connection[TupleRow], pending: _Pending, position: int) -> _Decided:
         request = pending.request

@@ -70,6 +70,10 @@ class IdempotencyKeyReused(Refusal):
     """This idempotency key was used for another command body; send a new key for a new command."""
 
 
+class RejectedWithOthers(Refusal):
+    """Nothing was recorded, because others of these commands were refused; mend those and send all of them again."""
+
+
 class SamePerson(Refusal):
     """A second person has to do this: {actor} did the step before."""
 
