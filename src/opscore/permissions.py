@@ -1,8 +1,11 @@
-"""Who may do and ask what: one table of commands, one of reads, and what of an object a role does not see.
+"""Who may do and ask what, and what of an object a role does not see: the whole of it in one table.
 
-The roles of a command are written at the command (`Command.ROLES`), because the person who changes a command has to
-think of them; the roles of a read are written here. Whose rows a role sees is not a question of its role but of its
-stores and, for a customer, of itself: that is decided where rows are read.
+`table()` has an entry for every command, every question, everything that can be followed and every field that not all
+who see its object may see, by its name in the schema: `Mutation.placeOrder`, `Query.orders`, `SkuPrice.cost`. The API
+asks it, the SDL shows it (`@access`), and a test tries each entry with each role. The roles of a command are written at
+the command (`Command.ROLES`), because the person who changes a command has to think of them; all others are written
+here. Whose rows a role sees is not a question of its role but of its stores and, for a customer, of itself: that is
+decided where rows are read.
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ import opscore.domain.catalogue  # noqa: F401  (afterwards COMMANDS is complete)
 from opscore.domain.command import COMMANDS, Command, Role
 
 ALWAYS = frozenset({Role.OWNER, Role.PLATFORM, Role.SYSTEM})
-"""Roles that may give every command and ask every question."""
+"""Roles that may give every command, ask every question and see every field."""
 
 STAFF = frozenset({Role.MANAGER, Role.SERVICE, Role.EDITOR, Role.PROMOTER, Role.WAREHOUSE, Role.FINANCE})
 """People who work in a store."""
@@ -22,6 +25,8 @@ _SHOP = STAFF | {Role.AUDITOR, Role.STOREFRONT, Role.CUSTOMER}
 _STORE_SIDE = STAFF | {Role.AUDITOR, Role.STOREFRONT}
 _FIGURES = frozenset({Role.MANAGER, Role.PROMOTER, Role.FINANCE, Role.AUDITOR})
 _AUDIT = frozenset({Role.AUDITOR})
+_CUSTOMERS = _SHOP - {Role.WAREHOUSE, Role.EDITOR}
+_COSTS = _SHOP - {Role.WAREHOUSE, Role.STOREFRONT, Role.CUSTOMER}
 
 READS: dict[str, frozenset[Role]] = {
     "viewer": frozenset(Role),
@@ -37,7 +42,7 @@ READS: dict[str, frozenset[Role]] = {
     "orders": _SHOP,
     "campaign": _SHOP,
     "campaigns": _SHOP,
-    "customer": _SHOP - {Role.WAREHOUSE, Role.EDITOR},
+    "customer": _CUSTOMERS,
     "customers": _STORE_SIDE - {Role.WAREHOUSE, Role.EDITOR},
     "stockLevels": _STORE_SIDE,
     "stockAsOf": STAFF | {Role.AUDITOR},
@@ -55,7 +60,7 @@ READS: dict[str, frozenset[Role]] = {
     "explainKpi": _FIGURES,
     "retentionCohorts": _FIGURES,
     "campaignResults": _FIGURES,
-    "customerCards": _SHOP - {Role.WAREHOUSE, Role.EDITOR},
+    "customerCards": _CUSTOMERS,
     "orderCount": _SHOP,
     "orderStates": STAFF | {Role.AUDITOR},
     "ordersDue": STAFF | {Role.AUDITOR},
@@ -66,13 +71,33 @@ READS: dict[str, frozenset[Role]] = {
     "projections": STAFF | {Role.AUDITOR},
     "verification": _AUDIT,
 }
-"""Root field of Query -> the roles that may ask it, beside those of `ALWAYS`."""
+"""Root field of Query -> the roles that may ask it, beside those of `ALWAYS`; of any other it is refused."""
 
 FOLLOWS = {"events": "events", "figures": "kpiDaily", "projectionProgress": "projections"}
 """Root field of Subscription -> the question whose roles may follow it."""
 
-PRICE_BLIND = frozenset({Role.WAREHOUSE, Role.STOREFRONT, Role.CUSTOMER})
-"""Roles that see no cost."""
+FIELDS: dict[str, frozenset[Role]] = {
+    "SkuPrice.cost": _COSTS,
+    "StockBalance.unitCost": _COSTS,
+    "StockMovement.unitCost": _COSTS,
+    "StockMovement.value": _COSTS,
+    "StockMovement.runningValue": _COSTS,
+    "Campaign.forecast": READS["campaignResults"],
+    "Campaign.adSpend": READS["campaignResults"],
+    "Order.customer": READS["customer"],
+}
+"""Field of an object -> the roles that see it, beside those of `ALWAYS`; any other sees null or an empty list."""
+
+
+@functools.cache
+def table() -> dict[str, frozenset[Role]]:
+    """Return every rule: place in the schema -> all roles that may, those of `ALWAYS` included."""
+    return {
+        **{f"Query.{name}": roles | ALWAYS for name, roles in READS.items()},
+        **{f"Mutation.{name}": command.ROLES | ALWAYS for name, command in COMMANDS.items()},
+        **{f"Subscription.{name}": READS[question] | ALWAYS for name, question in FOLLOWS.items()},
+        **{place: roles | ALWAYS for place, roles in FIELDS.items()},
+    }
 
 
 @functools.cache
@@ -88,19 +113,19 @@ def may_give(role: Role, command: type[Command]) -> bool:
 
 def may_ask(role: Role, field: str) -> bool:
     """Say whether a role may select a root field of Query."""
-    return role in ALWAYS or role in READS.get(field, frozenset())
+    return role in table().get(f"Query.{field}", ())
 
 
 def may_follow(role: Role, field: str) -> bool:
     """Say whether a role may select a root field of Subscription."""
-    return may_ask(role, FOLLOWS.get(field, field))
+    return role in table().get(f"Subscription.{field}", ())
 
 
-def may_see_cost(role: Role) -> bool:
-    """Say whether a role sees what goods cost."""
-    return role not in PRICE_BLIND
+def may_see_field(role: Role, place: str) -> bool:
+    """Say whether a role sees a field of an object, `SkuPrice.cost` say; raises KeyError when no rule names it."""
+    return role in table()[place]
 
 
-def may_see_events(role: Role) -> bool:
-    """Say whether a role may read the log itself."""
-    return may_ask(role, "events")
+def may_see_kind(role: Role, type_name: str) -> bool:
+    """Say whether a role sees any object of a kind of aggregate, by whatever way it is reached."""
+    return may_ask(role, type_name.lower())

@@ -17,7 +17,7 @@ from opscore.api.outputs import output_type
 from opscore.domain import campaign as domain
 from opscore.domain.campaign_events import CampaignGoal, CampaignKind, CampaignStatus, CampaignType
 from opscore.domain.pricing import MemberScope, Promotion
-from opscore.permissions import may_ask
+from opscore.permissions import may_see_field
 
 for _enum in (CampaignGoal, CampaignKind, CampaignStatus, CampaignType, MemberScope):
     expose(_enum)
@@ -98,7 +98,7 @@ def campaign_view(campaign: domain.Campaign, context: Context) -> Campaign:
     """Return a campaign as the API shows it."""
     currency = campaign.currency
     forecast = campaign.forecast
-    figures = may_ask(context.viewer.role, "campaignResults")
+    figures = may_see_field(context.viewer.role, "Campaign.adSpend")
     return Campaign(
         **stream_fields(campaign),
         store_id=store_gid(campaign.store_id),

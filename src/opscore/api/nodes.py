@@ -15,6 +15,7 @@ from opscore.domain.command import Actor, Role
 from opscore.domain.customer import Customer
 from opscore.domain.order import Order
 from opscore.domain.sku import Sku
+from opscore.permissions import may_see_kind
 
 
 @strawberry.interface(description="Anything with a global id.")
@@ -55,8 +56,10 @@ def may_see(viewer: Actor, aggregate: Aggregate) -> bool:
     """Say whether an aggregate lies in a viewer's scope; what does not is answered like what is not there.
 
     An article is seen by every store that sells it, a campaign by every store it runs in. A customer sees itself, its
-    own orders, and what is on offer.
+    own orders, and what is on offer. Who may not ask for a kind does not reach it by another way either.
     """
+    if not may_see_kind(viewer.role, aggregate.STREAM_TYPE):
+        return False
     if viewer.role is Role.CUSTOMER:
         if isinstance(aggregate, Customer) and aggregate.id != viewer.customer_id:
             return False

@@ -32,7 +32,7 @@ from opscore.domain import order as order_domain
 from opscore.domain.order_events import OrderKind, PriceSource
 from opscore.domain.order_state import OrderStatus
 from opscore.domain.values import plain
-from opscore.permissions import may_ask
+from opscore.permissions import may_see_field
 
 ShownT = TypeVar("ShownT")
 Make = Callable[[dict[str, Any]], Any]
@@ -261,7 +261,7 @@ def shown_as(kind: type[ShownT], making: list[tuple[str, Make]], row: dict[str, 
 
 def _add_customers(context: Context, rows: list[dict[str, Any]], views: dict[UUID, Order]) -> None:
     found: dict[UUID, Any] = {}
-    if may_ask(context.viewer.role, "customer"):
+    if may_see_field(context.viewer.role, "Order.customer"):
         wanted = [row["customer_id"] for row in rows if row["customer_id"] is not None]
         found = reads.many(context, customer_domain.Customer, wanted)
     shown = {key: customer_view(each, context) for key, each in found.items()}

@@ -25,7 +25,7 @@ from opscore.domain import order as domain
 from opscore.domain.order_events import OrderKind, PriceSource, ReturnReason
 from opscore.domain.order_state import OrderStatus, ReturnStatus
 from opscore.domain.values import plain
-from opscore.permissions import may_ask
+from opscore.permissions import may_see_field
 
 for _enum in (OrderKind, PriceSource, ReturnReason, OrderStatus, ReturnStatus):
     expose(_enum)
@@ -169,7 +169,7 @@ class Order(Stream):
         if self.loaded_customer is not NOT_LOADED:
             return self.loaded_customer  # type: ignore[no-any-return]
         context = info.context
-        if self.customer_id is None or not may_ask(context.viewer.role, "customer"):
+        if self.customer_id is None or not may_see_field(context.viewer.role, "Order.customer"):
             return None
         key = key_of(self.customer_id, "Customer")
         found = await context.services.read(reads.one, context, customer_domain.Customer, key)

@@ -15,7 +15,7 @@ from opscore.api.nodes import Stream, gid, store_gid, stream_fields
 from opscore.domain import sku as domain
 from opscore.domain.sku_events import DelistReason, FulfilmentMode, SkuStatus
 from opscore.domain.values import plain
-from opscore.permissions import may_see_cost
+from opscore.permissions import may_see_field
 
 expose(DelistReason)
 expose(FulfilmentMode)
@@ -122,7 +122,7 @@ def sku_view(sku: domain.Sku, context: Context) -> Sku:
     """Return an article as the API shows it; stores out of the viewer's scope are left out."""
     viewer = context.viewer
     currency = sku.currency
-    costs = may_see_cost(viewer.role)
+    costs = may_see_field(viewer.role, "SkuPrice.cost")
     return Sku(
         **stream_fields(sku),
         store_id=store_gid(sku.store_id),

@@ -18,7 +18,7 @@ from opscore.api.nodes import gid
 from opscore.api.paging import Window, connection, window
 from opscore.api.scalars import Position
 from opscore.domain.values import plain
-from opscore.permissions import may_see_cost
+from opscore.permissions import may_see_field
 
 SKUS_MAX = 100
 
@@ -139,7 +139,7 @@ def levels(context: Context, sku_ids: list[UUID], location_id: UUID | None, at_l
     """Return where the units of these articles are now (blocking)."""
     asked = {"sku_ids": _few(sku_ids), "location_id": location_id}
     rows = ask(context, "stock_ledger", "levels", asked, store_ids=context.store_ids, at_least=at_least)
-    costs = may_see_cost(context.viewer.role)
+    costs = may_see_field(context.viewer.role, "StockBalance.unitCost")
     return [
         StockBalance(
             sku_id=gid("Sku", row["sku_id"]),
@@ -187,7 +187,7 @@ def ledger(
             wanted |= {"after_position": asked.after[0], "after_leg": asked.after[1]}
         wanted["until_position"] = until_position
         rows = ask(context, "stock_ledger", "movements", wanted, store_ids=context.store_ids, at_least=at_least)
-    costs = may_see_cost(context.viewer.role)
+    costs = may_see_field(context.viewer.role, "StockMovement.unitCost")
     return connection(
         rows, asked, binding, lambda row: [row["position"], row["leg"]], lambda row: _movement(row, costs)
     )
