@@ -9,6 +9,7 @@ from __future__ import annotations
 import select
 import time
 from collections.abc import Callable
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar
 
@@ -59,6 +60,11 @@ class Database:
         server = EmbeddedServer(settings.data_dir)
         server.watch()
         return cls(settings, server.url, on_close=server.close)
+
+    @property
+    def own_projections(self) -> Path | None:
+        """The operator's own folder of projections, if the settings name one."""
+        return self.settings.projections
 
     def conninfo(self, role: ConnectionRole = "app") -> str:
         """Return libpq connection text; `app` acts as the application's role, `admin` as the owner of the schema.

@@ -38,6 +38,15 @@ class Settings(BaseSettings):
         default=None, description="32 bytes in base64 that wrap the keys of personal data; kept away from the database."
     )
 
+    projections: Path | None = Field(
+        default=None, description="The operator's own folder of projections, laid over those of the package."
+    )
+    keep_versions_days: Annotated[int, Field(ge=1)] | None = Field(
+        default=None,
+        description="Days after which versions of projections that a promoted one has replaced are dropped; never if "
+        "not set.",
+    )
+
     host: str = Field(default="127.0.0.1", description="Address the server listens on.")
     port: Annotated[int, Field(ge=0, le=65535)] = Field(default=8000, description="Port the server listens on.")
 

@@ -7,13 +7,16 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
+from hypothesis import settings as examples
 from hypothesis import strategies as st
 
+from opscore import resources
 from opscore.database import Database
 from opscore.projector import Projector
 from opscore.projector.folder import Loaded
 from opscore.projector.window import take_in
+from opscore.settings import Settings
 from tests.benchmarks import generate
 from tests.projections.logs import Log, contents
 
@@ -26,7 +29,11 @@ PROJECTIONS = [
     "customer_card",
     "traffic",
     "kpi_facts",
+    "income_split",
 ]
+OWN = resources.path("data") / "own_projections"
+"""What an operator's folder begins with holds to the law as well."""
+
 small = st.integers(0, 8)
 action = st.tuples(st.integers(0, generate.Actions.COUNT - 1), small, small, st.integers(0, 400))
 Action = tuple[int, int, int, int]
@@ -68,14 +75,15 @@ class Copies:
 
 
 @pytest.fixture(params=PROJECTIONS)
-def copies(request: pytest.FixtureRequest, database: Database) -> Iterator[Copies]:
+def copies(request: pytest.FixtureRequest, settings: Settings) -> Iterator[Copies]:
     """Three copies of one projection; every example writes its own log behind the one before."""
-    made = Copies(database, request.param)
-    yield made
-    made.connection.close()
+    with Database.open(settings.model_copy(update={"projections": OWN})) as database:
+        made = Copies(database, request.param)
+        yield made
+        made.connection.close()
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(log=st.lists(action, min_size=30, max_size=100), cuts=st.lists(st.floats(0, 1), max_size=6))
 def test_any_windows_give_the_same_rows(copies: Copies, log: list[Action], cuts: list[float]) -> None:
     start = copies.log.head()

@@ -1,13 +1,12 @@
 """Runs a folder of SQL over the log: windows, versions side by side, compare, promote, explain."""
 
+from opscore.projector.answers import CheckFailure, ProjectionRefused
 from opscore.projector.compare import Comparison
 from opscore.projector.folder import Definition, read_all
 from opscore.projector.follower import Follower
 from opscore.projector.projector import (
-    CheckFailure,
     PlanLine,
     Progress,
-    ProjectionRefused,
     ProjectionStatus,
     Projector,
 )

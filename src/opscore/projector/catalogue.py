@@ -58,7 +58,6 @@ class Catalogue:
     def __init__(self, schema: str) -> None:
         self._table = f'"{schema}".projection_catalogue'
         self._events = f'"{schema}".events'
-        self.compares = f'"{schema}".projection_compares'
 
     def _sql(self, text: str) -> str:
         # The names in it come from settings and from this file, never from a caller.

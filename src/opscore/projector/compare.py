@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -20,6 +20,11 @@ from opscore.projector.folder import Loaded
 
 EVENTS_MAX = 200
 """How many events are named for one differing row; `explain` pages through all of them."""
+ROWS_KEPT_MAX = 100_000
+"""How many differing rows of one comparison are kept with both values; all are counted."""
+
+Keep = Callable[[int, Mapping[str, Any]], None]
+"""Takes a differing row {table, key, old, new} with its number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,24 +57,44 @@ def pair_digest(one: str, other: str) -> str:
 
 
 def compare(
-    reader: Connection, old: Loaded, new: Loaded, *, position: int, digest: str, by: str, sample: int
+    reader: Connection,
+    old: Loaded,
+    new: Loaded,
+    *,
+    comparison_id: UUID,
+    position: int,
+    digest: str,
+    by: str,
+    sample: int,
+    keep: Keep,
 ) -> Comparison:
-    """Compare every table that both versions have, in the reader's snapshot. See `Comparison` for what is returned."""
+    """Compare every table that both versions have, in the reader's snapshot. See `Comparison` for what is returned.
+
+    sample: for how many differing rows the events behind are looked up. keep: gets at most `ROWS_KEPT_MAX` differing
+    rows as they are found, each with its number from 1.
+    """
     totals: dict[str, Any] = {}
     rows: list[dict[str, Any]] = []
+    number = 0
     for table in old.definition.tables:
         if table not in new.definition.tables:
             continue
         columns, key, numeric = _shape(reader, old, new, table)
         totals[table] = _totals(reader, old, new, table, columns, key, numeric)
-        if totals[table]["differing_rows"] and len(rows) < sample:
-            found = _differing(reader, old, new, table, columns, key, sample - len(rows))
+        if totals[table]["differing_rows"] and number < ROWS_KEPT_MAX:
+            found: list[dict[str, Any]] = []
+            for row in _differing(reader, old, new, table, columns, key, ROWS_KEPT_MAX - number):
+                number += 1
+                keep(number, row)
+                if len(rows) + len(found) < sample:
+                    found.append(row)
+            # Only now: while its rows come in, the reader can be asked nothing else.
             for row in found:
-                row["events"] = _events_behind(reader, old, new, table, row["key"], position)
+                row["events"] = events_behind(reader, old, new, table, row["key"], position)
             rows += found
     return Comparison(
-        id=uuid.uuid4(),
-        name=old.name,
+        id=comparison_id,
+        name=new.name,
         old_version=old.version,
         new_version=new.version,
         compared_at=None,
@@ -172,7 +197,7 @@ def _totals(
 
 def _differing(
     reader: Connection, old: Loaded, new: Loaded, table: str, columns: list[str], key: list[str], limit: int
-) -> list[dict[str, Any]]:
+) -> Iterator[dict[str, Any]]:
     values = [column for column in columns if column not in key]
     listed = ", ".join(
         [f'"{column}" AS "key {column}"' for column in key]
@@ -180,26 +205,23 @@ def _differing(
     )
     order = ", ".join(f'"{column}"' for column in key)
     with reader.cursor(row_factory=dict_row) as cursor:
-        found = cursor.execute(
+        for row in cursor.stream(
             f"SELECT old.present AS in_old, new.present AS in_new, {listed}"
             f" FROM {_joined(old, new, table, columns, key)} ORDER BY {order} LIMIT %s",
             (limit,),
-        ).fetchall()
-    return [
-        {
-            "table": table,
-            "key": {column: row[f"key {column}"] for column in key},
-            "old": {column: row[f"old {column}"] for column in values} if row["in_old"] else None,
-            "new": {column: row[f"new {column}"] for column in values} if row["in_new"] else None,
-        }
-        for row in found
-    ]
+        ):
+            yield {
+                "table": table,
+                "key": {column: row[f"key {column}"] for column in key},
+                "old": {column: row[f"old {column}"] for column in values} if row["in_old"] else None,
+                "new": {column: row[f"new {column}"] for column in values} if row["in_new"] else None,
+            }
 
 
-def _events_behind(
+def events_behind(
     reader: Connection, old: Loaded, new: Loaded, table: str, key: Mapping[str, Any], position: int
 ) -> list[dict[str, Any]]:
-    """Return the events that contributed differently to the row under the two versions."""
+    """Return the events that contributed differently to a row under the two versions: {position, old, new}."""
     contributions: list[dict[int, dict[str, Any]]] = []
     for loaded in (old, new):
         ready = loaded.explains.get(table)
@@ -226,27 +248,67 @@ def _json(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} has no JSON form")
 
 
-def store(connection: Connection, table: str, result: Comparison) -> None:
-    """Keep a comparison."""
+def _plain(value: Any) -> Jsonb:
+    return Jsonb(orjson.loads(orjson.dumps(value, default=_json)))
 
-    def plain(value: Any) -> Jsonb:
-        return Jsonb(orjson.loads(orjson.dumps(value, default=_json)))
 
+@contextmanager
+def storing(connection: Connection, schema: str, comparison_id: UUID) -> Iterator[Keep]:
+    """Give what takes the differing rows of a comparison into the database as they come; one transaction with it."""
+    with (
+        connection.cursor() as cursor,
+        cursor.copy(
+            f'COPY "{schema}".projection_compare_rows (compare_id, number, table_name, key, old, new) FROM STDIN'
+        ) as copy,
+    ):
+
+        def keep(number: int, row: Mapping[str, Any]) -> None:
+            sides = [None if row[side] is None else _plain(row[side]) for side in ("old", "new")]
+            copy.write_row((comparison_id, number, row["table"], _plain(row["key"]), *sides))
+
+        yield keep
+
+
+def store(connection: Connection, schema: str, result: Comparison) -> None:
+    """Keep a comparison whose rows were kept before, with the events behind the first of them."""
     connection.execute(
-        f"INSERT INTO {table} (id, name, old_version, new_version, compared_at, compared_by, position, digest,"
-            " differing_rows, totals, sample) VALUES (%s, %s, %s, %s, clock_timestamp(), %s, %s, %s, %s, %s, %s)",
+        f'INSERT INTO "{schema}".projection_compares (id, name, old_version, new_version, compared_at, compared_by,'
+            " position, digest, differing_rows, totals, sample)"
+            " VALUES (%s, %s, %s, %s, clock_timestamp(), %s, %s, %s, %s, %s, %s)",
         (
             result.id, result.name, result.old_version, result.new_version, result.compared_by, result.position,
-            result.digest, result.differing_rows, plain(result.totals), plain(result.sample),
+            result.digest, result.differing_rows, _plain(result.totals), _plain(result.sample),
         ),
     )  # fmt: skip
 
 
-def stored(connection: Connection, table: str, name: str | None) -> list[Comparison]:
+def stored(connection: Connection, schema: str, name: str | None) -> list[Comparison]:
     """Return the comparisons that were kept (of one projection), latest first; samples hold values as JSON has them."""
     rows = connection.execute(
         "SELECT id, name, old_version, new_version, compared_at, compared_by, position, digest, differing_rows,"
-        f" totals, sample FROM {table} WHERE %(name)s::text IS NULL OR name = %(name)s ORDER BY compared_at DESC",
+        f' totals, sample FROM "{schema}".projection_compares WHERE %(name)s::text IS NULL OR name = %(name)s'
+        " ORDER BY compared_at DESC, id",
         {"name": name},
     ).fetchall()
     return [Comparison(*row) for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class DifferingRow:
+    """A kept row of a comparison; `old` or `new` is None when only the other version has it. Values are JSON's."""
+
+    number: int
+    table: str
+    key: dict[str, Any]
+    old: dict[str, Any] | None
+    new: dict[str, Any] | None
+
+
+def stored_rows(connection: Connection, schema: str, comparison_id: UUID, after: int, limit: int) -> list[DifferingRow]:
+    """Return kept rows behind a number, in order."""
+    rows = connection.execute(
+        f'SELECT number, table_name, key, old, new FROM "{schema}".projection_compare_rows'
+        " WHERE compare_id = %s AND number > %s ORDER BY number LIMIT %s",
+        (comparison_id, after, limit),
+    ).fetchall()
+    return [DifferingRow(*row) for row in rows]

@@ -27,6 +27,8 @@ FILES = (
 )  # fmt: skip
 RULE_FILES = ("tables.sql", "functions.sql", "apply.sql", "queries.sql", "explain.sql")
 """The SQL files whose change (comments and spacing apart) changes a figure or what it means: it needs a new version."""
+WHATIF_FILE = "whatif.toml"
+"""Rules that a what-if changes, beside the texts of the version it changes; never a file of a folder."""
 WINDOW_PARAMETERS = frozenset({"window_from", "window_to"})
 _RULE_TYPES: dict[type, str] = {bool: "boolean", int: "bigint", str: "text", Decimal: "numeric", datetime.date: "date"}
 
@@ -77,17 +79,67 @@ class Definition:
         """Return the queries that may be asked without a store scope."""
         return frozenset(self.settings.get("operator_wide", ()))
 
+    @property
+    def columns(self) -> dict[str, str]:
+        """Return [columns]: what the columns of its queries mean, by name."""
+        return dict(self.settings.get("columns", {}))
+
+    @property
+    def keys(self) -> dict[str, list[str]]:
+        """Return [keys]: for a query, the columns that name a row and never are null; pages go along them."""
+        return {query: list(columns) for query, columns in self.settings.get("keys", {}).items()}
+
+    @cached_property
+    def _whatif(self) -> dict[str, Any]:
+        return tomllib.loads(self.texts.get(WHATIF_FILE, ""), parse_float=_refuse_float)
+
     @cached_property
     def rules(self) -> dict[str, Any]:
         """Return [rules]: int, bool, str, date, or Decimal (written `{ decimal = "0.015" }`)."""
-        return {name: _rule(self.name, name, value) for name, value in self.settings.get("rules", {}).items()}
+        said = {**self.settings.get("rules", {}), **self._whatif.get("rules", {})}
+        return {name: _rule(self.name, name, value) for name, value in said.items()}
+
+    @cached_property
+    def rules_from(self) -> list[tuple[datetime.date, dict[str, Any]]]:
+        """Return [[rules_from]]: (first day, the rules that change on it), earliest first."""
+        found: dict[datetime.date, dict[str, Any]] = {}
+        # What a what-if sets for all history was so on every day.
+        kept = [
+            {name: value for name, value in said.items() if name not in self._whatif.get("rules", {})}
+            for said in self.settings.get("rules_from", ())
+        ]
+        for said in [*kept, *self._whatif.get("rules_from", ())]:
+            changes = {name: _rule(self.name, name, value) for name, value in said.items() if name != "day"}
+            day = said.get("day")
+            if type(day) is not datetime.date:
+                raise SqlFileError(f"{self.name}/projection.toml: [[rules_from]] needs a day, such as day = 2026-02-01")
+            for name, value in changes.items():
+                if type(value) is not type(self.rules.get(name)):
+                    raise SqlFileError(f"{self.name}/projection.toml: {name} from {day} is no rule of this type")
+            if changes:
+                found.setdefault(day, {}).update(changes)
+        return sorted(found.items())
+
+    @property
+    def rules_by_day(self) -> list[tuple[datetime.date | None, datetime.date | None, dict[str, Any]]]:
+        """Return (first day, first day of the next, all rules as they are from then on); None: since or for ever."""
+        starts: list[datetime.date | None] = [None, *(day for day, _ in self.rules_from)]
+        found, now = [], dict(self.rules)
+        for place, start in enumerate(starts):
+            now |= {} if start is None else dict(self.rules_from)[start]
+            found.append((start, starts[place + 1] if place + 1 < len(starts) else None, dict(now)))
+        return found
 
     @cached_property
     def rules_json(self) -> dict[str, Any]:
         """Return the rules as the catalogue shows them (decimals and dates as strings)."""
-        return {
-            name: value if isinstance(value, bool | int | str) else str(value) for name, value in self.rules.items()
-        }
+        found: dict[str, Any] = {name: _plain(value) for name, value in self.rules.items()}
+        if self.rules_from:
+            found["rules_from"] = [
+                {"day": str(day), **{name: _plain(value) for name, value in changes.items()}}
+                for day, changes in self.rules_from
+            ]
+        return found
 
     @cached_property
     def digest(self) -> str:
@@ -113,13 +165,23 @@ class Definition:
         unknown = sorted(set(self.events) - set(EVENT_CLASSES))
         if unknown:
             raise SqlFileError(f"{self.name}/projection.toml: there is no event {', '.join(unknown)}")
+        queries = {query.name for query in self.statements("queries.sql")}
+        if strangers := sorted(set(self.keys) - queries):
+            raise SqlFileError(f"{self.name}/projection.toml: [keys] names {strangers[0]}, which is no query")
+        if "rules_from" in self.rules:
+            raise SqlFileError(f"{self.name}/projection.toml: a rule cannot be called rules_from; rename it")
+        if self.rules_from and not any("rules_by_day" in self.texts.get(file, "") for file in RULE_FILES):
+            raise SqlFileError(
+                f"{self.name}/projection.toml: nothing reads rules_by_day, so [[rules_from]] would change nothing;"
+                " join it on the day that the rule is for"
+            )
         for query in self.statements("queries.sql"):
             if "store_ids" not in query.parameters and query.name not in self.operator_wide:
                 raise SqlFileError(
                     f"{self.name}/queries.sql: {query.name} must filter by :store_ids, or be named in operator_wide"
                 )
         created = {name for kind, name in self.created}
-        clash = sorted((created | {"rules"}) & set(relations))
+        clash = sorted((created | {"rules", "rules_by_day"}) & set(relations))
         if clash:
             raise SqlFileError(f"{self.name}/tables.sql: {clash[0]} is the name of an event relation; choose another")
         read: set[str] = set()
@@ -220,7 +282,7 @@ class Loaded:
         self.name = name or definition.name
         self.version = definition.version
         self.prefix = f"{self.name.replace('/', '__')}_v{definition.version}__"
-        self.names = {"rules": self.table("rules")}
+        self.names = {"rules": self.table("rules"), "rules_by_day": self.table("rules_by_day")}
         for kind, created in definition.created:
             bare = f'"{self.prefix}{created}"'
             # The name of an index may not carry a schema: it lies where its table lies.
@@ -237,7 +299,11 @@ class Loaded:
         """Return the DDL that makes the tables, the rules and the functions, in order; plain indexes come later."""
         rules = self.definition.rules
         columns = ", ".join(f'"{name}" {_rule_type(value)} NOT NULL' for name, value in rules.items())
-        made = [f"CREATE TABLE {self.table('rules')} ({columns})"]
+        made = [
+            f"CREATE TABLE {self.table('rules')} ({columns})",
+            f"CREATE TABLE {self.table('rules_by_day')} (from_day date PRIMARY KEY, until_day date NOT NULL"
+            f"{', ' if rules else ''}{columns})",
+        ]
         for file in ("tables.sql", "functions.sql"):
             made += [
                 sqltext.qualify(statement.sql, self.names, bodies=True)
@@ -308,6 +374,10 @@ def _rule(projection: str, name: str, value: Any) -> Any:
     if type(value) in _RULE_TYPES:
         return value
     raise SqlFileError(f"{projection}: rule {name} must be an integer, boolean, text, date or decimal")
+
+
+def _plain(value: Any) -> Any:
+    return value if isinstance(value, bool | int | str) else str(value)
 
 
 def _rule_type(value: Any) -> str:

@@ -8,53 +8,26 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import Any, Protocol, cast
-from uuid import UUID
+from typing import Any
+from uuid import UUID, uuid4
 
 from psycopg import errors
-from psycopg.rows import dict_row
 
 from opscore import resources
 from opscore.projector import compare as comparing
-from opscore.projector.catalogue import Catalogue, Connection, Entry
-from opscore.projector.folder import Definition, Loaded, Ready, read_all
+from opscore.projector import whatif
+from opscore.projector.answers import Answers, Connects, ProjectionRefused
+from opscore.projector.catalogue import FOLLOWING, Connection, Entry
+from opscore.projector.folder import Definition, Loaded, read_all
 from opscore.projector.lock import refuse_edited
+from opscore.projector.own import laid_over
 from opscore.projector.window import Seen, advance, take_in
 
 REBUILD_WINDOW = 100_000
 FOLLOW_WINDOW = 5_000
-WAIT_SECONDS_MAX = 5.0
-_SESSION = (
-    # A statement is parsed once but planned for each window: a plan that was made for one event and kept did not finish
-    # a window of 400,000.
-    "SET plan_cache_mode = force_custom_plan;"
-    # A checkpoint that is lost with its rows is taken in again; the log itself is never written here.
-    " SET synchronous_commit = off; SET jit = off; SET work_mem = '128MB'; SET maintenance_work_mem = '256MB';"
-    # A window of the log lies in memory: the index by type beats a walk over every event of the window. Statistics are
-    # for choosing joins between own tables, which a small sample decides as well.
-    " SET seq_page_cost = 0.1; SET random_page_cost = 0.1; SET default_statistics_target = 10"
-)
-
-
-class ProjectionRefused(Exception):
-    """What was asked of a projection cannot be done now; the message says why and what to do."""
-
-
-class Connects(Protocol):
-    """What the projector needs of a database."""
-
-    schema: str
-
-    def connect(self, role: Any = ..., *, autocommit: bool = ..., **kwargs: Any) -> Connection:
-        """Return a new connection; the caller closes it."""
-
-    @property
-    def pool(self) -> Any:
-        """Shared connections in autocommit mode."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,56 +63,26 @@ class PlanLine:
     serving: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class CheckFailure:
-    """A row that a check returned, though it must return none."""
-
-    name: str
-    version: int
-    check: str
-    description: str
-    row: dict[str, Any]
-
-
-class Projector:
+class Projector(Answers):
     """The projections of one operator. Safe to use from several threads and processes at once."""
 
     def __init__(self, database: Connects, folder: Path | None = None) -> None:
-        """Use the projections of `folder`, by default those of the package."""
-        self._database = database
+        """Use the projections of `folder`, by default those of the package, and the operator's own over them."""
+        super().__init__(database)
         self._folder = folder or resources.path("projections")
-        self.schema = database.schema
-        self.catalogue = Catalogue(database.schema)
-        self._loaded: dict[tuple[str, int, str, int], Loaded] = {}
+        self._own = database.own_projections
 
     # What there is -----------------------------------------------------------------------------------------------
 
     def definitions(self) -> dict[str, Definition]:
-        """Return the projections of the folder, by name.
+        """Return the projections of the folder and of the operator's own, by name.
 
         Raises `SqlFileError` when one does not read as it should, `EditedWithoutVersion` when versions.lock knows it
         with other rules.
         """
         definitions = read_all(self._folder)
         refuse_edited(self._folder, definitions)
-        return definitions
-
-    def connect(self) -> Connection:
-        """Return a connection as the projector uses it: plans made for each window, commits not waited for."""
-        connection = self._database.connect("app", autocommit=True, prepare_threshold=2)
-        connection.execute(_SESSION)
-        return connection
-
-    def loaded(self, connection: Connection, entry: Entry) -> Loaded:
-        """Return a version as the catalogue keeps it, ready to run."""
-        # A text may change without the digest (a comment, a check); the time of that change tells.
-        key = (entry.name, entry.version, entry.digest, hash(entry.created_at))
-        found = self._loaded.get(key)
-        if found is None:
-            texts = self.catalogue.texts(connection, entry.name, entry.version)
-            found = Loaded(Definition(entry.name.rpartition("/")[2], texts), self.schema, entry.name)
-            self._loaded[key] = found
-        return found
+        return definitions if self._own is None else laid_over(definitions, self._own)
 
     def status(self) -> list[ProjectionStatus]:
         """Return every version that has not been dropped, by name, newest first."""
@@ -181,7 +124,12 @@ class Projector:
         if entry.digest != definition.digest:
             if entry.status == "building":
                 return line("build", "its rules changed while it was being built: it starts afresh")
-            return line("refused", "its rules were edited; raise the version in projection.toml")
+            return line(
+                "refused",
+                "its rules are not those it was built with. If you edited them, raise the version in projection.toml;"
+                " if they came with an update of opscore, run: opscore projections rebuild"
+                f" {definition.name} --anew (it answers again once it is built)",
+            )
         if entry.status == "building":
             return line("resume", f"its rebuild stands at position {entry.position}")
         if self.catalogue.texts(connection, entry.name, entry.version) != dict(definition.texts):
@@ -217,11 +165,13 @@ class Projector:
         progress: Callable[[Progress], None] | None = None,
         stop: Stop | None = None,
         window: int = REBUILD_WINDOW,
+        anew: bool = False,
     ) -> Entry:
         """Build the folder's version of `name` beside the serving one, up to the head of the log, and return its entry.
 
         The first version of a projection starts to serve. A rebuild that was stopped (`stop()` returned true) or killed
-        goes on where it stood. A version that is complete is left as it is.
+        goes on where it stood. A version that is complete is left as it is, unless `anew`: then it is built from the
+        first event once more, with the folder's rules, and does not answer meanwhile.
         Raises `ProjectionRefused` when the rules of a complete version were edited, or an event or statement fails.
         """
         definition = self.definitions().get(name)
@@ -233,9 +183,9 @@ class Projector:
                 # Whoever enters the row first makes the tables; others wait for the row and then find them made.
                 self.catalogue.claim(connection, loaded)
                 line = self._planned(connection, definition)
-                if line.action == "refused":
+                if line.action == "refused" and not anew:
                     raise ProjectionRefused(f"{name} version {definition.version}: {line.why}")
-                if line.action == "build":
+                if line.action == "build" or (anew and line.action != "resume"):
                     self.make_tables(connection, loaded)
             self._fill(connection, loaded, progress, stop, window)
             self._finish(connection, loaded, by)
@@ -318,13 +268,21 @@ class Projector:
         )  # fmt: skip
         connection.execute(text, list(rules.values()))
         connection.execute(f"ANALYZE {loaded.table('rules')}")
+        listed = ", ".join(["from_day", "until_day", *(f'"{name}"' for name in rules)])
+        for first, last, values_then in loaded.definition.rules_by_day:
+            connection.execute(
+                f"INSERT INTO {loaded.table('rules_by_day')} ({listed}) VALUES (coalesce(%s, '-infinity'::date),"
+                f" coalesce(%s, 'infinity'::date){', %s' * len(rules)})",
+                [first, last, *values_then.values()],
+            )
+        connection.execute(f"ANALYZE {loaded.table('rules_by_day')}")
 
     def _analyze(self, connection: Connection, loaded: Loaded) -> None:
         for table in loaded.definition.tables:
             connection.execute(f"ANALYZE {loaded.table(table)}")
 
     def _drop_tables(self, connection: Connection, loaded: Loaded) -> None:
-        for table in [*loaded.definition.tables, "rules"]:
+        for table in [*loaded.definition.tables, "rules", "rules_by_day"]:
             connection.execute(f"DROP TABLE IF EXISTS {loaded.table(table)} CASCADE")
         found = connection.execute(
             "SELECT proc.oid::regprocedure::text, CASE proc.prokind WHEN 'a' THEN 'AGGREGATE' ELSE 'FUNCTION' END"
@@ -381,18 +339,6 @@ class Projector:
                 if step.busy:
                     time.sleep(0.005)
 
-    def wait_for(self, name: str, position: int, *, timeout_seconds: float = WAIT_SECONDS_MAX) -> bool:
-        """Wait until the serving version of `name` has taken in `position`; return whether it has in time."""
-        until = time.monotonic() + timeout_seconds
-        while True:
-            with self._shared() as connection:
-                entry = self._serving(connection, name)
-            if entry.position >= position:
-                return True
-            if time.monotonic() >= until or entry.failed_position is not None:
-                return False
-            time.sleep(0.01)
-
     def resume(self, name: str, version: int) -> None:
         """Let a version that a failure stopped try again from where it stands."""
         self._require(name, version)
@@ -401,63 +347,118 @@ class Projector:
 
     # Compare, promote, drop --------------------------------------------------------------------------------------
 
-    def compare(self, name: str, old: int, new: int, *, by: str = "compare", sample: int = 100) -> comparing.Comparison:
+    def compare(
+        self,
+        name: str,
+        old: int,
+        new: int,
+        *,
+        by: str = "compare",
+        sample: int = 100,
+        comparison_id: UUID | None = None,
+    ) -> comparing.Comparison:
         """Compare two versions at one position, store the result and return it.
 
-        sample: how many differing rows are kept with both values and the events behind them; all are counted.
+        sample: for how many differing rows the events behind are looked up; all are counted, and at most
+        `ROWS_KEPT_MAX` kept with both values.
         Raises `ProjectionRefused` unless both versions follow and can be brought to one position.
         """
+        return self._compared((name, old), (name, new), by, sample, FOLLOWING, comparison_id)
+
+    def _compared(
+        self,
+        old: tuple[str, int],
+        new: tuple[str, int],
+        by: str,
+        sample: int,
+        statuses: tuple[str, ...],
+        comparison_id: UUID | None = None,
+    ) -> comparing.Comparison:
+        comparison_id = comparison_id or uuid4()
         with self.connect() as connection, self.connect() as reader:
-            self._level(connection, name, (old, new))
+            self._level(connection, (old, new), statuses)
             for _ in range(20):
                 try:
                     with connection.transaction():
-                        entries = [self.catalogue.lock(connection, name, version) for version in sorted((old, new))]
+                        entries = [self.catalogue.lock(connection, *version) for version in sorted((old, new))]
                         if entries[0] is None or entries[1] is None or entries[0].position != entries[1].position:
                             raise _Moved
                         # The reader's snapshot is taken while neither version can move; then both go on.
                         reader.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
                         reader.execute("SELECT 1")
                 except _Moved:
-                    self._level(connection, name, (old, new))
+                    self._level(connection, (old, new), statuses)
                     continue
                 break
             else:
-                raise ProjectionRefused(f"{name} {old} and {new} could not be brought to one position; try again")
-            both = {entry.version: entry for entry in entries if entry is not None}
+                raise ProjectionRefused(f"{old[0]} {old[1]} and {new[1]} could not be brought to one position; again?")
+            both = {(entry.name, entry.version): entry for entry in entries if entry is not None}
             try:
-                result = comparing.compare(
-                    reader,
-                    self.loaded(reader, both[old]),
-                    self.loaded(reader, both[new]),
-                    position=both[old].position,
-                    digest=comparing.pair_digest(both[old].digest, both[new].digest),
-                    by=by,
-                    sample=sample,
-                )
+                with connection.transaction():
+                    connection.execute("SET LOCAL synchronous_commit = on")
+                    with comparing.storing(connection, self.schema, comparison_id) as keep:
+                        result = comparing.compare(
+                            reader,
+                            self.loaded(reader, both[old]),
+                            self.loaded(reader, both[new]),
+                            comparison_id=comparison_id,
+                            position=both[old].position,
+                            digest=comparing.pair_digest(both[old].digest, both[new].digest),
+                            by=by,
+                            sample=sample,
+                            keep=keep,
+                        )
+                    comparing.store(connection, self.schema, result)
             finally:
                 reader.execute("ROLLBACK")
-            connection.execute("SET synchronous_commit = on")
-            comparing.store(connection, self.catalogue.compares, result)
         return result
 
     def compares(self, name: str | None = None) -> list[comparing.Comparison]:
         """Return the stored compares (of one projection), latest first."""
         with self._shared() as connection:
-            return comparing.stored(connection, self.catalogue.compares, name)
+            return comparing.stored(connection, self.schema, name)
 
-    def _level(self, connection: Connection, name: str, versions: tuple[int, ...]) -> None:
+    def compare_rows(self, comparison_id: UUID, *, after: int = 0, limit: int = 100) -> list[comparing.DifferingRow]:
+        """Return differing rows that a compare has kept, behind a number, in order."""
+        with self._shared() as connection:
+            return comparing.stored_rows(connection, self.schema, comparison_id, after, limit)
+
+    def events_behind(
+        self, compared: comparing.Comparison, rows: Iterable[comparing.DifferingRow]
+    ) -> list[list[dict[str, Any]] | None]:
+        """Return for each row of a compare the events behind its difference; None once one of the versions is gone."""
+        found: list[list[dict[str, Any]] | None] = []
+        old_name = compared.name.rpartition("/")[2]
+        with self._shared() as connection, connection.transaction():
+            both = [
+                self.catalogue.entry(connection, name, version)
+                for name, version in ((old_name, compared.old_version), (compared.name, compared.new_version))
+            ]
+            there = [entry for entry in both if entry is not None and entry.status != "retired"]
+            for row in rows:
+                if len(there) < 2:
+                    found.append(None)
+                    continue
+                old, new = (self.loaded(connection, entry) for entry in there)
+                found.append(comparing.events_behind(connection, old, new, row.table, row.key, compared.position))
+        return found
+
+    def _level(
+        self, connection: Connection, versions: Iterable[tuple[str, int]], statuses: tuple[str, ...] = FOLLOWING
+    ) -> None:
         """Bring versions to the head that the log has now."""
         head = self.catalogue.head(connection)
-        for version in versions:
+        for name, version in versions:
             entry = self._require(name, version)
-            if entry.status not in ("ready", "serving"):
+            if entry.status not in statuses:
                 raise ProjectionRefused(f"{name} version {version} is {entry.state}; it must be ready or serving")
             loaded = self.loaded(connection, entry)
             while True:
-                step = advance(connection, self.catalogue, loaded, limit=REBUILD_WINDOW, head=head)
+                step = advance(connection, self.catalogue, loaded, limit=REBUILD_WINDOW, head=head, statuses=statuses)
                 if step.failed:
-                    raise ProjectionRefused(f"{name} version {version} has stopped at a failure; see its status")
+                    raise ProjectionRefused(
+                        f"{name} version {version} has stopped at a failure; see: opscore projections list"
+                    )
                 if step.after >= head:
                     break
 
@@ -470,7 +471,7 @@ class Projector:
         self._require(name, version)
         with self.connect() as connection:
             # Once outside the lock, so that under it little is left to do.
-            self._level(connection, name, (version,))
+            self._level(connection, [(name, version)])
             with connection.transaction():
                 connection.execute("SET LOCAL synchronous_commit = on")
                 entries = {
@@ -490,7 +491,7 @@ class Projector:
                 stopped = serving is not None and serving.failed_position is not None
                 if serving is not None and not stopped:
                     digest = comparing.pair_digest(serving.digest, chosen.digest)
-                    known = comparing.stored(connection, self.catalogue.compares, name)
+                    known = comparing.stored(connection, self.schema, name)
                     if not any(compared.digest == digest for compared in known):
                         raise ProjectionRefused(
                             f"{name}: compare {serving.version} and {version} first; they were not compared as they are"
@@ -520,6 +521,82 @@ class Projector:
             self._drop_tables(connection, self.loaded(connection, entry))
             self.catalogue.set_status(connection, name, version, "retired")
 
+    def drop_superseded(self, *, days: int, now: datetime) -> list[Entry]:
+        """Drop versions by the rule of retention: lower than one that has served for `days`; return what was dropped.
+
+        Left-over copies of what-ifs go as well when nobody has worked on them for as long.
+        """
+        before = now - timedelta(days=days)
+        with self._shared() as connection:
+            entries = self.catalogue.entries(connection)
+        served = {
+            entry.name: entry.version
+            for entry in entries
+            if entry.status == "serving" and entry.promoted_at is not None and entry.promoted_at <= before
+        }
+        dropped = []
+        for entry in entries:
+            superseded = entry.status == "ready" and entry.version < served.get(entry.name, 0)
+            left_over = (
+                entry.name.startswith(whatif.COPY_PREFIX)
+                and "/" in entry.name
+                and entry.status == "building"
+                and entry.updated_at <= before
+            )
+            if superseded or left_over:
+                self.drop(entry.name, entry.version)
+                dropped.append(entry)
+        return dropped
+
+    def whatif(
+        self,
+        name: str,
+        changes: Mapping[str, str],
+        *,
+        from_day: date | None = None,
+        by: str = "whatif",
+        sample: int = 100,
+        progress: Callable[[Progress], None] | None = None,
+        stop: Stop | None = None,
+    ) -> comparing.Comparison:
+        """Say what the serving version would show under other rules: build it aside, compare, drop what was built.
+
+        changes: rules with their values as text; from_day: from which local day on, None for all history. The serving
+        version and its rules stay as they are. Stopped or killed, the same question goes on where it stood.
+        The comparison is stored under the name of the copy, `whatif_<digest>/<name>`.
+        Raises `ProjectionRefused` for rules that are not there, values that are none, and statements that fail.
+        """
+        with self._shared() as connection:
+            serving = self._serving(connection, name)
+            if serving.status != "serving":
+                raise ProjectionRefused(f"{name} is a copy of the past; ask what if of {name.rpartition('/')[2]}")
+            asked = self.loaded(connection, serving).definition
+        try:
+            loaded = Loaded(whatif.changed(asked, changes, from_day), self.schema)
+        except whatif.RuleUnknown as unknown:
+            raise ProjectionRefused(str(unknown)) from None
+        loaded = Loaded(loaded.definition, self.schema, whatif.copy_name(loaded.definition))
+        aside = (loaded.name, loaded.version)
+        with self.connect() as connection:
+            with connection.transaction():
+                self.catalogue.claim(connection, loaded)
+                entry = self.catalogue.entry(connection, *aside)
+                if entry is None or entry.state != "building" or entry.digest != loaded.definition.digest:
+                    self.make_tables(connection, loaded)
+            try:
+                self._fill(connection, loaded, progress, stop, REBUILD_WINDOW)
+            except ProjectionRefused:
+                entry = self.catalogue.entry(connection, *aside)
+                if entry is not None and entry.failed_position is not None:
+                    self.drop(*aside)
+                raise
+            for statement in loaded.create_indexes():
+                connection.execute(statement)
+            self._analyze(connection, loaded)
+        result = self._compared((name, serving.version), aside, by, sample, ("building", *FOLLOWING))
+        self.drop(*aside)
+        return result
+
     def replay(
         self,
         until: int | datetime,
@@ -527,23 +604,31 @@ class Projector:
         *,
         progress: Callable[[Progress], None] | None = None,
         stop: Stop | None = None,
+        replace: bool = False,
     ) -> list[Entry]:
         """Build every read model as it was known at a position or time (UTC), as copies named `<into>/<projection>`.
 
-        The copies use the rules of the folder, stand still, and are asked like any projection by that name.
-        Replaying again into the same name goes on, or starts afresh when the end differs.
+        The copies use the rules of the folder, stand still, and are asked like any projection by that name. A replay
+        that was stopped or killed goes on where it stood; copies that are complete stay as they are.
+        replace: build complete copies of another end, or of other rules, anew; without it they are refused with
+        `ProjectionRefused`, as is a name that cannot be one.
         """
-        if not into.isidentifier() or len(into) > 20:
+        if not into.isidentifier() or len(into) > 20 or into.startswith(whatif.COPY_PREFIX):
             raise ProjectionRefused(f"a replay needs a plain name of at most 20 letters, not {into!r}")
         made = []
         with self.connect() as connection:
-            end = until if isinstance(until, int) else self.catalogue.position_at(connection, until)
-            end = min(end, self.catalogue.head(connection))
-            for definition in self.definitions().values():
-                loaded = Loaded(definition, self.schema, f"{into}/{definition.name}")
+            end = min(self.position_of(until), self.catalogue.head(connection))
+            copies = [Loaded(each, self.schema, f"{into}/{each.name}") for each in self.definitions().values()]
+            if not replace:
+                self._refuse_other_copies(connection, into, copies, end)
+            for loaded in copies:
+                definition = loaded.definition
                 entry = self.catalogue.entry(connection, loaded.name, loaded.version)
                 same = entry is not None and entry.digest == definition.digest
-                if entry is None or not same or entry.status != "building" or entry.position > end:
+                if entry is not None and same and entry.status == "frozen" and entry.position == end:
+                    made.append(entry)
+                    continue
+                if entry is None or not same or entry.state != "building" or entry.position > end:
                     with connection.transaction():
                         self.catalogue.claim(connection, loaded)
                         self.make_tables(connection, loaded)
@@ -557,140 +642,24 @@ class Projector:
                 made.append(copy)
         return made
 
-    # Ask ---------------------------------------------------------------------------------------------------------
-
-    def query(self, name: str, query: str, *, version: int | None = None) -> Ready:
-        """Return a query of the serving version (or `version`) as SQL with psycopg parameters."""
+    def position_of(self, moment: int | datetime) -> int:
+        """Return a position as it is, and for a time (UTC) the last position recorded by then."""
+        if isinstance(moment, int):
+            return moment
         with self._shared() as connection:
-            entry = self._serving(connection, name, version)
-            return self._query(self.loaded(connection, entry), query)
+            return self.catalogue.position_at(connection, moment)
 
-    def run_query(
-        self,
-        name: str,
-        query: str,
-        params: Mapping[str, Any] | None = None,
-        *,
-        store_ids: Sequence[UUID] | None,
-        version: int | None = None,
-    ) -> list[dict[str, Any]]:
-        """Ask the serving version (or `version`) one of its own queries; return rows as dicts.
-
-        store_ids: the stores that the asker may see; None for all of them.
-        params: values for the query's other `:parameters`; one that is not given is NULL.
-        """
-        for attempt in (1, 2):
-            with self._shared() as connection, connection.transaction():
-                entry = self._serving(connection, name, version)
-                ready = self._query(self.loaded(connection, entry), query)
-                values = {**dict.fromkeys(ready.parameters), **(params or {})}
-                values["store_ids"] = None if store_ids is None else list(store_ids)
-                values.update(window_from=0, window_to=entry.position)
-                try:
-                    with connection.cursor(row_factory=dict_row) as cursor:
-                        # Planned for the values asked with: a kept plan would have to suit any store and any page.
-                        return cursor.execute(ready.sql, values, prepare=False).fetchall()
-                except errors.UndefinedTable:
-                    # Between the look at the catalogue and the query another version was promoted and this one dropped.
-                    if attempt == 2:
-                        raise
-        raise AssertionError("unreachable")
-
-    def explain(
-        self,
-        name: str,
-        cell: str,
-        key: Mapping[str, Any],
-        *,
-        store_ids: Sequence[UUID] | None,
-        version: int | None = None,
-        as_of: int | None = None,
-        after: int = 0,
-        limit: int = 1000,
-    ) -> list[dict[str, Any]]:
-        """Open a figure: return the events that made it, by position, each with what it contributed.
-
-        cell: a statement of explain.sql, named as the table whose row is opened; key: the values of that row's key.
-        as_of: look no further than this position. after, limit: a page, by position.
-        Each row has `position`, `rule_version` and the contributions under the names of the figures.
-        """
-        with self._shared() as connection, connection.transaction():
-            entry = self._serving(connection, name, version)
-            ready = self.loaded(connection, entry).explains.get(cell)
-            if ready is None:
-                raise ProjectionRefused(f"{name} has no cell {cell}; there are {', '.join(self.cells(name))}")
-            wanted = set(ready.parameters) - {"store_ids", "window_from", "window_to", "row_limit"}
-            if missing := sorted(wanted - key.keys()):
-                # Left out, they would match nothing, and a figure would seem to have no event behind it.
+    def _refuse_other_copies(self, connection: Connection, into: str, copies: Sequence[Loaded], end: int) -> None:
+        for loaded in copies:
+            entry = self.catalogue.entry(connection, loaded.name, loaded.version)
+            if entry is None or entry.status != "frozen":
+                continue
+            if entry.position != end or entry.digest != loaded.definition.digest:
+                what = f"as of position {entry.position:,}" if entry.position != end else "under other rules"
                 raise ProjectionRefused(
-                    f"a row of {name} {cell} is named by {', '.join(sorted(wanted))}; give {', '.join(missing)} too"
+                    f"there are copies named {into} already, {what}; add --replace to build them anew, or choose"
+                    " another name"
                 )
-            values: dict[str, Any] = {**dict.fromkeys(ready.parameters), **key}
-            values["store_ids"] = None if store_ids is None else list(store_ids)
-            values.update(window_from=after, window_to=min(entry.position, as_of or entry.position), row_limit=limit)
-            sql = f"SELECT found.* FROM ({ready.sql}) AS found ORDER BY found.position LIMIT %(row_limit)s"
-            with connection.cursor(row_factory=dict_row) as cursor:
-                rows = cursor.execute(sql, values, prepare=False).fetchall()
-        return [{**row, "rule_version": entry.version} for row in rows]
-
-    def cells(self, name: str) -> list[str]:
-        """Return the names of the figures that `explain` opens."""
-        with self._shared() as connection:
-            return list(self.loaded(connection, self._serving(connection, name)).explains)
-
-    def check(self, names: Iterable[str] | None = None) -> list[CheckFailure]:
-        """Run checks.sql of every version that is complete (of `names`); return the rows that should not be there."""
-        found: list[CheckFailure] = []
-        with self.connect() as connection:
-            for entry in self.catalogue.entries(connection):
-                if entry.status not in ("ready", "serving", "frozen") or (names and entry.name not in names):
-                    continue
-                with connection.transaction():
-                    connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-                    # The checkpoint and the rows have to be of one snapshot.
-                    now = self.catalogue.entry(connection, entry.name, entry.version)
-                    assert now is not None
-                    window = {"window_from": 0, "window_to": now.position}
-                    for check in self.loaded(connection, entry).checks.values():
-                        with connection.cursor(row_factory=dict_row) as cursor:
-                            rows = cursor.execute(check.sql, window).fetchmany(20)
-                        found += [
-                            CheckFailure(entry.name, entry.version, check.name, check.description, row) for row in rows
-                        ]
-        return found
-
-    # -------------------------------------------------------------------------------------------------------------
-
-    def _query(self, loaded: Loaded, query: str) -> Ready:
-        try:
-            return loaded.queries[query]
-        except KeyError:
-            raise ProjectionRefused(
-                f"{loaded.name} has no query {query}; there are {', '.join(loaded.queries)}"
-            ) from None
-
-    def _serving(self, connection: Connection, name: str, version: int | None = None) -> Entry:
-        entry = (
-            self.catalogue.serving(connection, name)
-            if version is None
-            else self.catalogue.entry(connection, name, version)
-        )
-        if entry is None or entry.status == "retired":
-            what = name if version is None else f"{name} version {version}"
-            raise ProjectionRefused(f"{what} has not been built; run: opscore projections rebuild {name}")
-        return entry
-
-    def _require(self, name: str, version: int) -> Entry:
-        with self._shared() as connection:
-            return self._serving(connection, name, version)
-
-    @contextmanager
-    def _lent(self) -> Any:
-        with self._database.pool.connection() as connection:
-            yield connection
-
-    def _shared(self) -> AbstractContextManager[Connection]:
-        return cast("AbstractContextManager[Connection]", self._lent())
 
 
 Stop = Callable[[], bool]

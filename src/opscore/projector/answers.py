@@ -1,0 +1,276 @@
+"""What can be asked of the projections: queries of a version, the events behind a figure, whether its checks hold."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, cast
+from uuid import UUID
+
+from psycopg import errors
+from psycopg.rows import dict_row
+
+from opscore.projector import asking
+from opscore.projector.catalogue import Catalogue, Connection, Entry
+from opscore.projector.folder import Definition, Loaded, Ready
+
+WAIT_SECONDS_MAX = 5.0
+_SESSION = (
+    # A statement is parsed once but planned for each window: a plan that was made for one event and kept did not finish
+    # a window of 400,000.
+    "SET plan_cache_mode = force_custom_plan;"
+    # A checkpoint that is lost with its rows is taken in again; the log itself is never written here.
+    " SET synchronous_commit = off; SET jit = off; SET work_mem = '128MB'; SET maintenance_work_mem = '256MB';"
+    # A window of the log lies in memory: the index by type beats a walk over every event of the window. Statistics are
+    # for choosing joins between own tables, which a small sample decides as well.
+    " SET seq_page_cost = 0.1; SET random_page_cost = 0.1; SET default_statistics_target = 10"
+)
+
+
+class ProjectionRefused(Exception):
+    """What was asked of a projection cannot be done now; the message says why and what to do."""
+
+
+class Connects(Protocol):
+    """What the projector needs of a database."""
+
+    schema: str
+
+    @property
+    def own_projections(self) -> Path | None:
+        """The operator's own folder of projections, if there is one."""
+
+    def connect(self, role: Any = ..., *, autocommit: bool = ..., **kwargs: Any) -> Connection:
+        """Return a new connection; the caller closes it."""
+
+    @property
+    def pool(self) -> Any:
+        """Shared connections in autocommit mode."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckFailure:
+    """A row that a check returned, though it must return none."""
+
+    name: str
+    version: int
+    check: str
+    description: str
+    row: dict[str, Any]
+
+
+class Answers:
+    """The versions that answer, of one operator. Safe to use from several threads at once."""
+
+    def __init__(self, database: Connects) -> None:
+        self._database = database
+        self.schema = database.schema
+        self.catalogue = Catalogue(database.schema)
+        self._loaded: dict[tuple[str, int, str, int], Loaded] = {}
+
+    def connect(self) -> Connection:
+        """Return a connection as the projector uses it: plans made for each window, commits not waited for."""
+        connection = self._database.connect("app", autocommit=True, prepare_threshold=2)
+        connection.execute(_SESSION)
+        return connection
+
+    def loaded(self, connection: Connection, entry: Entry) -> Loaded:
+        """Return a version as the catalogue keeps it, ready to run."""
+        # A text may change without the digest (a comment, a check); the time of that change tells.
+        key = (entry.name, entry.version, entry.digest, hash(entry.created_at))
+        found = self._loaded.get(key)
+        if found is None:
+            texts = self.catalogue.texts(connection, entry.name, entry.version)
+            found = Loaded(Definition(entry.name.rpartition("/")[2], texts), self.schema, entry.name)
+            self._loaded[key] = found
+        return found
+
+    def wait_for(self, name: str, position: int, *, timeout_seconds: float = WAIT_SECONDS_MAX) -> bool:
+        """Wait until the serving version of `name` has taken in `position`; return whether it has in time."""
+        until = time.monotonic() + timeout_seconds
+        while True:
+            with self._shared() as connection:
+                entry = self._serving(connection, name)
+            if entry.position >= position:
+                return True
+            if time.monotonic() >= until or entry.failed_position is not None:
+                return False
+            time.sleep(0.01)
+
+    def query(self, name: str, query: str, *, version: int | None = None) -> Ready:
+        """Return a query of the serving version (or `version`) as SQL with psycopg parameters."""
+        with self._shared() as connection:
+            entry = self._serving(connection, name, version)
+            return self._query(self.loaded(connection, entry), query)
+
+    def run_query(
+        self,
+        name: str,
+        query: str,
+        params: Mapping[str, Any] | None = None,
+        *,
+        store_ids: Sequence[UUID] | None,
+        version: int | None = None,
+    ) -> list[dict[str, Any]]:
+        """Ask the serving version (or `version`) one of its own queries; return rows as dicts.
+
+        store_ids: the stores that the asker may see; None for all of them.
+        params: values for the query's other `:parameters`; one that is not given is NULL.
+        """
+        for attempt in (1, 2):
+            with self._shared() as connection, connection.transaction():
+                entry = self._serving(connection, name, version)
+                ready = self._query(self.loaded(connection, entry), query)
+                values = {**dict.fromkeys(ready.parameters), **(params or {})}
+                values["store_ids"] = None if store_ids is None else list(store_ids)
+                values.update(window_from=0, window_to=entry.position)
+                try:
+                    with connection.cursor(row_factory=dict_row) as cursor:
+                        # Planned for the values asked with: a kept plan would have to suit any store and any page.
+                        return cursor.execute(ready.sql, values, prepare=False).fetchall()
+                except errors.UndefinedTable:
+                    # Between the look at the catalogue and the query another version was promoted and this one dropped.
+                    if attempt == 2:
+                        raise
+        raise AssertionError("unreachable")
+
+    def questions(self, name: str, *, version: int | None = None) -> tuple[Entry, list[asking.Question]]:
+        """Return the serving version (or `version`) of a projection or copy, and what may be asked of it."""
+        with self._shared() as connection, connection.transaction():
+            entry = self._serving(connection, name, version)
+            loaded = self.loaded(connection, entry)
+            return entry, [asking.question(connection, loaded, ready) for ready in loaded.queries.values()]
+
+    def rows(
+        self,
+        name: str,
+        query: str,
+        params: Mapping[str, Any],
+        *,
+        store_ids: Sequence[UUID] | None,
+        version: int | None = None,
+        filters: Sequence[asking.Filter] = (),
+        after: Sequence[Any] | None = None,
+        limit: int | None = None,
+        seconds_max: int = asking.STATEMENT_SECONDS_MAX,
+    ) -> asking.Rows:
+        """Ask any query of the serving version (or `version`) for a page of its rows; see `asking.ask`.
+
+        seconds_max: how long the statement may take.
+        Raises `ProjectionRefused` for what cannot be asked or takes longer.
+        """
+        try:
+            with self._shared() as connection, connection.transaction():
+                asking.bounded(connection, seconds_max)
+                entry = self._serving(connection, name, version)
+                loaded = self.loaded(connection, entry)
+                ready = self._query(loaded, query)
+                return asking.ask(
+                    connection, loaded, entry, ready, params,
+                    store_ids=store_ids, filters=filters, after=after, limit=limit,
+                )  # fmt: skip
+        except asking.CannotAsk as fault:
+            raise ProjectionRefused(str(fault)) from None
+        except errors.QueryCanceled:
+            raise ProjectionRefused(f"{name} {query} took longer than {seconds_max} s; ask for less") from None
+        except errors.DataError as fault:
+            raise ProjectionRefused(f"{name} {query}: {fault.diag.message_primary or 'a value does not fit'}") from None
+
+    def explain(
+        self,
+        name: str,
+        cell: str,
+        key: Mapping[str, Any],
+        *,
+        store_ids: Sequence[UUID] | None,
+        version: int | None = None,
+        as_of: int | None = None,
+        after: int = 0,
+        limit: int = 1000,
+    ) -> list[dict[str, Any]]:
+        """Open a figure: return the events that made it, by position, each with what it contributed.
+
+        cell: a statement of explain.sql, named as the table whose row is opened; key: the values of that row's key.
+        as_of: look no further than this position. after, limit: a page, by position.
+        Each row has `position`, `rule_version` and the contributions under the names of the figures.
+        """
+        with self._shared() as connection, connection.transaction():
+            entry = self._serving(connection, name, version)
+            ready = self.loaded(connection, entry).explains.get(cell)
+            if ready is None:
+                raise ProjectionRefused(f"{name} has no cell {cell}; there are {', '.join(self.cells(name))}")
+            wanted = set(ready.parameters) - {"store_ids", "window_from", "window_to", "row_limit"}
+            if missing := sorted(wanted - key.keys()):
+                # Left out, they would match nothing, and a figure would seem to have no event behind it.
+                raise ProjectionRefused(
+                    f"a row of {name} {cell} is named by {', '.join(sorted(wanted))}; give {', '.join(missing)} too"
+                )
+            values: dict[str, Any] = {**dict.fromkeys(ready.parameters), **key}
+            values["store_ids"] = None if store_ids is None else list(store_ids)
+            values.update(window_from=after, window_to=min(entry.position, as_of or entry.position), row_limit=limit)
+            sql = f"SELECT found.* FROM ({ready.sql}) AS found ORDER BY found.position LIMIT %(row_limit)s"
+            with connection.cursor(row_factory=dict_row) as cursor:
+                rows = cursor.execute(sql, values, prepare=False).fetchall()
+        return [{**row, "rule_version": entry.version} for row in rows]
+
+    def cells(self, name: str) -> list[str]:
+        """Return the names of the figures that `explain` opens."""
+        with self._shared() as connection:
+            return list(self.loaded(connection, self._serving(connection, name)).explains)
+
+    def check(self, names: Iterable[str] | None = None) -> list[CheckFailure]:
+        """Run checks.sql of every version that is complete (of `names`); return the rows that should not be there."""
+        found: list[CheckFailure] = []
+        with self.connect() as connection:
+            for entry in self.catalogue.entries(connection):
+                if entry.status not in ("ready", "serving", "frozen") or (names and entry.name not in names):
+                    continue
+                with connection.transaction():
+                    connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+                    # The checkpoint and the rows have to be of one snapshot.
+                    now = self.catalogue.entry(connection, entry.name, entry.version)
+                    assert now is not None
+                    window = {"window_from": 0, "window_to": now.position}
+                    for check in self.loaded(connection, entry).checks.values():
+                        with connection.cursor(row_factory=dict_row) as cursor:
+                            rows = cursor.execute(check.sql, window).fetchmany(20)
+                        found += [
+                            CheckFailure(entry.name, entry.version, check.name, check.description, row) for row in rows
+                        ]
+        return found
+
+    # -------------------------------------------------------------------------------------------------------------
+
+    def _query(self, loaded: Loaded, query: str) -> Ready:
+        try:
+            return loaded.queries[query]
+        except KeyError:
+            raise ProjectionRefused(
+                f"{loaded.name} has no query {query}; there are {', '.join(loaded.queries)}"
+            ) from None
+
+    def _serving(self, connection: Connection, name: str, version: int | None = None) -> Entry:
+        entry = (
+            self.catalogue.serving(connection, name)
+            if version is None
+            else self.catalogue.entry(connection, name, version)
+        )
+        if entry is None or entry.status == "retired":
+            what = name if version is None else f"{name} version {version}"
+            raise ProjectionRefused(f"{what} has not been built; run: opscore projections rebuild {name}")
+        return entry
+
+    def _require(self, name: str, version: int) -> Entry:
+        with self._shared() as connection:
+            return self._serving(connection, name, version)
+
+    @contextmanager
+    def _lent(self) -> Any:
+        with self._database.pool.connection() as connection:
+            yield connection
+
+    def _shared(self) -> AbstractContextManager[Connection]:
+        return cast("AbstractContextManager[Connection]", self._lent())
