@@ -13,10 +13,7 @@ from __future__ import annotations
 import functools
 
 import opscore.domain.catalogue  # noqa: F401  (afterwards COMMANDS is complete)
-from opscore.domain.command import COMMANDS, Command, Role
-
-ALWAYS = frozenset({Role.OWNER, Role.PLATFORM, Role.SYSTEM})
-"""Roles that may give every command, ask every question and see every field."""
+from opscore.domain.command import ALWAYS, COMMANDS, Command, Role
 
 STAFF = frozenset({Role.MANAGER, Role.SERVICE, Role.EDITOR, Role.PROMOTER, Role.WAREHOUSE, Role.FINANCE})
 """People who work in a store."""

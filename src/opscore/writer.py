@@ -34,7 +34,6 @@ from opscore.domain.refusals import (
     AlreadyExists,
     IdempotencyKeyReused,
     InvalidField,
-    NotAuthorised,
     Refusal,
     RejectedWithOthers,
     StaleVersion,
@@ -588,7 +587,7 @@ class Writer:
         try:
             _require_allowed(request, now)
             self._require_version(work, request)
-            aggregate_id = request.command.decide(work)
+            aggregate_id = request.command.carry_out(work)
             events = work.collect_events()
             rows = [self._row(work, request, event) for event in events]
             for subject_id in work.erased:
@@ -783,9 +782,7 @@ def _stream_has_begun(error: psycopg.Error) -> bool:
 
 def _require_allowed(request: Request, now: datetime) -> None:
     role = request.actor.role
-    if role not in request.command.ROLES and role not in (Role.OWNER, Role.PLATFORM, Role.SYSTEM):
-        allowed = ", ".join(sorted(request.command.ROLES))
-        raise NotAuthorised(why=f"{request.command.command_name()} is for {allowed}; you are {role}")
+    request.command.require_role(request.actor)
     if request.occurred_at is not None and request.occurred_at > now + CLOCK_TOLERANCE:
         raise InvalidField(why="it cannot have happened in the future", path=("occurred_at",))
     if role in BUYERS and request.occurred_at is not None and request.occurred_at < now - CLOCK_TOLERANCE:

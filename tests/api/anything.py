@@ -71,12 +71,15 @@ def question(operation: str, name: str) -> tuple[str, dict[str, Any]]:
 
 
 def everything_of(type_name: str, depth: int = 6, above: tuple[str, ...] = ()) -> str:
-    """Return a selection of every field of an object that needs no argument; of another aggregate, only its id."""
+    """Return a selection of every field of an object that needs no argument; of another aggregate, only its id.
+
+    Left out is `allowedCommands`, which is about who asks, not about the object.
+    """
     kind = SCHEMA.type_map[type_name]
     assert isinstance(kind, GraphQLObjectType)
     chosen = []
     for name, field in kind.fields.items():
-        if any(isinstance(each.type, GraphQLNonNull) for each in field.args.values()):
+        if name == "allowedCommands" or any(is_required_argument(each) for each in field.args.values()):
             continue
         below = get_named_type(field.type)
         if is_leaf_type(below):

@@ -111,6 +111,8 @@ def test_a_working_day_sends_every_document(api: Api, shop: Shop) -> None:
     assert {each["what"] for each in work["ordersDue"]} == {"ship"}
     found = send("AdminOrderByReference", manager, storeId=store, externalReference="T-77")
     assert found["orderByExternalReference"]["id"] == placed["id"]
+    steps = send("AdminNextSteps", manager, id=placed["id"])["node"]["allowedCommands"]
+    assert "confirmOrder" in {each["name"] for each in steps if each["allowed"]}
     give("AdminConfirm", manager, orderId=placed["id"])
     parcel = {"locationId": str(shop.location_id), "lines": [{"line": 1, "skuId": sku, "quantity": "2"}]}
     packed = give("AdminPack", warehouse, orderId=placed["id"], **parcel)["order"]

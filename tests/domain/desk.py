@@ -16,10 +16,20 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 import opscore.domain.catalogue  # noqa: F401  (every event and command)
 from opscore.domain.aggregate import Aggregate, Event
-from opscore.domain.command import Actor, Command, Origin, Role, UnitOfWork
+from opscore.domain.command import (
+    COMMON_REFUSALS,
+    STATE_CHECKS,
+    Actor,
+    Command,
+    DoneAlready,
+    Occasion,
+    Origin,
+    Role,
+    UnitOfWork,
+)
 from opscore.domain.customer_commands import RegisterCustomer
 from opscore.domain.policies import PlatformTerms
-from opscore.domain.refusals import InvalidField, Refusal
+from opscore.domain.refusals import InvalidField, Refusal, WrongState
 from opscore.domain.store import Store
 from opscore.domain.store_commands import (
     AddLocation,
@@ -84,6 +94,19 @@ class _DeskWork(UnitOfWork):
         self.desk.to_erase.append(subject_id)
 
 
+def _require_foretold(command: Command, foretold: Refusal | DoneAlready | None, refusal: Refusal) -> None:
+    """Require that a refusal is the one foretold, and that none for the target's own state came unforetold."""
+    name = type(command).__name__
+    if isinstance(foretold, Refusal):
+        declared = {known.CODE for known in (*command.REFUSES, *COMMON_REFUSALS)}
+        assert foretold.CODE in declared, f"{name} foretells {foretold.CODE}, which it does not declare"
+        assert refusal.CODE == foretold.CODE, f"{name} was foretold {foretold.CODE} and got {refusal.CODE}"
+    elif foretold is None and type(command) in STATE_CHECKS and isinstance(refusal, WrongState):
+        own = refusal.ids[:1] == (command.target_id,)
+        whole = refusal.path in ((), (f"{command.AGGREGATE.STREAM_TYPE.lower()}_id",))
+        assert not (own and whole), f"{name} was refused for its state ({refusal}), which readiness.py did not foretell"
+
+
 class Desk:
     """Decides commands one at a time and keeps what they record.
 
@@ -129,14 +152,19 @@ class Desk:
             command_id=f"command {self._commands}",
         )
         work.desk = self
+        foretold = self._foretold(command, actor, occurred_at)
         try:
-            answer = command.decide(work)
-        except Refusal:
+            answer = command.carry_out(work)
+        except Refusal as refusal:
+            _require_foretold(command, foretold, refusal)
             for aggregate in work.touched.values():
                 assert not aggregate.pending_events, f"{type(command).__name__} refused after it had recorded"
             assert not self.to_erase, f"{type(command).__name__} refused after it had erased"
             raise
-        for event in work.collect_events():
+        recorded = work.collect_events()
+        assert not isinstance(foretold, Refusal), f"{type(command).__name__} was foretold {foretold.CODE} but accepted"
+        assert not recorded or foretold is None, f"{type(command).__name__} was foretold to be done, and recorded more"
+        for event in recorded:
             self._record(event)
         for claim in work.claims:
             name = (claim.kind, claim.scope, claim.value)
@@ -148,6 +176,20 @@ class Desk:
             self.keys.pop(subject_id, None)
             self.erased.add(subject_id)
         return answer
+
+    def _foretold(self, command: Command, actor: Actor, at: datetime) -> Refusal | DoneAlready | None:
+        """Return what is said of the command, without its input, before it is decided."""
+        check = STATE_CHECKS.get(type(command))
+        target = None if check is None or command.target_id is None else self.fold(command.target_id)
+        if check is None or target is None or not (actor.may_act_for(target.store_id) and actor.may_know(target)):
+            return None
+        try:
+            check.require(target, Occasion(actor, at, self.get(Store, target.store_id)))
+        except (Refusal, DoneAlready) as said:
+            return said
+        finally:
+            assert not target.pending_events, f"asking whether {type(command).__name__} is possible recorded something"
+        return None
 
     def _record(self, event: Event) -> None:
         stored = _MAPPER.to_stored_event(event)

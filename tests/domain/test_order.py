@@ -26,6 +26,7 @@ from opscore.domain.order_commands import (
     ReportShortage,
     ResolveShortage,
     ScannedLine,
+    ShipOrder,
 )
 from opscore.domain.order_events import (
     CancelReason,
@@ -375,6 +376,7 @@ def test_only_what_left_can_arrive(shop: Shop) -> None:
     parcel_id = shop.pack(order_id)
     with pytest.raises(WrongState):
         shop.desk.do(DeliverOrder(order_id=order_id, parcel_id=parcel_id))
+    shop.desk.do(ShipOrder(order_id=order_id, parcel_id=parcel_id, courier="sf", waybill="SF1"))
     with pytest.raises(NotFound):
         shop.desk.do(DeliverOrder(order_id=order_id, parcel_id=order_id))
 

@@ -18,7 +18,10 @@ from opscore.tokens import TokenBook
 from opscore.writer import Writer
 
 if TYPE_CHECKING:
+    from strawberry.dataloader import DataLoader
+
     from opscore.api.live import Live
+    from opscore.domain.store import Store
     from opscore.projector import Projector
 
 ResultT = TypeVar("ResultT")
@@ -67,6 +70,8 @@ class Context:
     services: Services
     actor: Actor | None
     request_id: str
+    stores: DataLoader[UUID, Store | None] | None = None
+    """The stores that this request has needed, for what is asked of many objects alike."""
 
     @property
     def viewer(self) -> Actor:

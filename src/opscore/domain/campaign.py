@@ -572,9 +572,7 @@ class Campaign(Aggregate):
         second_person: whether the store wants somebody other than those who entered the plan.
         Refuses: SamePerson, CampaignIncomplete (a line was not looked at), InvalidField (a SKU that is on no line).
         """
-        self.require_changeable()
-        if second_person and checked_by in self.entered_by:
-            raise SamePerson(actor=checked_by, path=("lines",), ids=[self.id])
+        self.require_checkable(checked_by, second_person)
         unknown = [(index, price.sku_id) for index, price in enumerate(found) if price.sku_id not in self.lines]
         for index, sku_id in unknown:
             raise InvalidField(why="this SKU is on no line", path=("lines", index, "sku_id"), ids=[sku_id])
@@ -604,6 +602,12 @@ class Campaign(Aggregate):
             self.trigger_event(PriceCheckFailed, checked_by=checked_by, differences=tuple(differences), occurred_at=at)
         elif not self.prices_checked:
             self.trigger_event(PriceCheckPassed, checked_by=checked_by, lines_checked=len(found), occurred_at=at)
+
+    def require_checkable(self, checked_by: str, second_person: bool) -> None:
+        """Refuse WrongState once it has started, SamePerson for who entered the plan where a second person is asked."""
+        self.require_changeable()
+        if second_person and checked_by in self.entered_by:
+            raise SamePerson(actor=checked_by, path=("lines",), ids=[self.id])
 
     # What may happen next: its life -----------------------------------------------------------------------------------
 

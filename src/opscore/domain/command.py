@@ -7,8 +7,9 @@ time, actor, ids and ciphertext come from the unit of work.
 
 from __future__ import annotations
 
+import contextlib
 import enum
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
@@ -60,6 +61,10 @@ class Role(enum.StrEnum):
     SYSTEM = "system"
 
 
+ALWAYS = frozenset({Role.OWNER, Role.PLATFORM, Role.SYSTEM})
+"""Roles that may give every command, ask every question and see every field."""
+
+
 class Origin(enum.StrEnum):
     """Whether a command was given as things happened or books what happened before."""
 
@@ -80,6 +85,19 @@ class Actor:
         """Say whether this actor's scope takes in the store."""
         return self.stores is None or store_id in self.stores
 
+    def may_know(self, aggregate: Aggregate) -> bool:
+        """Say whether it is nobody else's own: a customer knows no other customer and no other's order."""
+        own_id = _OWN_ID.get(aggregate.STREAM_TYPE)
+        return (
+            self.role is not Role.CUSTOMER
+            or own_id is None
+            or (self.customer_id is not None and getattr(aggregate, own_id) == self.customer_id)
+        )
+
+
+_OWN_ID = {"Customer": "id", "Order": "customer_id"}
+"""Kind of aggregate that is somebody's own -> the attribute that says whose."""
+
 
 SYSTEM = Actor(id="system", role=Role.SYSTEM)
 
@@ -90,7 +108,7 @@ class Command(Value):
     AGGREGATE: ClassVar[type[Aggregate]]
     """The aggregate whose state the answer shows."""
     ROLES: ClassVar[frozenset[Role]] = frozenset({Role.OWNER, Role.MANAGER})
-    """The roles that may give it; OWNER, PLATFORM and SYSTEM always may."""
+    """The roles that may give it, beside those of `ALWAYS`."""
     REFUSES: ClassVar[tuple[type[Refusal], ...]] = ()
     """What it may be refused with, beside the common refusals."""
     DISCLOSES: ClassVar[bool] = False
@@ -111,9 +129,67 @@ class Command(Value):
         value = getattr(self, f"{self.AGGREGATE.STREAM_TYPE.lower()}_id", None)
         return value if isinstance(value, UUID) else None
 
+    @classmethod
+    def require_role(cls, actor: Actor) -> None:
+        """Refuse NotAuthorised to a role that may not give this command, whatever it is about."""
+        if actor.role not in cls.ROLES | ALWAYS:
+            allowed = ", ".join(sorted(cls.ROLES))
+            raise NotAuthorised(why=f"{cls.command_name()} is for {allowed}; you are {actor.role}")
+
     def decide(self, work: UnitOfWork) -> UUID:
         """Check, then record events. Return the id of the aggregate that the answer shows."""
         raise NotImplementedError(f"{type(self).__name__} has no decision")
+
+    def carry_out(self, work: UnitOfWork) -> UUID:
+        """Decide. When that refuses, what the state of the aggregate forbids whatever the input says comes first.
+
+        So the reason that is given is the one that was foretold (`readiness.py`), not a fault of an input that could
+        not have helped.
+        """
+        try:
+            return self.decide(work)
+        except Refusal:
+            check = STATE_CHECKS.get(type(self))
+            target = None if check is None or self.target_id is None else work.find(self.AGGREGATE, self.target_id)
+            store = None if target is None else work.find(AGGREGATE_CLASSES["Store"], target.store_id)
+            if check is not None and target is not None and store is not None and self._in_reach(work.actor, target):
+                with contextlib.suppress(DoneAlready):
+                    check.require(target, Occasion(work.actor, work.occurred_at, cast("Store", store)))
+            raise
+
+    def _in_reach(self, actor: Actor, target: Aggregate) -> bool:
+        """Say whether the actor may know the target: of anybody else's nothing is told, not even its state."""
+        if not actor.may_know(target):
+            return False
+        own_store_id = getattr(self, "store_id", None) if STATE_CHECKS[type(self)].anywhere else None
+        return actor.may_act_for(target.store_id) or (own_store_id is not None and actor.may_act_for(own_store_id))
+
+
+class DoneAlready(Exception):
+    """What the command asks for has been done; asked again, nothing more is recorded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Occasion:
+    """Who would give a command, when (UTC), and the home store of what it is about."""
+
+    actor: Actor
+    at: datetime
+    store: Store
+
+
+@dataclass(frozen=True, slots=True)
+class StateCheck:
+    """What the state of its aggregate has to be for a command, whatever the input says."""
+
+    require: Callable[[Any, Occasion], None]
+    """Takes the aggregate; raises the Refusal that every such command would get, or DoneAlready."""
+    anywhere: bool = False
+    """Whether it may be given for any of the actor's stores, not for the aggregate's home store alone."""
+
+
+STATE_CHECKS: dict[type[Command], StateCheck] = {}
+"""The check of every command that is about an aggregate that has begun; filled by `readiness.py`."""
 
 
 @dataclass(slots=True)

@@ -473,11 +473,15 @@ class Order(Aggregate):
             raise NotFound(what=f"line {number} of this order", path=path, ids=[self.id])
         return self.lines[number - 1]
 
-    def require_amendable(self, line: LineState) -> None:
-        """Refuse unless the line's price may still change: OrderAlreadyPaid, WrongState, InvalidField."""
+    def require_unpaid(self) -> None:
+        """Refuse unless prices may still change: OrderAlreadyPaid once any money came in, WrongState."""
         if self.paid_minor or self.paid_at is not None:
             raise OrderAlreadyPaid(path=("order_id",), ids=[self.id])
         self.require(OrderStatus.PLACED)
+
+    def require_amendable(self, line: LineState) -> None:
+        """Refuse unless the line's price may still change: OrderAlreadyPaid, WrongState, InvalidField."""
+        self.require_unpaid()
         if line.cancelled or line.gift:
             why = "it is a gift" if line.gift else "a part of it was cancelled at the old price"
             raise InvalidField(why=f"line {line.line} cannot get another price, {why}", path=("line",), ids=[self.id])
@@ -522,9 +526,7 @@ class Order(Aggregate):
                         path=("provider_reference",),
                         ids=[self.id],
                     )
-        if self.expired:
-            raise ReservationExpired(path=("order_id",), ids=[self.id])
-        self.require(OrderStatus.PLACED)
+        self.require_payable()
         if amount_minor > self.due_minor:
             raise PaymentExceedsDue(due=self.due_minor, given=amount_minor, path=("amount_minor",), ids=[self.id])
         self.trigger_event(
@@ -536,6 +538,12 @@ class Order(Aggregate):
             occurred_at=at,
         )
         self.settle(promise, at)
+
+    def require_payable(self) -> None:
+        """Refuse unless money may come in: ReservationExpired, WrongState."""
+        if self.expired:
+            raise ReservationExpired(path=("order_id",), ids=[self.id])
+        self.require(OrderStatus.PLACED)
 
     def settle(self, promise: ShipPromise, at: datetime) -> None:
         """Record that the order is paid in full, once it is."""
@@ -717,11 +725,7 @@ class Order(Aggregate):
         When nothing but gifts and services would be left of an order of which nothing has shipped, all of it goes.
         Refuses: WrongState, OrderAlreadyShipped, CancelExceedsOpen, NotFound.
         """
-        if self.status in (OrderStatus.SHIPPED, OrderStatus.DELIVERED, OrderStatus.COMPLETED):
-            raise OrderAlreadyShipped(path=("order_id",), ids=[self.id])
-        self.require(
-            OrderStatus.PLACED, OrderStatus.PAID, OrderStatus.CONFIRMED, OrderStatus.SHORTAGE, OrderStatus.PACKED
-        )
+        self.require_cancellable()
         if wanted is None:
             if self.has_shipped:
                 raise OrderAlreadyShipped(path=("order_id",), ids=[self.id])
@@ -733,6 +737,14 @@ class Order(Aggregate):
             if whole:
                 going = {line.line: line.live for line in self.lines if line.live}
         return self._cancellation(going, whole)
+
+    def require_cancellable(self) -> None:
+        """Refuse unless something may still be called off: OrderAlreadyShipped, WrongState."""
+        if self.status in (OrderStatus.SHIPPED, OrderStatus.DELIVERED, OrderStatus.COMPLETED):
+            raise OrderAlreadyShipped(path=("order_id",), ids=[self.id])
+        self.require(
+            OrderStatus.PLACED, OrderStatus.PAID, OrderStatus.CONFIRMED, OrderStatus.SHORTAGE, OrderStatus.PACKED
+        )
 
     def _open_units(self, wanted: Sequence[tuple[int, Decimal]]) -> dict[int, Decimal]:
         require_each_once([number for number, _ in wanted])

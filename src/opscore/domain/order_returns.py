@@ -314,11 +314,7 @@ class RequestReturn(Command):
         order = own_order(work, self.order_id)
         wanted = quantities(work, order, self.lines)
         require_returnable(order, wanted)
-        if order.delivered_at is not None:
-            days = work.get(Store, order.store_id, scoped=False).policy(AfterSale, work.occurred_at).days
-            until = order.delivered_at + timedelta(days=days)
-            if work.occurred_at > until:
-                raise ReturnWindowOver(until=until.isoformat(), path=("order_id",), ids=[order.id])
+        require_in_return_window(order, work.get(Store, order.store_id, scoped=False), work.occurred_at)
         note = work.seal(order.customer_id or order.id, self.note) if self.note else None
         order.trigger_event(
             ReturnRequested,
@@ -329,6 +325,14 @@ class RequestReturn(Command):
             occurred_at=work.occurred_at,
         )
         return order.id
+
+
+def require_in_return_window(order: Order, store: Store, at: datetime) -> None:
+    """Refuse ReturnWindowOver when the last parcel arrived longer ago than the store takes goods back."""
+    if order.delivered_at is not None:
+        until = order.delivered_at + timedelta(days=store.policy(AfterSale, at).days)
+        if at > until:
+            raise ReturnWindowOver(until=until.isoformat(), path=("order_id",), ids=[order.id])
 
 
 class ApproveReturn(Command):
@@ -571,13 +575,7 @@ class ProtectPrice(Command):
         """Check time and price, then give back the difference for the units that the buyer keeps."""
         order = work.order(self.order_id)
         line = order.line(self.line, ("line",))
-        if order.delivered_at is None:
-            state = order.status.value
-            raise WrongState(what="order", state=state, needed="delivered", path=("order_id",), ids=[order.id])
-        days = work.get(Store, order.store_id, scoped=False).policy(PriceProtection, work.occurred_at).days
-        until = order.delivered_at + timedelta(days=days)
-        if work.occurred_at > until:
-            raise PriceProtectionOver(until=until.isoformat(), path=("order_id",), ids=[order.id])
+        require_in_price_protection(order, work.get(Store, order.store_id, scoped=False), work.occurred_at)
         if line.price_protected:
             raise PriceProtectedAlready(line=self.line, path=("line",), ids=[order.id])
         lower_price = require_unit_price(self.lower_price, ("lower_price",))
@@ -598,6 +596,16 @@ class ProtectPrice(Command):
         reason, at = RefundReason.PRICE_PROTECTION, work.occurred_at
         refund(order, work.new_id(), plan, reason, None, at, evidence=self.evidence)
         return order.id
+
+
+def require_in_price_protection(order: Order, store: Store, at: datetime) -> None:
+    """Refuse unless it has arrived and not too long ago: WrongState, PriceProtectionOver."""
+    if order.delivered_at is None:
+        state = order.status.value
+        raise WrongState(what="order", state=state, needed="delivered", path=("order_id",), ids=[order.id])
+    until = order.delivered_at + timedelta(days=store.policy(PriceProtection, at).days)
+    if at > until:
+        raise PriceProtectionOver(until=until.isoformat(), path=("order_id",), ids=[order.id])
 
 
 class RecordedReturnLine(Value):

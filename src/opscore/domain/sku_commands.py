@@ -408,13 +408,23 @@ class SubmitSku(Command):
         sku = work.sku(self.sku_id)
         if sku.status is SkuStatus.REVIEW:
             return sku.id  # Asked twice, recorded once.
-        if not (sku.status is SkuStatus.READY and sku.prohibited):
-            sku.require_status(SkuStatus.DRAFT)
-        require_content(sku)
-        if not sku.prices:
-            raise PriceMissing(code=sku.code, path=("sku_id",), ids=[sku.id])
+        require_submittable(sku)
         sku.trigger_event(SkuSubmitted, submitter=work.actor.id, occurred_at=work.occurred_at)
         return sku.id
+
+
+def require_submittable(sku: Sku) -> None:
+    """Refuse unless it may go to review: WrongState, ContentMissing, PriceMissing."""
+    if not (sku.status is SkuStatus.READY and sku.prohibited):
+        sku.require_status(SkuStatus.DRAFT)
+    require_content(sku)
+    require_price(sku)
+
+
+def require_price(sku: Sku) -> None:
+    """Refuse PriceMissing unless it has a price in one store at least."""
+    if not sku.prices:
+        raise PriceMissing(code=sku.code, path=("sku_id",), ids=[sku.id])
 
 
 def require_content(sku: Sku) -> None:
@@ -475,11 +485,15 @@ class FailSkuReview(Command):
 def reviewed_sku(work: UnitOfWork, sku_id: UUID) -> Sku:
     """Return an article under review that the actor may decide on. Refuses WrongState, SamePerson."""
     sku = work.sku(sku_id)
-    sku.require_status(SkuStatus.REVIEW)
-    rules = work.store(sku.store_id).policy(SecondPerson, work.occurred_at)
-    if rules.sku_review and work.actor.id in (sku.submitted_by, sku.edited_by):
-        raise SamePerson(actor=work.actor.id, path=("sku_id",), ids=[sku.id])
+    require_reviewable(sku, work.store(sku.store_id), work.actor.id, work.occurred_at)
     return sku
+
+
+def require_reviewable(sku: Sku, store: Store, reviewer: str, at: datetime) -> None:
+    """Refuse WrongState unless it is under review, SamePerson for who worked on it where a second person is asked."""
+    sku.require_status(SkuStatus.REVIEW)
+    if store.policy(SecondPerson, at).sku_review and reviewer in (sku.submitted_by, sku.edited_by):
+        raise SamePerson(actor=reviewer, path=("sku_id",), ids=[sku.id])
 
 
 class ListSku(Command):
@@ -508,9 +522,7 @@ class ListSku(Command):
         listing = sku.listings.get(store.id)
         if listing is not None and listing.listed:
             return sku.id  # Asked twice, recorded once.
-        sku.require_status(SkuStatus.READY)
-        if sku.prohibited:
-            raise ProhibitedGoods(code=sku.code, path=("sku_id",), ids=[sku.id])
+        require_fit_for_sale(sku)
         store.require_open(path=("store_id",))
         require_currency(sku, store)
         require_content(sku)
@@ -521,6 +533,13 @@ class ListSku(Command):
             raise NoSellableStock(code=sku.code, path=("sku_id",), ids=[sku.id])
         sku.trigger_event(SkuListed, store_id=store.id, occurred_at=work.occurred_at)
         return sku.id
+
+
+def require_fit_for_sale(sku: Sku) -> None:
+    """Refuse unless it was reviewed and is not prohibited: WrongState, ProhibitedGoods."""
+    sku.require_status(SkuStatus.READY)
+    if sku.prohibited:
+        raise ProhibitedGoods(code=sku.code, path=("sku_id",), ids=[sku.id])
 
 
 _BY_CHOICE = frozenset({DelistReason.MANUAL, DelistReason.SEASON, DelistReason.SUPPLIER})
@@ -584,15 +603,20 @@ class RetireSku(Command):
         sku = work.sku(self.sku_id)
         if sku.status is SkuStatus.RETIRED:
             return sku.id  # Asked twice, recorded once.
-        if any(listing.listed for listing in sku.listings.values()):
-            raise WrongState(what=sku.code, state="listed", needed="delisted in every store", ids=[sku.id])
-        if sku.reservations:
-            raise OpenReservations(code=sku.code, count=len(sku.reservations), path=("sku_id",), ids=[sku.id])
-        left = sku.on_hand + sum((transfer.quantity for transfer in sku.transfers.values()), ZERO)
-        if left:
-            raise StockLeft(code=sku.code, quantity=plain(left), path=("sku_id",), ids=[sku.id])
+        require_unneeded(sku)
         sku.trigger_event(SkuRetired, reason=self.reason, occurred_at=work.occurred_at)
         return sku.id
+
+
+def require_unneeded(sku: Sku) -> None:
+    """Refuse while it is on sale, promised or in stock: WrongState, OpenReservations, StockLeft."""
+    if any(listing.listed for listing in sku.listings.values()):
+        raise WrongState(what=sku.code, state="listed", needed="delisted in every store", ids=[sku.id])
+    if sku.reservations:
+        raise OpenReservations(code=sku.code, count=len(sku.reservations), path=("sku_id",), ids=[sku.id])
+    left = sku.on_hand + sum((transfer.quantity for transfer in sku.transfers.values()), ZERO)
+    if left:
+        raise StockLeft(code=sku.code, quantity=plain(left), path=("sku_id",), ids=[sku.id])
 
 
 class SetStockPolicy(Command):

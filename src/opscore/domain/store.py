@@ -489,7 +489,7 @@ class Store(Aggregate):
         personal_number: ciphertext of the number when the document is a person's.
         Refuses: WrongState, DocumentExpired, InvalidField (ends before it begins; an authorisation without its brand).
         """
-        self._require_not_closed()
+        self.require_not_closed()
         if valid_from is not None and valid_until is not None and valid_until < valid_from:
             raise InvalidField(why="the document ends before it begins", path=("valid_until",))
         if kind is DocumentKind.BRAND_AUTHORISATION and brand is None:
@@ -730,7 +730,7 @@ class Store(Aggregate):
 
         Refuses: WrongState, NoPaymentMethod.
         """
-        self._require_not_closed()
+        self.require_not_closed()
         methods = tuple(dict.fromkeys(methods))
         if not methods:
             raise NoPaymentMethod(path=("methods",), ids=[self.id])
@@ -744,7 +744,7 @@ class Store(Aggregate):
 
         Refuses: WrongState, NoCourier, InvalidField (regions without a courier for them).
         """
-        self._require_not_closed()
+        self.require_not_closed()
         couriers = tuple(dict.fromkeys(couriers))
         if not couriers:
             raise NoCourier(path=("couriers",), ids=[self.id])
@@ -770,7 +770,7 @@ class Store(Aggregate):
 
         Refuses: WrongState, HoursInvalid.
         """
-        self._require_not_closed()
+        self.require_not_closed()
         try:
             calendar = calendar.in_order()
         except ValueError as impossible:
@@ -791,7 +791,7 @@ class Store(Aggregate):
 
         Refuses: WrongState, AlreadyExists (the id, or an open location of this name).
         """
-        self._require_not_closed()
+        self.require_not_closed()
         for known_id, known in self.locations.items():
             if known_id == location_id or (known.open and known.name == name):
                 raise AlreadyExists(what="location", path=("name",), ids=[known_id])
@@ -820,7 +820,7 @@ class Store(Aggregate):
 
         Refuses: WrongState, PolicyUnknown, PolicyInvalid, EffectiveInThePast.
         """
-        self._require_not_closed()
+        self.require_not_closed()
         policy = read_policy(kind, params, platform=self.platform, currency=self.currency)
         if effective_from < at:
             raise EffectiveInThePast(earliest=at.isoformat(), path=("effective_from",), ids=[self.id])
@@ -889,5 +889,6 @@ class Store(Aggregate):
         open_from = midnight.astimezone(UTC)
         self.trigger_event(PeriodClosed, occurred_at=at, through=through, open_from=open_from, reason=reason)
 
-    def _require_not_closed(self) -> None:
+    def require_not_closed(self) -> None:
+        """Refuse WrongState once the store is closed."""
         self._require_status(*(status for status in StoreStatus if status is not StoreStatus.CLOSED))

@@ -1,0 +1,468 @@
+"""Which commands the state of their aggregate lets through: what is known before anybody fills a form in.
+
+A check takes no input. It raises the refusal that the command would get whatever its input said, or DoneAlready where
+the command would change nothing. It is asked in two places: for `allowedCommands`, and when a decision has refused, so
+that the reason given is the one foretold. Where the decision's method can be called with an input that is beyond
+doubt, the check calls that method and stops it at its first event, so that there is no second telling of the rule.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from opscore.domain import (
+    campaign_commands,
+    customer_commands,
+    disclosures,
+    order_commands,
+    order_returns,
+    sku_commands,
+    stock_commands,
+    store_commands,
+    traffic,
+)
+from opscore.domain.aggregate import Aggregate
+from opscore.domain.campaign import OPEN_STATUSES, Campaign
+from opscore.domain.command import (
+    COMMANDS,
+    STATE_CHECKS,
+    Actor,
+    Command,
+    DoneAlready,
+    Occasion,
+    StateCheck,
+)
+from opscore.domain.customer import Customer
+from opscore.domain.customer_events import (
+    AlreadyReferred,
+    BlockReason,
+    CustomerStatus,
+    MembershipSource,
+    NotCredited,
+)
+from opscore.domain.order import Order
+from opscore.domain.order_events import OrderKind
+from opscore.domain.order_refusals import NothingToRefund
+from opscore.domain.order_state import OrderStatus, ReturnStatus
+from opscore.domain.policies import Membership, SecondPerson
+from opscore.domain.refusals import NotFound, Refusal, WrongState
+from opscore.domain.sku import NotReserved, Sku
+from opscore.domain.sku_events import SkuNotListed, SkuStatus, TransferUnknown
+from opscore.domain.store import Store
+from opscore.domain.store_events import DocumentKind
+
+Check = Callable[[Any, Occasion], None]
+
+ANYTHING = "?"
+"""Stands for a text that does not matter."""
+
+
+class _WouldRecord(Exception):
+    """The decision came as far as its first event, so it refuses nothing."""
+
+
+def rehearsed(decide: Check) -> Check:
+    """Return a check that makes a decision on a copy, up to its first event; without one, it was done already."""
+
+    def check(aggregate: Any, now: Occasion) -> None:
+        copy: Any = object.__new__(type(aggregate))
+        copy.__dict__.update(aggregate.__dict__)
+        # Nothing is changed before the first event, and that is as far as it comes.
+        copy.trigger_event = _would_record
+        try:
+            decide(copy, now)
+        except _WouldRecord:
+            return
+        raise DoneAlready
+
+    return check
+
+
+def _would_record(*_: Any, **__: Any) -> None:
+    raise _WouldRecord
+
+
+def always(_: Any, __: Occasion) -> None:
+    """Let a command through whatever the state is: it depends on the input alone."""
+
+
+# Store ---------------------------------------------------------------------------------------------------------------
+
+
+def _not_closed(store: Store, _: Occasion) -> None:
+    store.require_not_closed()
+
+
+STORE: dict[type[Command], Check] = {
+    store_commands.CertifyPaymentAccount: rehearsed(
+        lambda store, now: store.certify_payment_account(ANYTHING, ANYTHING, store.operator, now.at)
+    ),
+    store_commands.SubmitStoreDocument: rehearsed(
+        lambda store, now: store.submit_document(DocumentKind.BUSINESS_LICENCE, now.at)
+    ),
+    store_commands.SubmitStoreInfo: rehearsed(lambda store, now: store.submit_info(ANYTHING, (ANYTHING,), (), now.at)),
+    store_commands.SignStoreAgreement: rehearsed(lambda store, now: store.sign_agreement(ANYTHING, True, now.at)),
+    store_commands.SubmitForAudit: rehearsed(lambda store, now: store.submit_for_audit(now.actor.id, now.at)),
+    store_commands.PassAudit: rehearsed(lambda store, now: store.pass_audit(now.actor.id, now.at)),
+    store_commands.RejectAudit: rehearsed(lambda store, now: store.reject_audit((ANYTHING,), now.at)),
+    store_commands.FreezeDeposit: rehearsed(
+        lambda store, now: store.freeze_deposit(store.deposit_missing_minor(now.at), store.currency, now.at)
+    ),
+    store_commands.PayServiceFee: rehearsed(
+        lambda store, now: store.pay_service_fee(store.fee_missing_minor(now.at), store.currency, now.at)
+    ),
+    store_commands.OpenStore: rehearsed(lambda store, now: store.open(now.at)),
+    store_commands.SuspendStore: rehearsed(lambda store, now: store.suspend(ANYTHING, None, now.at)),
+    store_commands.ReopenStore: rehearsed(lambda store, now: store.reopen(now.at)),
+    store_commands.CloseStore: rehearsed(lambda store, now: store.close(ANYTHING, now.at)),
+    store_commands.ReleaseDeposit: rehearsed(lambda store, now: store.release_deposit(1, store.currency, now.at)),
+    store_commands.SetPaymentMethods: _not_closed,
+    store_commands.SetCouriers: _not_closed,
+    store_commands.SetCalendar: _not_closed,
+    store_commands.AddLocation: _not_closed,
+    store_commands.CloseLocation: always,
+    store_commands.SetPolicy: _not_closed,
+    store_commands.ClosePeriod: always,
+    store_commands.RecordExpense: always,
+    traffic.ReportTraffic: always,
+}
+
+# Article -------------------------------------------------------------------------------------------------------------
+
+
+def _sku_in(*needed: SkuStatus) -> Check:
+    return lambda sku, _: sku.require_status(*needed)
+
+
+_alive = _sku_in(SkuStatus.DRAFT, SkuStatus.REVIEW, SkuStatus.READY)
+
+
+def _submittable(sku: Sku, _: Occasion) -> None:
+    if sku.status is SkuStatus.REVIEW:
+        raise DoneAlready
+    sku_commands.require_submittable(sku)
+
+
+def _reviewable(sku: Sku, now: Occasion) -> None:
+    sku_commands.require_reviewable(sku, now.store, now.actor.id, now.at)
+
+
+def _listable(sku: Sku, _: Occasion) -> None:
+    if any(listing.listed for listing in sku.listings.values()):
+        return  # In that store it is done already; in another one it may be listed as well.
+    sku_commands.require_fit_for_sale(sku)
+    sku_commands.require_content(sku)
+    sku_commands.require_price(sku)
+
+
+def _delistable(sku: Sku, _: Occasion) -> None:
+    if not sku.listings:
+        raise SkuNotListed(code=sku.code, path=("sku_id",), ids=[sku.id])
+
+
+def _retirable(sku: Sku, _: Occasion) -> None:
+    if sku.status is SkuStatus.RETIRED:
+        raise DoneAlready
+    sku_commands.require_unneeded(sku)
+
+
+def _stocked(sku: Sku, _: Occasion) -> None:
+    sku.require_stocked()
+
+
+def _receivable(sku: Sku, now: Occasion) -> None:
+    sku.require_stocked()
+    _alive(sku, now)
+
+
+def _held(sku: Sku, _: Occasion) -> None:
+    if not sku.reservations:
+        raise NotReserved(code=sku.code, available=0, asked="some", path=("reference",), ids=[sku.id])
+
+
+def _under_way(sku: Sku, _: Occasion) -> None:
+    if not sku.transfers:
+        raise TransferUnknown(code=sku.code, path=("transfer_id",), ids=[sku.id])
+
+
+def _allocated(sku: Sku, _: Occasion) -> None:
+    if not sku.allocations:
+        raise DoneAlready
+
+
+SKU: dict[type[Command], Check] = {
+    sku_commands.SetSkuContent: _sku_in(SkuStatus.DRAFT, SkuStatus.READY),
+    sku_commands.SubmitSku: _submittable,
+    sku_commands.PassSkuReview: _reviewable,
+    sku_commands.FailSkuReview: _reviewable,
+    sku_commands.RetireSku: _retirable,
+    sku_commands.SetStockPolicy: _alive,
+}
+
+SKU_ANYWHERE: dict[type[Command], Check] = {
+    sku_commands.PriceSku: _alive,
+    sku_commands.SetTierPrices: _alive,
+    sku_commands.ListSku: _listable,
+    sku_commands.DelistSku: _delistable,
+    stock_commands.ReceiveStock: _receivable,
+    stock_commands.ReserveStock: _stocked,
+    stock_commands.ReleaseReservation: _held,
+    stock_commands.ShipStock: _held,
+    stock_commands.TakeBackStock: _stocked,
+    stock_commands.WriteOffStock: _stocked,
+    stock_commands.IssueSample: _stocked,
+    stock_commands.CountStock: _stocked,
+    stock_commands.TransferStock: _stocked,
+    stock_commands.ReceiveTransfer: _under_way,
+    stock_commands.AllocateCampaignStock: _stocked,
+    stock_commands.ReleaseCampaignStock: _allocated,
+}
+"""What may be done for any store that the article is sold in or kept for, whatever its home store."""
+
+# Order ---------------------------------------------------------------------------------------------------------------
+
+
+def _order_in(*needed: OrderStatus) -> Check:
+    return lambda order, _: order.require(*needed)
+
+
+def _payable(order: Order, _: Occasion) -> None:
+    if order.paid_at is not None and any(payment.provider_reference for payment in order.payments):
+        raise DoneAlready  # That payment may be told again.
+    order.require_payable()
+
+
+def _shippable(order: Order, _: Occasion) -> None:
+    parcels = order.parcels.values()
+    if all(parcel.shipped_at is not None for parcel in parcels):
+        _require_some(order, bool(parcels), "packed, with a parcel that has not left")
+
+
+def _deliverable(order: Order, _: Occasion) -> None:
+    parcels = [parcel for parcel in order.parcels.values() if parcel.shipped_at is not None]
+    if all(parcel.delivered_at is not None for parcel in parcels):
+        _require_some(order, bool(parcels), "shipped, with a parcel that has not arrived")
+
+
+def _require_some(order: Order, done: bool, needed: str) -> None:
+    if done:
+        raise DoneAlready
+    raise WrongState(what="order", state=order.status.value, needed=needed, path=("order_id",), ids=[order.id])
+
+
+def _cancellable(order: Order, _: Occasion) -> None:
+    if order.cancelled_at is not None:
+        raise DoneAlready
+    order.plan_cancel()
+
+
+def _expirable(order: Order, now: Occasion) -> None:
+    if order.expired:
+        raise DoneAlready
+    order.require_expirable(now.at)
+
+
+def _returnable(order: Order, now: Occasion) -> None:
+    if not any(order.returnable(line) > 0 for line in order.lines):
+        _require_some(order, False, "shipped, with goods that were not asked back")
+    order_returns.require_in_return_window(order, now.store, now.at)
+
+
+def _with_return(what: str, *needed: ReturnStatus) -> Check:
+    def check(order: Order, _: Occasion) -> None:
+        if all(case.status not in needed for case in order.returns.values()):
+            _require_some(order, False, what)
+
+    return check
+
+
+def _refundable(order: Order, _: Occasion) -> None:
+    if order.kind is OrderKind.RETURN:
+        order.require(*(status for status in OrderStatus if status is not OrderStatus.RETURNED))
+    if order.refundable_minor <= 0 and all(line.refundable <= 0 for line in order.lines):
+        if any(refund.provider_reference for refund in order.refunds):
+            raise DoneAlready  # That refund may be told again.
+        raise NothingToRefund(path=("order_id",), ids=[order.id])
+
+
+ORDER: dict[type[Command], Check] = {
+    order_commands.AmendOrderPrice: lambda order, _: order.require_unpaid(),
+    order_commands.PayOrder: _payable,
+    order_commands.ConfirmOrder: rehearsed(lambda order, now: order.confirm(now.at)),
+    order_commands.ReportShortage: _order_in(OrderStatus.CONFIRMED),
+    order_commands.ContactCustomer: _order_in(OrderStatus.SHORTAGE),
+    order_commands.ResolveShortage: lambda order, _: order.require_shortage_resolvable(),
+    order_commands.PackParcel: _order_in(OrderStatus.CONFIRMED),
+    order_commands.ShipOrder: _shippable,
+    order_commands.DeliverOrder: _deliverable,
+    order_commands.CompleteOrder: rehearsed(lambda order, now: order.complete(now.at)),
+    order_commands.CancelOrder: _cancellable,
+    order_commands.CancelOrderLines: lambda order, _: order.require_cancellable(),
+    order_commands.EraseGuest: rehearsed(lambda order, now: order.erase_guest(now.at)),
+    order_commands.ExpireOrder: _expirable,
+    order_returns.RequestReturn: _returnable,
+    order_returns.ApproveReturn: _with_return("one with a return that was asked for", ReturnStatus.REQUESTED),
+    order_returns.ReceiveReturn: _with_return(
+        "one with a return that was approved", ReturnStatus.APPROVED, ReturnStatus.RECEIVED, ReturnStatus.DISPOSED
+    ),
+    order_returns.DisposeReturn: _with_return("one with goods that came back", ReturnStatus.RECEIVED),
+    order_returns.RefundOrder: _refundable,
+    order_returns.ProtectPrice: lambda order, now: order_returns.require_in_price_protection(order, now.store, now.at),
+    disclosures.DiscloseOrderContact: always,
+}
+
+# Campaign ------------------------------------------------------------------------------------------------------------
+
+
+def _changeable(campaign: Campaign, _: Occasion) -> None:
+    campaign.require_changeable()
+
+
+def _checkable(campaign: Campaign, now: Occasion) -> None:
+    campaign.require_checkable(now.actor.id, now.store.policy(SecondPerson, now.at).price_check)
+
+
+def _startable(campaign: Campaign, now: Occasion) -> None:
+    allocated = {sku_id: line.quota for sku_id, line in campaign.lines.items() if line.quota is not None}
+    rehearsed(lambda copy, _: copy.go_live(allocated, now.at))(campaign, now)
+    if now.store.id in campaign.store_ids:
+        now.store.require_open(("campaign_id",))
+
+
+CAMPAIGN: dict[type[Command], Check] = {
+    campaign_commands.AddCampaignLine: _changeable,
+    campaign_commands.AddPromotion: _changeable,
+    campaign_commands.ScheduleCampaign: _changeable,
+    campaign_commands.SetForecast: _changeable,
+    campaign_commands.CheckCampaignPrices: _checkable,
+    campaign_commands.StartCampaign: _startable,
+    campaign_commands.PauseCampaign: rehearsed(lambda campaign, now: campaign.pause(ANYTHING, now.at)),
+    campaign_commands.ResumeCampaign: rehearsed(lambda campaign, now: campaign.resume(now.at)),
+    campaign_commands.EndCampaign: rehearsed(lambda campaign, now: campaign.end(None, now.at)),
+    campaign_commands.CancelCampaign: rehearsed(lambda campaign, now: campaign.cancel(ANYTHING, now.at)),
+    campaign_commands.SetCampaignBudget: lambda campaign, _: campaign.require_status(*OPEN_STATUSES),
+    campaign_commands.RecordAdSpend: always,
+    campaign_commands.EvaluateCampaign: rehearsed(lambda campaign, now: campaign.evaluate(ANYTHING, (), None, now.at)),
+}
+
+# Customer ------------------------------------------------------------------------------------------------------------
+
+
+def _known(customer: Customer, _: Occasion) -> None:
+    customer.require_known()
+
+
+def _active(customer: Customer, _: Occasion) -> None:
+    customer.require_active()
+
+
+def _known_or_merged(customer: Customer, _: Occasion) -> None:
+    # What is for a merged record goes to the one that it was merged into.
+    if customer.status is not CustomerStatus.MERGED:
+        customer.require_known()
+
+
+def _referable(customer: Customer, _: Occasion) -> None:
+    customer.require_active()
+    if customer.referrer_id is not None:
+        raise DoneAlready
+    if customer.first_order_id is not None:
+        raise AlreadyReferred(path=("customer_id",), ids=[customer.id])
+
+
+def _joins(customer: Customer, now: Occasion) -> None:
+    membership, version = now.store.policy(Membership, now.at), now.store.policy_version(Membership, now.at)
+    tier = next((tier.name for tier in membership.tiers), ANYTHING)
+    customer.join(MembershipSource.GRANTED, tier, membership, version, now.store.currency, now.at)
+
+
+def _changes_tier(customer: Customer, now: Occasion) -> None:
+    membership, version = now.store.policy(Membership, now.at), now.store.policy_version(Membership, now.at)
+    tier = next((tier.name for tier in membership.tiers if tier.name != customer.tier), ANYTHING)
+    customer.change_tier(tier, membership, version, ANYTHING, now.at)
+
+
+def _debitable(customer: Customer, _: Occasion) -> None:
+    if customer.status is not CustomerStatus.MERGED and not customer.credits:
+        raise NotCredited(path=("order_id",), ids=[customer.id])
+
+
+def _spends_points(customer: Customer, now: Occasion) -> None:
+    customer.require_active()
+    customer.plan_points(1, now.at)
+
+
+CUSTOMER: dict[type[Command], Check] = {
+    customer_commands.SetContactCard: _known,
+    customer_commands.SetConsent: _known,
+    customer_commands.BlockCustomer: rehearsed(lambda customer, now: customer.block(next(iter(BlockReason)), now.at)),
+    customer_commands.UnblockCustomer: rehearsed(lambda customer, now: customer.unblock(now.at)),
+    customer_commands.MergeCustomers: _known,
+    customer_commands.EraseCustomer: rehearsed(lambda customer, now: customer.erase(now.at)),
+    customer_commands.ReferCustomer: _referable,
+    customer_commands.RewardReferral: lambda customer, _: customer.require_referral_reward(),
+    customer_commands.JoinMembership: rehearsed(_joins),
+    customer_commands.ChangeTier: rehearsed(_changes_tier),
+    customer_commands.CreditSpend: _known_or_merged,
+    customer_commands.DebitSpend: _debitable,
+    customer_commands.EarnPoints: _known_or_merged,
+    customer_commands.SpendPoints: _spends_points,
+    customer_commands.ReversePoints: always,
+    customer_commands.ExpirePoints: rehearsed(lambda customer, now: customer.expire_points(now.at)),
+    customer_commands.GrantCoupon: _active,
+    customer_commands.UseCoupon: _active,
+    customer_commands.ReturnCoupon: always,
+    customer_commands.RedeemCampaign: _active,
+    disclosures.DiscloseCustomerContact: always,
+}
+
+for _checks in (STORE, SKU, ORDER, CAMPAIGN, CUSTOMER):
+    STATE_CHECKS.update({command: StateCheck(check) for command, check in _checks.items()})
+STATE_CHECKS.update({command: StateCheck(check, anywhere=True) for command, check in SKU_ANYWHERE.items()})
+
+
+# What somebody may do now --------------------------------------------------------------------------------------------
+
+DONE_ALREADY = "DONE_ALREADY"
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """Whether a command would be carried out, as far as role, stores and state say; `code` is None when it would."""
+
+    command: type[Command]
+    code: str | None = None
+    reason: str | None = None
+
+
+@functools.cache
+def commands_about(kind: type[Aggregate]) -> list[type[Command]]:
+    """Return the commands about an aggregate of this kind that has begun, by name."""
+    return [command for _, command in sorted(COMMANDS.items()) if command.AGGREGATE is kind and command in STATE_CHECKS]
+
+
+def readiness(aggregate: Aggregate, actor: Actor, at: datetime, store: Store) -> list[Readiness]:
+    """Return for each command about an aggregate whether this actor may give it at a moment.
+
+    store: the aggregate's home store. The aggregate is one that the actor sees, and is left as it is.
+    """
+    occasion = Occasion(actor, at, store)
+    return [_of(command, aggregate, occasion) for command in commands_about(type(aggregate))]
+
+
+def _of(command: type[Command], aggregate: Aggregate, now: Occasion) -> Readiness:
+    check = STATE_CHECKS[command]
+    try:
+        command.require_role(now.actor)
+        if not (check.anywhere or now.actor.may_act_for(aggregate.store_id)):
+            raise NotFound(what=aggregate.STREAM_TYPE.lower())
+        check.require(aggregate, now)
+    except DoneAlready as done:
+        return Readiness(command, DONE_ALREADY, " ".join((type(done).__doc__ or "").split()))
+    except Refusal as refusal:
+        return Readiness(command, refusal.CODE, refusal.message)
+    return Readiness(command)
