@@ -48,7 +48,7 @@ def run(environment: dict[str, str], *words: str, code: int = 0) -> str:
 
 def test_help_names_every_word() -> None:
     text = run({"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT / "src")}, "--help")
-    for word in ("serve", "demo", "migrate", "token", "import", "projections", "replay", "audit", "schema"):
+    for word in ("serve", "demo", "migrate", "token", "import", "projections", "replay", "audit", "schema", "webhook"):
         assert re.search(rf"^\s+{word}\s+\S", text, re.MULTILINE), f"{word} is missing or does not say what it does"
 
 
@@ -153,3 +153,16 @@ def test_work_that_is_told_to_stop_ends_after_its_step(number: signal.Signals) -
     _, told = process.communicate(timeout=10)
     assert process.returncode == 42
     assert "what is done stays done" in told
+
+
+def test_a_webhook_is_added_listed_and_ended(environment: dict[str, str]) -> None:
+    local = {**environment, "OPSCORE_WEBHOOK_LOOPBACK": "true"}
+    assert "this machine itself" in run(environment, "webhook", "add", "https://127.0.0.1/hook", code=1)
+    made = run(local, "webhook", "add", "http://127.0.0.1:9/hook", "--type", "OrderPlaced")
+    webhook_id, secret = re.findall(r"^(?:id|secret) +(\S+)$", made, re.MULTILINE)
+    listed = run(local, "webhook", "list")
+    assert webhook_id in listed and "active" in listed and secret not in listed
+    assert "ConnectError" in run(local, "webhook", "ping", webhook_id, code=1)
+    assert re.search(r"^secret +whsec_", run(local, "webhook", "rotate", webhook_id), re.MULTILINE)
+    run(local, "webhook", "remove", webhook_id)
+    assert "no webhook" in run(local, "webhook", "pause", webhook_id, code=1)

@@ -38,6 +38,7 @@ from opscore.log.event_log import EventLog
 from opscore.projector import Follower, ProjectionRefused, Projector
 from opscore.settings import Settings, SetupError
 from opscore.tokens import TokenBook
+from opscore.webhooks.delivery import Delivery
 from opscore.writer import Writer
 
 log = structlog.get_logger("opscore.app")
@@ -78,6 +79,7 @@ class Server:
             self.follower = Follower(self.projector)
             self.follow_ups = FollowUps(self.database, self.writer)
             self.housekeeping = Housekeeping(self.database, settings)
+            self.webhooks = Delivery(self.database)
             self.services = Services(
                 database=self.database,
                 log=EventLog(self.database.pool.connection),
@@ -104,9 +106,11 @@ class Server:
                 log.warning("erased_again", subjects=again)
         self.writer.after_commit.append(lambda _: self.follower.hint())
         self.writer.after_commit.append(lambda _: self.follow_ups.hint())
+        self.writer.after_commit.append(lambda _: self.webhooks.hint())
         self.writer.start()
         self.follow_ups.start()
         self.housekeeping.start()
+        self.webhooks.start()
         self._deploying = threading.Thread(target=self._deploy, name="opscore-deploy", daemon=True)
         self._deploying.start()
 
@@ -128,6 +132,7 @@ class Server:
         """Decide what is queued, then let go of everything; returns when it is done."""
         self._stopping = True
         self.housekeeping.stop()
+        self.webhooks.stop()
         self.follow_ups.stop()
         self.writer.stop()
         if self._deploying is not None:
@@ -154,6 +159,8 @@ class Server:
                 found.append(_checked(name, look))
                 if not found[-1].ok and name == "database":
                     break  # The others would only wait for it as well, each until its patience ends.
+            else:
+                found.append(self._told("webhooks", self.webhooks.summary))
             self._checked = (time.monotonic(), found)
             return found
 
@@ -163,6 +170,10 @@ class Server:
         if self.writer.queue_length >= self.settings.queue_size:
             return Check("writer", False, "the queue of commands is full")
         return Check("writer", True)
+
+    def _told(self, name: str, look: Callable[[], str | None]) -> Check:
+        """Return how something gets on that requests do not need: there is something to read, it never fails."""
+        return Check(name, True, _checked(name, look).reason)
 
     def _look_at_database(self) -> str | None:
         self.database.require_durable()

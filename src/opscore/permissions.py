@@ -1,11 +1,11 @@
 """Who may do and ask what, and what of an object a role does not see: the whole of it in one table.
 
-`table()` has an entry for every command, every question, everything that can be followed and every field that not all
-who see its object may see, by its name in the schema: `Mutation.placeOrder`, `Query.orders`, `SkuPrice.cost`. The API
-asks it, the SDL shows it (`@access`), and a test tries each entry with each role. The roles of a command are written at
-the command (`Command.ROLES`), because the person who changes a command has to think of them; all others are written
-here. Whose rows a role sees is not a question of its role but of its stores and, for a customer, of itself: that is
-decided where rows are read.
+`table()` has an entry for every command, every other mutation, every question, everything that can be followed and
+every field that not all who see its object may see, by its name in the schema: `Mutation.placeOrder`, `Query.orders`,
+`SkuPrice.cost`. The API asks it, the SDL shows it (`@access`), and a test tries each entry with each role. The roles of
+a command are written at the command (`Command.ROLES`), because the person who changes a command has to think of them;
+all others are written here. Whose rows a role sees is not a question of its role but of its stores and, for a customer,
+of itself: that is decided where rows are read.
 """
 
 from __future__ import annotations
@@ -67,8 +67,21 @@ READS: dict[str, frozenset[Role]] = {
     "head": STAFF | {Role.AUDITOR},
     "projections": STAFF | {Role.AUDITOR},
     "verification": _AUDIT,
+    "webhooks": frozenset(),
+    "webhookDeadLetters": frozenset(),
 }
 """Root field of Query -> the roles that may ask it, beside those of `ALWAYS`; of any other it is refused."""
+
+OPERATES: dict[str, frozenset[Role]] = {
+    "registerWebhook": frozenset(),
+    "rotateWebhookSecret": frozenset(),
+    "pauseWebhook": frozenset(),
+    "resumeWebhook": frozenset(),
+    "deleteWebhook": frozenset(),
+    "redeliverWebhookEvents": frozenset(),
+    "pingWebhook": frozenset(),
+}
+"""Root field of Mutation that is no command of the domain -> the roles that may send it, beside those of `ALWAYS`."""
 
 FOLLOWS = {"events": "events", "figures": "kpiDaily", "projectionProgress": "projections"}
 """Root field of Subscription -> the question whose roles may follow it."""
@@ -92,6 +105,7 @@ def table() -> dict[str, frozenset[Role]]:
     return {
         **{f"Query.{name}": roles | ALWAYS for name, roles in READS.items()},
         **{f"Mutation.{name}": command.ROLES | ALWAYS for name, command in COMMANDS.items()},
+        **{f"Mutation.{name}": roles | ALWAYS for name, roles in OPERATES.items()},
         **{f"Subscription.{name}": READS[question] | ALWAYS for name, question in FOLLOWS.items()},
         **{place: roles | ALWAYS for place, roles in FIELDS.items()},
     }
@@ -121,6 +135,11 @@ def may_follow(role: Role, field: str) -> bool:
 def may_see_field(role: Role, place: str) -> bool:
     """Say whether a role sees a field of an object, `SkuPrice.cost` say; raises KeyError when no rule names it."""
     return role in table()[place]
+
+
+def may_operate(role: Role, field: str) -> bool:
+    """Say whether a role may select a root field of Mutation that is no command of the domain."""
+    return role in table().get(f"Mutation.{field}", ())
 
 
 def may_see_kind(role: Role, type_name: str) -> bool:

@@ -81,6 +81,33 @@ class Settings(BaseSettings):
         default=30, description="Days for which an idempotency key is remembered."
     )
 
+    webhook_loopback: bool = Field(
+        default=False,
+        description="Whether webhooks may go to this machine itself, also by plain http; for development.",
+    )
+    webhook_private: bool = Field(
+        default=False, description="Whether webhooks may go to private networks; link-local addresses they never may."
+    )
+    webhook_tries: Annotated[int, Field(ge=1, le=30)] = Field(
+        default=12, description="How often the delivery of an event is tried before it is put aside."
+    )
+    webhook_threads: Annotated[int, Field(ge=0, le=64)] = Field(
+        default=4, description="Webhooks that this process delivers to at once; 0 leaves it to other servers."
+    )
+
+    exports_dir: Path | None = Field(
+        default=None,
+        description="Where exports are written, shared by all servers; default: exports in the data folder.",
+    )
+    keep_exports_days: Annotated[int, Field(ge=1)] = Field(
+        default=7, description="Days for which an export can be fetched."
+    )
+
+    @property
+    def exports_folder(self) -> Path:
+        """The folder of this operator's exports."""
+        return (self.exports_dir or self.data_dir / "exports") / self.schema_name
+
     @property
     def app_role(self) -> str:
         """The database role that the application acts as."""

@@ -43,7 +43,7 @@ def test_a_server_that_is_well_says_so(api: Api) -> None:
 
     assert ready.status_code == 200
     assert {check["name"] for check in ready.json()["checks"]} == {
-        "writer", "database", "migrations", "events", "projections", "follow-ups",
+        "writer", "database", "migrations", "events", "projections", "follow-ups", "webhooks",
     }  # fmt: skip
     assert all(check["ok"] and check["reason"] is None for check in ready.json()["checks"])
 

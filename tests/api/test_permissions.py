@@ -13,7 +13,7 @@ from opscore.api.schema import export_schema, mutations
 from opscore.domain.campaign_commands import AddCampaignLine, PlanCampaign, RecordAdSpend, SetForecast
 from opscore.domain.campaign_events import CampaignGoal, LineRole
 from opscore.domain.command import COMMANDS, Role
-from opscore.permissions import ALWAYS, FIELDS, READS, commands_of, table
+from opscore.permissions import ALWAYS, FIELDS, OPERATES, READS, commands_of, table
 from tests.api.anything import SCHEMA, differences, everything_of, question, value_of
 from tests.api.conftest import Api, gid
 from tests.api.socket_client import socket
@@ -152,6 +152,22 @@ def test_every_command_is_decided_or_refused_as_the_table_says(api: Api, goods: 
         codes = {error["code"] for error in payload["userErrors"]}
         assert "INVALID_FIELD" not in codes, (name, payload)
         assert ("NOT_AUTHORISED" in codes) is (role not in table()[f"Mutation.{name}"]), (name, payload)
+
+
+@pytest.mark.parametrize("role", HOLDERS)
+def test_what_else_a_mutation_does_is_done_or_refused_as_the_table_says(
+    api: Api, goods: dict[str, str], role: Role
+) -> None:
+    token = _token(api, role, goods)
+    assert SCHEMA.mutation_type is not None
+    for name in OPERATES:
+        kind = SCHEMA.mutation_type.fields[name].args["input"].type
+        document = f"mutation ($input: {kind}) {{ {name}(input: $input) {{ __typename }} }}"
+        answer = api.post({"query": document, "variables": {"input": value_of("input", kind)}}, token=token)
+        codes = {error["extensions"]["code"] for error in answer.json().get("errors", ())}
+        allowed = role in table()[f"Mutation.{name}"]
+        assert ("FORBIDDEN" in codes) is (answer.status_code == 403) is not allowed, (name, answer.text)
+        assert "INTERNAL" not in codes, (name, answer.text)
 
 
 @pytest.mark.parametrize("role", HOLDERS)

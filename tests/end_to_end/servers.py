@@ -76,6 +76,8 @@ class ServerProcess:
             "OPSCORE_DATABASE_URL": make_conninfo(given.database_url.get_secret_value(), application_name=self.name),
             "OPSCORE_MASTER_KEY": given.master_key.get_secret_value(),
             "OPSCORE_SCHEMA_NAME": given.schema_name,
+            "OPSCORE_WEBHOOK_LOOPBACK": str(given.webhook_loopback),
+            "OPSCORE_EXPORTS_DIR": str(self._folder / "exports"),
         }
         with self.log_path.open("ab") as log:
             self._process = subprocess.Popen(

@@ -28,7 +28,7 @@ from opscore.api.guard import INTROSPECTION_FIELDS, Limits
 from opscore.api.http import Answer, GraphQLRequest
 from opscore.api.mutations import Mutation
 from opscore.domain.command import Actor
-from opscore.permissions import may_ask, may_follow
+from opscore.permissions import OPERATES, may_ask, may_follow, may_operate
 from opscore.tokens import TokenRefused
 
 
@@ -198,6 +198,9 @@ class GraphQLEngine:
                     raise Forbidden("Introspection is switched off here.")
             elif actor is None:
                 raise NotAuthenticated("Send 'Authorization: Bearer <token>'.")
+            elif mutation and name in OPERATES:
+                if not may_operate(actor.role, name):
+                    raise Forbidden(f"Your role ({actor.role}) may not do {name}.")
             elif not mutation and not may_ask(actor.role, name):
                 # Whether a command may be given is answered by the command itself, as a refusal that is kept.
                 raise Forbidden(f"Your role ({actor.role}) may not ask for {name}.")

@@ -244,11 +244,11 @@ class Mutation:
 def refusals_of(command: type[Command]) -> dict[str, str]:
     """Return the error codes of a command with what to do about each."""
     refusals: list[type[Refusal]] = [*command.REFUSES, *COMMON_REFUSALS, IdempotencyKeyReused]
-    codes = {refusal.CODE: _template(refusal) for refusal in refusals}
+    codes = {refusal.CODE: template(refusal) for refusal in refusals}
     return {**dict(sorted(codes.items())), **RETRYABLE}
 
 
-def _template(refusal: type[Refusal]) -> str:
+def template(refusal: type[Refusal]) -> str:
     """Return what the refusal says, with the names of the facts in it between angle brackets."""
     return re.sub(r"\{(\w+)\}", lambda found: f"<{found.group(1).replace('_', ' ')}>", sentence(refusal.__doc__))
 
@@ -259,11 +259,11 @@ def make_mutations(kinds: Mapping[type[Aggregate], ObjectKind]) -> dict[str, Mut
     return {name: _mutation(command, inputs, kinds[command.AGGREGATE]) for name, command in sorted(COMMANDS.items())}
 
 
-def mutation_type(mutations: Mapping[str, Mutation]) -> Any:
-    """Return the schema's Mutation."""
+def mutation_type(mutations: Mapping[str, Mutation], others: Sequence[type] = ()) -> Any:
+    """Return the schema's Mutation. others: types with the mutations that are no commands of the domain."""
     members = {_python_name(name): _field(mutation, name) for name, mutation in mutations.items()}
     return strawberry.type(
-        type("Mutation", (), {"__annotations__": {}, "__module__": __name__, **members}),
+        type("Mutation", tuple(others), {"__annotations__": {}, "__module__": __name__, **members}),
         description="Commands: intentions that are decided, recorded and answered, or refused with a reason.",
     )
 

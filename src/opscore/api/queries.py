@@ -29,6 +29,7 @@ from opscore.api.paging import Connection, connection, window
 from opscore.api.scalars import Position
 from opscore.api.skus import Sku, sku_view
 from opscore.api.stores import Store, store_view
+from opscore.api.webhooks import WebhookQueries
 from opscore.domain import campaign as campaign_domain
 from opscore.domain import customer as customer_domain
 from opscore.domain import order as order_domain
@@ -288,5 +289,5 @@ async def _held(info: ContextInfo, type_name: str, claim: str, store_id: str, va
 
 
 @strawberry.type(description="Questions. What lies out of a token's scope is answered like what is not there.")
-class Query(AggregateQueries, FigureQueries, KpiQueries, LogQueries):
+class Query(AggregateQueries, FigureQueries, KpiQueries, LogQueries, WebhookQueries):
     """Everything that can be asked."""

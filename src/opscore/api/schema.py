@@ -14,8 +14,12 @@ from opscore.api.mutations import Mutation, make_mutations, mutation_type
 from opscore.api.queries import KINDS, Query
 from opscore.api.scalars import SCALARS
 from opscore.api.subscriptions import Subscription
+from opscore.api.webhooks import WebhookMutations
 from opscore.domain.command import Role
 from opscore.permissions import table
+
+OPERATIONS: tuple[type, ...] = (WebhookMutations,)
+"""The mutations that are no commands of the domain."""
 
 HELD_BY_NOBODY = frozenset({Role.SYSTEM})
 """Roles of the program itself, which no token has."""
@@ -23,8 +27,9 @@ HELD_BY_NOBODY = frozenset({Role.SYSTEM})
 
 @strawberry.schema_directive(
     locations=[Location.FIELD_DEFINITION],
-    description="The roles that may select this. To others a question or a subscription is refused as FORBIDDEN, a "
-    "command as NOT_AUTHORISED; a field of an object is null or empty. Without it, whoever sees the object sees it.",
+    description="The roles that may select this. To others a question, a subscription or a mutation that records no "
+    "event is refused as FORBIDDEN, a command as NOT_AUTHORISED; a field of an object is null or empty. Without it, "
+    "whoever sees the object sees it.",
 )
 class Access:
     roles: list[Role]
@@ -41,7 +46,7 @@ def build_schema() -> strawberry.Schema:
     """Return the schema; made once for the process."""
     schema = strawberry.Schema(
         query=Query,
-        mutation=mutation_type(mutations()),
+        mutation=mutation_type(mutations(), OPERATIONS),
         subscription=Subscription,
         types=[kind.type_ for kind in KINDS.values()],
         config=StrawberryConfig(scalar_map=SCALARS, disable_field_suggestions=True),

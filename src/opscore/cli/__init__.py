@@ -17,6 +17,7 @@ from opscore import __version__
 from opscore.cli.common import migrated, position_or_time
 from opscore.cli.projections import projections_app
 from opscore.cli.replay import replay
+from opscore.cli.webhooks import webhook_app
 from opscore.console import Bars, Stopped, err, fail, out, stoppable, table
 from opscore.domain.command import Role
 from opscore.settings import Settings, SetupError, load_settings
@@ -44,6 +45,7 @@ app.add_typer(projections_app, name="projections")
 app.add_typer(audit_app, name="audit")
 app.add_typer(import_app, name="import")
 app.add_typer(schema_app, name="schema")
+app.add_typer(webhook_app, name="webhook")
 app.command()(replay)
 
 

@@ -32,7 +32,8 @@ class WrongMasterKey(Exception):
     """The master key does not open the stored keys; set OPSCORE_MASTER_KEY to the one this database was made with."""
 
 
-def _derive(master_key: bytes, purpose: str) -> bytes:
+def derive(master_key: bytes, purpose: str) -> bytes:
+    """Return a key of 32 bytes for one purpose; from one purpose's key nothing follows about another's."""
     return HKDF(algorithm=SHA256(), length=32, salt=None, info=f"opscore {purpose}".encode()).derive(master_key)
 
 
@@ -45,8 +46,8 @@ class Keyring:
     def __init__(self, master_key: bytes, schema: str) -> None:
         if len(master_key) < 32:
             raise ValueError("the master key must have at least 32 bytes; make one with `openssl rand -base64 32`")
-        self._wrapping = AESGCM(_derive(master_key, "key wrapping"))
-        self._hashing = _derive(master_key, "keyed hash")
+        self._wrapping = AESGCM(derive(master_key, "key wrapping"))
+        self._hashing = derive(master_key, "keyed hash")
         self._table = sql.Identifier(f"{schema}_keys", "subject_keys")
 
     def keyed_hash(self, value: str) -> str:
