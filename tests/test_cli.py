@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from opscore.console import Bars, duration
+from opscore.console import Bars, counted, duration
 from opscore.settings import Settings
 
 ROOT = Path(__file__).parents[1]
@@ -72,7 +72,7 @@ def test_an_anchored_log_verifies(environment: dict[str, str]) -> None:
     assert "opscore audit anchor" in run(environment, "audit", "verify")
     run(environment, "audit", "anchor")
     text = run(environment, "audit", "verify")
-    assert "1 anchors" in text and "Everything holds." in text
+    assert "1 anchor and" in text and "Everything holds." in text
 
 
 def test_a_database_that_is_not_there_is_said_in_a_sentence(environment: dict[str, str]) -> None:
@@ -106,6 +106,19 @@ def test_without_a_terminal_progress_is_plain_lines_with_rate_and_time_left(caps
     lines = capsys.readouterr().err.splitlines()
     assert lines[0].startswith("rows: 0 of 1,000")
     assert lines[-1].startswith("rows: 1,000 of 1,000") and lines[-1].endswith("done)")
+
+
+def test_work_of_unknown_length_ends_when_it_ends(capsys: pytest.CaptureFixture[str]) -> None:
+    with Bars() as bars:
+        bars.at("rows", 10, None)
+        bars.at("rows", 1234, None)
+    assert capsys.readouterr().err.splitlines()[-1].startswith("rows: 1,234 of 1,234")
+
+
+def test_numbers_and_their_words_agree() -> None:
+    assert [counted(1, "anchor"), counted(0, "anchor"), counted(1000, "entry", "entries")] == [
+        "1 anchor", "0 anchors", "1,000 entries",
+    ]  # fmt: skip
 
 
 def test_progress_in_between_is_told_only_now_and_then(capsys: pytest.CaptureFixture[str]) -> None:

@@ -50,7 +50,7 @@ def test_every_block_does_what_the_text_says(newcomer: Demonstration) -> None:
         elif kind == "text" and output:
             assert matches(text, output), f"{output}\nis not what the README says:\n{text}"
         elif kind == "diff":
-            edit(newcomer.folder / "projections" / "kpi_daily" / "projection.toml", text)
+            edit(newcomer.folder / "my-projections" / "kpi_daily" / "projection.toml", text)
 
 
 def test_every_kind_of_block_is_known_to_this_test() -> None:

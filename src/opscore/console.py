@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from decimal import Decimal
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -48,6 +49,7 @@ class Bars:
         self._began: dict[str, tuple[float, int]] = {}
         self._told: dict[str, float] = {}
         self._last: dict[str, str] = {}
+        self._unknown: dict[str, int] = {}
 
     def at(
         self, title: str, done: int, total: int | None, *, rate: float | None = None, eta_seconds: float | None = None
@@ -60,6 +62,10 @@ class Bars:
         if total == 0:
             return  # There is nothing to do, so nothing to show.
         now = time.monotonic()
+        if total is None:
+            self._unknown[title] = done
+        else:
+            self._unknown.pop(title, None)
         began, first = self._began.setdefault(title, (now, done))
         if rate is None:
             rate = (done - first) / (now - began) if now > began else 0.0
@@ -112,6 +118,10 @@ class Bars:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if kind is None:
+            for title, done in list(self._unknown.items()):
+                # Nobody could say when it would end; it has ended.
+                self.at(title, done, done)
         if self._bars is not None:
             self._bars.stop()
         for title in list(self._last):
@@ -179,6 +189,20 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[object]], *, right: Se
     out.print(line(headers), style="bold", markup=False)
     for row in cells:
         out.print(line(row), markup=False)
+
+
+def counted(number: int, word: str, words: str | None = None) -> str:
+    """Return a number with its word: "1 anchor", "2 anchors", "1,000 entries" (with `words` "entries")."""
+    return f"{number:,} {word if number == 1 else words or word + 's'}"
+
+
+def figure(value: object) -> str:
+    """Return a value as people read it: numbers with separators between thousands, anything else as it is."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:,}" if isinstance(value, int | Decimal) else str(value)
 
 
 def fail(message: str, *, code: int = 1) -> SystemExit:

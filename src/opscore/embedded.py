@@ -62,6 +62,11 @@ max_parallel_workers_per_gather = 0
 """
 
 
+def cluster(data_dir: Path) -> Path:
+    """Return the folder of the PostgreSQL under `data_dir`, made or not."""
+    return data_dir.expanduser().resolve() / f"postgresql-{MAJOR_VERSION}"
+
+
 class EmbeddedServer:
     """A running PostgreSQL under `data_dir`, shared by every opscore process that uses this directory."""
 
@@ -74,7 +79,7 @@ class EmbeddedServer:
         self._binaries = _binaries()
         base = data_dir.expanduser().resolve()
         base.mkdir(parents=True, exist_ok=True)
-        self._cluster = base / f"postgresql-{MAJOR_VERSION}"
+        self._cluster = cluster(base)
         self._gate = base / "embedded.gate"
         self._log = self._cluster / "server.log"
         self._user = _server_user(self._cluster, self._binaries)

@@ -14,11 +14,11 @@ from uuid import UUID
 import typer
 
 from opscore import __version__
-from opscore.cli.common import migrated, position_or_time
+from opscore.cli.common import migrated, opened, position_or_time
 from opscore.cli.projections import projections_app
 from opscore.cli.replay import replay
 from opscore.cli.webhooks import webhook_app
-from opscore.console import Bars, Stopped, err, fail, out, stoppable, table
+from opscore.console import Bars, Stopped, counted, err, fail, out, stoppable, table
 from opscore.domain.command import Role
 from opscore.settings import Settings, SetupError, load_settings
 
@@ -87,7 +87,7 @@ def migrate() -> None:
     from opscore import database as databases
 
     settings = load_settings()
-    with databases.Database.open(settings) as database:
+    with opened(settings) as database:
         database.require_durable()
         _warn_without_checksums(database)
         worked = databases.migrate(database)
@@ -133,7 +133,7 @@ def serve(host: Host = None, port: Port = None) -> None:
     _require_free_port(settings)
     if settings.database_url is None:
         # The embedded database has no other user who could be surprised; a shared one is migrated on purpose.
-        with Database.open(settings) as database:
+        with opened(settings) as database:
             upgrade(database)
             run(settings)
     else:
@@ -152,7 +152,6 @@ def demo(
     """Import real retail history, build its figures, show them, and serve. Run again it goes on with the same data."""
     from opscore import demo as demonstration
     from opscore.app import serve as run
-    from opscore.database import Database
     from opscore.database import migrate as upgrade
 
     settings = _with_address(host, port)
@@ -162,12 +161,12 @@ def demo(
         return
     if not once:
         _require_free_port(settings)
-    with Database.open(settings) as database:
+    with opened(settings) as database:
         database.require_durable()
         upgrade(database)
         with Bars() as bars, stoppable() as stop:
             new = demonstration.load(database, settings, bars, stop)
-        out.print(f"{new:,} commands are new." if new else "Everything was there already.")
+        out.print(f"{counted(new, 'command')} new." if new else "Everything was there already.")
         found = demonstration.figures(database)
         demonstration.show(found, demonstration.tokens(database, settings, found.store_id), settings)
         if not once:
@@ -343,7 +342,8 @@ def audit_verify(
         where = "" if finding.position is None else f" at position {finding.position}"
         out.print(f"{finding.check}{where}: {finding.message}", markup=False)
     out.print(
-        f"{report.events:,} events, {report.anchors} anchors and {report.snapshots} snapshots checked; "
+        f"{counted(report.events, 'event')}, {counted(report.anchors, 'anchor')} and "
+        f"{counted(report.snapshots, 'snapshot')} checked; "
         f"the head is {report.head_hash}"
     )
     if report.anchors == 0:
@@ -351,7 +351,7 @@ def audit_verify(
             "Without an anchor kept elsewhere this shows only that the log agrees with itself: opscore audit anchor"
         )
     if not report.holds:
-        raise fail(f"{len(report.findings)} findings.")
+        raise fail(f"{counted(len(report.findings), 'finding')}.")
     out.print("Everything holds.")
 
 
@@ -405,7 +405,7 @@ def audit_export(
         except BundleRefused as error:
             raise fail(f"{error}") from None
     out.print(
-        f"{written.events:,} events, positions {written.after + 1} to {written.until} -> {written.file}\n"
+        f"{counted(written.events, 'event')}, positions {written.after + 1} to {written.until} -> {written.file}\n"
         f"digest {written.digest}\n"
         "Give the digest to the auditor by another way than the file. The bundle checks itself: python "
         "verify_bundle.py BUNDLE --digest DIGEST --anchors FILE",

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from opscore.console import fail
+from opscore.console import err, fail
 from opscore.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -16,12 +16,27 @@ if TYPE_CHECKING:
 
 
 @contextmanager
+def opened(settings: Settings) -> Iterator[Database]:
+    """Open the database that the settings name; says so when that makes a PostgreSQL first, which takes seconds."""
+    from opscore.database import Database
+    from opscore.embedded import cluster
+
+    if settings.database_url is None and not cluster(settings.data_dir).exists():
+        err.print(
+            f"Making a PostgreSQL of opscore's own under {settings.data_dir} (once; it takes some seconds) ...",
+            markup=False,
+        )
+    with Database.open(settings) as database:
+        yield database
+
+
+@contextmanager
 def migrated() -> Iterator[tuple[Database, Settings]]:
     """Open the database that the settings name, brought up to date."""
-    from opscore.database import Database, migrate
+    from opscore.database import migrate
 
     settings = load_settings()
-    with Database.open(settings) as database:
+    with opened(settings) as database:
         database.require_durable()
         migrate(database)
         yield database, settings

@@ -1,20 +1,43 @@
-"""`opscore projections`: build read models beside those that serve, compare, promote and drop them."""
+"""`opscore projections`: build read models beside those that serve, ask them, compare, promote and drop them."""
 
 # Modules are imported where they are used, so that `opscore --help` answers at once.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+import csv
+import json
+from datetime import UTC, date, datetime
+from decimal import Decimal, InvalidOperation
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from opscore.cli.common import opened_projector
-from opscore.console import Bars, fail, out, stoppable, table
+from opscore.console import Bars, counted, fail, figure, out, stoppable, table
+from opscore.settings import load_settings
 
 if TYPE_CHECKING:
-    from opscore.projector import Comparison
+    from opscore.projector import Comparison, Projector
+    from opscore.projector.asking import Rows
 
-projections_app = typer.Typer(help="Read models: list, build beside, compare, promote, drop.", no_args_is_help=True)
+projections_app = typer.Typer(
+    help="Read models: list, ask, build beside, compare, promote, drop; what if; your own.", no_args_is_help=True
+)
+
+TABLE_ROWS = 50
+SHOW_SECONDS_MAX = 600
+
+Name = Annotated[str, typer.Argument(help="The projection.")]
+Sets = Annotated[list[str] | None, typer.Option("--set", help="A value as name=value; repeatable.")]
+ShownRows = Annotated[int, typer.Option("--rows", min=0, help="How many differing rows to show.")]
+ExportFile = Annotated[
+    Path | None, typer.Option("--export", dir_okay=False, help="Also write what differs to this .csv or .parquet file.")
+]
+
+
+# What there is -------------------------------------------------------------------------------------------------------
 
 
 @projections_app.command("list")
@@ -22,19 +45,24 @@ def projections_list() -> None:
     """List every version: its state, its position in the log, and the question it answers."""
     with opened_projector() as projector:
         rows = projector.status()
+    if not rows:
+        out.print("No read model has been built yet; run: opscore projections rebuild")
+        return
     table(
         ("name", "version", "state", "position", "behind", "question"),
         [
-            (row.entry.name, row.entry.version, row.entry.state, row.entry.position, row.lag, row.question)
+            (row.entry.name, row.entry.version, row.entry.state, row.entry.position, figure(row.lag), row.question)
             for row in rows
         ],
         right=(1, 3, 4),
     )
     for row in rows:
-        if row.entry.failed_position is not None:
+        entry = row.entry
+        if entry.failed_position is not None:
             out.print(
-                f"{row.entry.name} {row.entry.version} stopped at position {row.entry.failed_position} in "
-                f"{row.entry.failed_statement}: {row.entry.error}",
+                f"{entry.name} {entry.version} stopped at position {entry.failed_position} in "
+                f"{entry.failed_statement}: {entry.error}\n"
+                f"  Once that is mended: opscore projections resume {entry.name} {entry.version}",
                 markup=False,
             )
 
@@ -51,57 +79,204 @@ def projections_plan() -> None:
     )
 
 
+class Format(StrEnum):
+    """How rows are written."""
+
+    TABLE = "table"
+    CSV = "csv"
+    JSONL = "jsonl"
+
+
+@projections_app.command("show")
+def projections_show(
+    name: Name,
+    query: Annotated[str | None, typer.Option(help="What to ask; without it, what may be asked is listed.")] = None,
+    given: Sets = None,
+    output: Annotated[Format, typer.Option("--format", help="How to write the rows.")] = Format.TABLE,
+    copy: Annotated[str | None, typer.Option("--as", help="Ask the copy that a replay made under this name.")] = None,
+    version: Annotated[int | None, typer.Option(help="Ask this version; the one that serves if left out.")] = None,
+    rows: Annotated[
+        int | None, typer.Option(min=1, help=f"At most this many rows; a table has {TABLE_ROWS} if left out.")
+    ] = None,
+) -> None:
+    """Ask a projection one of its queries and print the rows, or list what may be asked."""
+    asked = name if copy is None else f"{copy}/{name}"
+    values = _pairs(given)
+    with opened_projector() as projector:
+        if query is None:
+            _print_questions(projector, asked, version)
+            return
+        limit = rows if rows is not None else TABLE_ROWS + 1 if output is Format.TABLE else None
+        page = projector.rows(
+            asked, query, values, store_ids=None, version=version, limit=limit, seconds_max=SHOW_SECONDS_MAX
+        )
+    _print_rows(page, output, TABLE_ROWS if rows is None else rows)
+
+
+def _print_questions(projector: Projector, name: str, version: int | None) -> None:
+    entry, questions = projector.questions(name, version=version)
+    out.print(f"{entry.name} version {entry.version}, {entry.state} at position {entry.position}", style="bold")
+    for rule, value in entry.rules.items():
+        out.print(f"  rule {rule} = {json.dumps(value)}", markup=False)
+    for each in questions:
+        out.print(f"\n--query {each.name}: {each.description}", markup=False)
+        for parameter in each.parameters:
+            out.print(f"  --set {parameter.name}={parameter.type or 'value'}", markup=False)
+        out.print(f"  columns: {', '.join(f'{column.name} {column.type}' for column in each.columns)}", markup=False)
+
+
+def _print_rows(page: Rows, output: Format, rows_max: int) -> None:
+    columns = [column.name for column in page.question.columns]
+    if output is Format.TABLE:
+        numbers = [
+            place
+            for place, column in enumerate(page.question.columns)
+            if column.type in ("smallint", "integer", "bigint", "numeric")
+        ]
+        table(columns, [[figure(value) for value in row] for row in page.rows[:rows_max]], right=numbers)
+        more = " There are more: --rows, or --format csv." if len(page.rows) > rows_max else ""
+        out.print(f"Version {page.version} at position {page.position}.{more}")
+    elif output is Format.CSV:
+        writer = csv.writer(out.file)
+        writer.writerow(columns)
+        writer.writerows([_plain(value) for value in row] for row in page.rows)
+    else:
+        for row in page.rows:
+            values = {name: _plain(value) for name, value in zip(columns, row, strict=True)}
+            out.file.write(json.dumps(values, ensure_ascii=False) + "\n")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    return value if value is None or isinstance(value, str | int | bool | list | dict) else str(value)
+
+
+def _pairs(given: list[str] | None) -> dict[str, str]:
+    found = {}
+    for text in given or ():
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise fail(f"'{text}' is not name=value")
+        found[name] = value
+    return found
+
+
+# Build, compare, promote, drop ---------------------------------------------------------------------------------------
+
+
 @projections_app.command("rebuild")
 def projections_rebuild(
     name: Annotated[str | None, typer.Argument(help="The projection; all that are missing if none.")] = None,
+    anew: Annotated[
+        bool, typer.Option("--anew", help="Build a complete version once more; it does not answer meanwhile.")
+    ] = False,
 ) -> None:
     """Build the newest version beside the one that serves. Can be stopped and run again."""
+    if anew and name is None:
+        raise fail("Say which projection to build anew: opscore projections rebuild NAME --anew")
     with opened_projector() as projector, Bars() as bars, stoppable() as stop:
         if name is None:
             projector.deploy(by="cli", progress=bars.projecting, stop=stop)
         else:
-            projector.rebuild(name, by="cli", progress=bars.projecting, stop=stop)
+            projector.rebuild(name, by="cli", progress=bars.projecting, stop=stop, anew=anew)
 
 
 @projections_app.command("compare")
 def projections_compare(
-    name: Annotated[str, typer.Argument(help="The projection.")],
+    name: Name,
     old: Annotated[int, typer.Argument(help="The version to compare with.")],
     new: Annotated[int, typer.Argument(help="The version to compare.")],
-    rows: Annotated[int, typer.Option(min=0, help="How many differing rows to show.")] = 20,
+    rows: ShownRows = 20,
+    export: ExportFile = None,
 ) -> None:
     """Say which rows differ between two versions, by how much, and which events are behind it."""
     with opened_projector() as projector:
         result = projector.compare(name, old, new, by="cli", sample=rows)
-    _print_comparison(result)
+        _print_comparison(result, f"{name} {old} and {new}", f"in {old}", f"in {new}")
+        _export(projector, result, export)
 
 
-def _print_comparison(result: Comparison) -> None:
-    out.print(f"{result.name} {result.old_version} and {result.new_version} at position {result.position}:")
+@projections_app.command("whatif")
+def projections_whatif(
+    name: Name,
+    given: Annotated[list[str], typer.Option("--set", help="A rule as rule=value; repeatable.")],
+    from_day: Annotated[
+        str | None, typer.Option("--from", help="From this local day on, such as 2026-02-01; all history if left out.")
+    ] = None,
+    rows: ShownRows = 20,
+) -> None:
+    """Say what the figures would be under other rules: build aside, compare, drop. Can be stopped and run again."""
+    day = None if from_day is None else _day(from_day)
+    with opened_projector() as projector:
+        with Bars() as bars, stoppable() as stop:
+            result = projector.whatif(
+                name, _pairs(given), from_day=day, by="cli", sample=rows, progress=bars.projecting, stop=stop
+            )
+        _print_comparison(result, f"{name} as it is and as it would be", "now", "then")
+    out.print(f"Nothing was changed: {name} serves as before.", markup=False)
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise fail(f"'{text}' is no day such as 2026-02-01") from None
+
+
+def _export(projector: Projector, result: Comparison, file: Path | None) -> None:
+    if file is None:
+        return
+    from opscore.compare_export import ExportRefused, export
+
+    try:
+        with Bars() as bars, stoppable() as stop:
+            lines = export(
+                projector, result, file, stop=stop, progress=lambda done, total: bars.at("rows written", done, total)
+            )
+    except ExportRefused as refused:
+        raise fail(str(refused)) from None
+    out.print(f"{counted(lines, 'differing value')} -> {file}", markup=False)
+
+
+def _print_comparison(result: Comparison, title: str, old: str, new: str) -> None:
+    out.print(f"{title} at position {result.position}:", markup=False)
     for name, totals in result.totals.items():
         out.print(
-            f"  {name}: differing rows {totals['differing_rows']}, only in {result.old_version} {totals['only_old']}, "
-            f"only in {result.new_version} {totals['only_new']}; rows in all {totals['old']} and {totals['new']}",
+            f"  {name}: differing rows {totals['differing_rows']:,}, only {old} {totals['only_old']:,}, "
+            f"only {new} {totals['only_new']:,}; rows in all {totals['old']:,} and {totals['new']:,}",
             markup=False,
         )
         for column, sums in totals["columns"].items():
-            out.print(f"    {column}: {sums['old']} -> {sums['new']} ({sums['difference']})", markup=False)
+            out.print(
+                f"    {column}: {_number(sums['old'])} -> {_number(sums['new'])} ({_number(sums['difference'])})",
+                markup=False,
+            )
     for row in result.sample:
         key = ", ".join(f"{column} {value}" for column, value in row["key"].items())
         out.print(f"  {row['table']} [{key}]", markup=False)
-        sides = (row["old"] or {}, row["new"] or {})
-        for column in dict.fromkeys([*sides[0], *sides[1]]):
-            before, after = (side.get(column) for side in sides)
+        values = (row["old"] or {}, row["new"] or {})
+        for column in dict.fromkeys([*values[0], *values[1]]):
+            before, after = (side.get(column) for side in values)
             if before != after:
-                out.print(f"    {column}: {before} -> {after}", markup=False)
+                out.print(f"    {column}: {figure(before) or 'none'} -> {figure(after) or 'none'}", markup=False)
         if row["events"]:
             out.print(f"    events {', '.join(str(event['position']) for event in row['events'])}", markup=False)
-    out.print(f"Differing rows in all: {result.differing_rows}")
+    if result.differing_rows > len(result.sample):
+        out.print(f"  ... and {counted(result.differing_rows - len(result.sample), 'row')} more (--rows, --export)")
+    out.print(f"Differing rows in all: {result.differing_rows:,}")
+
+
+def _number(text: str) -> str:
+    try:
+        return figure(Decimal(text))
+    except InvalidOperation:
+        return text
 
 
 @projections_app.command("promote")
 def projections_promote(
-    name: Annotated[str, typer.Argument(help="The projection.")],
+    name: Name,
     version: Annotated[int, typer.Argument(help="The version that shall serve.")],
     by: Annotated[str, typer.Option(help="Who decided it; kept in the catalogue.")] = "cli",
 ) -> None:
@@ -113,18 +288,32 @@ def projections_promote(
 
 @projections_app.command("drop")
 def projections_drop(
-    name: Annotated[str, typer.Argument(help="The projection.")],
-    version: Annotated[int, typer.Argument(help="The version whose tables shall go.")],
+    name: Annotated[str | None, typer.Argument(help="The projection.")] = None,
+    version: Annotated[int | None, typer.Argument(help="The version whose tables shall go.")] = None,
+    superseded_days: Annotated[
+        int | None,
+        typer.Option(min=1, help="Instead: every version that a promoted one has replaced this many days ago."),
+    ] = None,
 ) -> None:
-    """Drop the tables of a version that does not serve."""
+    """Drop the tables of a version that does not serve, or of all that were replaced long enough ago."""
+    if (superseded_days is None) == (name is None or version is None):
+        raise fail("Say which: opscore projections drop NAME VERSION, or --superseded-days DAYS")
     with opened_projector() as projector:
+        if superseded_days is not None:
+            dropped = projector.drop_superseded(days=superseded_days, now=datetime.now(UTC))
+            for entry in dropped:
+                out.print(f"{entry.name} version {entry.version} is gone.", markup=False)
+            if not dropped:
+                out.print("No version was replaced that long ago.")
+            return
+        assert name is not None and version is not None
         projector.drop(name, version)
     out.print(f"{name} version {version} is gone.")
 
 
 @projections_app.command("resume")
 def projections_resume(
-    name: Annotated[str, typer.Argument(help="The projection.")],
+    name: Name,
     version: Annotated[int, typer.Argument(help="The version that a failure stopped.")],
 ) -> None:
     """Let a version that a failure stopped try again from where it stands."""
@@ -133,15 +322,49 @@ def projections_resume(
     out.print(f"{name} version {version} goes on.")
 
 
+# The folder ----------------------------------------------------------------------------------------------------------
+
+
+@projections_app.command("init")
+def projections_init(
+    folder: Annotated[Path, typer.Argument(file_okay=False, help="A new or empty folder.")],
+) -> None:
+    """Start a folder of your own projections, with a README and one small example; needs no database."""
+    from opscore import resources
+    from opscore.projector import own
+
+    made = own.begin(folder, resources.path("data") / "own_projections")
+    out.print(
+        f"{folder} holds {' and '.join(made)}. Let opscore know of it: OPSCORE_PROJECTIONS={folder.resolve()}",
+        markup=False,
+    )
+
+
+@projections_app.command("copy")
+def projections_copy(name: Name) -> None:
+    """Copy one of opscore's own projections into your folder, a version higher, to be changed there."""
+    from opscore import resources
+    from opscore.projector import own, read_all
+
+    folder = load_settings().projections
+    if folder is None:
+        raise fail("You have no folder of your own yet; run: opscore projections init DIR, and set OPSCORE_PROJECTIONS")
+    packaged = read_all(resources.path("projections"))
+    if name not in packaged:
+        raise fail(f"opscore has no projection {name}; there are {', '.join(packaged)}")
+    made = own.copy(packaged[name], folder)
+    out.print(f"{made} is version {packaged[name].version + 1}: change it there.", markup=False)
+
+
 @projections_app.command("lock")
 def projections_lock(
     check: Annotated[bool, typer.Option("--check", help="Write nothing; fail when a version is not locked.")] = False,
 ) -> None:
-    """Write the digest of each new version to projections/versions.lock."""
+    """Write the digest of each new version to versions.lock, in your own folder if you have one."""
     from opscore import resources
     from opscore.projector import lock, read_all
 
-    folder = resources.path("projections")
+    folder = load_settings().projections or resources.path("projections")
     definitions = read_all(folder)
     lock.refuse_edited(folder, definitions)
     missing = lock.unlocked(folder, definitions)
@@ -149,4 +372,6 @@ def projections_lock(
         raise fail(f"Not locked yet: {', '.join(missing)}; run: opscore projections lock")
     if not check:
         lock.write(folder, definitions)
-    out.print(f"{len(definitions)} projections are locked" + (f", {', '.join(missing)} newly." if missing else "."))
+    out.print(
+        f"{counted(len(definitions), 'projection')} locked" + (f", {', '.join(missing)} newly." if missing else ".")
+    )

@@ -642,6 +642,11 @@ class Projector(Answers):
                 made.append(copy)
         return made
 
+    def head(self) -> int:
+        """Return the last position of the log."""
+        with self._shared() as connection:
+            return self.catalogue.head(connection)
+
     def position_of(self, moment: int | datetime) -> int:
         """Return a position as it is, and for a time (UTC) the last position recorded by then."""
         if isinstance(moment, int):
@@ -655,7 +660,7 @@ class Projector(Answers):
             if entry is None or entry.status != "frozen":
                 continue
             if entry.position != end or entry.digest != loaded.definition.digest:
-                what = f"as of position {entry.position:,}" if entry.position != end else "under other rules"
+                what = f"as of position {entry.position}" if entry.position != end else "under other rules"
                 raise ProjectionRefused(
                     f"there are copies named {into} already, {what}; add --replace to build them anew, or choose"
                     " another name"
