@@ -79,11 +79,12 @@ def test_every_link_inside_leads_somewhere() -> None:
 
 
 def test_the_example_settings_can_be_used(tmp_path: Path) -> None:
-    (text,) = [text for kind, text in BLOCKS if kind == "ini"]
-    (tmp_path / ".env").write_text(text, encoding="utf-8")
+    # Together they are one file, as somebody who wants all of it would write it.
+    (tmp_path / ".env").write_text("\n".join(text for kind, text in BLOCKS if kind == "ini"), encoding="utf-8")
     settings = Settings(_env_file=tmp_path / ".env")
     assert settings.schema_name == "shop"
     assert len(settings.master_key_bytes()) == 32
+    assert settings.oidc_roles["shop-desk"] == "service"
 
 
 def shell(newcomer: Demonstration, script: str) -> str:

@@ -35,6 +35,7 @@ from opscore.database import Database, migrated_version, newest_version
 from opscore.followups import FollowUps
 from opscore.housekeeping import Housekeeping
 from opscore.log.event_log import EventLog
+from opscore.oidc import Oidc
 from opscore.projector import Follower, ProjectionRefused, Projector
 from opscore.settings import Settings, SetupError
 from opscore.tokens import TokenBook
@@ -85,7 +86,7 @@ class Server:
                 log=EventLog(self.database.pool.connection),
                 writer=self.writer,
                 projector=self.projector,
-                tokens=TokenBook(self.database),
+                tokens=TokenBook(self.database, None if settings.oidc_issuer is None else Oidc(settings)),
             )
         except BaseException:
             self.database.close()
@@ -139,6 +140,7 @@ class Server:
             self._deploying.join()
         self.follower.stop()
         self.services.threads.shutdown(wait=True)
+        self.services.doorman.shutdown(wait=True)
         self.database.close()
 
     # Health ------------------------------------------------------------------------------------------------------

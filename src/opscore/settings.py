@@ -8,11 +8,19 @@ import os
 import secrets
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 MASTER_KEY_BYTES = 32
+TOKEN_ROLES = (
+    "owner", "manager", "service", "editor", "promoter", "warehouse", "finance", "auditor", "platform", "storefront",
+    "customer",
+)  # fmt: skip
+"""The roles that a token can have."""
+ASYMMETRIC = frozenset({"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"})
+"""Signatures whose keys can be published."""
 
 
 class SetupError(Exception):
@@ -53,6 +61,40 @@ class Settings(BaseSettings):
     explorer: bool = Field(default=True, description="Whether /graphql shows the explorer page to browsers.")
     introspection: bool = Field(
         default=True, description="Whether anybody may read the schema, and errors suggest names from it."
+    )
+
+    oidc_issuer: str | None = Field(
+        default=None,
+        description="The identity provider whose tokens are taken beside our own, exactly as their `iss` names it.",
+    )
+    oidc_audience: str | None = Field(default=None, description="What `aud` of these tokens has to hold: this server.")
+    oidc_jwks_url: str | None = Field(
+        default=None, description="Where the provider publishes its keys (JWKS); https, or http on this machine."
+    )
+    oidc_algorithms: tuple[str, ...] = Field(
+        default=("RS256", "ES256"), description="Signatures that are taken; asymmetric ones only."
+    )
+    oidc_leeway_seconds: Annotated[int, Field(ge=0, le=300)] = Field(
+        default=30, description="How far the provider's clock may be from ours."
+    )
+    oidc_keys_seconds: Annotated[int, Field(ge=10)] = Field(
+        default=600, description="How long fetched keys are used; a withdrawn one is dead after this at the latest."
+    )
+    oidc_name_claim: str = Field(
+        default="sub", description="The claim that names who asks, for ever in events: a pseudonym, no e-mail address."
+    )
+    oidc_role_claim: str = Field(
+        default="opscore_role", description="The claim that names the role; dots lead into objects."
+    )
+    oidc_roles: dict[str, str] = Field(
+        default_factory=lambda: {role: role for role in TOKEN_ROLES},
+        description='What values of it mean, as JSON: {"shop-managers": "manager"}. Our own names if not set.',
+    )
+    oidc_stores_claim: str = Field(
+        default="opscore_stores", description='The claim that lists the ids (UUIDs) of stores; "*" stands for all.'
+    )
+    oidc_customer_claim: str = Field(
+        default="opscore_customer", description="The claim with the customer's id (UUID), for the role customer."
     )
 
     compiled_executor: bool = Field(
@@ -108,6 +150,22 @@ class Settings(BaseSettings):
         """The folder of this operator's exports."""
         return (self.exports_dir or self.data_dir / "exports") / self.schema_name
 
+    @model_validator(mode="after")
+    def _require_whole_oidc(self) -> Settings:
+        given = (self.oidc_issuer, self.oidc_audience, self.oidc_jwks_url)
+        if any(given) and not all(given):
+            raise ValueError("OPSCORE_OIDC_ISSUER, OPSCORE_OIDC_AUDIENCE and OPSCORE_OIDC_JWKS_URL are set together")
+        if self.oidc_jwks_url is not None:
+            url = urlsplit(self.oidc_jwks_url)
+            here = url.hostname in ("127.0.0.1", "::1", "localhost")
+            if url.scheme != "https" and not (url.scheme == "http" and here):
+                raise ValueError("OPSCORE_OIDC_JWKS_URL has to be https: keys altered on the way sign for anybody")
+        if not self.oidc_algorithms or not ASYMMETRIC.issuperset(self.oidc_algorithms):
+            raise ValueError(f"OPSCORE_OIDC_ALGORITHMS is a JSON list of {', '.join(sorted(ASYMMETRIC))}")
+        if unknown := set(self.oidc_roles.values()) - set(TOKEN_ROLES):
+            raise ValueError(f"OPSCORE_OIDC_ROLES names {', '.join(sorted(unknown))}, which is no role of a token")
+        return self
+
     @property
     def app_role(self) -> str:
         """The database role that the application acts as."""
@@ -147,9 +205,12 @@ def load_settings() -> Settings:
         return Settings()
     except ValidationError as error:
         faults = "; ".join(
-            f"OPSCORE_{'_'.join(map(str, fault['loc'])).upper()}: {fault['msg']}" for fault in error.errors()
+            f"OPSCORE_{'_'.join(map(str, fault['loc'])).upper()}: {fault['msg']}" if fault["loc"] else fault["msg"]
+            for fault in error.errors()
         )
         raise SetupError(f"These settings cannot be used. {faults}") from None
+    except SettingsError as error:
+        raise SetupError(f"These settings cannot be used: {error}; lists and objects are written as JSON.") from None
 
 
 def _decode_key(text: str, source: str) -> bytes:

@@ -1,4 +1,7 @@
-"""API tokens: random, stored as a hash, bound to a role and to stores, good until a date or until revoked."""
+"""Who asks: by an API token of ours, or by a token of the operator's identity provider.
+
+An API token is random, stored as a hash, bound to a role and to stores, good until a date or until revoked.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +21,8 @@ from psycopg.rows import class_row
 
 from opscore.database import Database
 from opscore.domain.command import Actor, Role
+from opscore.oidc import NAME_PREFIX, Oidc
+from opscore.oidc import TokenRefused as TokenRefused
 from opscore.sqlfiles import load
 
 SQL = load(__file__, "tokens.sql")
@@ -29,11 +34,8 @@ TRUSTED_SECONDS = 3.0
 REMEMBERED = 5_000
 
 _TOKEN = re.compile(r"opscore_[A-Za-z0-9_-]{43}")
+_JWT = re.compile(r"[A-Za-z0-9_-]{1,8000}\.[A-Za-z0-9_-]{1,8000}\.[A-Za-z0-9_-]{1,8000}")
 _BEARER = re.compile(r"Bearer +([^\s]+) *", re.IGNORECASE)
-
-
-class TokenRefused(Exception):
-    """No good token came with the request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,8 @@ class _Known:
     actor: Actor | None
     expires_at: datetime
     asked_at: float
+    why: str = "This token is unknown, expired or revoked."
+    """What is said once it is not good."""
 
 
 def token_hash(token: str) -> bytes:
@@ -82,6 +86,8 @@ def create_token(
     """
     if not name or len(name) > 100 or not name.isprintable():
         raise ValueError("a token needs a name of 1 to 100 printable characters")
+    if name.startswith(NAME_PREFIX):
+        raise ValueError(f"a token's name does not begin with '{NAME_PREFIX}': such are those of the identity provider")
     if (role is Role.CUSTOMER) != (customer_id is not None):
         raise ValueError("A token of the role customer has to name its customer; a token of another role names none.")
     token = PREFIX + secrets.token_urlsafe(32)
@@ -117,8 +123,9 @@ def list_tokens(database: Database) -> list[TokenRow]:
 class TokenBook:
     """Says who a request comes from. Answers are kept for a few seconds, unknown tokens' too."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, oidc: Oidc | None = None) -> None:
         self._database = database
+        self._oidc = oidc
         self._known: OrderedDict[bytes, _Known] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -135,31 +142,55 @@ class TokenBook:
         return _good(known)
 
     def ask(self, authorization: str | None) -> Actor:
-        """Return the actor as the database knows it now. Raises TokenRefused."""
+        """Return the actor as the database, or the identity provider, knows it now (blocking). Raises TokenRefused."""
         key = _key(authorization)
+        if self.is_foreign(authorization):
+            known = self._identified(_given(authorization))
+            self._keep(key, known)
+            return _good(known)
         with self._database.pool.connection() as connection:
             row = connection.execute(SQL["find"], {"token_hash": key}).fetchone()
             if row is not None and row[6] is None:
                 connection.execute(SQL["use"], {"token_hash": key})
         known = _Known(_actor(row), datetime.now(UTC) if row is None else row[5], time.monotonic())
+        self._keep(key, known)
+        return _good(known)
+
+    def is_foreign(self, authorization: str | None) -> bool:
+        """Say whether this is a token of the identity provider, for which somebody else's server may have to answer."""
+        return self._oidc is not None and _JWT.fullmatch(_given(authorization)) is not None
+
+    def _identified(self, token: str) -> _Known:
+        assert self._oidc is not None
+        try:
+            identity = self._oidc.identify(token)
+        except TokenRefused as refused:
+            return _Known(None, datetime.now(UTC), time.monotonic(), str(refused))
+        return _Known(identity.actor, identity.expires_at, time.monotonic())
+
+    def _keep(self, key: bytes, known: _Known) -> None:
         with self._lock:
             self._known[key] = known
             self._known.move_to_end(key)
             while len(self._known) > REMEMBERED:
                 self._known.popitem(last=False)
-        return _good(known)
+
+
+def _given(authorization: str | None) -> str:
+    found = _BEARER.fullmatch(authorization or "")
+    return "" if found is None else found.group(1)
 
 
 def _key(authorization: str | None) -> bytes:
-    found = _BEARER.fullmatch(authorization or "")
-    if found is None or not _TOKEN.fullmatch(found.group(1)):
+    given = _given(authorization)
+    if not _TOKEN.fullmatch(given) and not _JWT.fullmatch(given):
         raise TokenRefused("Send 'Authorization: Bearer <token>' with a token of this server.")
-    return token_hash(found.group(1))
+    return token_hash(given)
 
 
 def _good(known: _Known) -> Actor:
     if known.actor is None or known.expires_at <= datetime.now(UTC):
-        raise TokenRefused("This token is unknown, expired or revoked.")
+        raise TokenRefused(known.why)
     return known.actor
 
 

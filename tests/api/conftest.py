@@ -90,7 +90,15 @@ class Api:
 
 
 @pytest.fixture(scope="module")
-def api(server: EmbeddedServer, template: str, database_names: Iterator[int]) -> Iterator[Api]:
+def more_settings() -> dict[str, Any]:
+    """Settings of this module's server beside the usual ones; a module that needs any has a fixture of this name."""
+    return {}
+
+
+@pytest.fixture(scope="module")
+def api(
+    server: EmbeddedServer, template: str, database_names: Iterator[int], more_settings: dict[str, Any]
+) -> Iterator[Api]:
     """A server on a database of this module's own."""
     name = f"api{next(database_names)}"
     with psycopg.connect(server.url, autocommit=True) as connection:
@@ -98,7 +106,11 @@ def api(server: EmbeddedServer, template: str, database_names: Iterator[int]) ->
             sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template))
         )
     settings = Settings(
-        _env_file=None, database_url=make_conninfo(server.url, dbname=name), master_key=MASTER_KEY, port=0
+        _env_file=None,
+        database_url=make_conninfo(server.url, dbname=name),
+        master_key=MASTER_KEY,
+        port=0,
+        **more_settings,
     )
     app = create_app(settings)
     running = HttpServer(http_config(app, "127.0.0.1", 0))

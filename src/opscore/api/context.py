@@ -44,9 +44,19 @@ class Services:
         default_factory=lambda: ThreadPoolExecutor(READ_THREADS, thread_name_prefix="opscore-read")
     )
 
+    doorman: ThreadPoolExecutor = field(
+        default_factory=lambda: ThreadPoolExecutor(1, thread_name_prefix="opscore-doorman")
+    )
+    """Waits for the identity provider, so that nobody else has to when it is slow."""
+
     async def read(self, work: Callable[..., ResultT], *arguments: Any) -> ResultT:
         """Run a blocking read beside the event loop and return its result."""
         return await asyncio.get_running_loop().run_in_executor(self.threads, work, *arguments)
+
+    async def identify(self, authorization: str) -> Actor:
+        """Return who sends a token, asking whoever knows; raises TokenRefused."""
+        threads = self.doorman if self.tokens.is_foreign(authorization) else self.threads
+        return await asyncio.get_running_loop().run_in_executor(threads, self.tokens.ask, authorization)
 
     @property
     def read_models(self) -> Projector:

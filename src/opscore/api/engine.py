@@ -184,7 +184,7 @@ class GraphQLEngine:
         """Ask the database about a token, once for all requests that wait for the answer."""
         asking = self._asking.get(authorization)
         if asking is None:
-            asking = asyncio.create_task(self._services.read(self._services.tokens.ask, authorization))
+            asking = asyncio.create_task(self._services.identify(authorization))
             self._asking[authorization] = asking
             asking.add_done_callback(lambda _: self._asking.pop(authorization, None))
         return asking
