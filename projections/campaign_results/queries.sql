@@ -1,3 +1,22 @@
+-- campaign_rows: campaigns of these stores; a list chooses among them and sorts.
+SELECT campaign.campaign_id, campaign.store_id, campaign.name, campaign.goal, campaign.kind, campaign.type,
+    campaign.currency, campaign.status, campaign.starts_at, campaign.ends_at, campaign.budget_minor
+FROM campaigns AS campaign
+WHERE :store_ids::uuid[] IS NULL OR campaign.store_id = ANY (:store_ids::uuid[])
+    OR campaign.store_ids && :store_ids::uuid[];
+
+-- campaign_stores: the stores that a campaign runs in, for lists that look for them.
+SELECT campaign.campaign_id, place.store_id
+FROM campaigns AS campaign CROSS JOIN LATERAL unnest(campaign.store_ids) AS place (store_id)
+WHERE :store_ids::uuid[] IS NULL OR campaign.store_id = ANY (:store_ids::uuid[])
+    OR campaign.store_ids && :store_ids::uuid[];
+
+-- campaign_articles: the articles that a campaign sells, for lists that look for them.
+SELECT terms.campaign_id, terms.sku_id
+FROM campaign_skus AS terms JOIN campaigns AS campaign ON campaign.campaign_id = terms.campaign_id
+WHERE :store_ids::uuid[] IS NULL OR campaign.store_id = ANY (:store_ids::uuid[])
+    OR campaign.store_ids && :store_ids::uuid[];
+
 -- results: each campaign of these stores (:campaign_ids, NULL for all), one row for each currency it sold or advertised in.
 WITH scope AS (
     SELECT campaign.campaign_id FROM campaigns AS campaign

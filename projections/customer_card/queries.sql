@@ -1,3 +1,14 @@
+-- customer_rows: customers of these stores; a list chooses among them and sorts.
+SELECT card.customer_id, card.store_id, card.status, card.merged_into, card.registered_at, card.channel, card.region,
+    card.birth_year, card.referrer_id, card.member_since, card.tier, card.points, card.points_earned, card.position
+FROM customer_card AS card
+WHERE :store_ids::uuid[] IS NULL OR card.store_id = ANY (:store_ids::uuid[]);
+
+-- customer_consents: the channels that customers agreed to be reached by, for lists that look for them.
+SELECT consent.customer_id, consent.channel
+FROM customer_card_consents AS consent JOIN customer_card AS card ON card.customer_id = consent.customer_id
+WHERE consent.granted AND (:store_ids::uuid[] IS NULL OR card.store_id = ANY (:store_ids::uuid[]));
+
 -- cards: customers of these stores (:customer_ids, NULL for all), latest first, before (:before_registered_at, :before_customer_id).
 SELECT card.customer_id, card.store_id, card.status, card.merged_into, card.registered_at, card.channel, card.region,
     card.birth_year, card.referrer_id, card.member_since, card.tier, card.points, card.points_earned, card.points_spent,

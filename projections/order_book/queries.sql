@@ -1,4 +1,4 @@
--- orders: orders of these stores, latest first, before (:before_placed_at, :before_order_id); every other parameter narrows.
+-- order_rows: orders of these stores, of :customer_id alone if that is who asks; a list chooses among them and sorts.
 SELECT
     book.order_id, book.store_id, book.kind, book.status, book.customer_id, book.channel, book.external_reference,
     book.currency, book.region, book.price_source, book.campaign_ids, book.coupon_code, book.surge, book.placed_at,
@@ -8,43 +8,22 @@ SELECT
     book.expired, book.lines, book.units, book.position
 FROM order_book AS book
 WHERE (:store_ids::uuid[] IS NULL OR book.store_id = ANY (:store_ids::uuid[]))
-    AND (:before_placed_at::timestamptz IS NULL
-        OR (book.placed_at, book.order_id) < (:before_placed_at::timestamptz, :before_order_id::uuid))
-    AND (:statuses::text[] IS NULL OR book.status = ANY (:statuses::text[]))
-    AND (:customer_id::uuid IS NULL OR book.customer_id = :customer_id::uuid)
-    AND (:external_reference::text IS NULL OR book.external_reference = :external_reference::text)
-    AND (:channel::text IS NULL OR book.channel = :channel::text)
-    AND (:campaign_id::uuid IS NULL OR :campaign_id::uuid = ANY (book.campaign_ids))
-    AND (:placed_from::timestamptz IS NULL OR book.placed_at >= :placed_from::timestamptz)
-    AND (:placed_before::timestamptz IS NULL OR book.placed_at < :placed_before::timestamptz)
-    AND (:sku_id::uuid IS NULL OR book.order_id IN (
-        SELECT agreed.order_id FROM order_book_lines AS agreed WHERE agreed.sku_id = :sku_id::uuid
-    ))
-    AND (:waybill::text IS NULL OR book.order_id IN (
-        SELECT parcel.order_id FROM order_book_parcels AS parcel WHERE parcel.waybill = :waybill::text
-    ))
-ORDER BY book.placed_at DESC, book.order_id DESC
-LIMIT coalesce(:row_limit::bigint, 50);
+    AND (:customer_id::uuid IS NULL OR book.customer_id = :customer_id::uuid);
 
--- order_count: how many orders the same parameters find, and what they are worth, for each currency.
-SELECT book.currency, count(*) AS orders, sum(book.total_minor)::bigint AS total_minor
-FROM order_book AS book
-WHERE (:store_ids::uuid[] IS NULL OR book.store_id = ANY (:store_ids::uuid[]))
-    AND (:statuses::text[] IS NULL OR book.status = ANY (:statuses::text[]))
-    AND (:customer_id::uuid IS NULL OR book.customer_id = :customer_id::uuid)
-    AND (:external_reference::text IS NULL OR book.external_reference = :external_reference::text)
-    AND (:channel::text IS NULL OR book.channel = :channel::text)
-    AND (:campaign_id::uuid IS NULL OR :campaign_id::uuid = ANY (book.campaign_ids))
-    AND (:placed_from::timestamptz IS NULL OR book.placed_at >= :placed_from::timestamptz)
-    AND (:placed_before::timestamptz IS NULL OR book.placed_at < :placed_before::timestamptz)
-    AND (:sku_id::uuid IS NULL OR book.order_id IN (
-        SELECT agreed.order_id FROM order_book_lines AS agreed WHERE agreed.sku_id = :sku_id::uuid
-    ))
-    AND (:waybill::text IS NULL OR book.order_id IN (
-        SELECT parcel.order_id FROM order_book_parcels AS parcel WHERE parcel.waybill = :waybill::text
-    ))
-GROUP BY 1
-ORDER BY 1;
+-- order_articles: which articles an order holds, for lists that look for them.
+SELECT agreed.order_id, agreed.sku_id, agreed.sku_code, agreed.name
+FROM order_book_lines AS agreed JOIN order_book AS book ON book.order_id = agreed.order_id
+WHERE :store_ids::uuid[] IS NULL OR book.store_id = ANY (:store_ids::uuid[]);
+
+-- order_campaigns: whose prices and offers an order holds, for lists that look for them.
+SELECT book.order_id, used.campaign_id
+FROM order_book AS book CROSS JOIN LATERAL unnest(book.campaign_ids) AS used (campaign_id)
+WHERE :store_ids::uuid[] IS NULL OR book.store_id = ANY (:store_ids::uuid[]);
+
+-- order_parcels: which parcels an order is sent in, for lists that look for them.
+SELECT parcel.order_id, parcel.waybill, parcel.courier, parcel.location_id
+FROM order_book_parcels AS parcel JOIN order_book AS book ON book.order_id = parcel.order_id
+WHERE :store_ids::uuid[] IS NULL OR book.store_id = ANY (:store_ids::uuid[]);
 
 -- lines: the lines of these orders, in their order.
 SELECT

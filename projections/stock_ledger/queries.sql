@@ -1,34 +1,12 @@
--- movements: the ledger lines of a SKU (at :location_id, or NULL for all), oldest first, after the line (:after_position, :after_leg).
+-- movement_rows: the ledger lines of articles of these stores; a list chooses among them and sorts.
 SELECT
     line.position, line.leg, line.sku_id, line.location_id, line.store_id, line.kind, line.occurred_at, line.recorded_at,
     line.actor, line.origin, line.order_id, line.parcel_id, line.campaign_id, line.transfer_id, line.batch, line.document,
     line.reason, line.on_hand, line.reserved, line.allocated, line.damaged, line.in_transit, line.running_on_hand,
-    line.running_quantity, line.unit_cost, line.value_minor, line.running_value_minor, sku.currency, sku.unit
+    line.running_quantity, line.unit_cost, line.value_minor, line.running_value_minor, sku.currency, sku.unit,
+    sku.code AS sku_code, sku.category
 FROM stock_movements AS line JOIN stock_skus AS sku ON sku.sku_id = line.sku_id
-WHERE line.sku_id = :sku_id::uuid
-    AND (:store_ids::uuid[] IS NULL OR sku.store_id = ANY (:store_ids::uuid[]))
-    AND (:location_id::uuid IS NULL OR line.location_id = :location_id::uuid)
-    AND (line.position, line.leg) > (coalesce(:after_position::bigint, 0), coalesce(:after_leg::smallint, 0))
-    AND (:until_position::bigint IS NULL OR line.position <= :until_position::bigint)
-ORDER BY line.position, line.leg
-LIMIT coalesce(:row_limit::bigint, 100);
-
--- latest_movements: the ledger lines of a SKU (at :location_id, or NULL for all), newest first, before (:before_position, :before_leg).
-SELECT
-    line.position, line.leg, line.sku_id, line.location_id, line.store_id, line.kind, line.occurred_at, line.recorded_at,
-    line.actor, line.origin, line.order_id, line.parcel_id, line.campaign_id, line.transfer_id, line.batch, line.document,
-    line.reason, line.on_hand, line.reserved, line.allocated, line.damaged, line.in_transit, line.running_on_hand,
-    line.running_quantity, line.unit_cost, line.value_minor, line.running_value_minor, sku.currency, sku.unit
-FROM stock_movements AS line JOIN stock_skus AS sku ON sku.sku_id = line.sku_id
-WHERE line.sku_id = :sku_id::uuid
-    AND (:store_ids::uuid[] IS NULL OR sku.store_id = ANY (:store_ids::uuid[]))
-    AND (:location_id::uuid IS NULL OR line.location_id = :location_id::uuid)
-    AND (
-        :before_position::bigint IS NULL
-        OR (line.position, line.leg) < (:before_position::bigint, coalesce(:before_leg::smallint, 0))
-    )
-ORDER BY line.position DESC, line.leg DESC
-LIMIT coalesce(:row_limit::bigint, 100);
+WHERE :store_ids::uuid[] IS NULL OR sku.store_id = ANY (:store_ids::uuid[]);
 
 -- levels: what is where now, for these SKUs (NULL for all) and this location (NULL for all).
 SELECT
@@ -113,12 +91,3 @@ FROM stock_values AS worth JOIN stock_skus AS sku ON sku.sku_id = worth.sku_id
 WHERE :store_ids::uuid[] IS NULL OR sku.store_id = ANY (:store_ids::uuid[])
 GROUP BY 1
 ORDER BY 1;
-
--- total_movements: units of each kind of movement for each SKU (:sku_ids, NULL for all), over the whole ledger.
-SELECT line.sku_id, sku.code, line.kind, count(*) AS movements, sum(line.on_hand) AS on_hand,
-    sum(line.value_minor)::bigint AS value_minor
-FROM stock_movements AS line JOIN stock_skus AS sku ON sku.sku_id = line.sku_id
-WHERE (:store_ids::uuid[] IS NULL OR sku.store_id = ANY (:store_ids::uuid[]))
-    AND (:sku_ids::uuid[] IS NULL OR line.sku_id = ANY (:sku_ids::uuid[]))
-GROUP BY 1, 2, 3
-ORDER BY sku.code, line.sku_id, line.kind;

@@ -23,6 +23,7 @@ from uuid import UUID
 from opscore import resources
 from opscore.domain.values import minor_digits, plain
 from opscore.projector import Projector, read_all
+from opscore.projector.lists import ALL, Total
 
 COUNTS = ("sum", "orders", "people", "people_again", "median", "p90", "only")
 """How the rows of a side become one number; `people_again` are those with rows on two days or more."""
@@ -298,6 +299,34 @@ def facts(
     page = {"after_position": after[0], "after_place": after[1], "row_limit": limit, "as_of": as_of}
     cell = {"of_hour": hour, "of_currency": currency}
     return projector.run_query(side.projection, "facts", {**params, **page, **cell}, store_ids=asked.store_ids)
+
+
+def count_facts(
+    projector: Projector,
+    kpi: Kpi,
+    side: Side,
+    asked: Asked,
+    *,
+    hour: int | None,
+    currency: str | None,
+    as_of: int | None,
+) -> int:
+    """Return how many rows `facts` has in all (blocking)."""
+    params = parameters(side, asked, by_currency=kpi.by_currency)
+    given: dict[str, Any] = {
+        "after_position": 0,
+        "after_place": 0,
+        "as_of": as_of,
+        "of_hour": hour,
+        "of_currency": currency,
+    }
+    given["row_limit"] = 2**62
+    shape = Total(ALL)
+    [row] = projector.read(
+        side.projection, lambda ask: ask("facts", {**params, **given}, shape), store_ids=asked.store_ids
+    )
+    found: int = row["rows"]
+    return found
 
 
 def _order(key: Key) -> tuple[date, int, str]:

@@ -104,7 +104,7 @@ def test_a_working_day_sends_every_document(api: Api, shop: Shop) -> None:
 
     # Staff work the list off.
     before = (datetime.now(UTC) + timedelta(days=100)).isoformat()
-    page = send("AdminOrders", manager, first=10, filter={"statuses": ["PAID"]}, atLeast=cancelled["position"])
+    page = send("AdminOrders", manager, first=10, filter={"status": {"in": ["PAID"]}}, atLeast=cancelled["position"])
     assert [each["id"] for each in page["orders"]["nodes"]] == [placed["id"]]
     assert page["orderCount"][0]["orders"] == 1
     work = send("AdminWorkList", manager, before=before)

@@ -81,7 +81,7 @@ def test_lists_and_figures_hold_the_rows_of_ones_own_stores_alone(api: Api, two:
               stores(first: 100) { nodes { id name } }
               skus(first: 100) { nodes { id code } }
               orders(first: 100) { nodes { id storeId customer { id } lines { skuId } } }
-              ofThem: orders(first: 100, filter: {storeIds: $stores}) { nodes { id } }
+              ofThem: orders(first: 100, filter: {storeId: {in: $stores}}) { nodes { id } }
               campaigns(first: 100) { nodes { id name } }
               customers(first: 100) { nodes { id } }
               orderStates { storeId }
@@ -181,7 +181,7 @@ def test_a_customer_sees_itself_and_its_own_orders(api: Api, two: dict[str, Any]
           me: customer(id: $me) { id }
           else: customer(id: $else) { id }
           orders(first: 100, atLeast: $p) { nodes { id } }
-          asked: orders(first: 100, filter: {customerId: $else}) { nodes { id } }
+          asked: orders(first: 100, filter: {customerId: {eq: $else}}) { nodes { id } }
           customerCards(customerIds: [$me, $else]) { customerId }
           sku(id: $sku) { prices { listPrice { amount } cost { amount } } }
         }

@@ -173,6 +173,59 @@ class World:
             editor="generator",
         )  # fmt: skip
 
+    def sku_fact(self, number: int, kind: int, amount: int) -> None:
+        """Record something about an article: how far it is, what it costs in a store, whether it is on sale there."""
+        number %= len(self.skus)
+        store = amount % len(self.stores)
+        there = {"store_id": self.stores[store]}
+        price = {"old_list_price": None, "cost": None, "expected_profit": None, "market_price": None}
+        facts: list[tuple[str, int, dict[str, Any]]] = [
+            ("SkuSubmitted", self.sku_store[number], {"submitter": "one"}),
+            ("SkuReviewPassed", self.sku_store[number], {"reviewer": "two"}),
+            ("SkuReviewFailed", self.sku_store[number], {"reviewer": "two", "reasons": ()}),
+            ("SkuListed", store, there),
+            ("SkuDelisted", store, {**there, "reason": "manual"}),
+            (
+                "SkuPriced",
+                store,
+                {
+                    **there,
+                    **price,
+                    "list_price": Decimal(amount),
+                    "market_source": None,
+                    "currency": self.currencies[store],
+                    "reason": "review",
+                    "editor": "one",
+                },
+            ),
+            ("SkuListed", store, there),
+            ("SkuRetired", self.sku_store[number], {"reason": None}),
+        ]
+        name, at, fields = facts[kind % len(facts)]
+        self.record(name, self.skus[number], at, **vars_of(msgspec.convert(fields, self._shapes[name], strict=False)))
+
+    def store_fact(self, number: int, kind: int) -> None:
+        """Record something about a store: that it was applied for, if it was not, then how far it is."""
+        store = number % len(self.stores)
+        stream = self.stores[store]
+        if stream not in self.versions:
+            self.record(
+                "StoreApplied", stream, store, name=f"Store {store}", operator="Gifts Ltd", platform="own", kind="own",
+                currency=self.currencies[store], time_zone=self.zones[store], applicant="generator",
+            )  # fmt: skip
+        moment = self.now.isoformat()
+        facts: list[tuple[str, dict[str, Any]]] = [
+            ("StoreAuditStarted", {"submitted_by": "one", "expected_from": moment, "due_at": moment}),
+            ("StoreAuditPassed", {}),
+            ("StoreAuditRejected", {"reasons": ()}),
+            ("StoreOpened", {}),
+            ("StoreSuspended", {"reason": "holidays"}),
+            ("StoreReopened", {}),
+            ("StoreClosed", {"reason": "moved"}),
+        ]
+        name, fields = facts[kind % len(facts)]
+        self.record(name, stream, store, **vars_of(msgspec.convert(fields, self._shapes[name], strict=False)))
+
     def _place(self, number: int) -> UUID:
         return self.locations[self.sku_store[number]][number // 2 % 2]
 
@@ -622,7 +675,7 @@ def vars_of(struct: Any) -> dict[str, Any]:
 class Actions:
     """Turns small whole numbers into events, so that any list of them is a log: what Hypothesis shrinks."""
 
-    COUNT = 21
+    COUNT = 23
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -654,6 +707,10 @@ class Actions:
                 world.merge_customers(one, two, 5 + one)
             case 20:
                 world.report_traffic(one, two, minutes)
+            case 21:
+                world.sku_fact(one, two, 1 + minutes)
+            case 22:
+                world.store_fact(one, two)
             case _ if order is None:
                 world.receive(one, 3, 500)
             case 10 | 11:

@@ -6,7 +6,7 @@ import random
 from datetime import timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import psycopg
 import pytest
@@ -20,6 +20,7 @@ from opscore.domain.sku import Sku
 from opscore.domain.values import minor_digits
 from opscore.log.event_log import EventLog
 from opscore.projector import Projector
+from opscore.projector.lists import ALL, Column, Key, Page
 from tests.benchmarks import generate
 from tests.projections.logs import Log
 
@@ -56,6 +57,9 @@ def orderly(log: Log) -> generate.World:
     world.return_unknown(1, 2, 3)
     world.campaign_fact(0, 6, 10)
     world.report_traffic(0, 8, 10)
+    world.customer_fact(0, 10, 10)
+    world.sku_fact(0, 3, 0)
+    world.store_fact(0, 3)
     log.append(world)
     return world
 
@@ -68,6 +72,25 @@ def table_rows(
     assert entry is not None
     with connection.cursor(row_factory=psycopg.rows.dict_row) as cursor:
         return cursor.execute(f"SELECT * FROM {projector.loaded(connection, entry).table(table)}").fetchall()
+
+
+LATEST_FIRST = (Key(Column("placed_at", "timestamptz"), True), Key(Column("order_id", "uuid"), True))
+LEDGER = (Key(Column("position", "bigint")), Key(Column("leg", "smallint")))
+
+
+def listed(
+    projector: Projector,
+    name: str,
+    query: str,
+    keys: tuple[Key, ...],
+    *,
+    limit: int = 10**6,
+    after: tuple[Any, ...] | None = None,
+    store_ids: list[UUID] | None = None,
+) -> list[dict[str, Any]]:
+    """Return rows of a list in this order."""
+    page = Page(ALL, keys, limit, after)
+    return projector.read(name, lambda ask: ask(query, shape=page), store_ids=store_ids)
 
 
 # The stock ledger ----------------------------------------------------------------------------------------------------
@@ -111,7 +134,7 @@ def test_the_ledger_keeps_the_moving_average_as_an_accountant_would(
     log.append(world)
     projector.deploy()
 
-    rows = projector.run_query("stock_ledger", "movements", {"sku_id": sku}, store_ids=None)
+    rows = listed(projector, "stock_ledger", "movement_rows", LEDGER)
 
     assert [(row["running_quantity"], row["unit_cost"], row["running_value_minor"]) for row in rows] == expected
     assert sum(row["value_minor"] for row in rows) == rows[-1]["running_value_minor"]
@@ -174,10 +197,7 @@ def test_levels_and_states_are_those_of_the_aggregates(
             assert levels[sku, place] == (
                 level.on_hand, level.reserved, level.allocated, level.damaged, level.in_transit
             )  # fmt: skip
-    book = {
-        row["order_id"]: row
-        for row in projector.run_query("order_book", "orders", {"row_limit": 10**6}, store_ids=None)
-    }
+    book = {row["order_id"]: row for row in projector.run_query("order_book", "order_rows", store_ids=None)}
     for made in world.orders:
         order = events.aggregate(Order, made.id)
         assert order is not None
@@ -361,8 +381,8 @@ def test_a_store_scope_shows_the_stores_in_it_alone(log: Log, projector: Project
     projector.rebuild("order_book")
     one, other = world.stores
 
-    both = projector.run_query("order_book", "orders", {"row_limit": 10**6}, store_ids=[one, other])
-    mine = projector.run_query("order_book", "orders", {"row_limit": 10**6}, store_ids=[one])
+    both = listed(projector, "order_book", "order_rows", LATEST_FIRST, store_ids=[one, other])
+    mine = listed(projector, "order_book", "order_rows", LATEST_FIRST, store_ids=[one])
 
     assert {row["store_id"] for row in mine} == {one}
     assert [row for row in both if row["store_id"] == one] == mine
@@ -371,13 +391,13 @@ def test_a_store_scope_shows_the_stores_in_it_alone(log: Log, projector: Project
 def test_pages_of_the_order_book_leave_nothing_out_and_repeat_nothing(log: Log, projector: Projector) -> None:
     busy(log)
     projector.rebuild("order_book")
-    whole = projector.run_query("order_book", "orders", {"row_limit": 10**6}, store_ids=None)
+    whole = listed(projector, "order_book", "order_rows", LATEST_FIRST)
 
     pages: list[dict[str, Any]] = []
-    after: dict[str, Any] = {}
-    while page := projector.run_query("order_book", "orders", {"row_limit": 7, **after}, store_ids=None):
+    after: tuple[Any, ...] | None = None
+    while page := listed(projector, "order_book", "order_rows", LATEST_FIRST, limit=7, after=after):
         pages += page
-        after = {"before_placed_at": page[-1]["placed_at"], "before_order_id": page[-1]["order_id"]}
+        after = (page[-1]["placed_at"], page[-1]["order_id"])
 
     assert pages == whole
     assert len({row["order_id"] for row in pages}) == len(pages) > 20

@@ -27,6 +27,7 @@ from tests.projections.logs import Log, contents
 NAMES = [
     "campaign_results",
     "customer_card",
+    "directory",
     "kpi_daily",
     "kpi_facts",
     "order_book",

@@ -27,6 +27,7 @@ PROJECTIONS = [
     "order_book",
     "campaign_results",
     "customer_card",
+    "directory",
     "traffic",
     "kpi_facts",
     "income_split",

@@ -33,6 +33,13 @@ AtLeast = Annotated[
         "seconds for it, then fails as NOT_YET_VISIBLE."
     ),
 ]
+ListAtLeast = Annotated[
+    Position | None,
+    strawberry.argument(
+        description="A position, such as a command's, that the list has to have reached: the query waits some seconds "
+        "for it, then fails as NOT_YET_VISIBLE. Without this, a filter and an order, the list is read from the log."
+    ),
+]
 FromDay = Annotated[date, strawberry.argument(description="First day of the window, in each store's own zone.")]
 ToDay = Annotated[date, strawberry.argument(description="Last day of the window; it counts.")]
 CurrencyCode = Annotated[str | None, strawberry.argument(description="Only this currency.")]
@@ -56,5 +63,5 @@ def skus(sku_ids: list[strawberry.ID]) -> list[UUID]:
 def few(first: int) -> int:
     """Return how many entries are asked for; raises PageSize beyond a page."""
     if not 1 <= first <= PAGE_MAX:
-        raise PageSize(f"Ask for 1 to {PAGE_MAX} at once.")
+        raise PageSize(f"Ask for 1 to {PAGE_MAX} at once, not {first}.", most=PAGE_MAX)
     return first

@@ -4,9 +4,6 @@
 # mypy: disable-error-code="untyped-decorator"
 # ruff: noqa: A002 -- arguments are called what the schema calls them.
 
-# Strawberry declares its field decorator untyped; the resolvers themselves are checked.
-# mypy: disable-error-code="untyped-decorator"
-
 from __future__ import annotations
 
 from datetime import date, datetime
@@ -34,11 +31,13 @@ from opscore.api.arguments import (
     skus,
     stores,
 )
+from opscore.api.filters import condition
 from opscore.api.ids import key_of
+from opscore.api.lists import PageArguments
 from opscore.api.orders import Order
 from opscore.api.paging import Connection, connection, window
 from opscore.api.scalars import Json, Position
-from opscore.api.selected import selected
+from opscore.api.selected import selected, wants_total
 
 
 @strawberry.type
@@ -146,10 +145,34 @@ class FigureQueries:
         at_least: AtLeast = None,
     ) -> Connection[stock.StockMovement]:
         context = info.context
-        page = (first, after, last, before)
-        return await context.services.read(
-            stock.ledger, context, key_of(sku_id, "Sku"), location_id, until_position, page, at_least
-        )
+        asked = stock.ledger_of(key_of(sku_id, "Sku"), location_id, until_position)
+        page = PageArguments(first, after, last, before)
+        return await context.services.read(stock.movements, context, asked, None, page, wants_total(info), at_least)
+
+    @strawberry.field(
+        description="Movements of any articles, latest first: what was written off this week, what an order took."
+    )
+    async def stock_movements(
+        self,
+        info: ContextInfo,
+        filter: Annotated[
+            stock.StockMovementFilter | None, strawberry.argument(description="Which movements; all if left out.")
+        ] = None,
+        sort: Annotated[
+            stock.StockMovementSort | None,
+            strawberry.argument(description="In which order; latest recorded first if left out."),
+        ] = None,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+        at_least: AtLeast = None,
+    ) -> Connection[stock.StockMovement]:
+        context = info.context
+        asked = condition(filter)
+        page = PageArguments(first, after, last, before)
+        sort = sort or stock.LATEST
+        return await context.services.read(stock.movements, context, asked, sort, page, wants_total(info), at_least)
 
     @strawberry.field(description="The articles whose stock is worth most, at moving average cost.")
     async def stock_worth(
@@ -190,15 +213,22 @@ class FigureQueries:
         context = info.context
         return await context.services.read(stock.totals, context, stores(context, store_ids), at_least)
 
-    @strawberry.field(description="All movements of these articles, by kind, over the whole ledger.")
+    @strawberry.field(description="Movements of these articles, by kind, over the whole ledger or what a filter finds.")
     async def stock_movement_totals(
-        self, info: ContextInfo, sku_ids: SkuIds, at_least: AtLeast = None
+        self,
+        info: ContextInfo,
+        sku_ids: SkuIds,
+        filter: Annotated[
+            stock.StockMovementFilter | None, strawberry.argument(description="Which movements; all if left out.")
+        ] = None,
+        at_least: AtLeast = None,
     ) -> list[stock.StockMovementTotal]:
         context = info.context
-        return await context.services.read(stock.movement_totals, context, skus(sku_ids), at_least)
+        return await context.services.read(stock.movement_totals, context, skus(sku_ids), condition(filter), at_least)
 
     @strawberry.field(
-        description="Orders, latest first. A page costs the same few statements however long its lines are."
+        description="Orders. A page costs the same few statements however long its lines are. Rows that arrive between "
+        "pages neither hide a row nor show one twice; one that moves in the order meanwhile may be met twice or missed."
     )
     async def orders(
         self,
@@ -206,16 +236,22 @@ class FigureQueries:
         filter: Annotated[
             order_lists.OrderFilter | None, strawberry.argument(description="Which orders; all if left out.")
         ] = None,
+        sort: Annotated[
+            order_lists.OrderSort | None, strawberry.argument(description="In which order; latest first if left out.")
+        ] = None,
         first: First = None,
         after: After = None,
+        last: Last = None,
+        before: Before = None,
         at_least: AtLeast = None,
     ) -> Connection[Order]:
         context = info.context
         raw = info._raw_info
         wanted = selected(raw.field_nodes, raw.fragments)
-        return await context.services.read(order_lists.orders, context, filter, first, after, wanted, at_least)
+        page = PageArguments(first, after, last, before)
+        return await context.services.read(order_lists.orders, context, filter, sort, page, wanted, at_least)
 
-    @strawberry.field(description="How many orders a filter finds, one entry for each currency.")
+    @strawberry.field(description="How many orders a filter finds and what they come to, one entry for each currency.")
     async def order_count(
         self,
         info: ContextInfo,
@@ -332,6 +368,7 @@ async def _explained(
     context = info.context
     binding = f"explain:{projection}:{cell}:{sorted(key.items())}:{as_of}"
     asked = window(binding, 1, first, after, None, None)
+    counted = wants_total(info)
 
     def read() -> Any:
         rows = figures.explain(
@@ -343,6 +380,7 @@ async def _explained(
             limit=asked.fetch,
             as_of=as_of,
         )
-        return connection(rows, asked, binding, lambda row: [row["position"]], figures.contribution)
+        total = figures.explain_count(context, projection, cell, key, as_of) if counted else None
+        return connection(rows, asked, binding, lambda row: [row["position"]], figures.contribution, total=total)
 
     return await context.services.read(read)

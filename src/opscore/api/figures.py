@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import psycopg
@@ -19,7 +21,9 @@ from opscore.api.inputs import aggregate_of
 from opscore.api.money import Money, UnitPrice, money, unit_price
 from opscore.api.scalars import MAX_POSITION, Json, Position
 from opscore.domain.values import minor_digits
-from opscore.projector import ProjectionRefused
+from opscore.projector import Ask, ProjectionRefused, Projector
+
+FoundT = TypeVar("FoundT")
 
 DAYS_MAX = 1_100
 """Most days of one question about single days."""
@@ -52,11 +56,23 @@ def ask(
 
     at_least: a position that the read model has to have reached; waits, and raises NotYetVisible in the end.
     """
+    return reading(context, projection, lambda ask: ask(query, params), store_ids=store_ids, at_least=at_least)
+
+
+def reading(
+    context: Context,
+    projection: str,
+    work: Callable[[Ask], FoundT],
+    *,
+    store_ids: list[UUID] | None,
+    at_least: int | None = None,
+) -> FoundT:
+    """Return what `work` makes of several queries of a projection, asked in one transaction (blocking); see `ask`."""
     projector = context.services.read_models
     try:
         if at_least is not None and not projector.wait_for(projection, at_least):
             raise NotYetVisible(f"{projection} has not reached position {at_least}; ask again a little later.")
-        return projector.run_query(projection, query, params, store_ids=store_ids)
+        return projector.read(projection, work, store_ids=store_ids)
     except ProjectionRefused as refused:
         raise NotReady(str(refused)) from None
 
@@ -191,11 +207,33 @@ def explain(
     as_of: int | None,
 ) -> list[dict[str, Any]]:
     """Return the events behind a figure, by position (blocking)."""
-    projector = context.services.read_models
-    try:
+    projector = _known(context, projection)
+    with _refused():
         return projector.explain(
             projection, cell, key, store_ids=context.store_ids, after=after, limit=limit, as_of=as_of
         )
+
+
+def explain_count(context: Context, projection: str, cell: str, key: dict[str, Any], as_of: int | None) -> int:
+    """Return how many events are behind a figure (blocking)."""
+    projector = _known(context, projection)
+    with _refused():
+        return projector.explain_count(projection, cell, key, store_ids=context.store_ids, as_of=as_of)
+
+
+def _known(context: Context, projection: str) -> Projector:
+    """Return the projector; raises BadInput for a read model that nobody could build."""
+    projector = context.services.read_models
+    names = {status.entry.name for status in projector.status()}
+    if projection not in names:
+        raise BadInput(f"There is no read model {projection}; there are {', '.join(sorted(names))}.")
+    return projector
+
+
+@contextmanager
+def _refused() -> Iterator[None]:
+    try:
+        yield
     except ProjectionRefused as refused:
         raise BadInput(str(refused)) from None
     except psycopg.DataError:

@@ -7,7 +7,7 @@ minutes by a document of a few hundred characters.)
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +18,8 @@ from graphql.language import (
     FragmentSpreadNode,
     InlineFragmentNode,
     IntValueNode,
+    ListValueNode,
+    ObjectValueNode,
     OperationDefinitionNode,
     SelectionSetNode,
     StringValueNode,
@@ -50,11 +52,14 @@ class Limits:
     fields: int = 2_000
     nodes: int = 10_000
     cost: int = 5_000
+    filter_items: int = 300
+    filter_depth: int = 16
 
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """What a selection asks for. Objects have a cost of one, multiplied by the page sizes above them."""
+    """What a selection asks for. Objects have a cost of one, multiplied by the page sizes above them; each item of a
+    filter costs one as well."""
 
     depth: int = 0
     fields: int = 0
@@ -80,8 +85,11 @@ class _Pass:
     variables: Mapping[str, Any]
     limits: Limits
     measured: dict[str, Measure] = field(default_factory=dict)
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    """Values of the variables that the document gives itself."""
     open: set[str] = field(default_factory=set)
-    paged_by_variable: bool = False
+    varies: bool = False
+    """Whether the figures depend on variables."""
 
     def measure(self, selections: SelectionSetNode | None, nesting: int) -> Measure:
         """Return the figures of a selection set. `nesting` bounds this walk itself, before anything is known."""
@@ -100,7 +108,7 @@ class _Pass:
                 if selection.selection_set is not None:
                     size = self.page_size(selection)
                     nodes += size + size * inner.nodes
-                    cost += 1 + size * inner.cost
+                    cost += 1 + size * inner.cost + self.filter_size(selection)
             else:
                 if isinstance(selection, FragmentSpreadNode):
                     inner = self.fragment(selection, nesting + 1)
@@ -139,10 +147,39 @@ class _Pass:
                     # Whatever is out of range is refused by the field itself; here it must only not be free.
                     return min(int(value.value[:10]), 10 * PAGE_MAX) if value.value[0] != "-" else PAGE_MAX
                 if isinstance(value, VariableNode):
-                    self.paged_by_variable = True
+                    self.varies = True
                     given = self.variables.get(value.name.value)
                     return given if type(given) is int and 0 < given <= PAGE_MAX else PAGE_MAX
         return 1
+
+    def filter_size(self, node: FieldNode) -> int:
+        """Return how many members and items the `filter` of a field has, however they are nested."""
+        waiting: list[tuple[Any, int]] = [
+            (argument.value, 0) for argument in node.arguments or () if argument.name.value == "filter"
+        ]
+        items = 0
+        while waiting:
+            value, depth = waiting.pop()
+            if isinstance(value, VariableNode):
+                self.varies = True
+                name = value.name.value
+                value = self.variables[name] if name in self.variables else self.defaults.get(name)
+            found: Iterable[Any] = ()
+            if isinstance(value, ObjectValueNode):
+                found = [member.value for member in value.fields]
+            elif isinstance(value, ListValueNode):
+                found = value.values
+            elif isinstance(value, dict):
+                found = value.values()
+            elif isinstance(value, list):
+                found = value
+            waiting += [(each, depth + 1) for each in found]
+            items += depth > 0
+            if depth > self.limits.filter_depth:
+                raise _too("filter_depth", self.limits.filter_depth)
+            if items + len(waiting) > self.limits.filter_items:
+                raise _too("filter_items", self.limits.filter_items)
+        return items
 
 
 _NOTHING = Measure()
@@ -183,16 +220,17 @@ def judge(
     """Measure an operation; raises TooComplex beyond any limit.
 
     variables: the request's own, or None while only the shape of the document is to be judged, not its page sizes.
-    Returns the verdict and whether it holds for every set of variables (no page size is a variable).
+    Returns the verdict and whether it holds for every set of variables (no page size and no filter is a variable).
     """
     fragments = {item.name.value: item for item in document.definitions if isinstance(item, FragmentDefinitionNode)}
-    run = _Pass(fragments, variables or {}, limits)
+    defaults = {item.variable.name.value: item.default_value for item in operation.variable_definitions or ()}
+    run = _Pass(fragments, variables or {}, limits, defaults=defaults)
     measure = run.measure(operation.selection_set, 0)
     roots = _root_fields(operation.selection_set, fragments, set())
     introspects = all(name in INTROSPECTION_FIELDS or name == "__typename" for name in roots)
     introspecting = sum(name in INTROSPECTION_FIELDS for name in roots)
     depth = limits.introspection_depth if introspects else limits.depth
-    sized = variables is not None or not run.paged_by_variable
+    sized = variables is not None or not run.varies
     for name, found, most in (
         ("depth", measure.depth, depth),
         ("aliases", measure.aliases, limits.aliases),
@@ -205,7 +243,7 @@ def judge(
     ):
         if found > most:
             raise _too(name, most, found)
-    return Verdict(measure, tuple(roots), introspects), not run.paged_by_variable
+    return Verdict(measure, tuple(roots), introspects), not run.varies
 
 
 def _root_fields(

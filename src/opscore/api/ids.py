@@ -18,6 +18,8 @@ from opscore.api.errors import BadCursor, BadId
 AGGREGATE_NAMES = ("Store", "Sku", "Order", "Campaign", "Customer")
 """The types that have a global id."""
 
+BAD_CURSOR = "This cursor belongs to another list, filter or order; start again without it."
+
 _ID_LENGTH_MAX = 128
 _CURSOR_LENGTH_MAX = 1024
 _DIGEST_BYTES = 6
@@ -77,4 +79,4 @@ def decode_cursor(binding: str, cursor: str, size: int) -> list[Any]:
             genuine = hmac.compare_digest(_digest(binding, raw[_DIGEST_BYTES:]), raw[:_DIGEST_BYTES])
             if exact and genuine and isinstance(keys, list) and len(keys) == size:
                 return keys
-    raise BadCursor("This cursor belongs to another list, filter or order; start again without it.")
+    raise BadCursor(BAD_CURSOR)

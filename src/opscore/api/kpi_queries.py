@@ -24,7 +24,9 @@ from opscore.api.arguments import (
     stores,
 )
 from opscore.api.ids import key_of
+from opscore.api.lists import PageArguments
 from opscore.api.paging import Connection
+from opscore.api.selected import wants_total
 from opscore.kpis import Asked, KpiComparison, KpiGrain, load
 
 Code = Annotated[str, strawberry.argument(description="Code of the figure, such as K017.")]
@@ -114,7 +116,15 @@ class KpiQueries:
         context = info.context
         asked = _asked(info, (from_day, to_day, grain), store_ids, channel, sku_id, campaign_id)
         found: Connection[views.KpiFact] = await context.services.read(
-            views.explained, context, views.find(code), side, asked, (hour, currency_code), (first, after), as_of
+            views.explained,
+            context,
+            views.find(code),
+            side,
+            asked,
+            (hour, currency_code),
+            PageArguments(first, after, None, None),
+            as_of,
+            wants_total(info),
         )
         return found
 

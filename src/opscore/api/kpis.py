@@ -17,7 +17,8 @@ from opscore.api.enums import expose
 from opscore.api.errors import BadInput, NotReady, NotYetVisible
 from opscore.api.figures import ask
 from opscore.api.ids import global_id
-from opscore.api.paging import connection, window
+from opscore.api.lists import PageArguments
+from opscore.api.paging import connection
 from opscore.api.scalars import Position
 from opscore.kpis import Asked, Cell, Kpi, KpiComparison, KpiGrain
 from opscore.projector import ProjectionRefused
@@ -276,8 +277,9 @@ def explained(
     side_name: KpiSide,
     asked: Asked,
     cell: tuple[int | None, str | None],
-    page: tuple[int | None, str | None],
+    page: PageArguments,
     as_of: int | None,
+    counted: bool,
 ) -> Any:
     """Return a page of the rows behind one side of a cell, (hour, currency) of which are given (blocking)."""
     require(kpi, asked)
@@ -288,9 +290,12 @@ def explained(
         raise BadInput(f"{kpi.code} is no quotient; open its numerator.")
     stamp = replace(asked, now=datetime(1, 1, 1, tzinfo=UTC))
     binding = f"kpi:{kpi.code}:{side_name}:{stamp}:{cell}:{as_of}"
-    wanted = window(binding, 2, page[0], page[1], None, None)
+    wanted = page.window(binding, 2)
     projector = context.services.read_models
     try:
+        total = None
+        if counted:
+            total = kpis.count_facts(projector, kpi, side, asked, hour=cell[0], currency=cell[1], as_of=as_of)
         rows = kpis.facts(
             projector, kpi, side, asked, hour=cell[0], currency=cell[1], limit=wanted.fetch, as_of=as_of,
             after=(wanted.after[0], wanted.after[1]) if wanted.after else (0, 0),
@@ -301,7 +306,12 @@ def explained(
     except (ProjectionRefused, StopIteration) as refused:
         raise NotReady(str(refused) or f"{side.projection} has not been built yet.") from None
     return connection(
-        rows, wanted, binding, lambda row: [row["position"], row["place"]], lambda row: _fact(row, kpi, version)
+        rows,
+        wanted,
+        binding,
+        lambda row: [row["position"], row["place"]],
+        lambda row: _fact(row, kpi, version),
+        total=total,
     )
 
 

@@ -18,6 +18,7 @@ from opscore.api.context import Context
 from opscore.api.errors import BadInput
 from opscore.api.paging import Connection, connection, window
 from opscore.api.scalars import Position
+from opscore.api.selected import wants_total
 from opscore.log.event_log import EventFilter
 
 
@@ -53,6 +54,7 @@ class LogQueries:
         wanted = event_filter(context, filter)
         binding = f"events:{wanted}"
         asked = window(binding, 1, first, after, last, before)
+        counted = wants_total(info)
 
         def read() -> Any:
             rows = context.services.log.select(
@@ -64,7 +66,8 @@ class LogQueries:
             )
             if asked.backwards:
                 rows.reverse()
-            return connection(rows, asked, binding, lambda row: [row.position], log.log_event)
+            total = context.services.log.count(wanted) if counted else None
+            return connection(rows, asked, binding, lambda row: [row.position], log.log_event, total=total)
 
         return await context.services.read(read)
 

@@ -6,6 +6,7 @@ folded from the log, all at once.
 
 from __future__ import annotations
 
+import enum
 from collections import defaultdict
 from collections.abc import Callable
 from datetime import datetime
@@ -19,13 +20,26 @@ import strawberry
 from opscore.api import reads
 from opscore.api.context import Context
 from opscore.api.customers import customer_view
-from opscore.api.figures import ask
-from opscore.api.ids import key_of
+from opscore.api.enums import expose
+from opscore.api.figures import ask, reading
+from opscore.api.filters import (
+    AmountFilter,
+    Direction,
+    Filter,
+    IdFilter,
+    TextFilter,
+    TimeFilter,
+    condition,
+    either,
+    every,
+    on,
+    without,
+)
+from opscore.api.lists import Listing, PageArguments, listed
 from opscore.api.money import Money, money, unit_price
 from opscore.api.naming import camel
 from opscore.api.nodes import gid, store_gid
 from opscore.api.orders import Order, OrderLine, order_view
-from opscore.api.paging import connection, window
 from opscore.api.selected import Selected
 from opscore.domain import customer as customer_domain
 from opscore.domain import order as order_domain
@@ -33,6 +47,8 @@ from opscore.domain.order_events import OrderKind, PriceSource
 from opscore.domain.order_state import OrderStatus
 from opscore.domain.values import plain
 from opscore.permissions import may_see_field
+from opscore.projector import Ask
+from opscore.projector.lists import Column, Total
 
 ShownT = TypeVar("ShownT")
 Make = Callable[[dict[str, Any]], Any]
@@ -108,34 +124,90 @@ LINES_IN_THE_BOOK = frozenset({"__typename", *map(camel, LINE_MADE)})
 """Fields of a line that the order book has."""
 
 
-@strawberry.input(description="Which orders; every condition that is given has to hold.")
+@strawberry.input(description="Which orders; all that is given has to hold.")
 class OrderFilter:
-    store_ids: list[strawberry.ID] | None = strawberry.field(default=strawberry.UNSET, description="Of these stores.")
-    statuses: list[OrderStatus] | None = strawberry.field(
-        default=strawberry.UNSET, description="In one of these states."
+    and_: list[OrderFilter] | None = every()
+    or_: list[OrderFilter] | None = either()
+    not_: OrderFilter | None = without()
+    id: IdFilter | None = on("order_id", "The order itself.", of="Order")
+    store_id: IdFilter | None = on("store_id", "Its store.", of="Store")
+    customer_id: IdFilter | None = on("customer_id", "Who ordered; not set for a guest.", of="Customer")
+    sku_id: IdFilter | None = on("sku_id", "An article in it.", of="Sku", link="order_articles", key="order_id")
+    sku_code: TextFilter | None = on("sku_code", "The code of an article in it.", link="order_articles", key="order_id")
+    campaign_id: IdFilter | None = on(
+        "campaign_id", "A campaign whose price or offer it has.", of="Campaign", link="order_campaigns", key="order_id"
     )
-    customer_id: strawberry.ID | None = strawberry.field(default=strawberry.UNSET, description="Of this customer.")
-    sku_id: strawberry.ID | None = strawberry.field(default=strawberry.UNSET, description="With this article.")
-    campaign_id: strawberry.ID | None = strawberry.field(
-        default=strawberry.UNSET, description="With a price or offer of this campaign."
-    )
-    channel: str | None = strawberry.field(default=strawberry.UNSET, description="From this channel.")
-    external_reference: str | None = strawberry.field(
-        default=strawberry.UNSET, description="With this number elsewhere."
-    )
-    waybill: str | None = strawberry.field(default=strawberry.UNSET, description="With a parcel of this number.")
-    placed_from: datetime | None = strawberry.field(
-        default=strawberry.UNSET, description="Placed at this moment or later."
-    )
-    placed_before: datetime | None = strawberry.field(
-        default=strawberry.UNSET, description="Placed before this moment."
-    )
+    waybill: TextFilter | None = on("waybill", "The number of a parcel of it.", link="order_parcels", key="order_id")
+    courier: TextFilter | None = on("courier", "Who carries a parcel of it.", link="order_parcels", key="order_id")
+    status: Filter[OrderStatus] | None = on("status", "Where it stands.")
+    kind: Filter[OrderKind] | None = on("kind", "What kind it is.")
+    price_source: Filter[PriceSource] | None = on("price_source", "Who fixed its prices.")
+    channel: TextFilter | None = on("channel", "The channel it came from.")
+    region: TextFilter | None = on("region", "Where it goes.")
+    external_reference: TextFilter | None = on("external_reference", "Its number elsewhere.")
+    coupon_code: TextFilter | None = on("coupon_code", "The coupon it was placed with.")
+    currency_code: TextFilter | None = on("currency", "Its currency.")
+    surge: bool | None = on("surge", "Whether it was paid while a surge was on.")
+    placed_at: TimeFilter | None = on("placed_at", "When it was placed.")
+    paid_at: TimeFilter | None = on("paid_at", "When it was paid in full.")
+    ship_by: TimeFilter | None = on("ship_by", "When it should have left.")
+    confirmed_at: TimeFilter | None = on("confirmed_at", "When it was confirmed.")
+    delivered_at: TimeFilter | None = on("delivered_at", "When all of it had arrived.")
+    completed_at: TimeFilter | None = on("completed_at", "When it was completed.")
+    cancelled_at: TimeFilter | None = on("cancelled_at", "When it was called off or lapsed.")
+    total: AmountFilter | None = on("total_minor", "What it cost, before anything was called off.")
+    refunded: AmountFilter | None = on("refunded_minor", "What went back.")
+
+
+class OrderSortKey(enum.StrEnum):
+    """What orders are sorted by."""
+
+    PLACED_AT = "placed_at"
+    """When they were placed."""
+    PAID_AT = "paid_at"
+    """When they were paid in full; unpaid ones come last."""
+    SHIP_BY = "ship_by"
+    """When they should leave; those that need not come last."""
+    TOTAL = "total_minor"
+    """What they cost in minor units, whatever the currency."""
+
+
+expose(OrderSortKey)
+
+
+@strawberry.input(description="How orders are sorted; of two that are equal, their ids decide.")
+class OrderSort:
+    by: OrderSortKey = strawberry.field(description="What they are sorted by.")
+    direction: Direction = strawberry.field(default=Direction.ASC, description="Which end comes first.")
+
+
+ORDERS = Listing(
+    "order_book",
+    "order_rows",
+    (Column("order_id", "uuid"),),
+    {
+        OrderSortKey.PLACED_AT: Column("placed_at", "timestamptz"),
+        OrderSortKey.PAID_AT: Column("paid_at", "timestamptz", nullable=True),
+        OrderSortKey.SHIP_BY: Column("ship_by", "timestamptz", nullable=True),
+        OrderSortKey.TOTAL: Column("total_minor", "bigint"),
+    },
+    (OrderSortKey.PLACED_AT, Direction.DESC),
+)
+COUNTED_BY = (Column("currency", "text"),)
+COUNTED = tuple(
+    Column(f"{name}_minor", "bigint") for name in ("goods", "discount", "freight", "total", "paid", "refunded")
+)
 
 
 @strawberry.type(description="How many orders a filter finds, in one currency.")
 class OrderCount:
     orders: int = strawberry.field(description="How many.")
-    total: Money = strawberry.field(description="Their totals together.")
+    goods: Money = strawberry.field(description="Their goods after discounts, together.")
+    discount: Money = strawberry.field(description="What was taken off, together.")
+    freight: Money = strawberry.field(description="Their carriage together.")
+    total: Money = strawberry.field(description="Their totals together, before anything was called off.")
+    paid: Money = strawberry.field(description="What was paid of them.")
+    refunded: Money = strawberry.field(description="What of that went back.")
 
 
 @strawberry.type(description="How many orders of a store stand at one state.")
@@ -164,81 +236,44 @@ class SkuSales:
     orders: int = strawberry.field(description="In how many orders.")
 
 
-def book_filter(context: Context, given: OrderFilter | None) -> tuple[dict[str, Any], list[UUID] | None]:
-    """Return (parameters of the order book's queries, stores to look into); a customer sees none but its own orders."""
-
-    def value(name: str) -> Any:
-        found = None if given is None else getattr(given, name)
-        return None if found is strawberry.UNSET else found
-
-    def key(name: str, kind: str) -> UUID | None:
-        found = value(name)
-        return None if found is None else key_of(found, kind)
-
-    customer_id = key("customer_id", "Customer")
-    own = context.customer_id
-    stores = value("store_ids")
-    asked = {
-        "statuses": None if value("statuses") is None else [each.value for each in value("statuses")],
-        "customer_id": customer_id if own is None else own,
-        "sku_id": key("sku_id", "Sku"),
-        "campaign_id": key("campaign_id", "Campaign"),
-        "channel": value("channel"),
-        "external_reference": value("external_reference"),
-        "waybill": value("waybill"),
-        "placed_from": value("placed_from"),
-        "placed_before": value("placed_before"),
-    }
-    look_into = context.narrowed(None if stores is None else [key_of(each, "Store") for each in stores])
-    if own is not None and customer_id not in (None, own):
-        look_into = []  # Somebody else's orders: there are none.
-    return asked, look_into
-
-
 def orders(
     context: Context,
     given: OrderFilter | None,
-    first: int | None,
-    after: str | None,
+    sort: OrderSort | None,
+    page: PageArguments,
     wanted: Selected,
     at_least: int | None,
 ) -> Any:
-    """Return a page of orders, latest first (blocking). wanted: what is selected of the connection."""
-    asked, look_into = book_filter(context, given)
-    binding = f"orders:{sorted(asked.items(), key=str)}:{look_into}"
-    page = window(binding, 2, first, after, None, None)
-    keys = page.after or [None, None]
-    asked |= {"before_placed_at": keys[0], "before_order_id": keys[1], "row_limit": page.fetch}
-    rows = ask(context, "order_book", "orders", asked, store_ids=look_into, at_least=at_least)
-    shown = rows[: page.limit]
+    """Return a page of orders, latest first unless sorted (blocking). wanted: what is selected of the connection."""
+    own = context.customer_id
+    scope = {"customer_id": own}
+    asked = listed(ORDERS, condition(given), sort, page, counted="totalCount" in wanted, scope=own)
     wanted = Selected().merge(wanted.at("nodes")).merge(wanted.at("edges", "node"))
-    if wanted.keys() <= IN_THE_BOOK and wanted.at("lines").keys() <= LINES_IN_THE_BOOK:
-        views = _from_the_book(context, shown, look_into, wanted)
-    else:
+    in_the_book = wanted.keys() <= IN_THE_BOOK and wanted.at("lines").keys() <= LINES_IN_THE_BOOK
+
+    def read(ask: Ask) -> tuple[list[dict[str, Any]], int | None, dict[UUID, Order]]:
+        rows = asked.rows(ask, scope)
+        total = asked.total(ask, scope)
+        return rows, total, _from_the_book(ask, asked.cut(rows), wanted) if in_the_book else {}
+
+    rows, total, views = reading(context, "order_book", read, store_ids=context.store_ids, at_least=at_least)
+    shown = asked.cut(rows)
+    if not in_the_book:
         found = reads.many(context, order_domain.Order, [row["order_id"] for row in shown])
-        # The log may be ahead of the book, never behind it: every order of the book is found.
         views = {key: order_view(order, context) for key, order in found.items()}
     if "customer" in wanted:
         _add_customers(context, shown, views)
-    kept = [row for row in rows if row["order_id"] in views or row not in shown]
-    return connection(
-        kept,
-        page,
-        binding,
-        lambda row: [row["placed_at"].isoformat(), row["order_id"]],
-        lambda row: views[row["order_id"]],
-    )
+    # The log may be ahead of the book, never behind it: every order of the book is found.
+    return asked.connection(rows, lambda row: views[row["order_id"]], total)
 
 
-def _from_the_book(
-    context: Context, rows: list[dict[str, Any]], look_into: list[UUID] | None, wanted: Selected
-) -> dict[UUID, Order]:
+def _from_the_book(ask: Ask, rows: list[dict[str, Any]], wanted: Selected) -> dict[UUID, Order]:
     """Return the orders of these rows with what is wanted of them and no more: making it all takes longer."""
     of_order: dict[UUID, list[OrderLine]] = defaultdict(list)
     if "lines" in wanted and rows:
         asked = {"order_ids": [row["order_id"] for row in rows]}
         making = making_of(LINE_MADE, wanted.at("lines"))
-        for line in ask(context, "order_book", "lines", asked, store_ids=look_into):
+        for line in ask("lines", asked):
             of_order[line["order_id"]].append(shown_as(OrderLine, making, line))
     making = making_of(ORDER_MADE, wanted)
     views = {row["order_id"]: shown_as(Order, making, row) for row in rows}
@@ -272,11 +307,21 @@ def _add_customers(context: Context, rows: list[dict[str, Any]], views: dict[UUI
 
 
 def count(context: Context, given: OrderFilter | None, at_least: int | None) -> list[OrderCount]:
-    """Return how many orders a filter finds, by currency (blocking)."""
-    asked, look_into = book_filter(context, given)
-    rows = ask(context, "order_book", "order_count", asked, store_ids=look_into, at_least=at_least)
+    """Return how many orders a filter finds and what they are worth, by currency (blocking)."""
+    shape = Total(condition(given), COUNTED_BY, COUNTED)
+    rows = reading(
+        context,
+        "order_book",
+        lambda ask: ask(ORDERS.query, {"customer_id": context.customer_id}, shape),
+        store_ids=context.store_ids,
+        at_least=at_least,
+    )
     return [
-        OrderCount(orders=row["orders"], total=money(int(row["total_minor"] or 0), row["currency"])) for row in rows
+        OrderCount(
+            orders=row["rows"],
+            **{column.name.removesuffix("_minor"): money(row[column.name], row["currency"]) for column in COUNTED},
+        )
+        for row in rows
     ]
 
 

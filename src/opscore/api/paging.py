@@ -36,6 +36,9 @@ class Connection(Generic[NodeT]):
     edges: list[Edge[NodeT]] = strawberry.field(description="The rows with their cursors.")
     nodes: list[NodeT] = strawberry.field(description="The rows without their cursors.")
     page_info: PageInfo = strawberry.field(description="Where this page lies.")
+    total_count: int = strawberry.field(
+        description="How many rows the whole list has now, not this page alone; counted only when asked for."
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +65,11 @@ def window(
     Raises PageSize unless exactly one of `first` and `last` is given, from 1 to `PAGE_MAX`; BadCursor.
     """
     if (first is None) == (last is None):
-        raise PageSize(f"Say either first or last, from 1 to {PAGE_MAX}.")
+        raise PageSize(f"Say either first or last, from 1 to {PAGE_MAX}.", most=PAGE_MAX)
     limit = first if first is not None else last
     assert limit is not None
     if not 1 <= limit <= PAGE_MAX:
-        raise PageSize(f"A page has from 1 to {PAGE_MAX} rows.")
+        raise PageSize(f"A page has from 1 to {PAGE_MAX} rows, not {limit}.", most=PAGE_MAX)
     return Window(
         limit,
         None if after is None else decode_cursor(binding, after, size),
@@ -81,10 +84,11 @@ def connection(
     binding: str,
     keys: Callable[[Any], Sequence[Any]],
     node: Callable[[Any], Any],
+    total: int | None = None,
 ) -> Any:
     """Return the page of these rows, which were fetched with `asked.fetch` and are in list order.
 
-    keys: the sort keys of a row; node: what is shown of it.
+    keys: the sort keys of a row; node: what is shown of it. total: rows of the whole list, where that is asked for.
     """
     more = len(rows) > asked.limit
     if more:
@@ -100,4 +104,5 @@ def connection(
             start_cursor=cursors[0] if cursors else None,
             end_cursor=cursors[-1] if cursors else None,
         ),
+        total_count=total,  # type: ignore[arg-type]  # Nobody looks at it where nobody asked.
     )

@@ -13,20 +13,39 @@ from uuid import UUID
 import strawberry
 
 from opscore.api import reads
-from opscore.api.arguments import After, Before, ContextInfo, First, Last
+from opscore.api.arguments import After, Before, ContextInfo, First, Last, ListAtLeast
 from opscore.api.campaigns import Campaign, campaign_view
 from opscore.api.customers import Customer, customer_view
+from opscore.api.directories import (
+    CAMPAIGNS,
+    CUSTOMERS,
+    SKUS,
+    STORES,
+    CampaignFilter,
+    CampaignSort,
+    CustomerFilter,
+    CustomerSort,
+    Directory,
+    Question,
+    SkuFilter,
+    SkuSort,
+    StoreFilter,
+    StoreSort,
+    directory,
+)
 from opscore.api.enums import expose
 from opscore.api.errors import BadInput
 from opscore.api.figure_queries import FigureQueries
 from opscore.api.ids import key_of, parse_global_id
 from opscore.api.kpi_queries import KpiQueries
+from opscore.api.lists import PageArguments
 from opscore.api.log_queries import LogQueries
 from opscore.api.mutations import ObjectKind
 from opscore.api.nodes import Node
 from opscore.api.orders import Order, order_view
-from opscore.api.paging import Connection, connection, window
+from opscore.api.paging import Connection
 from opscore.api.scalars import Position
+from opscore.api.selected import wants_total
 from opscore.api.skus import Sku, sku_view
 from opscore.api.stores import Store, store_view
 from opscore.api.webhooks import WebhookQueries
@@ -101,40 +120,22 @@ def _moment(as_of: AsOf | None) -> dict[str, Any]:
     return {"position": as_of.position}
 
 
+DIRECTORIES = {
+    "Store": Directory(store_domain.Store, "StoreApplied", STORES, store_view),
+    "Sku": Directory(sku_domain.Sku, "SkuRegistered", SKUS, sku_view),
+    "Campaign": Directory(campaign_domain.Campaign, "CampaignPlanned", CAMPAIGNS, campaign_view),
+    "Customer": Directory(customer_domain.Customer, "CustomerRegistered", CUSTOMERS, customer_view),
+}
+"""The lists of aggregates."""
+
+
 async def _list(
-    info: ContextInfo,
-    type_name: str,
-    first_event: str,
-    first: int | None,
-    after: str | None,
-    last: int | None,
-    before: str | None,
+    info: ContextInfo, type_name: str, filter_: Any, sort: Any, page: PageArguments, at_least: int | None
 ) -> Any:
-    """Return a page of all aggregates of a kind, newest first, in three statements."""
+    """Return a page of the aggregates of a kind."""
     context = info.context
-    kind = BY_NAME[type_name]
-    binding = f"{type_name}:newest"
-    asked = window(binding, 1, first, after, last, before)
-
-    def read() -> Any:
-        rows = reads.begun(
-            context,
-            first_event,
-            after=asked.after[0] if asked.after else None,
-            before=asked.before[0] if asked.before else None,
-            limit=asked.fetch,
-            oldest_first=asked.backwards,
-        )
-        found = reads.many(context, kind.aggregate, [row.stream_id for row in rows])
-        return connection(
-            [row for row in rows if row.stream_id in found],
-            asked,
-            binding,
-            lambda row: [row.position],
-            lambda row: kind.view(found[row.stream_id], context),
-        )
-
-    return await context.services.read(read)
+    asked = Question(filter_, sort, page, at_least, wants_total(info))
+    return await context.services.read(directory, context, DIRECTORIES[type_name], asked)
 
 
 @strawberry.type
@@ -193,11 +194,22 @@ class AggregateQueries:
     ) -> Store | None:
         return await _get(info, "Store", id, as_of)  # type: ignore[no-any-return]
 
-    @strawberry.field(description="The stores, newest first.")
+    @strawberry.field(description="The stores, newest first unless sorted.")
     async def stores(
-        self, info: ContextInfo, first: First = None, after: After = None, last: Last = None, before: Before = None
+        self,
+        info: ContextInfo,
+        filter: Annotated[StoreFilter | None, strawberry.argument(description="Which stores; all if left out.")] = None,
+        sort: Annotated[
+            StoreSort | None, strawberry.argument(description="In which order; newest first if left out.")
+        ] = None,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+        at_least: ListAtLeast = None,
     ) -> Connection[Store]:
-        return await _list(info, "Store", "StoreApplied", first, after, last, before)  # type: ignore[no-any-return]
+        page = PageArguments(first, after, last, before)
+        return await _list(info, "Store", filter, sort, page, at_least)  # type: ignore[no-any-return]
 
     @strawberry.field(description="An article.")
     async def sku(
@@ -217,11 +229,25 @@ class AggregateQueries:
     ) -> Sku | None:
         return await _held(info, "Sku", "sku_code", store_id, code)  # type: ignore[no-any-return]
 
-    @strawberry.field(description="The articles of these stores, newest first.")
+    @strawberry.field(
+        description="The articles, newest first unless sorted. With a filter or an order, those of other home stores "
+        "that these stores sell or have a price for are among them."
+    )
     async def skus(
-        self, info: ContextInfo, first: First = None, after: After = None, last: Last = None, before: Before = None
+        self,
+        info: ContextInfo,
+        filter: Annotated[SkuFilter | None, strawberry.argument(description="Which articles; all if left out.")] = None,
+        sort: Annotated[
+            SkuSort | None, strawberry.argument(description="In which order; newest first if left out.")
+        ] = None,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+        at_least: ListAtLeast = None,
     ) -> Connection[Sku]:
-        return await _list(info, "Sku", "SkuRegistered", first, after, last, before)  # type: ignore[no-any-return]
+        page = PageArguments(first, after, last, before)
+        return await _list(info, "Sku", filter, sort, page, at_least)  # type: ignore[no-any-return]
 
     @strawberry.field(description="An order.")
     async def order(
@@ -250,11 +276,24 @@ class AggregateQueries:
     ) -> Campaign | None:
         return await _get(info, "Campaign", id, as_of)  # type: ignore[no-any-return]
 
-    @strawberry.field(description="The campaigns, newest first.")
+    @strawberry.field(description="The campaigns, newest first unless sorted.")
     async def campaigns(
-        self, info: ContextInfo, first: First = None, after: After = None, last: Last = None, before: Before = None
+        self,
+        info: ContextInfo,
+        filter: Annotated[
+            CampaignFilter | None, strawberry.argument(description="Which campaigns; all if left out.")
+        ] = None,
+        sort: Annotated[
+            CampaignSort | None, strawberry.argument(description="In which order; newest first if left out.")
+        ] = None,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+        at_least: ListAtLeast = None,
     ) -> Connection[Campaign]:
-        return await _list(info, "Campaign", "CampaignPlanned", first, after, last, before)  # type: ignore[no-any-return]
+        page = PageArguments(first, after, last, before)
+        return await _list(info, "Campaign", filter, sort, page, at_least)  # type: ignore[no-any-return]
 
     @strawberry.field(description="A customer.")
     async def customer(
@@ -265,23 +304,48 @@ class AggregateQueries:
     ) -> Customer | None:
         return await _get(info, "Customer", id, as_of)  # type: ignore[no-any-return]
 
-    @strawberry.field(description="The customers, newest first.")
+    @strawberry.field(description="A customer by what a platform calls it.")
+    async def customer_by_reference(
+        self,
+        info: ContextInfo,
+        reference: Annotated[str, strawberry.argument(description="The reference, as it was given.")],
+    ) -> Customer | None:
+        return await _holder(info, "Customer", "customer_reference", "operator", reference)  # type: ignore[no-any-return]
+
+    @strawberry.field(description="The customers, newest first unless sorted.")
     async def customers(
-        self, info: ContextInfo, first: First = None, after: After = None, last: Last = None, before: Before = None
+        self,
+        info: ContextInfo,
+        filter: Annotated[
+            CustomerFilter | None, strawberry.argument(description="Which customers; all if left out.")
+        ] = None,
+        sort: Annotated[
+            CustomerSort | None, strawberry.argument(description="In which order; newest first if left out.")
+        ] = None,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+        at_least: ListAtLeast = None,
     ) -> Connection[Customer]:
-        return await _list(info, "Customer", "CustomerRegistered", first, after, last, before)  # type: ignore[no-any-return]
+        page = PageArguments(first, after, last, before)
+        return await _list(info, "Customer", filter, sort, page, at_least)  # type: ignore[no-any-return]
 
 
 async def _held(info: ContextInfo, type_name: str, claim: str, store_id: str, value: str) -> Any:
     """Return the aggregate that holds a name in a store, in two steps of one read."""
-    context = info.context
     scope = key_of(store_id, "Store")
-    if not context.viewer.may_act_for(scope):
+    if not info.context.viewer.may_act_for(scope):
         return None
+    return await _holder(info, type_name, claim, str(scope), value)
+
+
+async def _holder(info: ContextInfo, type_name: str, claim: str, scope: str, value: str) -> Any:
+    context = info.context
     kind = BY_NAME[type_name]
 
     def read() -> Any:
-        stream_id = reads.holder(context.services, claim, str(scope), value)
+        stream_id = reads.holder(context.services, claim, scope, value)
         return None if stream_id is None else reads.one(context, kind.aggregate, stream_id)
 
     found = await context.services.read(read)

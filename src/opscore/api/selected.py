@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from graphql.language import (
     FieldNode,
@@ -36,6 +37,12 @@ def selected(nodes: Iterable[FieldNode], fragments: Mapping[str, FragmentDefinit
     for node in nodes:
         _collect(node.selection_set, fragments, found)
     return found
+
+
+def wants_total(info: Any) -> bool:
+    """Say whether a resolver of a connection (its Info) is asked how long the whole list is."""
+    raw = info._raw_info
+    return "totalCount" in selected(raw.field_nodes, raw.fragments)
 
 
 def _collect(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -10,15 +11,30 @@ from uuid import UUID
 import strawberry
 
 from opscore.api.context import Context
+from opscore.api.enums import expose
 from opscore.api.errors import BadInput
-from opscore.api.figures import ask
+from opscore.api.figures import ask, reading
+from opscore.api.filters import (
+    DecimalFilter,
+    Direction,
+    IdFilter,
+    PositionFilter,
+    TextFilter,
+    TimeFilter,
+    UuidFilter,
+    either,
+    every,
+    on,
+    without,
+)
 from opscore.api.ids import global_id
+from opscore.api.lists import Listing, PageArguments, listed, rows_of
 from opscore.api.money import Money, UnitPrice, money, unit_price_or_none
 from opscore.api.nodes import gid
-from opscore.api.paging import Window, connection, window
 from opscore.api.scalars import Position
 from opscore.domain.values import plain
 from opscore.permissions import may_see_field
+from opscore.projector.lists import Column, Compare, Condition, Every, Operator, Total
 
 SKUS_MAX = 100
 
@@ -90,6 +106,64 @@ class StockMovement:
     running_value: Money | None = strawberry.field(
         description="Value of the article's stock after it; null for roles that see no cost."
     )
+
+
+@strawberry.input(description="Which lines of the stock ledger; all that is given has to hold.")
+class StockMovementFilter:
+    and_: list[StockMovementFilter] | None = every()
+    or_: list[StockMovementFilter] | None = either()
+    not_: StockMovementFilter | None = without()
+    position: PositionFilter | None = on("position", "The event in the log.")
+    sku_id: IdFilter | None = on("sku_id", "The article.", of="Sku")
+    sku_code: TextFilter | None = on("sku_code", "The article's code.")
+    category: TextFilter | None = on("category", "The article's category.")
+    location_id: UuidFilter | None = on("location_id", "The place.")
+    store_id: IdFilter | None = on("store_id", "The store it was for.", of="Store")
+    kind: TextFilter | None = on("kind", "What it was: received, reserved, released, shipped, ...")
+    order_id: IdFilter | None = on("order_id", "The order it was for.", of="Order")
+    campaign_id: IdFilter | None = on("campaign_id", "The campaign whose quota it was.", of="Campaign")
+    parcel_id: UuidFilter | None = on("parcel_id", "The parcel it left in.")
+    transfer_id: UuidFilter | None = on("transfer_id", "The transfer it belongs to.")
+    batch: TextFilter | None = on("batch", "Batch of the goods.")
+    document: TextFilter | None = on("document", "The document behind it.")
+    reason: TextFilter | None = on("reason", "Why.")
+    actor: TextFilter | None = on("actor", "Who gave the command: a pseudonym.")
+    origin: TextFilter | None = on("origin", "live or import.")
+    occurred_at: TimeFilter | None = on("occurred_at", "When it happened.")
+    recorded_at: TimeFilter | None = on("recorded_at", "When we recorded it.")
+    on_hand: DecimalFilter | None = on("on_hand", "Change of units there.")
+
+
+class StockMovementSortKey(enum.StrEnum):
+    """What movements are sorted by."""
+
+    POSITION = "position"
+    """The order in which they were recorded."""
+    OCCURRED_AT = "occurred_at"
+    """When they happened."""
+
+
+expose(StockMovementSortKey)
+
+
+@strawberry.input(description="How movements are sorted; of two that are equal, their places in the log decide.")
+class StockMovementSort:
+    by: StockMovementSortKey = strawberry.field(description="What they are sorted by.")
+    direction: Direction = strawberry.field(default=Direction.ASC, description="Which end comes first.")
+
+
+LATEST = StockMovementSort(by=StockMovementSortKey.POSITION, direction=Direction.DESC)
+
+MOVEMENTS = Listing(
+    "stock_ledger",
+    "movement_rows",
+    (Column("position", "bigint"), Column("leg", "smallint")),
+    {
+        StockMovementSortKey.POSITION: Column("position", "bigint"),
+        StockMovementSortKey.OCCURRED_AT: Column("occurred_at", "timestamptz"),
+    },
+    (StockMovementSortKey.POSITION, Direction.ASC),
+)
 
 
 @strawberry.type(description="What the stock of an article is worth.")
@@ -166,44 +240,29 @@ def past_levels(context: Context, sku_id: UUID, moment: StockAsOf, at_least: int
     return [PastStock(location_id=row["location_id"], unit=row["unit"], on_hand=plain(row["on_hand"])) for row in rows]
 
 
-def ledger(
+def ledger_of(sku_id: UUID, location_id: UUID | None, until_position: int | None) -> Condition:
+    """Return which movements make the ledger of an article, at one place or all, up to a position or to its end."""
+    wanted = [Compare(Column("sku_id", "uuid"), Operator.IS_IN, [sku_id])]
+    if location_id is not None:
+        wanted.append(Compare(Column("location_id", "uuid"), Operator.IS_IN, [location_id]))
+    if until_position is not None:
+        wanted.append(Compare(Column("position", "bigint"), Operator.AT_MOST, until_position))
+    return Every(tuple(wanted))
+
+
+def movements(
     context: Context,
-    sku_id: UUID,
-    location_id: UUID | None,
-    until_position: int | None,
-    page: tuple[int | None, str | None, int | None, str | None],
+    wanted: Condition,
+    sort: StockMovementSort | None,
+    page: PageArguments,
+    counted: bool,
     at_least: int | None,
 ) -> Any:
-    """Return a page of an article's ledger, oldest first (blocking). page: first, after, last, before."""
-    binding = f"stock_ledger:{sku_id}:{location_id}:{until_position}"
-    asked = window(binding, 2, *page)
-    wanted: dict[str, Any] = {"sku_id": sku_id, "location_id": location_id, "row_limit": asked.fetch}
-    if asked.backwards:
-        rows = _latest(context, wanted, asked, until_position, at_least)
-    else:
-        if asked.before is not None:
-            raise BadInput("Go forwards with first and after, backwards with last and before.")
-        if asked.after is not None:
-            wanted |= {"after_position": asked.after[0], "after_leg": asked.after[1]}
-        wanted["until_position"] = until_position
-        rows = ask(context, "stock_ledger", "movements", wanted, store_ids=context.store_ids, at_least=at_least)
+    """Return a page of the ledgers' lines, first recorded first unless sorted (blocking)."""
+    asked = listed(MOVEMENTS, wanted, sort, page, counted=counted)
+    rows, total = rows_of(context, asked, store_ids=context.store_ids, at_least=at_least)
     costs = may_see_field(context.viewer.role, "StockMovement.unitCost")
-    return connection(
-        rows, asked, binding, lambda row: [row["position"], row["leg"]], lambda row: _movement(row, costs)
-    )
-
-
-def _latest(
-    context: Context, wanted: dict[str, Any], asked: Window, until_position: int | None, at_least: int | None
-) -> list[dict[str, Any]]:
-    if asked.after is not None:
-        raise BadInput("Go forwards with first and after, backwards with last and before.")
-    if asked.before is not None:
-        wanted |= {"before_position": asked.before[0], "before_leg": asked.before[1]}
-    elif until_position is not None:
-        wanted |= {"before_position": until_position + 1, "before_leg": 0}
-    rows = ask(context, "stock_ledger", "latest_movements", wanted, store_ids=context.store_ids, at_least=at_least)
-    return rows[::-1]
+    return asked.connection(rows, lambda row: _movement(row, costs), total)
 
 
 def _movement(row: dict[str, Any], costs: bool) -> StockMovement:
@@ -297,16 +356,29 @@ def totals(context: Context, store_ids: list[UUID] | None, at_least: int | None)
     ]
 
 
-def movement_totals(context: Context, sku_ids: list[UUID], at_least: int | None) -> list[StockMovementTotal]:
+def movement_totals(
+    context: Context, sku_ids: list[UUID], wanted: Condition, at_least: int | None
+) -> list[StockMovementTotal]:
     """Return the movements of these articles by kind (blocking)."""
-    asked = {"sku_ids": _few(sku_ids)}
-    rows = ask(context, "stock_ledger", "total_movements", asked, store_ids=context.store_ids, at_least=at_least)
+    these = Compare(Column("sku_id", "uuid"), Operator.IS_IN, _few(sku_ids))
+    shape = Total(
+        Every((these, wanted)),
+        by=(Column("sku_code", "text"), Column("sku_id", "uuid"), Column("kind", "text")),
+        sums=(Column("on_hand", "numeric"),),
+    )
+    rows = reading(
+        context,
+        MOVEMENTS.projection,
+        lambda ask: ask(MOVEMENTS.query, None, shape),
+        store_ids=context.store_ids,
+        at_least=at_least,
+    )
     return [
         StockMovementTotal(
             sku_id=strawberry.ID(global_id("Sku", row["sku_id"])),
-            sku_code=row["code"],
+            sku_code=row["sku_code"],
             kind=row["kind"],
-            movements=row["movements"],
+            movements=row["rows"],
             on_hand=plain(row["on_hand"]),
         )
         for row in rows

@@ -97,6 +97,26 @@ class LogFactory(library.InfrastructureFactory[Any]):
         """Leave the connections to whoever lent them."""
 
 
+_WANTED = (
+    "(%(store_ids)s::uuid[] IS NULL OR store_id = ANY(%(store_ids)s))"
+    " AND (%(stream_id)s::uuid IS NULL OR stream_id = %(stream_id)s)"
+    " AND (%(stream_type)s::text IS NULL OR stream_type = %(stream_type)s)"
+    " AND (%(types)s::text[] = '{}' OR type = ANY(%(types)s))"
+    " AND (%(actor)s::text IS NULL OR actor = %(actor)s)"
+    " AND (%(occurred_from)s::timestamptz IS NULL OR occurred_at >= %(occurred_from)s)"
+    " AND (%(occurred_until)s::timestamptz IS NULL OR occurred_at < %(occurred_until)s)"
+    " AND (%(correlation_id)s::text IS NULL OR correlation_id = %(correlation_id)s)"
+)
+
+
+def _values(wanted: EventFilter) -> dict[str, Any]:
+    return {
+        **vars(wanted),
+        "store_ids": None if wanted.store_ids is None else list(wanted.store_ids),
+        "types": list(wanted.types),
+    }
+
+
 class EventLog(Application[UUID]):
     """The library's Application over our recorder and mapper.
 
@@ -198,26 +218,23 @@ class EventLog(Application[UUID]):
         with self._connections() as connection, connection.cursor(row_factory=dict_row) as cursor:
             cursor.execute(
                 "SELECT * FROM events WHERE position > %(after)s"
-                " AND (%(before)s::bigint IS NULL OR position < %(before)s)"
-                " AND (%(store_ids)s::uuid[] IS NULL OR store_id = ANY(%(store_ids)s))"
-                " AND (%(stream_id)s::uuid IS NULL OR stream_id = %(stream_id)s)"
-                " AND (%(stream_type)s::text IS NULL OR stream_type = %(stream_type)s)"
-                " AND (%(types)s::text[] = '{}' OR type = ANY(%(types)s))"
-                " AND (%(actor)s::text IS NULL OR actor = %(actor)s)"
-                " AND (%(occurred_from)s::timestamptz IS NULL OR occurred_at >= %(occurred_from)s)"
-                " AND (%(occurred_until)s::timestamptz IS NULL OR occurred_at < %(occurred_until)s)"
-                " AND (%(correlation_id)s::text IS NULL OR correlation_id = %(correlation_id)s)"
+                f" AND (%(before)s::bigint IS NULL OR position < %(before)s) AND {_WANTED}"
                 f" ORDER BY position {'DESC' if newest_first else 'ASC'} LIMIT %(limit)s",
                 {
-                    **vars(wanted),
-                    "store_ids": None if wanted.store_ids is None else list(wanted.store_ids),
-                    "types": list(wanted.types),
+                    **_values(wanted),
                     "after": after or 0,
                     "before": before,
                     "limit": min(limit, MAX_EVENTS_PER_PAGE),
                 },
             )
             return [LoggedEvent(**row) for row in cursor]
+
+    def count(self, wanted: EventFilter) -> int:
+        """Return how many events match."""
+        with self._connections() as connection:
+            row = connection.execute(f"SELECT count(*) FROM events WHERE {_WANTED}", _values(wanted)).fetchone()
+        assert row is not None
+        return int(row[0])
 
     def unknown_types(self) -> list[str]:
         """Return the names (with version) of stored event types that this program does not know."""

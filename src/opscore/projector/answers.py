@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, TypeVar, cast
 from uuid import UUID
 
 from psycopg import errors
@@ -16,6 +16,9 @@ from psycopg.rows import dict_row
 from opscore.projector import asking
 from opscore.projector.catalogue import Catalogue, Connection, Entry
 from opscore.projector.folder import Definition, Loaded, Ready
+from opscore.projector.lists import Shape
+
+ReadT = TypeVar("ReadT")
 
 WAIT_SECONDS_MAX = 5.0
 _SESSION = (
@@ -120,17 +123,21 @@ class Answers:
         store_ids: the stores that the asker may see; None for all of them.
         params: values for the query's other `:parameters`; one that is not given is NULL.
         """
+        return self.read(name, lambda ask: ask(query, params), store_ids=store_ids, version=version)
+
+    def read(
+        self, name: str, work: Callable[[Ask], ReadT], *, store_ids: Sequence[UUID] | None, version: int | None = None
+    ) -> ReadT:
+        """Ask the serving version (or `version`) several of its queries in one transaction; return what `work` makes.
+
+        work: is given a function that asks a query; it may be run twice.
+        store_ids: the stores that the asker may see; None for all of them.
+        """
         for attempt in (1, 2):
             with self._shared() as connection, connection.transaction():
                 entry = self._serving(connection, name, version)
-                ready = self._query(self.loaded(connection, entry), query)
-                values = {**dict.fromkeys(ready.parameters), **(params or {})}
-                values["store_ids"] = None if store_ids is None else list(store_ids)
-                values.update(window_from=0, window_to=entry.position)
                 try:
-                    with connection.cursor(row_factory=dict_row) as cursor:
-                        # Planned for the values asked with: a kept plan would have to suit any store and any page.
-                        return cursor.execute(ready.sql, values, prepare=False).fetchall()
+                    return work(_Asking(self, connection, entry, store_ids))
                 except errors.UndefinedTable:
                     # Between the look at the catalogue and the query another version was promoted and this one dropped.
                     if attempt == 2:
@@ -199,22 +206,54 @@ class Answers:
         """
         with self._shared() as connection, connection.transaction():
             entry = self._serving(connection, name, version)
-            ready = self.loaded(connection, entry).explains.get(cell)
-            if ready is None:
-                raise ProjectionRefused(f"{name} has no cell {cell}; there are {', '.join(self.cells(name))}")
-            wanted = set(ready.parameters) - {"store_ids", "window_from", "window_to", "row_limit"}
-            if missing := sorted(wanted - key.keys()):
-                # Left out, they would match nothing, and a figure would seem to have no event behind it.
-                raise ProjectionRefused(
-                    f"a row of {name} {cell} is named by {', '.join(sorted(wanted))}; give {', '.join(missing)} too"
-                )
-            values: dict[str, Any] = {**dict.fromkeys(ready.parameters), **key}
-            values["store_ids"] = None if store_ids is None else list(store_ids)
-            values.update(window_from=after, window_to=min(entry.position, as_of or entry.position), row_limit=limit)
-            sql = f"SELECT found.* FROM ({ready.sql}) AS found ORDER BY found.position LIMIT %(row_limit)s"
+            sql, values = self._explaining(connection, entry, cell, key, store_ids, as_of)
+            values.update(window_from=after, row_limit=limit)
+            sql = f"SELECT found.* FROM ({sql}) AS found ORDER BY found.position LIMIT %(row_limit)s"
             with connection.cursor(row_factory=dict_row) as cursor:
                 rows = cursor.execute(sql, values, prepare=False).fetchall()
         return [{**row, "rule_version": entry.version} for row in rows]
+
+    def explain_count(
+        self,
+        name: str,
+        cell: str,
+        key: Mapping[str, Any],
+        *,
+        store_ids: Sequence[UUID] | None,
+        as_of: int | None = None,
+    ) -> int:
+        """Return how many rows `explain` has in all."""
+        with self._shared() as connection, connection.transaction():
+            entry = self._serving(connection, name)
+            sql, values = self._explaining(connection, entry, cell, key, store_ids, as_of)
+            row = connection.execute(f"SELECT count(*) FROM ({sql}) AS found", values, prepare=False).fetchone()
+        assert row is not None
+        return int(row[0])
+
+    def _explaining(
+        self,
+        connection: Connection,
+        entry: Entry,
+        cell: str,
+        key: Mapping[str, Any],
+        store_ids: Sequence[UUID] | None,
+        as_of: int | None,
+    ) -> tuple[str, dict[str, Any]]:
+        """Return (SQL, parameters) of the events behind a figure."""
+        explains = self.loaded(connection, entry).explains
+        ready = explains.get(cell)
+        if ready is None:
+            raise ProjectionRefused(f"{entry.name} has no cell {cell}; there are {', '.join(explains)}")
+        wanted = set(ready.parameters) - {"store_ids", "window_from", "window_to", "row_limit"}
+        if missing := sorted(wanted - key.keys()):
+            # Left out, they would match nothing, and a figure would seem to have no event behind it.
+            raise ProjectionRefused(
+                f"a row of {entry.name} {cell} is named by {', '.join(sorted(wanted))}; give {', '.join(missing)} too"
+            )
+        values: dict[str, Any] = {**dict.fromkeys(ready.parameters), **key}
+        values["store_ids"] = None if store_ids is None else list(store_ids)
+        values.update(window_from=0, window_to=min(entry.position, as_of or entry.position))
+        return ready.sql, values
 
     def cells(self, name: str) -> list[str]:
         """Return the names of the figures that `explain` opens."""
@@ -274,3 +313,41 @@ class Answers:
 
     def _shared(self) -> AbstractContextManager[Connection]:
         return cast("AbstractContextManager[Connection]", self._lent())
+
+
+class Ask(Protocol):
+    """Asks one query of the version that is being read."""
+
+    def __call__(
+        self, query: str, params: Mapping[str, Any] | None = None, shape: Shape | None = None
+    ) -> list[dict[str, Any]]:
+        """Return its rows as dicts. params: one that is not given is NULL. shape: what is asked of them, if not all."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Asking:
+    """One transaction over one version."""
+
+    answers: Answers
+    connection: Connection
+    entry: Entry
+    store_ids: Sequence[UUID] | None
+
+    def __call__(
+        self, query: str, params: Mapping[str, Any] | None = None, shape: Shape | None = None
+    ) -> list[dict[str, Any]]:
+        loaded = self.answers.loaded(self.connection, self.entry)
+        ready = self.answers._query(loaded, query)
+        sql, values = ready.sql, dict.fromkeys(ready.parameters)
+        if shape is not None:
+            linked = {name: self.answers._query(loaded, name) for name in shape.links}
+            for each in linked.values():
+                values.update(dict.fromkeys(each.parameters))
+            sql, given = shape.around(sql, {name: each.sql for name, each in linked.items()})
+            values.update(given)
+        values.update(params or {})
+        values["store_ids"] = None if self.store_ids is None else list(self.store_ids)
+        values.update(window_from=0, window_to=self.entry.position)
+        with self.connection.cursor(row_factory=dict_row) as cursor:
+            # Planned for the values asked with: a kept plan would have to suit any store and any page.
+            return cursor.execute(sql, values, prepare=False).fetchall()

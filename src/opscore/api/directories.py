@@ -1,0 +1,342 @@
+"""Lists of stores, articles, campaigns and customers: what they can be narrowed to and sorted by.
+
+Without a filter, an order or a total a list comes from the log and shows what was recorded a moment ago. With any of
+them it comes from a read model, which `atLeast` waits for. Either way the rows are folded from the log, all at once.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import strawberry
+
+from opscore.api import reads
+from opscore.api.context import Context
+from opscore.api.enums import expose
+from opscore.api.filters import (
+    AmountFilter,
+    DecimalFilter,
+    Direction,
+    Filter,
+    IdFilter,
+    IntFilter,
+    TextFilter,
+    TimeFilter,
+    condition,
+    either,
+    every,
+    on,
+    without,
+)
+from opscore.api.lists import Listing, PageArguments, listed, rows_of
+from opscore.api.paging import connection
+from opscore.domain.aggregate import Aggregate
+from opscore.domain.campaign_events import CampaignGoal, CampaignKind, CampaignStatus, CampaignType
+from opscore.domain.customer_events import CustomerStatus
+from opscore.domain.sku_events import DelistReason, FulfilmentMode, SkuStatus
+from opscore.domain.store_events import StoreStatus
+from opscore.log.event_log import EventFilter
+from opscore.projector.lists import Column
+
+for each in (
+    StoreStatus, SkuStatus, FulfilmentMode, DelistReason, CampaignStatus, CampaignGoal, CampaignKind, CampaignType,
+    CustomerStatus,
+):  # fmt: skip
+    expose(each)
+
+_BY = "What it is sorted by."
+_DIRECTION = "Which end comes first."
+_ALL = "all that is given has to hold."
+
+
+# Stores --------------------------------------------------------------------------------------------------------------
+
+
+@strawberry.input(description=f"Which stores; {_ALL}")
+class StoreFilter:
+    and_: list[StoreFilter] | None = every()
+    or_: list[StoreFilter] | None = either()
+    not_: StoreFilter | None = without()
+    id: IdFilter | None = on("store_id", "The store itself.", of="Store")
+    name: TextFilter | None = on("name", "Its name.")
+    platform: TextFilter | None = on("platform", "The platform it is on.")
+    kind: TextFilter | None = on("kind", "What kind of store it is.")
+    status: Filter[StoreStatus] | None = on("status", "How far it is in its life.")
+    currency_code: TextFilter | None = on("currency", "Its currency.")
+    time_zone: TextFilter | None = on("time_zone", "Its IANA time zone.")
+    applied_at: TimeFilter | None = on("applied_at", "When it was applied for.")
+    opened_at: TimeFilter | None = on("opened_at", "When it first opened.")
+
+
+class StoreSortKey(enum.StrEnum):
+    """What stores are sorted by."""
+
+    APPLIED_AT = "applied_at"
+    """When they were applied for."""
+    OPENED_AT = "opened_at"
+    """When they first opened; those that never did come last."""
+    NAME = "name"
+    """Their names, character by character."""
+
+
+expose(StoreSortKey)
+
+
+@strawberry.input(description="How stores are sorted; of two that are equal, their ids decide.")
+class StoreSort:
+    by: StoreSortKey = strawberry.field(description=_BY)
+    direction: Direction = strawberry.field(default=Direction.ASC, description=_DIRECTION)
+
+
+# Articles ------------------------------------------------------------------------------------------------------------
+
+_SHELF = {"link": "sku_shelves", "key": "sku_id"}
+
+
+@strawberry.input(description=f"Which articles; {_ALL}")
+class SkuFilter:
+    and_: list[SkuFilter] | None = every()
+    or_: list[SkuFilter] | None = either()
+    not_: SkuFilter | None = without()
+    id: IdFilter | None = on("sku_id", "The article itself.", of="Sku")
+    store_id: IdFilter | None = on("store_id", "Its home store.", of="Store")
+    listed_in: IdFilter | None = on("listed_in", "A store in which it is on sale now.", of="Store", **_SHELF)
+    delist_reason: Filter[DelistReason] | None = on("reason", "Why it is off sale in a store.", **_SHELF)
+    code: TextFilter | None = on("code", "The operator's own code.")
+    name: TextFilter | None = on("name", "What it is called inside the operation.")
+    brand: TextFilter | None = on("brand", "Its brand.")
+    category: TextFilter | None = on("category", "Its category.")
+    mode: Filter[FulfilmentMode] | None = on("mode", "Where the goods come from once sold.")
+    status: Filter[SkuStatus] | None = on("status", "How far it is between draft and retirement.")
+    currency_code: TextFilter | None = on("currency", "The currency of its prices.")
+    list_price: DecimalFilter | None = on("list_price", "Its list price in its home store, in main units.")
+    season_end: TimeFilter | None = on("season_end", "When its season ends.")
+    registered_at: TimeFilter | None = on("registered_at", "When it was registered.")
+
+
+class SkuSortKey(enum.StrEnum):
+    """What articles are sorted by."""
+
+    REGISTERED_AT = "registered_at"
+    """When they were registered."""
+    CODE = "code"
+    """Their codes, character by character."""
+    NAME = "name"
+    """Their names, character by character."""
+    LIST_PRICE = "list_price"
+    """Their list prices in their home stores, whatever the currency; those without one come last."""
+
+
+expose(SkuSortKey)
+
+
+@strawberry.input(description="How articles are sorted; of two that are equal, their ids decide.")
+class SkuSort:
+    by: SkuSortKey = strawberry.field(description=_BY)
+    direction: Direction = strawberry.field(default=Direction.ASC, description=_DIRECTION)
+
+
+# Campaigns -----------------------------------------------------------------------------------------------------------
+
+
+@strawberry.input(description=f"Which campaigns; {_ALL}")
+class CampaignFilter:
+    and_: list[CampaignFilter] | None = every()
+    or_: list[CampaignFilter] | None = either()
+    not_: CampaignFilter | None = without()
+    id: IdFilter | None = on("campaign_id", "The campaign itself.", of="Campaign")
+    store_id: IdFilter | None = on(
+        "store_id", "A store that it runs in.", of="Store", link="campaign_stores", key="campaign_id"
+    )
+    sku_id: IdFilter | None = on(
+        "sku_id", "An article that it sells.", of="Sku", link="campaign_articles", key="campaign_id"
+    )
+    name: TextFilter | None = on("name", "Its name.")
+    goal: Filter[CampaignGoal] | None = on("goal", "What it is for.")
+    kind: Filter[CampaignKind] | None = on("kind", "Whose campaign it is.")
+    type: Filter[CampaignType] | None = on("type", "What sort of campaign it is.")
+    status: Filter[CampaignStatus] | None = on("status", "Where it stands.")
+    currency_code: TextFilter | None = on("currency", "Its currency.")
+    starts_at: TimeFilter | None = on("starts_at", "When it starts.")
+    ends_at: TimeFilter | None = on("ends_at", "When it ends.")
+    budget: AmountFilter | None = on("budget_minor", "What its discounts may cost.")
+
+
+class CampaignSortKey(enum.StrEnum):
+    """What campaigns are sorted by."""
+
+    STARTS_AT = "starts_at"
+    """When they start; those without a date come last."""
+    ENDS_AT = "ends_at"
+    """When they end; those without a date come last."""
+    NAME = "name"
+    """Their names, character by character."""
+
+
+expose(CampaignSortKey)
+
+
+@strawberry.input(description="How campaigns are sorted; of two that are equal, their ids decide.")
+class CampaignSort:
+    by: CampaignSortKey = strawberry.field(description=_BY)
+    direction: Direction = strawberry.field(default=Direction.ASC, description=_DIRECTION)
+
+
+# Customers -----------------------------------------------------------------------------------------------------------
+
+
+@strawberry.input(description=f"Which customers; {_ALL} Nothing personal can be asked for.")
+class CustomerFilter:
+    and_: list[CustomerFilter] | None = every()
+    or_: list[CustomerFilter] | None = either()
+    not_: CustomerFilter | None = without()
+    id: IdFilter | None = on("customer_id", "The customer.", of="Customer")
+    store_id: IdFilter | None = on("store_id", "The store that registered the customer.", of="Store")
+    referrer_id: IdFilter | None = on("referrer_id", "The customer who brought this one.", of="Customer")
+    status: Filter[CustomerStatus] | None = on("status", "Whether the customer may act.")
+    channel: TextFilter | None = on("channel", "Where the customer came in.")
+    region: TextFilter | None = on("region", "Where the customer is.")
+    birth_year: IntFilter | None = on("birth_year", "Year of birth.")
+    tier: TextFilter | None = on("tier", "Member tier.")
+    member_since: TimeFilter | None = on("member_since", "Since when a member.")
+    points: IntFilter | None = on("points", "Points to spend.")
+    consent: TextFilter | None = on(
+        "channel", "A channel that the customer agreed to be reached by.", link="customer_consents", key="customer_id"
+    )
+    registered_at: TimeFilter | None = on("registered_at", "Since when.")
+
+
+class CustomerSortKey(enum.StrEnum):
+    """What customers are sorted by."""
+
+    REGISTERED_AT = "registered_at"
+    """Since when they are customers."""
+    POINTS = "points"
+    """How many points they have to spend."""
+    MEMBER_SINCE = "member_since"
+    """Since when they are members; those who are none come last."""
+
+
+expose(CustomerSortKey)
+
+
+@strawberry.input(description="How customers are sorted; of two that are equal, their ids decide.")
+class CustomerSort:
+    by: CustomerSortKey = strawberry.field(description=_BY)
+    direction: Direction = strawberry.field(default=Direction.ASC, description=_DIRECTION)
+
+
+# How they are read ---------------------------------------------------------------------------------------------------
+
+
+def _time(name: str, *, nullable: bool = False) -> Column:
+    return Column(name, "timestamptz", nullable=nullable)
+
+
+STORES = Listing(
+    "directory",
+    "store_rows",
+    (Column("store_id", "uuid"),),
+    {
+        StoreSortKey.APPLIED_AT: _time("applied_at"),
+        StoreSortKey.OPENED_AT: _time("opened_at", nullable=True),
+        StoreSortKey.NAME: Column("name", "text"),
+    },
+    (StoreSortKey.APPLIED_AT, Direction.DESC),
+)
+SKUS = Listing(
+    "directory",
+    "sku_rows",
+    (Column("sku_id", "uuid"),),
+    {
+        SkuSortKey.REGISTERED_AT: _time("registered_at"),
+        SkuSortKey.CODE: Column("code", "text"),
+        SkuSortKey.NAME: Column("name", "text"),
+        SkuSortKey.LIST_PRICE: Column("list_price", "numeric", nullable=True),
+    },
+    (SkuSortKey.REGISTERED_AT, Direction.DESC),
+)
+CAMPAIGNS = Listing(
+    "campaign_results",
+    "campaign_rows",
+    (Column("campaign_id", "uuid"),),
+    {
+        CampaignSortKey.STARTS_AT: _time("starts_at", nullable=True),
+        CampaignSortKey.ENDS_AT: _time("ends_at", nullable=True),
+        CampaignSortKey.NAME: Column("name", "text"),
+    },
+    (CampaignSortKey.STARTS_AT, Direction.DESC),
+)
+CUSTOMERS = Listing(
+    "customer_card",
+    "customer_rows",
+    (Column("customer_id", "uuid"),),
+    {
+        CustomerSortKey.REGISTERED_AT: _time("registered_at"),
+        CustomerSortKey.POINTS: Column("points", "bigint"),
+        CustomerSortKey.MEMBER_SINCE: _time("member_since", nullable=True),
+    },
+    (CustomerSortKey.REGISTERED_AT, Direction.DESC),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Directory:
+    """A list of one kind of aggregate: in the log under its first event, in a read model under its listing."""
+
+    aggregate: type[Aggregate]
+    first_event: str
+    listing: Listing
+    view: Callable[[Any, Context], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a list is asked for. filter_, sort: inputs of the list's own; counted: whether its total is asked for."""
+
+    filter_: Any
+    sort: Any
+    page: PageArguments
+    at_least: int | None
+    counted: bool
+
+
+def directory(context: Context, of: Directory, asked: Question) -> Any:
+    """Return a page of aggregates of one kind, in a fixed number of statements (blocking)."""
+    if asked.filter_ is None and asked.sort is None and asked.at_least is None:
+        return _from_the_log(context, of, asked)
+    page = listed(of.listing, condition(asked.filter_), asked.sort, asked.page, counted=asked.counted)
+    rows, total = rows_of(context, page, store_ids=context.store_ids, at_least=asked.at_least)
+    name = of.listing.tail[0].name
+    found = reads.many(context, of.aggregate, [row[name] for row in page.cut(rows)])
+    # The log may be ahead of a read model, never behind it: every row that is shown is found.
+    return page.connection(rows, lambda row: of.view(found[row[name]], context), total)
+
+
+def _from_the_log(context: Context, of: Directory, asked: Question) -> Any:
+    """Return a page of all of them, newest first."""
+    binding = f"{of.aggregate.STREAM_TYPE}:newest"
+    window = asked.page.window(binding, 1)
+    rows = reads.begun(
+        context,
+        of.first_event,
+        after=window.after[0] if window.after else None,
+        before=window.before[0] if window.before else None,
+        limit=window.fetch,
+        oldest_first=window.backwards,
+    )
+    found = reads.many(context, of.aggregate, [row.stream_id for row in rows])
+    total = None
+    if asked.counted:
+        total = context.services.log.count(EventFilter(store_ids=context.store_ids, types=(of.first_event,)))
+    return connection(
+        [row for row in rows if row.stream_id in found],
+        window,
+        binding,
+        lambda row: [row.position],
+        lambda row: of.view(found[row.stream_id], context),
+        total=total,
+    )

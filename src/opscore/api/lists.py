@@ -1,0 +1,133 @@
+"""Lists of read models: which query has the rows, what they can be sorted by, and how a page of them is fetched."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import psycopg
+
+from opscore.api.context import Context
+from opscore.api.errors import BadCursor
+from opscore.api.figures import reading
+from opscore.api.filters import Direction
+from opscore.api.ids import BAD_CURSOR
+from opscore.api.paging import Window, connection, window
+from opscore.projector import Ask
+from opscore.projector.lists import ALL, Column, Condition, Key, Page, Total
+
+NUMBERS = frozenset({"bigint", "smallint", "numeric"})
+
+
+class PageArguments(NamedTuple):
+    """What a connection is asked for: rows of it, and where."""
+
+    first: int | None
+    after: str | None
+    last: int | None
+    before: str | None
+
+    def window(self, binding: str, size: int) -> Window:
+        """Return the window; see `paging.window`."""
+        return window(binding, size, *self)
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A list of a read model."""
+
+    projection: str
+    query: str
+    tail: tuple[Column, ...]
+    """What tells its rows apart; the end of every order."""
+    sorts: Mapping[Any, Column]
+    """What it can be sorted by, under the members of its enum."""
+    default: tuple[Any, Direction]
+    """How it is sorted when nothing is said."""
+
+    def keys(self, sort: Any) -> tuple[Key, ...]:
+        """Return the order that is asked for, an input with `by` and `direction`, and at its end what is unique."""
+        by, direction = self.default if sort is None else (sort.by, sort.direction)
+        columns = dict.fromkeys((self.sorts[by], *self.tail))
+        return tuple(Key(column, direction is Direction.DESC) for column in columns)
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A page of a list, and how to ask for it."""
+
+    listing: Listing
+    condition: Condition
+    keys: tuple[Key, ...]
+    asked: Window
+    binding: str
+    counted: bool
+    """Whether somebody wants to know how long the whole list is."""
+
+    def rows(self, ask: Ask, params: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
+        """Return the rows of the page in list order, and one more if there is one (blocking)."""
+        asked = self.asked
+        shape = Page(self.condition, self.keys, asked.fetch, asked.after, asked.before, asked.backwards)
+        try:
+            rows = ask(self.listing.query, params, shape)
+        except psycopg.DataError:
+            if asked.after is None and asked.before is None:
+                raise
+            raise BadCursor(BAD_CURSOR) from None
+        return rows[::-1] if asked.backwards else rows
+
+    def total(self, ask: Ask, params: Mapping[str, Any] | None = None) -> int | None:
+        """Return how long the whole list is, if somebody wants to know (blocking)."""
+        if not self.counted:
+            return None
+        [row] = ask(self.listing.query, params, Total(self.condition))
+        found: int = row["rows"]
+        return found
+
+    def connection(self, rows: list[dict[str, Any]], node: Any, total: int | None) -> Any:
+        """Return the connection of these rows. node: what is shown of a row."""
+        names = [key.column.name for key in self.keys]
+        return connection(rows, self.asked, self.binding, lambda row: [row[name] for name in names], node, total=total)
+
+    def cut(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Return the rows that the page shows."""
+        if len(rows) <= self.asked.limit:
+            return rows
+        return rows[1:] if self.asked.backwards else rows[:-1]
+
+
+def listed(
+    listing: Listing, condition: Condition, sort: Any, page: PageArguments, *, counted: bool, scope: Any = None
+) -> Listed:
+    """Return the page asked for; raises PageSize or BadCursor. scope: what else decides which rows there are."""
+    keys = listing.keys(sort)
+    plain = condition == ALL and sort is None
+    binding = f"{listing.query}:{scope}" if plain else f"{listing.query}:{scope}:{condition}:{keys}"
+    asked = page.window(binding, len(keys))
+    for values in (asked.after, asked.before):
+        # A cursor is no secret: whoever knows how they are made can write one that holds anything.
+        if values is not None and not all(map(_fits, values, keys)):
+            raise BadCursor(BAD_CURSOR)
+    return Listed(listing, condition, keys, asked, binding, counted)
+
+
+def _fits(value: Any, key: Key) -> bool:
+    """Say whether a value may be one of a key's column, as far as its kind tells."""
+    if value is None:
+        return key.column.nullable
+    return type(value) is str or (type(value) is int and key.column.type in NUMBERS)
+
+
+def rows_of(
+    context: Context, page: Listed, *, store_ids: list[UUID] | None, at_least: int | None
+) -> tuple[list[dict[str, Any]], int | None]:
+    """Return the rows of a page and how long the whole list is, if that is wanted (blocking)."""
+    return reading(
+        context,
+        page.listing.projection,
+        lambda ask: (page.rows(ask), page.total(ask)),
+        store_ids=store_ids,
+        at_least=at_least,
+    )

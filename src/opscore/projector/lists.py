@@ -1,0 +1,237 @@
+"""Puts conditions, an order and a page around a query of a projection: names from the code, values as parameters.
+
+The query says which rows there are and who may see them. What is put around it can only choose among those rows, so
+a condition never widens a store's scope. Nothing a caller says becomes SQL text: columns and operators are named by the
+code that asks, and every value travels as a parameter.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+
+class Operator(enum.Enum):
+    """How a column is compared. `{column}` and `{value}` are put in; both are of the column's type."""
+
+    IS_IN = "{column} = ANY ({value}[])"
+    AT_LEAST = "{column} >= {value}"
+    BEFORE = "{column} < {value}"
+    AT_MOST = "{column} <= {value}"
+    STARTS_WITH = "{column} ^@ {value}"
+    # Not LIKE: no character of the text means anything but itself. Case is folded for the letters A to Z alone,
+    # whatever the locale of the database.
+    CONTAINS = 'strpos(lower({column} COLLATE "C"), lower({value} COLLATE "C")) > 0'
+    IS_SET = "{column} IS NOT NULL"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a list's rows, of this type of PostgreSQL.
+
+    link: another query of the projection; then the column is one of its rows, and a row of the list meets a condition
+    when any row of that query does which names it in the column `key`.
+    """
+
+    name: str
+    type: str
+    nullable: bool = False
+    link: str | None = None
+    key: str = ""
+
+    def __post_init__(self) -> None:
+        if not all(each.isidentifier() for each in (self.name, self.type, self.link or "x", self.key or "x")):
+            raise ValueError(f"{self} does not name a column")
+
+
+@dataclass(frozen=True, slots=True)
+class Compare:
+    """A column compared with a value (a list of values for IS_IN, nothing for IS_SET)."""
+
+    column: Column
+    operator: Operator
+    value: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Every:
+    """All of these conditions; none given is always met."""
+
+    conditions: tuple[Condition, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Either:
+    """At least one of these conditions; none given is never met."""
+
+    conditions: tuple[Condition, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Without:
+    """Every row that does not meet this condition."""
+
+    condition: Condition
+
+
+Condition = Compare | Every | Either | Without
+
+ALL = Every()
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A column to sort by. Rows without a value come last, in either direction."""
+
+    column: Column
+    descending: bool = False
+
+
+class Shape(Protocol):
+    """What is asked of a list's rows."""
+
+    @property
+    def links(self) -> frozenset[str]:
+        """The other queries that it looks into."""
+
+    def around(self, rows: str, linked: Mapping[str, str]) -> tuple[str, dict[str, Any]]:
+        """Return (SQL, parameters) around the list's query and those of its links, as psycopg takes them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """At most `limit` rows that meet a condition, strictly between two rows, from the end of the list if `backwards`.
+
+    keys: the order; the last of them is unique. after, before: values of the keys of a row, or None. The rows come in
+    the order in which they are met: last first when `backwards`.
+    """
+
+    condition: Condition
+    keys: tuple[Key, ...]
+    limit: int
+    after: Sequence[Any] | None = None
+    before: Sequence[Any] | None = None
+    backwards: bool = False
+
+    @property
+    def links(self) -> frozenset[str]:
+        """The other queries that it looks into."""
+        return _links(self.condition)
+
+    def around(self, rows: str, linked: Mapping[str, str]) -> tuple[str, dict[str, Any]]:
+        """Return (SQL, parameters)."""
+        text = _Text(linked)
+        where = text.condition(self.condition)
+        for values, forwards in ((self.after, True), (self.before, False)):
+            if values is not None:
+                where += f" AND {text.beyond(self.keys, values, forwards)}"
+        order = ", ".join(_order(key, self.backwards) for key in self.keys)
+        limit = text.parameter(self.limit, "bigint")
+        return f"SELECT found.* FROM ({rows}) AS found WHERE {where} ORDER BY {order} LIMIT {limit}", text.parameters
+
+
+@dataclass(frozen=True, slots=True)
+class Total:
+    """How many rows meet a condition (`rows`), and the sums of columns over them; one row for each value of `by`."""
+
+    condition: Condition
+    by: tuple[Column, ...] = ()
+    sums: tuple[Column, ...] = ()
+
+    @property
+    def links(self) -> frozenset[str]:
+        """The other queries that it looks into."""
+        return _links(self.condition)
+
+    def around(self, rows: str, linked: Mapping[str, str]) -> tuple[str, dict[str, Any]]:
+        """Return (SQL, parameters)."""
+        text = _Text(linked)
+        names = [f"found.{column.name}" for column in self.by]
+        sums = [f"coalesce(sum(found.{column.name}), 0)::{column.type} AS {column.name}" for column in self.sums]
+        grouped = f" GROUP BY {', '.join(names)} ORDER BY {', '.join(names)}" if names else ""
+        chosen = ", ".join([*names, "count(*) AS rows", *sums])
+        return (
+            f"SELECT {chosen} FROM ({rows}) AS found WHERE {text.condition(self.condition)}{grouped}",
+            text.parameters,
+        )
+
+
+def _links(condition: Condition) -> frozenset[str]:
+    match condition:
+        case Compare():
+            return frozenset() if condition.column.link is None else frozenset({condition.column.link})
+        case Without():
+            return _links(condition.condition)
+        case Every() | Either():
+            return frozenset[str]().union(*map(_links, condition.conditions))
+
+
+def _order(key: Key, backwards: bool) -> str:
+    down = key.descending != backwards
+    # Said only where it matters: an index as it is written down has no such words.
+    nulls = f" NULLS {'FIRST' if backwards else 'LAST'}" if key.column.nullable else ""
+    return f"{_sorted(key.column)}{' DESC' if down else ''}{nulls}"
+
+
+def _sorted(column: Column) -> str:
+    return f'found.{column.name} COLLATE "C"' if column.type == "text" else f"found.{column.name}"
+
+
+class _Text:
+    """Writes conditions as SQL and collects their values."""
+
+    def __init__(self, linked: Mapping[str, str]) -> None:
+        self.parameters: dict[str, Any] = {}
+        self._linked = linked
+
+    def parameter(self, value: Any, type_: str) -> str:
+        name = f"given_{len(self.parameters)}"
+        self.parameters[name] = value
+        return f"%({name})s::{type_}"
+
+    def condition(self, condition: Condition) -> str:
+        match condition:
+            case Every(conditions):
+                return " AND ".join(f"({self.condition(each)})" for each in conditions) or "true"
+            case Either(conditions):
+                return " OR ".join(f"({self.condition(each)})" for each in conditions) or "false"
+            case Without(inner):
+                # A comparison with nothing is neither true nor false; what is not met is left.
+                return f"({self.condition(inner)}) IS NOT TRUE"
+            case Compare(column):
+                if column.link is None:
+                    return self._comparison(f"found.{column.name}", condition)
+                # Rows of the link carry no condition of their own but its scope, which is the list's.
+                test = self._comparison(f"linked.{column.name}", condition)
+                rows = self._linked[column.link]
+                return f"found.{column.key} IN (SELECT linked.{column.key} FROM ({rows}) AS linked WHERE {test})"
+
+    def _comparison(self, name: str, compare: Compare) -> str:
+        operator = compare.operator
+        value = "" if operator is Operator.IS_SET else self.parameter(compare.value, compare.column.type)
+        return operator.value.format(column=name, value=value)
+
+    def beyond(self, keys: Sequence[Key], values: Sequence[Any], forwards: bool) -> str:
+        """Return the condition that a row lies behind (before, if not `forwards`) the row with these keys."""
+        names = [_sorted(key.column) for key in keys]
+        places = [self.parameter(value, key.column.type) for key, value in zip(keys, values, strict=True)]
+        descending = {key.descending for key in keys}
+        if len(descending) == 1 and not any(key.column.nullable for key in keys):
+            # One comparison of whole rows, which an index over these columns answers.
+            sign = "<" if descending.pop() == forwards else ">"
+            return f"({', '.join(names)}) {sign} ({', '.join(places)})"
+        same: list[str] = []
+        steps = []
+        for key, name, place, value in zip(keys, names, places, values, strict=True):
+            sign = "<" if key.descending == forwards else ">"
+            if value is None:
+                step = "false" if forwards else f"{name} IS NOT NULL"
+            elif key.column.nullable and forwards:
+                step = f"({name} {sign} {place} OR {name} IS NULL)"
+            else:
+                step = f"{name} {sign} {place}"
+            steps.append(" AND ".join([*same, step]))
+            same.append(f"{name} IS NULL" if value is None else f"{name} = {place}")
+        return "(" + " OR ".join(f"({step})" for step in steps) + ")"
