@@ -63,6 +63,7 @@ def test_a_token_is_shown_once_listed_without_itself_and_revoked(environment: di
     token_id, token = re.findall(r"^(?:id|token) +(\S+)$", made, re.MULTILINE)
     listed = run(environment, "token", "list")
     assert token_id in listed and token not in listed and "good" in listed
+    assert "customer" in listed and "scopes" in listed
     run(environment, "token", "revoke", token_id)
     assert "revoked" in run(environment, "token", "list")
     assert "no good token" in run(environment, "token", "revoke", token_id, code=1)

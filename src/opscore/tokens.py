@@ -17,12 +17,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
+import psycopg
 from psycopg.rows import class_row
 
 from opscore.database import Database
-from opscore.domain.command import Actor, Role
+from opscore.domain.command import READ, WRITE, Actor, Role
 from opscore.oidc import NAME_PREFIX, Oidc
 from opscore.oidc import TokenRefused as TokenRefused
+from opscore.permissions import table
 from opscore.sqlfiles import load
 
 SQL = load(__file__, "tokens.sql")
@@ -47,6 +49,7 @@ class TokenRow:
     role: str
     store_ids: list[UUID] | None
     customer_id: UUID | None
+    scopes: list[str] | None
     created_at: datetime
     expires_at: datetime
     revoked_at: datetime | None
@@ -74,6 +77,7 @@ def create_token(
     *,
     store_ids: Sequence[UUID] | None = None,
     customer_id: UUID | None = None,
+    scopes: Sequence[str] | None = None,
     expires_at: datetime | None = None,
 ) -> tuple[UUID, str]:
     """Make a token and return (id, token); it is shown this once.
@@ -81,8 +85,9 @@ def create_token(
     name: who holds it, as events will show: a pseudonym, no personal data. Tokens of one holder carry one name, because
     a second person is asked for by name.
     store_ids: the stores it may act for; None means all. customer_id: the customer that a token of that role is of.
+    scopes: all that it is for: `read`, `write`, or names of questions and commands; None means whatever the role may.
     expires_at: UTC; 90 days from now when None.
-    Raises ValueError for a customer's token without its customer.
+    Raises ValueError for a customer's token without its customer, for what is not there, and for an unknown scope.
     """
     if not name or len(name) > 100 or not name.isprintable():
         raise ValueError("a token needs a name of 1 to 100 printable characters")
@@ -90,9 +95,17 @@ def create_token(
         raise ValueError(f"a token's name does not begin with '{NAME_PREFIX}': such are those of the identity provider")
     if (role is Role.CUSTOMER) != (customer_id is not None):
         raise ValueError("A token of the role customer has to name its customer; a token of another role names none.")
+    if role is Role.SYSTEM:
+        raise ValueError("The role system is the program's own; no token has it.")
+    if scopes is not None and (unknown := sorted(set(scopes) - scope_names())):
+        raise ValueError(
+            f"There is no scope {', '.join(unknown)}; give read, write, or names of questions and commands."
+        )
     token = PREFIX + secrets.token_urlsafe(32)
     token_id = uuid4()
     with database.pool.connection() as connection:
+        _require_begun(connection, "Store", store_ids or ())
+        _require_begun(connection, "Customer", () if customer_id is None else (customer_id,))
         connection.execute(
             SQL["add"],
             {
@@ -102,10 +115,24 @@ def create_token(
                 "role": role.value,
                 "store_ids": None if store_ids is None else list(store_ids),
                 "customer_id": customer_id,
+                "scopes": None if scopes is None else sorted(set(scopes)),
                 "expires_at": expires_at or datetime.now(UTC) + LIFETIME,
             },
         )
     return token_id, token
+
+
+def scope_names() -> frozenset[str]:
+    """Return everything that a token can be given for."""
+    roots = ("Query.", "Mutation.", "Subscription.")
+    return frozenset({READ, WRITE, *(place.partition(".")[2] for place in table() if place.startswith(roots))})
+
+
+def _require_begun(connection: psycopg.Connection[Any], kind: str, ids: Sequence[UUID]) -> None:
+    if ids:
+        found = {row[0] for row in connection.execute(SQL["begun"], {"stream_ids": list(ids), "stream_type": kind})}
+        if missing := [str(each) for each in ids if each not in found]:
+            raise ValueError(f"There is no {kind.lower()} {', '.join(missing)}.")
 
 
 def revoke_token(database: Database, token_id: UUID) -> bool:
@@ -197,10 +224,11 @@ def _good(known: _Known) -> Actor:
 def _actor(row: Any) -> Actor | None:
     if row is None or row[6] is not None:
         return None
-    _, name, role, store_ids, customer_id, _, _ = row
+    name, role, store_ids, customer_id, scopes, _, _ = row
     return Actor(
         id=name,
         role=Role(role),
         stores=None if store_ids is None else frozenset(store_ids),
         customer_id=customer_id,
+        scopes=None if scopes is None else frozenset(scopes),
     )

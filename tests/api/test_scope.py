@@ -11,7 +11,9 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from typer.testing import CliRunner
 
+from opscore.cli import app
 from opscore.domain.campaign_commands import PlanCampaign
 from opscore.domain.campaign_events import CampaignGoal, CampaignKind, CampaignType
 from opscore.domain.command import Role
@@ -19,6 +21,8 @@ from opscore.domain.order_commands import PayOrder
 from opscore.permissions import commands_of
 from opscore.tokens import TokenBook, TokenRefused, create_token, list_tokens, revoke_token, token_hash
 from tests.api.conftest import Api, gid
+from tests.api.socket_client import socket
+from tests.conftest import MASTER_KEY
 from tests.shop import Shop
 
 
@@ -298,3 +302,96 @@ def test_a_crowd_with_one_token_asks_the_database_about_it_once(api: Api, monkey
 
     assert answers == [200] * 8
     assert len(asked) == 1
+
+
+# What a token is for -------------------------------------------------------------------------------------------------
+
+
+def scoped(api: Api, role: Role, *scopes: str) -> str:
+    """Return a token that is for these alone."""
+    return create_token(api.server.database, f"for {' '.join(scopes)}", role, scopes=scopes)[1]
+
+
+def test_a_token_is_good_for_what_it_was_given_for_alone(api: Api, two: dict[str, Any]) -> None:
+    order = gid("Order", two["mine"]["Order"])
+    asks = "query ($id: ID!) { order(id: $id) { id } }"
+    lists = "{ orders(first: 1) { nodes { id } } }"
+    fields = {"orderId": order, "reason": "packing"}
+
+    reader = scoped(api, Role.MANAGER, "read")
+    assert api.ask(asks, {"id": order}, token=reader) and api.ask(lists, token=reader)
+    [error] = api.give("discloseOrderContact", "userErrors { code message }", fields, token=reader)["userErrors"]
+    assert error["code"] == "NOT_AUTHORISED" and "not given for discloseOrderContact" in error["message"]
+
+    one = scoped(api, Role.MANAGER, "discloseOrderContact", "order")
+    assert api.give("discloseOrderContact", "userErrors { code }", fields, token=one)["userErrors"] == []
+    assert api.ask(asks, {"id": order}, token=one)["order"]
+    [error] = api.errors(lists, token=one)
+    assert error["extensions"]["code"] == "FORBIDDEN" and "not given for orders" in error["message"]
+    [refused] = api.give("confirmOrder", "userErrors { code }", {"orderId": order}, token=one)["userErrors"]
+    assert refused["code"] == "NOT_AUTHORISED"
+
+
+def test_a_scope_gives_no_role_more_than_it_may(api: Api) -> None:
+    token = scoped(api, Role.WAREHOUSE, "write", "kpiTotals")
+
+    [error] = api.errors('{ kpiTotals(fromDay: "2026-01-01", toDay: "2026-01-02") { orders } }', token=token)
+    assert error["extensions"]["code"] == "FORBIDDEN"
+
+
+def test_what_can_be_followed_is_a_question_of_scope_too(api: Api) -> None:
+    with socket(api.url, scoped(api, Role.AUDITOR, "head")) as client:
+        client.subscribe("subscription { events { position } }")
+        assert client.receive()["payload"][0]["extensions"]["code"] == "FORBIDDEN"
+    with socket(api.url, scoped(api, Role.AUDITOR, "events")) as client:
+        client.subscribe("subscription { events(after: 0) { position } }")
+        assert client.next() == {"events": {"position": 1}}
+
+
+def test_the_viewer_is_told_what_its_token_is_for(api: Api) -> None:
+    viewer = api.ask("{ viewer { commands scopes } }", token=scoped(api, Role.OWNER, "payOrder", "orders"))["viewer"]
+
+    assert viewer == {"commands": ["payOrder"], "scopes": ["orders", "payOrder"]}
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"store_ids": [UUID(int=9)]}, "There is no store"),
+        ({"role": Role.CUSTOMER, "customer_id": UUID(int=9)}, "There is no customer"),
+        ({"scopes": ["everything"]}, "no scope everything"),
+        ({"scopes": ["SkuPrice.cost"]}, "no scope"),
+        ({"role": Role.SYSTEM}, "program's own"),
+    ],
+)
+def test_a_token_for_what_is_not_there_is_not_made(api: Api, more: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        create_token(api.server.database, "nobody", **{"role": Role.MANAGER, **more})
+
+
+def test_a_token_of_one_kind_of_thing_is_not_of_another(api: Api, two: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="There is no store"):
+        create_token(api.server.database, "x", Role.MANAGER, store_ids=[two["mine"]["Order"]])
+
+
+def test_the_command_line_takes_ids_as_the_api_shows_them(api: Api, two: dict[str, Any]) -> None:
+    url = api.server.settings.database_url
+    assert url is not None
+    environment = {"OPSCORE_DATABASE_URL": url.get_secret_value(), "OPSCORE_MASTER_KEY": MASTER_KEY}
+
+    def opscore(*words: str) -> str:
+        return CliRunner().invoke(app, ["token", *words], env=environment).output
+
+    store, customer = two["mine"]["Store"], two["mine"]["Customer"]
+    for name, given in (("by-gid", gid("Store", store)), ("by-uuid", str(store))):
+        assert "token  opscore_" in opscore("create", name, "--role", "service", "--store", given, "--scope", "read")
+    bought = opscore("create", "buyer-7", "--role", "customer", "--customer", gid("Customer", customer))
+    assert "token  opscore_" in bought
+
+    rows = {row.name: row for row in list_tokens(api.server.database)}
+    assert rows["by-gid"].store_ids == rows["by-uuid"].store_ids == [store]
+    assert str(customer) in opscore("list")
+    assert "There is no store" in opscore("create", "x", "--role", "service", "--store", str(uuid4()))
+    assert "neither the global id of a store" in opscore(
+        "create", "x", "--role", "service", "--store", gid("Sku", store)
+    )

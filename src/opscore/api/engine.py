@@ -27,7 +27,7 @@ from opscore.api.fast import shortcut
 from opscore.api.guard import INTROSPECTION_FIELDS, Limits
 from opscore.api.http import Answer, GraphQLRequest
 from opscore.api.mutations import Mutation
-from opscore.domain.command import Actor
+from opscore.domain.command import READ, WRITE, Actor
 from opscore.permissions import OPERATES, may_ask, may_follow, may_operate
 from opscore.tokens import TokenRefused
 
@@ -94,6 +94,7 @@ class GraphQLEngine:
         for name in verdict.root_fields:
             if not may_follow(actor.role, name):
                 raise Forbidden(f"Your role ({actor.role}) may not follow {name}.")
+            _require_scope(actor, READ, name)
         return self._follow(document, request, actor)
 
     async def _answer(
@@ -201,6 +202,15 @@ class GraphQLEngine:
             elif mutation and name in OPERATES:
                 if not may_operate(actor.role, name):
                     raise Forbidden(f"Your role ({actor.role}) may not do {name}.")
-            elif not mutation and not may_ask(actor.role, name):
+                _require_scope(actor, WRITE, name)
+            elif not mutation:
                 # Whether a command may be given is answered by the command itself, as a refusal that is kept.
-                raise Forbidden(f"Your role ({actor.role}) may not ask for {name}.")
+                if not may_ask(actor.role, name):
+                    raise Forbidden(f"Your role ({actor.role}) may not ask for {name}.")
+                _require_scope(actor, READ, name)
+
+
+def _require_scope(actor: Actor, kind: str, name: str) -> None:
+    """Refuse what the token was not given for; who it is of may always be asked."""
+    if name != "viewer" and not actor.covers(kind, name):
+        raise Forbidden(f"Your token was not given for {name}; use one that was.")

@@ -54,7 +54,7 @@ from opscore.domain import customer as customer_domain
 from opscore.domain import order as order_domain
 from opscore.domain import sku as sku_domain
 from opscore.domain import store as store_domain
-from opscore.domain.command import Role
+from opscore.domain.command import WRITE, Role
 from opscore.permissions import commands_of
 
 KINDS: dict[Any, ObjectKind] = {
@@ -95,7 +95,11 @@ class Viewer:
     role: Role = strawberry.field(description="The role.")
     store_ids: list[strawberry.ID] | None = strawberry.field(description="Stores it is bound to; null: all.")
     customer_id: strawberry.ID | None = strawberry.field(description="The customer it is.")
-    commands: list[str] = strawberry.field(description="Names of the commands that the role may give.")
+    commands: list[str] = strawberry.field(description="Names of the commands that it may give.")
+    scopes: list[str] | None = strawberry.field(
+        description="What the token was given for: `read`, `write`, names of questions and commands; null: all that "
+        "the role may."
+    )
 
 
 async def _get(info: ContextInfo, type_name: str, id: str, as_of: AsOf | None) -> Any:
@@ -154,7 +158,8 @@ class AggregateQueries:
             customer_id=None
             if viewer.customer_id is None
             else strawberry.ID(BY_NAME["Customer"].global_id(viewer.customer_id)),
-            commands=sorted(commands_of(viewer.role)),
+            commands=sorted(each for each in commands_of(viewer.role) if viewer.covers(WRITE, each)),
+            scopes=None if viewer.scopes is None else sorted(viewer.scopes),
         )
 
     @strawberry.field(description="Anything by its global id.")

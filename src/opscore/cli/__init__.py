@@ -6,10 +6,8 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
-from uuid import UUID
 
 import typer
 
@@ -17,9 +15,9 @@ from opscore import __version__
 from opscore.cli.common import migrated, opened, position_or_time
 from opscore.cli.projections import projections_app
 from opscore.cli.replay import replay
+from opscore.cli.tokens import token_app
 from opscore.cli.webhooks import webhook_app
-from opscore.console import Bars, Stopped, counted, err, fail, out, stoppable, table
-from opscore.domain.command import Role
+from opscore.console import Bars, Stopped, counted, err, fail, out, stoppable
 from opscore.settings import Settings, SetupError, load_settings
 
 if TYPE_CHECKING:
@@ -36,7 +34,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-token_app = typer.Typer(help="Tokens for the API.", no_args_is_help=True)
 audit_app = typer.Typer(help="Prove that the log is what it was.", no_args_is_help=True)
 import_app = typer.Typer(help="Book what is in a file as commands.", no_args_is_help=True)
 schema_app = typer.Typer(help="What others rely on: the SDL and the stored events.", no_args_is_help=True)
@@ -172,70 +169,6 @@ def demo(
         if not once:
             out.print(f"Serving at http://{settings.host}:{settings.port} (Ctrl-C ends it; the data stay)")
             run(settings)
-
-
-# Tokens --------------------------------------------------------------------------------------------------------------
-
-
-@token_app.command("create")
-def token_create(
-    name: Annotated[str, typer.Argument(help="Who holds it, as events will show: a pseudonym, no personal data.")],
-    role: Annotated[Role, typer.Option(help="What the holder may do.")],
-    store: Annotated[list[UUID] | None, typer.Option(help="A store it may act for; repeatable; all if none.")] = None,
-    customer: Annotated[UUID | None, typer.Option(help="The customer, for the role customer.")] = None,
-    days: Annotated[int, typer.Option(min=1, max=3650, help="Days until it expires.")] = 90,
-) -> None:
-    """Make a token and print it. It is shown this once; only its hash is kept."""
-    from opscore.tokens import create_token
-
-    with migrated() as (database, _):
-        try:
-            token_id, token = create_token(
-                database,
-                name,
-                role,
-                store_ids=store or None,
-                customer_id=customer,
-                expires_at=datetime.now(UTC) + timedelta(days=days),
-            )
-        except ValueError as error:
-            raise fail(f"{error}") from None
-    out.print(f"id     {token_id}\ntoken  {token}", markup=False)
-
-
-@token_app.command("list")
-def token_list() -> None:
-    """List all tokens; never what they are, only whose."""
-    from opscore.tokens import list_tokens
-
-    with migrated() as (database, _):
-        rows = list_tokens(database)
-    table(
-        ("id", "name", "role", "stores", "expires", "last used", "state"),
-        [
-            (
-                row.id,
-                row.name,
-                row.role,
-                "all" if row.store_ids is None else ",".join(map(str, row.store_ids)),
-                row.expires_at.date(),
-                row.last_used_at and row.last_used_at.date(),
-                "revoked" if row.revoked_at else "expired" if row.expires_at <= datetime.now(UTC) else "good",
-            )
-            for row in rows
-        ],
-    )
-
-
-@token_app.command("revoke")
-def token_revoke(token_id: Annotated[UUID, typer.Argument(help="The id that `token list` shows.")]) -> None:
-    """End a token; every server stops taking it within seconds."""
-    from opscore.tokens import revoke_token
-
-    with migrated() as (database, _):
-        if not revoke_token(database, token_id):
-            raise fail("There is no good token with this id; see: opscore token list")
-    out.print("Revoked.")
 
 
 # Imports -------------------------------------------------------------------------------------------------------------

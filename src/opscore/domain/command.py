@@ -65,6 +65,10 @@ ALWAYS = frozenset({Role.OWNER, Role.PLATFORM, Role.SYSTEM})
 """Roles that may give every command, ask every question and see every field."""
 
 
+READ, WRITE = "read", "write"
+"""Scopes that take in every question, and every command, that the role may."""
+
+
 class Origin(enum.StrEnum):
     """Whether a command was given as things happened or books what happened before."""
 
@@ -80,6 +84,12 @@ class Actor:
     role: Role
     stores: frozenset[UUID] | None = None
     customer_id: UUID | None = None
+    scopes: frozenset[str] | None = None
+    """What their token was given for, of all that the role may: `read`, `write`, names in the schema (None: all)."""
+
+    def covers(self, kind: str, name: str) -> bool:
+        """Say whether the token is good for something. kind: `read` or `write`. name: of the question or command."""
+        return self.scopes is None or kind in self.scopes or name in self.scopes
 
     def may_act_for(self, store_id: UUID) -> bool:
         """Say whether this actor's scope takes in the store."""
@@ -131,10 +141,12 @@ class Command(Value):
 
     @classmethod
     def require_role(cls, actor: Actor) -> None:
-        """Refuse NotAuthorised to a role that may not give this command, whatever it is about."""
+        """Refuse NotAuthorised to a role, or a token, that may not give this command, whatever it is about."""
         if actor.role not in cls.ROLES | ALWAYS:
             allowed = ", ".join(sorted(cls.ROLES))
             raise NotAuthorised(why=f"{cls.command_name()} is for {allowed}; you are {actor.role}")
+        if not actor.covers(WRITE, cls.command_name()):
+            raise NotAuthorised(why=f"your token was not given for {cls.command_name()}; use one that was")
 
     def decide(self, work: UnitOfWork) -> UUID:
         """Check, then record events. Return the id of the aggregate that the answer shows."""

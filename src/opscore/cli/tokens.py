@@ -1,0 +1,105 @@
+"""`opscore token`: who may ask this server, for what, and until when."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+from uuid import UUID
+
+import typer
+
+from opscore.cli.common import migrated
+from opscore.console import fail, out, table
+from opscore.domain.command import Role
+
+token_app = typer.Typer(help="Tokens for the API.", no_args_is_help=True)
+
+
+@token_app.command("create")
+def token_create(
+    name: Annotated[str, typer.Argument(help="Who holds it, as events will show: a pseudonym, no personal data.")],
+    role: Annotated[Role, typer.Option(help="What the holder may do.")],
+    store: Annotated[
+        list[str] | None, typer.Option(help="A store it may act for, by global id or UUID; repeatable; all if none.")
+    ] = None,
+    customer: Annotated[
+        str | None, typer.Option(help="The customer, by global id or UUID, for the role customer.")
+    ] = None,
+    scope: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="All that it is for: read, write, or the name of one question or command; repeatable; whatever the "
+            "role may if none."
+        ),
+    ] = None,
+    days: Annotated[int, typer.Option(min=1, max=3650, help="Days until it expires.")] = 90,
+) -> None:
+    """Make a token and print it. It is shown this once; only its hash is kept."""
+    from opscore.tokens import create_token
+
+    with migrated() as (database, _):
+        try:
+            token_id, token = create_token(
+                database,
+                name,
+                role,
+                store_ids=[_key(each, "Store") for each in store] if store else None,
+                customer_id=None if customer is None else _key(customer, "Customer"),
+                scopes=scope or None,
+                expires_at=datetime.now(UTC) + timedelta(days=days),
+            )
+        except ValueError as error:
+            raise fail(f"{error}") from None
+    out.print(f"id     {token_id}\ntoken  {token}", markup=False)
+
+
+def _key(given: str, kind: str) -> UUID:
+    """Return the key of a global id of this kind, or of a UUID; raises ValueError saying what to give."""
+    from opscore.api.errors import BadId
+    from opscore.api.ids import key_of
+
+    try:
+        return UUID(given)
+    except ValueError:
+        pass
+    try:
+        return key_of(given, kind)
+    except BadId:
+        raise ValueError(f"'{given}' is neither the global id of a {kind.lower()} nor a UUID") from None
+
+
+@token_app.command("list")
+def token_list() -> None:
+    """List all tokens; never what they are, only whose."""
+    from opscore.tokens import list_tokens
+
+    with migrated() as (database, _):
+        rows = list_tokens(database)
+    table(
+        ("id", "name", "role", "stores", "customer", "scopes", "expires", "last used", "state"),
+        [
+            (
+                row.id,
+                row.name,
+                row.role,
+                "all" if row.store_ids is None else ",".join(map(str, row.store_ids)),
+                row.customer_id or "",
+                "all" if row.scopes is None else ",".join(row.scopes),
+                row.expires_at.date(),
+                row.last_used_at and row.last_used_at.date(),
+                "revoked" if row.revoked_at else "expired" if row.expires_at <= datetime.now(UTC) else "good",
+            )
+            for row in rows
+        ],
+    )
+
+
+@token_app.command("revoke")
+def token_revoke(token_id: Annotated[UUID, typer.Argument(help="The id that `token list` shows.")]) -> None:
+    """End a token; every server stops taking it within seconds."""
+    from opscore.tokens import revoke_token
+
+    with migrated() as (database, _):
+        if not revoke_token(database, token_id):
+            raise fail("There is no good token with this id; see: opscore token list")
+    out.print("Revoked.")
