@@ -1,86 +1,3 @@
--- orders: everything that the window says about an order as a whole, in one row for each order.
--- Nothing here depends on the order of events: what is agreed once is taken once, moments are the latest, amounts add up.
-INSERT INTO order_book AS book (
-    order_id, store_id, kind, customer_id, channel, external_reference, currency, region, price_source, campaign_ids,
-    coupon_code, surge, placed_at, placed_position, goods_minor, discount_minor, freight_minor, total_minor,
-    cancelled_goods_minor, cancelled_freight_minor, paid_minor, refunded_minor, expires_at, ship_by, ship_by_hard, paid_at,
-    confirmed_at, shipped_at, delivered_at, completed_at, cancelled_at, expired, short_position, resolved_position, position
-)
-SELECT
-    coalesce(placed.order_id, later.order_id), placed.store_id, placed.kind, placed.customer_id, placed.channel,
-    placed.external_reference, placed.currency, placed.region, placed.price_source, placed.campaign_ids,
-    placed.coupon_code, placed.surge, placed.placed_at, placed.position, placed.goods_minor, placed.discount_minor,
-    placed.freight_minor, placed.total_minor,
-    coalesce(later.cancelled_goods_minor, 0), coalesce(later.cancelled_freight_minor, 0), coalesce(later.paid_minor, 0),
-    coalesce(later.refunded_minor, 0), placed.expires_at, later.ship_by, later.ship_by_hard, later.paid_at,
-    later.confirmed_at, later.shipped_at, later.delivered_at, later.completed_at, later.cancelled_at,
-    coalesce(later.expired, false), later.short_position, later.resolved_position,
-    greatest(placed.position, later.position)
-FROM (
-    SELECT stream_id AS order_id, store_id, kind, customer_id, channel, external_reference, currency, region, price_source,
-        campaign_ids, coupon_code, surge, occurred_at AS placed_at, position, goods_minor, discount_minor, freight_minor,
-        total_minor, expires_at
-    FROM order_placed
-    UNION ALL
-    SELECT stream_id, store_id, kind, customer_id, channel, external_reference, currency, region, 'external', '{}'::uuid[],
-        NULL, false, occurred_at, position, 0, 0, 0, 0, NULL
-    FROM return_recorded
-) AS placed
-FULL JOIN (
-    SELECT order_id, sum(cancelled_goods_minor) AS cancelled_goods_minor,
-        sum(cancelled_freight_minor) AS cancelled_freight_minor, sum(paid_minor) AS paid_minor,
-        sum(refunded_minor) AS refunded_minor, max(ship_by) AS ship_by, max(ship_by_hard) AS ship_by_hard,
-        max(moment) FILTER (WHERE what = 'paid') AS paid_at,
-        max(moment) FILTER (WHERE what = 'confirmed') AS confirmed_at,
-        max(moment) FILTER (WHERE what = 'shipped') AS shipped_at,
-        max(moment) FILTER (WHERE what = 'delivered') AS delivered_at,
-        max(moment) FILTER (WHERE what = 'completed') AS completed_at,
-        max(moment) FILTER (WHERE what IN ('cancelled', 'expired')) AS cancelled_at,
-        bool_or(what = 'expired') AS expired,
-        max(position) FILTER (WHERE what = 'short') AS short_position,
-        max(position) FILTER (WHERE what = 'resolved') AS resolved_position,
-        max(position) AS position
-    FROM (
-        SELECT stream_id AS order_id, position, occurred_at AS moment, 'paid' AS what, 0::bigint AS cancelled_goods_minor,
-            0::bigint AS cancelled_freight_minor, 0::bigint AS paid_minor, 0::bigint AS refunded_minor, ship_by,
-            ship_by_hard
-        FROM order_paid
-        UNION ALL SELECT stream_id, position, occurred_at, 'payment', 0, 0, amount_minor, 0, NULL, NULL FROM payment_received
-        UNION ALL SELECT stream_id, position, occurred_at, 'confirmed', 0, 0, 0, 0, NULL, NULL FROM order_confirmed
-        UNION ALL SELECT stream_id, position, occurred_at, 'short', 0, 0, 0, 0, NULL, NULL FROM shortage_reported
-        UNION ALL SELECT stream_id, position, occurred_at, 'resolved', 0, 0, 0, 0, NULL, NULL FROM shortage_resolved
-        UNION ALL SELECT stream_id, position, occurred_at, 'packed', 0, 0, 0, 0, NULL, NULL FROM parcel_packed
-        UNION ALL SELECT stream_id, position, occurred_at, 'shipped', 0, 0, 0, 0, NULL, NULL FROM order_shipped
-        UNION ALL SELECT stream_id, position, occurred_at, 'delivered', 0, 0, 0, 0, NULL, NULL FROM order_delivered
-        UNION ALL SELECT stream_id, position, occurred_at, 'completed', 0, 0, 0, 0, NULL, NULL FROM order_completed
-        UNION ALL SELECT stream_id, position, occurred_at, 'amended', 0, 0, 0, 0, NULL, NULL FROM order_price_amended
-        UNION ALL SELECT stream_id, position, occurred_at, 'came back', 0, 0, 0, 0, NULL, NULL FROM return_received
-        UNION ALL SELECT stream_id, position, occurred_at, 'refunded', 0, 0, 0, amount_minor, NULL, NULL FROM order_refunded
-        UNION ALL SELECT stream_id, position, occurred_at, CASE WHEN whole THEN 'cancelled' ELSE 'lessened' END,
-            goods_minor, freight_minor, 0, 0, NULL, NULL FROM order_cancelled
-        UNION ALL SELECT stream_id, position, occurred_at, CASE WHEN whole THEN 'expired' ELSE 'lessened' END,
-            goods_minor, freight_minor, 0, 0, NULL, NULL FROM order_expired
-    ) AS said
-    GROUP BY order_id
-) AS later ON later.order_id = placed.order_id
-ON CONFLICT (order_id) DO UPDATE SET
-    cancelled_goods_minor = book.cancelled_goods_minor + excluded.cancelled_goods_minor,
-    cancelled_freight_minor = book.cancelled_freight_minor + excluded.cancelled_freight_minor,
-    paid_minor = book.paid_minor + excluded.paid_minor,
-    refunded_minor = book.refunded_minor + excluded.refunded_minor,
-    ship_by = greatest(book.ship_by, excluded.ship_by),
-    ship_by_hard = greatest(book.ship_by_hard, excluded.ship_by_hard),
-    paid_at = greatest(book.paid_at, excluded.paid_at),
-    confirmed_at = greatest(book.confirmed_at, excluded.confirmed_at),
-    shipped_at = greatest(book.shipped_at, excluded.shipped_at),
-    delivered_at = greatest(book.delivered_at, excluded.delivered_at),
-    completed_at = greatest(book.completed_at, excluded.completed_at),
-    cancelled_at = greatest(book.cancelled_at, excluded.cancelled_at),
-    expired = book.expired OR excluded.expired,
-    short_position = greatest(book.short_position, excluded.short_position),
-    resolved_position = greatest(book.resolved_position, excluded.resolved_position),
-    position = excluded.position;
-
 -- lines: what was agreed of the lines of new orders and returns.
 INSERT INTO order_book_lines (
     order_id, line, sku_id, sku_code, name, unit, quantity, list_price, unit_price, gross_minor, discount_minor,
@@ -94,15 +11,6 @@ UNION ALL
 SELECT stream_id, ordinal, sku_id, sku_code, sku_code, NULL, quantity, NULL, NULL, amount_minor, 0,
     amount_minor, campaign_id, false, false, 0, 0, 0, 0, quantity, 0, 0
 FROM return_recorded_lines;
-
--- amended_orders: the last amendment of the window gives the new totals of the order.
-UPDATE order_book AS book
-SET goods_minor = amended.goods_minor, discount_minor = amended.order_discount_minor, total_minor = amended.total_minor
-FROM (
-    SELECT DISTINCT ON (stream_id) stream_id, goods_minor, order_discount_minor, total_minor
-    FROM order_price_amended ORDER BY stream_id, position DESC
-) AS amended
-WHERE book.order_id = amended.stream_id;
 
 -- amended_lines: the last amendment of each line in the window gives its new figures.
 UPDATE order_book_lines AS agreed
@@ -186,44 +94,124 @@ ON CONFLICT (order_id, parcel_id) DO UPDATE SET
     delivered_at = greatest(parcel.delivered_at, excluded.delivered_at),
     contents = coalesce(parcel.contents, excluded.contents);
 
--- states: where each order of the window stands now: the state of its least advanced unit.
-WITH moved AS MATERIALIZED (
-    SELECT DISTINCT stream_id AS order_id FROM every_event
-)
-UPDATE order_book AS book
-SET status = stand.status, lines = stand.lines, units = stand.units
-FROM (
-    SELECT touched.order_id, count(*) AS lines, sum(units.live) FILTER (WHERE NOT units.service) AS units,
-        CASE
-            WHEN touched.kind = 'return' THEN 'returned'
-            WHEN touched.cancelled_at IS NOT NULL THEN 'cancelled'
-            WHEN touched.completed_at IS NOT NULL THEN 'completed'
-            WHEN bool_and(units.delivered >= units.live) FILTER (WHERE units.moves) THEN 'delivered'
-            WHEN bool_and(units.shipped >= units.live) FILTER (WHERE units.moves) THEN 'shipped'
-            WHEN touched.short_position > coalesce(touched.resolved_position, 0) THEN 'shortage'
-            WHEN bool_and(units.packed >= units.live) FILTER (WHERE units.moves) THEN 'packed'
-            WHEN touched.confirmed_at IS NOT NULL THEN 'confirmed'
-            WHEN touched.paid_at IS NOT NULL THEN 'paid'
-            ELSE 'placed'
-        END AS status
-    FROM order_book AS touched
-    JOIN (
-        SELECT agreed.order_id, agreed.line, coalesce(agreed.service, false) AS service,
+-- orders: everything that the window says about an order as a whole, in one row for each order.
+-- Nothing here depends on the order of events: what is agreed once is taken once, moments are the latest, amounts add up.
+-- How far its units are is counted over its lines and parcels, which stand already; the status follows from the row.
+WITH said AS (
+    SELECT order_id, sum(cancelled_goods_minor) AS cancelled_goods_minor,
+        sum(cancelled_freight_minor) AS cancelled_freight_minor, sum(paid_minor) AS paid_minor,
+        sum(refunded_minor) AS refunded_minor, max(ship_by) AS ship_by, max(ship_by_hard) AS ship_by_hard,
+        max(moment) FILTER (WHERE what = 'paid') AS paid_at,
+        max(moment) FILTER (WHERE what = 'confirmed') AS confirmed_at,
+        max(moment) FILTER (WHERE what = 'shipped') AS shipped_at,
+        max(moment) FILTER (WHERE what = 'delivered') AS delivered_at,
+        max(moment) FILTER (WHERE what = 'completed') AS completed_at,
+        max(moment) FILTER (WHERE what IN ('cancelled', 'expired')) AS cancelled_at,
+        bool_or(what = 'expired') AS expired,
+        max(position) FILTER (WHERE what = 'short') AS short_position,
+        max(position) FILTER (WHERE what = 'resolved') AS resolved_position,
+        max(position) AS position
+    FROM (
+        SELECT stream_id AS order_id, position, occurred_at AS moment, 'paid' AS what, 0::bigint AS cancelled_goods_minor,
+            0::bigint AS cancelled_freight_minor, 0::bigint AS paid_minor, 0::bigint AS refunded_minor, ship_by,
+            ship_by_hard
+        FROM order_paid
+        UNION ALL SELECT stream_id, position, occurred_at, 'placed', 0, 0, 0, 0, NULL, NULL FROM order_placed
+        UNION ALL SELECT stream_id, position, occurred_at, 'placed', 0, 0, 0, 0, NULL, NULL FROM return_recorded
+        UNION ALL SELECT stream_id, position, occurred_at, 'payment', 0, 0, amount_minor, 0, NULL, NULL FROM payment_received
+        UNION ALL SELECT stream_id, position, occurred_at, 'confirmed', 0, 0, 0, 0, NULL, NULL FROM order_confirmed
+        UNION ALL SELECT stream_id, position, occurred_at, 'short', 0, 0, 0, 0, NULL, NULL FROM shortage_reported
+        UNION ALL SELECT stream_id, position, occurred_at, 'resolved', 0, 0, 0, 0, NULL, NULL FROM shortage_resolved
+        UNION ALL SELECT stream_id, position, occurred_at, 'packed', 0, 0, 0, 0, NULL, NULL FROM parcel_packed
+        UNION ALL SELECT stream_id, position, occurred_at, 'shipped', 0, 0, 0, 0, NULL, NULL FROM order_shipped
+        UNION ALL SELECT stream_id, position, occurred_at, 'delivered', 0, 0, 0, 0, NULL, NULL FROM order_delivered
+        UNION ALL SELECT stream_id, position, occurred_at, 'completed', 0, 0, 0, 0, NULL, NULL FROM order_completed
+        UNION ALL SELECT stream_id, position, occurred_at, 'amended', 0, 0, 0, 0, NULL, NULL FROM order_price_amended
+        UNION ALL SELECT stream_id, position, occurred_at, 'came back', 0, 0, 0, 0, NULL, NULL FROM return_received
+        UNION ALL SELECT stream_id, position, occurred_at, 'refunded', 0, 0, 0, amount_minor, NULL, NULL FROM order_refunded
+        UNION ALL SELECT stream_id, position, occurred_at, CASE WHEN whole THEN 'cancelled' ELSE 'lessened' END,
+            goods_minor, freight_minor, 0, 0, NULL, NULL FROM order_cancelled
+        UNION ALL SELECT stream_id, position, occurred_at, CASE WHEN whole THEN 'expired' ELSE 'lessened' END,
+            goods_minor, freight_minor, 0, 0, NULL, NULL FROM order_expired
+    ) AS each
+    GROUP BY 1
+), placed AS (
+    SELECT stream_id AS order_id, store_id, kind, customer_id, channel, external_reference, currency, region, price_source,
+        campaign_ids, coupon_code, surge, occurred_at AS placed_at, position, goods_minor, discount_minor, freight_minor,
+        total_minor, expires_at
+    FROM order_placed
+    UNION ALL
+    SELECT stream_id, store_id, kind, customer_id, channel, external_reference, currency, region, 'external', '{}'::uuid[],
+        NULL, false, occurred_at, position, 0, 0, 0, 0, NULL
+    FROM return_recorded
+), amended AS (
+    -- The last amendment of the window gives the new totals of the order.
+    SELECT DISTINCT ON (stream_id) stream_id AS order_id, goods_minor, order_discount_minor, total_minor
+    FROM order_price_amended ORDER BY stream_id, position DESC
+), sent AS (
+    SELECT parcel.order_id, item.line, sum(item.quantity) AS packed,
+        sum(item.quantity) FILTER (WHERE parcel.shipped_at IS NOT NULL) AS shipped,
+        sum(item.quantity) FILTER (WHERE parcel.delivered_at IS NOT NULL) AS delivered
+    FROM said JOIN order_book_parcels AS parcel ON parcel.order_id = said.order_id
+    CROSS JOIN LATERAL jsonb_to_recordset(parcel.contents) AS item (line bigint, quantity numeric)
+    GROUP BY 1, 2
+), stand AS (
+    SELECT order_id, count(*) AS lines, sum(live) FILTER (WHERE NOT service) AS units,
+        -- Null while no unit is left that is to be sent.
+        bool_and(packed >= live) FILTER (WHERE moves) AS all_packed,
+        bool_and(shipped >= live) FILTER (WHERE moves) AS all_shipped,
+        bool_and(delivered >= live) FILTER (WHERE moves) AS all_delivered
+    FROM (
+        SELECT agreed.order_id, coalesce(agreed.service, false) AS service,
             agreed.quantity - agreed.cancelled - agreed.exchanged AS live,
             NOT coalesce(agreed.service, false) AND agreed.quantity > agreed.cancelled + agreed.exchanged AS moves,
             coalesce(sent.packed, 0) AS packed, coalesce(sent.shipped, 0) AS shipped,
             coalesce(sent.delivered, 0) AS delivered
-        FROM moved
-        JOIN order_book_lines AS agreed ON agreed.order_id = moved.order_id
-        LEFT JOIN (
-            SELECT parcel.order_id, item.line, sum(item.quantity) AS packed,
-                sum(item.quantity) FILTER (WHERE parcel.shipped_at IS NOT NULL) AS shipped,
-                sum(item.quantity) FILTER (WHERE parcel.delivered_at IS NOT NULL) AS delivered
-            FROM moved JOIN order_book_parcels AS parcel ON parcel.order_id = moved.order_id
-            CROSS JOIN LATERAL jsonb_to_recordset(parcel.contents) AS item (line bigint, quantity numeric)
-            GROUP BY 1, 2
-        ) AS sent ON sent.order_id = agreed.order_id AND sent.line = agreed.line
-    ) AS units ON units.order_id = touched.order_id
-    GROUP BY touched.order_id
-) AS stand
-WHERE book.order_id = stand.order_id;
+        FROM said
+        JOIN order_book_lines AS agreed ON agreed.order_id = said.order_id
+        LEFT JOIN sent ON sent.order_id = agreed.order_id AND sent.line = agreed.line
+    ) AS each
+    GROUP BY 1
+)
+INSERT INTO order_book AS book (
+    order_id, store_id, kind, customer_id, channel, external_reference, currency, region, price_source, campaign_ids,
+    coupon_code, surge, placed_at, placed_position, goods_minor, discount_minor, freight_minor, total_minor,
+    cancelled_goods_minor, cancelled_freight_minor, paid_minor, refunded_minor, expires_at, ship_by, ship_by_hard, paid_at,
+    confirmed_at, shipped_at, delivered_at, completed_at, cancelled_at, expired, short_position, resolved_position, lines,
+    units, all_packed, all_shipped, all_delivered, position
+)
+SELECT
+    said.order_id, placed.store_id, placed.kind, placed.customer_id, placed.channel,
+    placed.external_reference, placed.currency, placed.region, placed.price_source, placed.campaign_ids,
+    placed.coupon_code, placed.surge, placed.placed_at, placed.position,
+    coalesce(amended.goods_minor, placed.goods_minor), coalesce(amended.order_discount_minor, placed.discount_minor),
+    placed.freight_minor, coalesce(amended.total_minor, placed.total_minor),
+    said.cancelled_goods_minor, said.cancelled_freight_minor, said.paid_minor, said.refunded_minor, placed.expires_at,
+    said.ship_by, said.ship_by_hard, said.paid_at, said.confirmed_at, said.shipped_at, said.delivered_at,
+    said.completed_at, said.cancelled_at, said.expired, said.short_position, said.resolved_position, stand.lines,
+    stand.units, stand.all_packed, stand.all_shipped, stand.all_delivered, said.position
+FROM said
+LEFT JOIN placed ON placed.order_id = said.order_id
+LEFT JOIN amended ON amended.order_id = said.order_id
+LEFT JOIN stand ON stand.order_id = said.order_id
+ON CONFLICT (order_id) DO UPDATE SET
+    goods_minor = coalesce(excluded.goods_minor, book.goods_minor),
+    discount_minor = coalesce(excluded.discount_minor, book.discount_minor),
+    total_minor = coalesce(excluded.total_minor, book.total_minor),
+    cancelled_goods_minor = book.cancelled_goods_minor + excluded.cancelled_goods_minor,
+    cancelled_freight_minor = book.cancelled_freight_minor + excluded.cancelled_freight_minor,
+    paid_minor = book.paid_minor + excluded.paid_minor,
+    refunded_minor = book.refunded_minor + excluded.refunded_minor,
+    ship_by = greatest(book.ship_by, excluded.ship_by),
+    ship_by_hard = greatest(book.ship_by_hard, excluded.ship_by_hard),
+    paid_at = greatest(book.paid_at, excluded.paid_at),
+    confirmed_at = greatest(book.confirmed_at, excluded.confirmed_at),
+    shipped_at = greatest(book.shipped_at, excluded.shipped_at),
+    delivered_at = greatest(book.delivered_at, excluded.delivered_at),
+    completed_at = greatest(book.completed_at, excluded.completed_at),
+    cancelled_at = greatest(book.cancelled_at, excluded.cancelled_at),
+    expired = book.expired OR excluded.expired,
+    short_position = greatest(book.short_position, excluded.short_position),
+    resolved_position = greatest(book.resolved_position, excluded.resolved_position),
+    lines = excluded.lines, units = excluded.units, all_packed = excluded.all_packed,
+    all_shipped = excluded.all_shipped, all_delivered = excluded.all_delivered, position = excluded.position;

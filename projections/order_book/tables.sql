@@ -3,7 +3,6 @@ CREATE TABLE order_book (
     order_id                 uuid PRIMARY KEY,
     store_id                 uuid,
     kind                     text COLLATE "C",
-    status                   text COLLATE "C",
     customer_id              uuid,
     channel                  text,
     external_reference       text COLLATE "C",
@@ -36,10 +35,26 @@ CREATE TABLE order_book (
     -- Positions of the last report and the last end of a shortage: there is one while the report is the later.
     short_position           bigint,
     resolved_position        bigint,
-    -- Until there is a line that is not called off, an order cannot be shipped: counted over order_book_lines.
+    -- Counted over order_book_lines and order_book_parcels; the last three are null while no unit is to be sent.
     lines                    bigint,
     units                    numeric,
-    position                 bigint NOT NULL
+    all_packed               boolean,
+    all_shipped              boolean,
+    all_delivered            boolean,
+    position                 bigint NOT NULL,
+    -- The state of its least advanced unit.
+    status                   text COLLATE "C" GENERATED ALWAYS AS (CASE
+        WHEN kind = 'return' THEN 'returned'
+        WHEN cancelled_at IS NOT NULL THEN 'cancelled'
+        WHEN completed_at IS NOT NULL THEN 'completed'
+        WHEN all_delivered THEN 'delivered'
+        WHEN all_shipped THEN 'shipped'
+        WHEN short_position > coalesce(resolved_position, 0) THEN 'shortage'
+        WHEN all_packed THEN 'packed'
+        WHEN confirmed_at IS NOT NULL THEN 'confirmed'
+        WHEN paid_at IS NOT NULL THEN 'paid'
+        ELSE 'placed'
+    END) STORED
 ) WITH (fillfactor = 70);
 
 -- order_book_time: the orders of a store, latest first.

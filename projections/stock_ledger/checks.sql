@@ -2,8 +2,9 @@
 SELECT level.sku_id, level.location_id, level.on_hand, found.on_hand AS of_movements, last.running_on_hand
 FROM stock_levels AS level
 LEFT JOIN (
-    SELECT sku_id, location_id, sum(on_hand) AS on_hand, sum(reserved) AS reserved, sum(allocated) AS allocated,
-        sum(damaged) AS damaged, sum(in_transit) AS in_transit, count(*) AS movements
+    SELECT sku_id, location_id, sum(on_hand) AS on_hand, coalesce(sum(reserved), 0) AS reserved,
+        coalesce(sum(allocated), 0) AS allocated, coalesce(sum(damaged), 0) AS damaged,
+        coalesce(sum(in_transit), 0) AS in_transit, count(*) AS movements
     FROM stock_movements GROUP BY 1, 2
 ) AS found USING (sku_id, location_id)
 LEFT JOIN (

@@ -1,6 +1,7 @@
 -- stock_levels: the movements at one location, each with what it changed.
-SELECT line.position, line.leg, line.kind, line.occurred_at, line.on_hand, line.reserved, line.allocated, line.damaged,
-    line.in_transit
+SELECT line.position, line.leg, line.kind, line.occurred_at, line.on_hand,
+    coalesce(line.reserved, 0) AS reserved, coalesce(line.allocated, 0) AS allocated,
+    coalesce(line.damaged, 0) AS damaged, coalesce(line.in_transit, 0) AS in_transit
 FROM stock_movements AS line
 WHERE line.sku_id = :sku_id::uuid AND line.location_id = :location_id::uuid
     AND line.position > :window_from AND line.position <= :window_to
@@ -9,18 +10,20 @@ WHERE line.sku_id = :sku_id::uuid AND line.location_id = :location_id::uuid
     ));
 
 -- stock_values: the movements of a SKU that changed its quantity or its value; quantity includes units in transit.
-SELECT line.position, line.leg, line.kind, line.occurred_at, line.on_hand + line.in_transit AS quantity, line.unit_cost,
+SELECT line.position, line.leg, line.kind, line.occurred_at, line.on_hand + coalesce(line.in_transit, 0) AS quantity,
+    line.unit_cost,
     line.value_minor
 FROM stock_movements AS line
 WHERE line.sku_id = :sku_id::uuid AND line.position > :window_from AND line.position <= :window_to
-    AND (line.on_hand <> 0 OR line.in_transit <> 0)
+    AND (line.on_hand <> 0 OR line.in_transit IS NOT NULL)
     AND (:store_ids::uuid[] IS NULL OR EXISTS (
         SELECT FROM stock_skus AS sku WHERE sku.sku_id = line.sku_id AND sku.store_id = ANY (:store_ids::uuid[])
     ));
 
 -- stock_days: the movements at one location that happened on one UTC day.
-SELECT line.position, line.leg, line.kind, line.occurred_at, line.on_hand, line.reserved, line.allocated, line.damaged,
-    line.in_transit, line.value_minor
+SELECT line.position, line.leg, line.kind, line.occurred_at, line.on_hand,
+    coalesce(line.reserved, 0) AS reserved, coalesce(line.allocated, 0) AS allocated,
+    coalesce(line.damaged, 0) AS damaged, coalesce(line.in_transit, 0) AS in_transit, line.value_minor
 FROM stock_movements AS line
 WHERE line.sku_id = :sku_id::uuid AND line.location_id = :location_id::uuid
     AND line.occurred_at >= (:day::date)::timestamp AT TIME ZONE 'UTC'

@@ -22,43 +22,42 @@ $$;
 -- less than nothing, or into units whose cost nobody knew, sets the cost of all units anew. The last unit takes the rest of
 -- the value with it, so that no stock has no value.
 CREATE FUNCTION moving_average_step(
-    state numeric[], kept numeric[], change numeric, cost numeric, scale numeric, places integer
+    state numeric[], kept_quantity numeric, kept_cost numeric, kept_value_minor numeric, change numeric, cost numeric,
+    scale numeric, places integer
 ) RETURNS numeric[] LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
 DECLARE
-    quantity numeric;
-    average numeric;
-    worth numeric;
-    quantity_after numeric;
-    worth_after numeric;
+    quantity numeric := kept_quantity;
+    average numeric := kept_cost;
+    worth numeric := kept_value_minor;
+    exact numeric;
 BEGIN
-    IF state IS NULL THEN
-        state := kept;
+    IF state IS NOT NULL THEN
+        quantity := state[1];
+        average := state[2];
+        worth := state[3];
     END IF;
-    quantity := state[1];
-    average := state[2];
-    worth := state[3];
-    quantity_after := quantity + change;
     IF cost IS NULL THEN
-        IF quantity_after = 0 THEN
-            worth_after := 0;
-        ELSE
-            worth_after := worth + round_half_even(change * coalesce(average, 0) * scale);
+        IF quantity + change = 0 THEN
+            RETURN ARRAY[0, average, 0, -worth];
         END IF;
-    ELSIF average IS NULL OR quantity <= 0 THEN
-        average := cost;
-        worth_after := round_half_even(quantity_after * cost * scale);
-    ELSE
-        average := trim_scale(
-            round_half_even((quantity * average + change * cost) / quantity_after * 10::numeric ^ places)
-            / 10::numeric ^ places
-        );
-        worth_after := worth + round_half_even(change * cost * scale);
+        exact := round_half_even(change * coalesce(average, 0) * scale);
+        RETURN ARRAY[quantity + change, average, worth + exact, exact];
     END IF;
-    RETURN ARRAY[quantity_after, average, worth_after, worth_after - worth];
+    IF average IS NULL OR quantity <= 0 THEN
+        exact := round_half_even((quantity + change) * cost * scale);
+        RETURN ARRAY[quantity + change, cost, exact, exact - worth];
+    END IF;
+    average := trim_scale(
+        round_half_even((quantity * average + change * cost) / (quantity + change) * 10::numeric ^ places)
+        / 10::numeric ^ places
+    );
+    exact := round_half_even(change * cost * scale);
+    RETURN ARRAY[quantity + change, average, worth + exact, exact];
 END
 $$;
 
 -- moving_average: the fold of one SKU's movements, in the order in which they were recorded, from the kept state on.
 CREATE AGGREGATE moving_average(
-    kept numeric[], change numeric, cost numeric, scale numeric, places integer
+    kept_quantity numeric, kept_cost numeric, kept_value_minor numeric, change numeric, cost numeric, scale numeric,
+    places integer
 ) (SFUNC = moving_average_step, STYPE = numeric[], PARALLEL = SAFE);

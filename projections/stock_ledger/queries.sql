@@ -1,11 +1,24 @@
 -- movement_rows: the ledger lines of articles of these stores; a list chooses among them and sorts.
 SELECT
-    line.position, line.leg, line.sku_id, line.location_id, line.store_id, line.kind, line.occurred_at, line.recorded_at,
-    line.actor, line.origin, line.order_id, line.parcel_id, line.campaign_id, line.transfer_id, line.batch, line.document,
-    line.reason, line.on_hand, line.reserved, line.allocated, line.damaged, line.in_transit, line.running_on_hand,
+    line.position, line.leg, line.sku_id, line.location_id, event.store_id, line.kind, line.occurred_at,
+    event.recorded_at, event.actor, event.origin, (event.data->>'order_id')::uuid AS order_id,
+    (event.data->>'parcel_id')::uuid AS parcel_id, (event.data->>'campaign_id')::uuid AS campaign_id,
+    (event.data->>'transfer_id')::uuid AS transfer_id, event.data->>'batch' AS batch,
+    event.data->>'document' AS document,
+    CASE line.kind
+        WHEN 'written_off' THEN (event.data->>'kind') || ': ' || (event.data->>'reason')
+        WHEN 'counted' THEN 'book ' || (event.data->>'book') || ', counted ' || (event.data->>'counted')
+        WHEN 'returned' THEN event.data->>'condition'
+        WHEN 'sample' THEN event.data->>'purpose'
+        ELSE event.data->>'reason'
+    END AS reason,
+    line.on_hand, coalesce(line.reserved, 0) AS reserved, coalesce(line.allocated, 0) AS allocated,
+    coalesce(line.damaged, 0) AS damaged, coalesce(line.in_transit, 0) AS in_transit, line.running_on_hand,
     line.running_quantity, line.unit_cost, line.value_minor, line.running_value_minor, sku.currency, sku.unit,
     sku.code AS sku_code, sku.category
-FROM stock_movements AS line JOIN stock_skus AS sku ON sku.sku_id = line.sku_id
+FROM stock_movements AS line
+JOIN stock_skus AS sku ON sku.sku_id = line.sku_id
+JOIN every_event AS event ON event.position = line.position
 WHERE :store_ids::uuid[] IS NULL OR sku.store_id = ANY (:store_ids::uuid[]);
 
 -- levels: what is where now, for these SKUs (NULL for all) and this location (NULL for all).
@@ -29,8 +42,8 @@ SELECT
 FROM stock_levels AS level
 JOIN stock_skus AS sku ON sku.sku_id = level.sku_id
 CROSS JOIN LATERAL (
-    SELECT movement.running_on_hand, movement.position, movement.occurred_at, movement.recorded_at
-    FROM stock_movements AS movement
+    SELECT movement.running_on_hand, movement.position, movement.occurred_at, event.recorded_at
+    FROM stock_movements AS movement JOIN every_event AS event ON event.position = movement.position
     WHERE movement.sku_id = level.sku_id AND movement.location_id = level.location_id
         AND movement.position <= :position::bigint
     ORDER BY movement.position DESC, movement.leg DESC LIMIT 1

@@ -18,33 +18,24 @@ CREATE TABLE stock_movements (
     leg                  smallint NOT NULL,
     sku_id               uuid NOT NULL,
     location_id          uuid NOT NULL,
-    store_id             uuid NOT NULL,
     kind                 text COLLATE "C" NOT NULL,
     occurred_at          timestamptz NOT NULL,
-    recorded_at          timestamptz NOT NULL,
-    actor                text NOT NULL,
-    origin               text NOT NULL,
-    order_id             uuid,
-    parcel_id            uuid,
-    campaign_id          uuid,
-    transfer_id          uuid,
-    batch                text,
-    document             text,
-    reason               text,
-    -- What the movement changed: units that are there, and of these the ones set apart.
+    -- What the movement changed: units that are there, and of these the ones set apart (null: not touched).
     on_hand              numeric NOT NULL,
-    reserved             numeric NOT NULL,
-    allocated            numeric NOT NULL,
-    damaged              numeric NOT NULL,
-    in_transit           numeric NOT NULL,
+    reserved             numeric,
+    allocated            numeric,
+    damaged              numeric,
+    in_transit           numeric,
     -- What came of it: units at the location; units, moving average and value of the SKU in all, in transit included.
     running_on_hand      numeric NOT NULL,
     running_quantity     numeric NOT NULL,
     unit_cost            numeric,
     value_minor          bigint NOT NULL,
-    running_value_minor  bigint NOT NULL,
-    PRIMARY KEY (position, leg)
+    running_value_minor  bigint NOT NULL
 );
+
+-- stock_movements_line: a line by its position.
+CREATE UNIQUE INDEX stock_movements_line ON stock_movements (position, leg);
 
 -- stock_movements_place: the last movement at or before a position, for each SKU and location.
 CREATE INDEX stock_movements_place ON stock_movements (sku_id, location_id, position, leg);

@@ -50,7 +50,7 @@ synchronous_commit = on
 timezone = 'UTC'
 log_timezone = 'UTC'
 max_connections = 200
-shared_buffers = 128MB
+shared_buffers = {shared_buffers}MB
 work_mem = 16MB
 maintenance_work_mem = 128MB
 max_wal_size = 2GB
@@ -185,7 +185,7 @@ class EmbeddedServer:
         allowed = sorted({_user(os.geteuid()).pw_name, self._user.pw_name})
         self._write("pg_hba.conf", "local all all peer map=opscore\n")
         self._write("pg_ident.conf", "".join(f"opscore {name} {SUPERUSER}\n" for name in allowed))
-        self._write("postgresql.conf", _CONFIGURATION.format(sockets=self._sockets))
+        self._write("postgresql.conf", _CONFIGURATION.format(sockets=self._sockets, shared_buffers=_shared_buffers()))
         self._forget_reused_pid()
         until = time.monotonic() + _START_SECONDS_MAX
         while True:
@@ -284,6 +284,12 @@ class EmbeddedServer:
         path.write_text(text, encoding="utf-8")
         if os.geteuid() == 0:
             os.chown(path, self._user.pw_uid, self._user.pw_gid)
+
+
+def _shared_buffers() -> int:
+    """Return the megabytes that the server keeps pages in: an eighth of the machine, from 128 to 512."""
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20
+    return max(128, min(512, machine // 8))
 
 
 def _binaries() -> Path:

@@ -20,6 +20,7 @@ from opscore.domain.sku import Sku
 from opscore.domain.values import minor_digits
 from opscore.log.event_log import EventLog
 from opscore.projector import Projector
+from opscore.projector.folder import Loaded
 from opscore.projector.lists import ALL, Column, Key, Page
 from tests.benchmarks import generate
 from tests.projections.logs import Log
@@ -153,6 +154,11 @@ def test_amounts_are_rounded_half_to_even(number: int, places: int) -> None:
 ROUNDING: dict[str, str] = {}
 
 
+def ledger(projector: Projector) -> str:
+    """Return what the names of the ledger's tables and functions begin with."""
+    return Loaded(projector.definitions()["stock_ledger"], projector.schema).prefix
+
+
 @pytest.fixture(autouse=True)
 def rounding(request: pytest.FixtureRequest) -> None:
     """Tell the test of rounding which function to ask; Hypothesis takes no fixture of one example."""
@@ -160,7 +166,7 @@ def rounding(request: pytest.FixtureRequest) -> None:
         projector: Projector = request.getfixturevalue("projector")
         projector.rebuild("stock_ledger")
         ROUNDING["url"] = request.getfixturevalue("database").conninfo()
-        ROUNDING["name"] = f'"{projector.schema}"."stock_ledger_v1__round_half_even"'
+        ROUNDING["name"] = f'"{projector.schema}"."{ledger(projector)}round_half_even"'
 
 
 def test_the_ledger_knows_the_minor_unit_of_every_currency(
@@ -170,7 +176,7 @@ def test_the_ledger_knows_the_minor_unit_of_every_currency(
     currencies = [code for code in get_global("currency_fractions") if code != "DEFAULT"] + ["GBP", "CNY", "EUR", "USD"]
 
     found = connection.execute(
-        f'SELECT code, "{projector.schema}"."stock_ledger_v1__currency_digits"(code) FROM unnest(%s::text[]) AS code',
+        f'SELECT code, "{projector.schema}"."{ledger(projector)}currency_digits"(code) FROM unnest(%s::text[]) AS code',
         (currencies,),
     ).fetchall()
 
@@ -282,7 +288,7 @@ def test_what_the_events_behind_a_cell_add_is_the_cell(
 
     for row in rows:
         behind = projector.explain(name, cell, row, store_ids=None)
-        assert {event["rule_version"] for event in behind} <= {1}
+        assert {event["rule_version"] for event in behind} <= {projector.definitions()[name].version}
         assert {figure: sum(event[figure] for event in behind) for figure in figures} == {
             figure: row[figure] for figure in figures
         }

@@ -103,14 +103,17 @@ from opscore.projector import Projector
 from opscore.settings import Settings
 
 with Database.open(Settings(_env_file=None)) as database:
-    Projector(database).rebuild("stock_ledger", window=50, progress=lambda done: print(done.position, flush=True))
+    projector = Projector(database, parts=PARTS)
+    projector.rebuild("stock_ledger", window=50, progress=lambda done: print(done.position, flush=True))
 """
 
 
+@pytest.mark.parametrize("parts", [1, 3])
 def test_a_rebuild_killed_in_the_middle_goes_on_where_it_stood(
-    log: Log, settings: Settings, projector: Projector, connection: psycopg.Connection[Any]
+    log: Log, settings: Settings, projector: Projector, connection: psycopg.Connection[Any], parts: int
 ) -> None:
     log.fill(1500)
+    version = projector.definitions()["stock_ledger"].version
     assert settings.database_url is not None
     environment = {
         **os.environ,
@@ -119,15 +122,18 @@ def test_a_rebuild_killed_in_the_middle_goes_on_where_it_stood(
         "OPSCORE_SCHEMA_NAME": settings.schema_name,
     }
     with subprocess.Popen(
-        [sys.executable, "-c", REBUILD], env=environment, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", REBUILD.replace("PARTS", str(parts))], env=environment, stdout=subprocess.PIPE, text=True
     ) as killed:
         assert killed.stdout is not None
-        for _ in range(5):
+        for _ in range(8):
             assert killed.stdout.readline()
         killed.send_signal(signal.SIGKILL)
-    entry = projector.catalogue.entry(connection, "stock_ledger", 1)
+    entry = projector.catalogue.entry(connection, "stock_ledger", version)
     assert entry is not None
     assert (entry.status, entry.position < log.head()) == ("building", True)
+    stood = projector.catalogue.parts(connection, "stock_ledger", version) or [entry.position]
+    assert len(stood) == parts
+    assert sum(stood) >= 50 * 8
     seen: list[int] = []
 
     projector.rebuild("stock_ledger", progress=lambda done: seen.append(done.position), window=500)
@@ -138,10 +144,11 @@ def test_a_rebuild_killed_in_the_middle_goes_on_where_it_stood(
         projector.catalogue.claim(connection, whole)
         projector.catalogue.begin(connection, whole)
     projector._fill(connection, whole, None, None, 100_000)
-    finished = projector.catalogue.entry(connection, "stock_ledger", 1)
+    finished = projector.catalogue.entry(connection, "stock_ledger", version)
     assert finished is not None
-    assert finished.status == "serving"
-    assert seen[0] == entry.position + 500
+    assert (finished.status, finished.position) == ("serving", log.head())
+    assert seen[0] > sum(stood) // parts
+    assert projector.catalogue.parts(connection, "stock_ledger", version) == []
     assert contents(connection, projector.loaded(connection, finished)) == contents(connection, whole)
 
 
@@ -184,6 +191,30 @@ def test_a_poison_event_stops_one_projection_and_no_other(log: Log, projector: P
     assert states["order_book"].entry.position == head
     totals = projector.run_query("kpi_daily", "totals", store_ids=None)
     assert totals, "what was known before the failure still answers"
+
+
+def test_a_poison_event_stops_a_rebuild_in_parts_at_its_position(
+    log: Log, database: Database, connection: psycopg.Connection[Any]
+) -> None:
+    log.fill(400)
+    world = log.world()
+    world.pay(world.place(1, [(0, 1)]))
+    number = next(number for number, row in enumerate(world.rows) if row[4] == "PaymentReceived")
+    row = list(world.rows[number])
+    row[15] = row[15].replace('"amount_minor":', '"amount_minor":"much","was":')
+    world.rows[number] = tuple(row)
+    log.append(world)
+    log.fill(400, seed=2)
+    projector = Projector(database, parts=3)
+
+    with pytest.raises(ProjectionRefused, match=f"stopped at position {row[0]}, in orders"):
+        projector.rebuild("order_book", window=60)
+
+    entry = projector.catalogue.entry(connection, "order_book", projector.definitions()["order_book"].version)
+    assert entry is not None
+    assert (entry.state, entry.failed_position) == ("failed", row[0])
+    with pytest.raises(ProjectionRefused, match=f"stopped at position {row[0]}"):
+        projector.rebuild("order_book", window=60)
 
 
 def test_an_event_of_a_newer_version_stops_what_reads_it(log: Log, projector: Projector) -> None:
@@ -288,7 +319,8 @@ def test_versions_compared_live_stand_at_one_position(
 ) -> None:
     log.fill(300)
     projector.deploy()
-    edit(folder, "stock_ledger", "projection.toml", "version = 1", "version = 2")
+    old = projector.definitions()["stock_ledger"].version
+    edit(folder, "stock_ledger", "projection.toml", f"version = {old}", f"version = {old + 1}")
     changed = Projector(database, folder)
     changed.rebuild("stock_ledger")
     followers = [Follower(Projector(database)), Follower(Projector(database))]
@@ -298,7 +330,7 @@ def test_versions_compared_live_stand_at_one_position(
         for seed in range(5):
             log.fill(60, seed=seed + 10)
             # The same rules at one position have the same rows; at two positions they would not.
-            assert changed.compare("stock_ledger", 1, 2).differing_rows == 0
+            assert changed.compare("stock_ledger", old, old + 1).differing_rows == 0
     finally:
         for follower in followers:
             follower.stop()

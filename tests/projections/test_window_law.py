@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from opscore import resources
 from opscore.database import Database
 from opscore.projector import Projector
+from opscore.projector.catalogue import Part
 from opscore.projector.folder import Loaded
 from opscore.projector.window import take_in
 from opscore.settings import Settings
@@ -40,14 +41,17 @@ action = st.tuples(st.integers(0, generate.Actions.COUNT - 1), small, small, st.
 Action = tuple[int, int, int, int]
 
 
+WAYS = ("one", "cut", "each", "parts")
+
+
 class Copies:
-    """One projection, kept three times over the same log, each taking it in by other windows."""
+    """One projection, kept four times over the same log, each taking it in by other windows."""
 
     def __init__(self, database: Database, name: str) -> None:
         self.log = Log(database)
         self.projector = Projector(database)
         definition = self.projector.definitions()[name]
-        self.copies = {way: Loaded(definition, database.schema, f"{way}/{name}") for way in ("one", "cut", "each")}
+        self.copies = {way: Loaded(definition, database.schema, f"{way}/{name}") for way in WAYS}
         self.connection = self.projector.connect()
         for loaded in self.copies.values():
             self.projector.make_tables(self.connection, loaded)
@@ -66,6 +70,17 @@ class Copies:
                 take_in(self.connection, self.projector.catalogue, loaded, low, high)
         return contents(self.connection, loaded)
 
+    def take_parts(self, bounds: list[int]) -> dict[str, list[str]]:
+        """Take in three parts, one after the other, each by other windows, and return the rows."""
+        loaded = self.copies["parts"]
+        for table in loaded.definition.tables:
+            self.connection.execute(f"TRUNCATE {loaded.table(table)}")
+        for number, windows in enumerate((bounds, [bounds[0], bounds[-1]], bounds)):
+            for low, high in itertools.pairwise(windows):
+                with self.connection.transaction():
+                    take_in(self.connection, self.projector.catalogue, loaded, low, high, part=Part(number, 3))
+        return contents(self.connection, loaded)
+
     def broken_checks(self, high: int, low: int) -> list[Any]:
         """Return what the checks find in the copy that took everything at once."""
         found = []
@@ -77,7 +92,7 @@ class Copies:
 
 @pytest.fixture(params=PROJECTIONS)
 def copies(request: pytest.FixtureRequest, settings: Settings) -> Iterator[Copies]:
-    """Three copies of one projection; every example writes its own log behind the one before."""
+    """Four copies of one projection; every example writes its own log behind the one before."""
     with Database.open(settings.model_copy(update={"projections": OWN})) as database:
         made = Copies(database, request.param)
         yield made
@@ -99,4 +114,6 @@ def test_any_windows_give_the_same_rows(copies: Copies, log: list[Action], cuts:
 
     assert copies.take("cut", between) == whole
     assert copies.take("each", list(range(start, end + 1))) == whole
+    if copies.copies["one"].definition.stream_by_stream:
+        assert copies.take_parts(between) == whole
     assert copies.broken_checks(end, start) == []

@@ -2,11 +2,11 @@
 
 from opscore.projector.answers import Ask, CheckFailure, ProjectionRefused
 from opscore.projector.compare import Comparison
+from opscore.projector.filling import Progress
 from opscore.projector.folder import Definition, read_all
 from opscore.projector.follower import Follower
 from opscore.projector.projector import (
     PlanLine,
-    Progress,
     ProjectionStatus,
     Projector,
 )

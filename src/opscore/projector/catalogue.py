@@ -50,6 +50,22 @@ class Entry:
 
 
 _COLUMNS = ", ".join(Entry.__dataclass_fields__)
+_PART_COLUMNS = ", ".join(
+    "part.position" if column == "position" else f"entry.{column}" for column in Entry.__dataclass_fields__
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One of `of` parts of a rebuild, by number from 0: the streams whose hash falls to it."""
+
+    number: int
+    of: int
+
+    @property
+    def others(self) -> list[int]:
+        """Return the numbers of the other parts."""
+        return [number for number in range(self.of) if number != self.number]
 
 
 class Catalogue:
@@ -57,11 +73,12 @@ class Catalogue:
 
     def __init__(self, schema: str) -> None:
         self._table = f'"{schema}".projection_catalogue'
+        self._parts = f'"{schema}".projection_parts'
         self._events = f'"{schema}".events'
 
     def _sql(self, text: str) -> str:
         # The names in it come from settings and from this file, never from a caller.
-        return text.replace("CATALOGUE", self._table).replace("EVENTS", self._events)
+        return text.replace("CATALOGUE", self._table).replace("EVENTS", self._events).replace("PARTS", self._parts)
 
     def entries(self, connection: Connection, name: str | None = None) -> list[Entry]:
         """Return all entries (of one name), newest version first."""
@@ -82,9 +99,22 @@ class Catalogue:
         """Return the version that answers for `name`."""
         return next((entry for entry in self.entries(connection, name) if entry.status in QUERYABLE), None)
 
-    def lock(self, connection: Connection, name: str, version: int, *, wait: bool = True) -> Entry | None:
-        """Lock and return an entry; None when it is gone or (not `wait`) somebody else holds it."""
+    def lock(
+        self, connection: Connection, name: str, version: int, *, wait: bool = True, part: Part | None = None
+    ) -> Entry | None:
+        """Lock and return an entry; None when it is gone or (not `wait`) somebody else holds it.
+
+        part: lock the row of this part instead; the position is the part's.
+        """
         with connection.cursor(row_factory=class_row(Entry)) as cursor:
+            if part is not None:
+                return cursor.execute(
+                    self._sql(
+                        f"SELECT {_PART_COLUMNS} FROM CATALOGUE AS entry JOIN PARTS AS part USING (name, version)"
+                        " WHERE name = %s AND version = %s AND part.part = %s FOR UPDATE OF part"
+                    ),
+                    (name, version, part.number),
+                ).fetchone()
             return cursor.execute(
                 self._sql(
                     f"SELECT {_COLUMNS} FROM CATALOGUE WHERE name = %s AND version = %s"
@@ -114,6 +144,9 @@ class Catalogue:
     def begin(self, connection: Connection, loaded: Loaded) -> None:
         """Enter a version as building, at position 0."""
         connection.execute(
+            self._sql("DELETE FROM PARTS WHERE name = %s AND version = %s"), (loaded.name, loaded.version)
+        )
+        connection.execute(
             self._sql(
                 "UPDATE CATALOGUE SET digest = %s, sql = %s, rules = %s, status = 'building', position = 0,"
                 " failed_position = NULL, failed_statement = NULL, error = NULL, created_at = clock_timestamp(),"
@@ -136,12 +169,47 @@ class Catalogue:
             (Jsonb(dict(loaded.definition.texts)), loaded.name, loaded.version),
         )
 
-    def move(self, connection: Connection, name: str, version: int, position: int) -> None:
-        """Move the checkpoint."""
+    def move(self, connection: Connection, name: str, version: int, position: int, *, part: Part | None = None) -> None:
+        """Move the checkpoint, or that of a part."""
+        if part is not None:
+            connection.execute(
+                self._sql("UPDATE PARTS SET position = %s WHERE name = %s AND version = %s AND part = %s"),
+                (position, name, version, part.number),
+            )
+            return
         connection.execute(
             self._sql("UPDATE CATALOGUE SET position = %s, updated_at = now() WHERE name = %s AND version = %s"),
             (position, name, version),
         )
+
+    def parts(self, connection: Connection, name: str, version: int) -> list[int]:
+        """Return the positions of the parts of a rebuild, by number; none while it is not done in parts."""
+        rows = connection.execute(
+            self._sql("SELECT position FROM PARTS WHERE name = %s AND version = %s ORDER BY part"), (name, version)
+        ).fetchall()
+        return [row[0] for row in rows]
+
+    def divide(self, connection: Connection, name: str, version: int, of: int) -> list[int]:
+        """Divide what is left of a rebuild into `of` parts, unless it is divided already; return their positions."""
+        entry = self.lock(connection, name, version)
+        found = self.parts(connection, name, version)
+        if entry is None or entry.status != "building" or found:
+            return found
+        connection.execute(
+            self._sql(
+                "INSERT INTO PARTS (name, version, part, position) SELECT %s, %s, generate_series(0, %s - 1), %s"
+            ),
+            (name, version, of, entry.position),
+        )
+        return [entry.position] * of
+
+    def unite(self, connection: Connection, name: str, version: int) -> None:
+        """Let the parts be one rebuild again, once all of them stand at the same position."""
+        self.lock(connection, name, version)
+        positions = self.parts(connection, name, version)
+        if positions and min(positions) == max(positions):
+            self.move(connection, name, version, positions[0])
+            connection.execute(self._sql("DELETE FROM PARTS WHERE name = %s AND version = %s"), (name, version))
 
     def set_status(self, connection: Connection, name: str, version: int, status: str, by: str | None = None) -> None:
         """Set the status; `by` says who promoted it."""
@@ -157,13 +225,13 @@ class Catalogue:
     def fail(
         self, connection: Connection, name: str, version: int, position: int, statement: str, message: str
     ) -> None:
-        """Record where and why a version stopped, if nobody has moved it since."""
+        """Record where and why a version stopped, if nobody has taken it past there since."""
         connection.execute(
             self._sql(
                 "UPDATE CATALOGUE SET failed_position = %s, failed_statement = %s, error = %s, updated_at = now()"
-                " WHERE name = %s AND version = %s AND position = %s"
+                " WHERE name = %s AND version = %s AND position < %s AND failed_position IS NULL"
             ),
-            (position, statement, message, name, version, position - 1),
+            (position, statement, message, name, version, position),
         )
 
     def clear_failure(self, connection: Connection, name: str, version: int) -> None:

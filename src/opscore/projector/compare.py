@@ -120,6 +120,7 @@ def _shape(reader: Connection, old: Loaded, new: Loaded, table: str) -> tuple[li
         )
 
     def key_of(loaded: Loaded) -> list[str]:
+        # A table that only grows may have a unique index, built once its bulk is in, in place of a primary key.
         return [
             row[0]
             for row in reader.execute(
@@ -127,7 +128,9 @@ def _shape(reader: Connection, old: Loaded, new: Loaded, table: str) -> tuple[li
                 " unnest(index.indkey::int2[]) WITH ORDINALITY AS part(number, place)"
                 " JOIN pg_attribute AS attribute ON attribute.attrelid = index.indrelid"
                 " AND attribute.attnum = part.number"
-                " WHERE index.indrelid = %s::regclass AND index.indisprimary ORDER BY part.place",
+                " WHERE index.indexrelid = (SELECT indexrelid FROM pg_index WHERE indrelid = %s::regclass"
+                " AND indisunique AND indpred IS NULL AND indexprs IS NULL"
+                " ORDER BY NOT indisprimary, indexrelid LIMIT 1) ORDER BY part.place",
                 (loaded.table(table),),
             ).fetchall()
         ]

@@ -70,6 +70,14 @@ class Definition:
         return str(self.settings["question"])
 
     @property
+    def stream_by_stream(self) -> bool:
+        """Say whether what becomes of a stream depends on that stream alone, so that a rebuild may be done in parts.
+
+        Then every row belongs to one stream, and no statement reads or writes a row of another.
+        """
+        return bool(self.settings.get("stream_by_stream", False))
+
+    @property
     def events(self) -> tuple[str, ...]:
         """Return the event types that are read."""
         return tuple(self.settings["events"])
@@ -201,6 +209,11 @@ class Definition:
                         raise SqlFileError(
                             f"{self.name}/{file}: {statement.name} reads no event; use :window_from and :window_to"
                         )
+                    if self.stream_by_stream and statement.parameters & WINDOW_PARAMETERS:
+                        raise SqlFileError(
+                            f"{self.name}/{file}: {statement.name} reads by position what other parts of a rebuild"
+                            " write; read events, or take stream_by_stream out of projection.toml"
+                        )
         unread = sorted(set(self.events) - read)
         if unread:
             raise SqlFileError(f"{self.name}/projection.toml: no statement of apply.sql reads {unread[0]}; take it out")
@@ -236,7 +249,7 @@ class Ready:
         self._schema = loaded.schema
         self._types = loaded.definition.events
         self._body = sqltext.qualify(statement.sql, loaded.names)
-        self._by_types: dict[frozenset[str], str] = {}
+        self._by_types: dict[tuple[frozenset[str], bool], str] = {}
         self.events = frozenset(
             self._types if self._reads_every else (relation.event_type for relation in self._relations)
         )
@@ -247,23 +260,27 @@ class Ready:
         """Return the text with `%(name)s` parameters."""
         return sqltext.bind(self._text(self.events))
 
-    def over_window(self, occurring: Iterable[str]) -> str:
-        """Return the text for a window in which only these types occur; its bounds are $1 and $2."""
+    def over_window(self, occurring: Iterable[str], *, part: bool = False) -> str:
+        """Return the text for a window in which only these types occur; its bounds are $1 and $2.
+
+        part: only over streams of one part; $3 is how many parts there are, $4 the list of the others.
+        """
         types = self.events.intersection(occurring)
-        found = self._by_types.get(types)
+        found = self._by_types.get((types, part))
         if found is None:
-            found = self._by_types[types] = sqltext.bind_window(self._text(types))
+            found = self._by_types[types, part] = sqltext.bind_window(self._text(types, part=part))
         return found
 
-    def _text(self, types: frozenset[str]) -> str:
+    def _text(self, types: frozenset[str], *, part: bool = False) -> str:
         if not self.events:
             return self._body
         relations = [
-            relation.cte(self._schema, self._words, empty=relation.event_type not in types)
+            relation.cte(self._schema, self._words, empty=relation.event_type not in types, part=part)
             for relation in self._relations
         ]
         if self._reads_every:
-            relations.append(every_event_cte(self._schema, self._types))
+            upcasts = {each.event_type: each.upcast for each in _relations().values() if each.upcast is not None}
+            relations.append(every_event_cte(self._schema, self._types, self._words, upcasts, part=part))
         ctes = ", ".join(relations)
         first, rest = self._body.split(None, 1)
         if first.upper() != "WITH":

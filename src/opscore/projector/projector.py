@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -21,25 +22,13 @@ from opscore.projector import compare as comparing
 from opscore.projector import whatif
 from opscore.projector.answers import Answers, Connects, ProjectionRefused
 from opscore.projector.catalogue import FOLLOWING, Connection, Entry
+from opscore.projector.filling import REBUILD_WINDOW, Filling, Progress, Stop, analyze, cores
 from opscore.projector.folder import Definition, Loaded, read_all
 from opscore.projector.lock import refuse_edited
 from opscore.projector.own import laid_over
 from opscore.projector.window import Seen, advance, take_in
 
-REBUILD_WINDOW = 100_000
 FOLLOW_WINDOW = 5_000
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a rebuild is: positions done of `target`, events a second so far, seconds to go (None: unknown)."""
-
-    name: str
-    version: int
-    position: int
-    target: int
-    events_per_second: float
-    eta_seconds: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +55,13 @@ class PlanLine:
 class Projector(Answers):
     """The projections of one operator. Safe to use from several threads and processes at once."""
 
-    def __init__(self, database: Connects, folder: Path | None = None) -> None:
-        """Use the projections of `folder`, by default those of the package, and the operator's own over them."""
+    def __init__(self, database: Connects, folder: Path | None = None, *, parts: int | None = None) -> None:
+        """Use the projections of `folder`, by default those of the package, and the operator's own over them.
+
+        parts: on how many connections a rebuild may work at once; as many as there are processors when None.
+        """
         super().__init__(database)
+        self._parts = parts or cores()
         self._folder = folder or resources.path("projections")
         self._own = database.own_projections
 
@@ -153,9 +146,26 @@ class Projector(Answers):
                 with self._shared() as connection:
                     self.catalogue.set_texts(connection, Loaded(self.definitions()[line.name], self.schema))
                 self._loaded.clear()
-            elif line.action != "nothing":
-                self.rebuild(line.name, by=by, progress=progress, stop=stop)
+        names = [line.name for line in lines if line.action in ("build", "resume")]
+        if len(names) < 2:
+            for name in names:
+                self.rebuild(name, by=by, progress=progress, stop=stop)
+        else:
+            self._rebuild_all(names, by, progress, stop)
         return lines
+
+    def _rebuild_all(
+        self, names: Sequence[str], by: str, progress: Callable[[Progress], None] | None, stop: Stop | None
+    ) -> None:
+        """Rebuild several projections side by side; each whole, since together they use all processors anyway.
+
+        The first failure is raised once the others have come to an end.
+        """
+        alone = Projector(self._database, self._folder, parts=1)
+        with ThreadPoolExecutor(self._parts, "opscore-rebuild") as pool:
+            made = [pool.submit(alone.rebuild, name, by=by, progress=progress, stop=stop) for name in names]
+        for each in made:
+            each.result()
 
     def rebuild(
         self,
@@ -202,31 +212,17 @@ class Projector(Answers):
         window: int,
         until: int | None = None,
     ) -> None:
-        """Take in windows until the head (or `until`) is reached; ANALYZE each time the tables have doubled."""
-        began, first, analyzed = time.monotonic(), None, 0
-        while True:
-            if stop is not None and stop():
-                raise ProjectionRefused(f"the rebuild of {loaded.name} was stopped; rebuild again to go on")
-            step = advance(connection, self.catalogue, loaded, limit=window, head=until, statuses=("building",))
-            if step.failed:
-                entry = self.catalogue.entry(connection, loaded.name, loaded.version)
-                if entry is not None and entry.failed_position is not None:
-                    raise ProjectionRefused(
-                        f"{loaded.name} version {loaded.version} stopped at position {entry.failed_position}, in"
-                        f" {entry.failed_statement}: {entry.error}"
-                    )
-                return  # Complete already: another process did it.
-            first = step.before if first is None else first
-            if progress is not None:
-                seconds = max(time.monotonic() - began, 1e-6)
-                rate = (step.after - first) / seconds
-                eta = (step.head - step.after) / rate if rate else None
-                progress(Progress(loaded.name, loaded.version, step.after, step.head, rate, eta))
-            if step.after >= step.head:
-                return
-            if step.after >= 2 * analyzed:
-                self._analyze(connection, loaded)
-                analyzed = step.after
+        """Take in windows until the head (or `until`) is reached."""
+        Filling(
+            self.connect,
+            self.catalogue,
+            loaded,
+            progress=progress,
+            stop=stop,
+            window=window,
+            until=until,
+            parts=self._parts,
+        ).run(connection)
 
     def _finish(self, connection: Connection, loaded: Loaded, by: str) -> None:
         """Build the indexes, take in what came meanwhile, and open the version for following, in one transaction."""
@@ -236,7 +232,7 @@ class Projector(Answers):
             except (errors.UniqueViolation, errors.DuplicateTable):
                 # Another process built it at the same moment and has committed: now it is found, or built if it failed.
                 connection.execute(statement)
-        self._analyze(connection, loaded)
+        analyze(connection, loaded)
         with connection.transaction():
             connection.execute("SET LOCAL synchronous_commit = on")
             entry = self.catalogue.lock(connection, loaded.name, loaded.version)
@@ -276,10 +272,6 @@ class Projector(Answers):
                 [first, last, *values_then.values()],
             )
         connection.execute(f"ANALYZE {loaded.table('rules_by_day')}")
-
-    def _analyze(self, connection: Connection, loaded: Loaded) -> None:
-        for table in loaded.definition.tables:
-            connection.execute(f"ANALYZE {loaded.table(table)}")
 
     def _drop_tables(self, connection: Connection, loaded: Loaded) -> None:
         for table in [*loaded.definition.tables, "rules", "rules_by_day"]:
@@ -592,7 +584,7 @@ class Projector(Answers):
                 raise
             for statement in loaded.create_indexes():
                 connection.execute(statement)
-            self._analyze(connection, loaded)
+            analyze(connection, loaded)
         result = self._compared((name, serving.version), aside, by, sample, ("building", *FOLLOWING))
         self.drop(*aside)
         return result
@@ -665,10 +657,6 @@ class Projector(Answers):
                     f"there are copies named {into} already, {what}; add --replace to build them anew, or choose"
                     " another name"
                 )
-
-
-Stop = Callable[[], bool]
-"""Says whether to stop; asked between windows."""
 
 
 @dataclass(frozen=True, slots=True)

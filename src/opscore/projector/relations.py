@@ -49,11 +49,12 @@ class Relation:
     columns: Mapping[str, str] = field(repr=False)
     list_path: str | None = None
 
-    def cte(self, schema: str, words: Iterable[str], *, empty: bool = False) -> str:
+    def cte(self, schema: str, words: Iterable[str], *, empty: bool = False, part: bool = False) -> str:
         """Return `name AS (SELECT ...)` with the columns that occur among `words` (position always).
 
         empty: no event of the type is in the window. Planning is most of the cost of a statement over many types and a
         window of one event, and of an empty relation there is nothing to plan.
+        part: only the streams of one part, see `IN_PART`.
         """
         wanted = {"position", *words}
         if empty:
@@ -69,7 +70,7 @@ class Relation:
         )
         where = (
             f"event.type = '{self.event_type}' AND event.schema_version = ANY ('{{{self.versions}}}')"
-            " AND event.position > :window_from AND event.position <= :window_to"
+            f" AND event.position > :window_from AND event.position <= :window_to{IN_PART if part else ''}"
         )
         events = f'"{schema}".events AS event'
         if self.upcast is None:
@@ -91,17 +92,32 @@ def _type_of(sql: str) -> str:
     return "text" if "->>" in sql else "jsonb"
 
 
+IN_PART = " AND (uuid_hash(event.stream_id) & 65535) % :parts <> ALL (:other_parts)"
+"""Whether the stream of an event is of the one part of `:parts` that is not among `:other_parts`.
+
+Said so, the planner expects a few events too many; of an equation it expects next to none and joins them one by one.
+"""
+
 EVERY_EVENT = "every_event"
-"""The relation of all events of the window whose types a projection reads: their envelope and `type`."""
+"""The relation of all events of the window of types that a projection reads: envelope, `type` and `data` (jsonb)."""
 
 
-def every_event_cte(schema: str, types: Iterable[str]) -> str:
-    """Return the relation of every event of these types."""
+def every_event_cte(
+    schema: str, types: Iterable[str], words: Iterable[str], upcasts: Mapping[str, str], *, part: bool = False
+) -> str:
+    """Return the relation of every event of these types: the envelope, and `data` in its newest shape if asked for.
+
+    words: the words of the statement; upcasts: by type, the SQL that brings `event.data` to the newest shape.
+    part: only the streams of one part.
+    """
     listed = ", ".join(f"'{name}'" for name in sorted(types))
-    columns = ", ".join(f"event.{column}" for column in (*ENVELOPE, "type"))
+    columns = [f"event.{column}" for column in (*ENVELOPE, "type")]
+    if "data" in set(words):
+        cases = "".join(f" WHEN '{name}' THEN {upcast}" for name, upcast in sorted(upcasts.items()) if name in types)
+        columns.append(f"CASE event.type{cases} ELSE event.data END AS data" if cases else "event.data")
     return (
-        f'{EVERY_EVENT} AS (SELECT {columns} FROM "{schema}".events AS event WHERE event.type IN ({listed})'
-        " AND event.position > :window_from AND event.position <= :window_to)"
+        f'{EVERY_EVENT} AS (SELECT {", ".join(columns)} FROM "{schema}".events AS event WHERE event.type IN ({listed})'
+        f" AND event.position > :window_from AND event.position <= :window_to{IN_PART if part else ''})"
     )
 
 

@@ -145,8 +145,13 @@ def bind(sql: str) -> str:
 
 
 def bind_window(sql: str) -> str:
-    """Return the text with `:window_from` as $1 and `:window_to` as $2, as the server itself takes them."""
-    places = {":window_from": "$1::bigint", ":window_to": "$2::bigint"}
+    """Return the text with the window's bounds as $1 and $2, as the server itself takes them; a part as $3 and $4."""
+    places = {
+        ":window_from": "$1::bigint",
+        ":window_to": "$2::bigint",
+        ":parts": "$3::integer",
+        ":other_parts": "$4::integer[]",
+    }
     return "".join(
         places.get(token.text, token.text) if token.kind == "parameter" else token.text for token in tokens(sql)
     )

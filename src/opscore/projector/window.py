@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import psycopg
 
 from opscore.domain.aggregate import EVENT_CLASSES
-from opscore.projector.catalogue import Catalogue, Connection
+from opscore.projector.catalogue import Catalogue, Connection, Part
 from opscore.projector.folder import Loaded
 
 SMALL_WINDOW = 5_000
@@ -50,6 +50,7 @@ def advance(
     wait: bool = True,
     statuses: tuple[str, ...] = ("ready", "serving"),
     seen: Seen | None = None,
+    part: Part | None = None,
 ) -> Advance:
     """Take in at most `limit` events, up to `head` (the log's own when None).
 
@@ -57,19 +58,20 @@ def advance(
     before it and its entry says where and why. What is not the fault of an event or a statement (a lost connection, a
     deadlock, a full disk) is raised.
     seen: what occurs in windows that were looked at for other versions; what is looked at is added.
+    part: only the streams of this part of a rebuild, from the checkpoint of that part.
     """
     while True:
         try:
             with connection.transaction():
-                entry = catalogue.lock(connection, loaded.name, loaded.version, wait=wait)
+                entry = catalogue.lock(connection, loaded.name, loaded.version, wait=wait, part=part)
                 if entry is None or entry.status not in statuses or entry.failed_position is not None:
                     position = 0 if entry is None else entry.position
                     return Advance(position, position, head or position, busy=entry is None, failed=entry is not None)
                 top = catalogue.head(connection) if head is None else head
                 high = min(entry.position + limit, top)
                 if high > entry.position:
-                    take_in(connection, catalogue, loaded, entry.position, high, seen)
-                    catalogue.move(connection, loaded.name, loaded.version, high)
+                    take_in(connection, catalogue, loaded, entry.position, high, seen, part)
+                    catalogue.move(connection, loaded.name, loaded.version, high, part=part)
                 return Advance(entry.position, max(high, entry.position), top)
         except StatementFailed as failure:
             if failure.high - failure.low > 1:
@@ -80,7 +82,13 @@ def advance(
 
 
 def take_in(
-    connection: Connection, catalogue: Catalogue, loaded: Loaded, low: int, high: int, seen: Seen | None = None
+    connection: Connection,
+    catalogue: Catalogue,
+    loaded: Loaded,
+    low: int,
+    high: int,
+    seen: Seen | None = None,
+    part: Part | None = None,
 ) -> None:
     """Run the statements of `loaded` over the window (low, high]; the caller's transaction, the caller's checkpoint.
 
@@ -107,11 +115,12 @@ def take_in(
     if not occurring:
         return
     cursor = psycopg.RawCursor(connection)
+    parameters = (low, high) if part is None else (low, high, part.of, part.others)
     for statement in loaded.apply:
         # A statement that reads no event reads what others have made of the window.
         if not statement.events or statement.events & occurring:
             try:
-                cursor.execute(statement.over_window(occurring), (low, high))
+                cursor.execute(statement.over_window(occurring, part=part is not None), parameters)
             except psycopg.OperationalError:
                 raise
             except psycopg.Error as error:
