@@ -31,6 +31,7 @@ from opscore.api.http import GraphQLEndpoint
 from opscore.api.live import Live
 from opscore.api.schema import build_schema, mutations
 from opscore.api.sockets import SocketEndpoint
+from opscore.api.throttle import Throttle
 from opscore.database import Database, migrated_version, newest_version
 from opscore.followups import FollowUps
 from opscore.housekeeping import Housekeeping
@@ -236,6 +237,9 @@ def create_app(settings: Settings) -> Starlette:
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         server = await asyncio.to_thread(Server, settings)
         app.state.server = server
+        throttle = None
+        if settings.throttle_points:
+            throttle = Throttle(settings.throttle_points, settings.throttle_points_per_second)
         engine = GraphQLEngine(
             build_schema()._schema,
             server.services,
@@ -244,6 +248,7 @@ def create_app(settings: Settings) -> Starlette:
             suggestions=settings.introspection,
             commands=mutations(),
             compiled=settings.compiled_executor,
+            throttle=throttle,
         )
         endpoint = GraphQLEndpoint(engine, limits, explorer.page() if settings.explorer else None)
         # First, because nearly every request is for it.

@@ -101,6 +101,15 @@ class Settings(BaseSettings):
         default=True, description="Whether plain selections of a query are compiled; off, each field is run by itself."
     )
 
+    throttle_points: Annotated[int, Field(ge=0)] = Field(
+        default=500_000,
+        description="Points that a token has in this process when it is rested; an object costs 1, a command 10. 0: no "
+        "throttle.",
+    )
+    throttle_points_per_second: Annotated[int, Field(ge=1)] = Field(
+        default=100_000, description="Points that come back to a token in a second; two cores earn fewer."
+    )
+
     queue_size: Annotated[int, Field(ge=1)] = Field(
         default=1024, description="Commands that may wait for the writer before more are answered with BUSY."
     )

@@ -24,9 +24,10 @@ from opscore.api.errors import (
 )
 from opscore.api.executor import run_with
 from opscore.api.fast import shortcut
-from opscore.api.guard import INTROSPECTION_FIELDS, Limits
+from opscore.api.guard import INTROSPECTION_FIELDS, Limits, Verdict
 from opscore.api.http import Answer, GraphQLRequest
 from opscore.api.mutations import Mutation
+from opscore.api.throttle import Throttle
 from opscore.domain.command import READ, WRITE, Actor
 from opscore.permissions import OPERATES, may_ask, may_follow, may_operate
 from opscore.tokens import TokenRefused
@@ -55,12 +56,13 @@ class GraphQLEngine:
         suggestions: bool = True,
         commands: Mapping[str, Mutation] | None = None,
         compiled: bool = True,
+        throttle: Throttle | None = None,
     ) -> None:
         """Run requests against a schema.
 
         introspection: whether anybody may read the schema. suggestions: whether errors say "did you mean".
         commands: the mutations that may take the shortcut; None switches it off. compiled: whether plain selections
-        are compiled.
+        are compiled. throttle: the points that tokens have; None for as many as they like.
         """
         self._schema = schema
         self._services = services
@@ -69,6 +71,7 @@ class GraphQLEngine:
         self._suggestions = suggestions
         self._commands = commands
         self._compiled = compiled
+        self._throttle = throttle
         self._asking: dict[str, asyncio.Task[Actor]] = {}
 
     async def run(self, request: GraphQLRequest) -> Answer:
@@ -95,6 +98,9 @@ class GraphQLEngine:
             if not may_follow(actor.role, name):
                 raise Forbidden(f"Your role ({actor.role}) may not follow {name}.")
             _require_scope(actor, READ, name)
+        if self._throttle is not None and request.authorization is not None:
+            # For the start alone: what comes is paced by how fast the client reads.
+            self._throttle.take(self._throttle.key_of(request.authorization), verdict.measure.cost)
         return self._follow(document, request, actor)
 
     async def _answer(
@@ -102,6 +108,29 @@ class GraphQLEngine:
     ) -> Answer:
         verdict = self._documents.judge(document, operation, request.variables)
         self._require_permitted(actor, verdict.root_fields, is_mutation(operation))
+        throttle = self._throttle
+        if throttle is None or request.authorization is None:
+            body, _ = await self._body(request, actor, document, operation, verdict)
+            return Answer(body, ran=True)
+        bucket, requested = throttle.key_of(request.authorization), max(1, verdict.measure.cost)
+        throttle.take(bucket, requested)
+        unused = requested - 1  # Unless it is answered: nothing is free, a mistake neither.
+        try:
+            body, unused = await self._body(request, actor, document, operation, verdict)
+        finally:
+            throttle.give_back(bucket, unused)
+        # Every body is one object, so it ends with a brace.
+        return Answer(body[:-1] + b"," + throttle.extension(bucket, requested, requested - unused) + b"}", ran=True)
+
+    async def _body(
+        self,
+        request: GraphQLRequest,
+        actor: Actor | None,
+        document: Document,
+        operation: OperationDefinitionNode,
+        verdict: Verdict,
+    ) -> tuple[bytes, int]:
+        """Return the answer and how much of what the request may cost it did not."""
         name = operation.name.value if operation.name else None
         if self._commands is not None and is_mutation(operation):
             assert actor is not None
@@ -112,16 +141,17 @@ class GraphQLEngine:
                 context = Context(self._services, actor, request.request_id)
                 body = await quick.run(request.variables, context)
                 if body is not None:
-                    return Answer(body, ran=True)
+                    return body, 0
         settled = verdict.introspects and not request.variables
         if settled and name in document.answers:
-            return Answer(document.answers[name], ran=True)
-        body = await self._execute(document, request, actor)
+            return document.answers[name], 0
+        result = await self._execute(document, request, actor)
+        body = self._encoded(result, request.request_id)
         if settled:
             document.answers[name] = body
-        return Answer(body, ran=True)
+        return body, verdict.unused(result.data)
 
-    async def _execute(self, document: Document, request: GraphQLRequest, actor: Actor | None) -> bytes:
+    async def _execute(self, document: Document, request: GraphQLRequest, actor: Actor | None) -> ExecutionResult:
         running = execute(
             self._schema,
             document.node,
@@ -134,7 +164,7 @@ class GraphQLEngine:
         result: ExecutionResult = await running if isawaitable(running) else running
         if result.errors and result.data is None and all(error.path is None for error in result.errors):
             raise BadVariables(result.errors)
-        return self._encoded(result, request.request_id)
+        return result
 
     async def _follow(self, document: Document, request: GraphQLRequest, actor: Actor) -> AsyncGenerator[Answer, None]:
         starting = subscribe(

@@ -140,6 +140,13 @@ class Overloaded(ApiError):
     STATUS = 503
 
 
+class Throttled(ApiError):
+    """The token has used up its points for now, and nothing was run; in `retryAfter` seconds there are enough."""
+
+    CODE = "THROTTLED"
+    STATUS = 429
+
+
 class NotYetVisible(ApiError):
     """The read model has not reached the position asked for; repeat the query a little later."""
 

@@ -8,7 +8,7 @@ minutes by a document of a few hundred characters.)
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from graphql.language import (
@@ -21,6 +21,7 @@ from graphql.language import (
     ListValueNode,
     ObjectValueNode,
     OperationDefinitionNode,
+    OperationType,
     SelectionSetNode,
     StringValueNode,
     VariableNode,
@@ -31,6 +32,9 @@ from opscore.api.errors import ParseFailed, TooComplex
 
 PAGE_MAX = 100
 """Most rows of one page of a connection."""
+
+COMMAND_COST = 10
+"""What a command costs beside what its answer shows: it is decided alone, and written."""
 
 INTROSPECTION_FIELDS = frozenset({"__schema", "__type"})
 
@@ -71,12 +75,24 @@ class Measure:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What an operation was measured to be."""
+    """What an operation was measured to be. pages: its pages at the root, (response key, rows, cost of a row)."""
 
     measure: Measure
     root_fields: tuple[str, ...]
+    pages: tuple[tuple[str, int, int], ...]
     introspects: bool
     """Whether every root field is an introspection field, so that the answer depends on the schema alone."""
+
+    def unused(self, data: Mapping[str, Any] | None) -> int:
+        """Return how much of its cost an operation with this answer did not have: rows that its pages did not fill."""
+        points = 0
+        for key, rows, cost in self.pages:
+            page = (data or {}).get(key)
+            # A connection, whose rows are under one of its members, or a plain list.
+            lists = page.values() if type(page) is dict else [page]
+            found = max((len(each) for each in lists if type(each) is list), default=0)
+            points += max(0, rows - found) * cost
+        return points
 
 
 @dataclass(slots=True)
@@ -90,6 +106,7 @@ class _Pass:
     open: set[str] = field(default_factory=set)
     varies: bool = False
     """Whether the figures depend on variables."""
+    pages: list[tuple[str, int, int]] = field(default_factory=list)
 
     def measure(self, selections: SelectionSetNode | None, nesting: int) -> Measure:
         """Return the figures of a selection set. `nesting` bounds this walk itself, before anything is known."""
@@ -109,6 +126,9 @@ class _Pass:
                     size = self.page_size(selection)
                     nodes += size + size * inner.nodes
                     cost += 1 + size * inner.cost + self.filter_size(selection)
+                    if nesting == 0 and size > 1:
+                        key = selection.alias or selection.name
+                        self.pages.append((key.value, size, inner.cost))
             else:
                 if isinstance(selection, FragmentSpreadNode):
                     inner = self.fragment(selection, nesting + 1)
@@ -227,6 +247,8 @@ def judge(
     run = _Pass(fragments, variables or {}, limits, defaults=defaults)
     measure = run.measure(operation.selection_set, 0)
     roots = _root_fields(operation.selection_set, fragments, set())
+    if operation.operation is OperationType.MUTATION:
+        measure = replace(measure, cost=measure.cost + COMMAND_COST * len(roots))
     introspects = all(name in INTROSPECTION_FIELDS or name == "__typename" for name in roots)
     introspecting = sum(name in INTROSPECTION_FIELDS for name in roots)
     depth = limits.introspection_depth if introspects else limits.depth
@@ -243,7 +265,7 @@ def judge(
     ):
         if found > most:
             raise _too(name, most, found)
-    return Verdict(measure, tuple(roots), introspects), not run.varies
+    return Verdict(measure, tuple(roots), tuple(run.pages), introspects), not run.varies
 
 
 def _root_fields(

@@ -282,6 +282,8 @@ def _headers_of(error: ApiError) -> list[tuple[bytes, bytes]]:
         return [(b"allow", str(error.extensions.get("allow", "POST")).encode())]
     if error.STATUS == 401:
         return [(b"www-authenticate", b'Bearer realm="opscore"')]
+    if error.STATUS == 429:
+        return [(b"retry-after", str(error.extensions["retryAfter"]).encode())]
     if error.STATUS == 503:
         return [(b"retry-after", b"1")]
     return []
