@@ -1,34 +1,50 @@
--- origin: the channel of an order, or of a return of no order we know.
-INSERT INTO origins (order_id, channel)
-SELECT stream_id, channel FROM order_placed UNION ALL SELECT stream_id, channel FROM return_recorded;
+-- origin: every order as it was placed, and every return of no order we know.
+INSERT INTO origins (order_id, position, store_id, occurred_at, day, hour, currency, channel, customer_id, is_order)
+SELECT one.stream_id, one.position, one.store_id, one.occurred_at, (one.occurred_at AT TIME ZONE one.time_zone)::date,
+    extract(hour FROM one.occurred_at AT TIME ZONE one.time_zone)::bigint, one.currency, one.channel, one.customer_id,
+    one.is_order
+FROM (
+    SELECT position, stream_id, store_id, occurred_at, time_zone, currency, channel, customer_id, true AS is_order
+    FROM order_placed
+    UNION ALL
+    SELECT position, stream_id, store_id, occurred_at, time_zone, currency, channel, customer_id, false
+    FROM return_recorded
+) AS one;
 
 -- lines: what was ordered, and which campaign each line counts for: the one whose price it has, else that of the largest discount.
-INSERT INTO agreed_lines (order_id, line, sku_id, campaign_id, quantity, counted)
-SELECT placed.stream_id, placed.line, placed.sku_id, coalesce(placed.campaign_id, largest.campaign_id), placed.quantity,
-    NOT placed.service AND (rule.gifts_are_units OR NOT placed.gift)
-FROM order_placed_lines AS placed CROSS JOIN rules AS rule
-LEFT JOIN LATERAL (
-    SELECT CASE WHEN given.value->>'source' = 'coupon' THEN placed.coupon_campaign_id
-        ELSE (given.value->>'source_id')::uuid END AS campaign_id
-    FROM jsonb_array_elements(placed.discounts) WITH ORDINALITY AS given (value, rank)
-    WHERE rule.discount_attributes AND given.value->>'source' NOT IN ('tier', 'points', 'manual')
-        AND CASE WHEN given.value->>'source' = 'coupon' THEN placed.coupon_campaign_id
-            ELSE (given.value->>'source_id')::uuid END IS NOT NULL
-    ORDER BY (given.value->>'amount_minor')::bigint DESC, given.rank
-    LIMIT 1
-) AS largest ON true;
+INSERT INTO agreed_lines (order_id, line, sku_id, campaign_id, quantity, amount_minor, counted)
+SELECT placed.stream_id, placed.line, placed.sku_id,
+    CASE
+        WHEN placed.campaign_id IS NOT NULL OR jsonb_array_length(placed.discounts) = 0 THEN placed.campaign_id
+        WHEN rule.discount_attributes THEN (
+            SELECT CASE WHEN given.value->>'source' = 'coupon' THEN placed.coupon_campaign_id
+                ELSE (given.value->>'source_id')::uuid END
+            FROM jsonb_array_elements(placed.discounts) WITH ORDINALITY AS given (value, rank)
+            WHERE given.value->>'source' NOT IN ('tier', 'points', 'manual')
+                AND CASE WHEN given.value->>'source' = 'coupon' THEN placed.coupon_campaign_id
+                    ELSE (given.value->>'source_id')::uuid END IS NOT NULL
+            ORDER BY (given.value->>'amount_minor')::bigint DESC, given.rank
+            LIMIT 1
+        )
+    END,
+    placed.quantity, placed.amount_minor, NOT placed.service AND (rule.gifts_are_units OR NOT placed.gift)
+FROM order_placed_lines AS placed CROSS JOIN rules AS rule;
 
--- changes: what a line costs from its placing and from each amendment on, and what was called off of it.
+-- changes: what a line costs from each amendment on, and what was called off of it.
 INSERT INTO agreed_changes (order_id, line, position, amount_minor, cancelled, cancelled_minor)
 SELECT said.order_id, said.line, said.position, max(said.amount_minor), sum(said.cancelled), sum(said.cancelled_minor)
 FROM (
     SELECT stream_id AS order_id, line, position, amount_minor, 0 AS cancelled, 0 AS cancelled_minor
-    FROM order_placed_lines
-    UNION ALL SELECT stream_id, line, position, amount_minor, 0, 0 FROM order_price_amended
+    FROM order_price_amended
     UNION ALL SELECT stream_id, line, position, NULL, quantity, amount_minor FROM order_cancelled_lines
     UNION ALL SELECT stream_id, line, position, NULL, quantity, amount_minor FROM order_expired_lines
 ) AS said
 GROUP BY 1, 2, 3;
+
+-- waived: the freight that a campaign took over.
+INSERT INTO waivers (order_id, place, campaign_id, amount_minor)
+SELECT given.stream_id, given.ordinal, given.source_id, given.amount_minor
+FROM order_placed_freight_waivers AS given WHERE given.source = 'free_shipping' AND given.source_id IS NOT NULL;
 
 -- paid_lines: a line is sold when its order is paid, at what it costs at that position, on the store's own day.
 INSERT INTO sold (
@@ -39,21 +55,19 @@ SELECT bill.position, line.line, line.order_id, bill.store_id, bill.occurred_at,
     (bill.occurred_at AT TIME ZONE bill.time_zone)::date,
     extract(hour FROM bill.occurred_at AT TIME ZONE bill.time_zone)::bigint,
     bill.currency, bill.channel, line.sku_id, line.campaign_id, bill.customer_id,
-    CASE WHEN line.counted THEN line.quantity - gone.cancelled ELSE 0 END, price.amount_minor - gone.cancelled_minor
+    CASE WHEN line.counted THEN line.quantity - coalesce(since.cancelled, 0) ELSE 0 END,
+    coalesce(since.amount_minor, line.amount_minor) - coalesce(since.cancelled_minor, 0)
 FROM order_paid AS bill
 JOIN agreed_lines AS line ON line.order_id = bill.stream_id
-CROSS JOIN LATERAL (
-    SELECT change.amount_minor FROM agreed_changes AS change
-    WHERE change.order_id = line.order_id AND change.line = line.line AND change.position < bill.position
-        AND change.amount_minor IS NOT NULL
-    ORDER BY change.position DESC LIMIT 1
-) AS price
-CROSS JOIN LATERAL (
-    SELECT sum(change.cancelled) AS cancelled, sum(change.cancelled_minor) AS cancelled_minor
-    FROM agreed_changes AS change
-    WHERE change.order_id = line.order_id AND change.line = line.line AND change.position < bill.position
-) AS gone
-WHERE line.quantity > gone.cancelled;
+LEFT JOIN (
+    SELECT bill.position, change.line, sum(change.cancelled) AS cancelled, sum(change.cancelled_minor) AS cancelled_minor,
+        (array_agg(change.amount_minor ORDER BY change.position DESC) FILTER (WHERE change.amount_minor IS NOT NULL))[1]
+            AS amount_minor
+    FROM order_paid AS bill
+    JOIN agreed_changes AS change ON change.order_id = bill.stream_id AND change.position < bill.position
+    GROUP BY 1, 2
+) AS since ON since.position = bill.position AND since.line = line.line
+WHERE line.quantity > coalesce(since.cancelled, 0);
 
 -- paid_orders: what was paid in all, and what was promised for it; a surge order has the hard promise only.
 INSERT INTO paid (
@@ -79,25 +93,57 @@ FROM (
 WHERE bill.order_id = gone.stream_id AND bill.shipped_at IS NULL;
 
 -- called_off: a paid order that was called off as a whole is no longer owed.
-UPDATE paid AS bill SET cancelled_at = gone.occurred_at
+UPDATE paid AS bill SET cancelled_at = gone.occurred_at, cancelled_position = gone.position
 FROM (
-    SELECT DISTINCT ON (off.stream_id) off.stream_id, off.occurred_at
+    SELECT DISTINCT ON (off.stream_id) off.stream_id, off.position, off.occurred_at
     FROM order_cancelled AS off JOIN paid AS known ON known.order_id = off.stream_id
     WHERE off.whole AND off.position > known.position
     ORDER BY off.stream_id, off.position
 ) AS gone
 WHERE bill.order_id = gone.stream_id AND bill.cancelled_at IS NULL;
 
--- began: the earliest paid order of a customer in a store, by when it happened; a back-dated one moves it.
-INSERT INTO first_orders AS began (customer_id, store_id, first_at, first_position, day)
-SELECT DISTINCT ON (bill.customer_id, bill.store_id) bill.customer_id, bill.store_id, bill.occurred_at, bill.position,
-    (bill.occurred_at AT TIME ZONE bill.time_zone)::date
-FROM order_paid AS bill
-WHERE bill.customer_id IS NOT NULL
-ORDER BY bill.customer_id, bill.store_id, bill.occurred_at, bill.position
-ON CONFLICT (customer_id, store_id) DO UPDATE SET
-    first_at = excluded.first_at, first_position = excluded.first_position, day = excluded.day
-WHERE (excluded.first_at, excluded.first_position) < (began.first_at, began.first_position);
+-- dropped: an order that was called off as a whole before it was paid.
+UPDATE origins AS origin SET dropped_position = gone.position, dropped_at = gone.occurred_at, dropped_by = gone.event
+FROM (
+    SELECT DISTINCT ON (off.stream_id) off.stream_id, off.position, off.occurred_at, off.event
+    FROM (
+        SELECT stream_id, position, occurred_at, 'OrderCancelled' AS event FROM order_cancelled WHERE whole
+        UNION ALL
+        SELECT stream_id, position, occurred_at, 'OrderExpired' FROM order_expired WHERE whole
+    ) AS off
+    ORDER BY off.stream_id, off.position
+) AS gone
+WHERE origin.order_id = gone.stream_id AND origin.dropped_position IS NULL
+    AND NOT EXISTS (SELECT FROM paid AS bill WHERE bill.order_id = gone.stream_id AND bill.position < gone.position);
+
+-- began: the earliest paid order of a customer in a store, by when it happened, as far as it was known; a back-dated one moves it.
+WITH found AS (
+    SELECT bill.customer_id, bill.store_id, bill.occurred_at AS first_at, bill.position AS first_position,
+        (bill.occurred_at AT TIME ZONE bill.time_zone)::date AS day, false AS is_kept
+    FROM order_paid AS bill WHERE bill.customer_id IS NOT NULL
+    UNION ALL
+    SELECT began.customer_id, began.store_id, began.first_at, began.first_position, began.day, true
+    FROM first_orders AS began
+    WHERE began.until_position = 9223372036854775807
+        AND (began.customer_id, began.store_id) IN (SELECT bill.customer_id, bill.store_id FROM order_paid AS bill)
+), compared AS (
+    SELECT found.customer_id, found.store_id, found.first_at, found.first_position, found.day, found.is_kept,
+        min(found.first_at) OVER (
+            PARTITION BY found.customer_id, found.store_id ORDER BY found.first_position
+            ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+        ) AS earliest
+    FROM found
+), held AS (
+    SELECT compared.customer_id, compared.store_id, compared.first_at, compared.first_position, compared.day,
+        compared.is_kept, lead(compared.first_position, 1, 9223372036854775807) OVER (
+            PARTITION BY compared.customer_id, compared.store_id ORDER BY compared.first_position
+        ) AS until_position
+    FROM compared WHERE compared.earliest IS NULL OR compared.first_at < compared.earliest
+)
+INSERT INTO first_orders (customer_id, store_id, first_at, first_position, day, until_position)
+SELECT held.customer_id, held.store_id, held.first_at, held.first_position, held.day, held.until_position
+FROM held WHERE NOT held.is_kept OR held.until_position < 9223372036854775807
+ON CONFLICT (customer_id, store_id, first_position) DO UPDATE SET until_position = excluded.until_position;
 
 -- refunded: money that went back, on its own day and on the day of the sale; what no line accounts for stands at place 0.
 INSERT INTO refunds (
@@ -125,9 +171,24 @@ LEFT JOIN paid AS bill ON bill.order_id = back.order_id AND bill.position < back
 LEFT JOIN origins AS origin ON origin.order_id = back.order_id
 LEFT JOIN agreed_lines AS line ON line.order_id = back.order_id AND line.line = back.line;
 
+-- asked: somebody wants to send goods back.
+INSERT INTO return_cases (return_id, order_id, store_id, position, asked_at, day, hour)
+SELECT wish.return_id, wish.stream_id, wish.store_id, wish.position, wish.occurred_at,
+    (wish.occurred_at AT TIME ZONE wish.time_zone)::date,
+    extract(hour FROM wish.occurred_at AT TIME ZONE wish.time_zone)::bigint
+FROM return_requested AS wish
+ON CONFLICT (return_id) DO NOTHING;
+
+-- closed: it was decided what becomes of them; the first decision counts.
+UPDATE return_cases AS wish SET closed_position = done.position, closed_at = done.occurred_at
+FROM (
+    SELECT DISTINCT ON (return_id) return_id, position, occurred_at FROM return_disposed ORDER BY return_id, position
+) AS done
+WHERE wish.return_id = done.return_id AND wish.closed_position IS NULL;
+
 -- registered: somebody became a customer.
-INSERT INTO users (customer_id, position, store_id, occurred_at, day, hour, channel, campaign_id)
-SELECT person.stream_id, person.position, person.store_id, person.occurred_at,
+INSERT INTO users (customer_id, position, store_id, occurred_at, time_zone, day, hour, channel, campaign_id)
+SELECT person.stream_id, person.position, person.store_id, person.occurred_at, person.time_zone,
     (person.occurred_at AT TIME ZONE person.time_zone)::date,
     extract(hour FROM person.occurred_at AT TIME ZONE person.time_zone)::bigint, person.channel, person.campaign_id
 FROM customer_registered AS person;
@@ -140,40 +201,155 @@ FROM (
 ) AS gone
 WHERE person.customer_id = gone.stream_id AND person.merged_position IS NULL;
 
--- moved: stock and quotas; units that an unshipped order gives back to a quota are unsold again.
+-- mergers: which record was given up for which.
+INSERT INTO mergers (customer_id, into_id, position)
+SELECT DISTINCT ON (gone.stream_id) gone.stream_id, gone.into_id, gone.position
+FROM customer_merged_into AS gone
+ORDER BY gone.stream_id, gone.position
+ON CONFLICT (customer_id) DO NOTHING;
+
+-- persons: whose the records are that a merger touches, followed from record to record as far as each was known.
+WITH RECURSIVE touched AS (
+    SELECT gone.stream_id AS customer_id FROM customer_merged_into AS gone
+    UNION SELECT gone.into_id FROM customer_merged_into AS gone
+    UNION SELECT same.customer_id
+    FROM persons AS same JOIN customer_merged_into AS gone ON gone.stream_id = same.person_id
+), chain AS (
+    SELECT touched.customer_id, touched.customer_id AS person_id, 0::bigint AS since_position,
+        ARRAY[touched.customer_id] AS path
+    FROM touched
+    UNION ALL
+    SELECT chain.customer_id, link.into_id, greatest(chain.since_position, link.position), chain.path || link.into_id
+    FROM chain JOIN mergers AS link ON link.customer_id = chain.person_id
+    WHERE link.into_id <> ALL (chain.path)
+)
+INSERT INTO persons (customer_id, person_id, since_position, until_position)
+SELECT chain.customer_id, chain.person_id, chain.since_position, coalesce(later.position, 9223372036854775807)
+FROM chain LEFT JOIN mergers AS later ON later.customer_id = chain.person_id
+WHERE later.position IS NULL OR later.position > chain.since_position
+ON CONFLICT (customer_id, since_position) DO UPDATE SET until_position = excluded.until_position;
+
+-- advertised: the report of a day and channel that holds from its position on; a revision that is not higher never does.
+WITH found AS (
+    SELECT said.stream_id AS campaign_id, said.day, said.channel, said.currency, said.revision, said.position,
+        said.store_id, said.occurred_at, said.cost_minor, said.impressions, said.clicks, false AS is_kept
+    FROM ad_spend_recorded AS said
+    UNION ALL
+    SELECT kept.campaign_id, kept.day, kept.channel, kept.currency, kept.revision, kept.position, kept.store_id,
+        kept.occurred_at, kept.cost_minor, kept.impressions, kept.clicks, true
+    FROM ads AS kept
+    WHERE kept.until_position = 9223372036854775807
+        AND kept.campaign_id IN (SELECT said.stream_id FROM ad_spend_recorded AS said)
+), compared AS (
+    SELECT found.campaign_id, found.day, found.channel, found.currency, found.revision, found.position, found.store_id,
+        found.occurred_at, found.cost_minor, found.impressions, found.clicks, found.is_kept,
+        max(found.revision) OVER (
+            PARTITION BY found.campaign_id, found.day, found.channel, found.currency ORDER BY found.position
+            ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+        ) AS highest
+    FROM found
+), held AS (
+    SELECT compared.campaign_id, compared.day, compared.channel, compared.currency, compared.revision,
+        compared.position, compared.store_id, compared.occurred_at, compared.cost_minor, compared.impressions,
+        compared.clicks, compared.is_kept, lead(compared.position, 1, 9223372036854775807) OVER (
+            PARTITION BY compared.campaign_id, compared.day, compared.channel, compared.currency
+            ORDER BY compared.position
+        ) AS until_position
+    FROM compared WHERE compared.highest IS NULL OR compared.revision > compared.highest
+)
+INSERT INTO ads (
+    campaign_id, day, channel, currency, revision, position, until_position, store_id, occurred_at, cost_minor,
+    impressions, clicks
+)
+SELECT held.campaign_id, held.day, held.channel, held.currency, held.revision, held.position, held.until_position,
+    held.store_id, held.occurred_at, held.cost_minor, held.impressions, held.clicks
+FROM held WHERE NOT held.is_kept OR held.until_position < 9223372036854775807
+ON CONFLICT (campaign_id, day, channel, currency, position) DO UPDATE SET until_position = excluded.until_position;
+
+-- scheduled: when a campaign starts, as it was scheduled last.
+WITH found AS (
+    SELECT said.stream_id AS campaign_id, said.position, (said.starts_at AT TIME ZONE said.time_zone)::date AS day,
+        extract(hour FROM said.starts_at AT TIME ZONE said.time_zone)::bigint AS hour
+    FROM campaign_scheduled AS said
+    UNION ALL
+    SELECT kept.campaign_id, kept.position, kept.day, kept.hour FROM schedules AS kept
+    WHERE kept.until_position = 9223372036854775807
+        AND kept.campaign_id IN (SELECT said.stream_id FROM campaign_scheduled AS said)
+)
+INSERT INTO schedules (campaign_id, position, until_position, day, hour)
+SELECT found.campaign_id, found.position,
+    lead(found.position, 1, 9223372036854775807) OVER (PARTITION BY found.campaign_id ORDER BY found.position),
+    found.day, found.hour
+FROM found
+ON CONFLICT (campaign_id, position) DO UPDATE SET until_position = excluded.until_position;
+
+-- expected: what a campaign is expected to bring, as it was said last.
+WITH found AS (
+    SELECT said.stream_id AS campaign_id, said.position, said.store_id, said.occurred_at, said.currency, said.visitors,
+        said.conversion, said.units, said.gmv_minor
+    FROM forecast_set AS said
+    UNION ALL
+    SELECT kept.campaign_id, kept.position, kept.store_id, kept.occurred_at, kept.currency, kept.visitors,
+        kept.conversion, kept.units, kept.gmv_minor
+    FROM forecasts AS kept
+    WHERE kept.until_position = 9223372036854775807
+        AND kept.campaign_id IN (SELECT said.stream_id FROM forecast_set AS said)
+)
+INSERT INTO forecasts (
+    campaign_id, position, until_position, store_id, occurred_at, currency, visitors, conversion, units, gmv_minor
+)
+SELECT found.campaign_id, found.position,
+    lead(found.position, 1, 9223372036854775807) OVER (PARTITION BY found.campaign_id ORDER BY found.position),
+    found.store_id, found.occurred_at, found.currency, found.visitors, found.conversion, found.units, found.gmv_minor
+FROM found
+ON CONFLICT (campaign_id, position) DO UPDATE SET until_position = excluded.until_position;
+
+-- moved: stock and quotas, expenses and deposits; units that an unshipped order gives back to a quota are unsold again.
 INSERT INTO moves (
-    position, measure, event, store_id, occurred_at, day, hour, sku_id, campaign_id, order_id, amount
+    position, measure, event, store_id, occurred_at, day, hour, currency, sku_id, campaign_id, order_id, amount
 )
 SELECT said.position, said.measure, said.event, said.store_id, said.occurred_at,
     (said.occurred_at AT TIME ZONE said.time_zone)::date,
     extract(hour FROM said.occurred_at AT TIME ZONE said.time_zone)::bigint,
-    said.sku_id, said.campaign_id, said.order_id, said.amount
+    said.currency, said.sku_id, said.campaign_id, said.order_id, said.amount
 FROM (
     SELECT position, 'quota_sold' AS measure, 'StockReserved' AS event, store_id, occurred_at, time_zone,
-        stream_id AS sku_id, campaign_id, order_id, quantity AS amount
+        NULL::text AS currency, stream_id AS sku_id, campaign_id, order_id, quantity AS amount
     FROM stock_reserved WHERE campaign_id IS NOT NULL
     UNION ALL
-    SELECT position, 'quota_sold', 'ReservationReleased', store_id, occurred_at, time_zone, stream_id, campaign_id,
-        order_id, -quantity
+    SELECT position, 'quota_sold', 'ReservationReleased', store_id, occurred_at, time_zone, NULL, stream_id,
+        campaign_id, order_id, -quantity
     FROM reservation_released WHERE campaign_id IS NOT NULL
     UNION ALL
-    SELECT position, 'quota_allocated', 'CampaignStockAllocated', store_id, occurred_at, time_zone, stream_id,
-        campaign_id, NULL, quantity
+    SELECT position, 'quota_allocated', 'CampaignStockAllocated', store_id, occurred_at, time_zone, NULL,
+        stream_id, campaign_id, NULL, quantity
     FROM campaign_stock_allocated
     UNION ALL
-    SELECT position, 'counted_off', 'StockCounted', store_id, occurred_at, time_zone, stream_id, NULL, NULL,
+    SELECT position, 'counted_off', 'StockCounted', store_id, occurred_at, time_zone, NULL, stream_id, NULL, NULL,
         abs(counted - book)
     FROM stock_counted
     UNION ALL
-    SELECT position, 'counted_book', 'StockCounted', store_id, occurred_at, time_zone, stream_id, NULL, NULL, book
+    SELECT position, 'counted_book', 'StockCounted', store_id, occurred_at, time_zone, NULL, stream_id, NULL, NULL, book
     FROM stock_counted
     UNION ALL
-    SELECT position, 'received', 'StockReceived', store_id, occurred_at, time_zone, stream_id, NULL, NULL, quantity
+    SELECT position, 'received', 'StockReceived', store_id, occurred_at, time_zone, NULL, stream_id, NULL, NULL, quantity
     FROM stock_received
     UNION ALL
-    SELECT position, 'written_off', 'StockWrittenOff', store_id, occurred_at, time_zone, stream_id, NULL, NULL, quantity
+    SELECT position, 'written_off', 'StockWrittenOff', store_id, occurred_at, time_zone, NULL, stream_id, NULL, NULL, quantity
     FROM stock_written_off
     UNION ALL
-    SELECT position, 'shortage', 'ShortageReported', store_id, occurred_at, time_zone, NULL, NULL, stream_id, 1
+    SELECT position, 'shortage', 'ShortageReported', store_id, occurred_at, time_zone, NULL, NULL, NULL, stream_id, 1
     FROM shortage_reported
+    UNION ALL
+    SELECT position, 'expenses', 'ExpenseRecorded', store_id, occurred_at, time_zone, currency, NULL, campaign_id, NULL,
+        amount_minor
+    FROM expense_recorded
+    UNION ALL
+    SELECT position, 'deposit', 'DepositFrozen', store_id, occurred_at, time_zone, currency, NULL, NULL, NULL,
+        amount_minor
+    FROM deposit_frozen
+    UNION ALL
+    SELECT position, 'deposit', 'DepositReleased', store_id, occurred_at, time_zone, currency, NULL, NULL, NULL,
+        -amount_minor
+    FROM deposit_released
 ) AS said;

@@ -24,5 +24,30 @@ WHERE (kept.goods, kept.whole) IS DISTINCT FROM (log.goods, log.whole);
 SELECT bill.customer_id, bill.store_id, bill.position, began.first_position
 FROM paid AS bill LEFT JOIN first_orders AS began
     ON began.customer_id = bill.customer_id AND began.store_id = bill.store_id
+    AND began.until_position = 9223372036854775807
 WHERE bill.customer_id IS NOT NULL
     AND (began.first_position IS NULL OR (bill.occurred_at, bill.position) < (began.first_at, began.first_position));
+
+-- one_at_a_time: at every position a record is one person's, a customer has one first order, a forecast holds alone.
+SELECT early.kind, early.key, early.since, early.until
+FROM (
+    SELECT each.kind, each.key, each.since, each.until,
+        lead(each.since) OVER (PARTITION BY each.kind, each.key ORDER BY each.since) AS later
+    FROM (
+        SELECT 'person' AS kind, customer_id::text AS key, since_position AS since, until_position AS until FROM persons
+        UNION ALL
+        SELECT 'first', customer_id || ' ' || store_id, first_position, until_position FROM first_orders
+        UNION ALL
+        SELECT 'forecast', campaign_id::text, position, until_position FROM forecasts
+        UNION ALL
+        SELECT 'schedule', campaign_id::text, position, until_position FROM schedules
+        UNION ALL
+        SELECT 'ads', campaign_id || ' ' || day || ' ' || channel || ' ' || currency, position, until_position FROM ads
+    ) AS each
+) AS early
+WHERE early.until <= early.since OR early.later < early.until;
+
+-- called_off_or_paid: no order counts as called off before it was paid that was paid first.
+SELECT origin.order_id, origin.dropped_position, bill.position
+FROM origins AS origin JOIN paid AS bill ON bill.order_id = origin.order_id
+WHERE bill.position < origin.dropped_position;

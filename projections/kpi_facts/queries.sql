@@ -1,92 +1,304 @@
--- cells: one side of a key figure (:how over :measures, those of :less taken off) for each window of :grain and currency.
-WITH wanted AS (
-    SELECT fact.position, fact.place, fact.event, fact.occurred_at, fact.measure, fact.store_id, fact.day, fact.hour,
-        fact.currency, fact.order_id, fact.who, fact.amount
-    FROM facts AS fact
-    WHERE (:store_ids::uuid[] IS NULL OR fact.store_id = ANY (:store_ids::uuid[]))
-        AND (:measures::text[] IS NULL OR fact.measure = ANY (:measures::text[]))
-        AND (:from_day::date IS NULL OR fact.day >= :from_day::date) AND (:to_day::date IS NULL OR fact.day <= :to_day::date)
-        AND (:channel::text IS NULL OR fact.channel = :channel::text)
-        AND (:sku_id::uuid IS NULL OR fact.sku_id = :sku_id::uuid)
-        AND (:campaign_id::uuid IS NULL OR fact.campaign_id = :campaign_id::uuid)
-        -- A promise that is not due yet is neither kept nor broken.
-        AND (:now::timestamptz IS NULL OR fact.due_at IS NULL OR fact.due_at <= :now::timestamptz)
-), fact AS (
-    SELECT
-        CASE WHEN :grain::text = 'total' THEN :from_day::date
-            ELSE greatest(date_trunc(
-                CASE WHEN :grain::text = 'hour' THEN 'day' ELSE :grain::text END, one.day::timestamp
-            )::date, :from_day::date) END AS starts_on,
-        CASE WHEN :grain::text = 'hour' THEN one.hour END AS hour,
-        CASE WHEN :by_currency::boolean THEN one.currency END AS currency,
-        one.day, one.order_id, one.who,
-        CASE WHEN one.measure = ANY (:less::text[]) THEN -one.amount ELSE one.amount END AS amount
-    FROM wanted AS one
-)
-SELECT fact.starts_on, fact.hour, fact.currency, sum(fact.amount) AS value, count(*) AS rows
-FROM fact WHERE :how::text = 'sum' GROUP BY 1, 2, 3
-UNION ALL
-SELECT fact.starts_on, fact.hour, fact.currency, CASE WHEN count(*) = 1 THEN sum(fact.amount) END, count(*)
-FROM fact WHERE :how::text = 'only' GROUP BY 1, 2, 3
-UNION ALL
-SELECT fact.starts_on, fact.hour, fact.currency, count(DISTINCT fact.order_id), count(*)
-FROM fact WHERE :how::text = 'orders' GROUP BY 1, 2, 3
-UNION ALL
-SELECT fact.starts_on, fact.hour, fact.currency, count(DISTINCT fact.who), count(*)
-FROM fact WHERE :how::text = 'people' GROUP BY 1, 2, 3
-UNION ALL
-SELECT again.starts_on, again.hour, again.currency, count(*) FILTER (WHERE again.days > 1), sum(again.rows)
+-- fact_rows: what happened, as far as it was known at position :as_of (always to be given), each row with what it adds to a measure.
+-- place makes a row of an event unique. A promise that falls due after :now is neither kept nor broken yet.
+SELECT fact.position, fact.place, fact.event, fact.occurred_at, fact.measure, fact.store_id, fact.day, fact.hour,
+    fact.currency, fact.order_id, coalesce(
+        same.person_id, fact.customer_id,
+        CASE WHEN rule.guest_order_is_buyer AND fact.measure = 'sold' THEN fact.order_id END
+    ) AS who, fact.amount
 FROM (
-    SELECT fact.starts_on, fact.hour, fact.currency, fact.who, count(DISTINCT fact.day) AS days, count(*) AS rows
-    FROM fact WHERE :how::text = 'people_again' AND fact.who IS NOT NULL GROUP BY 1, 2, 3, 4
-) AS again GROUP BY 1, 2, 3
-UNION ALL
-SELECT fact.starts_on, fact.hour, fact.currency, percentile_disc(0.5) WITHIN GROUP (ORDER BY fact.amount), count(*)
-FROM fact WHERE :how::text = 'median' GROUP BY 1, 2, 3
-UNION ALL
-SELECT fact.starts_on, fact.hour, fact.currency, percentile_disc(0.9) WITHIN GROUP (ORDER BY fact.amount), count(*)
-FROM fact WHERE :how::text = 'p90' GROUP BY 1, 2, 3
-ORDER BY starts_on, hour, currency;
+    SELECT line.position, line.line * 100 + 1 AS place, 'OrderPaid' AS event, line.occurred_at, 'sold' AS measure,
+        line.store_id, line.day, line.hour, line.currency, line.channel, line.sku_id, line.campaign_id, line.order_id,
+        line.customer_id, line.amount_minor::numeric AS amount, NULL::timestamptz AS due_at
+    FROM sold AS line
+    UNION ALL
+    SELECT line.position, line.line * 100 + 2, 'OrderPaid', line.occurred_at, 'sold_in_campaigns', line.store_id,
+        line.day, line.hour, line.currency, line.channel, line.sku_id, line.campaign_id, line.order_id,
+        line.customer_id, line.amount_minor, NULL
+    FROM sold AS line WHERE line.campaign_id IS NOT NULL
+    UNION ALL
+    SELECT line.position, line.line * 100 + 3, 'OrderPaid', line.occurred_at, 'sold_to_returning', line.store_id,
+        line.day, line.hour, line.currency, line.channel, line.sku_id, line.campaign_id, line.order_id,
+        line.customer_id, line.amount_minor, NULL
+    FROM sold AS line
+    JOIN first_orders AS began ON began.customer_id = line.customer_id AND began.store_id = line.store_id
+        AND began.first_position <= :as_of::bigint AND began.until_position > :as_of::bigint
+    WHERE began.first_position <> line.position OR EXISTS (
+        SELECT FROM persons AS own
+        JOIN persons AS other ON other.person_id = own.person_id AND other.customer_id <> own.customer_id
+        JOIN first_orders AS theirs ON theirs.customer_id = other.customer_id AND theirs.store_id = line.store_id
+        WHERE own.customer_id = line.customer_id
+            AND own.since_position <= :as_of::bigint AND own.until_position > :as_of::bigint
+            AND other.since_position <= :as_of::bigint AND other.until_position > :as_of::bigint
+            AND theirs.first_position <= :as_of::bigint AND theirs.until_position > :as_of::bigint
+            AND (theirs.first_at, theirs.first_position) < (began.first_at, began.first_position)
+    )
+    UNION ALL
+    SELECT line.position, line.line * 100 + 4, 'OrderPaid', line.occurred_at, 'units', line.store_id, line.day,
+        line.hour, line.currency, line.channel, line.sku_id, line.campaign_id, line.order_id, line.customer_id,
+        line.units, NULL
+    FROM sold AS line WHERE line.units <> 0
+    UNION ALL
+    SELECT line.position, line.line * 100 + 5, 'OrderPaid', line.occurred_at, 'first_order', line.store_id, line.day,
+        line.hour, line.currency, line.channel, line.sku_id, line.campaign_id, line.order_id, line.customer_id,
+        line.amount_minor, NULL
+    FROM sold AS line
+    JOIN first_orders AS began ON began.customer_id = line.customer_id AND began.store_id = line.store_id
+        AND began.first_position <= :as_of::bigint AND began.until_position > :as_of::bigint
+        AND began.first_position = line.position
+    WHERE NOT EXISTS (
+        SELECT FROM persons AS own
+        JOIN persons AS other ON other.person_id = own.person_id AND other.customer_id <> own.customer_id
+        JOIN first_orders AS theirs ON theirs.customer_id = other.customer_id AND theirs.store_id = line.store_id
+        WHERE own.customer_id = line.customer_id
+            AND own.since_position <= :as_of::bigint AND own.until_position > :as_of::bigint
+            AND other.since_position <= :as_of::bigint AND other.until_position > :as_of::bigint
+            AND theirs.first_position <= :as_of::bigint AND theirs.until_position > :as_of::bigint
+            AND (theirs.first_at, theirs.first_position) < (began.first_at, began.first_position)
+    )
+    UNION ALL
+    SELECT line.position, line.line * 100 + 6, 'OrderPaid', line.occurred_at, 'first_order_anywhere', line.store_id,
+        line.day, line.hour, line.currency, line.channel, line.sku_id, line.campaign_id, line.order_id,
+        line.customer_id, line.amount_minor, NULL
+    FROM sold AS line
+    JOIN first_orders AS began ON began.customer_id = line.customer_id AND began.store_id = line.store_id
+        AND began.first_position <= :as_of::bigint AND began.until_position > :as_of::bigint
+        AND began.first_position = line.position
+    WHERE NOT EXISTS (
+        SELECT FROM first_orders AS theirs
+        WHERE theirs.customer_id = line.customer_id
+            AND theirs.first_position <= :as_of::bigint AND theirs.until_position > :as_of::bigint
+            AND (theirs.first_at, theirs.first_position) < (began.first_at, began.first_position)
+    ) AND NOT EXISTS (
+        SELECT FROM persons AS own
+        JOIN persons AS other ON other.person_id = own.person_id AND other.customer_id <> own.customer_id
+        JOIN first_orders AS theirs ON theirs.customer_id = other.customer_id
+        WHERE own.customer_id = line.customer_id
+            AND own.since_position <= :as_of::bigint AND own.until_position > :as_of::bigint
+            AND other.since_position <= :as_of::bigint AND other.until_position > :as_of::bigint
+            AND theirs.first_position <= :as_of::bigint AND theirs.until_position > :as_of::bigint
+            AND (theirs.first_at, theirs.first_position) < (began.first_at, began.first_position)
+    )
+    UNION ALL
+    -- A fully refunded order brings nobody back.
+    SELECT line.position, line.line * 100 + 7, 'OrderPaid', line.occurred_at, 'kept', line.store_id, line.day,
+        line.hour, line.currency, line.channel, line.sku_id, line.campaign_id, line.order_id, line.customer_id,
+        line.amount_minor, NULL
+    FROM sold AS line
+    JOIN paid AS bill ON bill.order_id = line.order_id
+    LEFT JOIN (
+        SELECT back.order_id, sum(back.goods_minor) AS goods_minor FROM refunds AS back
+        WHERE back.position <= :as_of::bigint GROUP BY 1
+    ) AS given ON given.order_id = line.order_id
+    WHERE line.customer_id IS NOT NULL AND greatest(bill.goods_minor, 1) > coalesce(given.goods_minor, 0)
+    UNION ALL
+    SELECT line.position, line.line * 100 + 21, 'OrderPaid', line.occurred_at, 'units_in_campaigns', line.store_id,
+        line.day, line.hour, line.currency, line.channel, line.sku_id, line.campaign_id, line.order_id,
+        line.customer_id, line.units, NULL
+    FROM sold AS line WHERE line.units <> 0 AND line.campaign_id IS NOT NULL
+    UNION ALL
+    -- What would have been sold anyway: a part of the same weekday of each of some weeks before, campaigns left out.
+    SELECT line.position, 1000000 + line.line * 100 + week.number, 'OrderPaid', line.occurred_at, 'baseline',
+        line.store_id, line.day + 7 * week.number, line.hour, line.currency, line.channel, line.sku_id, NULL,
+        line.order_id, line.customer_id, line.amount_minor::numeric / rule.baseline_weeks, NULL
+    FROM rules AS rule
+    CROSS JOIN LATERAL generate_series(1, rule.baseline_weeks::integer) AS week (number)
+    JOIN sold AS line ON line.day >= :from_day::date - 7 * week.number AND line.day <= :to_day::date - 7 * week.number
+    WHERE line.campaign_id IS NULL AND (:store_ids::uuid[] IS NULL OR line.store_id = ANY (:store_ids::uuid[]))
+    UNION ALL
+    SELECT bill.position, 8, 'OrderPaid', bill.occurred_at, 'paid_in_full', bill.store_id, bill.day, bill.hour,
+        bill.currency, bill.channel, NULL, NULL, bill.order_id, bill.customer_id, bill.total_minor, NULL
+    FROM paid AS bill
+    UNION ALL
+    SELECT bill.position, 1000 + given.place, 'OrderPaid', bill.occurred_at, 'freight_waived', bill.store_id, bill.day,
+        bill.hour, bill.currency, bill.channel, NULL, given.campaign_id, bill.order_id, bill.customer_id,
+        given.amount_minor, NULL
+    FROM waivers AS given JOIN paid AS bill ON bill.order_id = given.order_id
+    UNION ALL
+    SELECT back.position, back.place * 100 + 9, 'OrderRefunded', back.occurred_at, 'refunded', back.store_id,
+        back.day, back.hour, back.currency, back.channel, back.sku_id, back.campaign_id, back.order_id,
+        back.customer_id, back.goods_minor, NULL
+    FROM refunds AS back WHERE back.goods_minor <> 0
+    UNION ALL
+    SELECT back.position, back.place * 100 + 10, 'OrderRefunded', back.occurred_at, 'refunded_of_sale', back.store_id,
+        back.sold_day, back.sold_hour, back.currency, back.channel, back.sku_id, back.campaign_id, back.order_id,
+        back.customer_id, back.goods_minor, NULL
+    FROM refunds AS back WHERE back.goods_minor <> 0 AND back.sold_day IS NOT NULL
+    UNION ALL
+    SELECT back.position, back.place * 100 + 22, 'OrderRefunded', back.occurred_at, 'refunded_in_campaigns',
+        back.store_id, back.day, back.hour, back.currency, back.channel, back.sku_id, back.campaign_id, back.order_id,
+        back.customer_id, back.goods_minor, NULL
+    FROM refunds AS back WHERE back.goods_minor <> 0 AND back.campaign_id IS NOT NULL
+    UNION ALL
+    SELECT back.position, 11, 'OrderRefunded', back.occurred_at, 'given_back', back.store_id, back.day, back.hour,
+        back.currency, back.channel, NULL, NULL, back.order_id, back.customer_id, back.whole_minor, NULL
+    FROM refunds AS back WHERE back.place = 0
+    UNION ALL
+    SELECT origin.position, 24, 'OrderPlaced', origin.occurred_at, 'placed', origin.store_id, origin.day, origin.hour,
+        origin.currency, origin.channel, NULL, NULL, origin.order_id, origin.customer_id, 1, NULL
+    FROM origins AS origin WHERE origin.is_order
+    UNION ALL
+    SELECT origin.position, 25, 'OrderPlaced', origin.occurred_at, 'unpaid', origin.store_id, origin.day, origin.hour,
+        origin.currency, origin.channel, NULL, NULL, origin.order_id, origin.customer_id, 1, NULL
+    FROM origins AS origin LEFT JOIN paid AS bill ON bill.order_id = origin.order_id AND bill.position <= :as_of::bigint
+    WHERE origin.is_order AND bill.order_id IS NULL
+        AND (origin.dropped_position IS NULL OR origin.dropped_position > :as_of::bigint)
+    UNION ALL
+    SELECT origin.dropped_position, 26, origin.dropped_by, origin.dropped_at, 'dropped', origin.store_id, origin.day,
+        origin.hour, origin.currency, origin.channel, NULL, NULL, origin.order_id, origin.customer_id, 1, NULL
+    FROM origins AS origin WHERE origin.is_order AND origin.dropped_position IS NOT NULL
+    UNION ALL
+    SELECT seen.position, 27, seen.event, seen.occurred_at, 'active', seen.store_id, seen.day, seen.hour,
+        seen.currency, seen.channel, NULL, NULL, seen.order_id, seen.customer_id, 1, NULL
+    FROM visits AS seen
+    UNION ALL
+    SELECT person.position, 12, 'CustomerRegistered', person.occurred_at, 'registered', person.store_id, person.day,
+        person.hour, NULL, person.channel, NULL, person.campaign_id, NULL, person.customer_id, 1, NULL
+    FROM users AS person
+    UNION ALL
+    -- A merged duplicate is taken off on the day on which it had been counted.
+    SELECT person.merged_position, 13, 'CustomerMergedInto', person.merged_at, 'registered', person.store_id,
+        person.day, person.hour, NULL, person.channel, NULL, person.campaign_id, NULL, person.customer_id, -1, NULL
+    FROM users AS person WHERE person.merged_position IS NOT NULL
+    UNION ALL
+    -- Who registered on a day is asked for some days later, once that later day is over.
+    SELECT person.position, 30 + later.days, 'CustomerRegistered', person.occurred_at, later.joined, person.store_id,
+        person.day, person.hour, NULL, person.channel, NULL, person.campaign_id, NULL, person.customer_id, 1,
+        (person.day + later.days + 1)::timestamp AT TIME ZONE person.time_zone
+    FROM users AS person
+    CROSS JOIN (VALUES (1, 'joined_1'), (7, 'joined_7'), (30, 'joined_30')) AS later (days, joined)
+    WHERE (person.merged_position IS NULL OR person.merged_position > :as_of::bigint)
+        AND (:measures::text[] IS NULL OR :measures::text[] && ARRAY['joined_1', 'joined_7', 'joined_30'])
+    UNION ALL
+    SELECT seen.position, 100000 + later.days, seen.event, seen.occurred_at, later.retained, person.store_id,
+        person.day, person.hour, NULL, person.channel, NULL, person.campaign_id, seen.order_id, person.customer_id, 1,
+        (person.day + later.days + 1)::timestamp AT TIME ZONE person.time_zone
+    FROM users AS person
+    CROSS JOIN (VALUES (1, 'retained_1'), (7, 'retained_7'), (30, 'retained_30')) AS later (days, retained)
+    JOIN LATERAL (
+        SELECT person.customer_id
+        UNION
+        SELECT record.customer_id FROM persons AS record
+        WHERE record.person_id = person.customer_id
+            AND record.since_position <= :as_of::bigint AND record.until_position > :as_of::bigint
+    ) AS record ON true
+    JOIN visits AS seen ON seen.customer_id = record.customer_id AND seen.day = person.day + later.days
+        AND (:store_ids::uuid[] IS NULL OR seen.store_id = ANY (:store_ids::uuid[]))
+    WHERE (person.merged_position IS NULL OR person.merged_position > :as_of::bigint)
+        AND (:measures::text[] IS NULL OR :measures::text[] && ARRAY['retained_1', 'retained_7', 'retained_30'])
+    UNION ALL
+    SELECT bill.position, 14, 'OrderPaid', bill.occurred_at, 'due', bill.store_id,
+        (bill.due_at AT TIME ZONE bill.time_zone)::date,
+        extract(hour FROM bill.due_at AT TIME ZONE bill.time_zone)::bigint,
+        bill.currency, bill.channel, NULL, NULL, bill.order_id, bill.customer_id, 1, bill.due_at
+    FROM paid AS bill
+    WHERE (bill.cancelled_at IS NULL OR bill.cancelled_at > bill.due_at OR bill.cancelled_position > :as_of::bigint)
+    UNION ALL
+    SELECT bill.shipped_position, 15, 'OrderShipped', bill.shipped_at, 'shipped_in_time', bill.store_id,
+        (bill.due_at AT TIME ZONE bill.time_zone)::date,
+        extract(hour FROM bill.due_at AT TIME ZONE bill.time_zone)::bigint,
+        bill.currency, bill.channel, NULL, NULL, bill.order_id, bill.customer_id, 1, bill.due_at
+    FROM paid AS bill
+    WHERE (bill.cancelled_at IS NULL OR bill.cancelled_at > bill.due_at OR bill.cancelled_position > :as_of::bigint)
+        AND bill.shipped_at <= bill.due_at
+    UNION ALL
+    SELECT bill.position, 23, 'OrderPaid', bill.occurred_at, 'overdue', bill.store_id,
+        (bill.due_at AT TIME ZONE bill.time_zone)::date,
+        extract(hour FROM bill.due_at AT TIME ZONE bill.time_zone)::bigint,
+        bill.currency, bill.channel, NULL, NULL, bill.order_id, bill.customer_id, 1, bill.due_at
+    FROM paid AS bill
+    WHERE (bill.cancelled_at IS NULL OR bill.cancelled_at > bill.due_at OR bill.cancelled_position > :as_of::bigint)
+        AND (bill.shipped_at IS NULL OR bill.shipped_position > :as_of::bigint)
+        AND (bill.cancelled_at IS NULL OR bill.cancelled_position > :as_of::bigint)
+    UNION ALL
+    SELECT bill.position, 16, 'OrderPaid', bill.occurred_at, 'hard_due', bill.store_id,
+        (bill.hard_at AT TIME ZONE bill.time_zone)::date,
+        extract(hour FROM bill.hard_at AT TIME ZONE bill.time_zone)::bigint,
+        bill.currency, bill.channel, NULL, NULL, bill.order_id, bill.customer_id, 1, bill.hard_at
+    FROM paid AS bill
+    WHERE (bill.cancelled_at IS NULL OR bill.cancelled_at > bill.hard_at OR bill.cancelled_position > :as_of::bigint)
+    UNION ALL
+    SELECT bill.position, 17, 'OrderPaid', bill.occurred_at, 'hard_broken', bill.store_id,
+        (bill.hard_at AT TIME ZONE bill.time_zone)::date,
+        extract(hour FROM bill.hard_at AT TIME ZONE bill.time_zone)::bigint,
+        bill.currency, bill.channel, NULL, NULL, bill.order_id, bill.customer_id, 1, bill.hard_at
+    FROM paid AS bill
+    WHERE (bill.cancelled_at IS NULL OR bill.cancelled_at > bill.hard_at OR bill.cancelled_position > :as_of::bigint)
+        AND (bill.shipped_at IS NULL OR bill.shipped_at > bill.hard_at OR bill.shipped_position > :as_of::bigint)
+    UNION ALL
+    SELECT bill.shipped_position, 18, 'OrderShipped', bill.shipped_at, 'ship_seconds', bill.store_id, bill.day,
+        bill.hour, bill.currency, bill.channel, NULL, NULL, bill.order_id, bill.customer_id,
+        extract(epoch FROM bill.shipped_at - bill.occurred_at), NULL
+    FROM paid AS bill WHERE bill.shipped_at IS NOT NULL
+    UNION ALL
+    SELECT wish.closed_position, 28, 'ReturnDisposed', wish.closed_at, 'return_seconds', wish.store_id, wish.day,
+        wish.hour, NULL, origin.channel, NULL, NULL, wish.order_id, NULL,
+        extract(epoch FROM wish.closed_at - wish.asked_at), NULL
+    FROM return_cases AS wish LEFT JOIN origins AS origin ON origin.order_id = wish.order_id
+    WHERE wish.closed_at IS NOT NULL
+    UNION ALL
+    SELECT wish.position, 29, 'ReturnRequested', wish.asked_at, 'returns_asked', wish.store_id, wish.day, wish.hour,
+        NULL, origin.channel, NULL, NULL, wish.order_id, NULL, 1, NULL
+    FROM return_cases AS wish LEFT JOIN origins AS origin ON origin.order_id = wish.order_id
+    UNION ALL
+    SELECT move.position, 19 + (move.measure = 'counted_book')::int, move.event, move.occurred_at, move.measure,
+        move.store_id, move.day, move.hour, move.currency, origin.channel, move.sku_id, move.campaign_id, move.order_id,
+        NULL, move.amount, NULL
+    FROM moves AS move LEFT JOIN origins AS origin ON origin.order_id = move.order_id
+    UNION ALL
+    SELECT move.position, 31, move.event, move.occurred_at, 'expenses_of_campaigns', move.store_id, move.day, move.hour,
+        move.currency, NULL, NULL, move.campaign_id, NULL, NULL, move.amount, NULL
+    FROM moves AS move WHERE move.measure = 'expenses' AND move.campaign_id IS NOT NULL
+    UNION ALL
+    SELECT spent.position, said.place, 'AdSpendRecorded', spent.occurred_at, said.measure, spent.store_id, spent.day,
+        NULL, spent.currency, spent.channel, NULL, spent.campaign_id, NULL, NULL, said.amount, NULL
+    FROM ads AS spent CROSS JOIN LATERAL (VALUES
+        (1, 'ad_cost', spent.cost_minor), (2, 'impressions', spent.impressions), (3, 'clicks', spent.clicks)
+    ) AS said (place, measure, amount)
+    WHERE spent.until_position > :as_of::bigint
+    UNION ALL
+    -- A forecast stands on the day on which its campaign starts.
+    SELECT hope.position, said.place, 'ForecastSet', hope.occurred_at, said.measure, hope.store_id, plan.day, plan.hour,
+        hope.currency, NULL, NULL, hope.campaign_id, NULL, NULL, said.amount, NULL
+    FROM forecasts AS hope
+    JOIN schedules AS plan ON plan.campaign_id = hope.campaign_id
+        AND plan.position <= :as_of::bigint AND plan.until_position > :as_of::bigint
+    CROSS JOIN LATERAL (VALUES
+        (1, 'forecast_visitors', hope.visitors::numeric), (2, 'forecast_units', hope.units),
+        (3, 'forecast_gmv', hope.gmv_minor::numeric), (4, 'forecast_conversion', hope.conversion)
+    ) AS said (place, measure, amount)
+    WHERE hope.until_position > :as_of::bigint
+) AS fact
+CROSS JOIN rules AS rule
+LEFT JOIN persons AS same ON same.customer_id = fact.customer_id
+    AND same.since_position <= :as_of::bigint AND same.until_position > :as_of::bigint
+WHERE (:store_ids::uuid[] IS NULL OR fact.store_id = ANY (:store_ids::uuid[]))
+    AND (:measures::text[] IS NULL OR fact.measure = ANY (:measures::text[]))
+    AND (:from_day::date IS NULL OR fact.day >= :from_day::date) AND (:to_day::date IS NULL OR fact.day <= :to_day::date)
+    AND (:channel::text IS NULL OR fact.channel = :channel::text)
+    AND (:sku_id::uuid IS NULL OR fact.sku_id = :sku_id::uuid)
+    AND (:campaign_id::uuid IS NULL OR fact.campaign_id = :campaign_id::uuid)
+    AND fact.position <= :as_of::bigint
+    AND (:now::timestamptz IS NULL OR fact.due_at IS NULL OR fact.due_at <= :now::timestamptz);
 
--- facts: the rows behind such a side, oldest event first, after (:after_position, :after_place); the figure is :how over them.
-WITH wanted AS (
-    SELECT fact.position, fact.place, fact.event, fact.occurred_at, fact.measure, fact.store_id, fact.day, fact.hour,
-        fact.currency, fact.order_id, fact.who, fact.amount
-    FROM facts AS fact
-    WHERE (:store_ids::uuid[] IS NULL OR fact.store_id = ANY (:store_ids::uuid[]))
-        AND (:measures::text[] IS NULL OR fact.measure = ANY (:measures::text[]))
-        AND (:from_day::date IS NULL OR fact.day >= :from_day::date) AND (:to_day::date IS NULL OR fact.day <= :to_day::date)
-        AND (:channel::text IS NULL OR fact.channel = :channel::text)
-        AND (:sku_id::uuid IS NULL OR fact.sku_id = :sku_id::uuid)
-        AND (:campaign_id::uuid IS NULL OR fact.campaign_id = :campaign_id::uuid)
-        -- A promise that is not due yet is neither kept nor broken.
-        AND (:now::timestamptz IS NULL OR fact.due_at IS NULL OR fact.due_at <= :now::timestamptz)
-)
-SELECT one.position, one.place, one.event, one.occurred_at, one.measure, one.store_id, one.day, one.hour, one.currency,
-    one.order_id, one.who, CASE WHEN one.measure = ANY (:less::text[]) THEN -one.amount ELSE one.amount END AS amount
-FROM wanted AS one
-WHERE (one.position, one.place) > (coalesce(:after_position::bigint, 0), coalesce(:after_place::bigint, 0))
-    AND (:as_of::bigint IS NULL OR one.position <= :as_of::bigint)
-    AND (:of_hour::bigint IS NULL OR one.hour = :of_hour::bigint)
-    AND (:of_currency::text IS NULL OR one.currency = :of_currency::text)
-ORDER BY one.position, one.place
-LIMIT coalesce(:row_limit::bigint, 100);
-
--- cohorts: of the customers whose first paid order in these stores fell into a month, how many paid in each month after it.
+-- cohorts: of the people whose first paid order in these stores fell into a month, how many paid in each month after it.
 WITH began AS (
-    SELECT began.customer_id, min(began.day) AS day
-    FROM first_orders AS began
-    WHERE :store_ids::uuid[] IS NULL OR began.store_id = ANY (:store_ids::uuid[])
+    SELECT coalesce(same.person_id, one.customer_id) AS person_id, min(one.day) AS day
+    FROM first_orders AS one
+    LEFT JOIN persons AS same ON same.customer_id = one.customer_id AND same.until_position = 9223372036854775807
+    WHERE one.until_position = 9223372036854775807
+        AND (:store_ids::uuid[] IS NULL OR one.store_id = ANY (:store_ids::uuid[]))
     GROUP BY 1
 ), cohort AS (
-    SELECT began.customer_id, date_trunc('month', began.day::timestamp)::date AS starts_on
+    SELECT began.person_id, date_trunc('month', began.day::timestamp)::date AS starts_on
     FROM began
     WHERE (:from_day::date IS NULL OR began.day >= :from_day::date) AND (:to_day::date IS NULL OR began.day <= :to_day::date)
 ), active AS (
-    SELECT DISTINCT cohort.starts_on, cohort.customer_id,
+    SELECT DISTINCT cohort.starts_on, cohort.person_id,
         (extract(year FROM bill.day) * 12 + extract(month FROM bill.day)
             - extract(year FROM cohort.starts_on) * 12 - extract(month FROM cohort.starts_on))::bigint AS months_later
-    FROM cohort JOIN paid AS bill ON bill.customer_id = cohort.customer_id
+    FROM paid AS bill
+    LEFT JOIN persons AS same ON same.customer_id = bill.customer_id AND same.until_position = 9223372036854775807
+    JOIN cohort ON cohort.person_id = coalesce(same.person_id, bill.customer_id)
     WHERE :store_ids::uuid[] IS NULL OR bill.store_id = ANY (:store_ids::uuid[])
 )
 SELECT active.starts_on, active.months_later, count(*) AS active_customers,

@@ -1,7 +1,13 @@
 -- articles: what is known of an article when it is registered.
-INSERT INTO valued_skus (sku_id, store_id, code, name, unit, currency, minor_digits)
-SELECT sku.stream_id, sku.store_id, sku.code, sku.name, sku.unit, sku.currency, digits_of(sku.currency)
+INSERT INTO valued_skus (sku_id, store_id, code, name, unit, currency, minor_digits, time_zone)
+SELECT sku.stream_id, sku.store_id, sku.code, sku.name, sku.unit, sku.currency, digits_of(sku.currency), sku.time_zone
 FROM sku_registered AS sku;
+
+-- zones: by which clock something happened to an article, where that is not the usual one.
+INSERT INTO moved_zones (position, time_zone)
+SELECT one.position, one.time_zone
+FROM every_event AS one JOIN valued_skus AS sku ON sku.sku_id = one.stream_id
+WHERE one.time_zone <> sku.time_zone;
 
 -- methods: from when on a store's stock is valued by which method.
 INSERT INTO costing_policies (store_id, effective_from, position, method)

@@ -141,3 +141,83 @@ WHERE (:store_ids::uuid[] IS NULL OR sku.store_id = ANY (:store_ids::uuid[]))
         > (coalesce(:after_cause::bigint, 0), coalesce(:after_position::bigint, -1))
 ORDER BY more.cause_position, more.position, more.sku_id
 LIMIT coalesce(:row_limit::bigint, 100);
+
+-- fact_rows: what changed the value of stock, and what goods cost that were sold, as known at :as_of (always to be given).
+-- Value is its home store's, the cost of goods sold is the store's that sold them. What was learnt afterwards stands at the
+-- record that it was learnt by. An article that is on two lines of an order counts wholly for the campaign of one of them.
+SELECT fact.position, fact.place, fact.event, fact.occurred_at, fact.measure, fact.store_id, fact.day, fact.hour,
+    fact.currency, fact.order_id, NULL::uuid AS who, fact.amount
+FROM (
+    SELECT line.position, said.place::bigint AS place, CASE line.kind
+            WHEN 'received' THEN 'StockReceived' WHEN 'shipped' THEN 'StockShipped' WHEN 'returned' THEN 'StockReturned'
+            WHEN 'written_off' THEN 'StockWrittenOff' WHEN 'sample' THEN 'SampleIssued'
+            WHEN 'adjusted' THEN 'StockAdjusted' WHEN 'transferred_out' THEN 'StockTransferredOut'
+            ELSE 'StockTransferredIn'
+        END AS event,
+        line.occurred_at, said.measure, CASE said.measure WHEN 'value' THEN sku.store_id ELSE line.store_id END AS store_id,
+        (line.occurred_at AT TIME ZONE coalesce(zone.time_zone, sku.time_zone))::date AS day,
+        extract(hour FROM line.occurred_at AT TIME ZONE coalesce(zone.time_zone, sku.time_zone))::bigint AS hour,
+        sku.currency, line.order_id, line.sku_id, said.amount::numeric AS amount
+    FROM valued_movements AS line
+    JOIN valued_skus AS sku ON sku.sku_id = line.sku_id
+    LEFT JOIN moved_zones AS zone ON zone.position = line.position
+    CROSS JOIN LATERAL (VALUES
+        (1, 'value', line.value_minor + line.revalued_minor),
+        (2, 'cogs', CASE WHEN line.kind IN ('shipped', 'returned') THEN -line.value_minor ELSE 0 END),
+        (3, 'cogs_in_campaigns', CASE WHEN line.kind IN ('shipped', 'returned') THEN -line.value_minor ELSE 0 END)
+    ) AS said (place, measure, amount)
+    WHERE said.amount <> 0
+    UNION ALL
+    SELECT more.cause_position, 100 + 10 * more.number + said.place, cause.type, more.occurred_at, said.measure,
+        CASE said.measure WHEN 'value' THEN sku.store_id ELSE coalesce(line.store_id, sku.store_id) END,
+        (more.occurred_at AT TIME ZONE coalesce(zone.time_zone, sku.time_zone))::date,
+        extract(hour FROM more.occurred_at AT TIME ZONE coalesce(zone.time_zone, sku.time_zone))::bigint,
+        sku.currency, line.order_id, more.sku_id, said.amount::numeric
+    FROM (
+        SELECT each.cause_position, each.position, each.sku_id, each.occurred_at, each.value_minor, each.revalued_minor,
+            each.cogs_minor,
+            row_number() OVER (
+                PARTITION BY each.cause_position ORDER BY each.position, each.sku_id, each.occurred_at
+            ) AS number
+        FROM value_adjustments AS each
+    ) AS more
+    JOIN valued_skus AS sku ON sku.sku_id = more.sku_id
+    LEFT JOIN valued_movements AS line ON line.sku_id = more.sku_id AND line.occurred_at = more.occurred_at
+        AND line.position = more.position
+    JOIN every_event AS cause ON cause.position = more.cause_position
+    LEFT JOIN moved_zones AS zone ON zone.position = more.cause_position
+    CROSS JOIN LATERAL (VALUES
+        (1, 'value', more.value_minor + more.revalued_minor), (2, 'cogs', more.cogs_minor),
+        (3, 'cogs_in_campaigns', more.cogs_minor)
+    ) AS said (place, measure, amount)
+    WHERE said.amount <> 0
+) AS fact
+CROSS JOIN rules AS rule
+WHERE (:store_ids::uuid[] IS NULL OR fact.store_id = ANY (:store_ids::uuid[]))
+    AND (:measures::text[] IS NULL OR fact.measure = ANY (:measures::text[]))
+    AND (:from_day::date IS NULL OR fact.day >= :from_day::date) AND (:to_day::date IS NULL OR fact.day <= :to_day::date)
+    AND (:sku_id::uuid IS NULL OR fact.sku_id = :sku_id::uuid)
+    AND fact.position <= :as_of::bigint
+    AND (:channel::text IS NULL OR EXISTS (
+        SELECT FROM order_placed AS bought WHERE bought.stream_id = fact.order_id AND bought.channel = :channel::text
+    ))
+    AND (fact.measure <> 'cogs_in_campaigns' AND :campaign_id::uuid IS NULL OR EXISTS (
+        SELECT FROM order_placed_lines AS placed
+        WHERE placed.stream_id = fact.order_id AND placed.sku_id = fact.sku_id
+            AND (:campaign_id::uuid IS NULL OR :campaign_id::uuid = coalesce(placed.campaign_id, (
+                SELECT CASE WHEN given.value->>'source' = 'coupon' THEN placed.coupon_campaign_id
+                    ELSE (given.value->>'source_id')::uuid END
+                FROM jsonb_array_elements(placed.discounts) WITH ORDINALITY AS given (value, rank)
+                WHERE rule.discount_attributes AND given.value->>'source' NOT IN ('tier', 'points', 'manual')
+                    AND CASE WHEN given.value->>'source' = 'coupon' THEN placed.coupon_campaign_id
+                        ELSE (given.value->>'source_id')::uuid END IS NOT NULL
+                ORDER BY (given.value->>'amount_minor')::bigint DESC, given.rank
+                LIMIT 1
+            )))
+            AND (placed.campaign_id IS NOT NULL OR rule.discount_attributes AND EXISTS (
+                SELECT FROM jsonb_array_elements(placed.discounts) AS given (value)
+                WHERE given.value->>'source' NOT IN ('tier', 'points', 'manual')
+                    AND CASE WHEN given.value->>'source' = 'coupon' THEN placed.coupon_campaign_id
+                        ELSE (given.value->>'source_id')::uuid END IS NOT NULL
+            ))
+    ));

@@ -6,11 +6,18 @@ CREATE TABLE valued_skus (
     name          text NOT NULL,
     unit          text NOT NULL,
     currency      text COLLATE "C" NOT NULL,
-    minor_digits  integer NOT NULL
+    minor_digits  integer NOT NULL,
+    time_zone     text NOT NULL
 );
 
 -- valued_skus_store: the articles of a store.
 CREATE UNIQUE INDEX valued_skus_store ON valued_skus (store_id, sku_id);
+
+-- moved_zones: the zone that a store had when something was recorded, where it is not the one of the article's registration.
+CREATE TABLE moved_zones (
+    position   bigint PRIMARY KEY,
+    time_zone  text NOT NULL
+);
 
 -- costing_policies: from when on which method holds in a store.
 CREATE TABLE costing_policies (

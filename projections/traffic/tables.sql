@@ -1,5 +1,8 @@
--- traffic_reports: the report that holds for one slice (channel, device, campaign, SKU, hour) of one store and day.
+-- traffic_reports: what was reported of one slice (channel, device, campaign, SKU, hour) of one store and day, by the report
+-- that was the highest revision from its position until another one's.
 CREATE TABLE traffic_reports (
+    position            bigint PRIMARY KEY,
+    until_position      bigint NOT NULL,
     store_id            uuid NOT NULL,
     day                 date NOT NULL,
     channel             text COLLATE "C" NOT NULL,
@@ -8,7 +11,6 @@ CREATE TABLE traffic_reports (
     sku_id              uuid,
     hour                bigint,
     revision            bigint NOT NULL,
-    position            bigint NOT NULL,
     occurred_at         timestamptz NOT NULL,
     page_views          bigint NOT NULL,
     visitors            bigint,
@@ -19,6 +21,10 @@ CREATE TABLE traffic_reports (
     exits               bigint,
     shares              bigint,
     favourites          bigint,
-    cart_adds           bigint,
-    UNIQUE NULLS NOT DISTINCT (store_id, day, channel, device, campaign_id, sku_id, hour)
+    cart_adds           bigint
 );
+
+-- traffic_reports_days: what was reported of a store's day; one report of a slice holds at a time.
+CREATE UNIQUE INDEX traffic_reports_days ON traffic_reports (
+    store_id, day, channel, device, campaign_id, sku_id, hour, until_position
+) NULLS NOT DISTINCT;

@@ -1,7 +1,8 @@
 """The key figures of projections/kpis.toml: read, checked, and worked out over the facts of the projections.
 
-A figure is a number, a numerator by a denominator, or a product of other figures. Each side is one way of counting
-(`counts`) the rows that a projection's query `facts` shows, so that a cell can always be made again from its rows.
+A figure is a number, a numerator by a denominator, or a product or quotient of other figures. Each side is one way of
+counting (`counts`) the rows of a projection's query `fact_rows`, so that a cell can always be made again from its rows.
+A numerator can be added up from the facts of several projections.
 """
 
 from __future__ import annotations
@@ -22,14 +23,19 @@ from uuid import UUID
 
 from opscore import resources
 from opscore.domain.values import minor_digits, plain
-from opscore.projector import Projector, read_all
-from opscore.projector.lists import ALL, Total
+from opscore.projector import Projector, counting, read_all
 
-COUNTS = ("sum", "orders", "people", "people_again", "median", "p90", "only")
-"""How the rows of a side become one number; `people_again` are those with rows on two days or more."""
+COUNTS = counting.ways()
+"""How the rows of a side become one number; projector/counting.sql says what each of them is."""
 NEVER_ZERO = frozenset({"median", "p90", "only"})
 """Ways of counting that have no answer where there is no row; the others answer 0."""
+AMOUNTS = frozenset({"sum", "median", "p90", "balance", "daily_mean"})
+"""Ways of counting whose answer is made of the amounts themselves; the others count orders or people."""
 SLICES = {"channel": "channel", "sku": "sku_id", "campaign": "campaign_id"}
+LATEST = 2**63 - 2
+"""The position of a question about now: before the one at which what still holds is said to end."""
+PART_PLACES = 10**12
+"""Added to the place of the rows of the second part of a numerator, twice to those of the third, and so on."""
 RATIO_PLACES = 6
 """Places of a ratio, rounded half to even; a quotient of money has four more than its currency."""
 
@@ -46,6 +52,7 @@ class Unit(enum.StrEnum):
     MONEY = "MONEY"
     RATIO = "RATIO"
     SECONDS = "SECONDS"
+    DAYS = "DAYS"
 
 
 class KpiGrain(enum.StrEnum):
@@ -73,22 +80,27 @@ class KpiComparison(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """A numerator or denominator: `counts` over the measures `of` (those of `less` taken off) of a projection.
+    """A part of a numerator, or a denominator: `counts` over the measures `of` (`less` taken off) of a projection.
 
-    whole: filters that do not narrow this side.
+    whole: filters that do not narrow this side. money: whether its amounts are money where the figure is by currency.
     """
 
     projection: str
-    query: str
     counts: str
     of: tuple[str, ...]
     less: tuple[str, ...] = ()
     whole: tuple[str, ...] = ()
+    money: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Kpi:
-    """A key figure as kpis.toml defines it."""
+    """A key figure as kpis.toml defines it.
+
+    numerator: the parts that are added up. minus: what is taken off the quotient: 1 makes it what lies above the
+    denominator. factors and divisors: other figures, multiplied and divided by. matures_days: how long after its last
+    day a window still changes as a matter of course.
+    """
 
     code: str
     version: int
@@ -101,18 +113,21 @@ class Kpi:
     grains: tuple[KpiGrain, ...]
     slices: tuple[str, ...]
     null_rule: str
-    numerator: Side | None = None
+    numerator: tuple[Side, ...] = ()
     denominator: Side | None = None
+    minus: int = 0
     factors: tuple[str, ...] = ()
+    divisors: tuple[str, ...] = ()
     by_currency: bool = False
     book: str | None = None
+    matures_days: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
     """What is asked of a key figure: local days (both included), grain and filters; None: not narrowed.
 
-    now: promises that fall due later (UTC) are left out.
+    now: promises that fall due later (UTC) are left out. as_of: only what was known at that position of the log.
     """
 
     from_day: date
@@ -123,6 +138,7 @@ class Asked:
     channel: str | None = None
     sku_id: UUID | None = None
     campaign_id: UUID | None = None
+    as_of: int = LATEST
 
 
 Key = tuple[date, int | None, str | None]
@@ -152,20 +168,19 @@ def read(path: Path) -> dict[str, Kpi]:
     kpis = {code: _kpi(code, said) for code, said in tomllib.loads(path.read_text("utf-8")).items()}
     projections = read_all(path.parent)
     for kpi in kpis.values():
-        for side in sides(kpi).values():
+        for side in (each for parts in sides(kpi).values() for each in parts):
             source = projections.get(side.projection)
             if source is None:
                 raise KpiFileError(f"{kpi.code}: there is no projection {side.projection}")
-            queries = {query.name for query in source.statements("queries.sql")}
-            if not {side.query, "facts"} <= queries:
-                raise KpiFileError(f"{kpi.code}: {side.projection} has no queries {side.query} and facts")
+            if counting.FACTS not in {query.name for query in source.statements("queries.sql")}:
+                raise KpiFileError(f"{kpi.code}: {side.projection} has no query {counting.FACTS}")
             text = " ".join(source.texts.values())
             for measure in (*side.of, *side.less):
                 if f"'{measure}'" not in text:
                     raise KpiFileError(f"{kpi.code}: {side.projection} has no measure {measure}")
             if not set(side.less) <= set(side.of):
                 raise KpiFileError(f"{kpi.code}: what is taken off stands in 'of' too")
-        for factor in kpi.factors:
+        for factor in (*kpi.factors, *kpi.divisors):
             if factor not in kpis or kpis[factor].factors:
                 raise KpiFileError(f"{kpi.code}: {factor} is no figure with a numerator; a factor has to be one")
     return kpis
@@ -178,18 +193,27 @@ def _kpi(code: str, said: Mapping[str, Any]) -> Kpi:
     try:
         for name in ("numerator", "denominator"):
             if name in fields:
-                fields[name] = Side(**{key: _plain(value) for key, value in fields[name].items()})
+                parts = fields[name] if isinstance(fields[name], list) else [fields[name]]
+                made = tuple(Side(**{key: _plain(value) for key, value in part.items()}) for part in parts)
+                fields[name] = made if name == "numerator" else made[0]
         fields["unit"] = Unit(fields["unit"])
         fields["grains"] = tuple(KpiGrain(grain) for grain in fields["grains"])
         kpi = Kpi(code=code, **{key: _plain(value) for key, value in fields.items()})
     except (KeyError, TypeError, ValueError) as fault:
         raise KpiFileError(f"{code}: {fault}") from None
-    if (kpi.numerator is None) == (not kpi.factors) or (kpi.factors and kpi.denominator):
+    if bool(kpi.numerator) == bool(kpi.factors) or (kpi.factors and kpi.denominator):
         raise KpiFileError(f"{code}: say either a numerator (and a denominator) or factors")
+    if (kpi.divisors and not kpi.factors) or (kpi.minus and kpi.denominator is None and not kpi.divisors):
+        raise KpiFileError(f"{code}: divisors go with factors, and minus with a quotient")
     if not set(kpi.slices) <= set(SLICES):
         raise KpiFileError(f"{code}: slices are of {', '.join(SLICES)}")
-    if any(side.counts not in COUNTS or not set(side.whole) <= set(SLICES) for side in sides(kpi).values()):
+    every = [each for parts in sides(kpi).values() for each in parts]
+    if any(side.counts not in COUNTS or not set(side.whole) <= set(SLICES) for side in every):
         raise KpiFileError(f"{code}: counts is one of {', '.join(COUNTS)}, whole is of {', '.join(SLICES)}")
+    if len(kpi.numerator) > 1 and any(side.counts != "sum" for side in kpi.numerator):
+        raise KpiFileError(f"{code}: of several parts only sums can be added up")
+    if KpiGrain.HOUR in kpi.grains and any(side.counts in counting.FROM_THE_BEGINNING for side in every):
+        raise KpiFileError(f"{code}: what stands at the end of a day is not known by the hour")
     if kpi.unit is Unit.MONEY and not kpi.by_currency:
         raise KpiFileError(f"{code}: amounts of several currencies cannot be added; say by_currency = true")
     if kpi.version < 1 or kpi.book not in (None, "PLATFORM", "ACCOUNTING"):
@@ -201,30 +225,32 @@ def _plain(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def sides(kpi: Kpi) -> dict[str, Side]:
-    """Return the sides of a figure by name; none for a product."""
-    found = {"numerator": kpi.numerator, "denominator": kpi.denominator}
-    return {name: side for name, side in found.items() if side is not None}
+def sides(kpi: Kpi) -> dict[str, tuple[Side, ...]]:
+    """Return the sides of a figure by name, each in its parts; none for a product."""
+    found = {"numerator": kpi.numerator, "denominator": () if kpi.denominator is None else (kpi.denominator,)}
+    return {name: parts for name, parts in found.items() if parts}
 
 
 def sources(kpi: Kpi, kpis: Mapping[str, Kpi]) -> set[str]:
     """Return the projections that a figure rests on."""
-    own = {side.projection for side in sides(kpi).values()}
-    return own.union(*(sources(kpis[factor], kpis) for factor in kpi.factors))
+    own = {side.projection for parts in sides(kpi).values() for side in parts}
+    return own.union(*(sources(kpis[factor], kpis) for factor in (*kpi.factors, *kpi.divisors)))
 
 
 # Asking --------------------------------------------------------------------------------------------------------------
 
 
 def parameters(side: Side, asked: Asked, *, by_currency: bool) -> dict[str, Any]:
-    """Return the parameters of `cells` and `facts` for one side; the store scope comes beside them."""
+    """Return the parameters of a question about one side; the store scope comes beside them."""
     filters = {column: getattr(asked, column) for name, column in SLICES.items() if name not in side.whole}
     return {
-        "from_day": asked.from_day,
+        "from_day": None if side.counts in counting.FROM_THE_BEGINNING else asked.from_day,
         "to_day": asked.to_day,
+        "first_day": asked.from_day,
+        "last_day": last_day(asked),
         "grain": asked.grain.value.lower(),
         "now": asked.now,
-        "how": side.counts,
+        "as_of": asked.as_of,
         "measures": list(side.of),
         "less": list(side.less),
         "by_currency": by_currency,
@@ -232,100 +258,115 @@ def parameters(side: Side, asked: Asked, *, by_currency: bool) -> dict[str, Any]
     }
 
 
+def last_day(asked: Asked) -> date:
+    """Return the last day that has an end to speak of: none later than today, wherever that day is furthest on."""
+    return min(asked.to_day, (asked.now + timedelta(hours=14)).date())
+
+
 def cells(projector: Projector, kpis: Mapping[str, Kpi], kpi: Kpi, asked: Asked) -> dict[Key, Cell]:
     """Return the cells of a figure by key, in order; windows in which nothing happened have none (blocking)."""
     if kpi.factors:
         return _product(projector, kpis, kpi, asked)
-    assert kpi.numerator is not None
     over = _side(projector, kpi.numerator, asked, kpi.by_currency)
-    zero = None if kpi.numerator.counts in NEVER_ZERO else Fraction(0)
+    zero = None if any(side.counts in NEVER_ZERO for side in kpi.numerator) else Fraction(0)
     if kpi.denominator is None:
         found = {key: Cell(value, value, None) for key, value in over.items()}
     else:
-        under = _side(projector, kpi.denominator, asked, kpi.by_currency)
+        under = _side(projector, (kpi.denominator,), asked, kpi.by_currency)
         found = {}
         for key in {*over, *under}:
             top, bottom = over.get(key, zero), under.get(key)
-            found[key] = Cell(top / bottom if top is not None and bottom else None, top, bottom)
+            found[key] = Cell(quotient(kpi, top, bottom), top, bottom)
     return {key: found[key] for key in sorted(found, key=_order)}
 
 
+def quotient(kpi: Kpi, top: Fraction | None, bottom: Fraction | None) -> Fraction | None:
+    """Return what a figure makes of its two sides; unknown without a denominator."""
+    return top / bottom - kpi.minus if top is not None and bottom else None
+
+
 def _product(projector: Projector, kpis: Mapping[str, Kpi], kpi: Kpi, asked: Asked) -> dict[Key, Cell]:
-    """Multiply the factors of each window; not decomposable when one is unknown or several currencies were taken."""
+    """Multiply the factors of each window and divide by the divisors.
+
+    Not decomposable when one of them is unknown or several currencies were taken.
+    """
+    codes = (*kpi.factors, *kpi.divisors)
     by_window: dict[tuple[date, int | None], list[dict[str | None, Fraction | None]]] = {}
-    for number, code in enumerate(kpi.factors):
+    for number, code in enumerate(codes):
         for (starts_on, hour, currency), cell in cells(projector, kpis, kpis[code], asked).items():
-            factors = by_window.setdefault((starts_on, hour), [{} for _ in kpi.factors])
+            factors = by_window.setdefault((starts_on, hour), [{} for _ in codes])
             factors[number][currency] = cell.value
     found: dict[Key, Cell] = {}
     for (starts_on, hour), factors in by_window.items():
         currencies = {currency for factor in factors for currency in factor} - {None}
         product: Fraction | None = Fraction(1)
-        for factor in factors:
-            value = next(iter(factor.values())) if len(factor) == 1 else None
-            product = None if product is None or value is None else product * value
+        for number, factor in enumerate(factors):
+            one = next(iter(factor.values())) if len(factor) == 1 else None
+            if number < len(kpi.factors):
+                product = None if product is None or one is None else product * one
+            else:
+                product = None if product is None or not one else product / one
+        value = None if product is None else product - kpi.minus
         for currency in currencies or {None}:
-            found[starts_on, hour, currency] = Cell(product, product, None)
+            found[starts_on, hour, currency] = Cell(value, value, None)
     return {key: found[key] for key in sorted(found, key=_order)}
 
 
-def _side(projector: Projector, side: Side, asked: Asked, by_currency: bool) -> dict[Key, Fraction | None]:
+def _side(projector: Projector, parts: Sequence[Side], asked: Asked, by_currency: bool) -> dict[Key, Fraction | None]:
     # Traffic has no currency: beside amounts, its one number stands under None.
-    params = parameters(side, asked, by_currency=by_currency)
-    rows = projector.run_query(side.projection, side.query, params, store_ids=asked.store_ids)
-    return {
-        (row["starts_on"], row["hour"], row["currency"]): None if row["value"] is None else Fraction(row["value"])
-        for row in rows
-    }
+    found: dict[Key, Fraction | None] = {}
+    for side in parts:
+        params = parameters(side, asked, by_currency=by_currency)
+        rows = projector.run_query(side.projection, f"cells_{side.counts}", params, store_ids=asked.store_ids)
+        for row in rows:
+            key = (row["starts_on"], row["hour"], row["currency"])
+            value = None if row["value"] is None else Fraction(row["value"]) / row["parts"]
+            # Of several parts each is a sum, which is never unknown.
+            found[key] = value if key not in found else (found[key] or Fraction(0)) + (value or Fraction(0))
+    return found
 
 
 def facts(
     projector: Projector,
     kpi: Kpi,
-    side: Side,
+    parts: Sequence[Side],
     asked: Asked,
     *,
     hour: int | None = None,
     currency: str | None = None,
     after: tuple[int, int] = (0, 0),
     limit: int = 100,
-    as_of: int | None = None,
 ) -> list[dict[str, Any]]:
     """Return the rows behind one side of a cell by (position, place), after that key (blocking).
 
-    asked: the window of the cell alone. The side is `counts` over all its rows' amounts, orders or people.
+    asked: the window of the cell alone. The side is `counts` over all its rows' amounts, orders or people; each row
+    says the `projection` it is of.
     """
-    params = parameters(side, asked, by_currency=kpi.by_currency)
-    page = {"after_position": after[0], "after_place": after[1], "row_limit": limit, "as_of": as_of}
-    cell = {"of_hour": hour, "of_currency": currency}
-    return projector.run_query(side.projection, "facts", {**params, **page, **cell}, store_ids=asked.store_ids)
+    found: list[dict[str, Any]] = []
+    for number, side in enumerate(parts):
+        params = parameters(side, asked, by_currency=kpi.by_currency)
+        page = {
+            "after_position": after[0],
+            "after_place": max(after[1] - number * PART_PLACES, 0),
+            "row_limit": limit,
+            "of_hour": hour,
+            "of_currency": currency,
+        }
+        rows = projector.run_query(side.projection, counting.PAGE, {**params, **page}, store_ids=asked.store_ids)
+        found += [{**row, "place": row["place"] + number * PART_PLACES, "projection": side.projection} for row in rows]
+    return sorted(found, key=lambda row: (row["position"], row["place"]))[:limit]
 
 
 def count_facts(
-    projector: Projector,
-    kpi: Kpi,
-    side: Side,
-    asked: Asked,
-    *,
-    hour: int | None,
-    currency: str | None,
-    as_of: int | None,
+    projector: Projector, kpi: Kpi, parts: Sequence[Side], asked: Asked, *, hour: int | None, currency: str | None
 ) -> int:
     """Return how many rows `facts` has in all (blocking)."""
-    params = parameters(side, asked, by_currency=kpi.by_currency)
-    given: dict[str, Any] = {
-        "after_position": 0,
-        "after_place": 0,
-        "as_of": as_of,
-        "of_hour": hour,
-        "of_currency": currency,
-    }
-    given["row_limit"] = 2**62
-    shape = Total(ALL)
-    [row] = projector.read(
-        side.projection, lambda ask: ask("facts", {**params, **given}, shape), store_ids=asked.store_ids
-    )
-    found: int = row["rows"]
+    cell = {"of_hour": hour, "of_currency": currency}
+    found = 0
+    for side in parts:
+        params = {**parameters(side, asked, by_currency=kpi.by_currency), **cell}
+        [row] = projector.run_query(side.projection, counting.HOW_MANY, params, store_ids=asked.store_ids)
+        found += row["rows"]
     return found
 
 
@@ -348,6 +389,12 @@ def ends_on(starts_on: date, asked: Asked) -> date:
         case _:
             end = starts_on
     return min(end, asked.to_day)
+
+
+def is_final(kpi: Kpi, starts_on: date, asked: Asked) -> bool:
+    """Return whether a window is over everywhere, and the days too for which such a figure still changes."""
+    over = ends_on(starts_on, asked) + timedelta(days=kpi.matures_days)
+    return over < (asked.now - timedelta(hours=12)).date()
 
 
 def earlier(asked: Asked, comparison: KpiComparison) -> Asked:
@@ -401,7 +448,7 @@ def shown_side(number: Fraction | None, side: Side | None, kpi: Kpi, currency: s
     """Return a numerator or denominator; sums of money in main units, exact."""
     if number is None:
         return None
-    money = kpi.by_currency and currency is not None and (side is None or side.counts in ("sum", "median", "p90"))
+    money = kpi.by_currency and currency is not None and (side is None or (side.money and side.counts in AMOUNTS))
     digits = minor_digits(currency) if money and currency else 0
     return rounded(number / 10**digits, max(digits, RATIO_PLACES))
 
@@ -414,6 +461,7 @@ def rounded(number: Fraction, places: int) -> Decimal:
 
 
 __all__ = [
-    "Asked", "Cell", "Kpi", "KpiComparison", "KpiFileError", "KpiGrain", "Side", "Unit", "cells",
-    "earlier", "earlier_start", "ends_on", "facts", "load", "shown", "shown_side", "sides", "sources",
+    "LATEST", "Asked", "Cell", "Kpi", "KpiComparison", "KpiFileError", "KpiGrain", "Side", "Unit", "cells",
+    "earlier", "earlier_start", "ends_on", "facts", "is_final", "load", "quotient", "shown", "shown_side", "sides",
+    "sources",
 ]  # fmt: skip

@@ -57,6 +57,7 @@ READS: dict[str, frozenset[Role]] = {
     "kpiDefinitions": _FIGURES,
     "kpi": _FIGURES,
     "explainKpi": _FIGURES,
+    "salesBooks": _FIGURES,
     "retentionCohorts": _FIGURES,
     "campaignResults": _FIGURES,
     "customerCards": _CUSTOMERS,

@@ -12,28 +12,36 @@ import pytest
 
 from opscore.domain.command import Role
 from opscore.domain.order_commands import PayOrder
+from opscore.domain.order_placing import RecordedLine, RecordOrder
 from tests.api.conftest import Api, gid
 from tests.shop import Shop
 
 KPI = """
-query ($code: String!, $from: Date!, $to: Date!, $grain: KpiGrain!, $compare: KpiComparison, $sku: ID, $at: Position) {
-  kpi(code: $code, fromDay: $from, toDay: $to, grain: $grain, compare: $compare, skuId: $sku, atLeast: $at) {
+query (
+  $code: String!, $from: Date!, $to: Date!, $grain: KpiGrain!, $compare: KpiComparison, $sku: ID, $at: Position
+  $asOf: KpiAsOf
+) {
+  kpi(
+    code: $code, fromDay: $from, toDay: $to, grain: $grain, compare: $compare, skuId: $sku, atLeast: $at, asOf: $asOf
+  ) {
     definition { code version unit book }
     knownAtPosition
     rows {
-      startsOn endsOn hour currencyCode value numerator denominator change
+      startsOn endsOn hour currencyCode value numerator denominator change isFinal
       compared { startsOn endsOn value }
     }
   }
 }
 """
 EXPLAIN = """
-query ($code: String!, $day: Date!, $side: KpiSide!, $first: Int!, $after: String, $currency: String) {
+query (
+  $code: String!, $day: Date!, $side: KpiSide!, $first: Int!, $after: String, $currency: String, $asOf: KpiAsOf
+) {
   explainKpi(
     code: $code, fromDay: $day, toDay: $day, grain: DAY, side: $side, currencyCode: $currency, first: $first
-    after: $after
+    after: $after, asOf: $asOf
   ) {
-    nodes { position event measure orderId buyer amount currencyCode definitionVersion ruleVersion }
+    nodes { position event measure orderId buyer amount currencyCode projection definitionVersion ruleVersion }
     pageInfo { hasNextPage endCursor }
   }
 }
@@ -69,7 +77,7 @@ def asked(api: Api, trade: dict[str, Any], code: str, **more: Any) -> list[dict[
         **more,
     }
     answer = api.ask(KPI, variables)["kpi"]
-    assert answer["knownAtPosition"] >= trade["position"]
+    assert answer["knownAtPosition"] >= trade["position"] or "asOf" in more
     assert (answer["definition"]["code"], answer["definition"]["version"]) == (code, 1)
     rows: list[dict[str, Any]] = answer["rows"]
     return rows
@@ -131,7 +139,45 @@ def test_a_cell_opens_page_by_page_down_to_its_events(api: Api, trade: dict[str,
     assert {row["event"] for row in rows} == {"OrderPaid"}
     assert len({row["buyer"] for row in walk("DENOMINATOR", "K020", 3, "GBP")}) == 3
     [report] = walk("DENOMINATOR", "K012", 3, None)
-    assert (report["event"], report["amount"], report["ruleVersion"]) == ("TrafficReported", "12", 1)
+    assert (report["event"], report["amount"], report["ruleVersion"]) == ("TrafficReported", "12", 2)
+
+
+def test_a_figure_can_be_asked_as_it_was_known_at_a_position_or_a_time(api: Api, trade: dict[str, Any]) -> None:
+    first = api.ask(EXPLAIN, {"code": "K019", "day": trade["day"], "side": "NUMERATOR", "first": 2})["explainKpi"]
+    position = first["nodes"][0]["position"]
+    [row] = asked(api, trade, "K019", asOf={"position": position})
+    assert (row["value"], row["isFinal"]) == ("1", False)
+    [now] = asked(api, trade, "K019")
+    assert now["value"] == "5"
+    [later] = asked(api, trade, "K019", asOf={"recordedAt": datetime.now(UTC).isoformat()})
+    assert later["value"] == "5"
+    assert asked(api, trade, "K019", asOf={"recordedAt": "2001-01-01T00:00:00Z"}) == []
+    opened = {"code": "K019", "day": trade["day"], "side": "NUMERATOR", "first": 9, "asOf": {"position": position}}
+    assert [each["position"] for each in api.ask(EXPLAIN, opened)["explainKpi"]["nodes"]] == [position]
+    for wrong in ({}, {"position": 5, "recordedAt": "2025-01-01T00:00:00Z"}, {"position": 10**12}):
+        base = {"code": "K019", "from": trade["day"], "to": trade["day"], "grain": "DAY"}
+        [error] = api.errors(KPI, {**base, "asOf": wrong})
+        assert "position" in error["message"]
+
+
+def test_both_books_stand_side_by_side(api: Api, trade: dict[str, Any]) -> None:
+    books = api.ask(
+        """
+        query ($d: Date!) {
+          salesBooks(fromDay: $d, toDay: $d, grain: TOTAL) {
+            platform { code name book } accounting { code name book }
+            rows {
+              startsOn platform { amount } accounting { amount currencyCode } difference { amount } gmv { amount }
+            }
+          }
+        }
+        """,
+        {"d": trade["day"]},
+    )["salesBooks"]
+    assert (books["platform"]["name"], books["accounting"]["name"]) == ("Platform book", "Accounting book")
+    [row] = books["rows"]
+    assert row["platform"]["amount"] == row["accounting"]["amount"] == row["gmv"]["amount"]
+    assert row["difference"]["amount"] == "0.00"
 
 
 def test_what_cannot_be_asked_is_refused_with_its_remedy(api: Api, trade: dict[str, Any]) -> None:
@@ -162,3 +208,20 @@ def test_a_token_of_another_store_sees_no_figure_and_a_warehouse_may_not_ask(api
     assert (cohort["monthsLater"], cohort["customers"], cohort["activeCustomers"]) == (0, 2, 2)
     [error] = api.errors(KPI, variables, token=api.token(Role.WAREHOUSE))
     assert error["extensions"]["code"] == "FORBIDDEN"
+
+
+def test_margin_opens_to_sales_and_to_the_cost_of_what_was_shipped(api: Api, trade: dict[str, Any], shop: Shop) -> None:
+    [before] = asked(api, trade, "K098")
+    line = RecordedLine(sku_id=trade["skus"][0], quantity=Decimal(3), unit_price=Decimal(2))
+    shipped = shop.give(RecordOrder(store_id=shop.store_id, lines=(line,), shipped=True))
+    [margin] = asked(api, {**trade, "position": shipped.position}, "K098")
+
+    # Three at 2.00 that cost 1.00 each.
+    assert Decimal(margin["value"]) - Decimal(before["value"]) == 3
+    opened = {"code": "K098", "day": trade["day"], "side": "NUMERATOR", "first": 50, "currency": "GBP"}
+    nodes = api.ask(EXPLAIN, opened)["explainKpi"]["nodes"]
+    assert sum(Decimal(row["amount"]) for row in nodes) == 100 * Decimal(margin["value"])
+    assert {(row["projection"], row["event"]) for row in nodes} == {
+        ("kpi_facts", "OrderPaid"), ("stock_valuation", "StockShipped"),
+    }  # fmt: skip
+    assert [row["position"] for row in nodes] == sorted(row["position"] for row in nodes)

@@ -161,6 +161,8 @@ def test_a_working_day_sends_every_document(api: Api, shop: Shop) -> None:
     assert "K017" in {each["code"] for each in send("AdminKpiCatalogue", manager)["kpiDefinitions"]}
     books = send("AdminKpis", manager, **window, grain="DAY", compare="PREVIOUS_PERIOD")
     assert books["platformBook"]["rows"][0]["value"] == books["accountingBook"]["rows"][0]["value"]
+    [both] = send("AdminSalesBooks", manager, **window, grain="TOTAL")["salesBooks"]["rows"]
+    assert both["platform"] == both["accounting"]
     opened = send(
         "AdminOpenKpi", manager, code="K017", side="NUMERATOR", first=10, currencyCode="GBP",
         day=figures["kpiDaily"][0]["day"],

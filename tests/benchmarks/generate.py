@@ -560,6 +560,30 @@ class World:
             favourites=kind, cart_adds=None,
         )  # fmt: skip
 
+    def shelf_fact(self, number: int, kind: int) -> None:
+        """Put an article on sale or take it off, in its home store or another; the last kind retires it."""
+        number %= len(self.skus)
+        store = (self.sku_store[number] + kind // 5) % len(self.stores)
+        if kind == 8:
+            self.record("SkuRetired", self.skus[number], self.sku_store[number], reason=None)
+        elif kind % 3 == 0:
+            reason = "out_of_stock" if kind else "manual"
+            self.record("SkuDelisted", self.skus[number], store, store_id=self.stores[store], reason=reason)
+        else:
+            self.record("SkuListed", self.skus[number], store, store_id=self.stores[store])
+
+    def spend(self, store: int, kind: int, amount: int) -> None:
+        """Record an expense, for a campaign or not, or a deposit that is frozen or comes back."""
+        store %= len(self.stores)
+        money = {"amount_minor": amount, "currency": self.currencies[store]}
+        if kind % 3 == 0:
+            self.record("DepositFrozen", self.stores[store], store, policy_version=1, **money)
+        elif kind == 1:
+            self.record("DepositReleased", self.stores[store], store, **money)
+        else:
+            campaign = self.campaigns[kind % len(self.campaigns)] if kind % 2 else None
+            self.record("ExpenseRecorded", self.stores[store], store, category="rent", campaign_id=campaign, **money)
+
     # Customers and campaigns -------------------------------------------------------------------------------------
 
     def register_customer(self, number: int) -> None:
@@ -675,7 +699,7 @@ def vars_of(struct: Any) -> dict[str, Any]:
 class Actions:
     """Turns small whole numbers into events, so that any list of them is a log: what Hypothesis shrinks."""
 
-    COUNT = 23
+    COUNT = 25
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -711,6 +735,10 @@ class Actions:
                 world.sku_fact(one, two, 1 + minutes)
             case 22:
                 world.store_fact(one, two)
+            case 23:
+                world.shelf_fact(one, two)
+            case 24:
+                world.spend(one, two, 10 + minutes)
             case _ if order is None:
                 world.receive(one, 3, 500)
             case 10 | 11:

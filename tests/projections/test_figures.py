@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from datetime import timedelta
+from datetime import date, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any
 from uuid import UUID, uuid4
@@ -364,7 +364,9 @@ def test_no_query_and_no_explanation_shows_a_foreign_store(
         "sku_id": world.skus[0], "customer_ids": first.customers,
         "order_ids": [order.id for order in first.orders + world.orders],
         "position": log.head(), "occurred_at": far, "due_before": far, "grain": "year", "row_limit": 10**6,
-        "how": "sum", "from_time": far - timedelta(days=3650), "until_time": far, "time_zone": "UTC",
+        "from_day": date(2024, 1, 1), "first_day": date(2024, 1, 1), "to_day": date(2026, 1, 1),
+        "last_day": date(2026, 1, 1), "as_of": log.head(), "now": far, "less": [],
+        "from_time": far - timedelta(days=3650), "until_time": far, "time_zone": "UTC",
     }  # fmt: skip
     asked = 0
     for status in projector.status():

@@ -32,6 +32,7 @@ PROJECTIONS = [
     "traffic",
     "kpi_facts",
     "income_split",
+    "stock_facts",
 ]
 OWN = resources.path("data") / "own_projections"
 """What an operator's folder begins with holds to the law as well."""

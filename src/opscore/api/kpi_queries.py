@@ -16,7 +16,6 @@ from opscore.api.arguments import (
     After,
     AtLeast,
     ContextInfo,
-    ExplainAsOf,
     First,
     FromDay,
     StoreIds,
@@ -34,6 +33,12 @@ Grain = Annotated[KpiGrain, strawberry.argument(description="How long its window
 Channel = Annotated[str | None, strawberry.argument(description="Only what came through this channel.")]
 OfSku = Annotated[strawberry.ID | None, strawberry.argument(description="Only this article.")]
 OfCampaign = Annotated[strawberry.ID | None, strawberry.argument(description="Only what counts for this campaign.")]
+KpiMoment = Annotated[
+    views.KpiAsOf | None,
+    strawberry.argument(
+        description="What we knew then: later reports, refunds, mergers and shipments are left out. Now if left out."
+    ),
+]
 
 
 def _asked(
@@ -85,11 +90,29 @@ class KpiQueries:
         compare: Annotated[
             KpiComparison | None, strawberry.argument(description="Set each window beside an earlier one.")
         ] = None,
+        as_of: KpiMoment = None,
         at_least: AtLeast = None,
     ) -> views.KpiAnswer:
         context = info.context
         asked = _asked(info, (from_day, to_day, grain), store_ids, channel, sku_id, campaign_id)
-        return await context.services.read(views.answer, context, views.find(code), asked, compare, at_least)
+        return await context.services.read(views.answer, context, views.find(code), asked, compare, at_least, as_of)
+
+    @strawberry.field(
+        description="The platform book and the accounting book of these stores, side by side, window by window."
+    )
+    async def sales_books(
+        self,
+        info: ContextInfo,
+        from_day: FromDay,
+        to_day: ToDay,
+        grain: Grain,
+        store_ids: StoreIds = None,
+        as_of: KpiMoment = None,
+        at_least: AtLeast = None,
+    ) -> views.SalesBooks:
+        context = info.context
+        asked = _asked(info, (from_day, to_day, grain), store_ids, None, None, None)
+        return await context.services.read(views.books, context, asked, at_least, as_of)
 
     @strawberry.field(
         description="The rows behind one side of a cell, oldest event first: counted as the definition's source says, "
@@ -111,7 +134,7 @@ class KpiQueries:
         currency_code: Annotated[str | None, strawberry.argument(description="The row's currency.")] = None,
         first: First = None,
         after: After = None,
-        as_of: ExplainAsOf = None,
+        as_of: KpiMoment = None,
     ) -> Connection[views.KpiFact]:
         context = info.context
         asked = _asked(info, (from_day, to_day, grain), store_ids, channel, sku_id, campaign_id)

@@ -6,7 +6,6 @@ import enum
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from fractions import Fraction
 from typing import Any
 
 import strawberry
@@ -18,9 +17,11 @@ from opscore.api.errors import BadInput, NotReady, NotYetVisible
 from opscore.api.figures import ask
 from opscore.api.ids import global_id
 from opscore.api.lists import PageArguments
+from opscore.api.money import Money, money
 from opscore.api.paging import connection
 from opscore.api.scalars import Position
 from opscore.kpis import Asked, Cell, Kpi, KpiComparison, KpiGrain
+from opscore.log.event_log import EventFilter
 from opscore.projector import ProjectionRefused
 
 DAYS_MAX = {KpiGrain.HOUR: 62, KpiGrain.DAY: 1_100}
@@ -61,9 +62,9 @@ for _exposed in (KpiSide, KpiBook, KpiSlice, KpiGrain, KpiComparison, kpis.Unit)
 class KpiSource:
     side: KpiSide = strawberry.field(description="Which side it is.")
     projection: str = strawberry.field(description="The read model.")
-    query: str = strawberry.field(description="Its query.")
     counts: str = strawberry.field(
-        description="sum, orders, people, people_again (on two days or more), median, p90, or only (one report)."
+        description="How its rows become a number: sum, orders, people, people_again (on two days or more), median, "
+        "p90, only (one report), balance (all up to the end), daily_mean (of the balances of each day)."
     )
     measures: list[str] = strawberry.field(description="What is counted.")
     less: list[str] = strawberry.field(description="Which of it are taken off.")
@@ -83,8 +84,15 @@ class KpiDefinition:
     grains: list[KpiGrain] = strawberry.field(description="How long its windows can be.")
     slices: list[KpiSlice] = strawberry.field(description="What it can be narrowed to.")
     null_rule: str = strawberry.field(description="When there is no value.")
-    sources: list[KpiSource] = strawberry.field(description="Its sides; none for a product of other figures.")
+    sources: list[KpiSource] = strawberry.field(
+        description="Its sides; a numerator of several sources is their sum. None for a figure made of others."
+    )
+    minus: int = strawberry.field(description="What is taken off the quotient: 1 where it says what lies above.")
     factors: list[str] = strawberry.field(description="Codes of the figures whose product it is.")
+    divisors: list[str] = strawberry.field(description="Codes of the figures by which that product is divided.")
+    matures_days: int = strawberry.field(
+        description="How many days after its end a window still changes as a matter of course."
+    )
 
 
 @strawberry.type(description="The window that another is compared with.")
@@ -107,6 +115,9 @@ class KpiRow:
         description="What is divided, exact; the figure itself if no quotient."
     )
     denominator: Decimal | None = strawberry.field(description="What it is divided by, exact; null if no quotient.")
+    is_final: bool = strawberry.field(
+        description="Whether the window is over, and the days for which such a figure still changes."
+    )
     compared: KpiCompared | None = strawberry.field(description="The earlier window, if one was asked for.")
     change: Decimal | None = strawberry.field(
         description="(value - value then) / value then; null without a value then or when that was 0."
@@ -121,6 +132,39 @@ class KpiAnswer:
     )
     rows: list[KpiRow] = strawberry.field(
         description="The windows, oldest first; one in which nothing happened is left out."
+    )
+
+
+@strawberry.type(description="One window in both books.")
+class SalesBooksRow:
+    starts_on: date = strawberry.field(description="First day of the window, in each store's own zone.")
+    ends_on: date = strawberry.field(description="Last day of the window; it counts.")
+    platform: Money = strawberry.field(description="The platform book: everything paid in full, refunds not deducted.")
+    accounting: Money = strawberry.field(
+        description="The accounting book: the same, less everything that went back on the day it went."
+    )
+    difference: Money = strawberry.field(description="What the platform book says more.")
+    gmv: Money = strawberry.field(description="Of the platform book, the goods (K017).")
+    net_sales: Money = strawberry.field(description="Of the accounting book, the goods (K023).")
+
+
+@strawberry.type(description="What was sold in both books, side by side.")
+class SalesBooks:
+    platform: KpiDefinition = strawberry.field(description="What the platform book means.")
+    accounting: KpiDefinition = strawberry.field(description="What the accounting book means.")
+    known_at_position: Position = strawberry.field(
+        description="Every event of the log up to this position is in the figures."
+    )
+    rows: list[SalesBooksRow] = strawberry.field(description="The windows by currency, oldest first.")
+
+
+@strawberry.input(description="A moment in what we knew: a position of the log, or a time at which it was recorded.")
+class KpiAsOf:
+    position: Position | None = strawberry.field(
+        default=strawberry.UNSET, description="As the log stood at this position."
+    )
+    recorded_at: datetime | None = strawberry.field(
+        default=strawberry.UNSET, description="As we knew it at this moment."
     )
 
 
@@ -142,6 +186,7 @@ class KpiFact:
         description="What it adds, negative if taken off; money in minor units; `sum`, `only`, `median`, `p90` use it."
     )
     definition_version: int = strawberry.field(description="Version of the definition.")
+    projection: str = strawberry.field(description="The read model that it is of.")
     rule_version: int = strawberry.field(description="Version of the projection's rules that counted it.")
 
 
@@ -172,14 +217,17 @@ def definition(kpi: Kpi) -> KpiDefinition:
             KpiSource(
                 side=KpiSide(name.upper()),
                 projection=side.projection,
-                query=side.query,
                 counts=side.counts,
                 measures=list(side.of),
                 less=list(side.less),
             )
-            for name, side in kpis.sides(kpi).items()
+            for name, parts in kpis.sides(kpi).items()
+            for side in parts
         ],
+        minus=kpi.minus,
         factors=list(kpi.factors),
+        divisors=list(kpi.divisors),
+        matures_days=kpi.matures_days,
     )
 
 
@@ -204,29 +252,99 @@ def require(kpi: Kpi, asked: Asked) -> None:
         raise BadInput(f"Ask for 1 to {bound} days at this grain, the first of them first.")
 
 
+def moment(context: Context, as_of: KpiAsOf | None) -> dict[str, Any]:
+    """Return what `Asked` has to know of a moment: `as_of` and the time then, `now` (blocking)."""
+    said = [] if as_of is None else [each for each in (as_of.position, as_of.recorded_at) if each]
+    if as_of is None:
+        return {"now": datetime.now(UTC)}
+    if len(said) != 1:
+        raise BadInput("Say either a position, from 1, or recordedAt.")
+    if isinstance(said[0], datetime):
+        return {"now": said[0], "as_of": context.services.read_models.position_of(said[0])}
+    position = int(said[0])
+    found = context.services.log.select(EventFilter(), after=position - 1, limit=1)
+    if not found:
+        raise BadInput(f"The log has not reached position {position}.")
+    return {"now": found[0].recorded_at, "as_of": position}
+
+
 def answer(
-    context: Context, kpi: Kpi, asked: Asked, comparison: KpiComparison | None, at_least: int | None
+    context: Context,
+    kpi: Kpi,
+    asked: Asked,
+    comparison: KpiComparison | None,
+    at_least: int | None,
+    as_of: KpiAsOf | None,
 ) -> KpiAnswer:
     """Return the cells of a key figure, each with the window it is compared with (blocking)."""
     require(kpi, asked)
-    projector = context.services.read_models
+    asked = replace(asked, **moment(context, as_of))
     known = kpis.load()
-    names = kpis.sources(kpi, known)
+    reached = _reached(context, kpis.sources(kpi, known), at_least)
+    projector = context.services.read_models
     try:
-        for name in sorted(names) if at_least is not None else ():
-            if not projector.wait_for(name, at_least or 0):
-                raise NotYetVisible(f"{name} has not reached position {at_least}; ask again a little later.")
-        reached = [each.entry.position for each in projector.status() if each.entry.name in names and _serves(each)]
-        if len(reached) < len(names):
-            raise NotReady(f"{' or '.join(sorted(names))} has not been built yet.")
         found = kpis.cells(projector, known, kpi, asked)
         before = None if comparison is None else kpis.cells(projector, known, kpi, kpis.earlier(asked, comparison))
     except ProjectionRefused as refused:
         raise NotReady(str(refused)) from None
     return KpiAnswer(
         definition=definition(kpi),
-        known_at_position=Position(min(reached)),
+        known_at_position=Position(min(reached, asked.as_of)),
         rows=[_row(kpi, asked, key, cell, comparison, before) for key, cell in found.items()],
+    )
+
+
+def _reached(context: Context, names: set[str], at_least: int | None) -> int:
+    """Return the position that all of these read models have reached; waits for `at_least`."""
+    projector = context.services.read_models
+    for name in sorted(names) if at_least is not None else ():
+        try:
+            if not projector.wait_for(name, at_least or 0):
+                raise NotYetVisible(f"{name} has not reached position {at_least}; ask again a little later.")
+        except ProjectionRefused as refused:
+            raise NotReady(str(refused)) from None
+    reached = [each.entry.position for each in projector.status() if each.entry.name in names and _serves(each)]
+    if len(reached) < len(names):
+        raise NotReady(f"{' or '.join(sorted(names))} has not been built yet.")
+    return min(reached)
+
+
+BOOKS = ("P001", "P002", "K017", "K023")
+
+
+def books(context: Context, asked: Asked, at_least: int | None, as_of: KpiAsOf | None) -> SalesBooks:
+    """Return both books side by side (blocking)."""
+    asked = replace(asked, **moment(context, as_of))
+    figures = [find(code) for code in BOOKS]
+    require(figures[0], asked)
+    known = kpis.load()
+    reached = _reached(context, set().union(*(kpis.sources(kpi, known) for kpi in figures)), at_least)
+    try:
+        found = [kpis.cells(context.services.read_models, known, kpi, asked) for kpi in figures]
+    except ProjectionRefused as refused:
+        raise NotReady(str(refused)) from None
+    rows = []
+    for key in sorted(set().union(*found), key=lambda key: (key[0], key[2] or "")):
+        cells = [each.get(key) for each in found]
+        platform, accounting, gmv, net = (0 if each is None else int(each.value or 0) for each in cells)
+        currency = key[2]
+        assert currency is not None
+        rows.append(
+            SalesBooksRow(
+                starts_on=key[0],
+                ends_on=kpis.ends_on(key[0], asked),
+                platform=money(platform, currency),
+                accounting=money(accounting, currency),
+                difference=money(platform - accounting, currency),
+                gmv=money(gmv, currency),
+                net_sales=money(net, currency),
+            )
+        )
+    return SalesBooks(
+        platform=definition(figures[0]),
+        accounting=definition(figures[1]),
+        known_at_position=Position(min(reached, asked.as_of)),
+        rows=rows,
     )
 
 
@@ -256,6 +374,7 @@ def _row(
         ends_on=kpis.ends_on(starts_on, asked),
         hour=hour,
         currency_code=currency,
+        is_final=kpis.is_final(kpi, starts_on, asked),
         compared=compared,
         change=change,
         **_numbers(kpi, cell, currency),
@@ -263,10 +382,10 @@ def _row(
 
 
 def _numbers(kpi: Kpi, cell: Cell, currency: str | None) -> dict[str, Decimal | None]:
-    side: Fraction | None = cell.numerator
+    first = kpi.numerator[0] if kpi.numerator else None
     return {
         "value": kpis.shown(cell.value, kpi, currency),
-        "numerator": kpis.shown_side(side, kpi.numerator, kpi, currency),
+        "numerator": kpis.shown_side(cell.numerator, first, kpi, currency),
         "denominator": kpis.shown_side(cell.denominator, kpi.denominator, kpi, currency),
     }
 
@@ -278,44 +397,41 @@ def explained(
     asked: Asked,
     cell: tuple[int | None, str | None],
     page: PageArguments,
-    as_of: int | None,
+    as_of: KpiAsOf | None,
     counted: bool,
 ) -> Any:
     """Return a page of the rows behind one side of a cell, (hour, currency) of which are given (blocking)."""
     require(kpi, asked)
     if kpi.factors:
-        raise BadInput(f"{kpi.code} is a product; open its factors: {', '.join(kpi.factors)}.")
-    side = kpis.sides(kpi).get(side_name.lower())
-    if side is None:
+        raise BadInput(f"{kpi.code} is made of other figures; open them: {', '.join(kpi.factors + kpi.divisors)}.")
+    parts = kpis.sides(kpi).get(side_name.lower())
+    if parts is None:
         raise BadInput(f"{kpi.code} is no quotient; open its numerator.")
     stamp = replace(asked, now=datetime(1, 1, 1, tzinfo=UTC))
     binding = f"kpi:{kpi.code}:{side_name}:{stamp}:{cell}:{as_of}"
     wanted = page.window(binding, 2)
     projector = context.services.read_models
     try:
-        total = None
-        if counted:
-            total = kpis.count_facts(projector, kpi, side, asked, hour=cell[0], currency=cell[1], as_of=as_of)
+        asked = replace(asked, **moment(context, as_of))
+        total = kpis.count_facts(projector, kpi, parts, asked, hour=cell[0], currency=cell[1]) if counted else None
         rows = kpis.facts(
-            projector, kpi, side, asked, hour=cell[0], currency=cell[1], limit=wanted.fetch, as_of=as_of,
+            projector, kpi, parts, asked, hour=cell[0], currency=cell[1], limit=wanted.fetch,
             after=(wanted.after[0], wanted.after[1]) if wanted.after else (0, 0),
         )  # fmt: skip
-        version = next(
-            each.entry.version for each in projector.status() if each.entry.name == side.projection and _serves(each)
-        )
-    except (ProjectionRefused, StopIteration) as refused:
-        raise NotReady(str(refused) or f"{side.projection} has not been built yet.") from None
+        versions = {each.entry.name: each.entry.version for each in projector.status() if _serves(each)}
+    except ProjectionRefused as refused:
+        raise NotReady(str(refused)) from None
     return connection(
         rows,
         wanted,
         binding,
         lambda row: [row["position"], row["place"]],
-        lambda row: _fact(row, kpi, version),
+        lambda row: _fact(row, kpi, versions),
         total=total,
     )
 
 
-def _fact(row: dict[str, Any], kpi: Kpi, version: int) -> KpiFact:
+def _fact(row: dict[str, Any], kpi: Kpi, versions: dict[str, int]) -> KpiFact:
     return KpiFact(
         position=Position(row["position"]),
         event=row["event"],
@@ -329,7 +445,8 @@ def _fact(row: dict[str, Any], kpi: Kpi, version: int) -> KpiFact:
         buyer=None if row["who"] is None else str(row["who"]),
         amount=row["amount"],
         definition_version=kpi.version,
-        rule_version=version,
+        projection=row["projection"],
+        rule_version=versions[row["projection"]],
     )
 
 

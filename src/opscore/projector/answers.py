@@ -285,7 +285,7 @@ class Answers:
 
     def _query(self, loaded: Loaded, query: str) -> Ready:
         try:
-            return loaded.queries[query]
+            return loaded.countings[query] if query in loaded.countings else loaded.queries[query]
         except KeyError:
             raise ProjectionRefused(
                 f"{loaded.name} has no query {query}; there are {', '.join(loaded.queries)}"

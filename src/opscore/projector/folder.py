@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from opscore.domain.aggregate import EVENT_CLASSES
-from opscore.projector import sqltext
+from opscore.projector import counting, sqltext
 from opscore.projector.relations import EVERY_EVENT, Relation, all_relations, every_event_cte
 from opscore.projector.sqltext import SqlFileError, Statement
 
@@ -202,8 +202,9 @@ class Definition:
                         f"{self.name}/{file}: {statement.name} reads {undeclared[0]}; add it to events in"
                         " projection.toml"
                     )
-                if file == "apply.sql":
+                if file in ("apply.sql", "queries.sql"):
                     read |= used
+                if file == "apply.sql":
                     reads_window = used or EVERY_EVENT in statement.words or statement.parameters >= WINDOW_PARAMETERS
                     if not reads_window:
                         raise SqlFileError(
@@ -216,7 +217,7 @@ class Definition:
                         )
         unread = sorted(set(self.events) - read)
         if unread:
-            raise SqlFileError(f"{self.name}/projection.toml: no statement of apply.sql reads {unread[0]}; take it out")
+            raise SqlFileError(f"{self.name}/projection.toml: no statement reads {unread[0]}; take it out")
 
     @cached_property
     def created(self) -> list[tuple[str, str]]:
@@ -346,6 +347,13 @@ class Loaded:
     def queries(self) -> dict[str, Ready]:
         """Return what may be asked, by name."""
         return {statement.name: self._ready(statement) for statement in self.definition.statements("queries.sql")}
+
+    @cached_property
+    def countings(self) -> dict[str, Ready]:
+        """Return the ways of counting that a query `fact_rows` brings with it, by name."""
+        asked = self.definition.statements("queries.sql")
+        made = [each for statement in asked if statement.name == counting.FACTS for each in counting.counted(statement)]
+        return {statement.name: self._ready(statement) for statement in made}
 
     @cached_property
     def explains(self) -> dict[str, Ready]:

@@ -1,0 +1,96 @@
+-- articles: where an article is at home.
+INSERT INTO articles (sku_id, store_id) SELECT sku.stream_id, sku.store_id FROM sku_registered AS sku;
+
+-- changes: each stock event with what it changed. A transfer between locations leaves when it is sent and is there when it arrives.
+INSERT INTO unit_changes (
+    position, sku_id, store_id, event, occurred_at, day, hour, order_id, on_hand, reserved, allocated, damaged
+)
+SELECT moved.position, moved.sku_id, sku.store_id, moved.event, moved.occurred_at,
+    (moved.occurred_at AT TIME ZONE moved.time_zone)::date,
+    extract(hour FROM moved.occurred_at AT TIME ZONE moved.time_zone)::bigint, moved.order_id, moved.on_hand,
+    moved.reserved, moved.allocated, moved.damaged
+FROM (
+    SELECT position, stream_id AS sku_id, 'StockReceived' AS event, occurred_at, time_zone, NULL::uuid AS order_id,
+        quantity AS on_hand, 0::numeric AS reserved, 0::numeric AS allocated, 0::numeric AS damaged
+    FROM stock_received
+    UNION ALL
+    -- Out of a campaign's quota, units that were allocated become reserved.
+    SELECT position, stream_id, 'StockReserved', occurred_at, time_zone, order_id, 0, quantity,
+        CASE WHEN campaign_id IS NULL THEN 0 ELSE -quantity END, 0
+    FROM stock_reserved
+    UNION ALL
+    SELECT position, stream_id, 'ReservationReleased', occurred_at, time_zone, order_id, 0, -quantity,
+        CASE WHEN to_quota AND campaign_id IS NOT NULL THEN quantity ELSE 0 END, 0
+    FROM reservation_released
+    UNION ALL
+    SELECT position, stream_id, 'StockShipped', occurred_at, time_zone, order_id, -quantity, -quantity, 0, 0
+    FROM stock_shipped
+    UNION ALL
+    SELECT position, stream_id, 'StockReturned', occurred_at, time_zone, order_id, quantity, 0, 0,
+        CASE WHEN condition = 'good' THEN 0 ELSE quantity END
+    FROM stock_returned
+    UNION ALL
+    SELECT position, stream_id, 'StockWrittenOff', occurred_at, time_zone, NULL, -quantity, 0, 0,
+        CASE WHEN condition IS NULL OR condition = 'good' THEN 0 ELSE -quantity END
+    FROM stock_written_off
+    UNION ALL
+    SELECT position, stream_id, 'SampleIssued', occurred_at, time_zone, NULL, -quantity, 0, 0, 0 FROM sample_issued
+    UNION ALL
+    SELECT position, stream_id, 'StockAdjusted', occurred_at, time_zone, NULL, difference, 0, 0, 0 FROM stock_adjusted
+    UNION ALL
+    SELECT position, stream_id, 'StockTransferredOut', occurred_at, time_zone, NULL, -quantity, 0, 0, 0
+    FROM stock_transferred_out
+    UNION ALL
+    SELECT position, stream_id, 'StockTransferredIn', occurred_at, time_zone, NULL, quantity, 0, 0, 0
+    FROM stock_transferred_in
+    UNION ALL
+    SELECT position, stream_id, 'CampaignStockAllocated', occurred_at, time_zone, NULL, 0, 0, quantity, 0
+    FROM campaign_stock_allocated
+    UNION ALL
+    SELECT position, stream_id, 'CampaignStockReleased', occurred_at, time_zone, NULL, 0, 0, -quantity, 0
+    FROM campaign_stock_released
+) AS moved JOIN articles AS sku ON sku.sku_id = moved.sku_id;
+
+-- listed: on sale, sold out, or off sale, in the order of the log; an article that is retired is off sale everywhere.
+WITH said AS (
+    SELECT stream_id AS sku_id, store_id, position, 'on_sale' AS state, 'SkuListed' AS event, occurred_at AS since_at,
+        time_zone
+    FROM sku_listed
+    UNION ALL
+    SELECT stream_id, store_id, position, CASE WHEN reason = 'out_of_stock' THEN 'sold_out' ELSE 'off_sale' END,
+        'SkuDelisted', occurred_at, time_zone
+    FROM sku_delisted
+), over AS (
+    SELECT gone.stream_id AS sku_id, gone.position, gone.occurred_at, gone.time_zone FROM sku_retired AS gone
+), found AS (
+    SELECT said.sku_id, said.store_id, said.position, said.state, said.event, said.since_at, said.time_zone,
+        false AS is_kept
+    FROM said
+    UNION ALL
+    SELECT over.sku_id, place.store_id, over.position, 'off_sale', 'SkuRetired', over.occurred_at, over.time_zone, false
+    FROM over JOIN (
+        SELECT said.sku_id, said.store_id, said.position FROM said
+        UNION ALL SELECT kept.sku_id, kept.store_id, kept.position FROM listings AS kept
+    ) AS place ON place.sku_id = over.sku_id AND place.position < over.position
+    GROUP BY 1, 2, 3, 6, 7
+    UNION ALL
+    SELECT kept.sku_id, kept.store_id, kept.position, kept.state, kept.event, kept.since_at, kept.time_zone, true
+    FROM listings AS kept
+    WHERE kept.until_position = 9223372036854775807
+        AND kept.sku_id IN (SELECT said.sku_id FROM said UNION SELECT over.sku_id FROM over)
+), held AS (
+    SELECT found.sku_id, found.store_id, found.position, found.state, found.event, found.since_at, found.time_zone,
+        found.is_kept,
+        lead(found.position, 1, 9223372036854775807) OVER later AS until_position,
+        lead(found.since_at) OVER later AS until_at, lead(found.event) OVER later AS until_event
+    FROM found
+    WINDOW later AS (PARTITION BY found.sku_id, found.store_id ORDER BY found.position)
+)
+INSERT INTO listings (
+    sku_id, store_id, position, state, event, since_at, time_zone, until_position, until_at, until_event
+)
+SELECT held.sku_id, held.store_id, held.position, held.state, held.event, held.since_at, held.time_zone,
+    held.until_position, held.until_at, held.until_event
+FROM held WHERE NOT held.is_kept OR held.until_at IS NOT NULL
+ON CONFLICT (sku_id, store_id, position) DO UPDATE SET
+    until_position = excluded.until_position, until_at = excluded.until_at, until_event = excluded.until_event;

@@ -1,0 +1,118 @@
+-- fact_rows: what changed of stock and of what is on sale, as known at :as_of (always to be given); measures say what a row adds.
+SELECT fact.position, fact.place, fact.event, fact.occurred_at, fact.measure, fact.store_id, fact.day, fact.hour,
+    NULL::text AS currency, fact.order_id, NULL::uuid AS who, fact.amount
+FROM (
+    SELECT line.position, said.place::bigint AS place, line.event, line.occurred_at, said.measure, line.store_id,
+        line.day, line.hour, line.order_id, line.sku_id, said.amount
+    FROM unit_changes AS line CROSS JOIN LATERAL (VALUES
+        (1, 'on_hand', line.on_hand), (2, 'reserved', line.reserved), (3, 'allocated', line.allocated),
+        (4, 'damaged', line.damaged),
+        (5, 'received', CASE WHEN line.event = 'StockReceived' THEN line.on_hand ELSE 0 END),
+        (6, 'shipped', CASE WHEN line.event = 'StockShipped' THEN -line.on_hand ELSE 0 END),
+        (7, 'returned_good', CASE WHEN line.event = 'StockReturned' THEN line.on_hand - line.damaged ELSE 0 END)
+    ) AS said (place, measure, amount)
+    WHERE said.amount <> 0
+    UNION ALL
+    SELECT shelf.position, 8, shelf.event, shelf.since_at, 'on_sale', shelf.store_id,
+        (shelf.since_at AT TIME ZONE shelf.time_zone)::date,
+        extract(hour FROM shelf.since_at AT TIME ZONE shelf.time_zone)::bigint, NULL, shelf.sku_id, 1
+    FROM listings AS shelf WHERE shelf.state = 'on_sale'
+    UNION ALL
+    -- An article that is retired leaves the shelves of several stores by one event.
+    SELECT shelf.until_position, 100 + row_number() OVER (PARTITION BY shelf.until_position ORDER BY shelf.store_id),
+        shelf.until_event, shelf.until_at, 'on_sale', shelf.store_id, (shelf.until_at AT TIME ZONE shelf.time_zone)::date,
+        extract(hour FROM shelf.until_at AT TIME ZONE shelf.time_zone)::bigint, NULL, shelf.sku_id, -1
+    FROM listings AS shelf WHERE shelf.state = 'on_sale' AND shelf.until_at IS NOT NULL
+    UNION ALL
+    SELECT shelf.position, 10, shelf.event, shelf.since_at, 'arrivals', shelf.store_id,
+        (shelf.since_at AT TIME ZONE shelf.time_zone)::date,
+        extract(hour FROM shelf.since_at AT TIME ZONE shelf.time_zone)::bigint, NULL, shelf.sku_id, 1
+    FROM listings AS shelf
+    WHERE shelf.state = 'on_sale' AND NOT EXISTS (
+        SELECT FROM listings AS early
+        WHERE early.sku_id = shelf.sku_id AND early.store_id = shelf.store_id AND early.position < shelf.position
+            AND early.state = 'on_sale'
+    )
+    UNION ALL
+    -- The seconds of each day of the store on which an article was on sale, or sold out; what still goes on, goes on until :now.
+    SELECT shelf.position, 1000 + (each.day::date - DATE '2000-01-01'), shelf.event, shelf.since_at,
+        shelf.state || '_seconds', shelf.store_id, each.day::date, NULL, NULL, shelf.sku_id, extract(epoch FROM
+            least(shelf.end_at, (each.day + interval '1 day') AT TIME ZONE shelf.time_zone)
+            - greatest(shelf.since_at, each.day AT TIME ZONE shelf.time_zone)
+        )
+    FROM (
+        SELECT one.sku_id, one.store_id, one.position, one.state, one.event, one.since_at, one.time_zone,
+            least(CASE WHEN one.until_position <= :as_of::bigint THEN one.until_at END, :now::timestamptz) AS end_at
+        FROM listings AS one
+        WHERE one.state IN ('on_sale', 'sold_out')
+            AND (:measures::text[] IS NULL OR :measures::text[] && ARRAY['on_sale_seconds', 'sold_out_seconds'])
+    ) AS shelf
+    CROSS JOIN LATERAL generate_series(
+        greatest(:from_day::date, (shelf.since_at AT TIME ZONE shelf.time_zone)::date)::timestamp,
+        least(:to_day::date, (shelf.end_at AT TIME ZONE shelf.time_zone)::date)::timestamp, '1 day'
+    ) AS each (day)
+    WHERE shelf.end_at > greatest(shelf.since_at, each.day AT TIME ZONE shelf.time_zone)
+    UNION ALL
+    -- The days from a day with changes to the next one, as far as units were there: at the end of it, or on it at least.
+    SELECT done.position, 50, done.event, done.occurred_at, 'in_stock_days', done.store_id,
+        greatest(done.day, :from_day::date), NULL, NULL, done.sku_id,
+        CASE
+            WHEN done.day BETWEEN :from_day::date AND :last_day::date
+                AND (done.closing > 0 OR done.closing - done.change > 0 OR done.came > 0) THEN 1
+            ELSE 0
+        END + CASE
+            WHEN done.closing > 0 THEN greatest(
+                least(done.next_day - 1, :last_day::date) - greatest(done.day, :from_day::date - 1), 0
+            )
+            ELSE 0
+        END
+    FROM (
+        SELECT sums.sku_id, sums.store_id, sums.day, sums.position, sums.change, sums.came, last.event, last.occurred_at,
+            sum(sums.change) OVER (PARTITION BY sums.sku_id ORDER BY sums.day) AS closing,
+            lead(sums.day, 1, 'infinity') OVER (PARTITION BY sums.sku_id ORDER BY sums.day) AS next_day
+        FROM (
+            SELECT line.sku_id, line.store_id, line.day, max(line.position) AS position, sum(line.on_hand) AS change,
+                sum(greatest(line.on_hand, 0)) AS came
+            FROM unit_changes AS line
+            WHERE line.on_hand <> 0 AND line.position <= :as_of::bigint AND line.day <= :last_day::date
+                AND (:measures::text[] IS NULL OR :measures::text[] && ARRAY['in_stock_days'])
+                AND (:sku_id::uuid IS NULL OR line.sku_id = :sku_id::uuid)
+                AND (:store_ids::uuid[] IS NULL OR line.store_id = ANY (:store_ids::uuid[]))
+            GROUP BY 1, 2, 3
+        ) AS sums JOIN unit_changes AS last ON last.position = sums.position
+    ) AS done
+    UNION ALL
+    -- What is left of each arrival on the last day, when what came first has left first.
+    SELECT came.position, 60 + said.place, came.event, came.occurred_at, said.measure, came.store_id, :to_day::date, NULL,
+        NULL, came.sku_id, said.amount
+    FROM (
+        SELECT line.position, line.event, line.occurred_at, line.store_id, line.sku_id, line.day,
+            greatest(least(line.on_hand, level.on_hand - coalesce(sum(line.on_hand) OVER (
+                PARTITION BY line.sku_id ORDER BY line.occurred_at DESC, line.position DESC
+                ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+            ), 0)), 0) AS units
+        FROM unit_changes AS line
+        JOIN (
+            SELECT one.sku_id, sum(one.on_hand) AS on_hand FROM unit_changes AS one
+            WHERE one.position <= :as_of::bigint AND one.day <= :last_day::date
+                AND (:measures::text[] IS NULL OR :measures::text[] && ARRAY['kept_units', 'aged_units', 'unit_days'])
+                AND (:sku_id::uuid IS NULL OR one.sku_id = :sku_id::uuid)
+                AND (:store_ids::uuid[] IS NULL OR one.store_id = ANY (:store_ids::uuid[]))
+            GROUP BY 1
+        ) AS level ON level.sku_id = line.sku_id
+        WHERE line.on_hand > 0 AND line.event IN ('StockReceived', 'StockReturned', 'StockAdjusted')
+            AND line.position <= :as_of::bigint AND line.day <= :last_day::date
+    ) AS came
+    CROSS JOIN rules AS rule
+    CROSS JOIN LATERAL (VALUES
+        (1, 'kept_units', came.units),
+        (2, 'aged_units', CASE WHEN :last_day::date - came.day > rule.tail_days THEN came.units ELSE 0 END),
+        (3, 'unit_days', came.units * (:last_day::date - came.day))
+    ) AS said (place, measure, amount)
+    WHERE said.amount <> 0
+) AS fact
+WHERE (:store_ids::uuid[] IS NULL OR fact.store_id = ANY (:store_ids::uuid[]))
+    AND (:measures::text[] IS NULL OR fact.measure = ANY (:measures::text[]))
+    AND (:from_day::date IS NULL OR fact.day >= :from_day::date) AND (:to_day::date IS NULL OR fact.day <= :to_day::date)
+    AND (:sku_id::uuid IS NULL OR fact.sku_id = :sku_id::uuid)
+    AND fact.position <= :as_of::bigint AND fact.amount <> 0;

@@ -1,0 +1,42 @@
+-- articles: the home store of each article, whose figures these are.
+CREATE TABLE articles (
+    sku_id    uuid PRIMARY KEY,
+    store_id  uuid NOT NULL
+);
+
+-- unit_changes: what each stock event changed, over all locations; the day is the store's own.
+CREATE TABLE unit_changes (
+    position     bigint PRIMARY KEY,
+    sku_id       uuid NOT NULL,
+    store_id     uuid NOT NULL,
+    event        text COLLATE "C" NOT NULL,
+    occurred_at  timestamptz NOT NULL,
+    day          date NOT NULL,
+    hour         bigint NOT NULL,
+    order_id     uuid,
+    on_hand      numeric NOT NULL,
+    reserved     numeric NOT NULL,
+    allocated    numeric NOT NULL,
+    damaged      numeric NOT NULL
+);
+
+-- unit_changes_skus: what changed of an article by the end of a day.
+CREATE INDEX unit_changes_skus ON unit_changes (sku_id, day);
+
+-- unit_changes_days: what changed in a store by the end of a day.
+CREATE INDEX unit_changes_days ON unit_changes (store_id, day);
+
+-- listings: whether an article was on sale in a store, from when until when; sold_out is off sale for being out of stock.
+CREATE TABLE listings (
+    sku_id          uuid NOT NULL,
+    store_id        uuid NOT NULL,
+    position        bigint NOT NULL,
+    state           text COLLATE "C" NOT NULL,
+    event           text COLLATE "C" NOT NULL,
+    since_at        timestamptz NOT NULL,
+    time_zone       text NOT NULL,
+    until_position  bigint NOT NULL,
+    until_at        timestamptz,
+    until_event     text COLLATE "C",
+    PRIMARY KEY (sku_id, store_id, position)
+);

@@ -1,0 +1,45 @@
+"""Counts the facts of a projection: a query `fact_rows` brings with it one query for each way of counting its rows.
+
+A row of `fact_rows` has position, place, event, occurred_at, measure, store_id, day, hour, currency, order_id, who and
+amount. `cells_sum` and its like return starts_on, hour, currency, value and parts (the number is value / parts);
+`fact_rows_page` returns the rows themselves. What a fact is, is the projection's to say; how facts are counted is the
+same for all of them.
+"""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+
+from opscore.projector.sqltext import Statement, statements
+
+FACTS = "fact_rows"
+PAGE = "fact_rows_page"
+HOW_MANY = "fact_rows_how_many"
+FROM_THE_BEGINNING = frozenset({"balance", "daily_mean"})
+"""Ways of counting that need every fact up to the last day, not only those of the window."""
+
+
+@functools.cache
+def _texts() -> dict[str, Statement]:
+    path = Path(__file__).with_name("counting.sql")
+    return {each.name: each for each in statements(path.read_text("utf-8"), path.name)}
+
+
+def ways() -> tuple[str, ...]:
+    """Return the ways of counting, by name."""
+    return tuple(name for name in _texts() if name not in ("windows", "page", "how_many"))
+
+
+def counted(facts: Statement) -> list[Statement]:
+    """Return the queries that come with a query `fact_rows`."""
+    texts = _texts()
+    wanted = f"WITH wanted AS ({facts.sql})"
+    made = [
+        Statement(name, texts[text].description, f"{wanted} {texts[text].sql}")
+        for name, text in ((PAGE, "page"), (HOW_MANY, "how_many"))
+    ]
+    for name in ways():
+        sql = f"{wanted}, fact AS ({texts['windows'].sql}) {texts[name].sql}"
+        made.append(Statement(f"cells_{name}", texts[name].description, sql))
+    return made

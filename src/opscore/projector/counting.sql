@@ -1,0 +1,93 @@
+-- windows: each wanted fact in its window of :grain, by currency if :by_currency; what a figure takes off (:less) is negative.
+SELECT
+    CASE WHEN :grain::text = 'total' THEN :first_day::date
+        ELSE greatest(date_trunc(
+            CASE WHEN :grain::text = 'hour' THEN 'day' ELSE :grain::text END, one.day::timestamp
+        )::date, :first_day::date) END AS starts_on,
+    CASE WHEN :grain::text = 'hour' THEN one.hour END AS hour,
+    CASE WHEN :by_currency::boolean THEN one.currency END AS currency,
+    one.day, one.order_id, one.who,
+    CASE WHEN one.measure = ANY (:less::text[]) THEN -one.amount ELSE one.amount END AS amount
+FROM wanted AS one;
+
+-- sum: what the amounts of a window add up to.
+SELECT fact.starts_on, fact.hour, fact.currency, sum(fact.amount) AS value, 1 AS parts
+FROM fact GROUP BY 1, 2, 3;
+
+-- only: the amount of the one fact of a window; unknown beside others.
+SELECT fact.starts_on, fact.hour, fact.currency, CASE WHEN count(*) = 1 THEN sum(fact.amount) END AS value, 1 AS parts
+FROM fact GROUP BY 1, 2, 3;
+
+-- orders: different orders of a window.
+SELECT fact.starts_on, fact.hour, fact.currency, count(DISTINCT fact.order_id) AS value, 1 AS parts
+FROM fact GROUP BY 1, 2, 3;
+
+-- people: different people of a window.
+SELECT fact.starts_on, fact.hour, fact.currency, count(DISTINCT fact.who) AS value, 1 AS parts
+FROM fact GROUP BY 1, 2, 3;
+
+-- people_again: people with facts on two days of a window or more.
+SELECT again.starts_on, again.hour, again.currency, count(*) FILTER (WHERE again.days > 1) AS value, 1 AS parts
+FROM (
+    SELECT fact.starts_on, fact.hour, fact.currency, fact.who, count(DISTINCT fact.day) AS days
+    FROM fact WHERE fact.who IS NOT NULL GROUP BY 1, 2, 3, 4
+) AS again GROUP BY 1, 2, 3;
+
+-- median: the lowest amount that half of the amounts of a window do not pass.
+SELECT fact.starts_on, fact.hour, fact.currency, percentile_disc(0.5) WITHIN GROUP (ORDER BY fact.amount) AS value,
+    1 AS parts
+FROM fact GROUP BY 1, 2, 3;
+
+-- p90: the lowest amount that nine tenths of the amounts of a window do not pass.
+SELECT fact.starts_on, fact.hour, fact.currency, percentile_disc(0.9) WITHIN GROUP (ORDER BY fact.amount) AS value,
+    1 AS parts
+FROM fact GROUP BY 1, 2, 3;
+
+-- balance: what all amounts up to the last day of a window add up to; from the first fact on each window has one.
+SELECT standing.starts_on, NULL::bigint AS hour, standing.currency, standing.value, 1 AS parts
+FROM (
+    SELECT span.starts_on, known.currency,
+        sum(change.amount) OVER (PARTITION BY known.currency ORDER BY span.starts_on) AS value
+    FROM (
+        SELECT DISTINCT CASE WHEN :grain::text = 'total' THEN :first_day::date
+            ELSE greatest(date_trunc(:grain::text, each.day)::date, :first_day::date) END AS starts_on
+        FROM generate_series(:first_day::timestamp, :last_day::timestamp, '1 day') AS each (day)
+    ) AS span
+    CROSS JOIN (SELECT DISTINCT fact.currency FROM fact) AS known
+    LEFT JOIN (
+        SELECT fact.starts_on, fact.currency, sum(fact.amount) AS amount FROM fact GROUP BY 1, 2
+    ) AS change ON change.starts_on = span.starts_on AND change.currency IS NOT DISTINCT FROM known.currency
+) AS standing
+WHERE standing.value IS NOT NULL;
+
+-- daily_mean: the mean of what stood at the end of each day of a window, as a sum over so many days (`parts`).
+SELECT
+    CASE WHEN :grain::text = 'total' THEN :first_day::date
+        ELSE greatest(date_trunc(:grain::text, standing.day)::date, :first_day::date) END AS starts_on,
+    NULL::bigint AS hour, standing.currency, sum(coalesce(standing.value, 0)) AS value, count(*) AS parts
+FROM (
+    SELECT each.day, known.currency, sum(change.amount) OVER (PARTITION BY known.currency ORDER BY each.day) AS value
+    FROM generate_series(:first_day::timestamp, :last_day::timestamp, '1 day') AS each (day)
+    CROSS JOIN (SELECT DISTINCT fact.currency FROM fact) AS known
+    LEFT JOIN (
+        SELECT greatest(fact.day, :first_day::date) AS day, fact.currency, sum(fact.amount) AS amount
+        FROM fact GROUP BY 1, 2
+    ) AS change ON change.day = each.day AND change.currency IS NOT DISTINCT FROM known.currency
+) AS standing
+GROUP BY 1, 2, 3
+HAVING count(standing.value) > 0;
+
+-- page: the wanted facts of a cell, oldest event first, after (:after_position, :after_place).
+SELECT one.position, one.place, one.event, one.occurred_at, one.measure, one.store_id, one.day, one.hour, one.currency,
+    one.order_id, one.who, CASE WHEN one.measure = ANY (:less::text[]) THEN -one.amount ELSE one.amount END AS amount
+FROM wanted AS one
+WHERE (one.position, one.place) > (coalesce(:after_position::bigint, 0), coalesce(:after_place::bigint, 0))
+    AND (:of_hour::bigint IS NULL OR one.hour = :of_hour::bigint)
+    AND (:of_currency::text IS NULL OR one.currency = :of_currency::text)
+ORDER BY one.position, one.place
+LIMIT coalesce(:row_limit::bigint, 100);
+
+-- how_many: how many facts a cell has.
+SELECT count(*) AS rows FROM wanted AS one
+WHERE (:of_hour::bigint IS NULL OR one.hour = :of_hour::bigint)
+    AND (:of_currency::text IS NULL OR one.currency = :of_currency::text);
