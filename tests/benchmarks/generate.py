@@ -575,6 +575,8 @@ class World:
     def spend(self, store: int, kind: int, amount: int) -> None:
         """Record an expense, for a campaign or not, or a deposit that is frozen or comes back."""
         store %= len(self.stores)
+        if self.stores[store] not in self.versions:
+            self.store_fact(store, 0)
         money = {"amount_minor": amount, "currency": self.currencies[store]}
         if kind % 3 == 0:
             self.record("DepositFrozen", self.stores[store], store, policy_version=1, **money)

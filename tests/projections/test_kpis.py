@@ -184,7 +184,9 @@ def test_products_and_quotients_of_figures_are_made_of_their_cells(trade: Projec
     assert made > 10
 
 
-def test_gmv_orders_and_buyers_are_those_of_the_daily_figures(trade: Projector) -> None:
+def test_gmv_orders_and_buyers_are_those_of_the_daily_figures(log: Log, projector: Projector) -> None:
+    log.fill(1_500)
+    trade = build(projector)
     trade.rebuild("kpi_daily")
     totals = {row["currency"]: row for row in trade.run_query("kpi_daily", "totals", store_ids=None)}
     assert set(totals) == {"GBP", "JPY"}
