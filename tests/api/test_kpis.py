@@ -196,7 +196,8 @@ def test_what_cannot_be_asked_is_refused_with_its_remedy(api: Api, trade: dict[s
 
 
 def test_a_token_of_another_store_sees_no_figure_and_a_warehouse_may_not_ask(api: Api, trade: dict[str, Any]) -> None:
-    elsewhere = api.token(Role.MANAGER, name="elsewhere", stores=(UUID(int=7),))
+    other = Shop.open(api.server.writer, name="A shop without sales")
+    elsewhere = api.token(Role.MANAGER, name="elsewhere", stores=(other.store_id,))
     variables = {"code": "K017", "from": trade["day"], "to": trade["day"], "grain": "DAY"}
     assert api.ask(KPI, variables, token=elsewhere)["kpi"]["rows"] == []
     opened = {"code": "K017", "day": trade["day"], "side": "NUMERATOR", "first": 5}
