@@ -31,6 +31,11 @@ _SCALARS: dict[str, Any] = {
 _NAMED = {"currency": "GBP"}
 
 
+def snake(name: str) -> str:
+    """Return a name of the wire as Python spells it."""
+    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name)
+
+
 def value_of(name: str, kind: Any) -> Any:
     """Return a value that a required argument or field of this name and type takes, with ids of nothing."""
     if isinstance(kind, GraphQLNonNull):
@@ -45,8 +50,7 @@ def value_of(name: str, kind: Any) -> Any:
             return {first: value_of(first, field.type)}
         return {key: value_of(key, field.type) for key, field in kind.fields.items() if is_required_input_field(field)}
     if kind.name == "ID":
-        snake = "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name)
-        return gid(aggregate_of(snake) or "Order", uuid4())
+        return gid(aggregate_of(snake(name)) or "Order", uuid4())
     if kind.name == "UUID":
         return str(uuid4())
     return _NAMED.get(name, _SCALARS[kind.name])

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from types import GenericAlias
 from typing import Any
 from uuid import UUID
 
+import msgspec
 import strawberry
 from strawberry.types import Info
 
@@ -24,7 +25,7 @@ from opscore.api.outputs import PARENT
 from opscore.api.scalars import Position
 from opscore.domain.aggregate import Aggregate
 from opscore.domain.command import COMMANDS, COMMON_REFUSALS, Command
-from opscore.domain.refusals import IdempotencyKeyReused, InvalidField, NotFound, Refusal, StaleVersion
+from opscore.domain.refusals import IdempotencyKeyReused, InvalidField, Refusal, StaleVersion
 from opscore.writer import Busy, NotDeciding, Outcome, Refused, Request, Unavailable
 
 KEY_LENGTH_MAX = 255
@@ -72,14 +73,17 @@ class UndeclaredRefusal(ApiError):
         self.extensions["code"] = refusal.code
 
 
-def _named_ids(refusal: Refused) -> list[str] | None:
-    """Return the global ids of what was not found as the input names it, None where its path names no aggregate.
-
-    Looked up, an id of another's store and one of nothing would differ, and tell the asker which of them it is.
-    """
-    names = [step for step in refusal.path if isinstance(step, str)]
-    kind = aggregate_of(names[-1]) if refusal.code == NotFound.CODE and names else None
-    return None if kind is None else [global_id(kind, each) for each in refusal.ids]
+def _named_in(value: Any, name: str = "") -> Iterator[tuple[UUID, str]]:
+    """Give every id of a command's input as it is shown: a global id where its field names an aggregate."""
+    if isinstance(value, UUID):
+        kind = aggregate_of(name)
+        yield value, str(value) if kind is None else global_id(kind, value)
+    elif isinstance(value, msgspec.Struct):
+        for each in value.__struct_fields__:
+            yield from _named_in(getattr(value, each), each)
+    elif isinstance(value, tuple | list):
+        for item in value:
+            yield from _named_in(item, name)
 
 
 View = Callable[[Any, Context], Any]
@@ -167,9 +171,9 @@ class Mutation:
             return self._refused("UNAVAILABLE", RETRYABLE["UNAVAILABLE"], retryable=True)
         if outcome.refusal is None:
             return Payload([], outcome.aggregate_id, outcome.position, outcome.replayed)
-        return await self._refusal(outcome, context.services)
+        return await self._refusal(command, outcome, context.services)
 
-    async def _refusal(self, outcome: Outcome, services: Services) -> Payload:
+    async def _refusal(self, command: Command, outcome: Outcome, services: Services) -> Payload:
         refusal = outcome.refusal
         assert refusal is not None
         if refusal.code not in self.error_code.__members__:
@@ -177,9 +181,15 @@ class Mutation:
         current_version = None
         if refusal.code == StaleVersion.CODE and refusal.ids:
             current_version = await services.read(services.log.version_at, refusal.ids[0])
-        ids = _named_ids(refusal) or services.kinds.recall(refusal.ids)
-        if ids is None:
-            ids = await services.read(services.kinds.ask, services, refusal.ids)
+        # As the input names it: looked up, an id of another's store and one of nothing would differ, and tell the asker
+        # which of them it is. What the input does not name comes out of the state of what the asker may see.
+        named = dict(_named_in(command))
+        others = [each for each in refusal.ids if each not in named]
+        looked_up = services.kinds.recall(others)
+        if looked_up is None:
+            looked_up = await services.read(services.kinds.ask, services, others)
+        named.update(zip(others, looked_up, strict=True))
+        ids = [named[each] for each in refusal.ids]
         path = [str(camel(step)) if isinstance(step, str) else str(step) for step in refusal.path]
         payload = self._refused(refusal.code, refusal.message, path, ids, current_version)
         payload.replayed = outcome.replayed

@@ -15,9 +15,7 @@ from strawberry.types import Info
 from opscore.api.allowed import AllowedCommand, allowed_commands
 from opscore.api.ids import global_id
 from opscore.domain.aggregate import Aggregate
-from opscore.domain.campaign import Campaign
 from opscore.domain.command import Actor
-from opscore.domain.sku import Sku
 from opscore.permissions import may_see_kind
 
 
@@ -70,12 +68,4 @@ def may_see(viewer: Actor, aggregate: Aggregate) -> bool:
     """
     if not may_see_kind(viewer.role, aggregate.STREAM_TYPE):
         return False
-    if not viewer.may_know(aggregate):
-        return False
-    if viewer.stores is None or aggregate.store_id in viewer.stores:
-        return True
-    if isinstance(aggregate, Sku):
-        return not viewer.stores.isdisjoint(aggregate.listings) or not viewer.stores.isdisjoint(aggregate.prices)
-    if isinstance(aggregate, Campaign):
-        return not viewer.stores.isdisjoint(aggregate.store_ids)
-    return False
+    return viewer.may_see(aggregate)

@@ -14,7 +14,7 @@ classes of the `eventsourcing` library with three differences, each for a reason
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, TypeVar
 from uuid import UUID
@@ -119,6 +119,11 @@ class Aggregate(library.Aggregate):
 
     store_id: UUID
     """The store that owns this stream; access is decided by it."""
+
+    @property
+    def seen_in(self) -> Collection[UUID]:
+        """The stores whose staff and customers may see it: its own, and where it is on offer besides."""
+        return (self.store_id,)
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

@@ -8,7 +8,7 @@ stays as small as the plan.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from uuid import UUID
@@ -392,6 +392,11 @@ class Campaign(Aggregate):
         )
 
     # What may happen next: the plan -----------------------------------------------------------------------------------
+
+    @property
+    def seen_in(self) -> Collection[UUID]:
+        """Its home store and every store that it runs in."""
+        return {self.store_id, *self.store_ids}
 
     def require_status(self, *statuses: CampaignStatus) -> None:
         """Refuse WrongState unless the campaign stands at one of these."""

@@ -262,7 +262,7 @@ class AddCampaignLine(Command):
     def decide(self, work: UnitOfWork) -> UUID:
         """Check price, cost, quota and, once the time is fixed, other campaigns with the same SKU."""
         campaign = work.campaign(self.campaign_id)
-        sku = work.sku(self.sku_id, path=("sku_id",), scoped=False)
+        sku = work.sku(self.sku_id, path=("sku_id",), seen=True)
         if sku.currency != campaign.currency:
             raise CurrencyMismatch(
                 expected=campaign.currency, given=sku.currency, path=("sku_id",), ids=[campaign.id, sku.id]
@@ -423,7 +423,7 @@ class AddPromotion(Command):
                 fixed = FixedOff(off_minor=terms.off_minor, each_unit=terms.each_unit)
             case GiftTerms():
                 form = PromotionForm.GIFT
-                given = work.sku(terms.sku_id, path=("offer", "gift", "sku_id"), scoped=False)
+                given = work.sku(terms.sku_id, path=("offer", "gift", "sku_id"), seen=True)
                 if terms.repeats and terms.min_quantity is None:
                     raise InvalidField(why="it repeats for a minimum quantity", path=("offer", "gift", "min_quantity"))
                 gift = GiftWithPurchase(

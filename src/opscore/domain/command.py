@@ -104,6 +104,10 @@ class Actor:
             or (self.customer_id is not None and getattr(aggregate, own_id) == self.customer_id)
         )
 
+    def may_see(self, aggregate: Aggregate) -> bool:
+        """Say whether it is seen in one of this actor's stores, and nobody else's own."""
+        return self.may_know(aggregate) and (self.stores is None or not self.stores.isdisjoint(aggregate.seen_in))
+
 
 _OWN_ID = {"Customer": "id", "Order": "customer_id"}
 """Kind of aggregate that is somebody's own -> the attribute that says whose."""
@@ -251,11 +255,24 @@ class UnitOfWork:
         return known if isinstance(known, kind) else None
 
     def get(
-        self, kind: type[AggregateT], stream_id: UUID, *, path: Sequence[str | int] = (), scoped: bool = True
+        self,
+        kind: type[AggregateT],
+        stream_id: UUID,
+        *,
+        path: Sequence[str | int] = (),
+        scoped: bool = True,
+        seen: bool = False,
     ) -> AggregateT:
-        """Return the aggregate, or refuse: NotFound when it is not there or (scoped) belongs to another's store."""
+        """Return the aggregate, or refuse NotFound when it is not there, or not for this actor.
+
+        scoped: whether its home store has to be the actor's. seen: whether it is enough that one of the actor's stores
+        has it on offer, for what the input names; not scoped at all is for what the state of another aggregate names.
+        """
         found = self.find(kind, stream_id)
-        if found is None or (scoped and not self.actor.may_act_for(found.store_id)):
+        allowed = found is not None and (
+            self.actor.may_see(found) if seen else not scoped or self.actor.may_act_for(found.store_id)
+        )
+        if found is None or not allowed:
             what = kind.__name__ if kind.__name__ == "SKU" else kind.__name__.lower()
             raise NotFound(what=what, path=path or (f"{kind.__name__.lower()}_id",), ids=[stream_id])
         return found
@@ -264,21 +281,27 @@ class UnitOfWork:
         """Return a store in the actor's scope; refuses NotFound."""
         return self.get(cast("type[Store]", AGGREGATE_CLASSES["Store"]), store_id, path=path)
 
-    def sku(self, sku_id: UUID, *, path: Sequence[str | int] = (), scoped: bool = True) -> Sku:
+    def sku(self, sku_id: UUID, *, path: Sequence[str | int] = (), scoped: bool = True, seen: bool = False) -> Sku:
         """Return a SKU; refuses NotFound."""
-        return self.get(cast("type[Sku]", AGGREGATE_CLASSES["Sku"]), sku_id, path=path, scoped=scoped)
+        return self.get(cast("type[Sku]", AGGREGATE_CLASSES["Sku"]), sku_id, path=path, scoped=scoped, seen=seen)
 
     def order(self, order_id: UUID, *, path: Sequence[str | int] = ()) -> Order:
         """Return an order in the actor's scope; refuses NotFound."""
         return self.get(cast("type[Order]", AGGREGATE_CLASSES["Order"]), order_id, path=path)
 
-    def campaign(self, campaign_id: UUID, *, path: Sequence[str | int] = (), scoped: bool = True) -> Campaign:
+    def campaign(
+        self, campaign_id: UUID, *, path: Sequence[str | int] = (), scoped: bool = True, seen: bool = False
+    ) -> Campaign:
         """Return a campaign; refuses NotFound."""
-        return self.get(cast("type[Campaign]", AGGREGATE_CLASSES["Campaign"]), campaign_id, path=path, scoped=scoped)
+        kind = cast("type[Campaign]", AGGREGATE_CLASSES["Campaign"])
+        return self.get(kind, campaign_id, path=path, scoped=scoped, seen=seen)
 
-    def customer(self, customer_id: UUID, *, path: Sequence[str | int] = (), scoped: bool = True) -> Customer:
+    def customer(
+        self, customer_id: UUID, *, path: Sequence[str | int] = (), scoped: bool = True, seen: bool = False
+    ) -> Customer:
         """Return a customer; refuses NotFound."""
-        return self.get(cast("type[Customer]", AGGREGATE_CLASSES["Customer"]), customer_id, path=path, scoped=scoped)
+        kind = cast("type[Customer]", AGGREGATE_CLASSES["Customer"])
+        return self.get(kind, customer_id, path=path, scoped=scoped, seen=seen)
 
     def add(self, started: Aggregate) -> None:
         """Take in an aggregate that this command started."""
@@ -313,7 +336,12 @@ class UnitOfWork:
         """Refuse ReferenceTaken when another stream holds the name."""
         holder = self.holder(kind, scope, value)
         if holder is not None and holder != stream_id:
-            raise ReferenceTaken(what=kind.replace("_", " "), value=value, path=path, ids=[holder])
+            raise ReferenceTaken(what=kind.replace("_", " "), value=value, path=path, ids=self.shown(holder))
+
+    def shown(self, stream_id: UUID) -> list[UUID]:
+        """Return the id of who holds a name, for a refusal; nothing when the actor may not see who it is."""
+        found = self.find(Aggregate, stream_id)
+        return [stream_id] if found is None or self.actor.may_see(found) else []
 
     def claim(self, kind: str, scope: str, value: str, stream_id: UUID) -> None:
         """Hold a name for a stream from now on (`require_free` first)."""

@@ -152,10 +152,10 @@ class RegisterCustomer(Command):
                 "customer_reference", "operator", self.external_reference, customer_id, path=("external_reference",)
             )
         if self.campaign_id is not None:
-            work.campaign(self.campaign_id, scoped=False)
+            work.campaign(self.campaign_id, seen=True)
         referrer = None
         if self.referrer_id is not None:
-            referrer = work.customer(self.referrer_id, path=("referrer_id",), scoped=False)
+            referrer = work.customer(self.referrer_id, path=("referrer_id",), seen=True)
         customer = Customer.register(
             customer_id,
             store.id,
@@ -216,7 +216,7 @@ class SetContactCard(Command):
             holder = work.holder("contact", what, hashed)
             if holder is not None and holder not in (customer.id, *customer.merged_ids):
                 raise ContactTaken(
-                    what="e-mail address" if what == "email" else "phone number", path=(what,), ids=[holder]
+                    what="e-mail address" if what == "email" else "phone number", path=(what,), ids=work.shown(holder)
                 )
         sealed = work.seal(customer.id, msgspec.json.encode(card).decode())
         region = customer.region if self.region is None else self.region
@@ -339,7 +339,7 @@ class ReferCustomer(Command):
     def decide(self, work: UnitOfWork) -> UUID:
         """Follow the referrers upwards, so that nobody comes to have brought themselves."""
         customer = work.customer(self.customer_id)
-        referrer = work.customer(self.referrer_id, path=("referrer_id",), scoped=False)
+        referrer = work.customer(self.referrer_id, path=("referrer_id",), seen=True)
         ancestors: list[UUID] = []
         next_id = referrer.referrer_id
         while next_id is not None and next_id not in ancestors:

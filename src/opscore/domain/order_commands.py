@@ -295,7 +295,7 @@ class ResolveShortage(Command):
         reservations: list[tuple[Sku, tuple[Pick, ...]]] = []
         for index, entry in enumerate(self.exchanges):
             path = ("exchanges", index, "quantity")
-            sku = work.sku(entry.sku_id, path=("exchanges", index, "sku_id"), scoped=False)
+            sku = work.sku(entry.sku_id, path=("exchanges", index, "sku_id"), seen=True)
             quantity = sku.require_quantity(entry.quantity, path)
             taken = [pick for other, picks in reservations if other is sku for pick in picks]
             picks = sku.plan_reservation(quantity, store.open_location_ids, None, path, taken=taken)

@@ -455,14 +455,14 @@ class _Offer:
         skus: dict[UUID, Sku] = {}
         lines = []
         for index, line in enumerate(asked.lines):
-            sku = work.sku(line.sku_id, path=("lines", index, "sku_id"), scoped=False)
+            sku = work.sku(line.sku_id, path=("lines", index, "sku_id"), seen=True)
             skus[sku.id] = sku
             lines.append(_line_to_price(store, sku, line.quantity, index, tiers))
         campaigns: dict[UUID, Campaign] = {}
         offers = []
         for index, campaign_id in enumerate(asked.campaign_ids):
             path = ("campaign_ids", index)
-            campaign = work.campaign(campaign_id, path=path, scoped=False)
+            campaign = work.campaign(campaign_id, path=path, seen=True)
             if campaign_id in campaigns:
                 raise InvalidField(why="this campaign is named twice", path=path)
             campaigns[campaign_id] = campaign
@@ -748,7 +748,7 @@ class RecordOrder(Command):
         lines = []
         needs: dict[UUID, Need] = {}
         for index, asked in enumerate(self.lines):
-            sku = work.sku(asked.sku_id, path=("lines", index, "sku_id"), scoped=False)
+            sku = work.sku(asked.sku_id, path=("lines", index, "sku_id"), seen=True)
             path = ("lines", index, "quantity")
             quantity = sku.require_quantity(asked.quantity, path)
             unit_price = asked.unit_price

@@ -680,7 +680,7 @@ class RecordReturn(Command):
         return self._of_no_order(work, store, counted, location_id)
 
     def _counted(self, work: UnitOfWork, asked: RecordedReturnLine, index: int) -> Decimal:
-        sku = work.sku(asked.sku_id, path=("lines", index, "sku_id"), scoped=False)
+        sku = work.sku(asked.sku_id, path=("lines", index, "sku_id"), seen=True)
         if asked.amount_minor < 0 and (self.order_id is not None or sku.mode is not FulfilmentMode.SERVICE):
             why = "only a service of no order can be charged with a return"
             raise InvalidField(why=why, path=("lines", index, "amount_minor"), ids=[sku.id])

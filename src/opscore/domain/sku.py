@@ -7,7 +7,7 @@ staff ask for is decided in sku_commands.py (the article) and stock_commands.py 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Final
@@ -519,6 +519,11 @@ class Sku(Aggregate):
     def on_hand(self) -> Decimal:
         """Units in our hands, in whatever bucket, over all locations."""
         return sum((level.on_hand for level in self.levels.values()), ZERO)
+
+    @property
+    def seen_in(self) -> Collection[UUID]:
+        """Its home store and every store that has it on sale or has a price for it."""
+        return {self.store_id, *self.listings, *self.prices}
 
     def require_status(self, *needed: SkuStatus) -> None:
         """Refuse WrongState unless the article is in one of these."""

@@ -16,7 +16,7 @@ from opscore.domain.aggregate import Aggregate
 from opscore.domain.campaign import Campaign, CampaignStatus
 from opscore.domain.command import Command, Role, UnitOfWork
 from opscore.domain.periods import OverrideReason, note_override, require_open_books
-from opscore.domain.refusals import CurrencyMismatch, InvalidField, ReasonMissing, Refusal, WrongState
+from opscore.domain.refusals import CurrencyMismatch, InvalidField, NotFound, ReasonMissing, Refusal, WrongState
 from opscore.domain.sku import (
     ZERO,
     CampaignStockAllocated,
@@ -237,7 +237,8 @@ def held_under(work: UnitOfWork, sku_id: UUID, reference: str, asked: Decimal | 
     sku = work.sku(sku_id, scoped=False)
     held = sku.reservations.get(hold_id(sku.id, reference))
     store_id = held[0].store_id if held else sku.store_id
-    work.store(store_id, path=("sku_id",))
+    if not work.actor.may_act_for(store_id):
+        raise NotFound(what="sku", path=("sku_id",), ids=[sku_id])
     quantity = sku.require_quantity(asked) if asked is not None else sku.reserved_for(hold_id(sku.id, reference))
     if not held or sku.reserved_for(hold_id(sku.id, reference)) < quantity:
         reserved = plain(sku.reserved_for(hold_id(sku.id, reference)))
@@ -620,6 +621,8 @@ class ReleaseCampaignStock(Command):
         campaign = work.campaign(self.campaign_id)
         sku = work.sku(self.sku_id, scoped=False)
         quota = sku.allocations.get(campaign.id)
+        if quota is None and not work.actor.may_see(sku):
+            raise NotFound(what="sku", path=("sku_id",), ids=[sku.id])
         if quota is None:
             return sku.id  # Asked twice, recorded once.
         if self.location_id is None:

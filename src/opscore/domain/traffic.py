@@ -208,9 +208,9 @@ class ReportTraffic(Command):
         if self.single_page_visits is not None and self.single_page_visits > (self.visits or 0):
             raise InvalidField(why="visits of a single page are visits too", path=("single_page_visits",))
         if self.campaign_id is not None:
-            work.campaign(self.campaign_id, scoped=False)
+            work.campaign(self.campaign_id, seen=True)
         if self.sku_id is not None:
-            work.sku(self.sku_id, scoped=False)
+            work.sku(self.sku_id, seen=True)
         about = Slice(**{name: getattr(self, name) for name in Slice.__struct_fields__})
         tallies = Tallies(**{name: getattr(self, name) for name in Tallies.__struct_fields__})
         stream_id = traffic_day_id(store.id, self.day)
