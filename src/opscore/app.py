@@ -38,6 +38,8 @@ from opscore.housekeeping import Housekeeping
 from opscore.log.event_log import EventLog
 from opscore.oidc import Oidc
 from opscore.projector import Follower, ProjectionRefused, Projector
+from opscore.projector.lock import EditedWithoutVersion
+from opscore.projector.sqltext import SqlFileError
 from opscore.settings import Settings, SetupError
 from opscore.tokens import TokenBook
 from opscore.webhooks.delivery import Delivery
@@ -119,7 +121,7 @@ class Server:
     def _deploy(self) -> None:
         try:
             self.projector.deploy(by="serve", stop=lambda: self._stopping)
-        except ProjectionRefused as refused:
+        except (ProjectionRefused, SqlFileError, EditedWithoutVersion) as refused:
             if not self._stopping:
                 self._deploy_failure = str(refused)
                 log.error("projections_not_deployed", reason=str(refused))
@@ -140,6 +142,7 @@ class Server:
         if self._deploying is not None:
             self._deploying.join()
         self.follower.stop()
+        self.services.works.stop()
         self.services.threads.shutdown(wait=True)
         self.services.doorman.shutdown(wait=True)
         self.database.close()
@@ -200,6 +203,8 @@ class Server:
         reasons = []
         for each in self.projector.status():
             entry = each.entry
+            if "/" in entry.name:
+                continue  # A copy of the past, or of a what-if: whoever made it was told.
             if entry.state == "failed":
                 reasons.append(
                     f"{entry.name} version {entry.version} stopped at position {entry.failed_position} in"

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import logging
 import threading
+from datetime import UTC, datetime
 
 import psycopg
 
 from opscore.database import Database
 from opscore.log.snapshots import fold_digest
+from opscore.projector import ProjectionRefused, Projector
 from opscore.settings import Settings
 from opscore.sqlfiles import load
 
@@ -47,10 +49,21 @@ class Housekeeping:
         while not self._stopping.is_set():
             try:
                 self.run_once()
-            except psycopg.Error:
+                self.drop_versions()
+            except (psycopg.Error, ProjectionRefused):
                 # The next round finds the same rows again.
                 logger.warning("housekeeping.failed", exc_info=True)
             self._stopping.wait(ROUND_SECONDS)
+
+    def drop_versions(self) -> int:
+        """Drop versions of read models that were replaced long enough ago (setting); return how many."""
+        days = self._settings.keep_versions_days
+        if days is None:
+            return 0
+        dropped = Projector(self._database).drop_superseded(days=days, now=datetime.now(UTC))
+        for entry in dropped:
+            logger.info("housekeeping.dropped", extra={"projection": entry.name, "version": entry.version})
+        return len(dropped)
 
     def run_once(self) -> tuple[int, int]:
         """Clean up; return how many (commands, snapshots) were deleted."""

@@ -22,6 +22,7 @@ _SHOP = STAFF | {Role.AUDITOR, Role.STOREFRONT, Role.CUSTOMER}
 _STORE_SIDE = STAFF | {Role.AUDITOR, Role.STOREFRONT}
 _FIGURES = frozenset({Role.MANAGER, Role.PROMOTER, Role.FINANCE, Role.AUDITOR})
 _AUDIT = frozenset({Role.AUDITOR})
+_VERSIONS = frozenset({Role.MANAGER, Role.FINANCE, Role.AUDITOR})
 _CUSTOMERS = _SHOP - {Role.WAREHOUSE, Role.EDITOR}
 _COSTS = _SHOP - {Role.WAREHOUSE, Role.STOREFRONT, Role.CUSTOMER}
 
@@ -69,6 +70,11 @@ READS: dict[str, frozenset[Role]] = {
     "events": _AUDIT,
     "head": STAFF | {Role.AUDITOR},
     "projections": STAFF | {Role.AUDITOR},
+    "projectionPlan": _VERSIONS,
+    "projectionQueries": _FIGURES,
+    "projectionRows": _FIGURES,
+    "projectionCompares": _VERSIONS,
+    "projectionCompare": _VERSIONS,
     "verification": _AUDIT,
     "webhooks": frozenset(),
     "webhookDeadLetters": frozenset(),
@@ -83,6 +89,12 @@ OPERATES: dict[str, frozenset[Role]] = {
     "deleteWebhook": frozenset(),
     "redeliverWebhookEvents": frozenset(),
     "pingWebhook": frozenset(),
+    "rebuildProjection": frozenset(),
+    "compareProjections": frozenset(),
+    "whatIfProjection": frozenset(),
+    "promoteProjection": frozenset(),
+    "resumeProjection": frozenset(),
+    "dropProjection": frozenset(),
 }
 """Root field of Mutation that is no command of the domain -> the roles that may send it, beside those of `ALWAYS`."""
 
@@ -98,6 +110,7 @@ FIELDS: dict[str, frozenset[Role]] = {
     "Campaign.forecast": READS["campaignResults"],
     "Campaign.adSpend": READS["campaignResults"],
     "Order.customer": READS["customer"],
+    "Projection.failure": _AUDIT,
 }
 """Field of an object -> the roles that see it, beside those of `ALWAYS`; any other sees null or an empty list."""
 

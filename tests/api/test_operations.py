@@ -169,6 +169,22 @@ def test_a_working_day_sends_every_document(api: Api, shop: Shop) -> None:
     )  # fmt: skip
     assert [each["event"] for each in opened["explainKpi"]["nodes"]] == ["OrderPaid"]
     assert send("AdminRetention", manager, **window)["retentionCohorts"][0]["customers"] == 1
+    rows = send("AdminRows", manager, projection="kpi_daily", query="days", parameters={}, first=5)["projectionRows"]
+    assert [row["orders"] for row in rows["rows"]] == [1] and rows["columns"][0]["type"] == "uuid"
+
+    # The owner asks what another rule would make of them.
+    owner = api.token()
+    models = send("AdminReadModels", owner)
+    assert {line["action"] for line in models["projectionPlan"]} == {"nothing"}
+    change = [{"rule": "guest_order_is_buyer", "value": "false"}]
+    answer = give("AdminWhatIf", owner, name="kpi_daily", rules=change)
+    assert answer["compare"]["differingRows"] == 0
+    report = send("AdminCompare", owner, id=answer["compareId"], first=10)["projectionCompare"]
+    assert report["rows"]["nodes"] == [] and report["comparedBy"] == "owner"
+    sent.add("AdminReadModelProgress")
+    with socket(api.url, owner) as client:
+        client.subscribe(OPERATIONS["AdminReadModelProgress"], {})
+        assert {each["state"] for each in client.next()["projectionProgress"]} == {"serving"}
     head = send("AuditorHead", auditor)["head"]
     assert send("AuditorVerify", auditor, after=0, limit=20_000)["verification"]["holds"] is True
     events = send("AuditorEvents", auditor, filter={"types": ["OrderPlaced"]}, first=10)["events"]["edges"]

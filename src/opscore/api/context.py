@@ -15,6 +15,7 @@ from opscore.database import Database
 from opscore.domain.command import Actor, Role
 from opscore.log.event_log import EventLog
 from opscore.tokens import TokenBook
+from opscore.works import Works
 from opscore.writer import Writer
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class Services:
     projector: Projector | None
     tokens: TokenBook
     live: Live | None = None
+    works: Works = field(default_factory=Works)
     kinds: StreamKinds = field(default_factory=StreamKinds)
     threads: ThreadPoolExecutor = field(
         default_factory=lambda: ThreadPoolExecutor(READ_THREADS, thread_name_prefix="opscore-read")

@@ -119,6 +119,7 @@ class Live:
         self._readers = 0
         self._watchers = 0
         self._progress: list[log.Projection] | None = None
+        self._began: dict[tuple[str, int], tuple[float, int]] = {}
         self._days: dict[UUID, list[KpiDay]] | None = None
         self._days_of: Any = None
         self._zones: dict[UUID, ZoneInfo] = {}
@@ -304,7 +305,7 @@ class Live:
     async def _look_at_read_models(self) -> None:
         self._looked_at = time.monotonic()
         context = Context(self._services, None, "live")
-        progress = await self._services.read(log.projections, context)
+        progress = self._with_pace(await self._services.read(log.projections, context))
         today = datetime.now(UTC)
         # Figures change with the read model, and with the day, which begins at a whole minute in every zone.
         state = (
@@ -319,6 +320,18 @@ class Live:
             self._progress, self._days = progress, days
             self._changed.give()
         self._days_of = state
+
+    def _with_pace(self, found: list[log.Projection]) -> list[log.Projection]:
+        """Say of each version that is being built how fast, and how long yet, as seen since it was first looked at."""
+        now = time.monotonic()
+        building = {(each.name, each.version): each for each in found if each.state == "building"}
+        self._began = {key: self._began.get(key, (now, each.position)) for key, each in building.items()}
+        for key, each in building.items():
+            then, position = self._began[key]
+            if each.position > position:
+                each.events_per_second = round((each.position - position) / (now - then))
+                each.seconds_left = round(each.lag * (now - then) / (each.position - position))
+        return found
 
     def _todays_figures(self, context: Context, now: datetime) -> dict[UUID, list[KpiDay]]:
         """Return the figures of each store that has any on its own today (blocking)."""

@@ -1,5 +1,8 @@
 """The event log, the projections' state and the chain, as auditors see them."""
 
+# Strawberry declares its field decorator untyped; the resolvers themselves are checked.
+# mypy: disable-error-code="untyped-decorator"
+
 from __future__ import annotations
 
 from datetime import datetime
@@ -7,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 import strawberry
+from strawberry.types import Info
 
 from opscore.api.context import Context
 from opscore.api.ids import AGGREGATE_NAMES, global_id
@@ -14,6 +18,7 @@ from opscore.api.nodes import store_gid
 from opscore.api.scalars import Json, Position
 from opscore.audit import check_chain
 from opscore.log.event_log import LoggedEvent
+from opscore.permissions import may_see_field
 
 VERIFY_MAX = 20_000
 """Most events of one verification by the API; `opscore audit verify` checks a whole log."""
@@ -81,6 +86,16 @@ class Projection:
     failed_position: Position | None = strawberry.field(description="Where a failure stopped it.")
     failed_statement: str | None = strawberry.field(description="Which statement failed.")
     promoted_at: datetime | None = strawberry.field(description="Since when it serves, or when it last began to.")
+    promoted_by: str | None = strawberry.field(description="Who let it serve: a pseudonym.")
+    events_per_second: int | None = strawberry.field(
+        default=None, description="While it is being built and `projectionProgress` follows it: how fast."
+    )
+    seconds_left: int | None = strawberry.field(default=None, description="And how long that will take yet.")
+    message: strawberry.Private[str | None] = None
+
+    @strawberry.field(description="What the failed statement said; it may quote the event.")
+    def failure(self, info: Info) -> str | None:
+        return self.message if may_see_field(info.context.viewer.role, "Projection.failure") else None
 
 
 def log_event(event: LoggedEvent) -> LogEvent:
@@ -152,6 +167,8 @@ def projections(context: Context) -> list[Projection]:
             failed_position=None if each.entry.failed_position is None else Position(each.entry.failed_position),
             failed_statement=each.entry.failed_statement,
             promoted_at=each.entry.promoted_at,
+            promoted_by=each.entry.promoted_by,
+            message=each.entry.error,
         )
         for each in found
     ]

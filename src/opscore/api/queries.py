@@ -44,6 +44,7 @@ from opscore.api.mutations import ObjectKind
 from opscore.api.nodes import Node
 from opscore.api.orders import Order, order_view
 from opscore.api.paging import Connection
+from opscore.api.projection_queries import ProjectionQueries
 from opscore.api.scalars import Position
 from opscore.api.selected import wants_total
 from opscore.api.skus import Sku, sku_view
@@ -358,5 +359,5 @@ async def _holder(info: ContextInfo, type_name: str, claim: str, scope: str, val
 
 
 @strawberry.type(description="Questions. What lies out of a token's scope is answered like what is not there.")
-class Query(AggregateQueries, FigureQueries, KpiQueries, LogQueries, WebhookQueries):
+class Query(AggregateQueries, FigureQueries, KpiQueries, LogQueries, WebhookQueries, ProjectionQueries):
     """Everything that can be asked."""

@@ -151,6 +151,12 @@ class Answers:
             loaded = self.loaded(connection, entry)
             return entry, [asking.question(connection, loaded, ready) for ready in loaded.queries.values()]
 
+    def key_of_query(self, name: str, query: str, *, version: int | None = None) -> list[str]:
+        """Return the columns along which pages of a query go; empty for one that has a single page."""
+        with self._shared() as connection:
+            loaded = self.loaded(connection, self._serving(connection, name, version))
+            return loaded.definition.keys.get(self._query(loaded, query).name, [])
+
     def rows(
         self,
         name: str,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -294,6 +294,31 @@ def stored(connection: Connection, schema: str, name: str | None) -> list[Compar
         {"name": name},
     ).fetchall()
     return [Comparison(*row) for row in rows]
+
+
+def stored_page(
+    connection: Connection, schema: str, name: str | None, after: Sequence[Any] | None, limit: int
+) -> list[Comparison]:
+    """Return kept comparisons (of one projection), latest first, behind (compared_at, id), at most `limit`."""
+    rows = connection.execute(
+        "SELECT id, name, old_version, new_version, compared_at, compared_by, position, digest, differing_rows,"
+        f' totals, sample FROM "{schema}".projection_compares'
+        " WHERE (%(name)s::text IS NULL OR name = %(name)s)"
+        " AND (%(at)s::text IS NULL OR (compared_at, id) < (%(at)s::text::timestamptz, %(id)s::text::uuid))"
+        " ORDER BY compared_at DESC, id DESC LIMIT %(limit)s",
+        {"name": name, "at": after and after[0], "id": after and after[1], "limit": limit},
+    ).fetchall()
+    return [Comparison(*row) for row in rows]
+
+
+def stored_one(connection: Connection, schema: str, comparison_id: UUID) -> Comparison | None:
+    """Return a comparison by its id."""
+    row = connection.execute(
+        "SELECT id, name, old_version, new_version, compared_at, compared_by, position, digest, differing_rows,"
+        f' totals, sample FROM "{schema}".projection_compares WHERE id = %s',
+        (comparison_id,),
+    ).fetchone()
+    return None if row is None else Comparison(*row)
 
 
 @dataclass(frozen=True, slots=True)

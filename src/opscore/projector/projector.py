@@ -410,6 +410,16 @@ class Projector(Answers):
         with self._shared() as connection:
             return comparing.stored(connection, self.schema, name)
 
+    def compares_page(self, name: str | None, *, after: Sequence[Any] | None, limit: int) -> list[comparing.Comparison]:
+        """Return stored compares (of one projection), latest first, behind (compared_at, id)."""
+        with self._shared() as connection:
+            return comparing.stored_page(connection, self.schema, name, after, limit)
+
+    def compared(self, comparison_id: UUID) -> comparing.Comparison | None:
+        """Return a stored compare by its id."""
+        with self._shared() as connection:
+            return comparing.stored_one(connection, self.schema, comparison_id)
+
     def compare_rows(self, comparison_id: UUID, *, after: int = 0, limit: int = 100) -> list[comparing.DifferingRow]:
         """Return differing rows that a compare has kept, behind a number, in order."""
         with self._shared() as connection:
@@ -548,6 +558,7 @@ class Projector(Answers):
         from_day: date | None = None,
         by: str = "whatif",
         sample: int = 100,
+        comparison_id: UUID | None = None,
         progress: Callable[[Progress], None] | None = None,
         stop: Stop | None = None,
     ) -> comparing.Comparison:
@@ -585,7 +596,7 @@ class Projector(Answers):
             for statement in loaded.create_indexes():
                 connection.execute(statement)
             analyze(connection, loaded)
-        result = self._compared((name, serving.version), aside, by, sample, ("building", *FOLLOWING))
+        result = self._compared((name, serving.version), aside, by, sample, ("building", *FOLLOWING), comparison_id)
         self.drop(*aside)
         return result
 

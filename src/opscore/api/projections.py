@@ -1,0 +1,346 @@
+"""Read models as the API shows them: what may be asked of any, rows of any, and how two versions differ."""
+
+# Strawberry declares its field decorator untyped; the resolvers themselves are checked.
+# mypy: disable-error-code="untyped-decorator"
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any, TypeVar
+from uuid import UUID
+
+import strawberry
+
+from opscore.api.arguments import After, ContextInfo, First
+from opscore.api.context import Context
+from opscore.api.enums import expose
+from opscore.api.errors import BadInput, Forbidden, NotReady, NotYetVisible
+from opscore.api.ids import encode_cursor, parse_global_id
+from opscore.api.inputs import aggregate_of
+from opscore.api.paging import Connection, PageInfo, connection, window
+from opscore.api.scalars import MAX_POSITION, Json, Position
+from opscore.projector import Comparison, ProjectionRefused
+from opscore.projector.asking import Filter, Question
+from opscore.projector.compare import DifferingRow
+from opscore.projector.lock import EditedWithoutVersion
+from opscore.projector.sqltext import SqlFileError
+
+ResultT = TypeVar("ResultT")
+
+FILTERS_MAX = 20
+
+
+class ProjectionFilterOperator(enum.StrEnum):
+    """How a column is compared with a value."""
+
+    EQ = "EQ"
+    """Equal."""
+    NE = "NE"
+    """Not equal."""
+    LT = "LT"
+    """Less than, or before."""
+    LE = "LE"
+    """At most, or not after."""
+    GT = "GT"
+    """More than, or after."""
+    GE = "GE"
+    """At least, or not before."""
+
+
+expose(ProjectionFilterOperator)
+
+
+@strawberry.type(description="What `projections rebuild` would do with one read model.")
+class ProjectionPlanLine:
+    name: str = strawberry.field(description="Its name.")
+    version: int = strawberry.field(description="The version that the folder of projections has.")
+    serving: int | None = strawberry.field(description="The version that serves; null before the first is built.")
+    action: str = strawberry.field(
+        description="nothing; texts (comments or checks changed); build; resume (a build that was cut off); refused "
+        "(rules were edited under the same version)."
+    )
+    why: str = strawberry.field(description="Why, and what to do.")
+
+
+@strawberry.type(description="A column of an answer.")
+class ProjectionColumn:
+    name: str = strawberry.field(description="Its name.")
+    type: str = strawberry.field(description="Its type as PostgreSQL calls it, such as bigint, numeric, date or uuid.")
+    description: str | None = strawberry.field(description="What it means; null where the projection does not say.")
+
+
+@strawberry.type(description="A value that a query of a read model takes.")
+class ProjectionParameter:
+    name: str = strawberry.field(description="Its name.")
+    type: str | None = strawberry.field(description="Its type as PostgreSQL calls it; null where any will do.")
+
+
+@strawberry.type(description="A query of a read model, as its version defines it.")
+class ProjectionQuery:
+    name: str = strawberry.field(description="Its name.")
+    description: str = strawberry.field(description="What it answers.")
+    parameters: list[ProjectionParameter] = strawberry.field(description="What it takes; all may be left out.")
+    columns: list[ProjectionColumn] = strawberry.field(description="What its rows hold.")
+    key: list[str] = strawberry.field(
+        description="The columns that name a row, along which pages go; empty: there is one page only."
+    )
+    operator_wide: bool = strawberry.field(description="Whether only who sees every store may ask it.")
+
+
+@strawberry.input(description="A condition on a column of the answer; every condition that is given has to hold.")
+class ProjectionFilter:
+    column: str = strawberry.field(description="Name of the column.")
+    operator: ProjectionFilterOperator = strawberry.field(description="How it is compared.")
+    value: str = strawberry.field(description='The value as text: "12", "2026-02-01", "GBP", an id as a UUID.')
+
+
+@strawberry.type(description="A page of rows of any read model, described as it is.")
+class ProjectionRows:
+    columns: list[ProjectionColumn] = strawberry.field(description="What the rows hold, in order.")
+    rows: list[Json] = strawberry.field(
+        description="Objects with a value for each column: whole numbers as numbers, decimals, ids, days and times as "
+        "strings."
+    )
+    page_info: PageInfo = strawberry.field(description="Where this page lies; without a key it has no cursors.")
+    version: int = strawberry.field(description="The version that answered.")
+    position: Position = strawberry.field(description="The last event that it had taken in.")
+
+
+@strawberry.type(description="The sum of a column in two versions.")
+class ComparedSum:
+    column: str = strawberry.field(description="The column.")
+    old: str = strawberry.field(description="Its sum in the old version, as an exact number.")
+    new: str = strawberry.field(description="Its sum in the new version.")
+    difference: str = strawberry.field(description="New less old.")
+
+
+@strawberry.type(description="How many rows of a table differ between two versions, and the sums that differ.")
+class ComparedTable:
+    name: str = strawberry.field(description="The table.")
+    differing_rows: int = strawberry.field(description="Rows that differ.")
+    only_old: int = strawberry.field(description="Those of them that only the old version has.")
+    only_new: int = strawberry.field(description="Those of them that only the new version has.")
+    old_rows: int = strawberry.field(description="Rows of the old version.")
+    new_rows: int = strawberry.field(description="Rows of the new version.")
+    sums: list[ComparedSum] = strawberry.field(description="Numeric columns whose sums differ.")
+
+
+@strawberry.type(description="An event that counted differently under two versions.")
+class DifferingEvent:
+    position: Position = strawberry.field(description="Its position in the log.")
+    old: Json | None = strawberry.field(description="What it contributed under the old version; null: nothing.")
+    new: Json | None = strawberry.field(description="What it contributed under the new version; null: nothing.")
+
+
+@strawberry.type(name="DifferingRow", description="A row that differs between two versions.")
+class DifferingRowView:
+    number: int = strawberry.field(description="Its number in the comparison, from 1.")
+    table: str = strawberry.field(description="The table it is of.")
+    key: Json = strawberry.field(description="What names the row.")
+    old: Json | None = strawberry.field(description="Its values in the old version; null: it is not there.")
+    new: Json | None = strawberry.field(description="Its values in the new version; null: it is not there.")
+    events: list[DifferingEvent] | None = strawberry.field(
+        description="The events behind the difference, at most 200; null once one of the versions was dropped."
+    )
+
+
+@strawberry.type(description="How two versions of a read model differed at one position of the log. Kept for ever.")
+class ProjectionCompare:
+    id: UUID = strawberry.field(description="Its id.")
+    projection: str = strawberry.field(description="The read model; `whatif_...` for one that was built for a what-if.")
+    old_version: int = strawberry.field(description="The version compared with.")
+    new_version: int = strawberry.field(description="The version compared.")
+    compared_at: datetime | None = strawberry.field(description="When.")
+    compared_by: str = strawberry.field(description="Who: a pseudonym.")
+    position: Position = strawberry.field(description="Where both versions stood.")
+    digest: str = strawberry.field(description="Digest of both versions' rules as they were.")
+    differing_rows: int = strawberry.field(description="Rows that differ, in all tables.")
+    tables: list[ComparedTable] = strawberry.field(description="The same by table.")
+    source: strawberry.Private[Comparison]
+
+    @strawberry.field(description="The rows that differ, by table and key; at most 100,000 are kept.")
+    async def rows(self, info: ContextInfo, first: First = None, after: After = None) -> Connection[DifferingRowView]:
+        binding = f"compare:{self.id}"
+        asked = window(binding, 1, first, after, None, None)
+        projector = info.context.services.read_models
+        compared = self.source
+
+        def read() -> Any:
+            kept = projector.compare_rows(compared.id, after=asked.after[0] if asked.after else 0, limit=asked.fetch)
+            behind = projector.events_behind(compared, kept[: asked.limit])
+            shown = {row.number: events for row, events in zip(kept, behind, strict=False)}
+            return connection(
+                kept, asked, binding, lambda row: [row.number], lambda row: _differing(row, shown[row.number])
+            )
+
+        return await info.context.services.read(read)
+
+
+def _differing(row: DifferingRow, events: list[dict[str, Any]] | None) -> DifferingRowView:
+    def plain(value: dict[str, Any] | None) -> Json | None:
+        return None if value is None else Json({name: plain_value(each) for name, each in value.items()})
+
+    return DifferingRowView(
+        number=row.number,
+        table=row.table,
+        key=Json(row.key),
+        old=plain(row.old),
+        new=plain(row.new),
+        events=None
+        if events is None
+        else [
+            DifferingEvent(position=Position(each["position"]), old=plain(each["old"]), new=plain(each["new"]))
+            for each in events
+        ],
+    )
+
+
+def compare_view(found: Comparison) -> ProjectionCompare:
+    """Return a comparison as the API shows it."""
+    return ProjectionCompare(
+        id=found.id,
+        projection=found.name,
+        old_version=found.old_version,
+        new_version=found.new_version,
+        compared_at=found.compared_at,
+        compared_by=found.compared_by,
+        position=Position(found.position),
+        digest=found.digest,
+        differing_rows=found.differing_rows,
+        tables=[
+            ComparedTable(
+                name=name,
+                differing_rows=each["differing_rows"],
+                only_old=each["only_old"],
+                only_new=each["only_new"],
+                old_rows=each["old"],
+                new_rows=each["new"],
+                sums=[ComparedSum(column=column, **sums) for column, sums in each["columns"].items()],
+            )
+            for name, each in found.totals.items()
+        ],
+        source=found,
+    )
+
+
+def require_all_stores(context: Context) -> None:
+    """Refuse a token that is bound to some stores: what is asked looks at all of them."""
+    if context.viewer.stores is not None:
+        raise Forbidden("This looks at all stores, and your token is bound to some.")
+
+
+def said_plainly(work: Callable[[], ResultT]) -> ResultT:
+    """Return what work on the folders of projections returns; raises NotReady with what is wrong with them."""
+    try:
+        return work()
+    except (ProjectionRefused, SqlFileError, EditedWithoutVersion) as refused:
+        raise NotReady(str(refused)) from None
+
+
+def query_view(found: Question) -> ProjectionQuery:
+    """Return a query of a read model as the API shows it."""
+    return ProjectionQuery(
+        name=found.name,
+        description=found.description,
+        parameters=[ProjectionParameter(name=each.name, type=each.type) for each in found.parameters],
+        columns=_columns(found),
+        key=found.key,
+        operator_wide=found.operator_wide,
+    )
+
+
+def _columns(found: Question) -> list[ProjectionColumn]:
+    return [ProjectionColumn(name=each.name, type=each.type, description=each.description) for each in found.columns]
+
+
+def rows(
+    context: Context,
+    name: str,
+    query: str,
+    parameters: Any,
+    filters: list[ProjectionFilter],
+    version: int | None,
+    page: tuple[int | None, str | None],
+    store_ids: list[UUID] | None,
+    at_least: int | None,
+) -> ProjectionRows:
+    """Return a page of rows of any read model (blocking)."""
+    projector = context.services.read_models
+    values = _parameters(parameters)
+    if len(filters) > FILTERS_MAX:
+        raise BadInput(f"Give at most {FILTERS_MAX} filters.")
+    wanted = [Filter(each.column, each.operator.value, each.value) for each in filters]
+    binding = f"rows:{name}:{query}:{version}:{sorted(values.items())}:{wanted}"
+    try:
+        if at_least is not None and not projector.wait_for(name, at_least):
+            raise NotYetVisible(f"{name} has not reached position {at_least}; ask again a little later.")
+        key = projector.key_of_query(name, query, version=version)
+        asked = window(binding, len(key), page[0], page[1], None, None)
+        found = projector.rows(
+            name, query, values,
+            store_ids=store_ids, version=version, filters=wanted, after=asked.after, limit=asked.fetch,
+        )  # fmt: skip
+    except ProjectionRefused as refused:
+        raise BadInput(str(refused)) from None
+    names = [column.name for column in found.question.columns]
+    shown = found.rows[: asked.limit]
+    cursors = [encode_cursor(binding, each) for each in found.keys[: asked.limit]] if key else []
+    return ProjectionRows(
+        columns=_columns(found.question),
+        rows=[Json({name: plain_value(value) for name, value in zip(names, row, strict=True)}) for row in shown],
+        page_info=PageInfo(
+            has_next_page=len(found.rows) > asked.limit,
+            has_previous_page=asked.after is not None,
+            start_cursor=cursors[0] if cursors else None,
+            end_cursor=cursors[-1] if cursors else None,
+        ),
+        version=found.version,
+        position=Position(found.position),
+    )
+
+
+def _parameters(given: Any) -> dict[str, Any]:
+    """Return the values for a query's parameters as text or lists of text; global ids are taken for *_id and *_ids."""
+    if not isinstance(given, dict):
+        raise BadInput("Parameters are an object of values by name.")
+    return {name: _parameter(name, value) for name, value in given.items()}
+
+
+def _parameter(name: str, value: Any) -> Any:
+    if isinstance(value, list):
+        return [_parameter(name.removesuffix("s"), each) for each in value]
+    if value is None:
+        return None
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return str(value)
+    if not isinstance(value, str):
+        raise BadInput(f"The parameter {name} has to be a string, a whole number, true, false or a list of these.")
+    try:
+        # An id of the API stands for the UUID that the read model has.
+        return str(parse_global_id(value)[1]) if aggregate_of(name) is not None else value
+    except BadInput:
+        return value
+
+
+def plain_value(value: Any) -> Any:
+    """Return a value of a row as JSON has it, exact: numbers that JavaScript would round are strings."""
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    if isinstance(value, bool) or value is None:
+        return value
+    if isinstance(value, int):
+        return value if abs(value) <= MAX_POSITION else str(value)
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, UUID | date):
+        return str(value)
+    if isinstance(value, list):
+        return [plain_value(each) for each in value]
+    if isinstance(value, dict):
+        return {name: plain_value(each) for name, each in value.items()}
+    return value if isinstance(value, str) else str(value)

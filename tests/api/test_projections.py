@@ -1,0 +1,346 @@
+"""Read models over GraphQL: any of them asked, versions built, compared and promoted, by whom, and followed."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from opscore import resources
+from opscore.api import projection_mutations
+from opscore.domain.command import Role
+from opscore.domain.order_commands import PayOrder
+from opscore.projector import Projector, own
+from tests.api.conftest import Api, gid
+from tests.api.socket_client import socket
+from tests.shop import Shop
+
+ROWS = """
+query ($query: String!, $first: Int, $after: String, $parameters: JSON, $filters: [ProjectionFilter!], $stores: [ID!]) {
+  projectionRows(projection: "income_split", query: $query, first: $first, after: $after, parameters: $parameters,
+                 filters: $filters, storeIds: $stores) {
+    columns { name type description }
+    rows
+    pageInfo { hasNextPage hasPreviousPage endCursor }
+    version position
+  }
+}
+"""
+PAYLOAD = "projection { name version state rules promotedBy } replayed userErrors { code message path }"
+COMPARE = """
+compareId replayed userErrors { code message path }
+compare {
+  id oldVersion newVersion differingRows comparedBy position
+  tables { name differingRows onlyOld onlyNew sums { column old new difference } }
+  rows(first: 1) { nodes { number table key old new events { position old new } } pageInfo { hasNextPage endCursor } }
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(api: Api, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The operator's own folder, as the running server has it from now on."""
+    made = tmp_path_factory.mktemp("own") / "folder"
+    own.begin(made, resources.path("data") / "own_projections")
+    api.server.projector._own = made
+    api.server.projector.rebuild("income_split")
+    return made
+
+
+@pytest.fixture(scope="module")
+def trade(api: Api, shop: Shop, folder: Path) -> dict[str, Any]:
+    """Seven paid orders in one store and one in another."""
+    other = Shop.open(api.server.writer, "Other shop")
+    for each, count in ((shop, 7), (other, 1)):
+        sku = each.sku(stock=100)
+        for number in range(count):
+            order = each.do(each.order((sku, number + 1), freight_minor=495))
+            each.do(PayOrder(order_id=order, amount_minor=1000 * (number + 1) + 495, method="card", currency="GBP"))
+    head = api.server.services.log.head().position
+    assert api.server.projector.wait_for("income_split", head, timeout_seconds=30)
+    assert api.server.projector.wait_for("kpi_daily", head, timeout_seconds=30)
+    return {"other": other}
+
+
+def give(api: Api, command: str, kind: str, selection: str, /, *, token: str = "", **fields: Any) -> dict[str, Any]:
+    """Send a mutation with a key of its own; return its payload."""
+    document = f"mutation ($input: {kind}!) {{ {command}(input: $input) {{ {selection} }} }}"
+    found: dict[str, Any] = api.ask(document, {"input": {"idempotencyKey": str(uuid4()), **fields}}, token=token)[
+        command
+    ]
+    return found
+
+
+def edit(folder: Path, name: str, *changes: tuple[str, str]) -> None:
+    path = folder / name / "projection.toml"
+    text = path.read_text("utf-8")
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new, 1)
+    path.write_text(text, "utf-8")
+
+
+# Rows of any read model ----------------------------------------------------------------------------------------------
+
+
+def test_a_projection_of_the_operator_s_own_is_in_the_api_described_and_paged(api: Api, trade: dict[str, Any]) -> None:
+    [funds, entries] = api.ask(
+        '{ projectionQueries(projection: "income_split") '
+        "{ name description parameters { name type } columns { name type description } key operatorWide } }"
+    )["projectionQueries"]
+    assert (funds["name"], entries["key"], entries["operatorWide"]) == ("funds", ["position"], False)
+    assert {"name": "from_day", "type": "date"} in entries["parameters"]
+    assert all(column["description"] for column in entries["columns"])
+
+    seen: list[dict[str, Any]] = []
+    after = None
+    pages = 0
+    while True:
+        page = api.ask(ROWS, {"query": "entries", "first": 3, "after": after})["projectionRows"]
+        assert page["pageInfo"]["hasPreviousPage"] is (after is not None)
+        seen += page["rows"]
+        pages += 1
+        after = page["pageInfo"]["endCursor"]
+        if not page["pageInfo"]["hasNextPage"]:
+            break
+
+    assert (len(seen), pages) == (8, 3)
+    assert seen[0]["other_share"] == "0.10" and seen[0]["amount_minor"] == 1495
+    assert [row["position"] for row in seen] == sorted({row["position"] for row in seen})
+    assert UUID(seen[0]["store_id"]) and list(seen[0]) == [column["name"] for column in page["columns"]]
+
+
+def test_rows_are_filtered_and_parameters_are_typed(api: Api, shop: Shop, trade: dict[str, Any]) -> None:
+    wanted = {
+        "query": "entries",
+        "first": 100,
+        "parameters": {"from_day": "2020-01-01", "to_day": None},
+        "filters": [
+            {"column": "amount_minor", "operator": "GE", "value": "2495"},
+            {"column": "amount_minor", "operator": "NE", "value": "3495"},
+            {"column": "kind", "operator": "EQ", "value": "income"},
+        ],
+        "stores": [gid("Store", shop.store_id)],
+    }
+    rows = api.ask(ROWS, wanted)["projectionRows"]["rows"]
+    assert [row["amount_minor"] for row in rows] == [2495, 4495, 5495, 6495, 7495]
+    for fault, says in (
+        ({"parameters": {"from_day": "soon"}}, "invalid input syntax for type date"),
+        ({"parameters": {"day": "2020-01-01"}}, "takes from_day, to_day, not day"),
+        ({"parameters": {"from_day": 1.5}}, "has to be a string"),
+        ({"parameters": ["x"]}, "an object of values by name"),
+        ({"query": "nothing"}, "there are funds, entries"),
+        ({"filters": [{"column": "x; DROP", "operator": "EQ", "value": "1"}]}, "has the columns"),
+        ({"after": "AAAA"}, "cursor belongs to another list"),
+    ):
+        [error] = api.errors(ROWS, {**wanted, **fault})
+        assert says in error["message"], error
+    [error] = api.errors(ROWS, {"query": "entries", "first": 1000})
+    assert error["extensions"]["code"] in ("INVALID_PAGE_SIZE", "QUERY_TOO_COMPLEX")
+
+
+def test_a_token_of_one_store_sees_the_rows_of_one_store(api: Api, shop: Shop, trade: dict[str, Any]) -> None:
+    other = trade["other"]
+    token = api.token(Role.FINANCE, name="finance of one", stores=(shop.store_id,))
+    asked = {"query": "entries", "first": 100}
+    rows = api.ask(ROWS, asked, token=token)["projectionRows"]["rows"]
+    assert len(rows) == 7 and {row["store_id"] for row in rows} == {str(shop.store_id)}
+    foreign = {**asked, "stores": [gid("Store", other.store_id)]}
+    assert api.ask(ROWS, foreign, token=token)["projectionRows"]["rows"] == []
+    [error] = api.errors(ROWS, asked, token=api.token(Role.WAREHOUSE))
+    assert error["extensions"]["code"] == "FORBIDDEN"
+
+
+def test_a_copy_of_a_replay_is_asked_like_any_other(api: Api, trade: dict[str, Any]) -> None:
+    api.server.projector.replay(api.server.services.log.head().position, "then")
+    document = ROWS.replace('"income_split"', '"then/kpi_daily"').replace(", first: $first", ", first: 10")
+    found = api.ask(document.replace("$first: Int, ", ""), {"query": "days"})["projectionRows"]
+    assert sum(row["orders"] for row in found["rows"]) == 8
+
+
+# Versions ------------------------------------------------------------------------------------------------------------
+
+
+def test_an_admin_page_plans_builds_compares_promotes_goes_back_and_drops(
+    api: Api, folder: Path, trade: dict[str, Any]
+) -> None:
+    packaged = Projector(api.server.database).definitions()["kpi_daily"]
+    own.copy(packaged, folder)
+    edit(folder, "kpi_daily", ("gmv_counts_freight = false", "gmv_counts_freight = true"))
+    plan = {
+        line["name"]: line
+        for line in api.ask("{ projectionPlan { name version serving action why } }")["projectionPlan"]
+    }
+    assert (plan["kpi_daily"]["action"], plan["kpi_daily"]["version"], plan["kpi_daily"]["serving"]) == ("build", 2, 1)
+
+    with socket(api.url, api.token()) as client:
+        client.subscribe("subscription { projectionProgress { name version state position lag eventsPerSecond } }")
+        begun = give(api, "rebuildProjection", "RebuildProjectionInput", PAYLOAD, name="kpi_daily")
+        assert begun["userErrors"] == []
+        until = time.monotonic() + 30
+        while True:
+            states = {(each["name"], each["version"]): each for each in client.next()["projectionProgress"]}
+            if states.get(("kpi_daily", 2), {}).get("state") == "ready":
+                break
+            assert time.monotonic() < until
+    version = {"name": "kpi_daily", "version": 2}
+    early = give(api, "promoteProjection", "ProjectionVersionInput", PAYLOAD, **version)
+    assert (
+        early["userErrors"][0]["code"] == "PROJECTION_STAYS"
+        and "compare 1 and 2 first" in early["userErrors"][0]["message"]
+    )
+
+    key = str(uuid4())
+    both = {"name": "kpi_daily", "oldVersion": 1, "newVersion": 2, "idempotencyKey": key}
+    compared = give(api, "compareProjections", "CompareProjectionsInput", COMPARE, **both)
+    again = give(api, "compareProjections", "CompareProjectionsInput", COMPARE, **both)
+    assert (compared["replayed"], again["replayed"]) == (False, True)
+    assert {**again, "replayed": False} == compared
+    reused = give(api, "compareProjections", "CompareProjectionsInput", COMPARE, **{**both, "newVersion": 1})
+    assert reused["userErrors"][0]["code"] == "IDEMPOTENCY_KEY_REUSED"
+    report = compared["compare"]
+    assert (report["differingRows"], report["comparedBy"]) == (2, "owner")
+    [table] = [each for each in report["tables"] if each["name"] == "kpi_daily"]
+    assert table["sums"] == [{"column": "gmv_minor", "old": "29000", "new": "32960", "difference": "3960"}]
+    [row] = report["rows"]["nodes"]
+    assert {event["new"]["gmv_minor"] - event["old"]["gmv_minor"] for event in row["events"]} == {495}
+    assert report["rows"]["pageInfo"]["hasNextPage"]
+    rest = api.ask(
+        "query ($id: UUID!, $after: String) { projectionCompare(id: $id) "
+        "{ rows(first: 10, after: $after) { nodes { number } pageInfo { hasNextPage } } } }",
+        {"id": report["id"], "after": report["rows"]["pageInfo"]["endCursor"]},
+    )["projectionCompare"]["rows"]
+    assert rest == {"nodes": [{"number": 2}], "pageInfo": {"hasNextPage": False}}
+    listed = api.ask('{ projectionCompares(projection: "kpi_daily", first: 5) { nodes { id } } }')
+    assert listed["projectionCompares"]["nodes"] == [{"id": report["id"]}]
+
+    promote = {**version, "idempotencyKey": "let it serve"}
+    promoted = give(api, "promoteProjection", "ProjectionVersionInput", PAYLOAD, **promote)["projection"]
+    assert (promoted["state"], promoted["promotedBy"], promoted["rules"]["gmv_counts_freight"]) == (
+        "serving", "owner", True,
+    )  # fmt: skip
+    back = give(api, "promoteProjection", "ProjectionVersionInput", PAYLOAD, name="kpi_daily", version=1)["projection"]
+    assert back["state"] == "serving"
+    late = give(api, "promoteProjection", "ProjectionVersionInput", PAYLOAD, **promote)
+    assert (late["replayed"], late["projection"]["state"]) == (True, "ready"), "a retry changes nothing"
+    gone = give(api, "dropProjection", "ProjectionVersionInput", PAYLOAD, **version)
+    assert (gone["projection"], gone["userErrors"]) == (None, [])
+    serving = give(api, "dropProjection", "ProjectionVersionInput", PAYLOAD, name="kpi_daily", version=1)
+    assert "serves" in serving["userErrors"][0]["message"]
+    shutil.rmtree(folder / "kpi_daily")
+
+
+def test_what_if_is_answered_and_changes_nothing(api: Api, trade: dict[str, Any]) -> None:
+    wanted = {"name": "income_split", "rules": [{"rule": "other_share", "value": "0.5"}]}
+    found = give(api, "whatIfProjection", "WhatIfProjectionInput", COMPARE, **wanted)
+    assert found["compare"]["differingRows"] == 8
+    assert found["compare"]["rows"]["nodes"][0]["events"] is None, "what was built aside is gone"
+    never = give(api, "whatIfProjection", "WhatIfProjectionInput", COMPARE, **wanted, fromDay="2999-01-01")
+    assert never["compare"]["differingRows"] == 0
+    unknown = {**wanted, "rules": [{"rule": "other", "value": "1"}]}
+    [error] = give(api, "whatIfProjection", "WhatIfProjectionInput", COMPARE, **unknown)["userErrors"]
+    assert error["code"] == "PROJECTION_STAYS" and "other_share=0.10" in error["message"]
+    names = {each["name"] for each in api.ask("{ projections { name } }")["projections"]}
+    assert not any(name.startswith("whatif") for name in names)
+
+
+def test_a_comparison_that_takes_long_is_asked_for_by_its_id(
+    api: Api, trade: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(projection_mutations, "WAIT_SECONDS_MAX", 0.0)
+    wanted = {"name": "income_split", "rules": [{"rule": "working_share", "value": "0.5"}], "idempotencyKey": "long"}
+    begun = give(api, "whatIfProjection", "WhatIfProjectionInput", COMPARE, **wanted)
+    assert (begun["compare"], begun["userErrors"]) == (None, [])
+    until = time.monotonic() + 30
+    document = "query ($id: UUID!) { projectionCompare(id: $id) { differingRows } }"
+    while (found := api.ask(document, {"id": begun["compareId"]})["projectionCompare"]) is None:
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    assert found["differingRows"] == 8
+
+
+def test_versions_are_for_those_who_see_every_store_and_changed_by_owners_alone(
+    api: Api, shop: Shop, trade: dict[str, Any]
+) -> None:
+    bound = api.token(Role.OWNER, name="owner of one", stores=(shop.store_id,))
+    change = 'mutation { resumeProjection(input: {name: "kpi_daily", version: 1, idempotencyKey: "k"}) { replayed } }'
+    for document, token in (
+        ("{ projectionPlan { name } }", bound),
+        ("{ projectionCompares(first: 1) { nodes { id } } }", bound),
+        (f'{{ projectionCompare(id: "{uuid4()}") {{ id }} }}', bound),
+        (change, bound),
+        (change, api.token(Role.AUDITOR)),
+        (change, api.token(Role.MANAGER)),
+    ):
+        [error] = api.errors(document, token=token)
+        assert error["extensions"]["code"] == "FORBIDDEN", document
+    assert api.ask("{ projectionCompares(first: 1) { nodes { id } } }", token=api.token(Role.AUDITOR))
+
+
+def test_a_rule_that_was_edited_under_its_version_is_refused_with_the_way_out(
+    api: Api, folder: Path, trade: dict[str, Any]
+) -> None:
+    before = (folder / "income_split" / "projection.toml").read_text("utf-8")
+    edit(folder, "income_split", ('other_share = { decimal = "0.10" }', 'other_share = { decimal = "0.20" }'))
+    try:
+        [error] = give(api, "rebuildProjection", "RebuildProjectionInput", PAYLOAD, name="income_split")["userErrors"]
+        assert "raise the version" in error["message"]
+        edit(folder, "income_split", ('question = "', 'quest = "'))
+        [error] = give(api, "rebuildProjection", "RebuildProjectionInput", PAYLOAD, name="income_split")["userErrors"]
+        assert "add 'question'" in error["message"]
+        [error] = api.errors("{ projectionPlan { name } }")
+        assert "add 'question'" in error["message"]
+    finally:
+        (folder / "income_split" / "projection.toml").write_text(before, "utf-8")
+
+
+# A failure -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_statement_that_fails_is_shown_with_its_message_to_auditors_and_resumed_after_the_mend(
+    api: Api, shop: Shop, trade: dict[str, Any]
+) -> None:
+    projector = api.server.projector
+    with projector.connect() as connection:
+        entry = projector.catalogue.serving(connection, "income_split")
+        assert entry is not None
+        table = projector.loaded(connection, entry).table("income_entries")
+        connection.execute(f"ALTER TABLE {table} RENAME TO away")
+        sku = shop.sku(stock=10)
+        order = shop.do(shop.order((sku, 1)))
+        paid = shop.give(PayOrder(order_id=order, amount_minor=1000, method="card", currency="GBP"))
+        until = time.monotonic() + 30
+        asked = "{ projections { name state failedPosition failedStatement failure position lag } }"
+
+        def state(token: str = "") -> dict[str, Any]:
+            found = api.ask(asked, token=token)["projections"]
+            return {each["name"]: each for each in found if "/" not in each["name"]}
+
+        while state()["income_split"]["state"] != "failed":
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        failed = state(api.token(Role.AUDITOR))["income_split"]
+        assert (failed["failedPosition"], failed["failedStatement"]) == (paid.position, "income")
+        assert "does not exist" in failed["failure"]
+        assert state(api.token(Role.MANAGER))["income_split"]["failure"] is None
+        api.server._checked = None
+        red = api.client.get("/readyz")
+        assert (
+            red.status_code == 503
+            and f"income_split version 1 stopped at position {paid.position} in income" in red.text
+        )
+        while state()["kpi_daily"]["lag"]:
+            assert time.monotonic() < until
+            time.sleep(0.05)
+
+        connection.execute(f'ALTER TABLE "{projector.schema}".away RENAME TO {table.split(".")[1]}')
+    resumed = give(api, "resumeProjection", "ProjectionVersionInput", PAYLOAD, name="income_split", version=1)
+    assert resumed["projection"]["state"] == "serving"
+    assert projector.wait_for("income_split", paid.position or 0, timeout_seconds=30)
+    api.server._checked = None
+    assert api.client.get("/readyz").status_code == 200
+    assert projector.check(["income_split"]) == []
