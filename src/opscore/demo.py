@@ -26,6 +26,7 @@ from opscore.domain.values import minor_digits
 from opscore.imports.online_retail import import_online_retail
 from opscore.log.event_log import EventLog
 from opscore.projector import Projector
+from opscore.projector.lists import Column, Compare, Operator, Total
 from opscore.settings import Settings, SetupError
 from opscore.tokens import TokenBook, TokenRefused, create_token
 from opscore.writer import Request, Writer
@@ -128,8 +129,13 @@ def figures(database: Database) -> Figures:
     days = projector.run_query("kpi_daily", "days", store_ids=None)
     (total,) = projector.run_query("kpi_daily", "totals", store_ids=None)
     (stock,) = projector.run_query("stock_ledger", "total_worth", store_ids=None)
-    movements = projector.run_query("stock_ledger", "total_movements", store_ids=None)
-    shipped = sorted((row for row in movements if row["kind"] == "shipped"), key=lambda row: row["on_hand"])
+    by_sku = Total(
+        Compare(Column("kind", "text"), Operator.IS_IN, ["shipped"]),
+        by=(Column("sku_code", "text"), Column("sku_id", "uuid")),
+        sums=(Column("on_hand", "numeric"),),
+    )
+    movements = projector.read("stock_ledger", lambda ask: ask("movement_rows", None, by_sku), store_ids=None)
+    shipped = sorted(movements, key=lambda row: row["on_hand"])
     top = []
     for row in shipped[:TOP_SKUS]:
         sku = log.aggregate(Sku, row["sku_id"])
