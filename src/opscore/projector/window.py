@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import psycopg
 
+import opscore.domain.catalogue  # noqa: F401  (so that every event class is known, whoever calls)
 from opscore.domain.aggregate import EVENT_CLASSES
 from opscore.projector.catalogue import Catalogue, Connection, Part
 from opscore.projector.folder import Loaded
