@@ -98,6 +98,14 @@ OPERATES: dict[str, frozenset[Role]] = {
 }
 """Root field of Mutation that is no command of the domain -> the roles that may send it, beside those of `ALWAYS`."""
 
+BULK = frozenset(
+    {
+        "registerSku", "priceSku", "setTierPrices", "listSku", "delistSku", "receiveStock", "countStock", "recordOrder",
+        "confirmOrder", "packParcel", "shipOrder", "deliverOrder",
+    }
+)  # fmt: skip
+"""Commands that may be given in lists as well, by a mutation of the same roles named `<command>InBulk`."""
+
 FOLLOWS = {"events": "events", "figures": "kpiDaily", "projectionProgress": "projections"}
 """Root field of Subscription -> the question whose roles may follow it."""
 
@@ -121,6 +129,7 @@ def table() -> dict[str, frozenset[Role]]:
     return {
         **{f"Query.{name}": roles | ALWAYS for name, roles in READS.items()},
         **{f"Mutation.{name}": command.ROLES | ALWAYS for name, command in COMMANDS.items()},
+        **{f"Mutation.{name}InBulk": COMMANDS[name].ROLES | ALWAYS for name in BULK},
         **{f"Mutation.{name}": roles | ALWAYS for name, roles in OPERATES.items()},
         **{f"Subscription.{name}": READS[question] | ALWAYS for name, question in FOLLOWS.items()},
         **{place: roles | ALWAYS for place, roles in FIELDS.items()},

@@ -131,6 +131,14 @@ def test_a_working_day_sends_every_document(api: Api, shop: Shop) -> None:
     assert level["onHand"] == "28" and level["unitCost"] is not None
     priced = give("AdminPrice", manager, skuId=sku, listPrice="4.75", cost="2.10", reason="dearer tea")["sku"]
     assert priced["prices"][0]["listPrice"]["amount"] == "4.75"
+    row = {"skuId": sku, "listPrice": "4.80", "reason": "dearer still", "idempotencyKey": str(uuid4())}
+    prices = send("AdminPriceList", manager, input={"rows": [row], "policy": "REJECT_EVERYTHING"})["priceSkuInBulk"]
+    assert (prices["accepted"], prices["rows"][0]["userErrors"]) == (1, [])
+    wanted = {"or": [{"code": {"startsWith": "TE"}}, {"name": {"contains": "coffee"}}], "listedIn": {"eq": store}}
+    page = send("AdminArticles", manager, first=5, filter=wanted, atLeast=prices["rows"][0]["position"])["skus"]
+    assert (page["totalCount"], page["nodes"][0]["code"]) == (1, "TEA")
+    [moved] = send("AdminMovements", manager, first=1, filter={"kind": {"eq": "received"}})["stockMovements"]["nodes"]
+    assert moved["onHand"] == "10"
     planned = give("AdminPlanCampaign", manager, storeId=store, name="Spring", goal=_goal(), storeIds=[store])
     campaigns = send("AdminCampaigns", manager, first=5)["campaigns"]["nodes"]
     assert [each["id"] for each in campaigns] == [planned["campaign"]["id"]]

@@ -18,8 +18,8 @@ from opscore import resources
 from opscore.api.mutations import RETRYABLE
 from opscore.api.schema import export_schema
 from opscore.domain.command import COMMANDS, COMMON_REFUSALS
-from opscore.domain.refusals import IdempotencyKeyReused
-from opscore.permissions import FOLLOWS, OPERATES, READS
+from opscore.domain.refusals import IdempotencyKeyReused, RejectedWithOthers
+from opscore.permissions import BULK, FOLLOWS, OPERATES, READS
 
 SCHEMA = build_schema(export_schema())
 TYPES = [type_ for type_ in SCHEMA.type_map.values() if not is_introspection_type(type_)]
@@ -49,7 +49,8 @@ def test_the_schema_that_is_written_down_is_the_one_that_is_served() -> None:
 
 def test_every_command_of_the_domain_is_a_mutation_and_what_else_is_one_says_who_may_send_it() -> None:
     assert SCHEMA.mutation_type is not None
-    assert set(SCHEMA.mutation_type.fields) == set(COMMANDS) | set(OPERATES)
+    assert set(COMMANDS) >= BULK
+    assert set(SCHEMA.mutation_type.fields) == set(COMMANDS) | set(OPERATES) | {f"{name}InBulk" for name in BULK}
     assert not set(COMMANDS) & set(OPERATES)
 
 
@@ -81,7 +82,8 @@ def test_every_refusal_of_a_command_is_a_code_of_its_own_enum() -> None:
         enum = SCHEMA.type_map[f"{command.__name__}ErrorCode"]
         assert isinstance(enum, GraphQLEnumType)
         refusals = {refusal.CODE for refusal in (*command.REFUSES, *COMMON_REFUSALS, IdempotencyKeyReused)}
-        assert set(enum.values) == refusals | set(RETRYABLE), command.__name__
+        in_lists = {RejectedWithOthers.CODE} if command.command_name() in BULK else set()
+        assert set(enum.values) == refusals | set(RETRYABLE) | in_lists, command.__name__
 
 
 def test_every_type_field_argument_and_value_says_what_it_is() -> None:

@@ -119,6 +119,12 @@ class PageSize(BadInput):
     CODE = "INVALID_PAGE_SIZE"
 
 
+class TooManyRows(BadInput):
+    """A list of commands has no row, or more than one request may have."""
+
+    CODE = "TOO_MANY_ROWS"
+
+
 class NotAuthenticated(ApiError):
     """No token, or one that is unknown, expired or revoked."""
 

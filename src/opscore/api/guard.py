@@ -29,12 +29,16 @@ from graphql.language import (
 from graphql.language.visitor import Visitor, visit
 
 from opscore.api.errors import ParseFailed, TooComplex
+from opscore.permissions import BULK
 
 PAGE_MAX = 100
 """Most rows of one page of a connection."""
 
 COMMAND_COST = 10
 """What a command costs beside what its answer shows: it is decided alone, and written."""
+
+IN_BULK = frozenset(f"{name}InBulk" for name in BULK)
+"""Root fields that take a list of commands."""
 
 INTROSPECTION_FIELDS = frozenset({"__schema", "__type"})
 
@@ -107,6 +111,8 @@ class _Pass:
     varies: bool = False
     """Whether the figures depend on variables."""
     pages: list[tuple[str, int, int]] = field(default_factory=list)
+    roots: int = 0
+    """Root fields outside fragments; one that takes a list of commands counts for each of them."""
 
     def measure(self, selections: SelectionSetNode | None, nesting: int) -> Measure:
         """Return the figures of a selection set. `nesting` bounds this walk itself, before anything is known."""
@@ -126,9 +132,11 @@ class _Pass:
                     size = self.page_size(selection)
                     nodes += size + size * inner.nodes
                     cost += 1 + size * inner.cost + self.filter_size(selection)
-                    if nesting == 0 and size > 1:
-                        key = selection.alias or selection.name
-                        self.pages.append((key.value, size, inner.cost))
+                    if nesting == 0:
+                        self.roots += size
+                        if size > 1:
+                            key = selection.alias or selection.name
+                            self.pages.append((key.value, size, inner.cost))
             else:
                 if isinstance(selection, FragmentSpreadNode):
                     inner = self.fragment(selection, nesting + 1)
@@ -159,7 +167,9 @@ class _Pass:
         return known
 
     def page_size(self, node: FieldNode) -> int:
-        """Return the rows that a field may bring: its `first` or `last`, else one."""
+        """Return the rows that a field may bring: its `first` or `last`, the commands it is given, else one."""
+        if node.name.value in IN_BULK:
+            return max(1, self.commands(node))
         for argument in node.arguments or ():
             if argument.name.value in ("first", "last"):
                 value = argument.value
@@ -172,6 +182,30 @@ class _Pass:
                     return given if type(given) is int and 0 < given <= PAGE_MAX else PAGE_MAX
         return 1
 
+    def commands(self, node: FieldNode) -> int:
+        """Return how many rows a list of commands has."""
+        for argument in node.arguments or ():
+            if argument.name.value == "input":
+                value = self.known(argument.value)
+                if isinstance(value, ObjectValueNode):
+                    value = next((member.value for member in value.fields if member.name.value == "rows"), None)
+                    value = self.known(value)
+                elif isinstance(value, dict):
+                    value = value.get("rows")
+                if isinstance(value, ListValueNode):
+                    return len(value.values)
+                if isinstance(value, list):
+                    return len(value)
+        return 1
+
+    def known(self, value: Any) -> Any:
+        """Return a value, that of a variable if it is one."""
+        if not isinstance(value, VariableNode):
+            return value
+        self.varies = True
+        name = value.name.value
+        return self.variables[name] if name in self.variables else self.defaults.get(name)
+
     def filter_size(self, node: FieldNode) -> int:
         """Return how many members and items the `filter` of a field has, however they are nested."""
         waiting: list[tuple[Any, int]] = [
@@ -180,10 +214,7 @@ class _Pass:
         items = 0
         while waiting:
             value, depth = waiting.pop()
-            if isinstance(value, VariableNode):
-                self.varies = True
-                name = value.name.value
-                value = self.variables[name] if name in self.variables else self.defaults.get(name)
+            value = self.known(value)
             found: Iterable[Any] = ()
             if isinstance(value, ObjectValueNode):
                 found = [member.value for member in value.fields]
@@ -248,7 +279,7 @@ def judge(
     measure = run.measure(operation.selection_set, 0)
     roots = _root_fields(operation.selection_set, fragments, set())
     if operation.operation is OperationType.MUTATION:
-        measure = replace(measure, cost=measure.cost + COMMAND_COST * len(roots))
+        measure = replace(measure, cost=measure.cost + COMMAND_COST * max(run.roots, len(roots)))
     introspects = all(name in INTROSPECTION_FIELDS or name == "__typename" for name in roots)
     introspecting = sum(name in INTROSPECTION_FIELDS for name in roots)
     depth = limits.introspection_depth if introspects else limits.depth

@@ -25,8 +25,15 @@ from opscore.api.outputs import PARENT
 from opscore.api.scalars import Position
 from opscore.domain.aggregate import Aggregate
 from opscore.domain.command import COMMANDS, COMMON_REFUSALS, Command
-from opscore.domain.refusals import IdempotencyKeyReused, InvalidField, Refusal, StaleVersion
-from opscore.writer import Busy, NotDeciding, Outcome, Refused, Request, Unavailable
+from opscore.domain.refusals import (
+    IdempotencyKeyReused,
+    InvalidField,
+    Refusal,
+    RejectedWithOthers,
+    StaleVersion,
+)
+from opscore.permissions import BULK
+from opscore.writer import Busy, NotDeciding, Outcome, Refused, Request, Unavailable, Writer
 
 KEY_LENGTH_MAX = 255
 
@@ -36,6 +43,18 @@ RETRYABLE = {
     "input with the same key again.",
 }
 """Errors that are no decision: the very same input may be sent again."""
+
+
+NOT_DECIDED = (Busy, Unavailable, NotDeciding)
+"""What the writer says instead of deciding; the very same command may be given again."""
+
+
+def writer_of(context: Context) -> Writer:
+    """Return who decides; raises NotReady in a process that takes no commands."""
+    writer = context.services.writer
+    if writer is None:
+        raise NotReady("This server takes no commands.")
+    return writer
 
 
 @strawberry.interface(description="Why a command was not carried out. Nothing was recorded.")
@@ -63,6 +82,8 @@ class Payload:
     aggregate_id: UUID | None = None
     position: int | None = None
     replayed: bool = False
+    shown: Any = None
+    """The object, where it was fetched with others."""
 
 
 class UndeclaredRefusal(ApiError):
@@ -131,11 +152,15 @@ class Mutation:
 
     async def submit(self, value: Mapping[str, Any], context: Context) -> Payload:
         """Give the command of an input, as GraphQL has coerced it, to the writer and wait for its decision."""
+        return await self._decided(self.prepared(value, context), context)
+
+    def prepared(self, value: Mapping[str, Any], context: Context) -> Request | Payload:
+        """Return what the writer is to be given for an input as GraphQL has coerced it, or the refusal that it is."""
         try:
             fields = self.input.to_python(value)
         except InputFault as fault:
             return self._faulty(fault)
-        return await self.give(
+        return self._request(
             fields, value["idempotencyKey"], value.get("expectedVersion"), value.get("occurredAt"), context
         )
 
@@ -153,29 +178,57 @@ class Mutation:
         context: Context,
     ) -> Payload:
         """Give the command of these fields to the writer and wait for its decision."""
+        return await self._decided(self._request(fields, key, expected_version, occurred_at, context), context)
+
+    def _request(
+        self,
+        fields: dict[str, Any],
+        key: str,
+        expected_version: int | None,
+        occurred_at: datetime | None,
+        context: Context,
+    ) -> Request | Payload:
         if not 1 <= len(key) <= KEY_LENGTH_MAX:
             return self._refused("INVALID_FIELD", "An idempotency key has 1 to 255 characters.", ["idempotencyKey"])
         try:
             command = decoded(self.command, fields)
         except InputFault as fault:
             return self._faulty(fault)
-        writer = context.services.writer
-        if writer is None:
-            raise NotReady("This server takes no commands.")
-        request = Request(command, context.viewer, key, occurred_at=occurred_at, expected_version=expected_version)
+        return Request(command, context.viewer, key, occurred_at=occurred_at, expected_version=expected_version)
+
+    async def _decided(self, prepared: Request | Payload, context: Context) -> Payload:
+        if isinstance(prepared, Payload):
+            return prepared
         try:
-            outcome = await asyncio.wrap_future(writer.submit(request))
-        except Busy:
-            return self._refused("BUSY", RETRYABLE["BUSY"], retryable=True)
-        except (Unavailable, NotDeciding):
-            return self._refused("UNAVAILABLE", RETRYABLE["UNAVAILABLE"], retryable=True)
+            outcome = await asyncio.wrap_future(writer_of(context).submit(prepared))
+        except NOT_DECIDED as error:
+            return self.not_decided(error)
+        return await self.answered(prepared.command, outcome, context.services)
+
+    def not_decided(self, error: Exception) -> Payload:
+        """Return the answer to a command that nobody decided."""
+        code = "BUSY" if isinstance(error, Busy) else "UNAVAILABLE"
+        return self._refused(code, RETRYABLE[code], retryable=True)
+
+    def rejected(self) -> Payload:
+        """Return the answer to a row of a list that is left out because of others."""
+        return self._refused(RejectedWithOthers.CODE, RejectedWithOthers().message, retryable=True)
+
+    async def answered(
+        self, command: Command, outcome: Outcome, services: Services, names: Mapping[UUID, str] | None = None
+    ) -> Payload:
+        """Return the answer to a command that was decided. names: global ids of what refusals blame, where known."""
         if outcome.refusal is None:
             return Payload([], outcome.aggregate_id, outcome.position, outcome.replayed)
-        return await self._refusal(command, outcome, context.services)
+        return await self._refusal(command, outcome, services, names or {})
 
-    async def _refusal(self, command: Command, outcome: Outcome, services: Services) -> Payload:
+    async def _refusal(
+        self, command: Command, outcome: Outcome, services: Services, names: Mapping[UUID, str]
+    ) -> Payload:
         refusal = outcome.refusal
         assert refusal is not None
+        if refusal.code == RejectedWithOthers.CODE:
+            return self.rejected()
         if refusal.code not in self.error_code.__members__:
             raise UndeclaredRefusal(refusal)
         current_version = None
@@ -186,6 +239,8 @@ class Mutation:
         named = dict(_named_in(command))
         others = [each for each in refusal.ids if each not in named]
         looked_up = services.kinds.recall(others)
+        if looked_up is None and names:
+            looked_up = [names[each] for each in others]
         if looked_up is None:
             looked_up = await services.read(services.kinds.ask, services, others)
         named.update(zip(others, looked_up, strict=True))
@@ -217,8 +272,8 @@ class Mutation:
 
     def aggregate(self, payload: Payload, info: Info[Context, Any]) -> Any:
         """Return the object of a payload; its id alone costs no look at the database."""
-        if payload.aggregate_id is None:
-            return None
+        if payload.aggregate_id is None or payload.shown is not None:
+            return payload.shown
         selected = {
             getattr(getattr(selection, "name", None), "value", None)
             for node in info._raw_info.field_nodes
@@ -254,6 +309,8 @@ class Mutation:
 def refusals_of(command: type[Command]) -> dict[str, str]:
     """Return the error codes of a command with what to do about each."""
     refusals: list[type[Refusal]] = [*command.REFUSES, *COMMON_REFUSALS, IdempotencyKeyReused]
+    if command.command_name() in BULK:
+        refusals.append(RejectedWithOthers)
     codes = {refusal.CODE: template(refusal) for refusal in refusals}
     return {**dict(sorted(codes.items())), **RETRYABLE}
 
@@ -269,9 +326,19 @@ def make_mutations(kinds: Mapping[type[Aggregate], ObjectKind]) -> dict[str, Mut
     return {name: _mutation(command, inputs, kinds[command.AGGREGATE]) for name, command in sorted(COMMANDS.items())}
 
 
-def mutation_type(mutations: Mapping[str, Mutation], others: Sequence[type] = ()) -> Any:
-    """Return the schema's Mutation. others: types with the mutations that are no commands of the domain."""
-    members = {_python_name(name): _field(mutation, name) for name, mutation in mutations.items()}
+def mutation_type(
+    mutations: Mapping[str, Mutation], others: Sequence[type], in_bulk: Callable[[Mutation, Any, str], Any]
+) -> Any:
+    """Return the schema's Mutation.
+
+    others: types with the mutations that are no commands of the domain. in_bulk: makes the field, of a mutation, its
+    payload type and a name, that takes many of it.
+    """
+    payloads = {name: _payload_type(mutation) for name, mutation in mutations.items()}
+    members = {_python_name(name): _field(mutation, payloads[name], name) for name, mutation in mutations.items()}
+    for name in sorted(BULK):
+        of_many = f"{name}InBulk"
+        members[_python_name(of_many)] = in_bulk(mutations[name], payloads[name], of_many)
     return strawberry.type(
         type("Mutation", tuple(others), {"__annotations__": {}, "__module__": __name__, **members}),
         description="Commands: intentions that are decided, recorded and answered, or refused with a reason.",
@@ -300,9 +367,7 @@ def _mutation(command: type[Command], inputs: InputTypes, kind: ObjectKind) -> M
     return Mutation(command, inputs.command(command), error_type, error_code, kind)
 
 
-def _field(mutation: Mutation, name: str) -> Any:
-    payload_type = _payload_type(mutation)
-
+def _field(mutation: Mutation, payload_type: Any, name: str) -> Any:
     async def resolve(info: Info[Context, Any], input: Any) -> Any:  # noqa: A002 -- the schema calls it so.
         return await mutation.submit(input, info.context)
 

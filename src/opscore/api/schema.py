@@ -10,6 +10,7 @@ from strawberry.printer import print_schema
 from strawberry.schema.config import StrawberryConfig
 from strawberry.schema_directive import Location
 
+from opscore.api.bulk import bulk_field
 from opscore.api.mutations import Mutation, make_mutations, mutation_type
 from opscore.api.projection_mutations import ProjectionMutations
 from opscore.api.queries import KINDS, Query
@@ -47,7 +48,7 @@ def build_schema() -> strawberry.Schema:
     """Return the schema; made once for the process."""
     schema = strawberry.Schema(
         query=Query,
-        mutation=mutation_type(mutations(), OPERATIONS),
+        mutation=mutation_type(mutations(), OPERATIONS, bulk_field),
         subscription=Subscription,
         types=[kind.type_ for kind in KINDS.values()],
         config=StrawberryConfig(scalar_map=SCALARS, disable_field_suggestions=True),
