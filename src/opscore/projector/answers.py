@@ -77,6 +77,8 @@ class Answers:
     def connect(self) -> Connection:
         """Return a connection as the projector uses it: plans made for each window, commits not waited for."""
         connection = self._database.connect("app", autocommit=True, prepare_threshold=2)
+        # Statements are told apart by the types that occur in a window: there are some hundreds of them.
+        connection.prepared_max = 500
         connection.execute(_SESSION)
         return connection
 

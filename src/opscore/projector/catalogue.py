@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -255,6 +256,31 @@ class Catalogue:
             )
         ).fetchall()
         return rows[0][0], [(row[1], row[2], row[3], row[4]) for row in rows if row[1] is not None]
+
+    def lock_free(self, connection: Connection, wanted: Sequence[tuple[str, int, int]]) -> list[tuple[str, int]]:
+        """Lock those of these (name, version, position) that nobody holds and that still follow from there."""
+        names, versions, positions = zip(*wanted, strict=True)
+        return connection.execute(
+            self._sql(
+                "SELECT entry.name, entry.version FROM CATALOGUE AS entry"
+                " JOIN unnest(%s::text[], %s::integer[], %s::bigint[]) AS wanted (name, version, position)"
+                " USING (name, version, position)"
+                " WHERE entry.status IN ('ready', 'serving') AND entry.failed_position IS NULL"
+                " FOR UPDATE OF entry SKIP LOCKED"
+            ),
+            (list(names), list(versions), list(positions)),
+        ).fetchall()
+
+    def move_all(self, connection: Connection, entries: Sequence[tuple[str, int]], position: int) -> None:
+        """Move the checkpoints of these (name, version) to one position."""
+        connection.execute(
+            self._sql(
+                "UPDATE CATALOGUE AS entry SET position = %s, updated_at = now()"
+                " FROM unnest(%s::text[], %s::integer[]) AS moved (name, version)"
+                " WHERE entry.name = moved.name AND entry.version = moved.version"
+            ),
+            (position, [name for name, _ in entries], [version for _, version in entries]),
+        )
 
     def head(self, connection: Connection) -> int:
         """Return the last position of the log."""

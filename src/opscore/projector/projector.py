@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
+import psycopg
 from psycopg import errors
 
 from opscore import resources
@@ -26,9 +27,11 @@ from opscore.projector.filling import REBUILD_WINDOW, Filling, Progress, Stop, a
 from opscore.projector.folder import Definition, Loaded, read_all
 from opscore.projector.lock import refuse_edited
 from opscore.projector.own import laid_over
-from opscore.projector.window import Seen, advance, take_in
+from opscore.projector.window import Seen, StatementFailed, advance, advance_together, take_in
 
 FOLLOW_WINDOW = 5_000
+NEAR = 500
+"""Versions that are at most so many events behind the head are brought to it together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,12 +299,26 @@ class Projector(Answers):
     # Follow ------------------------------------------------------------------------------------------------------
 
     def follow_once(self, connection: Connection, *, limit: int = FOLLOW_WINDOW) -> Follow:
-        """Bring every version that follows one step nearer to the head; each in a transaction of its own.
+        """Bring every version that follows one step nearer to the head: together while all are near, else one by one.
 
         A version that another process is working on is left to it (`busy`). A version that fails is marked and left
         out from then on; the others go on.
         """
         head, behind = self.catalogue.behind(connection)
+        if behind and head - min(position for *_, position in behind) <= min(limit, NEAR):
+            near = [
+                (self._following(connection, name, version, digest), position)
+                for name, version, digest, position in behind
+            ]
+            try:
+                free = advance_together(connection, self.catalogue, near, head)
+            except psycopg.OperationalError:
+                raise
+            except (StatementFailed, psycopg.Error):
+                pass  # One by one, it is found which event and statement it was.
+            else:
+                moved = sum(head - position for loaded, position in near if (loaded.name, loaded.version) in free)
+                return Follow(head, moved, busy=len(free) < len(near), more=False)
         busy = more = False
         moved = 0
         seen: Seen = {}
