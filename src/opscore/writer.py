@@ -399,15 +399,21 @@ class Writer:
     ) -> tuple[list[tuple[_Pending, Answer]], list[_Pending]]:
         self._batch, self._batch_events, self._batch_claims = {}, {}, {}
         try:
-            with connection.transaction():
-                known = self._begin(connection, batch)
-                before = head = self._head
-                decided, answers, rest = self._decide_all(connection, batch, known)
-                if any(each.events for each in decided):
-                    head = append_rows(connection, before, (row for each in decided for row in each.events))
+            known = self._begin(connection, batch)
+            before = head = self._head
+            decided, answers, rest = self._decide_all(connection, batch, known)
+            if any(each.events for each in decided):
+                head = append_rows(connection, before, (row for each in decided for row in each.events))
+            # The commit travels with what is recorded: each wait for the server is a wait of all who come after.
+            with connection.pipeline():
                 if decided:
                     self._record(connection, decided)
+                connection.execute("COMMIT")
         except BaseException:
+            try:
+                connection.rollback()
+            except psycopg.Error:
+                connection.close()
             # Nothing of this batch is in the log, but some of it is in the cached aggregates.
             for stream_id in (*self._batch, *self._batch_events):
                 self._cache.pop(stream_id, None)
@@ -425,9 +431,10 @@ class Writer:
         return answers, rest
 
     def _begin(self, connection: psycopg.Connection[TupleRow], batch: list[_Pending]) -> Known:
-        """Take the lock, take in what others appended, and look up which of these keys were answered before."""
+        """Begin, take the lock, take in what others appended, and look up which of these keys were answered before."""
         requests = [member.request for pending in batch for member in pending.members]
         with connection.pipeline():
+            connection.execute("BEGIN")
             connection.execute("SET LOCAL synchronous_commit = on")
             connection.execute(LOCK)
             head_cursor = connection.execute(HEAD)
@@ -589,7 +596,7 @@ class Writer:
             self._require_version(work, request)
             aggregate_id = request.command.carry_out(work)
             events = work.collect_events()
-            rows = [self._row(work, request, event) for event in events]
+            rows = self._rows(work, request, events)
             for subject_id in work.erased:
                 self.keyring.erase(connection, subject_id)
         except Refusal as refusal:
@@ -600,8 +607,8 @@ class Writer:
             self._evict(work.touched)
             raise
         for event in events:
-            self._batch_events.setdefault(event.originator_id, []).append(event)
-        for stream_id in {event.originator_id for event in events}:
+            stream_id = event.originator_id
+            self._batch_events.setdefault(stream_id, []).append(event)
             self._batch[stream_id] = self._cache[stream_id] = work.touched[stream_id]
         for claim in work.claims:
             self._batch_claims[claim.kind, claim.scope, claim.value] = None if claim.released else claim.stream_id
@@ -617,36 +624,45 @@ class Writer:
         if current.version != request.expected_version:
             raise StaleVersion(expected=request.expected_version, current=current.version, ids=[target])
 
-    def _row(self, work: UnitOfWork, request: Request, event: Event) -> LogRow:
-        stored = event_types()[type(event).__name__]
-        state = vars(event)
-        aggregate = work.touched[event.originator_id]
-        store_id: UUID = state["store_id"] if stored.names_store else aggregate.store_id
-        if isinstance(aggregate, Store):
-            time_zone, store_id = aggregate.time_zone, aggregate.id
-        else:
-            store = work.find(Store, store_id)
-            time_zone = store.time_zone if store is not None else "UTC"
-        return (
-            event.originator_id,
-            event.originator_version,
-            stored.aggregate.STREAM_TYPE,
-            stored.name,
-            stored.version,
-            store_id,
-            event.occurred_at,
-            event.timestamp,
-            time_zone,
-            request.actor.id,
-            request.origin.value,
-            request.key,
-            request.correlation_id,
-            request.causation_position,
-            canonical(stored.data_of(event)),
-        )
+    def _rows(self, work: UnitOfWork, request: Request, events: Iterable[Event]) -> list[LogRow]:
+        rows: list[LogRow] = []
+        known: UUID | None = None
+        time_zone = "UTC"
+        for event in events:
+            stored = event_types()[type(event).__name__]
+            state = vars(event)
+            aggregate = work.touched[event.originator_id]
+            store_id: UUID = state["store_id"] if stored.names_store else aggregate.store_id
+            if isinstance(aggregate, Store):
+                known, store_id, time_zone = None, aggregate.id, aggregate.time_zone
+            elif store_id is not known:
+                # The events of one decision are mostly of one store, and name it by the same object.
+                known = store_id
+                store = work.find(Store, store_id)
+                time_zone = store.time_zone if store is not None else "UTC"
+            rows.append(
+                (
+                    event.originator_id,
+                    event.originator_version,
+                    stored.aggregate.STREAM_TYPE,
+                    stored.name,
+                    stored.version,
+                    store_id,
+                    event.occurred_at,
+                    event.timestamp,
+                    time_zone,
+                    request.actor.id,
+                    request.origin.value,
+                    request.key,
+                    request.correlation_id,
+                    request.causation_position,
+                    canonical(stored.data_of(event)),
+                )
+            )
+        return rows
 
     def _record(self, connection: psycopg.Connection[TupleRow], decided: Iterable[_Decided]) -> None:
-        """Write outcomes and claims of the batch."""
+        """Write outcomes and claims of the batch; waits for no answer."""
         now = datetime.now(UTC)
         rows = [
             (
@@ -662,16 +678,13 @@ class Writer:
             )
             for each in decided
         ]
-        with (
-            connection.cursor() as cursor,
-            cursor.copy(
-                "COPY commands (actor, scope, key, request_hash, outcome, aggregate_id, position, refusal, recorded_at)"
-                " FROM STDIN"
-            ) as copy,
-        ):
-            copy.set_types(("text", "text", "text", "bytea", "text", "uuid", "int8", "text", "timestamptz"))
-            for row in rows:
-                copy.write_row(row)
+        connection.execute(
+            "INSERT INTO commands"
+            " (actor, scope, key, request_hash, outcome, aggregate_id, position, refusal, recorded_at)"
+            " SELECT * FROM unnest(%s::text[], %s::text[], %s::text[], %s::bytea[], %s::text[], %s::uuid[],"
+            " %s::bigint[], %s::text[]::jsonb[], %s::timestamptz[])",
+            tuple(map(list, zip(*rows, strict=True))),
+        )
         held = [(*key, stream) for key, stream in self._batch_claims.items() if stream is not None]
         released = [key for key, stream in self._batch_claims.items() if stream is None]
         with connection.cursor() as cursor:
@@ -690,7 +703,9 @@ class Writer:
     def _load(self, stream_id: UUID) -> Aggregate | None:
         cached = self._cache.get(stream_id)
         if cached is not None:
-            self._cache.move_to_end(stream_id)
+            if 2 * len(self._cache) > self.settings.cache_aggregates:
+                # Only what may have to go soon has to stand in order.
+                self._cache.move_to_end(stream_id)
             return cached
         assert self._log is not None
         loaded = self._log.aggregate(Aggregate, stream_id)

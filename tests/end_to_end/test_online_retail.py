@@ -18,10 +18,10 @@ from opscore import resources
 from opscore.domain.values import derived_id
 from opscore.imports.online_retail import import_online_retail
 from opscore.imports.report import ImportReport
-from tests.api.conftest import Api, api, gid
+from tests.api.conftest import Api, api, gid, more_settings
 from tests.imports.retail_rows import as_table, figures
 
-__all__ = ["api"]  # the fixture: a server with its own database, writer and followers
+__all__ = ["api", "more_settings"]  # the fixtures: a server with its own database, writer and followers
 
 SLICE = resources.path("data") / "online_retail_slice.csv.gz"
 WINDOW = 'fromDay: "2010-04-12", toDay: "2010-05-09"'

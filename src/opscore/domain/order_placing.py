@@ -559,8 +559,7 @@ def _line_to_price(store: Store, sku: Sku, asked: Decimal, index: int, tiers: tu
     path = ("lines", index, "quantity")
     if sku.currency != store.currency:
         raise CurrencyMismatch(expected=store.currency, given=sku.currency, path=("lines", index), ids=[sku.id])
-    quantity = sku.require_quantity(asked, path)
-    sku.require_orderable(store.id, quantity, path)
+    quantity = sku.require_orderable(store.id, asked, path)
     list_price = sku.price_for(store.id, ("lines", index, "sku_id"))
     known = sku.price_in(store.id)
     tier = sku.tier_price(store.id, tiers) if tiers else None

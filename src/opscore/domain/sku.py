@@ -196,6 +196,7 @@ from opscore.domain.values import MAX_PLACES, plain
 ZERO: Final = Decimal(0)
 MAX_QUANTITY: Final = Decimal(10**12)
 MAX_UNIT_PRICE: Final = Decimal(10**12)
+_ONE: Final = Decimal(1)
 _SIX_PLACES: Final = Decimal(1).scaleb(-MAX_PLACES)
 
 Path = Sequence[str | int]
@@ -568,18 +569,18 @@ class Sku(Aggregate):
         if not quantity.is_finite() or quantity >= MAX_QUANTITY or quantity < 0 or (not quantity and not zero):
             raise InvalidField(why="a quantity is a positive number below 10^12", path=path, ids=[self.id])
         spelled = plain(quantity)
-        if -int(spelled.as_tuple().exponent) > self.quantity_places:
+        if not spelled.same_quantum(_ONE) and -int(spelled.as_tuple().exponent) > self.quantity_places:
             why = f"{self.code} is measured in {self.unit} to {self.quantity_places} decimal places"
             raise InvalidField(why=why, path=path, ids=[self.id])
         return spelled
 
-    def require_orderable(self, store_id: UUID, quantity: Decimal, path: Path = ()) -> None:
-        """Check that a buyer may order this quantity in the store; stock itself is checked by `plan_reservation`.
+    def require_orderable(self, store_id: UUID, asked: Decimal, path: Path = ()) -> Decimal:
+        """Return the quantity in its canonical spelling if a buyer may order it; `plan_reservation` checks the stock.
 
         Refuses: SkuNotListed, BelowMinimumQuantity, InvalidField; StockInsufficient when it is off sale only because
         it sold out (so that the last buyers of a rush all get the same answer).
         """
-        self.require_quantity(quantity, path)
+        quantity = self.require_quantity(asked, path)
         listing = self.listings.get(store_id)
         if listing is None or not listing.listed:
             if listing is not None and listing.reason is DelistReason.OUT_OF_STOCK and not self.available:
@@ -589,6 +590,7 @@ class Sku(Aggregate):
             raise BelowMinimumQuantity(
                 code=self.code, minimum=self.min_order_quantity, asked=quantity, path=path, ids=[self.id]
             )
+        return quantity
 
     def plan_reservation(
         self,

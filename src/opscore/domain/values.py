@@ -70,6 +70,8 @@ def plain(value: Decimal) -> Decimal:
     """Return `value` in its one canonical spelling: no exponent, no trailing zeros ('10', '0.001')."""
     if not value:
         return Decimal(0)
+    if value.same_quantum(_ONE):
+        return value  # Most quantities: whole, and spelled so.
     normal = value.normalize(_EXACT)
     return normal.quantize(_ONE, context=_EXACT) if normal.as_tuple().exponent > 0 else normal  # type: ignore[operator]
 
