@@ -405,7 +405,7 @@ def require_models_equal_a_rebuild(database: Database) -> None:
     with database.connect() as connection:
         row = connection.execute("SELECT max(position) FROM events").fetchone()
     assert row is not None
-    copies = {entry.name.partition("/")[2]: entry for entry in projector.replay(row[0], "again")}
+    copies = {entry.name.partition("/")[2]: entry for entry in projector.replay(row[0], "again", replace=True)}
     serving = [each for each in projector.status() if each.entry.status == "serving"]
     assert serving and {each.entry.name for each in serving} == copies.keys()
     with projector.connect() as connection:
