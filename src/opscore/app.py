@@ -18,6 +18,8 @@ import structlog
 import uvicorn
 from psycopg_pool import PoolTimeout
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
@@ -32,6 +34,7 @@ from opscore.api.live import Live
 from opscore.api.schema import build_schema, mutations
 from opscore.api.sockets import SocketEndpoint
 from opscore.api.throttle import Throttle
+from opscore.api.trusted import TrustedDocuments, operations_folder
 from opscore.database import Database, migrated_version, newest_version
 from opscore.followups import FollowUps
 from opscore.housekeeping import Housekeeping
@@ -233,9 +236,16 @@ def _checked(name: str, look: Callable[[], str | None]) -> Check:
     return Check(name, reason is None, reason)
 
 
+def trusted_documents(settings: Settings) -> TrustedDocuments:
+    """Return the documents that clients may name by their hash; raises SetupError."""
+    own = () if settings.documents_dir is None else (settings.documents_dir,)
+    return TrustedDocuments(operations_folder(), *own, only=settings.trusted_documents_only)
+
+
 def create_app(settings: Settings) -> Starlette:
     """Return the ASGI application; its lifespan starts and stops everything else."""
     limits = Limits()
+    trusted = trusted_documents(settings)
     routes: list[BaseRoute] = []
 
     @asynccontextmanager
@@ -254,11 +264,12 @@ def create_app(settings: Settings) -> Starlette:
             commands=mutations(),
             compiled=settings.compiled_executor,
             throttle=throttle,
+            trusted=trusted,
         )
         endpoint = GraphQLEndpoint(engine, limits, explorer.page() if settings.explorer else None)
         # First, because nearly every request is for it.
         app.router.routes.insert(0, Route("/graphql", endpoint))
-        sockets = SocketEndpoint(engine)
+        sockets = SocketEndpoint(engine, origins=settings.cors_origins)
         app.state.sockets = sockets
         app.router.routes.insert(1, WebSocketRoute("/graphql", sockets))
         live = server.services.live = Live(server.services)
@@ -289,7 +300,14 @@ def create_app(settings: Settings) -> Starlette:
     routes += [Route("/healthz", healthz), Route("/readyz", readyz)]
     if settings.explorer:
         routes += [Route("/", home), Route("/explorer/{name}", explorer.explorer_file)]
-    return Starlette(routes=routes, lifespan=lifespan)
+    pages = Middleware(
+        CORSMiddleware,
+        allow_origins=settings.cors_origins,
+        allow_methods=("GET", "POST"),
+        allow_headers=("authorization", "content-type", "x-request-id"),
+        expose_headers=("x-request-id", "retry-after"),
+    )
+    return Starlette(routes=routes, lifespan=lifespan, middleware=[pages] if settings.cors_origins else [])
 
 
 def _json(body: Any, status: int = 200) -> Response:

@@ -97,6 +97,19 @@ class Settings(BaseSettings):
         default="opscore_customer", description="The claim with the customer's id (UUID), for the role customer."
     )
 
+    cors_origins: tuple[str, ...] = Field(
+        default=(),
+        description="Web pages of other addresses that may ask from a browser, as a JSON list of origins "
+        '(`["https://shop.example"]`), or of "*" for all; none if not set.',
+    )
+
+    trusted_documents_only: bool = Field(
+        default=False, description="Whether only documents are run that are known: our own and those of documents_dir."
+    )
+    documents_dir: Path | None = Field(
+        default=None, description="Documents (.graphql) and manifests (.json, hash -> document) of your own clients."
+    )
+
     compiled_executor: bool = Field(
         default=True, description="Whether plain selections of a query are compiled; off, each field is run by itself."
     )
@@ -173,6 +186,17 @@ class Settings(BaseSettings):
             raise ValueError(f"OPSCORE_OIDC_ALGORITHMS is a JSON list of {', '.join(sorted(ASYMMETRIC))}")
         if unknown := set(self.oidc_roles.values()) - set(TOKEN_ROLES):
             raise ValueError(f"OPSCORE_OIDC_ROLES names {', '.join(sorted(unknown))}, which is no role of a token")
+        return self
+
+    @model_validator(mode="after")
+    def _require_origins(self) -> Settings:
+        for origin in self.cors_origins:
+            url = urlsplit(origin)
+            plain = f"{url.scheme}://{url.netloc}"
+            if origin != "*" and (url.scheme not in ("http", "https") or not url.hostname or origin != plain):
+                raise ValueError(
+                    f"OPSCORE_CORS_ORIGINS holds '{origin}', which is no origin such as https://shop.example"
+                )
         return self
 
     @property

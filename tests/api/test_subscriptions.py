@@ -124,6 +124,21 @@ def test_without_a_position_only_what_is_new_comes(api: Api, shop: Shop, skus: l
     assert event["position"] > before and event["type"] == "OrderPlaced"
 
 
+def test_what_was_recorded_while_nobody_listened_is_not_news(api: Api, shop: Shop, skus: list[UUID]) -> None:
+    """What a server knows of the head is a moment old when the last one to listen has just left."""
+    with socket(api.url, api.token()) as client:
+        client.subscribe(POSITIONS)
+        shop.do(shop.order((skus[0], 1)))
+        client.next()
+        client.send({"id": "1", "type": "complete"})
+        client.send({"type": "ping"})
+        while client.receive()["type"] != "pong":
+            pass
+        shop.do(shop.order((skus[0], 1)))
+        client.subscribe(POSITIONS, key="2")
+        assert client.silent(0.5)
+
+
 def test_a_position_that_the_log_has_not_reached_is_refused(api: Api) -> None:
     with socket(api.url, api.token()) as client:
         client.subscribe(POSITIONS, {"after": head(api) + 1_000_000})
@@ -187,7 +202,7 @@ def test_an_event_of_another_store_never_comes(api: Api, shop: Shop, other: Shop
         assert client.silent(1.0)
 
 
-@pytest.mark.parametrize("role", [role for role in Role if role is not Role.CUSTOMER])
+@pytest.mark.parametrize("role", [role for role in Role if role not in (Role.CUSTOMER, Role.SYSTEM)])
 def test_a_role_follows_what_it_may_ask(api: Api, shop: Shop, role: Role) -> None:
     token = api.token(role, name=f"follower {role.value}", stores=(shop.store_id,))
     documents = {

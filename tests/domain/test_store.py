@@ -19,6 +19,7 @@ from opscore.domain.refusals import (
     AlreadyExists,
     CurrencyMismatch,
     InvalidField,
+    NotAuthorised,
     NotFound,
     ReasonMissing,
     ReferenceTaken,
@@ -233,6 +234,15 @@ def test_the_applicant_may_not_pass_their_own_audit_unless_the_policy_lets_them(
     desk.do(SetPolicy(store_id=store_id, kind="second_person", params={"audit": False}))
     desk.do(PassAudit(store_id=store_id), actor=OWNER)
     assert desk.get(Store, store_id).status is StoreStatus.AUDITED
+
+
+def test_a_manager_does_not_decide_to_be_checked_by_nobody() -> None:
+    desk = Desk()
+    store_id = in_status(desk, StoreStatus.UNDER_AUDIT)
+    switch = SetPolicy(store_id=store_id, kind="second_person", params={"audit": False})
+    with pytest.raises(NotAuthorised, match="the owner decides"):
+        desk.do(switch, actor=MANAGER)
+    desk.do(SetPolicy(store_id=store_id, kind="ship_promise", params={}), actor=MANAGER)
 
 
 def test_whoever_handed_the_application_in_may_not_pass_it_either() -> None:

@@ -15,6 +15,7 @@ from opscore.api.context import Context, Services
 from opscore.api.documents import Document, Documents, is_mutation, is_subscription
 from opscore.api.errors import (
     BadInput,
+    DocumentUnknown,
     Forbidden,
     MethodNotAllowed,
     NotAuthenticated,
@@ -28,6 +29,7 @@ from opscore.api.guard import INTROSPECTION_FIELDS, Limits, Verdict
 from opscore.api.http import Answer, GraphQLRequest
 from opscore.api.mutations import Mutation
 from opscore.api.throttle import Throttle
+from opscore.api.trusted import TrustedDocuments
 from opscore.domain.command import READ, WRITE, Actor
 from opscore.permissions import OPERATES, may_ask, may_follow, may_operate
 from opscore.tokens import TokenRefused
@@ -57,12 +59,14 @@ class GraphQLEngine:
         commands: Mapping[str, Mutation] | None = None,
         compiled: bool = True,
         throttle: Throttle | None = None,
+        trusted: TrustedDocuments | None = None,
     ) -> None:
         """Run requests against a schema.
 
         introspection: whether anybody may read the schema. suggestions: whether errors say "did you mean".
         commands: the mutations that may take the shortcut; None switches it off. compiled: whether plain selections
-        are compiled. throttle: the points that tokens have; None for as many as they like.
+        are compiled. throttle: the points that tokens have; None for as many as they like. trusted: the documents that
+        are known by name, and may be all that is run.
         """
         self._schema = schema
         self._services = services
@@ -72,14 +76,26 @@ class GraphQLEngine:
         self._commands = commands
         self._compiled = compiled
         self._throttle = throttle
+        self._trusted = trusted
         self._asking: dict[str, asyncio.Task[Actor]] = {}
+
+    def _document(self, request: GraphQLRequest) -> Document:
+        """Return the document of a request, sent or named; raises ApiError."""
+        text = request.query
+        if text is None:
+            if self._trusted is None:
+                raise DocumentUnknown("This server knows no documents by name; send the document itself.")
+            text = self._trusted.find(request.document_id or "")
+        elif self._trusted is not None:
+            self._trusted.require(text)
+        return self._documents.get(text)
 
     async def run(self, request: GraphQLRequest) -> Answer:
         """Return the answer; raises ApiError when the request is not run."""
         actor = None
         if request.authorization is not None:
             actor = await self.authenticate(request.authorization)
-        document = self._documents.get(request.query)
+        document = self._document(request)
         operation = document.operation(request.operation_name)
         if request.read_only and is_mutation(operation):
             raise MethodNotAllowed("Send mutations by POST.", allow="POST")
@@ -89,7 +105,7 @@ class GraphQLEngine:
 
     async def start(self, request: GraphQLRequest, actor: Actor) -> Answer | AsyncGenerator[Answer, None]:
         """Return the answer, or for a subscription its answers; raises ApiError when the request is not run."""
-        document = self._documents.get(request.query)
+        document = self._document(request)
         operation = document.operation(request.operation_name)
         if not is_subscription(operation):
             return await self._answer(request, actor, document, operation)

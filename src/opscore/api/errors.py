@@ -65,6 +65,18 @@ class ParseFailed(ApiError):
     CODE = "GRAPHQL_PARSE_FAILED"
 
 
+class DocumentUnknown(ApiError):
+    """No document is known by the `documentId` that was sent in place of one."""
+
+    CODE = "PERSISTED_DOCUMENT_NOT_FOUND"
+
+
+class DocumentNotTrusted(ApiError):
+    """The server runs trusted documents only, and this is none of them."""
+
+    CODE = "DOCUMENT_NOT_TRUSTED"
+
+
 class ValidationFailed(ApiError):
     """The document does not fit the schema."""
 

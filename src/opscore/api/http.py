@@ -23,6 +23,8 @@ from opscore.api.errors import (
     ApiError,
     BadInput,
     BodyTooLarge,
+    DocumentNotTrusted,
+    DocumentUnknown,
     MalformedRequest,
     MethodNotAllowed,
     NotAcceptable,
@@ -41,7 +43,15 @@ JSON = "application/json"
 GRAPHQL_JSON = "application/graphql-response+json"
 HTML = "text/html"
 
-ANSWERED_IN_200 = (ParseFailed, ValidationFailed, TooComplex, OperationNotResolved, BadInput)
+ANSWERED_IN_200 = (
+    ParseFailed,
+    ValidationFailed,
+    TooComplex,
+    OperationNotResolved,
+    BadInput,
+    DocumentUnknown,
+    DocumentNotTrusted,
+)
 """Faults of a document or its variables: 200 under application/json, 400 under the media type of GraphQL."""
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -51,13 +61,15 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 class GraphQLRequest:
     """A well-formed request, not yet looked into."""
 
-    query: str
+    query: str | None
+    """The document; None when `document_id` names it."""
     variables: dict[str, Any]
     operation_name: str | None
     read_only: bool
     """Whether it came by GET, which must change nothing."""
     authorization: str | None
     request_id: str
+    document_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +149,7 @@ class GraphQLEndpoint:
         return (
             self._explorer is not None
             and scope["method"] == "GET"
-            and "query" not in QueryParams(scope.get("query_string", b""))
+            and not {"query", "documentId"} & set(QueryParams(scope.get("query_string", b"")))
         )
 
     def _from_query_string(self, scope: Scope) -> dict[str, Any]:
@@ -146,7 +158,7 @@ class GraphQLEndpoint:
             raise BodyTooLarge(f"A request holds at most {self._limits.body_bytes} bytes.")
         given = QueryParams(raw)
         parameters: dict[str, Any] = {}
-        for name in ("query", "operationName"):
+        for name in ("query", "documentId", "operationName"):
             if given.get(name):
                 parameters[name] = given[name]
         for name in ("variables", "extensions"):
@@ -249,18 +261,26 @@ def checked_request(parameters: Any, read_only: bool, authorization: str | None,
     if not isinstance(parameters, dict):
         raise MalformedRequest("A request is one JSON object with `query`; batches are not taken.")
     query = parameters.get("query")
+    document_id = parameters.get("documentId")
     variables = parameters.get("variables")
     operation_name = parameters.get("operationName")
     extensions = parameters.get("extensions")
-    if not isinstance(query, str) or not query:
-        raise MalformedRequest("`query` has to be a string that holds a GraphQL document.")
+    if document_id is None:
+        if not isinstance(query, str) or not query:
+            raise MalformedRequest("`query` has to be a string that holds a GraphQL document.")
+    elif query is not None:
+        raise MalformedRequest("Send a document, or by `documentId` the name of one, not both.")
+    elif not isinstance(document_id, str) or not document_id:
+        raise MalformedRequest("`documentId` has to be a string: sha256: and the hash of a document.")
     if variables is not None and not isinstance(variables, dict):
         raise MalformedRequest("`variables` has to be an object.")
     if operation_name is not None and not isinstance(operation_name, str):
         raise MalformedRequest("`operationName` has to be a string.")
     if extensions is not None and not isinstance(extensions, dict):
         raise MalformedRequest("`extensions` has to be an object.")
-    return GraphQLRequest(query, variables or {}, operation_name or None, read_only, authorization, request_id)
+    return GraphQLRequest(
+        query, variables or {}, operation_name or None, read_only, authorization, request_id, document_id
+    )
 
 
 def error_list(error: ApiError) -> list[dict[str, Any]]:

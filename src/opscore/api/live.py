@@ -165,10 +165,12 @@ class Live:
             while self._head is None:
                 await self._headed.wait()
             cursor = self._head if after is None else after
-            if cursor > self._head:
-                # Another process may have written it a moment ago.
+            if after is None or cursor > self._head:
+                # What is known here is of a moment ago; "from now on" begins behind what was recorded since.
                 head = await self._services.read(self._services.log.head)
-                if cursor > head.position:
+                if after is None:
+                    cursor = max(cursor, head.position)
+                elif cursor > head.position:
                     raise BadInput(f"The log ends at position {head.position}.")
             # Equal filters are one group.
             stores = None if wanted.store_ids is None else tuple(sorted(wanted.store_ids))

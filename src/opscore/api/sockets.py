@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import MutableMapping
+from collections.abc import Collection, MutableMapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -77,8 +77,12 @@ class _Close(Exception):
 class SocketEndpoint:
     """The ASGI application behind `/graphql` for websockets."""
 
-    def __init__(self, engine: SocketEngine, limits: SocketLimits | None = None) -> None:
+    def __init__(
+        self, engine: SocketEngine, limits: SocketLimits | None = None, *, origins: Collection[str] = ()
+    ) -> None:
+        """origins: of other pages from which sockets are opened too, as browsers name them; `*` stands for all."""
         self.engine = engine
+        self.origins = frozenset(origins)
         self.limits = limits or SocketLimits()
         self.sessions: set[_Session] = set()
         self._leaving = False
@@ -92,7 +96,7 @@ class SocketEndpoint:
         if self._leaving:
             return await _refuse(scope, send, 503, "This server is about to stop.")
         origin = headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc.lower() != headers.get("host", "").lower():
+        if origin is not None and not self._is_welcome(origin, headers.get("host", "")):
             return await _refuse(scope, send, 403, "Sockets are not opened from pages of other sites.")
         if SUBPROTOCOL not in scope.get("subprotocols", ()):
             return await _refuse(scope, send, 400, f"Speak the subprotocol {SUBPROTOCOL}.")
@@ -104,6 +108,9 @@ class SocketEndpoint:
         finally:
             self.sessions.discard(session)
         return None
+
+    def _is_welcome(self, origin: str, host: str) -> bool:
+        return urlsplit(origin).netloc.lower() == host.lower() or not self.origins.isdisjoint({origin, "*"})
 
     async def close(self) -> None:
         """Say goodbye on every socket and take no other; returns when all are closed, or two seconds later."""

@@ -358,10 +358,12 @@ def schema_export(
 
     from opscore import resources
     from opscore.api.schema import export_schema
+    from opscore.api.trusted import MANIFEST, manifest, operations_folder
     from opscore.log import schemas
 
     folder = resources.path("schema")
     path = folder / "opscore.graphql"
+    listed = operations_folder() / MANIFEST
     kept, now = path.read_text(encoding="utf-8") if path.exists() else "", export_schema()
     if kept and kept != now:
         before, after = build_schema(kept), build_schema(now)
@@ -371,11 +373,14 @@ def schema_export(
             out.print(f"may surprise clients: {dangerous.description}", markup=False)
     if not check:
         path.write_text(now, encoding="utf-8")
+        listed.write_text(manifest(), encoding="utf-8")
         for written in schemas.export(folder / "events"):
             out.print(f"new: {written.name}", markup=False)
     faults = [fault.message for fault in schemas.faults(folder / "events")]
     if check and kept != now:
         faults.append("schema/opscore.graphql is not what the code says; run: opscore schema export")
+    if check and (not listed.exists() or listed.read_text(encoding="utf-8") != manifest()):
+        faults.append(f"schema/operations/{MANIFEST} does not list the documents; run: opscore schema export")
     if faults:
         raise fail("\n".join(faults))
     out.print(f"{path.name} and the event schemas are what the code says.", markup=False)

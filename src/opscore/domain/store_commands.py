@@ -11,11 +11,12 @@ from msgspec import Meta
 
 from opscore.domain.aggregate import Aggregate
 from opscore.domain.calendars import Calendar, CalendarKind
-from opscore.domain.command import Command, Role, UnitOfWork
-from opscore.domain.policies import PolicyInvalid, PolicyUnknown
+from opscore.domain.command import ALWAYS, Command, Role, UnitOfWork
+from opscore.domain.policies import PolicyInvalid, PolicyUnknown, SecondPerson
 from opscore.domain.refusals import (
     AlreadyExists,
     CurrencyMismatch,
+    NotAuthorised,
     ReasonMissing,
     ReferenceTaken,
     Refusal,
@@ -505,6 +506,9 @@ class SetPolicy(Command):
 
     def decide(self, work: UnitOfWork) -> UUID:
         """Check the parameters of this kind."""
+        if self.kind == SecondPerson.KIND and work.actor.role not in ALWAYS:
+            # Whoever is to be checked by somebody else could otherwise first decide not to be.
+            raise NotAuthorised(why="the owner decides who is checked by a second person", path=("kind",))
         at = work.occurred_at
         effective_from = at if self.effective_from is None else self.effective_from.astimezone(UTC)
         work.store(self.store_id).set_policy(self.kind, self.params, effective_from, at)
