@@ -184,7 +184,7 @@ def test_what_cannot_be_asked_is_refused_with_its_remedy(api: Api, trade: dict[s
     base = {"code": "K017", "from": "2025-01-01", "to": "2025-01-31", "grain": "DAY"}
     for change, says in (
         ({"code": "K999"}, "kpiDefinitions"),
-        ({"from": "2025-02-01"}, "first of them first"),
+        ({"from": "2025-02-01"}, "before it begins"),
         ({"from": "2001-01-01"}, "at most|1 to 1100"),
         ({"code": "P001", "sku": gid("Sku", trade["skus"][0])}, "cannot be narrowed"),
     ):

@@ -10,7 +10,7 @@ import strawberry
 from strawberry.types import Info
 
 from opscore.api.context import Context
-from opscore.api.errors import PageSize
+from opscore.api.errors import BadInput, PageSize
 from opscore.api.guard import PAGE_MAX
 from opscore.api.ids import key_of
 from opscore.api.scalars import Position
@@ -58,6 +58,15 @@ def stores(context: Context, store_ids: list[strawberry.ID] | None) -> list[UUID
 def skus(sku_ids: list[strawberry.ID]) -> list[UUID]:
     """Return the keys of these articles."""
     return [key_of(each, "Sku") for each in sku_ids]
+
+
+def window_of_days(from_day: date, to_day: date) -> dict[str, date]:
+    """Return the parameters of a window of days; raises BadInput for one that ends before it begins."""
+    if from_day > to_day:
+        raise BadInput(
+            f"This window ends on {to_day}, before it begins on {from_day}; give the earlier one as fromDay."
+        )
+    return {"from_day": from_day, "to_day": to_day}
 
 
 def few(first: int) -> int:

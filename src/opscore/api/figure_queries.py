@@ -30,7 +30,9 @@ from opscore.api.arguments import (
     few,
     skus,
     stores,
+    window_of_days,
 )
+from opscore.api.errors import BadInput
 from opscore.api.filters import condition
 from opscore.api.ids import key_of
 from opscore.api.lists import PageArguments
@@ -55,7 +57,7 @@ class FigureQueries:
         at_least: AtLeast = None,
     ) -> list[figures.KpiDay]:
         context = info.context
-        asked = {"from_day": from_day, "to_day": to_day, "currency": currency_code}
+        asked = {**window_of_days(from_day, to_day), "currency": currency_code}
         return await context.services.read(figures.kpi_days, context, asked, stores(context, store_ids), at_least)
 
     @strawberry.field(description="What these stores sold together in each period, oldest first.")
@@ -70,7 +72,7 @@ class FigureQueries:
         at_least: AtLeast = None,
     ) -> list[figures.KpiPeriod]:
         context = info.context
-        asked = {"grain": grain.value, "from_day": from_day, "to_day": to_day, "currency": currency_code}
+        asked = {"grain": grain.value, **window_of_days(from_day, to_day), "currency": currency_code}
         return await context.services.read(figures.kpi_periods, context, asked, stores(context, store_ids), at_least)
 
     @strawberry.field(
@@ -87,7 +89,7 @@ class FigureQueries:
         at_least: AtLeast = None,
     ) -> list[figures.KpiTotal]:
         context = info.context
-        asked = {"from_day": from_day, "to_day": to_day, "currency": currency_code}
+        asked = {**window_of_days(from_day, to_day), "currency": currency_code}
         return await context.services.read(figures.kpi_totals, context, asked, stores(context, store_ids), at_least)
 
     @strawberry.field(description="The payments and refunds behind the figures of one store, day and currency.")
@@ -301,6 +303,10 @@ class FigureQueries:
     ) -> list[order_lists.SkuSales]:
         context = info.context
         limit = few(first)
+        if placed_from is not None and placed_before is not None and placed_from >= placed_before:
+            raise BadInput(
+                "No moment is at placedFrom or later and before placedBefore; give the earlier as placedFrom."
+            )
         return await context.services.read(
             order_lists.top_skus, context, placed_from, placed_before, limit, stores(context, store_ids), at_least
         )

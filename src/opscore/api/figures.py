@@ -164,7 +164,7 @@ def kpi_days(
 ) -> list[KpiDay]:
     """Return the figures of each store and day of a window (blocking)."""
     if (window["to_day"] - window["from_day"]).days >= DAYS_MAX:
-        raise BadInput(f"Ask for at most {DAYS_MAX} days at once, or for periods.")
+        raise BadInput(f"Ask for at most {DAYS_MAX} days at once, or for kpiPeriods.")
     rows = ask(context, "kpi_daily", "days", window, store_ids=store_ids, at_least=at_least)
     return [
         KpiDay(store_id=strawberry.ID(global_id("Store", row["store_id"])), day=row["day"], **_sales(row))

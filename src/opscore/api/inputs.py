@@ -23,6 +23,7 @@ from strawberry.types.unset import UNSET
 
 from opscore.api.enums import expose
 from opscore.api.errors import BadId
+from opscore.api.faults import explained
 from opscore.api.ids import AGGREGATE_NAMES, key_of
 from opscore.api.naming import camel, describe_field, sentence, wire_words
 from opscore.api.scalars import (
@@ -415,26 +416,10 @@ def _common_fields(command: type[Command]) -> dict[str, tuple[Any, Any]]:
     }
 
 
-_MSGSPEC_PATH = re.compile(r" - at `\$(.*)`$")
-_MSGSPEC_STEP = re.compile(r"\.([A-Za-z_][A-Za-z0-9_]*)|\[(\d+|\.\.\.)\]")
-
-
 def decoded(command: type[Command], fields: dict[str, Any]) -> Command:
     """Return the command of these fields, checked; raises InputFault naming the one that cannot be used."""
     try:
         return msgspec.convert(fields, command)
     except msgspec.ValidationError as error:
-        text = str(error)
-        path: list[str | int] = []
-        where = _MSGSPEC_PATH.search(text)
-        if where is not None:
-            text = text[: where.start()]
-            for name, index in _MSGSPEC_STEP.findall(where.group(1)):
-                if name:
-                    path.append(camel(name))
-                elif index.isdigit():
-                    path.append(int(index))
-        missing = re.search(r"missing required field `(\w+)`", text)
-        if missing is not None:
-            path.append(camel(missing.group(1)))
-        raise InputFault(text.replace("`array`", "a list"), path) from None
+        message, path = explained(str(error), fields)
+        raise InputFault(message, path) from None

@@ -21,6 +21,7 @@ from opscore.api.arguments import (
     StoreIds,
     ToDay,
     stores,
+    window_of_days,
 )
 from opscore.api.ids import key_of
 from opscore.api.lists import PageArguments
@@ -164,5 +165,5 @@ class KpiQueries:
         at_least: AtLeast = None,
     ) -> list[views.RetentionCohort]:
         context = info.context
-        asked = {"from_day": from_day, "to_day": to_day}
+        asked = window_of_days(from_day, to_day)
         return await context.services.read(views.cohorts, context, asked, stores(context, store_ids), at_least)

@@ -11,6 +11,7 @@ from typing import Any
 import strawberry
 
 from opscore import kpis
+from opscore.api.arguments import window_of_days
 from opscore.api.context import Context
 from opscore.api.enums import expose
 from opscore.api.errors import BadInput, NotReady, NotYetVisible
@@ -246,10 +247,11 @@ def require(kpi: Kpi, asked: Asked) -> None:
     for name, column in kpis.SLICES.items():
         if getattr(asked, column) is not None and name not in kpi.slices:
             raise BadInput(f"{kpi.code} cannot be narrowed to a {name}.")
+    window_of_days(asked.from_day, asked.to_day)
     days = (asked.to_day - asked.from_day).days + 1
     bound = DAYS_MAX.get(asked.grain, DAYS_MAX_ELSE)
-    if not 1 <= days <= bound or asked.from_day.year < 1900:
-        raise BadInput(f"Ask for 1 to {bound} days at this grain, the first of them first.")
+    if days > bound or asked.from_day.year < 1900:
+        raise BadInput(f"Ask for 1 to {bound} days at this grain, since 1900; these are {days} from {asked.from_day}.")
 
 
 def moment(context: Context, as_of: KpiAsOf | None) -> dict[str, Any]:

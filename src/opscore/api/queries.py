@@ -108,6 +108,10 @@ async def _get(info: ContextInfo, type_name: str, id: str, as_of: AsOf | None) -
     kind = BY_NAME[type_name]
     moment = _moment(as_of)
     found = await context.services.read(lambda: reads.one(context, kind.aggregate, key_of(id, type_name), **moment))
+    if found is not None and found.version < moment.get("version", 0):
+        raise BadInput(
+            f"There is no version {moment['version']} yet; the newest is {found.version}.", newest=found.version
+        )
     return None if found is None else kind.view(found, context)
 
 
