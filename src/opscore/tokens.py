@@ -24,7 +24,7 @@ from opscore.database import Database
 from opscore.domain.command import READ, WRITE, Actor, Role
 from opscore.oidc import NAME_PREFIX, Oidc
 from opscore.oidc import TokenRefused as TokenRefused
-from opscore.permissions import table
+from opscore.permissions import BULK, table
 from opscore.sqlfiles import load
 
 SQL = load(__file__, "tokens.sql")
@@ -123,9 +123,10 @@ def create_token(
 
 
 def scope_names() -> frozenset[str]:
-    """Return everything that a token can be given for."""
+    """Return everything that a token can be given for; a command's name stands for lists of it as well."""
     roots = ("Query.", "Mutation.", "Subscription.")
-    return frozenset({READ, WRITE, *(place.partition(".")[2] for place in table() if place.startswith(roots))})
+    names = {place.partition(".")[2] for place in table() if place.startswith(roots)}
+    return frozenset({READ, WRITE, *names} - {f"{name}InBulk" for name in BULK})
 
 
 def _require_begun(connection: psycopg.Connection[Any], kind: str, ids: Sequence[UUID]) -> None:

@@ -361,6 +361,7 @@ def test_the_viewer_is_told_what_its_token_is_for(api: Api) -> None:
         ({"role": Role.CUSTOMER, "customer_id": UUID(int=9)}, "There is no customer"),
         ({"scopes": ["everything"]}, "no scope everything"),
         ({"scopes": ["SkuPrice.cost"]}, "no scope"),
+        ({"scopes": ["priceSkuInBulk"]}, "no scope"),
         ({"role": Role.SYSTEM}, "program's own"),
     ],
 )

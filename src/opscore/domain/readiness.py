@@ -428,6 +428,7 @@ STATE_CHECKS.update({command: StateCheck(check, anywhere=True) for command, chec
 # What somebody may do now --------------------------------------------------------------------------------------------
 
 DONE_ALREADY = "DONE_ALREADY"
+DONE_REASON = " ".join((DoneAlready.__doc__ or "").split())
 
 
 @dataclass(frozen=True, slots=True)
@@ -461,8 +462,8 @@ def _of(command: type[Command], aggregate: Aggregate, now: Occasion) -> Readines
         if not (check.anywhere or now.actor.may_act_for(aggregate.store_id)):
             raise NotFound(what=aggregate.STREAM_TYPE.lower())
         check.require(aggregate, now)
-    except DoneAlready as done:
-        return Readiness(command, DONE_ALREADY, " ".join((type(done).__doc__ or "").split()))
+    except DoneAlready:
+        return Readiness(command, DONE_ALREADY, DONE_REASON)
     except Refusal as refusal:
         return Readiness(command, refusal.CODE, refusal.message)
     return Readiness(command)

@@ -20,9 +20,12 @@ class Refusal(Exception):
     """The command is refused."""
 
     CODE: ClassVar[str]
+    TEMPLATE: ClassVar[str]
+    """The docstring on one line."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        cls.TEMPLATE = " ".join(inspect.cleandoc(cls.__doc__ or "").split())
         cls.CODE = re.sub(r"(?<!^)(?=[A-Z])", "_", cls.__name__).upper()
         if REFUSALS.setdefault(cls.CODE, cls) is not cls:
             raise TypeError(f"two refusals are named {cls.__name__}; codes must be unique")
@@ -37,8 +40,7 @@ class Refusal(Exception):
         self.path = tuple(path)
         self.ids = tuple(ids)
         self.facts = facts
-        template = " ".join(inspect.cleandoc(type(self).__doc__ or "").split())
-        self.message = template.format(**facts)
+        self.message = self.TEMPLATE.format(**facts)
         super().__init__(self.message)
 
 
