@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import io
 import json
 import os
 import tempfile
@@ -89,10 +90,8 @@ def _difference(old: Any, new: Any) -> str | None:
 
 
 def _csv(out: IO[bytes], pages: Iterator[list[Line]]) -> None:
-    import io
-
     text = io.TextIOWrapper(out, encoding="utf-8", newline="", write_through=True)
-    writer = csv.writer(text)
+    writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
     for page in pages:
         writer.writerows(page)

@@ -15,6 +15,7 @@ import pytest
 
 from opscore import resources
 from opscore.database import Database
+from opscore.housekeeping import Housekeeping
 from opscore.projector import ProjectionRefused, Projector, own
 from opscore.projector.asking import Filter
 from opscore.projector.lock import EditedWithoutVersion
@@ -424,6 +425,40 @@ def test_what_a_promoted_version_replaced_is_dropped_when_its_time_has_come(
 
     assert [(entry.name, entry.version) for entry in dropped] == [("income_split", 1)]
     assert [status.entry.version for status in operator.status() if status.entry.name == "income_split"] == [2]
+
+
+def test_a_server_drops_what_was_replaced_only_where_the_operator_says_after_how_many_days(
+    log: Log, operator: Projector, settings: Settings, folder: Path, database: Database
+) -> None:
+    log.fill(100)
+    operator.rebuild("income_split")
+    from_february(folder)
+    operator.rebuild("income_split")
+    operator.compare("income_split", 1, 2)
+    operator.promote("income_split", 2, by="owner")
+    with database.connect() as connection:
+        connection.execute("UPDATE projection_catalogue SET promoted_at = now() - interval '10 days'")
+
+    assert Housekeeping(database, settings).drop_versions() == 0
+    patient = settings.model_copy(update={"keep_versions_days": 11})
+    assert Housekeeping(database, patient).drop_versions() == 0
+    tidy = settings.model_copy(update={"keep_versions_days": 10})
+    assert Housekeeping(database, tidy).drop_versions() == 1
+    assert [status.entry.version for status in operator.status()] == [2]
+
+
+def test_how_far_a_build_in_parts_is_is_shown_as_it_goes(log: Log, database: Database) -> None:
+    log.fill(1500)
+    halves = Projector(database, parts=2)
+    seen: list[int] = []
+
+    def look(_: object) -> None:
+        seen.extend(status.entry.position for status in halves.status() if status.entry.status == "building")
+
+    name = next(name for name, each in halves.definitions().items() if each.stream_by_stream)
+    halves.rebuild(name, window=100, progress=look)
+
+    assert len(set(seen)) > 3 and max(seen) <= log.head()
 
 
 def test_a_replay_over_copies_of_another_moment_is_refused_until_it_is_asked_for(

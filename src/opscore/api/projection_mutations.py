@@ -130,9 +130,8 @@ class ProjectionMutations:
         context = info.context
 
         def begin(projector: Projector) -> int:
-            line = next((each for each in projector.plan() if each.name == input.name), None)
-            if line is None:
-                raise ProjectionRefused(f"there is no projection {input.name}")
+            projector.definition_of(input.name)
+            [line] = (each for each in projector.plan() if each.name == input.name)
             if line.action == "refused":
                 raise ProjectionRefused(line.why)
             context.services.works.begin(
@@ -228,7 +227,7 @@ async def _changed(
                 version = _refusing(lambda: work(projector))
                 _remember(context, key, asked, None)
             else:
-                version = asked[2] if len(asked) > 2 else projector.definitions()[name].version
+                version = asked[2] if len(asked) > 2 else _refusing(lambda: projector.definition_of(name).version)
             shown = next(
                 (each for each in log.projections(context) if (each.name, each.version) == (name, version)), None
             )

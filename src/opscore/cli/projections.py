@@ -137,7 +137,7 @@ def _print_rows(page: Rows, output: Format, rows_max: int) -> None:
         more = " There are more: --rows, or --format csv." if len(page.rows) > rows_max else ""
         out.print(f"Version {page.version} at position {page.position}.{more}")
     elif output is Format.CSV:
-        writer = csv.writer(out.file)
+        writer = csv.writer(out.file, lineterminator="\n")
         writer.writerow(columns)
         writer.writerows([_plain(value) for value in row] for row in page.rows)
     else:

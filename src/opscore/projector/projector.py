@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -80,20 +80,29 @@ class Projector(Answers):
         refuse_edited(self._folder, definitions)
         return definitions if self._own is None else laid_over(definitions, self._own)
 
+    def definition_of(self, name: str) -> Definition:
+        """Return a projection of the folders; raises `ProjectionRefused` with the names there are."""
+        definitions = self.definitions()
+        if name not in definitions:
+            raise ProjectionRefused(f"there is no projection {name}; there are {', '.join(definitions)}")
+        return definitions[name]
+
     def status(self) -> list[ProjectionStatus]:
         """Return every version that has not been dropped, by name, newest first."""
         with self._shared() as connection:
             head = self.catalogue.head(connection)
-            return [
-                ProjectionStatus(
-                    entry,
-                    self.loaded(connection, entry).definition.question,
-                    0 if entry.status == "frozen" else max(0, head - entry.position),
-                    self.loaded(connection, entry).definition,
-                )
-                for entry in self.catalogue.entries(connection)
-                if entry.status != "retired"
-            ]
+            found = []
+            for entry in self.catalogue.entries(connection):
+                if entry.status == "retired":
+                    continue
+                if entry.status == "building":
+                    # Built in parts, it stands where they stand on average.
+                    parts = self.catalogue.parts(connection, entry.name, entry.version) or [entry.position]
+                    entry = replace(entry, position=sum(parts) // len(parts))
+                definition = self.loaded(connection, entry).definition
+                lag = 0 if entry.status == "frozen" else max(0, head - entry.position)
+                found.append(ProjectionStatus(entry, definition.question, lag, definition))
+            return found
 
     def failures(self) -> list[Entry]:
         """Return the versions that a failure has stopped."""
@@ -187,9 +196,7 @@ class Projector(Answers):
         first event once more, with the folder's rules, and does not answer meanwhile.
         Raises `ProjectionRefused` when the rules of a complete version were edited, or an event or statement fails.
         """
-        definition = self.definitions().get(name)
-        if definition is None:
-            raise ProjectionRefused(f"there is no projection {name}; there are {', '.join(self.definitions())}")
+        definition = self.definition_of(name)
         loaded = Loaded(definition, self.schema)
         with self.connect() as connection:
             with connection.transaction():
@@ -610,10 +617,15 @@ class Projector(Answers):
                 if entry is not None and entry.failed_position is not None:
                     self.drop(*aside)
                 raise
-            for statement in loaded.create_indexes():
-                connection.execute(statement)
-            analyze(connection, loaded)
-        result = self._compared((name, serving.version), aside, by, sample, ("building", *FOLLOWING), comparison_id)
+            try:
+                for statement in loaded.create_indexes():
+                    connection.execute(statement)
+                analyze(connection, loaded)
+                result = self._compared(
+                    (name, serving.version), aside, by, sample, ("building", *FOLLOWING), comparison_id
+                )
+            except errors.UndefinedTable:
+                raise ProjectionRefused(f"somebody else asked {name} the same at this moment; ask again") from None
         self.drop(*aside)
         return result
 
