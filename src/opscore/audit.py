@@ -7,9 +7,7 @@ fails on.
 
 from __future__ import annotations
 
-import concurrent.futures
 import json
-import multiprocessing
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -19,31 +17,16 @@ from typing import Any
 
 import msgspec
 import psycopg
-from psycopg.types.numeric import Int8BinaryLoader
 
 from opscore.database import Database
 from opscore.domain.aggregate import AGGREGATE_CLASSES, Aggregate
-from opscore.log.canonical import GENESIS, canonical, event_hash
+from opscore.log.chain import Finding, check_whole
 from opscore.log.event_log import EventLog, lend
 from opscore.log.recorder import read_head
 from opscore.log.snapshots import fold_digest, state_bytes, state_shape
 
-FINDINGS_MAX = 1000
-"""Findings of one kind that are kept; a rewritten log would otherwise name every row."""
-SLICE = 20_000
-"""Events that one step of the chain check reads."""
-
 Progress = Callable[[int, int], None]
 """Called with (done, total)."""
-
-
-@dataclass(frozen=True)
-class Finding:
-    """Something that does not hold: which check, where, and what was found."""
-
-    check: str
-    position: int | None
-    message: str
 
 
 @dataclass(frozen=True)
@@ -103,98 +86,7 @@ def read_anchors(file: Path) -> list[Anchor]:
     return anchors
 
 
-# The chain -----------------------------------------------------------------------------------------------------------
-
-_READ = (
-    "SELECT position, stream_id, version, stream_type, type, schema_version, store_id, occurred_at, recorded_at,"
-    " time_zone, actor, origin, idempotency_key, correlation_id, causation_position,"
-    " convert_to(data::text, 'UTF8'), hash"
-    " FROM events WHERE position > %s AND position <= %s ORDER BY position"
-)
-_POSTGRES_EPOCH = 946_684_800_000_000
-"""Microseconds from 1970-01-01T00:00:00Z to 2000-01-01T00:00:00Z, from where PostgreSQL counts its own."""
-
-
-def check_chain(connection: psycopg.Connection[Any], after: int, until: int) -> Iterator[Finding]:
-    """Yield what is wrong with the positions in (after, until]: gaps, altered or swapped rows, time running backwards.
-
-    The hash of the row at `after` is taken as given; checking the range before it vouches for that.
-    """
-    previous, recorded_at = GENESIS, None
-    cursor = connection.cursor(binary=True)
-    # A timestamptz on the wire is the count of microseconds that the hash wants; a datetime in between only costs time.
-    cursor.adapters.register_loader("timestamptz", Int8BinaryLoader)
-    if after:
-        row = cursor.execute("SELECT hash, recorded_at FROM events WHERE position = %s", (after,)).fetchone()
-        if row is None:
-            yield Finding("chain", after, "this position is missing")
-        else:
-            previous, recorded_at = bytes(row[0]), row[1]
-    expected = after
-    for start in range(after, until, SLICE):
-        for row in cursor.execute(_READ, (start, min(start + SLICE, until))):
-            position, stored = row[0], row[16]
-            expected += 1
-            if position != expected:
-                missing = f"{expected}" if position == expected + 1 else f"{expected} to {position - 1}"
-                yield Finding("chain", expected, f"position {missing} is missing")
-                expected = position
-            columns = (*row[:7], row[7] + _POSTGRES_EPOCH, row[8] + _POSTGRES_EPOCH, *row[9:15])
-            if event_hash(previous, columns, canonical(msgspec.json.decode(row[15]))) != stored:
-                yield Finding("chain", position, "the hash is not that of this event behind the one before it")
-            if recorded_at is not None and row[8] <= recorded_at:
-                yield Finding("chain", position, "recorded_at does not rise")
-            previous, recorded_at = stored, row[8]
-    if expected < until:
-        yield Finding("chain", expected + 1, f"positions {expected + 1} to {until} are missing")
-
-
-def _check_range(conninfo: str, after: int, until: int) -> list[Finding]:
-    with psycopg.connect(conninfo, autocommit=True) as connection:
-        findings = []
-        for finding in check_chain(connection, after, until):
-            findings.append(finding)
-            if len(findings) == FINDINGS_MAX:
-                break
-        return findings
-
-
-def _check_whole_chain(database: Database, until: int, progress: Progress, workers: int) -> list[Finding]:
-    """Check the chain in ranges, several at once: each range's first link is the last that another one vouches for."""
-    size = max(SLICE, min(100_000, -(-until // (4 * workers)) or 1))
-    ranges = [(after, min(after + size, until)) for after in range(0, until, size)]
-    if workers == 1 or len(ranges) == 1:
-        return _merged((_check_range(database.conninfo(), *each) for each in ranges), ranges, progress, until)
-    # Fresh interpreters: a fork would share this process's sockets and locks.
-    context = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(workers, mp_context=context) as pool:
-        results = pool.map(_check_range, [database.conninfo()] * len(ranges), *zip(*ranges, strict=True))
-        return _merged(results, ranges, progress, until)
-
-
-def _merged(
-    results: Iterable[list[Finding]], ranges: Sequence[tuple[int, int]], progress: Progress, until: int
-) -> list[Finding]:
-    findings: list[Finding] = []
-    for (_, end), found in zip(ranges, results, strict=True):
-        findings.extend(found)
-        progress(end, until)
-    return findings[:FINDINGS_MAX]
-
-
-# Streams and snapshots -----------------------------------------------------------------------------------------------
-
-
-def check_streams(connection: psycopg.Connection[Any]) -> Iterator[Finding]:
-    """Yield streams whose versions are not 1, 2, 3, ... in order of position."""
-    rows = connection.execute(
-        "SELECT stream_id, min(position) FROM ("
-        " SELECT stream_id, position, version, row_number() OVER (PARTITION BY stream_id ORDER BY position) AS expected"
-        " FROM events) AS numbered WHERE version <> expected GROUP BY stream_id LIMIT %s",
-        (FINDINGS_MAX,),
-    )
-    for stream_id, position in rows:
-        yield Finding("streams", position, f"the versions of stream {stream_id} are not in order")
+# Snapshots -----------------------------------------------------------------------------------------------
 
 
 def check_snapshots(connection: psycopg.Connection[Any]) -> Iterator[Finding | None]:
@@ -248,8 +140,7 @@ def verify(
             elif bytes(row[0]).hex() != each.hash:
                 findings.append(Finding("anchors", each.position, f"not the hash anchored on {each.anchored_at}"))
         if head.position:
-            findings += _check_whole_chain(database, head.position, progress, workers or os.cpu_count() or 1)
-        findings += check_streams(connection)
+            findings += check_whole(database.conninfo(), head.position, progress, workers or os.cpu_count() or 1)
         snapshots = 0
         for finding in check_snapshots(connection):
             snapshots += 1

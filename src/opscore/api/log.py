@@ -16,7 +16,7 @@ from opscore.api.context import Context
 from opscore.api.ids import AGGREGATE_NAMES, global_id
 from opscore.api.nodes import store_gid
 from opscore.api.scalars import Json, Position
-from opscore.audit import check_chain
+from opscore.log.chain import check_chain
 from opscore.log.event_log import LoggedEvent
 from opscore.permissions import may_see_field
 

@@ -250,7 +250,8 @@ def audit_verify(
     ] = None,
 ) -> None:
     """Check the whole log against its hashes and anchors, the snapshots, and what must hold of every read model."""
-    from opscore.audit import Finding, verify
+    from opscore.audit import verify
+    from opscore.log.chain import Finding
     from opscore.projector import Projector
 
     with migrated() as (database, settings), Bars() as bars:

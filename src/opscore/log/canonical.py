@@ -52,7 +52,4 @@ def event_hash(previous: bytes, columns: tuple[Any, ...], data: bytes) -> bytes:
     columns: values of `HASHED_COLUMNS`, times as microseconds since the epoch, ids as UUID.
     data: the canonical form of the event's data.
     """
-    digest = hashlib.sha256(previous)
-    digest.update(_encoder.encode(columns))
-    digest.update(data)
-    return digest.digest()
+    return hashlib.sha256(b"".join((previous, _encoder.encode(columns), data))).digest()
