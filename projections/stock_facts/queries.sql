@@ -2,16 +2,33 @@
 SELECT fact.position, fact.place, fact.event, fact.occurred_at, fact.measure, fact.store_id, fact.day, fact.hour,
     NULL::text AS currency, fact.order_id, NULL::uuid AS who, fact.amount
 FROM (
-    SELECT line.position, said.place::bigint AS place, line.event, line.occurred_at, said.measure, line.store_id,
-        line.day, line.hour, line.order_id, line.sku_id, said.amount
-    FROM unit_changes AS line CROSS JOIN LATERAL (VALUES
-        (1, 'on_hand', line.on_hand), (2, 'reserved', line.reserved), (3, 'allocated', line.allocated),
-        (4, 'damaged', line.damaged),
-        (5, 'received', CASE WHEN line.event = 'StockReceived' THEN line.on_hand ELSE 0 END),
-        (6, 'shipped', CASE WHEN line.event = 'StockShipped' THEN -line.on_hand ELSE 0 END),
-        (7, 'returned_good', CASE WHEN line.event = 'StockReturned' THEN line.on_hand - line.damaged ELSE 0 END)
-    ) AS said (place, measure, amount)
-    WHERE said.amount <> 0
+    SELECT line.position, 1::bigint AS place, line.event, line.occurred_at, 'on_hand' AS measure, line.store_id,
+        line.day, line.hour, line.order_id, line.sku_id, line.on_hand AS amount
+    FROM unit_changes AS line WHERE line.on_hand <> 0
+    UNION ALL
+    SELECT line.position, 2, line.event, line.occurred_at, 'reserved', line.store_id, line.day, line.hour,
+        line.order_id, line.sku_id, line.reserved
+    FROM unit_changes AS line WHERE line.reserved <> 0
+    UNION ALL
+    SELECT line.position, 3, line.event, line.occurred_at, 'allocated', line.store_id, line.day, line.hour,
+        line.order_id, line.sku_id, line.allocated
+    FROM unit_changes AS line WHERE line.allocated <> 0
+    UNION ALL
+    SELECT line.position, 4, line.event, line.occurred_at, 'damaged', line.store_id, line.day, line.hour,
+        line.order_id, line.sku_id, line.damaged
+    FROM unit_changes AS line WHERE line.damaged <> 0
+    UNION ALL
+    SELECT line.position, 5, line.event, line.occurred_at, 'received', line.store_id, line.day, line.hour,
+        line.order_id, line.sku_id, line.on_hand
+    FROM unit_changes AS line WHERE line.event = 'StockReceived'
+    UNION ALL
+    SELECT line.position, 6, line.event, line.occurred_at, 'shipped', line.store_id, line.day, line.hour,
+        line.order_id, line.sku_id, -line.on_hand
+    FROM unit_changes AS line WHERE line.event = 'StockShipped'
+    UNION ALL
+    SELECT line.position, 7, line.event, line.occurred_at, 'returned_good', line.store_id, line.day, line.hour,
+        line.order_id, line.sku_id, line.on_hand
+    FROM unit_changes AS line WHERE line.event = 'StockReturned' AND line.damaged = 0
     UNION ALL
     SELECT shelf.position, 8, shelf.event, shelf.since_at, 'on_sale', shelf.store_id,
         (shelf.since_at AT TIME ZONE shelf.time_zone)::date,
@@ -19,10 +36,14 @@ FROM (
     FROM listings AS shelf WHERE shelf.state = 'on_sale'
     UNION ALL
     -- An article that is retired leaves the shelves of several stores by one event.
-    SELECT shelf.until_position, 100 + row_number() OVER (PARTITION BY shelf.until_position ORDER BY shelf.store_id),
-        shelf.until_event, shelf.until_at, 'on_sale', shelf.store_id, (shelf.until_at AT TIME ZONE shelf.time_zone)::date,
+    SELECT shelf.until_position, 100 + shelf.number, shelf.until_event, shelf.until_at, 'on_sale', shelf.store_id,
+        (shelf.until_at AT TIME ZONE shelf.time_zone)::date,
         extract(hour FROM shelf.until_at AT TIME ZONE shelf.time_zone)::bigint, NULL, shelf.sku_id, -1
-    FROM listings AS shelf WHERE shelf.state = 'on_sale' AND shelf.until_at IS NOT NULL
+    FROM (
+        SELECT one.sku_id, one.store_id, one.time_zone, one.until_position, one.until_at, one.until_event,
+            row_number() OVER (PARTITION BY one.until_position ORDER BY one.store_id) AS number
+        FROM listings AS one WHERE one.state = 'on_sale' AND one.until_at IS NOT NULL
+    ) AS shelf
     UNION ALL
     SELECT shelf.position, 10, shelf.event, shelf.since_at, 'arrivals', shelf.store_id,
         (shelf.since_at AT TIME ZONE shelf.time_zone)::date,

@@ -148,31 +148,52 @@ LIMIT coalesce(:row_limit::bigint, 100);
 SELECT fact.position, fact.place, fact.event, fact.occurred_at, fact.measure, fact.store_id, fact.day, fact.hour,
     fact.currency, fact.order_id, NULL::uuid AS who, fact.amount
 FROM (
-    SELECT line.position, said.place::bigint AS place, CASE line.kind
+    SELECT line.position, 1::bigint AS place, CASE line.kind
             WHEN 'received' THEN 'StockReceived' WHEN 'shipped' THEN 'StockShipped' WHEN 'returned' THEN 'StockReturned'
             WHEN 'written_off' THEN 'StockWrittenOff' WHEN 'sample' THEN 'SampleIssued'
             WHEN 'adjusted' THEN 'StockAdjusted' WHEN 'transferred_out' THEN 'StockTransferredOut'
             ELSE 'StockTransferredIn'
         END AS event,
-        line.occurred_at, said.measure, CASE said.measure WHEN 'value' THEN sku.store_id ELSE line.store_id END AS store_id,
+        line.occurred_at, 'value' AS measure, sku.store_id,
         (line.occurred_at AT TIME ZONE coalesce(zone.time_zone, sku.time_zone))::date AS day,
         extract(hour FROM line.occurred_at AT TIME ZONE coalesce(zone.time_zone, sku.time_zone))::bigint AS hour,
-        sku.currency, line.order_id, line.sku_id, said.amount::numeric AS amount
+        sku.currency, line.order_id, line.sku_id, (line.value_minor + line.revalued_minor)::numeric AS amount
     FROM valued_movements AS line
     JOIN valued_skus AS sku ON sku.sku_id = line.sku_id
     LEFT JOIN moved_zones AS zone ON zone.position = line.position
-    CROSS JOIN LATERAL (VALUES
-        (1, 'value', line.value_minor + line.revalued_minor),
-        (2, 'cogs', CASE WHEN line.kind IN ('shipped', 'returned') THEN -line.value_minor ELSE 0 END),
-        (3, 'cogs_in_campaigns', CASE WHEN line.kind IN ('shipped', 'returned') THEN -line.value_minor ELSE 0 END)
-    ) AS said (place, measure, amount)
-    WHERE said.amount <> 0
+    WHERE line.value_minor + line.revalued_minor <> 0
+        AND (:from_day::date IS NULL OR line.occurred_at >= (:from_day::date - 1)::timestamp AT TIME ZONE 'UTC')
+        AND (:to_day::date IS NULL OR line.occurred_at < (:to_day::date + 2)::timestamp AT TIME ZONE 'UTC')
+    UNION ALL
+    SELECT line.position, 2, CASE line.kind WHEN 'shipped' THEN 'StockShipped' ELSE 'StockReturned' END,
+        line.occurred_at, 'cogs', line.store_id,
+        (line.occurred_at AT TIME ZONE coalesce(zone.time_zone, sku.time_zone))::date,
+        extract(hour FROM line.occurred_at AT TIME ZONE coalesce(zone.time_zone, sku.time_zone))::bigint,
+        sku.currency, line.order_id, line.sku_id, -line.value_minor
+    FROM valued_movements AS line
+    JOIN valued_skus AS sku ON sku.sku_id = line.sku_id
+    LEFT JOIN moved_zones AS zone ON zone.position = line.position
+    WHERE line.kind IN ('shipped', 'returned') AND line.value_minor <> 0
+        AND (:from_day::date IS NULL OR line.occurred_at >= (:from_day::date - 1)::timestamp AT TIME ZONE 'UTC')
+        AND (:to_day::date IS NULL OR line.occurred_at < (:to_day::date + 2)::timestamp AT TIME ZONE 'UTC')
+    UNION ALL
+    SELECT line.position, 3, CASE line.kind WHEN 'shipped' THEN 'StockShipped' ELSE 'StockReturned' END,
+        line.occurred_at, 'cogs_in_campaigns', line.store_id,
+        (line.occurred_at AT TIME ZONE coalesce(zone.time_zone, sku.time_zone))::date,
+        extract(hour FROM line.occurred_at AT TIME ZONE coalesce(zone.time_zone, sku.time_zone))::bigint,
+        sku.currency, line.order_id, line.sku_id, -line.value_minor
+    FROM valued_movements AS line
+    JOIN valued_skus AS sku ON sku.sku_id = line.sku_id
+    LEFT JOIN moved_zones AS zone ON zone.position = line.position
+    WHERE line.kind IN ('shipped', 'returned') AND line.value_minor <> 0
+        AND (:from_day::date IS NULL OR line.occurred_at >= (:from_day::date - 1)::timestamp AT TIME ZONE 'UTC')
+        AND (:to_day::date IS NULL OR line.occurred_at < (:to_day::date + 2)::timestamp AT TIME ZONE 'UTC')
     UNION ALL
     SELECT more.cause_position, 100 + 10 * more.number + said.place, cause.type, more.occurred_at, said.measure,
         CASE said.measure WHEN 'value' THEN sku.store_id ELSE coalesce(line.store_id, sku.store_id) END,
         (more.occurred_at AT TIME ZONE coalesce(zone.time_zone, sku.time_zone))::date,
         extract(hour FROM more.occurred_at AT TIME ZONE coalesce(zone.time_zone, sku.time_zone))::bigint,
-        sku.currency, line.order_id, more.sku_id, said.amount::numeric
+        sku.currency, line.order_id, more.sku_id, said.amount
     FROM (
         SELECT each.cause_position, each.position, each.sku_id, each.occurred_at, each.value_minor, each.revalued_minor,
             each.cogs_minor,
