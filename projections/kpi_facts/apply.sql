@@ -229,6 +229,32 @@ FROM chain LEFT JOIN mergers AS later ON later.customer_id = chain.person_id
 WHERE later.position IS NULL OR later.position > chain.since_position
 ON CONFLICT (customer_id, since_position) DO UPDATE SET until_position = excluded.until_position;
 
+-- granted: a coupon was put into somebody's hands; the same coupon once.
+INSERT INTO coupons (coupon_id, customer_id, campaign_id, position, store_id, occurred_at, day, hour)
+SELECT DISTINCT ON (given.coupon_id) given.coupon_id, given.stream_id, given.campaign_id, given.position, given.store_id,
+    given.occurred_at, (given.occurred_at AT TIME ZONE given.time_zone)::date,
+    extract(hour FROM given.occurred_at AT TIME ZONE given.time_zone)::bigint
+FROM coupon_granted AS given
+ORDER BY given.coupon_id, given.position
+ON CONFLICT (coupon_id) DO NOTHING;
+
+-- used: it was used on an order.
+INSERT INTO coupon_uses (position, coupon_id, order_id, customer_id, store_id, occurred_at, day, hour)
+SELECT spent.position, spent.coupon_id, spent.order_id, spent.stream_id, spent.store_id, spent.occurred_at,
+    (spent.occurred_at AT TIME ZONE spent.time_zone)::date,
+    extract(hour FROM spent.occurred_at AT TIME ZONE spent.time_zone)::bigint
+FROM coupon_used AS spent;
+
+-- given_back: it came back from that order, and was not used on it after all.
+UPDATE coupon_uses AS spent SET until_position = gone.position
+FROM (
+    SELECT one.position AS used_at, min(back.position) AS position
+    FROM coupon_returned AS back JOIN coupon_uses AS one
+        ON one.coupon_id = back.coupon_id AND one.order_id = back.order_id AND one.position < back.position
+    GROUP BY 1
+) AS gone
+WHERE spent.position = gone.used_at AND spent.until_position = 9223372036854775807;
+
 -- advertised: the report of a day and channel that holds from its position on; a revision that is not higher never does.
 WITH found AS (
     SELECT said.stream_id AS campaign_id, said.day, said.channel, said.currency, said.revision, said.position,

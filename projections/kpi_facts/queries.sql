@@ -249,6 +249,17 @@ FROM (
         move.currency, NULL, NULL, move.campaign_id, NULL, NULL, move.amount, NULL
     FROM moves AS move WHERE move.measure = 'expenses' AND move.campaign_id IS NOT NULL
     UNION ALL
+    SELECT given.position, 41, 'CouponGranted', given.occurred_at, 'coupons_granted', given.store_id, given.day,
+        given.hour, NULL, NULL, NULL, given.campaign_id, NULL, given.customer_id, 1, NULL
+    FROM coupons AS given
+    UNION ALL
+    SELECT spent.position, 42, 'CouponUsed', spent.occurred_at, 'coupons_used', spent.store_id, spent.day, spent.hour,
+        NULL, origin.channel, NULL, given.campaign_id, spent.order_id, spent.customer_id, 1, NULL
+    FROM coupon_uses AS spent
+    LEFT JOIN coupons AS given ON given.coupon_id = spent.coupon_id AND given.position <= spent.position
+    LEFT JOIN origins AS origin ON origin.order_id = spent.order_id
+    WHERE spent.until_position > :as_of::bigint
+    UNION ALL
     SELECT spent.position, said.place, 'AdSpendRecorded', spent.occurred_at, said.measure, spent.store_id, spent.day,
         NULL, spent.currency, spent.channel, NULL, spent.campaign_id, NULL, NULL, said.amount, NULL
     FROM ads AS spent CROSS JOIN LATERAL (VALUES

@@ -198,6 +198,34 @@ CREATE TABLE persons (
 -- persons_records: all records of a person; also read while the table is being filled.
 CREATE UNIQUE INDEX persons_records ON persons (person_id, customer_id, since_position);
 
+-- coupons: which coupon was put into whose hands, and for which campaign.
+CREATE TABLE coupons (
+    coupon_id    uuid PRIMARY KEY,
+    customer_id  uuid NOT NULL,
+    campaign_id  uuid,
+    position     bigint NOT NULL,
+    store_id     uuid NOT NULL,
+    occurred_at  timestamptz NOT NULL,
+    day          date NOT NULL,
+    hour         bigint NOT NULL
+);
+
+-- coupon_uses: which coupon was used on which order, until it came back.
+CREATE TABLE coupon_uses (
+    position        bigint PRIMARY KEY,
+    until_position  bigint NOT NULL DEFAULT 9223372036854775807,
+    coupon_id       uuid NOT NULL,
+    order_id        uuid NOT NULL,
+    customer_id     uuid NOT NULL,
+    store_id        uuid NOT NULL,
+    occurred_at     timestamptz NOT NULL,
+    day             date NOT NULL,
+    hour            bigint NOT NULL
+);
+
+-- coupon_uses_coupons: on what a coupon was used; looked for while the table is being filled.
+CREATE UNIQUE INDEX coupon_uses_coupons ON coupon_uses (coupon_id, order_id, position);
+
 -- moves: what happened to stock and quotas, shortages, expenses and deposits: each with the figure it adds to.
 CREATE TABLE moves (
     position     bigint NOT NULL,

@@ -238,6 +238,42 @@ def import_taobao_behaviour(
     out.print(f"Rows that were not booked: {rejects}", markup=False)
 
 
+@import_app.command("complete-journey")
+def import_complete_journey(
+    folder: Annotated[
+        Path,
+        typer.Argument(
+            exists=True,
+            file_okay=False,
+            help="Holds campaign_descriptions, campaigns and coupon_redemptions.",
+        ),
+    ],
+    store: Annotated[str, typer.Option(help="Name of the store to book to; made when absent.")] = "Complete Journey",
+    rejects: Annotated[
+        Path | None, typer.Option(help="Where to write rows that were not booked; default: <folder>.rejects.csv.")
+    ] = None,
+) -> None:
+    """Import the campaigns of 84.51 Complete Journey: whom each reached, and the coupons that were redeemed."""
+    from opscore.imports.complete_journey import CompleteJourneyStopped
+    from opscore.imports.complete_journey import import_complete_journey as book
+    from opscore.imports.reader import UnreadableFile
+    from opscore.writer import Writer
+
+    rejects = rejects or Path(f"{folder.name}.rejects.csv")
+    with migrated() as (database, settings), Bars() as bars, stoppable() as stop:
+        writer = Writer(database, settings)
+        writer.start()
+        try:
+            report = book(writer, folder, store=store, rejects=rejects, progress=bars.importing(stop))
+        except (CompleteJourneyStopped, UnreadableFile) as error:
+            raise fail(f"{error}") from None
+        finally:
+            writer.stop()
+    for line in report.lines():
+        out.print(line, markup=False)
+    out.print(f"Rows that were not booked: {rejects}", markup=False)
+
+
 # Audit ---------------------------------------------------------------------------------------------------------------
 
 ANCHORS = "anchors.jsonl"

@@ -25,21 +25,9 @@ from opscore.domain.customer_commands import RegisterCustomer
 from opscore.domain.order_placing import RecordedLine, RecordOrder
 from opscore.domain.sku import FulfilmentMode
 from opscore.domain.sku_commands import RegisterSku
-from opscore.domain.store_commands import (
-    ApplyForStore,
-    CertifyPaymentAccount,
-    FreezeDeposit,
-    OpenStore,
-    PassAudit,
-    PayServiceFee,
-    SetCouriers,
-    SetPaymentMethods,
-    SignStoreAgreement,
-    SubmitForAudit,
-    SubmitStoreInfo,
-)
 from opscore.domain.traffic import WHOLE, ReportTraffic, Slice, Tallies, TrafficDay, traffic_day_id
 from opscore.domain.values import derived_id
+from opscore.imports.opening import NewStore, open_store
 from opscore.imports.pipeline import Meter, Pipeline, Progress, known_commands
 from opscore.imports.reader import UnreadableFile, digest, open_text
 from opscore.imports.report import ImportReport, RejectFile, Verdict
@@ -192,30 +180,12 @@ class _Run:
         """Make the store by its real opening steps, the day before the first row, or take the one of this name."""
         at = datetime(first_day.year, first_day.month, first_day.day, tzinfo=ZoneInfo(TIME_ZONE)) - timedelta(days=1)
         at = at.astimezone(UTC)
-        operator, of = "Taobao seller", self._ask
-        apply = ApplyForStore(name=self.name, operator=operator, platform="own", currency=CURRENCY, time_zone=TIME_ZONE)
-        self.store_id = store = of("store:apply", apply, at)
-        steps: list[tuple[str, Command, Actor]] = [
-            (
-                "account",
-                CertifyPaymentAccount(store_id=store, provider="alipay", account_reference="assumed", holder=operator),
-                IMPORTER,
-            ),
-            ("info", SubmitStoreInfo(store_id=store, company=operator, brands=("Taobao",)), IMPORTER),
-            ("agreement", SignStoreAgreement(store_id=store, terms_version="1"), IMPORTER),
-            ("submit", SubmitForAudit(store_id=store), IMPORTER),
-            ("audit", PassAudit(store_id=store), PLATFORM),
-            ("deposit", FreezeDeposit(store_id=store, amount_minor=0, currency=CURRENCY), IMPORTER),
-            ("fee", PayServiceFee(store_id=store, amount_minor=0, currency=CURRENCY), IMPORTER),
-            ("payment", SetPaymentMethods(store_id=store, methods=("alipay",)), IMPORTER),
-            ("courier", SetCouriers(store_id=store, couriers=("unknown",)), IMPORTER),
-            ("open", OpenStore(store_id=store), IMPORTER),
-        ]
-        for name, command, actor in steps:
-            of(f"store:{name}", command, at, actor)
+        new = NewStore(self.name, "Taobao seller", "Taobao", CURRENCY, TIME_ZONE, provider="alipay", method="alipay")
+        self.store_id = open_store(new, at, self._ask)
 
-    def _ask(self, name: str, command: Command, at: datetime, actor: Actor = IMPORTER) -> UUID:
+    def _ask(self, name: str, command: Command, at: datetime, by_platform: bool) -> UUID:
         key = self.prefix + name
+        actor = PLATFORM if by_platform else IMPORTER
         if key in self.known:
             return self.known[key] or self.store_id
         outcome = self.writer.ask(Request(command, actor, key, Origin.IMPORT, at))
