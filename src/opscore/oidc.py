@@ -24,7 +24,9 @@ from opscore.settings import Settings
 log = structlog.get_logger("opscore.oidc")
 
 NAME_PREFIX = "oidc:"
-"""Begins the name of everybody whom the provider vouches for, so that it is nobody else's."""
+"""Begins the name of everybody whom the provider vouches for, so that it is nobody else's.
+
+A second person is asked for by name, so whoever signs in there is given no token of ours besides."""
 NAME_LENGTH_MAX = 100
 FETCH_SECONDS = 5.0
 """How long the provider may take to hand out its keys."""

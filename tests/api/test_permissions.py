@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -10,14 +11,29 @@ from graphql.language import EnumValueNode, ListValueNode
 
 from opscore.api.ids import key_of
 from opscore.api.schema import export_schema, mutations
-from opscore.domain.campaign_commands import AddCampaignLine, PlanCampaign, RecordAdSpend, SetForecast
+from opscore.domain.campaign_commands import (
+    AddCampaignLine,
+    AddPromotion,
+    CheckCampaignPrices,
+    CheckedPriceTerms,
+    CouponTermsOffered,
+    PlanCampaign,
+    RecordAdSpend,
+    ScheduleCampaign,
+    SetCampaignBudget,
+    SetForecast,
+    StartCampaign,
+)
 from opscore.domain.campaign_events import CampaignGoal, LineRole
 from opscore.domain.command import COMMANDS, Role
+from opscore.domain.stock_commands import AllocateCampaignStock
+from opscore.domain.store_commands import SubmitStoreDocument
+from opscore.domain.store_events import DocumentKind
 from opscore.permissions import ALWAYS, FIELDS, OPERATES, READS, commands_of, table
 from tests.api.anything import SCHEMA, differences, everything_of, question, value_of
 from tests.api.conftest import Api, gid
 from tests.api.socket_client import socket
-from tests.shop import Shop
+from tests.shop import SECOND, Shop
 
 HOLDERS = [role for role in Role if role is not Role.SYSTEM]
 """The roles that a token can have."""
@@ -29,11 +45,25 @@ def goods(api: Api, shop: Shop) -> dict[str, str]:
     sku = shop.sku(stock=10)
     customer = shop.customer()
     order = shop.do(shop.order((sku, 1), customer_id=customer))
-    campaign = shop.do(PlanCampaign(store_id=shop.store_id, name="Sale", goal=CampaignGoal.RAISE_SALES))
-    shop.do(AddCampaignLine(campaign_id=campaign, sku_id=sku, role=LineRole.BASE, price=Decimal(9)))
+    store = shop.store_id
+    shop.do(SubmitStoreDocument(store_id=store, kind=DocumentKind.TAX_REGISTRATION, number="T-1"))
+    goal = CampaignGoal.RAISE_SALES
+    campaign = shop.do(PlanCampaign(store_id=store, name="Sale", goal=goal, target="to be rid of it"))
+    shop.do(AddCampaignLine(campaign_id=campaign, sku_id=sku, role=LineRole.BASE, price=Decimal(9), quota=Decimal(5)))
+    offer = CouponTermsOffered(code="TEN", off_minor=10)
+    shop.do(AddPromotion(campaign_id=campaign, label="ten off", offer=offer))
+    shop.do(SetCampaignBudget(campaign_id=campaign, budget_minor=9000, currency="GBP"))
     shop.do(SetForecast(campaign_id=campaign, visitors=9, conversion=Decimal("0.1"), units=Decimal(3), gmv_minor=2700))
     day = api.server.services.log.head().recorded_at.date()  # type: ignore[union-attr]
     shop.do(RecordAdSpend(campaign_id=campaign, day=day, channel="search", cost_minor=100, currency="GBP"))
+    now = datetime.now(UTC)
+    minute = timedelta(minutes=1)
+    shop.do(ScheduleCampaign(campaign_id=campaign, starts_at=now - minute, ends_at=now + 60 * minute))
+    nine = CheckedPriceTerms(sku_id=sku, label=Decimal(9), detail=Decimal(9), plan=Decimal(9))
+    shop.do(CheckCampaignPrices(campaign_id=campaign, lines=(nine,)), actor=SECOND)
+    shop.do(AllocateCampaignStock(sku_id=sku, campaign_id=campaign, location_id=shop.location_id, quantity=Decimal(5)))
+    shop.do(StartCampaign(campaign_id=campaign))
+    shop.do(shop.order((sku, 1), customer_id=customer, campaign_ids=(campaign,), coupon_code="TEN"))
     position = api.server.services.log.head().position
     api.ask("query ($p: Position) { stockTotals(atLeast: $p) { skus } }", {"p": position})
     found = {"Store": shop.store_id, "Sku": sku, "Customer": customer, "Order": order, "Campaign": campaign}
@@ -202,7 +232,8 @@ def test_of_one_and_the_same_object_roles_see_all_but_what_the_table_says(
     if role not in table()[f"Query.{kind.lower()}"]:
         assert seen is None, "who may not ask for a kind does not get it as a node either"
         return
-    places = {"Sku": {"prices.cost": "SkuPrice.cost"}}.get(kind, {})
+    inside = {"Sku": {"prices.cost": "SkuPrice.cost"}, "Campaign": {"promotions.coupon": "Promotion.coupon"}}
+    places = inside.get(kind, {})
     places |= {place.partition(".")[2]: place for place in FIELDS if place.startswith(f"{kind}.")}
     found = {place.removesuffix(".amount") for place in differences(whole, seen)}
 

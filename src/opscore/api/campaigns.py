@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+import msgspec
 import strawberry
 
 from opscore.api.context import Context
@@ -76,18 +77,23 @@ class Campaign(Stream):
     currency_code: str = strawberry.field(description="ISO 4217 code of its amounts.")
     member_scope: MemberScope = strawberry.field(description="Whom it is for.")
     tiers: list[str] = strawberry.field(description="The member tiers it is for.")
-    target: str | None = strawberry.field(description="What it aims at, in words.")
+    target: str | None = strawberry.field(description="What it aims at, in words; null for roles of the shop's front.")
     warmup_from: datetime | None = strawberry.field(description="When it is announced.")
     starts_at: datetime | None = strawberry.field(description="When it starts.")
     ends_at: datetime | None = strawberry.field(description="When it ends.")
     lines: list[CampaignLine] = strawberry.field(description="Articles with a price of their own in it.")
     promotions: list[PromotionType] = strawberry.field(
-        description="Its offers; amounts in minor units are in the campaign's currency."
+        description="Its offers; amounts in minor units are in the campaign's currency. Roles of the shop's front are "
+        "not told the codes of coupons."
     )
     prices_checked: bool = strawberry.field(description="Whether a second person has confirmed its prices.")
-    budget: Money | None = strawberry.field(description="What its discounts may cost; null: no bound.")
-    budget_claimed: Money = strawberry.field(description="What orders hold of it.")
-    coupon_uses: list[CouponUse] = strawberry.field(description="How often its coupons have been used.")
+    budget: Money | None = strawberry.field(description="What its discounts may cost; null: no bound, or not shown.")
+    budget_claimed: Money | None = strawberry.field(
+        description="What orders hold of it; null for roles of the shop's front."
+    )
+    coupon_uses: list[CouponUse] = strawberry.field(
+        description="How often its coupons have been used; empty for roles of the shop's front."
+    )
     forecast: CampaignForecast | None = strawberry.field(description="What it is meant to reach.")
     ad_spend: list[CampaignAdSpend] = strawberry.field(
         description="What its advertising cost; empty for roles that see no figures."
@@ -98,7 +104,12 @@ def campaign_view(campaign: domain.Campaign, context: Context) -> Campaign:
     """Return a campaign as the API shows it."""
     currency = campaign.currency
     forecast = campaign.forecast
-    figures = may_see_field(context.viewer.role, "Campaign.adSpend")
+    role = context.viewer.role
+    figures, inner = may_see_field(role, "Campaign.adSpend"), may_see_field(role, "Campaign.budget")
+    offers = list(campaign.promotions.values())
+    if not may_see_field(role, "Promotion.coupon"):
+        # Whoever has the code may use it, so it is no part of what is on show.
+        offers = [msgspec.structs.replace(each, coupon=None) for each in offers]
     return Campaign(
         **stream_fields(campaign),
         store_id=store_gid(campaign.store_id),
@@ -111,16 +122,16 @@ def campaign_view(campaign: domain.Campaign, context: Context) -> Campaign:
         currency_code=currency,
         member_scope=campaign.member_scope,
         tiers=list(campaign.tiers),
-        target=campaign.target,
+        target=campaign.target if inner else None,
         warmup_from=campaign.warmup_from,
         starts_at=campaign.starts_at,
         ends_at=campaign.ends_at,
         lines=[_line(sku_id, each, currency) for sku_id, each in campaign.lines.items()],
-        promotions=list(campaign.promotions.values()),
+        promotions=offers,
         prices_checked=campaign.prices_checked,
-        budget=money_or_none(campaign.budget_minor, currency),
-        budget_claimed=money(campaign.budget_claimed_minor, currency),
-        coupon_uses=[CouponUse(code=code, uses=uses) for code, uses in campaign.coupon_uses.items()],
+        budget=money_or_none(campaign.budget_minor if inner else None, currency),
+        budget_claimed=money(campaign.budget_claimed_minor, currency) if inner else None,
+        coupon_uses=[CouponUse(code=code, uses=uses) for code, uses in campaign.coupon_uses.items()] if inner else [],
         forecast=None if forecast is None or not figures else _forecast(forecast, currency),
         ad_spend=[_ad_spend(key, each, currency) for key, each in campaign.ad_spend.items()] if figures else [],
     )

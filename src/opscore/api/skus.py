@@ -111,8 +111,10 @@ class Sku(Stream):
     prices: list[SkuPrice] = strawberry.field(description="Its prices by store.")
     tier_prices: list[TierPrice] = strawberry.field(description="What members pay, by store and tier.")
     stock_policy: StockPolicy = strawberry.field(description="When its stock is low or too much.")
-    levels: list[StockLevel] = strawberry.field(description="Where its units are.")
-    allocations: list[CampaignAllocation] = strawberry.field(description="What campaigns still have of it.")
+    levels: list[StockLevel] = strawberry.field(description="Where its units are; not shown to customers.")
+    allocations: list[CampaignAllocation] = strawberry.field(
+        description="What campaigns still have of it; not shown to customers."
+    )
     on_hand: Decimal = strawberry.field(description="Units that are there, over all places.")
     sellable: Decimal = strawberry.field(description="Units that anybody may buy, over all places.")
     available: Decimal = strawberry.field(description="Sellable units and what campaigns have left.")
@@ -122,7 +124,7 @@ def sku_view(sku: domain.Sku, context: Context) -> Sku:
     """Return an article as the API shows it; stores out of the viewer's scope are left out."""
     viewer = context.viewer
     currency = sku.currency
-    costs = may_see_field(viewer.role, "SkuPrice.cost")
+    costs, places = may_see_field(viewer.role, "SkuPrice.cost"), may_see_field(viewer.role, "Sku.levels")
     return Sku(
         **stream_fields(sku),
         store_id=store_gid(sku.store_id),
@@ -194,13 +196,15 @@ def sku_view(sku: domain.Sku, context: Context) -> Sku:
                 sellable=plain(each.sellable),
             )
             for location_id, each in sku.levels.items()
+            if places
         ],
         allocations=[
             CampaignAllocation(
                 campaign_id=gid("Campaign", campaign_id), location_id=location_id, quantity=plain(quantity)
             )
-            for campaign_id, places in sku.allocations.items()
-            for location_id, quantity in places.items()
+            for campaign_id, quotas in sku.allocations.items()
+            for location_id, quantity in quotas.items()
+            if places
         ],
         on_hand=plain(sku.on_hand),
         sellable=plain(sku.sellable),

@@ -17,6 +17,7 @@ from opscore.api.scalars import Json
 from opscore.domain import store as domain
 from opscore.domain.calendars import CalendarKind
 from opscore.domain.store_events import DocumentKind, LocationKind, StoreStatus
+from opscore.permissions import may_see_field
 
 expose(StoreStatus)
 expose(LocationKind)
@@ -74,8 +75,8 @@ class Store(Stream):
     brands: list[str] = strawberry.field(description="Brands it may sell.")
     categories: list[str] = strawberry.field(description="Categories it may sell.")
     audit_due_at: datetime | None = strawberry.field(description="When the running audit should have ended.")
-    deposit: Money = strawberry.field(description="What is frozen as deposit.")
-    service_fee: Money = strawberry.field(description="What was paid as service fee.")
+    deposit: Money | None = strawberry.field(description="What is frozen as deposit; null for the shop's front.")
+    service_fee: Money | None = strawberry.field(description="What was paid as service fee; null for the shop's front.")
     suspended_until: datetime | None = strawberry.field(description="Until when it is suspended, if that is known.")
     closed_at: datetime | None = strawberry.field(description="When it was closed.")
     payment_methods: list[str] = strawberry.field(description="Payment methods it takes.")
@@ -84,13 +85,14 @@ class Store(Stream):
     remote_regions: list[str] = strawberry.field(description="Regions that this courier serves.")
     locations: list[Location] = strawberry.field(description="Places that hold stock, in the order of picking.")
     calendars: list[Calendar] = strawberry.field(description="Working days and hours that were set.")
-    documents: list[StoreDocument] = strawberry.field(description="Documents on file.")
+    documents: list[StoreDocument] = strawberry.field(description="Documents on file; none for the shop's front.")
     policies: list[StorePolicy] = strawberry.field(description="Policies that were set, oldest first for each kind.")
 
 
-def store_view(store: domain.Store, _: Context) -> Store:
+def store_view(store: domain.Store, context: Context) -> Store:
     """Return a store as the API shows it."""
     currency = store.currency
+    inner = may_see_field(context.viewer.role, "Store.deposit")
     return Store(
         **stream_fields(store),
         name=store.name,
@@ -104,8 +106,8 @@ def store_view(store: domain.Store, _: Context) -> Store:
         brands=list(store.brands),
         categories=list(store.categories),
         audit_due_at=store.audit_due_at,
-        deposit=money(store.deposit_minor, currency),
-        service_fee=money(store.service_fee_minor, currency),
+        deposit=money(store.deposit_minor, currency) if inner else None,
+        service_fee=money(store.service_fee_minor, currency) if inner else None,
         suspended_until=store.suspended_until,
         closed_at=store.closed_at,
         payment_methods=list(store.payment_methods),
@@ -123,6 +125,7 @@ def store_view(store: domain.Store, _: Context) -> Store:
                 valid_until=each.valid_until,
             )
             for each in store.documents.values()
+            if inner
         ],
         policies=[
             StorePolicy(
