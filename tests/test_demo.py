@@ -47,6 +47,10 @@ def test_the_figures_are_those_of_the_file(demo: Demonstration) -> None:
     assert int(figure(demo.output, "days").split()[0]) >= len(days)
 
 
+def test_a_first_start_says_what_takes_its_time(demo: Demonstration) -> None:
+    assert "Making a PostgreSQL of opscore's own" in demo.output
+
+
 def test_every_query_that_it_prints_is_answered(demo: Demonstration) -> None:
     queries = re.findall(r"^\{ .+ \}$", demo.output, re.MULTILINE)
     assert len(queries) == 3

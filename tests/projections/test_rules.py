@@ -276,9 +276,13 @@ def test_a_copy_needs_a_higher_version_and_every_query_and_a_lock_holds_it(opera
         operator.plan()
     edit(folder, "kpi_daily", "projection.toml", ("version = 1", "version = 2"))
     edit(folder, "kpi_daily", "queries.sql", ("-- days:", "-- by_day:"))
+    with pytest.raises(SqlFileError, match="names days, which is no query"):
+        operator.plan()
+    edit(folder, "kpi_daily", "projection.toml", ("\ndays = ", "\nby_day = "))
     with pytest.raises(SqlFileError, match="keep the query days"):
         operator.plan()
     edit(folder, "kpi_daily", "queries.sql", ("-- by_day:", "-- days:"))
+    edit(folder, "kpi_daily", "projection.toml", ("\nby_day = ", "\ndays = "))
     lock(folder, {"kpi_daily": operator.definitions()["kpi_daily"]})
     edit(folder, "kpi_daily", "projection.toml", ("guest_order_is_buyer = true", "guest_order_is_buyer = false"))
     with pytest.raises(EditedWithoutVersion, match="raise the version"):
@@ -337,6 +341,21 @@ def test_pages_follow_the_key_whatever_is_filtered(log: Log, operator: Projector
     assert operator.rows("income_split", "entries", {}, store_ids=[world.stores[0]], limit=100).rows[3][0] == (
         seen[0] + 2
     )
+
+
+def test_the_key_of_a_query_names_its_rows_and_its_columns_are_never_null(log: Log, projector: Projector) -> None:
+    log.fill(1500)
+    projector.deploy()
+    rows = 0
+    for name, definition in projector.definitions().items():
+        for query, key in definition.keys.items():
+            page = projector.rows(name, query, {"grain": "day"} if query == "periods" else {}, store_ids=None)
+            rows += len(page.rows)
+            assert len({tuple(each) for each in page.keys}) == len(page.rows), f"{name} {query}: {key} names no row"
+            assert all(value is not None for each in page.keys for value in each), f"{name} {query}"
+            first = projector.rows(name, query, {"grain": "day"} if query == "periods" else {}, store_ids=None, limit=1)
+            assert first.keys == page.keys[:1]
+    assert rows > 500
 
 
 @pytest.mark.parametrize(

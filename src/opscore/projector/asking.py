@@ -168,8 +168,8 @@ def ask(
     elif after is not None:
         raise CannotAsk(f"{ready.name} has no key to page along; name one under [keys] in its projection.toml")
     where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
-    rows_max = "" if limit is None else " LIMIT %(row_limit)s"
-    bound["row_limit"] = limit
+    rows_max = "" if limit is None else " LIMIT %(page rows)s"
+    bound["page rows"] = limit
     places = [[column.name for column in asked.columns].index(name) for name in asked.key]
     with connection.cursor(row_factory=tuple_row) as cursor:
         rows = cursor.execute(

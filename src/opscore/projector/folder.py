@@ -95,7 +95,11 @@ class Definition:
     @property
     def keys(self) -> dict[str, list[str]]:
         """Return [keys]: for a query, the columns that name a row and never are null; pages go along them."""
-        return {query: list(columns) for query, columns in self.settings.get("keys", {}).items()}
+        said: dict[str, Any] = self.settings.get("keys", {})
+        for query, columns in said.items():
+            if not isinstance(columns, list) or not columns or not all(isinstance(each, str) for each in columns):
+                raise SqlFileError(f"{self.name}/projection.toml: the key of {query} is a list of columns")
+        return said
 
     @cached_property
     def _whatif(self) -> dict[str, Any]:
