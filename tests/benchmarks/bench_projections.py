@@ -6,6 +6,8 @@ import multiprocessing
 import os
 import statistics
 import time
+from collections.abc import Callable, Sequence
+from datetime import timedelta
 from typing import Any
 
 import psycopg
@@ -20,9 +22,9 @@ from tests.benchmarks.harness import Table, fresh_database
 
 EVENTS = int(os.environ.get("OPSCORE_BENCH_EVENTS", "1000000"))
 SKUS = 3000
-BACK_DATED = 0.01
-LIVE_ORDERS = 600
-LIVE_ORDERS_PER_SECOND = 200
+BACK_DATED = float(os.environ.get("OPSCORE_BENCH_BACK_DATED", "0.01"))
+LIVE_ORDERS_PER_SECOND = int(os.environ.get("OPSCORE_BENCH_ORDERS_PER_SECOND", "200"))
+LIVE_ORDERS = 3 * LIVE_ORDERS_PER_SECOND
 SHOW_STATEMENTS = "OPSCORE_BENCH_STATEMENTS" in os.environ
 
 
@@ -129,6 +131,49 @@ def lags(database: Database, settings: Settings) -> list[float]:
     return sorted(waits)
 
 
+def asked(projector: Projector) -> list[tuple[str, float, int]]:
+    """Ask what pages and auditors ask; return what, the median milliseconds and how many rows came."""
+    found = []
+
+    def take(what: str, ask: Callable[[], Sequence[Any]]) -> Sequence[Any]:
+        spent = []
+        for _ in range(20):
+            begun = time.perf_counter()
+            rows = ask()
+            spent.append((time.perf_counter() - begun) * 1000)
+        found.append((what, statistics.median(spent), len(rows)))
+        return rows
+
+    with projector.connect() as connection:
+        ledger = projector.catalogue.serving(connection, "stock_ledger")
+        assert ledger is not None
+        movements = projector.loaded(connection, ledger).table("stock_movements")
+        sku, count, middle, then, store = connection.execute(
+            f"SELECT line.sku_id, count(*), percentile_disc(0.5) WITHIN GROUP (ORDER BY line.position),"
+            f" percentile_disc(0.5) WITHIN GROUP (ORDER BY line.occurred_at),"
+            f" (SELECT store_id FROM {projector.loaded(connection, ledger).table('stock_skus')} AS sku"
+            f" WHERE sku.sku_id = line.sku_id)"
+            f" FROM {movements} AS line GROUP BY 1 ORDER BY 2 DESC LIMIT 1"
+        ).fetchone()  # type: ignore[misc]
+    stores = [store]
+    year = {"from_day": then.date() - timedelta(days=365), "to_day": then.date() + timedelta(days=365)}
+
+    def ask(name: str, query: str, parameters: dict[str, Any]) -> Callable[[], Sequence[Any]]:
+        return lambda: projector.run_query(name, query, parameters, store_ids=stores)
+
+    days = take("KPI page: a store by days", ask("kpi_daily", "days", year))
+    take("KPI page: a store by months", ask("kpi_daily", "periods", {**year, "grain": "month"}))
+    cell = days[len(days) // 2]
+    key = {"store_id": store, "day": cell["day"], "currency": cell["currency"]}
+    take("explain a day", lambda: projector.explain("kpi_daily", "kpi_daily", key, store_ids=stores))
+    at = {"sku_id": sku, "position": middle, "occurred_at": then}
+    hottest = f"hottest SKU ({count:,} movements)"
+    take(f"{hottest}, levels known then", ask("stock_ledger", "levels_known_at", at))
+    take(f"{hottest}, worth known then", ask("stock_ledger", "worth_known_at", at))
+    take(f"{hottest}, levels true then", ask("stock_ledger", "levels_true_at", at))
+    return found
+
+
 def main() -> None:
     """Run it on a server of its own."""
     with fresh_database() as (database, settings), Table(f"Projections over {EVENTS:,} events, Zipf skew") as table:
@@ -160,7 +205,11 @@ def main() -> None:
                 for name, part in sorted(spent.items(), key=lambda item: -item[1]):
                     table.row(f"    {name}", f"{part:.2f} s")
         if "OPSCORE_BENCH_NO_LAG" not in os.environ:
+            begun = time.perf_counter()
             projector.deploy()
+            table.row("all projections side by side", f"{head / (time.perf_counter() - begun):,.0f} events/s")
+            for what, milliseconds, rows in asked(projector):
+                table.row(what, f"{milliseconds:.1f} ms", f"{rows:,} rows")
             waits = lags(database, settings)
             p99 = waits[int(len(waits) * 0.99)]
             table.row(
