@@ -408,7 +408,7 @@ class Writer:
             with connection.pipeline():
                 if decided:
                     self._record(connection, decided)
-                connection.execute("COMMIT")
+                connection.execute("COMMIT", prepare=False)
         except BaseException:
             try:
                 connection.rollback()
