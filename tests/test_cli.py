@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
@@ -48,7 +49,8 @@ def run(environment: dict[str, str], *words: str, code: int = 0) -> str:
 
 def test_help_names_every_word() -> None:
     text = run({"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT / "src")}, "--help")
-    for word in ("serve", "demo", "migrate", "token", "import", "projections", "replay", "audit", "schema", "webhook"):
+    words = "serve demo migrate token import projections replay audit schema webhook export"
+    for word in words.split():
         assert re.search(rf"^\s+{word}\s+\S", text, re.MULTILINE), f"{word} is missing or does not say what it does"
 
 
@@ -180,3 +182,18 @@ def test_a_webhook_is_added_listed_and_ended(environment: dict[str, str]) -> Non
     assert re.search(r"^secret +whsec_", run(local, "webhook", "rotate", webhook_id), re.MULTILINE)
     run(local, "webhook", "remove", webhook_id)
     assert "no webhook" in run(local, "webhook", "pause", webhook_id, code=1)
+
+
+def test_rows_are_exported_to_a_file_and_what_is_no_export_is_refused(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    run(environment, "projections", "rebuild")
+    file = tmp_path / "orders.csv"
+    said = run(environment, "export", "orders", "--out", str(file))
+    assert "0 rows as of position 0" in said and "sha256" in said
+    assert file.read_text(encoding="utf-8").startswith("order_id,store_id,")
+    parquet = tmp_path / "events.parquet"
+    run(environment, "export", "events", "--format", "parquet", "--store", str(UUID(int=1)), "--out", str(parquet))
+    assert parquet.read_bytes()[:4] == b"PAR1"
+    assert "'letters'" in run(environment, "export", "letters", code=1)
+    assert "period" in run(environment, "export", "kpi_daily", "--since", "2030-01-01T00:00:00Z", code=1)

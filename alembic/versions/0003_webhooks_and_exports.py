@@ -89,7 +89,7 @@ CREATE TABLE export_progress (
     attempts     integer NOT NULL DEFAULT 0,
     started_at   timestamptz,
     rows_done    bigint NOT NULL DEFAULT 0,
-    rows_total   bigint,
+    percent      smallint,
     cancel_asked boolean NOT NULL DEFAULT false
 ) WITH (fillfactor = 50);
 """

@@ -25,7 +25,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 
 from opscore import logs
-from opscore.api import explorer
+from opscore.api import explorer, exports
 from opscore.api.context import Services
 from opscore.api.engine import GraphQLEngine
 from opscore.api.guard import Limits
@@ -36,6 +36,7 @@ from opscore.api.sockets import SocketEndpoint
 from opscore.api.throttle import Throttle
 from opscore.api.trusted import TrustedDocuments, operations_folder
 from opscore.database import Database, migrated_version, newest_version
+from opscore.exports.jobs import Exports
 from opscore.followups import FollowUps
 from opscore.housekeeping import Housekeeping
 from opscore.log.event_log import EventLog
@@ -87,6 +88,7 @@ class Server:
             self.follow_ups = FollowUps(self.database, self.writer)
             self.housekeeping = Housekeeping(self.database, settings)
             self.webhooks = Delivery(self.database)
+            self.exports = Exports(self.database, self.projector)
             self.services = Services(
                 database=self.database,
                 log=EventLog(self.database.pool.connection),
@@ -118,6 +120,7 @@ class Server:
         self.follow_ups.start()
         self.housekeeping.start()
         self.webhooks.start()
+        self.exports.start()
         self._deploying = threading.Thread(target=self._deploy, name="opscore-deploy", daemon=True)
         self._deploying.start()
 
@@ -140,6 +143,7 @@ class Server:
         self._stopping = True
         self.housekeeping.stop()
         self.webhooks.stop()
+        self.exports.stop()
         self.follow_ups.stop()
         self.writer.stop()
         if self._deploying is not None:
@@ -272,6 +276,7 @@ def create_app(settings: Settings) -> Starlette:
         sockets = SocketEndpoint(engine, origins=settings.cors_origins)
         app.state.sockets = sockets
         app.router.routes.insert(1, WebSocketRoute("/graphql", sockets))
+        app.router.routes.append(exports.route(engine, server.services))
         live = server.services.live = Live(server.services)
         live.start()
         server.writer.after_commit.append(lambda _: live.hint())

@@ -7,17 +7,14 @@ ciphertext. The same period of the same database gives the same bytes again (wit
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
-import os
-import tempfile
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import msgspec
 import psycopg
@@ -26,6 +23,7 @@ from psycopg.rows import dict_row
 from opscore import __version__, resources, sqlfiles
 from opscore.audit import Progress, read_anchors
 from opscore.database import Database
+from opscore.files import appearing
 from opscore.log import schemas
 from opscore.log.canonical import GENESIS, HASHED_COLUMNS, canonical, microseconds
 from opscore.log.event_log import EventLog, lend
@@ -90,7 +88,7 @@ def export(
             connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
             catalogue = _rows(connection, "catalogue")
             compares = _rows(connection, "compares", after=first, until=last)
-        with _appearing(file) as out, zipfile.ZipFile(out, "w") as archive:
+        with appearing(file) as out, zipfile.ZipFile(out, "w") as archive:
             members = _Members(archive)
             events = _Events(connection, first, last, progress, stop)
             members.write("events.jsonl", events.lines())
@@ -276,27 +274,3 @@ def _digest_of(name: str, texts: Mapping[str, str]) -> str | None:
 def _rows(connection: psycopg.Connection[Any], statement: str, **values: Any) -> list[dict[str, Any]]:
     with connection.cursor(row_factory=dict_row) as cursor:
         return cursor.execute(_SQL[statement], values).fetchall()
-
-
-@contextlib.contextmanager
-def _appearing(file: Path) -> Iterator[IO[bytes]]:
-    """Give a file to write that gets its name once it is whole and on the disk; after any failure there is none.
-
-    Only its owner may read it: whom else it is for is not decided here.
-    """
-    file.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{file.name}.", suffix=".part", dir=file.parent)
-    try:
-        with os.fdopen(handle, "w+b") as out:
-            yield out
-            out.flush()
-            os.fsync(out.fileno())
-        os.replace(name, file)
-    except BaseException:
-        os.unlink(name)
-        raise
-    folder = os.open(file.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)  # The new name has to last as well.
-    finally:
-        os.close(folder)

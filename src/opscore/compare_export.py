@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-import csv
-import io
 import json
-import os
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
+from opscore.exports.datasets import Column, Kind
+from opscore.exports.formats import Format, FormatNotInstalled, require, writer
+from opscore.files import appearing
 from opscore.projector import Comparison, Projector
 
 COLUMNS = ("number", "table", "key", "column", "old", "new", "difference", "events")
@@ -21,7 +19,7 @@ numbers, and the positions of the events behind the row, with blanks between."""
 FORMATS = (".csv", ".parquet")
 PAGE = 100
 
-Line = tuple[int, str, str, str, str | None, str | None, str | None, str | None]
+Line = tuple[Any, ...]
 
 
 class ExportRefused(ValueError):
@@ -42,7 +40,11 @@ def export(
     """
     if file.suffix not in FORMATS:
         raise ExportRefused(f"{file.name} should end in {' or '.join(FORMATS)}")
-    writing = _csv if file.suffix == ".csv" else _parquet()
+    columns = [Column(name, Kind.INTEGER if name == "number" else Kind.TEXT) for name in COLUMNS]
+    try:
+        require(format_ := Format(file.suffix[1:]))
+    except FormatNotInstalled as refused:
+        raise ExportRefused(refused.message) from None
     count = 0
 
     def pages() -> Iterator[list[Line]]:
@@ -58,8 +60,10 @@ def export(
             progress(done, compared.differing_rows)
             yield page
 
-    with _appearing(file) as out:
-        writing(out, pages())
+    facts = {"compare": str(compared.id), "position": compared.position}
+    with appearing(file) as out, writer(format_, out, columns, facts) as put:
+        for page in pages():
+            put(page)
     return count
 
 
@@ -87,46 +91,3 @@ def _difference(old: Any, new: Any) -> str | None:
     except (TypeError, ValueError, ArithmeticError):
         return None
     return format(after - before, "f") if before.is_finite() and after.is_finite() else None
-
-
-def _csv(out: IO[bytes], pages: Iterator[list[Line]]) -> None:
-    text = io.TextIOWrapper(out, encoding="utf-8", newline="", write_through=True)
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for page in pages:
-        writer.writerows(page)
-    text.detach()
-
-
-def _parquet() -> Callable[[IO[bytes], Iterator[list[Line]]], None]:
-    try:
-        import pyarrow
-        from pyarrow import parquet
-    except ImportError:
-        raise ExportRefused("Parquet needs the extra `parquet`: pip install 'opscore[parquet]'") from None
-
-    types = [pyarrow.int64(), *[pyarrow.string()] * 7]
-    schema = pyarrow.schema(list(zip(COLUMNS, types, strict=True)))
-
-    def write(out: IO[bytes], pages: Iterator[list[Line]]) -> None:
-        with parquet.ParquetWriter(out, schema) as writer:
-            for page in pages:
-                values = [list(column) for column in zip(*page, strict=True)] or [[] for _ in COLUMNS]
-                arrays = [pyarrow.array(column, kind) for column, kind in zip(values, types, strict=True)]
-                writer.write_table(pyarrow.Table.from_arrays(arrays, schema=schema))
-
-    return write
-
-
-@contextlib.contextmanager
-def _appearing(file: Path) -> Iterator[IO[bytes]]:
-    """Give a file to write that gets its name once it is whole; after any failure there is none."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{file.name}.", suffix=".part", dir=file.parent)
-    try:
-        with os.fdopen(handle, "w+b") as out:
-            yield out
-        os.replace(name, file)
-    except BaseException:
-        os.unlink(name)
-        raise

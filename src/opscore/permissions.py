@@ -76,12 +76,16 @@ READS: dict[str, frozenset[Role]] = {
     "projectionCompares": _VERSIONS,
     "projectionCompare": _VERSIONS,
     "verification": _AUDIT,
+    "exportJob": STAFF | {Role.AUDITOR},
+    "exportJobs": STAFF | {Role.AUDITOR},
     "webhooks": frozenset(),
     "webhookDeadLetters": frozenset(),
 }
 """Root field of Query -> the roles that may ask it, beside those of `ALWAYS`; of any other it is refused."""
 
 OPERATES: dict[str, frozenset[Role]] = {
+    "startExport": STAFF | {Role.AUDITOR},
+    "cancelExport": STAFF | {Role.AUDITOR},
     "registerWebhook": frozenset(),
     "rotateWebhookSecret": frozenset(),
     "pauseWebhook": frozenset(),

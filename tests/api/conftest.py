@@ -97,9 +97,13 @@ def more_settings() -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def api(
-    server: EmbeddedServer, template: str, database_names: Iterator[int], more_settings: dict[str, Any]
+    server: EmbeddedServer,
+    template: str,
+    database_names: Iterator[int],
+    more_settings: dict[str, Any],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Api]:
-    """A server on a database of this module's own."""
+    """A server on a database of this module's own; webhooks may go to this machine."""
     name = f"api{next(database_names)}"
     with psycopg.connect(server.url, autocommit=True) as connection:
         connection.execute(
@@ -110,6 +114,8 @@ def api(
         database_url=make_conninfo(server.url, dbname=name),
         master_key=MASTER_KEY,
         port=0,
+        webhook_loopback=True,
+        exports_dir=tmp_path_factory.mktemp("exports"),
         **more_settings,
     )
     app = create_app(settings)

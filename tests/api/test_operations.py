@@ -21,6 +21,7 @@ from opscore.domain.command import Role
 from tests.api.conftest import Api, gid
 from tests.api.socket_client import socket
 from tests.shop import Shop
+from tests.webhooks.receiver import Receiver
 
 FILES = sorted((resources.path("schema") / "operations").glob("*.graphql"))
 
@@ -218,6 +219,21 @@ def test_a_working_day_sends_every_document(api: Api, shop: Shop) -> None:
         client.subscribe(OPERATIONS["AuditorFollow"], {"after": position - 1, "filter": {"types": ["OrderPlaced"]}})
         followed = client.next()["events"]
     assert (followed["position"], followed["aggregateId"]) == (position, placed["id"])
+
+    # Rows and events go to other programs.
+    owner = api.token(Role.OWNER)
+    started = give("AdminStartExport", manager, dataset="ORDER_LINES", format="CSV")["exportJob"]
+    assert started["state"] == "WAITING"
+    assert send("AdminExportJob", manager, id=started["id"])["exportJob"]["dataset"] == "ORDER_LINES"
+    assert send("AdminExports", manager, first=5)["exportJobs"]["nodes"][0]["id"] == started["id"]
+    with Receiver() as till:
+        hook = give("AdminRegisterWebhook", owner, url=till.url, types=["OrderPlaced"])["webhook"]
+        assert [each["id"] for each in send("AdminWebhooks", owner)["webhooks"]] == [hook["id"]]
+        which = {"webhookId": hook["id"]}
+        assert send("AdminPingWebhook", owner, input=which)["pingWebhook"]["taken"] is True
+        assert send("AdminDeadLetters", owner, **which, first=5)["webhookDeadLetters"] == []
+        assert send("AdminRedeliver", owner, input=which)["redeliverWebhookEvents"]["events"] == 0
+        assert send("AdminResumeWebhook", owner, input=which)["resumeWebhook"]["webhook"]["state"] == "ACTIVE"
 
     assert sent == set(OPERATIONS), f"never sent: {set(OPERATIONS) - sent}"
 

@@ -27,18 +27,6 @@ def receiver() -> Iterator[Receiver]:
         yield listening
 
 
-@pytest.fixture(scope="module", autouse=True)
-def loopback(api: Api) -> Iterator[None]:
-    """This server lets webhooks go to this machine."""
-    database = api.server.database
-    before = database.settings
-    database.settings = before.model_copy(update={"webhook_loopback": True})
-    sender = api.server.webhooks._sender
-    api.server.webhooks._sender = type(sender)(type(sender._bounds)(loopback=True))
-    yield
-    database.settings = before
-
-
 def register(api: Api, url: str, token: str = "", **more: Any) -> dict[str, Any]:
     given = {"url": url, "idempotencyKey": str(uuid4()), **more}
     answer: dict[str, Any] = api.ask(REGISTER, {"input": given}, token=token)["registerWebhook"]

@@ -35,6 +35,7 @@ from opscore.api.directories import (
 )
 from opscore.api.enums import expose
 from opscore.api.errors import BadInput
+from opscore.api.exports import ExportQueries
 from opscore.api.figure_queries import FigureQueries
 from opscore.api.ids import key_of, parse_global_id
 from opscore.api.kpi_queries import KpiQueries
@@ -363,5 +364,5 @@ async def _holder(info: ContextInfo, type_name: str, claim: str, scope: str, val
 
 
 @strawberry.type(description="Questions. What lies out of a token's scope is answered like what is not there.")
-class Query(AggregateQueries, FigureQueries, KpiQueries, LogQueries, WebhookQueries, ProjectionQueries):
+class Query(AggregateQueries, FigureQueries, KpiQueries, LogQueries, WebhookQueries, ExportQueries, ProjectionQueries):
     """Everything that can be asked."""

@@ -11,6 +11,7 @@ from strawberry.schema.config import StrawberryConfig
 from strawberry.schema_directive import Location
 
 from opscore.api.bulk import bulk_field
+from opscore.api.exports import ExportMutations
 from opscore.api.mutations import Mutation, make_mutations, mutation_type
 from opscore.api.projection_mutations import ProjectionMutations
 from opscore.api.queries import KINDS, Query
@@ -20,7 +21,7 @@ from opscore.api.webhooks import WebhookMutations
 from opscore.domain.command import Role
 from opscore.permissions import table
 
-OPERATIONS: tuple[type, ...] = (WebhookMutations, ProjectionMutations)
+OPERATIONS: tuple[type, ...] = (WebhookMutations, ExportMutations, ProjectionMutations)
 """The mutations that are no commands of the domain."""
 
 HELD_BY_NOBODY = frozenset({Role.SYSTEM})

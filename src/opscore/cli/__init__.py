@@ -13,6 +13,7 @@ import typer
 
 from opscore import __version__
 from opscore.cli.common import migrated, opened, position_or_time
+from opscore.cli.export import export
 from opscore.cli.projections import projections_app
 from opscore.cli.replay import replay
 from opscore.cli.tokens import token_app
@@ -44,6 +45,7 @@ app.add_typer(import_app, name="import")
 app.add_typer(schema_app, name="schema")
 app.add_typer(webhook_app, name="webhook")
 app.command()(replay)
+app.command()(export)
 
 
 def main() -> None:

@@ -1,0 +1,77 @@
+"""`opscore export`: rows into a file, read from one snapshot, as a job of the server writes them."""
+
+# Modules are imported where they are used, so that `opscore --help` answers at once.
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+from uuid import UUID
+
+import typer
+
+from opscore.cli.common import migrated, position_or_time
+from opscore.console import Bars, fail, out, stoppable
+from opscore.domain.command import Role
+
+Moment = Annotated[str | None, typer.Option(help="A time such as 2026-03-31T23:59:59+08:00.")]
+
+
+def export(
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="orders, order_lines, stock_movements, stock_levels, events, kpi_daily or compares.", metavar="NAME"
+        ),
+    ],
+    format_: Annotated[str, typer.Option("--format", help="csv, jsonl or parquet.")] = "csv",
+    store: Annotated[list[UUID] | None, typer.Option(help="Rows of this store; repeatable; all if none.")] = None,
+    since: Moment = None,
+    before: Moment = None,
+    file: Annotated[
+        Path | None, typer.Option("--out", dir_okay=False, help="The file to write; default: <name>.<format>.")
+    ] = None,
+) -> None:
+    """Write rows to a file for other programs; it appears whole or not at all. Says the position it was read at."""
+    from opscore.domain.refusals import Refusal
+    from opscore.exports.datasets import ABOUT, Dataset, Wanted
+    from opscore.exports.files import ExportStopped, write
+    from opscore.exports.formats import Format
+    from opscore.projector import Projector
+
+    try:
+        dataset, format_of = Dataset(name), Format(format_)
+    except ValueError as error:
+        raise fail(f"{error}; see: opscore export --help") from None
+    about = ABOUT[dataset]
+    if not about.period and (since or before):
+        raise fail(f"{dataset} cannot be narrowed to a period")
+    if about.all_stores and store:
+        raise fail(f"{dataset} are of all stores together")
+    wanted = Wanted(dataset, store or None, _time(since), _time(before))
+    path = file or Path(f"{dataset}.{format_of}")
+    with migrated() as (database, _), Bars() as bars, stoppable() as stop:
+        try:
+            manifest = write(
+                database,
+                Projector(database),
+                wanted,
+                format_of,
+                Role.OWNER,
+                path,
+                progress=lambda rows, percent: bars.at("rows written", rows, None),
+                stop=stop,
+            )
+        except (Refusal, ExportStopped) as error:
+            raise fail(f"{error}") from None
+    out.print(
+        f"{manifest.rows:,} rows as of position {manifest.position} -> {path}\nsha256 {manifest.sha256}", markup=False
+    )
+
+
+def _time(text: str | None) -> datetime | None:
+    found = None if text is None else position_or_time(text)
+    if isinstance(found, int):
+        raise fail("A period is bounded by times such as 2026-03-31T23:59:59+08:00")
+    return found

@@ -1,0 +1,239 @@
+"""What can be exported: for each, the question of the API whose roles may have it, and how its rows are read.
+
+Rows come from the projections' own queries, as the version that serves keeps them, so what an export says is what the
+API says. Every statement takes the stores that the asker may see. All of a file is read in one transaction over one
+snapshot (REPEATABLE READ), through cursors on the server, so that no more than `FETCH_ROWS` rows are here at once.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from opscore.database import Database
+from opscore.projector import Projector
+from opscore.projector.catalogue import Entry
+from opscore.projector.snapshot import Batch, Snapshot, snapshot
+from opscore.sqlfiles import load
+
+STATEMENTS = load(__file__, "exports.sql")
+
+FETCH_ROWS = 1_000
+
+
+class Dataset(enum.StrEnum):
+    """What can be exported."""
+
+    ORDERS = "orders"
+    """A row for each order, latest first."""
+    ORDER_LINES = "order_lines"
+    """A row for each line of each order; the lines of an order follow each other."""
+    STOCK_MOVEMENTS = "stock_movements"
+    """The stock ledger, oldest movement first."""
+    STOCK_LEVELS = "stock_levels"
+    """What of each article is at each location."""
+    EVENTS = "events"
+    """The event log by position, personal fields as ciphertext."""
+    KPI_DAILY = "kpi_daily"
+    """What each store sold on each of its days."""
+    COMPARES = "compares"
+    """Every row in which compared versions of projections differed; for tokens of all stores."""
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What is known of a dataset before it is read.
+
+    question: whose roles may have it. projection: what it is read from; None for the log. period: whether it can be
+    narrowed to a time. hidden: column -> the field of the schema whose roles see it; others get null.
+    """
+
+    question: str
+    projection: str | None
+    period: bool
+    hidden: Mapping[str, str] = field(default_factory=dict)
+    all_stores: bool = False
+
+
+ABOUT: dict[Dataset, About] = {
+    Dataset.ORDERS: About("orders", "order_book", True),
+    Dataset.ORDER_LINES: About("orders", "order_book", True),
+    Dataset.STOCK_MOVEMENTS: About(
+        "stockLedger",
+        "stock_ledger",
+        True,
+        {
+            "unit_cost": "StockMovement.unitCost",
+            "value_minor": "StockMovement.value",
+            "running_value_minor": "StockMovement.runningValue",
+        },
+    ),
+    Dataset.STOCK_LEVELS: About("stockLevels", "stock_ledger", False, {"unit_cost": "StockBalance.unitCost"}),
+    Dataset.EVENTS: About("events", None, True),
+    Dataset.KPI_DAILY: About("kpiDaily", "kpi_daily", False),
+    Dataset.COMPARES: About("projectionCompare", None, True, all_stores=True),
+}
+
+
+class Kind(enum.StrEnum):
+    """What the values of a column are, whatever the format."""
+
+    TEXT = "text"
+    INTEGER = "integer"
+    DECIMAL = "decimal"
+    BOOLEAN = "boolean"
+    TIME = "time"
+    """A moment in UTC."""
+    DAY = "day"
+    JSON = "json"
+
+
+KINDS = {
+    "text": Kind.TEXT,
+    "uuid": Kind.TEXT,
+    "smallint": Kind.INTEGER,
+    "integer": Kind.INTEGER,
+    "bigint": Kind.INTEGER,
+    "numeric": Kind.DECIMAL,
+    "boolean": Kind.BOOLEAN,
+    "timestamp with time zone": Kind.TIME,
+    "date": Kind.DAY,
+}
+"""Type of PostgreSQL -> kind; anything else (lists, objects) is JSON."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of an export."""
+
+    name: str
+    kind: Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What of a dataset is read. store_ids: None for all. since, before: a period, end exclusive, None for no bound."""
+
+    dataset: Dataset
+    store_ids: Sequence[UUID] | None
+    since: datetime | None = None
+    before: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """The rows of a dataset at one position of the log.
+
+    version: of the projection that answered, None for the log. batches: rows, with how much is done in percent (None:
+    unknown), at most `FETCH_ROWS` of them at a time.
+    """
+
+    columns: list[Column]
+    position: int
+    version: int | None
+    batches: Iterator[tuple[Batch, int | None]]
+
+
+@contextmanager
+def opened(database: Database, projector: Projector, wanted: Wanted) -> Iterator[Rows]:
+    """Open a dataset on a snapshot of its own, which lasts as long as the block.
+
+    Raises ProjectionRefused when what it is read from has not been built.
+    """
+    about = ABOUT[wanted.dataset]
+    with snapshot(database, projector) as moment:
+        if about.projection is None:
+            yield _of_statement(moment, wanted)
+        else:
+            yield _READERS[wanted.dataset](moment, moment.serving(about.projection), wanted)
+
+
+def _columns(moment: Snapshot, sql: Any, values: Mapping[str, Any]) -> list[Column]:
+    return [Column(name, KINDS.get(type_, Kind.JSON)) for name, type_ in moment.columns(sql, values)]
+
+
+def _stream(moment: Snapshot, sql: Any, values: Mapping[str, Any]) -> Iterator[Batch]:
+    return moment.stream(sql, values, FETCH_ROWS)
+
+
+def _of_statement(moment: Snapshot, wanted: Wanted) -> Rows:
+    head = moment.connection.execute(STATEMENTS["head"]).fetchone()
+    position: int = 0 if head is None else head[0]
+    statement = STATEMENTS[wanted.dataset.value]
+    values = {
+        "store_ids": None if wanted.store_ids is None else list(wanted.store_ids),
+        "since": wanted.since,
+        "before": wanted.before,
+        "position": position,
+    }
+
+    def batches() -> Iterator[tuple[Batch, int | None]]:
+        for batch in _stream(moment, statement, values):
+            # The log's rows begin with their position, which tells how far they are.
+            yield batch, batch[-1][0] * 100 // position if wanted.dataset is Dataset.EVENTS else None
+
+    return Rows(_columns(moment, statement, values), position, None, batches())
+
+
+def _counted(moment: Snapshot, entry: Entry, sql: str, values: Mapping[str, Any]) -> Rows:
+    """Return the rows of a statement, which are counted before they are read."""
+    total = moment.total(sql, values)
+
+    def batches() -> Iterator[tuple[Batch, int | None]]:
+        done = 0
+        for batch in _stream(moment, sql, values):
+            done += len(batch)
+            yield batch, done * 100 // total
+
+    return Rows(_columns(moment, sql, values), entry.position, entry.version, batches())
+
+
+def _listed(moment: Snapshot, entry: Entry, wanted: Wanted, query: str, time: str, *order: str) -> Rows:
+    """Return the rows of a query in an order, narrowed to the period by one of their times."""
+    sql, values = moment.query(entry, query, {}, wanted.store_ids)
+    listed = moment.listed(sql, values, order=order, time=time, since=wanted.since, before=wanted.before)
+    return _counted(moment, entry, *listed)
+
+
+def _orders(moment: Snapshot, entry: Entry, wanted: Wanted) -> Rows:
+    return _listed(moment, entry, wanted, "order_rows", "placed_at", "placed_at DESC", "order_id DESC")
+
+
+def _order_lines(moment: Snapshot, entry: Entry, wanted: Wanted) -> Rows:
+    orders = _orders(moment, entry, wanted)
+    place = [column.name for column in orders.columns].index("order_id")
+    sql, values = moment.query(entry, "lines", {"order_ids": []}, wanted.store_ids)
+
+    def batches() -> Iterator[tuple[Batch, int | None]]:
+        for found, percent in orders.batches:
+            # The lines of a batch come by order, as its statement sorts them.
+            for batch in _stream(moment, sql, {**values, "order_ids": [row[place] for row in found]}):
+                yield batch, percent
+
+    return Rows(_columns(moment, sql, values), entry.position, entry.version, batches())
+
+
+def _stock_movements(moment: Snapshot, entry: Entry, wanted: Wanted) -> Rows:
+    return _listed(moment, entry, wanted, "movement_rows", "occurred_at", "position", "leg")
+
+
+def _stock_levels(moment: Snapshot, entry: Entry, wanted: Wanted) -> Rows:
+    return _counted(moment, entry, *moment.query(entry, "levels", {}, wanted.store_ids))
+
+
+def _kpi_daily(moment: Snapshot, entry: Entry, wanted: Wanted) -> Rows:
+    return _counted(moment, entry, *moment.query(entry, "days", {}, wanted.store_ids))
+
+
+_READERS: dict[Dataset, Callable[[Snapshot, Entry, Wanted], Rows]] = {
+    Dataset.ORDERS: _orders,
+    Dataset.ORDER_LINES: _order_lines,
+    Dataset.STOCK_MOVEMENTS: _stock_movements,
+    Dataset.STOCK_LEVELS: _stock_levels,
+    Dataset.KPI_DAILY: _kpi_daily,
+}

@@ -1,0 +1,36 @@
+"""Files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+
+@contextlib.contextmanager
+def appearing(file: Path) -> Iterator[IO[bytes]]:
+    """Give a file to write that gets its name once it is whole and on the disk; after any failure there is none.
+
+    Only its owner may read it: whom else it is for is not decided here.
+    """
+    file.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{file.name}.", suffix=".part", dir=file.parent)
+    os.close(handle)
+    try:
+        # Opened by its name, which `out.name` then is: some writers want to be told where.
+        with open(name, "w+b") as out:
+            yield out
+            out.flush()
+            os.fsync(out.fileno())
+        os.replace(name, file)
+    except BaseException:
+        os.unlink(name)
+        raise
+    folder = os.open(file.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)  # The new name has to last as well.
+    finally:
+        os.close(folder)

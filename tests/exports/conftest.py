@@ -1,0 +1,94 @@
+"""Two stores with orders, stock and refunds, their read models built, and a folder for exports."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from opscore.database import Database
+from opscore.domain.command import Role
+from opscore.domain.order_commands import PayOrder
+from opscore.exports.datasets import Dataset, Wanted
+from opscore.exports.files import Manifest, write
+from opscore.exports.formats import Format
+from opscore.projector import Projector
+from opscore.settings import Settings
+from opscore.writer import Writer
+from tests.shop import Shop
+
+
+@pytest.fixture
+def settings(new_settings: Callable[[], Settings], tmp_path: Path) -> Settings:
+    return new_settings().model_copy(update={"exports_dir": tmp_path / "exports"})
+
+
+@pytest.fixture
+def writer(database: Database, settings: Settings) -> Iterator[Writer]:
+    writer = Writer(database, settings)
+    writer.start()
+    yield writer
+    writer.stop()
+
+
+@dataclass
+class Trade:
+    """What there is to export, and how a test exports it."""
+
+    database: Database
+    projector: Projector
+    shop: Shop
+    other: Shop
+    orders: dict[UUID, list[UUID]]
+    """The orders of each store."""
+    folder: Path
+
+    def write(
+        self,
+        dataset: Dataset,
+        format_: Format = Format.JSONL,
+        store_ids: list[UUID] | None = None,
+        role: Role = Role.OWNER,
+        **more: Any,
+    ) -> tuple[Manifest, Path]:
+        """Export; return the manifest and the file."""
+        file = self.folder / f"{dataset}.{format_}"
+        period = {name: more.pop(name) for name in ("since", "before") if name in more}
+        wanted = Wanted(dataset, store_ids, **period)
+        return write(self.database, self.projector, wanted, format_, role, file, **more), file
+
+    def table(self, projection: str, name: str) -> str:
+        """Return the name of a table of the version that serves."""
+        with self.database.connect() as connection:
+            entry = self.projector.catalogue.serving(connection, projection)
+            assert entry is not None
+            return self.projector.loaded(connection, entry).table(name)
+
+    def rows(self, dataset: Dataset, **more: Any) -> list[dict[str, Any]]:
+        """Return the rows of a dataset, through JSON lines."""
+        _, file = self.write(dataset, **more)
+        return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+
+
+def buy(shop: Shop, count: int) -> list[UUID]:
+    """Place orders of two lines each and pay the first of them."""
+    one, two = shop.sku(stock=100), shop.sku(stock=100, price="5.00")
+    orders = [shop.do(shop.order((one, 1), (two, 2))) for _ in range(count)]
+    shop.do(PayOrder(order_id=orders[0], amount_minor=2000, method="card", currency="GBP"))
+    return orders
+
+
+@pytest.fixture
+def trade(database: Database, writer: Writer, tmp_path: Path) -> Trade:
+    shop = Shop.open(writer, name="Ours")
+    other = Shop.open(writer, name="Theirs")
+    orders = {shop.store_id: buy(shop, 3), other.store_id: buy(other, 2)}
+    projector = Projector(database)
+    for name in ("order_book", "stock_ledger", "kpi_daily"):
+        projector.rebuild(name)
+    return Trade(database, projector, shop, other, orders, tmp_path)

@@ -1,0 +1,237 @@
+"""What an export holds: every row of the stores that were asked for, of one moment, and never all of it in memory."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import psycopg
+import pytest
+
+from opscore.domain.command import Role
+from opscore.domain.order_commands import PayOrder
+from opscore.exports import datasets
+from opscore.exports.datasets import ABOUT, FETCH_ROWS, Dataset
+from opscore.exports.files import ExportStopped
+from opscore.log.event_log import EventFilter, EventLog
+from opscore.permissions import FIELDS, READS
+from opscore.projector import ProjectionRefused
+from tests.exports.conftest import Trade
+
+
+def test_orders_and_lines_are_those_of_the_order_book(trade: Trade) -> None:
+    orders = trade.rows(Dataset.ORDERS)
+    asked = trade.projector.run_query("order_book", "order_rows", store_ids=None)
+    asked.sort(key=lambda row: (row["placed_at"], row["order_id"]), reverse=True)
+    assert [row["order_id"] for row in orders] == [str(row["order_id"]) for row in asked]
+    assert {row["total_minor"] for row in orders} == {2000} and {row["units"] for row in orders} == {"3"}
+    assert sum(row["status"] == "paid" for row in orders) == 2
+
+    lines = trade.rows(Dataset.ORDER_LINES)
+    assert len(lines) == 2 * len(orders)
+    by_order: dict[str, list[int]] = {}
+    for line in lines:
+        by_order.setdefault(line["order_id"], []).append(line["line"])
+    assert by_order == {row["order_id"]: [1, 2] for row in orders}
+    assert sum(line["amount_minor"] for line in lines) == sum(row["goods_minor"] for row in orders)
+
+
+def test_the_ledger_holds_every_movement_and_its_levels_add_up(trade: Trade) -> None:
+    movements = trade.rows(Dataset.STOCK_MOVEMENTS)
+    levels = trade.rows(Dataset.STOCK_LEVELS)
+    with trade.database.connect() as connection:
+        table = trade.table("stock_ledger", "stock_movements")
+        row = connection.execute(f"SELECT count(*) FROM {table}").fetchone()
+    assert row == (len(movements),)
+    for level in levels:
+        own = [row for row in movements if row["sku_id"] == level["sku_id"]]
+        assert sum(int(row["reserved"]) for row in own) == int(level["reserved"]), "units set apart"
+        assert own == sorted(own, key=lambda row: (row["position"], row["leg"]))
+
+
+def test_the_log_and_the_figures_are_exported_whole(trade: Trade) -> None:
+    events = trade.rows(Dataset.EVENTS)
+    logged = EventLog(trade.database.pool.connection).select(EventFilter(), limit=1_000)
+    assert [(row["position"], row["type"], row["hash"]) for row in events] == [
+        (event.position, event.type, bytes(event.hash).hex()) for event in logged
+    ]
+    assert events[-1]["data"] == logged[-1].data
+    days = trade.rows(Dataset.KPI_DAILY)
+    assert {(row["store_id"], row["orders"], row["gmv_minor"]) for row in days} == {
+        (str(store), 1, 2000) for store in trade.orders
+    }
+
+
+def test_rows_in_which_versions_differ_are_exported_for_whoever_sees_all_stores(trade: Trade) -> None:
+    with trade.database.connect() as connection:
+        made = connection.execute(
+            "INSERT INTO projection_compares (id, name, old_version, new_version, compared_by, position, digest,"
+            " differing_rows, totals, sample)"
+            " VALUES (gen_random_uuid(), 'kpi_daily', 1, 2, 'a', 9, 'd', 1, '{}', '[]') RETURNING id"
+        ).fetchone()
+        assert made is not None
+        connection.execute(
+            "INSERT INTO projection_compare_rows VALUES (%s, 1, 'kpi_daily', '{\"day\": \"2030-01-01\"}', '{}', NULL)",
+            made,
+        )
+    [row] = trade.rows(Dataset.COMPARES)
+    assert (row["name"], row["table_name"], row["key"]) == ("kpi_daily", "kpi_daily", {"day": "2030-01-01"})
+    assert trade.rows(Dataset.COMPARES, store_ids=[trade.shop.store_id]) == []
+
+
+@pytest.mark.parametrize("dataset", list(Dataset))
+def test_of_another_store_not_one_row_is_there(trade: Trade, dataset: Dataset) -> None:
+    mine, theirs = trade.shop, trade.other
+    whole = trade.rows(dataset)
+    rows = trade.rows(dataset, store_ids=[mine.store_id])
+    text = str(rows)
+
+    assert str(theirs.store_id) not in text and str(theirs.location_id) not in text
+    assert not any(str(order) in text for order in trade.orders[theirs.store_id])
+    if dataset is not Dataset.COMPARES:
+        assert 0 < len(rows) < len(whole)
+        assert len(rows) + len(trade.rows(dataset, store_ids=[theirs.store_id])) == len(whole)
+    assert trade.rows(dataset, store_ids=[UUID(int=5)]) == []
+    assert trade.rows(dataset, store_ids=[]) == []
+
+
+def test_a_period_holds_what_began_in_it_and_not_what_began_at_its_end(trade: Trade) -> None:
+    whole = trade.rows(Dataset.ORDERS)
+    moments = sorted(datetime.fromisoformat(row["placed_at"]) for row in whole)
+    middle = moments[2]
+    for dataset in (Dataset.ORDERS, Dataset.ORDER_LINES):
+        early = trade.rows(dataset, before=middle)
+        late = trade.rows(dataset, since=middle)
+        assert {row["order_id"] for row in early}.isdisjoint(row["order_id"] for row in late)
+        assert len({row["order_id"] for row in early}) == 2
+        assert len({row["order_id"] for row in late}) == len(whole) - 2
+    for dataset in (Dataset.STOCK_MOVEMENTS, Dataset.EVENTS):
+        halves = [*trade.rows(dataset, before=middle), *trade.rows(dataset, since=middle)]
+        assert len(halves) == len(trade.rows(dataset))
+        later = datetime.now(UTC) + timedelta(days=1)
+        assert trade.rows(dataset, since=later) == []
+
+
+def test_who_sees_no_cost_gets_none(trade: Trade) -> None:
+    for dataset in (Dataset.STOCK_MOVEMENTS, Dataset.STOCK_LEVELS):
+        seen = trade.rows(dataset)
+        blind = trade.rows(dataset, role=Role.WAREHOUSE)
+        hidden = ABOUT[dataset].hidden
+        assert any(row["unit_cost"] is not None for row in seen)
+        for whole, part in zip(seen, blind, strict=True):
+            assert part == {name: None if name in hidden else value for name, value in whole.items()}
+
+
+def test_every_dataset_names_a_question_and_fields_that_there_are() -> None:
+    for dataset, about in ABOUT.items():
+        assert about.question in READS, dataset
+        assert set(about.hidden.values()) <= set(FIELDS), dataset
+
+
+# One moment ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dataset", [Dataset.ORDERS, Dataset.ORDER_LINES, Dataset.STOCK_MOVEMENTS, Dataset.EVENTS])
+def test_what_happens_while_a_file_is_written_is_not_in_it(
+    trade: Trade, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = trade.rows(dataset)
+    monkeypatch.setattr(datasets, "FETCH_ROWS", 1)
+    meanwhile = []
+
+    def happen(rows: int, percent: int | None) -> None:
+        if rows == 1:
+            order = trade.orders[trade.shop.store_id][1]
+            trade.shop.do(PayOrder(order_id=order, amount_minor=2000, method="card", currency="GBP"))
+            meanwhile.append(trade.shop.do(trade.shop.order((trade.shop.sku(), 1))))
+            trade.projector.catch_up()
+
+    manifest, file = trade.write(dataset, progress=happen)
+    assert meanwhile
+    rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    if dataset is Dataset.ORDER_LINES:
+        # Orders come in the order in which they are fetched, which this test has made another.
+        for each in (rows, before):
+            each.sort(key=lambda row: (row["order_id"], row["line"]))
+    assert rows == before
+    assert manifest.position < trade.write(dataset)[0].position
+    assert len(trade.rows(dataset)) > len(before)
+
+
+def test_the_manifest_says_where_it_was_read_and_what_is_in_it(trade: Trade) -> None:
+    manifest, file = trade.write(Dataset.ORDERS)
+    assert (manifest.rows, manifest.bytes) == (5, file.stat().st_size)
+    assert (manifest.projection, manifest.version) == (
+        "order_book",
+        trade.projector.definitions()["order_book"].version,
+    )
+    assert manifest.position == EventLog(trade.database.pool.connection).head().position
+    kinds = {column["name"]: column["kind"] for column in manifest.columns}
+    assert (kinds["order_id"], kinds["total_minor"], kinds["units"]) == ("text", "integer", "decimal")
+    assert (kinds["placed_at"], kinds["campaign_ids"], kinds["surge"]) == ("time", "json", "boolean")
+    again, _ = trade.write(Dataset.ORDERS)
+    assert again.sha256 == manifest.sha256, "the same moment gives the same bytes"
+
+
+def test_an_export_that_is_stopped_leaves_nothing(trade: Trade) -> None:
+    with pytest.raises(ExportStopped):
+        trade.write(Dataset.EVENTS, stop=lambda: True)
+    assert [path.name for path in trade.folder.iterdir() if "events" in path.name] == []
+
+
+def test_what_has_not_been_built_cannot_be_exported(trade: Trade) -> None:
+    with trade.database.connect() as connection:
+        connection.execute("UPDATE projection_catalogue SET status = 'ready' WHERE name = 'order_book'")
+    with pytest.raises(ProjectionRefused, match="opscore projections rebuild order_book"):
+        trade.write(Dataset.ORDERS)
+
+
+# Bounded memory ------------------------------------------------------------------------------------------------------
+
+
+def test_however_long_the_table_only_a_thousand_rows_are_fetched_at_once(
+    trade: Trade, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    many = 30_000
+    book = trade.table("order_book", "order_book")
+    with trade.database.connect() as connection:
+        connection.execute(
+            f"INSERT INTO {book} (order_id, store_id, currency, placed_at, total_minor,"
+            " cancelled_goods_minor, cancelled_freight_minor, paid_minor, refunded_minor, expired, position)"
+            " SELECT gen_random_uuid(), %s, 'GBP', now() + make_interval(secs => n), n, 0, 0, 0, 0, false, 1"
+            " FROM generate_series(1, %s) AS n",
+            (trade.shop.store_id, many),
+        )
+        connection.execute(
+            f"INSERT INTO {trade.table('order_book', 'order_book_lines')} (order_id, line, quantity, cancelled,"
+            " cancelled_minor, exchanged, exchanged_minor, returned, refunded, refunded_minor)"
+            " SELECT book.order_id, n, 1, 0, 0, 0, 0, 0, 0, 0"
+            f" FROM {book} AS book, generate_series(11, 12) AS n"
+        )
+    fetched: list[int] = []
+    whole: list[int] = []
+    fetch, execute = psycopg.ServerCursor.fetchmany, psycopg.Cursor.execute
+
+    def fetchmany(self: Any, size: int = 0) -> Any:
+        found = fetch(self, size)
+        fetched.append(len(found))
+        return found
+
+    def executed(self: Any, *given: Any, **more: Any) -> Any:
+        found = execute(self, *given, **more)
+        whole.append(self.rowcount)
+        return found
+
+    monkeypatch.setattr(psycopg.ServerCursor, "fetchmany", fetchmany)
+    monkeypatch.setattr(psycopg.Cursor, "execute", executed)
+    for dataset, rows in ((Dataset.ORDERS, many + 5), (Dataset.ORDER_LINES, 2 * (many + 5) + 10)):
+        fetched.clear()
+        whole.clear()
+        told: list[int] = []
+        manifest, _ = trade.write(dataset, progress=lambda done, percent: told.append(percent or 0))  # noqa: B023
+        assert manifest.rows == rows, dataset
+        assert max(fetched) <= FETCH_ROWS
+        assert max(whole) <= 100, "no statement but those of the cursors brings rows by the thousand"
+        assert told == sorted(told) and told[-1] == 100
