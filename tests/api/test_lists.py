@@ -17,11 +17,14 @@ from graphql import (
     GraphQLInputObjectType,
     GraphQLList,
     GraphQLNonNull,
+    GraphQLObjectType,
     GraphQLScalarType,
     get_named_type,
 )
 
 from opscore.api.ids import encode_cursor
+from opscore.api.naming import camel
+from opscore.api.order_lists import LINE_MADE, ORDER_MADE
 from opscore.api.schema import build_schema
 from opscore.domain.campaign_commands import PlanCampaign
 from opscore.domain.campaign_events import CampaignGoal, CampaignKind, CampaignType
@@ -467,6 +470,29 @@ def test_a_total_is_one_more_statement_and_only_when_it_is_asked_for(
 
     assert counted[1, ""] == counted[20, ""]
     assert counted[1, "totalCount "] == counted[20, "totalCount "] == counted[1, ""] + 1
+
+
+@pytest.mark.parametrize(("kind", "made"), [("Order", ORDER_MADE), ("OrderLine", LINE_MADE)])
+def test_each_field_of_the_book_can_be_asked_for_alone(
+    api: Api, world: dict[str, Any], kind: str, made: dict[str, Any]
+) -> None:
+    fields = SCHEMA.type_map[kind].fields  # type: ignore[attr-defined]
+    parts = {
+        name: f"{name} {{ amount }}" if isinstance(get_named_type(fields[name].type), GraphQLObjectType) else name
+        for name in map(camel, made)
+    }
+
+    def asked(selection: str) -> list[Any]:
+        selection = f"lines {{ {selection} }}" if kind == "OrderLine" else selection
+        nodes: list[Any] = api.ask(
+            document("orders", f"nodes {{ {selection} }}"), {"first": 100, "at": world["position"]}
+        )["orders"]["nodes"]
+        return [line for node in nodes for line in node["lines"]] if kind == "OrderLine" else nodes
+
+    whole = asked(" ".join(parts.values()))
+    assert len(whole) >= len(NASTY)
+    for name, selection in parts.items():
+        assert [each[name] for each in asked(selection)] == [each[name] for each in whole], name
 
 
 def test_the_total_is_of_the_whole_list_and_the_filter(api: Api, world: dict[str, Any]) -> None:

@@ -67,7 +67,7 @@ def reading(
     store_ids: list[UUID] | None,
     at_least: int | None = None,
 ) -> FoundT:
-    """Return what `work` makes of several queries of a projection, asked in one transaction (blocking); see `ask`."""
+    """Return what `work` makes of several queries of one version of a projection (blocking); see `ask`."""
     projector = context.services.read_models
     try:
         if at_least is not None and not projector.wait_for(projection, at_least):

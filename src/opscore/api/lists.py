@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -66,10 +66,16 @@ class Listed:
     counted: bool
     """Whether somebody wants to know how long the whole list is."""
 
-    def rows(self, ask: Ask, params: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
-        """Return the rows of the page in list order, and one more if there is one (blocking)."""
+    def rows(
+        self, ask: Ask, params: Mapping[str, Any] | None = None, columns: Iterable[str] = ()
+    ) -> list[dict[str, Any]]:
+        """Return the rows of the page in list order, and one more if there is one (blocking).
+
+        columns: what is wanted of them beside their keys; everything if none is named.
+        """
         asked = self.asked
-        shape = Page(self.condition, self.keys, asked.fetch, asked.after, asked.before, asked.backwards)
+        names = tuple(dict.fromkeys((*columns, *(key.column.name for key in self.keys)))) if columns else ()
+        shape = Page(self.condition, self.keys, asked.fetch, asked.after, asked.before, asked.backwards, names)
         try:
             rows = ask(self.listing.query, params, shape)
         except psycopg.DataError:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
 from operator import itemgetter
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
 import strawberry
@@ -48,31 +48,45 @@ from opscore.domain.order_state import OrderStatus
 from opscore.domain.values import plain
 from opscore.permissions import may_see_field
 from opscore.projector import Ask
-from opscore.projector.lists import Column, Total
+from opscore.projector.lists import ALL, Column, Key, Page, Total
 
 ShownT = TypeVar("ShownT")
 Make = Callable[[dict[str, Any]], Any]
 
 
-def _columns(names: str) -> dict[str, Make]:
+class Made(NamedTuple):
+    """How an attribute is made of a row, and of which columns."""
+
+    columns: tuple[str, ...]
+    make: Make
+
+
+def _columns(names: str) -> dict[str, Made]:
     """Return the fields that are columns as they are."""
-    return {name: itemgetter(name) for name in names.split()}
+    return {name: Made((name,), itemgetter(name)) for name in names.split()}
 
 
-def _money(column: str) -> Make:
-    return lambda row: money(row[column], row["currency"])
+def _money(column: str) -> Made:
+    return Made((column, "currency"), lambda row: money(row[column], row["currency"]))
 
 
-def _unit_price(column: str) -> Make:
-    return lambda row: unit_price(row[column], row["currency"])
+def _unit_price(column: str) -> Made:
+    return Made((column, "currency"), lambda row: unit_price(row[column], row["currency"]))
 
 
-def _quantity(column: str) -> Make:
-    return lambda row: plain(row[column])
+def _quantity(column: str) -> Made:
+    return Made((column,), lambda row: plain(row[column]))
 
 
-def _gid(kind: str, column: str) -> Make:
-    return lambda row: gid(kind, row[column])
+def _gid(kind: str, column: str) -> Made:
+    return Made((column,), lambda row: gid(kind, row[column]))
+
+
+def _member(kind: type[enum.StrEnum], column: str) -> Made:
+    return Made((column,), lambda row: kind(row[column]))
+
+
+_NET = ("total_minor", "cancelled_goods_minor", "cancelled_freight_minor", "currency")
 
 
 def _net_minor(row: dict[str, Any]) -> int:
@@ -85,15 +99,15 @@ def _due(row: dict[str, Any]) -> Money:
     return money(0 if settled else max(0, _net_minor(row) - row["paid_minor"]), row["currency"])
 
 
-ORDER_MADE: dict[str, Make] = {
+ORDER_MADE: dict[str, Made] = {
     "id": _gid("Order", "order_id"),
-    "stream_id": itemgetter("order_id"),
-    "store_id": lambda row: store_gid(row["store_id"]),
+    "stream_id": Made(("order_id",), itemgetter("order_id")),
+    "store_id": Made(("store_id",), lambda row: store_gid(row["store_id"])),
     "customer_id": _gid("Customer", "customer_id"),
-    "kind": lambda row: OrderKind(row["kind"]),
-    "status": lambda row: OrderStatus(row["status"]),
-    "currency_code": itemgetter("currency"),
-    "price_source": lambda row: PriceSource(row["price_source"]),
+    "kind": _member(OrderKind, "kind"),
+    "status": _member(OrderStatus, "status"),
+    "currency_code": Made(("currency",), itemgetter("currency")),
+    "price_source": _member(PriceSource, "price_source"),
     **_columns(
         """
         channel external_reference region surge placed_at expires_at paid_at ship_by ship_by_hard confirmed_at
@@ -101,13 +115,13 @@ ORDER_MADE: dict[str, Make] = {
         """
     ),
     **{name: _money(f"{name}_minor") for name in ("goods", "discount", "freight", "total", "paid", "refunded")},
-    "net_total": lambda row: money(_net_minor(row), row["currency"]),
-    "due": _due,
-    "campaign_ids": lambda row: [gid("Campaign", each) for each in row["campaign_ids"]],
+    "net_total": Made(_NET, lambda row: money(_net_minor(row), row["currency"])),
+    "due": Made((*_NET, "paid_minor", "paid_at", "cancelled_at"), _due),
+    "campaign_ids": Made(("campaign_ids",), lambda row: [gid("Campaign", each) for each in row["campaign_ids"]]),
 }
 """What the order book has of an order, by attribute, and how it is made from a row of the book."""
 
-LINE_MADE: dict[str, Make] = {
+LINE_MADE: dict[str, Made] = {
     "sku_id": _gid("Sku", "sku_id"),
     "campaign_id": _gid("Campaign", "campaign_id"),
     **_columns("line sku_code name unit gift service"),
@@ -116,6 +130,9 @@ LINE_MADE: dict[str, Make] = {
     **{name: _money(f"{name}_minor") for name in ("gross", "discount", "amount")},
 }
 """The same of a line."""
+
+_WIRE = {name: camel(name) for name in (*ORDER_MADE, *LINE_MADE)}
+_LINE_KEYS = (Key(Column("order_id", "uuid")), Key(Column("line", "bigint")))
 
 IN_THE_BOOK = frozenset({"__typename", "customer", "lines", *map(camel, ORDER_MADE)})
 """Fields of an order that the order book has."""
@@ -251,8 +268,12 @@ def orders(
     wanted = Selected().merge(wanted.at("nodes")).merge(wanted.at("edges", "node"))
     in_the_book = wanted.keys() <= IN_THE_BOOK and wanted.at("lines").keys() <= LINES_IN_THE_BOOK
 
+    columns = ["order_id", *(["customer_id"] if "customer" in wanted else [])]
+    if in_the_book:
+        columns += columns_of(ORDER_MADE, wanted)
+
     def read(ask: Ask) -> tuple[list[dict[str, Any]], int | None, dict[UUID, Order]]:
-        rows = asked.rows(ask, scope)
+        rows = asked.rows(ask, scope, columns)
         total = asked.total(ask, scope)
         return rows, total, _from_the_book(ask, asked.cut(rows), wanted) if in_the_book else {}
 
@@ -273,7 +294,8 @@ def _from_the_book(ask: Ask, rows: list[dict[str, Any]], wanted: Selected) -> di
     if "lines" in wanted and rows:
         asked = {"order_ids": [row["order_id"] for row in rows]}
         making = making_of(LINE_MADE, wanted.at("lines"))
-        for line in ask("lines", asked):
+        columns = ("order_id", *columns_of(LINE_MADE, wanted.at("lines")))
+        for line in ask("lines", asked, Page(ALL, _LINE_KEYS, None, columns=tuple(dict.fromkeys(columns)))):
             of_order[line["order_id"]].append(shown_as(OrderLine, making, line))
     making = making_of(ORDER_MADE, wanted)
     views = {row["order_id"]: shown_as(Order, making, row) for row in rows}
@@ -282,9 +304,14 @@ def _from_the_book(ask: Ask, rows: list[dict[str, Any]], wanted: Selected) -> di
     return views
 
 
-def making_of(made: dict[str, Make], wanted: Selected) -> list[tuple[str, Make]]:
+def making_of(made: dict[str, Made], wanted: Selected) -> list[tuple[str, Make]]:
     """Return how to make each attribute that is wanted."""
-    return [(name, make) for name, make in made.items() if camel(name) in wanted]
+    return [(name, each.make) for name, each in made.items() if _WIRE[name] in wanted]
+
+
+def columns_of(made: dict[str, Made], wanted: Selected) -> list[str]:
+    """Return the columns that the attributes that are wanted are made of."""
+    return [column for name, each in made.items() if _WIRE[name] in wanted for column in each.columns]
 
 
 def shown_as(kind: type[ShownT], making: list[tuple[str, Make]], row: dict[str, Any]) -> ShownT:

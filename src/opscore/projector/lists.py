@@ -104,16 +104,18 @@ class Shape(Protocol):
 class Page:
     """At most `limit` rows that meet a condition, strictly between two rows, from the end of the list if `backwards`.
 
-    keys: the order; the last of them is unique. after, before: values of the keys of a row, or None. The rows come in
-    the order in which they are met: last first when `backwards`.
+    keys: the order; the last of them is unique. limit: None for all. after, before: values of the keys of a row, or
+    None. columns: what is wanted of the rows, everything if none is named. The rows come in the order in which they are
+    met: last first when `backwards`.
     """
 
     condition: Condition
     keys: tuple[Key, ...]
-    limit: int
+    limit: int | None
     after: Sequence[Any] | None = None
     before: Sequence[Any] | None = None
     backwards: bool = False
+    columns: tuple[str, ...] = ()
 
     @property
     def links(self) -> frozenset[str]:
@@ -128,8 +130,9 @@ class Page:
             if values is not None:
                 where += f" AND {text.beyond(self.keys, values, forwards)}"
         order = ", ".join(_order(key, self.backwards) for key in self.keys)
-        limit = text.parameter(self.limit, "bigint")
-        return f"SELECT found.* FROM ({rows}) AS found WHERE {where} ORDER BY {order} LIMIT {limit}", text.parameters
+        chosen = ", ".join(f"found.{name}" for name in self.columns or "*")
+        limit = "" if self.limit is None else f" LIMIT {text.parameter(self.limit, 'bigint')}"
+        return f"SELECT {chosen} FROM ({rows}) AS found WHERE {where} ORDER BY {order}{limit}", text.parameters
 
 
 @dataclass(frozen=True, slots=True)
