@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import msgspec
 import pytest
 
 from opscore import kpis, resources
 from opscore.kpis import Asked, Cell, KpiComparison, KpiFileError, KpiGrain, Side, Unit
+from opscore.log.event_types import event_types
 from opscore.projector import Projector
 from tests.benchmarks import generate
 from tests.projections.logs import Log
@@ -553,7 +555,7 @@ def test_what_a_campaign_brought_and_cost_is_set_against_what_was_expected(log: 
         ("AdSpendRecorded", {**ads, "cost_minor": 40, "clicks": 8, "revision": 2}),
         ("AdSpendRecorded", {**ads, "cost_minor": 99, "clicks": 9, "revision": 1}),
     ):
-        shape = generate.msgspec.convert(fields, world._shapes[name], strict=False)
+        shape = msgspec.convert(fields, event_types()[name].shape, strict=False)
         world.record(name, campaign, 0, **generate.vars_of(shape))
     spent = {"category": "labour", "amount_minor": 30, "currency": "GBP", "campaign_id": campaign}
     world.record("ExpenseRecorded", world.stores[0], 0, **spent)
@@ -594,3 +596,34 @@ def test_retention_asks_who_is_active_so_many_days_after_registering(log: Log, p
     early = asked(of=(date(2025, 1, 1), date(2025, 1, 1)), now=world.now)
     assert values(projector, "K033W", early) == []
     assert values(projector, "K032", asked(KpiGrain.DAY)) == [2, 1]
+
+
+def test_a_coupon_that_came_back_was_not_used_and_each_customer_counts_once(log: Log, projector: Projector) -> None:
+    world = log.world()
+    campaign = world.campaigns[0]
+
+    def coupon(number: int, customer: int, *facts: str) -> None:
+        for name in facts:
+            fields: dict[str, Any] = {"coupon_id": world.made_id("coupon", number)}
+            if name == "CouponGranted":
+                fields |= {"code": f"C{number}", "currency": "GBP", "off_minor": 100, "campaign_id": campaign}
+            else:
+                fields |= {"order_id": world.made_id("order", number)}
+            shape = msgspec.convert(fields, event_types()[name].shape, strict=False)
+            world.record(name, world.customers[customer], 0, **generate.vars_of(shape))
+
+    coupon(1, 0, "CouponGranted", "CouponUsed")
+    coupon(2, 0, "CouponGranted", "CouponUsed")
+    coupon(3, 2, "CouponGranted", "CouponUsed", "CouponReturned")
+    coupon(4, 4, "CouponGranted", "CouponUsed", "CouponReturned", "CouponUsed")
+    coupon(5, 6, "CouponGranted")
+    used = world.position - 4
+    built(log, projector, world)
+
+    def figures(**more: Any) -> list[Fraction | None]:
+        codes = ("P003", "P004", "P005", "P006")
+        return [values(projector, code, asked(campaign_id=campaign, **more))[0] for code in codes]
+
+    assert figures() == [4, 3, 2, Fraction(1, 2)]
+    # Before the fourth coupon came back it was on its first order.
+    assert figures(as_of=used + 1) == [3, 3, 2, Fraction(2, 3)]
