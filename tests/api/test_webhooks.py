@@ -9,6 +9,7 @@ from uuid import uuid4
 import pytest
 
 from opscore.domain.command import Role
+from opscore.tokens import create_token
 from tests.api.conftest import Api, gid
 from tests.shop import Shop
 from tests.webhooks.receiver import Receiver, verified
@@ -158,6 +159,14 @@ def test_who_acts_for_one_store_has_webhooks_of_that_store_and_no_other(
     assert turned["secret"] is None and turned["userErrors"][0]["code"] == "NOT_FOUND"
     letters = "query ($id: UUID!) { webhookDeadLetters(webhookId: $id, first: 10) { position } }"
     assert api.ask(letters, {"id": own["id"]}, token=theirs)["webhookDeadLetters"] == []
+
+
+def test_a_token_that_was_not_given_for_events_sends_none_elsewhere(api: Api, receiver: Receiver) -> None:
+    scoped = create_token(api.server.database, "writer", Role.OWNER, scopes=["write", "webhooks"])[1]
+    answer = register(api, receiver.url, scoped)
+    assert answer["webhook"] is None and answer["userErrors"][0]["code"] == "NOT_AUTHORISED"
+    both = create_token(api.server.database, "both", Role.OWNER, scopes=["write", "read"])[1]
+    assert register(api, receiver.url, both)["userErrors"] == []
 
 
 def test_dead_letters_are_read_a_page_at_a_time(api: Api, shop: Shop) -> None:

@@ -343,6 +343,28 @@ def test_while_a_secret_is_changed_both_sign_and_afterwards_the_new_one_alone(
     assert verified(newest, receiver.messages[0].headers, receiver.messages[0].body)
 
 
+def test_what_is_over_is_forgotten_after_the_days_that_keys_are_remembered(
+    post: Post, shop: Shop, receiver: Receiver
+) -> None:
+    kept = post.register(receiver.url, "kept").webhook.id
+    post.book.rotate(OWNER, kept, "r", timedelta(0))
+    post.book.delete(OWNER, post.register(receiver.url, "gone").webhook.id)
+
+    def rows() -> tuple[int, int]:
+        with post.database.connect() as connection:
+            found = connection.execute(
+                "SELECT (SELECT count(*) FROM webhooks), (SELECT count(*) FROM webhook_secrets)"
+            ).fetchone()
+        assert found is not None
+        return found
+
+    post.delivery._purge()
+    assert rows() == (2, 2)
+    post.clock.go(86_400 * (post.database.settings.keep_commands_days + 1))
+    post.delivery._purge()
+    assert rows() == (1, 1)
+
+
 def test_a_secret_is_kept_sealed(post: Post, shop: Shop, receiver: Receiver) -> None:
     secret = post.register(receiver.url).secret
     assert secret is not None

@@ -24,7 +24,7 @@ from opscore.api.ids import key_of
 from opscore.api.nodes import store_gid
 from opscore.api.operations import answered, checked_key, error_type, user_error
 from opscore.api.scalars import Position
-from opscore.domain.refusals import IdempotencyKeyReused, InvalidField, NotFound, Refusal, WrongState
+from opscore.domain.refusals import IdempotencyKeyReused, InvalidField, NotAuthorised, NotFound, Refusal, WrongState
 from opscore.webhooks import book
 from opscore.webhooks.addresses import UrlRefused
 
@@ -37,6 +37,7 @@ WebhookError, _CODE = error_type(
         book.TooManyWebhooks,
         IdempotencyKeyReused,
         InvalidField,
+        NotAuthorised,
         NotFound,
         WrongState,
     ),

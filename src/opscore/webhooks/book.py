@@ -21,8 +21,15 @@ import psycopg
 from psycopg.rows import class_row
 
 from opscore.database import Database
-from opscore.domain.command import Actor
-from opscore.domain.refusals import IdempotencyKeyReused, InvalidField, NotFound, Refusal, WrongState
+from opscore.domain.command import READ, Actor
+from opscore.domain.refusals import (
+    IdempotencyKeyReused,
+    InvalidField,
+    NotAuthorised,
+    NotFound,
+    Refusal,
+    WrongState,
+)
 from opscore.domain.values import derived_id
 from opscore.log.event_types import event_types
 from opscore.settings import Settings
@@ -131,8 +138,8 @@ class WebhookBook:
 
         types: event types, None for all. store_ids: stores of the actor, None for all of them. after: position behind
         which it begins, None for from now on.
-        Refuses: UrlRefused, EventTypeUnknown, NotFound (a store that is not the actor's), InvalidField,
-        TooManyWebhooks, IdempotencyKeyReused.
+        Refuses: NotAuthorised (a token that was not given for reading events), UrlRefused, EventTypeUnknown, NotFound (a
+        store that is not the actor's), InvalidField, TooManyWebhooks, IdempotencyKeyReused.
         """
         webhook_id = derived_id("webhook", actor.id, key)
         asked = [url, description, types and sorted(types), store_ids and sorted(store_ids), with_imports, after]
@@ -182,6 +189,8 @@ class WebhookBook:
         types: Sequence[str] | None,
         store_ids: Sequence[UUID] | None,
     ) -> None:
+        if not actor.covers(READ, "events"):
+            raise NotAuthorised(why="your token was not given for events, and a webhook would send them")
         if len(description) > DESCRIPTION_MAX or (description and not description.isprintable()):
             why = f"a description is one line of at most {DESCRIPTION_MAX} characters"
             raise InvalidField(why=why, path=("description",))

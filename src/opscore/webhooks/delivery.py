@@ -125,7 +125,8 @@ class Delivery:
         if self._purged_at is None or (now - self._purged_at).total_seconds() > PURGE_SECONDS:
             self._purged_at = now
             with self._database.pool.connection() as connection:
-                connection.execute(SQL["purge"], {"now": now, "days": self._settings.keep_commands_days})
+                for statement in ("purge", "purge_secrets"):
+                    connection.execute(SQL[statement], {"now": now, "days": self._settings.keep_commands_days})
 
     # The work ----------------------------------------------------------------------------------------------------
 

@@ -184,6 +184,10 @@ SELECT
 FROM webhooks AS hook JOIN webhook_cursors AS stand ON stand.webhook_id = hook.id
 WHERE hook.state <> 'deleted';
 
+-- purge_secrets: what has not signed for longer than keys of commands are remembered.
+DELETE FROM webhook_secrets
+WHERE expires_at < :now::timestamptz - make_interval(days => :days);
+
 -- purge: what was deleted longer ago than keys of commands are remembered.
 DELETE FROM webhooks
 WHERE state = 'deleted' AND changed_at < :now::timestamptz - make_interval(days => :days);
