@@ -138,8 +138,8 @@ class WebhookBook:
 
         types: event types, None for all. store_ids: stores of the actor, None for all of them. after: position behind
         which it begins, None for from now on.
-        Refuses: NotAuthorised (a token that was not given for reading events), UrlRefused, EventTypeUnknown, NotFound (a
-        store that is not the actor's), InvalidField, TooManyWebhooks, IdempotencyKeyReused.
+        Refuses: NotAuthorised (a token that was not given for reading events), UrlRefused, EventTypeUnknown, NotFound
+        (a store that is not the actor's), InvalidField, TooManyWebhooks, IdempotencyKeyReused.
         """
         webhook_id = derived_id("webhook", actor.id, key)
         asked = [url, description, types and sorted(types), store_ids and sorted(store_ids), with_imports, after]
