@@ -345,6 +345,19 @@ def test_a_customer_finds_only_its_own_orders_whatever_it_asks(api: Api, world: 
     assert counted == {"orderCount": [{"orders": len(own)}], "orders": {"totalCount": len(own)}}
 
 
+def test_what_a_role_does_not_see_it_cannot_find_out_by_asking(api: Api, shop: Shop, world: dict[str, Any]) -> None:
+    filters = [{"budget": {"from": 0}}, {"not": {"budget": {"to": 5}}}, {"or": [{"and": [{"budget": {"from": 1}}]}]}]
+    for role in (Role.STOREFRONT, Role.CUSTOMER):
+        token = api.token(role, customer=world["customers"][0] if role is Role.CUSTOMER else None)
+        for filter_ in filters:
+            [error] = api.errors(document("campaigns"), {"first": 1, "filter": filter_}, token=token)
+            assert error["extensions"]["code"] == "FORBIDDEN"
+            assert "Campaign.budget" in error["message"]
+    manager = api.token(Role.MANAGER)
+    for filter_ in filters:
+        assert api.ask(document("campaigns"), {"first": 1, "filter": filter_}, token=manager)["campaigns"]
+
+
 def test_a_customer_is_found_by_what_a_platform_calls_it(api: Api, world: dict[str, Any]) -> None:
     query = "query ($r: String!) { customerByReference(reference: $r) { id } }"
     foreign = api.token(Role.MANAGER, name="their manager", stores=(world["other"].store_id,))

@@ -162,7 +162,7 @@ class CampaignFilter:
     currency_code: TextFilter | None = on("currency", "Its currency.")
     starts_at: TimeFilter | None = on("starts_at", "When it starts.")
     ends_at: TimeFilter | None = on("ends_at", "When it ends.")
-    budget: AmountFilter | None = on("budget_minor", "What its discounts may cost.")
+    budget: AmountFilter | None = on("budget_minor", "What its discounts may cost.", shown_as="Campaign.budget")
 
 
 class CampaignSortKey(enum.StrEnum):
@@ -308,7 +308,9 @@ def directory(context: Context, of: Directory, asked: Question) -> Any:
     """Return a page of aggregates of one kind, in a fixed number of statements (blocking)."""
     if asked.filter_ is None and asked.sort is None and asked.at_least is None:
         return _from_the_log(context, of, asked)
-    page = listed(of.listing, condition(asked.filter_), asked.sort, asked.page, counted=asked.counted)
+    page = listed(
+        of.listing, condition(asked.filter_, context.viewer.role), asked.sort, asked.page, counted=asked.counted
+    )
     rows, total = rows_of(context, page, store_ids=context.store_ids, at_least=asked.at_least)
     name = of.listing.tail[0].name
     found = reads.many(context, of.aggregate, [row[name] for row in page.cut(rows)])

@@ -171,7 +171,7 @@ class FigureQueries:
         at_least: AtLeast = None,
     ) -> Connection[stock.StockMovement]:
         context = info.context
-        asked = condition(filter)
+        asked = condition(filter, context.viewer.role)
         page = PageArguments(first, after, last, before)
         sort = sort or stock.LATEST
         return await context.services.read(stock.movements, context, asked, sort, page, wants_total(info), at_least)
@@ -226,7 +226,9 @@ class FigureQueries:
         at_least: AtLeast = None,
     ) -> list[stock.StockMovementTotal]:
         context = info.context
-        return await context.services.read(stock.movement_totals, context, skus(sku_ids), condition(filter), at_least)
+        return await context.services.read(
+            stock.movement_totals, context, skus(sku_ids), condition(filter, context.viewer.role), at_least
+        )
 
     @strawberry.field(
         description="Orders. A page costs the same few statements however long its lines are. Rows that arrive between "

@@ -19,13 +19,16 @@ import strawberry
 from strawberry.types.unset import UNSET
 
 from opscore.api.enums import expose
+from opscore.api.errors import Forbidden
 from opscore.api.ids import key_of
 from opscore.api.scalars import MinorUnits, Position
+from opscore.domain.command import Role
+from opscore.permissions import may_see_field
 from opscore.projector.lists import Column, Compare, Condition, Either, Every, Operator, Without
 
 MemberT = TypeVar("MemberT")
 
-_ABOUT = "opscore"
+_ABOUT, _SHOWN_AS = "about", "shown as"
 _SET = "Whether there is one at all."
 
 
@@ -166,13 +169,22 @@ class Filter(Tested, Generic[MemberT]):
         return value.value
 
 
-def on(column: str, description: str, *, of: str | None = None, link: str | None = None, key: str = "") -> Any:
+def on(
+    column: str,
+    description: str,
+    *,
+    of: str | None = None,
+    link: str | None = None,
+    key: str = "",
+    shown_as: str | None = None,
+) -> Any:
     """Declare a member of a list's filter: a condition on a column of its rows, or of rows linked to them.
 
-    of: the type whose global ids the column holds. link, key: see `Column`.
+    of: the type whose global ids the column holds. link, key: see `Column`. shown_as: the field that shows it, if only
+    some roles see that: whoever does not see a value may not find it out by asking for rows that have it.
     """
     about = {"column": column, "of": of, "link": link, "key": key}
-    return _optional(description, metadata={_ABOUT: about})
+    return _optional(description, metadata={_ABOUT: about, _SHOWN_AS: shown_as})
 
 
 def every() -> Any:
@@ -190,8 +202,11 @@ def without() -> Any:
     return _optional("This does not hold.", name="not")
 
 
-def condition(given: Any) -> Condition:
-    """Return what a list's filter asks for; everything that is given has to hold. Raises BadId."""
+def condition(given: Any, role: Role) -> Condition:
+    """Return what a list's filter asks for; everything that is given has to hold.
+
+    role: of who asks. Raises BadId, and Forbidden for a member about what the role does not see.
+    """
     found: list[Condition] = []
     if not _given(given):
         return Every()
@@ -201,13 +216,16 @@ def condition(given: Any) -> Condition:
             continue
         about = member.metadata.get(_ABOUT)
         if about is not None:
+            hidden = member.metadata[_SHOWN_AS]
+            if hidden is not None and not may_see_field(role, hidden):
+                raise Forbidden(f"Your role ({role}) does not see {hidden}, and may not ask for it.")
             found += _tests(value, **about)
         elif member.name == "and_":
-            found += [condition(each) for each in value]
+            found += [condition(each, role) for each in value]
         elif member.name == "or_":
-            found.append(Either(tuple(condition(each) for each in value)))
+            found.append(Either(tuple(condition(each, role) for each in value)))
         else:
-            found.append(Without(condition(value)))
+            found.append(Without(condition(value, role)))
     return found[0] if len(found) == 1 else Every(tuple(found))
 
 
