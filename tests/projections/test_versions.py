@@ -31,6 +31,7 @@ NAMES = [
     "kpi_daily",
     "kpi_facts",
     "order_book",
+    "stock_facts",
     "stock_ledger",
     "stock_valuation",
     "traffic",
@@ -186,7 +187,7 @@ def test_a_poison_event_stops_one_projection_and_no_other(log: Log, projector: P
     assert (failed.state, failed.position, failed.failed_position) == ("failed", position - 1, position)
     assert failed.failed_statement == "paid"
     assert "one" in (failed.error or "")
-    assert {entry.name for entry in projector.failures()} == {"kpi_daily", "customer_card"}
+    assert {entry.name for entry in projector.failures()} == {"kpi_daily", "customer_card", "kpi_facts"}
     assert (states["stock_ledger"].entry.state, states["stock_ledger"].lag) == ("serving", 0)
     assert states["order_book"].entry.position == head
     totals = projector.run_query("kpi_daily", "totals", store_ids=None)
@@ -231,6 +232,7 @@ def test_an_event_of_a_newer_version_stops_what_reads_it(log: Log, projector: Pr
     failures = projector.failures()
     assert [(entry.name, entry.failed_position) for entry in failures] == [
         ("kpi_facts", head),
+        ("stock_facts", head),
         ("stock_ledger", head),
         ("stock_valuation", head),
     ]
