@@ -560,15 +560,14 @@ def _line_to_price(store: Store, sku: Sku, asked: Decimal, index: int, tiers: tu
     if sku.currency != store.currency:
         raise CurrencyMismatch(expected=store.currency, given=sku.currency, path=("lines", index), ids=[sku.id])
     quantity = sku.require_orderable(store.id, asked, path)
-    list_price = sku.price_for(store.id, ("lines", index, "sku_id"))
-    known = sku.price_in(store.id)
+    price = sku.require_price(store.id, ("lines", index, "sku_id"))
     tier = sku.tier_price(store.id, tiers) if tiers else None
     return LineToPrice(
         line=index + 1,
         sku_id=sku.id,
         quantity=quantity,
-        list_price=list_price,
-        cost=None if known is None else known.cost,
+        list_price=price.list_price,
+        cost=price.cost,
         tier_price=None if tier is None else tier[0],
         tier=None if tier is None else tier[1],
         service=sku.mode is FulfilmentMode.SERVICE,

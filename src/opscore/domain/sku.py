@@ -655,7 +655,7 @@ class Sku(Aggregate):
         """Set planned units apart; whatever that empties goes off sale in the same decision."""
         if not picks:
             return
-        before = self.sellable
+        before = self.sellable if self.stock_policy.low_line is not None else ZERO
         for pick in picks:
             self.trigger_event(
                 StockReserved,
@@ -773,12 +773,16 @@ class Sku(Aggregate):
         """Return its price in a store; a store without a price of its own sells at the home store's."""
         return self.prices.get(store_id) or self.prices.get(self.store_id)
 
-    def price_for(self, store_id: UUID, path: Path = ()) -> Decimal:
-        """Return the list price in a store. Refuses PriceMissing."""
+    def require_price(self, store_id: UUID, path: Path = ()) -> Price:
+        """Return its price in a store. Refuses PriceMissing."""
         price = self.price_in(store_id)
         if price is None:
             raise PriceMissing(code=self.code, path=path, ids=[self.id])
-        return price.list_price
+        return price
+
+    def price_for(self, store_id: UUID, path: Path = ()) -> Decimal:
+        """Return the list price in a store. Refuses PriceMissing."""
+        return self.require_price(store_id, path).list_price
 
     def tier_price(self, store_id: UUID, tiers: Sequence[str]) -> tuple[Decimal, str] | None:
         """Return the lowest price that the held tiers give in a store, and the tier it comes from.
@@ -800,9 +804,12 @@ class Sku(Aggregate):
         return best
 
     def note_outflow(self, sellable_before: Decimal, at: datetime) -> None:
-        """Record what a loss of free units leads to: the low line crossed, nothing left, off sale everywhere."""
-        sellable, low_line = self.sellable, self.stock_policy.low_line
-        if low_line is not None and sellable <= low_line < sellable_before:
+        """Record what a loss of free units leads to: the low line crossed, nothing left, off sale everywhere.
+
+        sellable_before: looked at only if there is a low line.
+        """
+        low_line = self.stock_policy.low_line
+        if low_line is not None and (sellable := self.sellable) <= low_line < sellable_before:
             self.trigger_event(LowStockReached, sellable=plain(sellable), low_line=low_line, occurred_at=at)
         if self.available:
             return
