@@ -23,7 +23,7 @@ from opscore.domain.campaign_commands import PlanCampaign
 from opscore.domain.campaign_events import CampaignGoal
 from opscore.domain.command import COMMANDS, STATE_CHECKS, Actor, Command, Role
 from opscore.domain.customer import Customer
-from opscore.domain.customer_commands import BlockCustomer, EraseCustomer, JoinMembership
+from opscore.domain.customer_commands import BlockCustomer, EarnPoints, EraseCustomer, JoinMembership, MergeCustomers
 from opscore.domain.customer_events import BlockReason, MembershipSource
 from opscore.domain.order import Order
 from opscore.domain.order_commands import CancelOrder, PayOrder
@@ -153,6 +153,18 @@ def test_a_customer_may_be_blocked_once_and_is_gone_once_erased() -> None:
 
     desk.do(EraseCustomer(customer_id=customer))
     assert codes(desk, Customer, customer)["eraseCustomer"] == DONE_ALREADY
+
+
+def test_what_a_merged_record_earns_goes_to_the_one_that_stays_though_the_merged_one_was_erased() -> None:
+    desk = Desk()
+    store = desk.open_store()
+    kept, given_up = desk.register(store), desk.register(store)
+    desk.do(MergeCustomers(customer_id=kept, other_id=given_up))
+    desk.do(EraseCustomer(customer_id=given_up))
+    assert codes(desk, Customer, given_up)["earnPoints"] is None
+
+    desk.do(EarnPoints(customer_id=given_up, rule="manual", reference="late", points=5, reason="a late receipt"))
+    assert desk.get(Customer, kept).balance == 5
 
 
 def test_the_role_comes_before_the_state_and_names_who_may() -> None:

@@ -40,7 +40,6 @@ from opscore.domain.customer import Customer
 from opscore.domain.customer_events import (
     AlreadyReferred,
     BlockReason,
-    CustomerStatus,
     MembershipSource,
     NotCredited,
 )
@@ -361,8 +360,8 @@ def _active(customer: Customer, _: Occasion) -> None:
 
 
 def _known_or_merged(customer: Customer, _: Occasion) -> None:
-    # What is for a merged record goes to the one that it was merged into.
-    if customer.status is not CustomerStatus.MERGED:
+    # What is for a merged record goes to the one that it was merged into, even when the merged one was erased since.
+    if customer.merged_into is None:
         customer.require_known()
 
 
@@ -387,7 +386,7 @@ def _changes_tier(customer: Customer, now: Occasion) -> None:
 
 
 def _debitable(customer: Customer, _: Occasion) -> None:
-    if customer.status is not CustomerStatus.MERGED and not customer.credits:
+    if customer.merged_into is None and not customer.credits:
         raise NotCredited(path=("order_id",), ids=[customer.id])
 
 
