@@ -163,5 +163,8 @@ class Aggregate(library.Aggregate):
             timestamp=recording_clock.tick(),
             **fields,
         )
-        event.mutate(self)
+        # Made for this aggregate, at its next version: there is nothing that `mutate` would have to check.
+        self.fold(event)
+        self._version = event.originator_version
+        self._modified_on = event.timestamp
         self._pending_events.append(event)

@@ -337,7 +337,8 @@ class PlaceOrder(Command):
                 except (StockInsufficient, CampaignQuotaUsed):
                     missing += [_run_out(gift, given) for given in line.discounts]
                     continue
-            kept.append(msgspec.structs.replace(line, line=len(kept) + 1))
+            number = len(kept) + 1
+            kept.append(line if line.line == number else msgspec.structs.replace(line, line=number))
         if missing:
             priced = msgspec.structs.replace(priced, lines=tuple(kept), rejected=(*priced.rejected, *missing))
         return priced, stock
