@@ -265,10 +265,10 @@ class _Writer:
             f"if {value} is None or {value} is {self._name(Undefined)}: raise Unusual",
         ]
         members = getattr(type_, "wrapped_cls", None)
-        if not isinstance(type_, GraphQLEnumType) or not isinstance(members, enum.EnumMeta):
+        if not isinstance(type_, GraphQLEnumType) or not (isinstance(members, type) and issubclass(members, enum.Enum)):
             return coerced
         try:
-            table = {member: type_.coerce_output_value(member) for member in members}  # type: ignore[var-annotated]
+            table = {member: type_.coerce_output_value(member) for member in members}
         except Exception:
             # A member that the schema does not know.
             raise NotPlain from None

@@ -90,6 +90,7 @@ class ExportJob:
 class ExportPayload:
     export_job: ExportJob | None = strawberry.field(description="The job; null when it was refused.")
     replayed: bool = strawberry.field(description="Whether this key had asked for it before.")
+    # Its type is made from the refusals when the program starts.
     user_errors: list[ExportError] = strawberry.field(  # type: ignore[valid-type]
         description="Why it was refused; empty when it was done."
     )
@@ -178,9 +179,10 @@ class ExportQueries:
         rows = await context.services.read(
             lambda: _book(context).listed(context.viewer, limit=asked.fetch, before=before)
         )
-        return connection(  # type: ignore[no-any-return]
+        page: Connection[ExportJob] = connection(
             rows, asked, binding, lambda row: [row.requested_at.isoformat(), str(row.id)], job_view
         )
+        return page
 
 
 @strawberry.type

@@ -53,6 +53,7 @@ class ProjectionPayload:
         description="The version afterwards; null when it was refused, dropped or is not begun yet."
     )
     replayed: bool = strawberry.field(description="Whether this key had been answered before; nothing was done again.")
+    # Its type is made from the refusals when the program starts.
     user_errors: list[ProjectionError] = strawberry.field(  # type: ignore[valid-type]
         description="Why it was refused; empty when it was done or begun."
     )
@@ -67,6 +68,7 @@ class ProjectionComparePayload:
         description="Its id: ask `projectionCompare` by it when the comparison takes longer; null when it was refused."
     )
     replayed: bool = strawberry.field(description="Whether this key had been answered before and this is that answer.")
+    # Its type is made from the refusals when the program starts.
     user_errors: list[ProjectionError] = strawberry.field(  # type: ignore[valid-type]
         description="Why it was refused; empty when it was done or is being done."
     )

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
 import strawberry
@@ -104,7 +104,16 @@ class Viewer:
     )
 
 
-async def _get(info: ContextInfo, type_name: str, id: str, as_of: AsOf | None) -> Any:
+ViewT = TypeVar("ViewT")
+"""What is shown of an aggregate: a type of the schema, named as the aggregate is."""
+
+
+async def _get(info: ContextInfo, type_: type[ViewT], id: str, as_of: AsOf | None) -> ViewT | None:
+    view: ViewT | None = await _named(info, type_.__name__, id, as_of)
+    return view
+
+
+async def _named(info: ContextInfo, type_name: str, id: str, as_of: AsOf | None) -> Any:
     context = info.context
     kind = BY_NAME[type_name]
     moment = _moment(as_of)
@@ -140,12 +149,13 @@ DIRECTORIES = {
 
 
 async def _list(
-    info: ContextInfo, type_name: str, filter_: Any, sort: Any, page: PageArguments, at_least: int | None
-) -> Any:
+    info: ContextInfo, type_: type[ViewT], filter_: Any, sort: Any, page: PageArguments, at_least: int | None
+) -> Connection[ViewT]:
     """Return a page of the aggregates of a kind."""
     context = info.context
     asked = Question(filter_, sort, page, at_least, wants_total(info))
-    return await context.services.read(directory, context, DIRECTORIES[type_name], asked)
+    found: Connection[ViewT] = await context.services.read(directory, context, DIRECTORIES[type_.__name__], asked)
+    return found
 
 
 @strawberry.type
@@ -173,7 +183,8 @@ class AggregateQueries:
         self, info: ContextInfo, id: Annotated[strawberry.ID, strawberry.argument(description="Its global id.")]
     ) -> Node | None:
         type_name, _ = parse_global_id(id)
-        return await _get(info, type_name, id, None)  # type: ignore[no-any-return]
+        found: Node | None = await _named(info, type_name, id, None)
+        return found
 
     @strawberry.field(description="Several things by their global ids, in the same order; null for what is not there.")
     async def nodes(
@@ -203,7 +214,7 @@ class AggregateQueries:
         id: Annotated[strawberry.ID, strawberry.argument(description="Its id.")],
         as_of: AsOfArgument = None,
     ) -> Store | None:
-        return await _get(info, "Store", id, as_of)  # type: ignore[no-any-return]
+        return await _get(info, Store, id, as_of)
 
     @strawberry.field(description="The stores, newest first unless sorted.")
     async def stores(
@@ -220,7 +231,7 @@ class AggregateQueries:
         at_least: ListAtLeast = None,
     ) -> Connection[Store]:
         page = PageArguments(first, after, last, before)
-        return await _list(info, "Store", filter, sort, page, at_least)  # type: ignore[no-any-return]
+        return await _list(info, Store, filter, sort, page, at_least)
 
     @strawberry.field(description="An article.")
     async def sku(
@@ -229,7 +240,7 @@ class AggregateQueries:
         id: Annotated[strawberry.ID, strawberry.argument(description="Its id.")],
         as_of: AsOfArgument = None,
     ) -> Sku | None:
-        return await _get(info, "Sku", id, as_of)  # type: ignore[no-any-return]
+        return await _get(info, Sku, id, as_of)
 
     @strawberry.field(description="An article by its code in its home store.")
     async def sku_by_code(
@@ -238,7 +249,7 @@ class AggregateQueries:
         store_id: Annotated[strawberry.ID, strawberry.argument(description="The home store.")],
         code: Annotated[str, strawberry.argument(description="The code.")],
     ) -> Sku | None:
-        return await _held(info, "Sku", "sku_code", store_id, code)  # type: ignore[no-any-return]
+        return await _held(info, Sku, "sku_code", store_id, code)
 
     @strawberry.field(
         description="The articles, newest first unless sorted. With a filter or an order, those of other home stores "
@@ -258,7 +269,7 @@ class AggregateQueries:
         at_least: ListAtLeast = None,
     ) -> Connection[Sku]:
         page = PageArguments(first, after, last, before)
-        return await _list(info, "Sku", filter, sort, page, at_least)  # type: ignore[no-any-return]
+        return await _list(info, Sku, filter, sort, page, at_least)
 
     @strawberry.field(description="An order.")
     async def order(
@@ -267,7 +278,7 @@ class AggregateQueries:
         id: Annotated[strawberry.ID, strawberry.argument(description="Its id.")],
         as_of: AsOfArgument = None,
     ) -> Order | None:
-        return await _get(info, "Order", id, as_of)  # type: ignore[no-any-return]
+        return await _get(info, Order, id, as_of)
 
     @strawberry.field(description="An order by the number that another system gave it.")
     async def order_by_external_reference(
@@ -276,7 +287,7 @@ class AggregateQueries:
         store_id: Annotated[strawberry.ID, strawberry.argument(description="The store it was placed in.")],
         external_reference: Annotated[str, strawberry.argument(description="Its number there.")],
     ) -> Order | None:
-        return await _held(info, "Order", "external_reference", store_id, external_reference)  # type: ignore[no-any-return]
+        return await _held(info, Order, "external_reference", store_id, external_reference)
 
     @strawberry.field(description="A campaign.")
     async def campaign(
@@ -285,7 +296,7 @@ class AggregateQueries:
         id: Annotated[strawberry.ID, strawberry.argument(description="Its id.")],
         as_of: AsOfArgument = None,
     ) -> Campaign | None:
-        return await _get(info, "Campaign", id, as_of)  # type: ignore[no-any-return]
+        return await _get(info, Campaign, id, as_of)
 
     @strawberry.field(description="The campaigns, newest first unless sorted.")
     async def campaigns(
@@ -304,7 +315,7 @@ class AggregateQueries:
         at_least: ListAtLeast = None,
     ) -> Connection[Campaign]:
         page = PageArguments(first, after, last, before)
-        return await _list(info, "Campaign", filter, sort, page, at_least)  # type: ignore[no-any-return]
+        return await _list(info, Campaign, filter, sort, page, at_least)
 
     @strawberry.field(description="A customer.")
     async def customer(
@@ -313,7 +324,7 @@ class AggregateQueries:
         id: Annotated[strawberry.ID, strawberry.argument(description="The customer's id.")],
         as_of: AsOfArgument = None,
     ) -> Customer | None:
-        return await _get(info, "Customer", id, as_of)  # type: ignore[no-any-return]
+        return await _get(info, Customer, id, as_of)
 
     @strawberry.field(description="A customer by what a platform calls it.")
     async def customer_by_reference(
@@ -321,7 +332,7 @@ class AggregateQueries:
         info: ContextInfo,
         reference: Annotated[str, strawberry.argument(description="The reference, as it was given.")],
     ) -> Customer | None:
-        return await _holder(info, "Customer", "customer_reference", "operator", reference)  # type: ignore[no-any-return]
+        return await _holder(info, Customer, "customer_reference", "operator", reference)
 
     @strawberry.field(description="The customers, newest first unless sorted.")
     async def customers(
@@ -340,27 +351,28 @@ class AggregateQueries:
         at_least: ListAtLeast = None,
     ) -> Connection[Customer]:
         page = PageArguments(first, after, last, before)
-        return await _list(info, "Customer", filter, sort, page, at_least)  # type: ignore[no-any-return]
+        return await _list(info, Customer, filter, sort, page, at_least)
 
 
-async def _held(info: ContextInfo, type_name: str, claim: str, store_id: str, value: str) -> Any:
+async def _held(info: ContextInfo, type_: type[ViewT], claim: str, store_id: str, value: str) -> ViewT | None:
     """Return the aggregate that holds a name in a store, in two steps of one read."""
     scope = key_of(store_id, "Store")
     if not info.context.viewer.may_act_for(scope):
         return None
-    return await _holder(info, type_name, claim, str(scope), value)
+    return await _holder(info, type_, claim, str(scope), value)
 
 
-async def _holder(info: ContextInfo, type_name: str, claim: str, scope: str, value: str) -> Any:
+async def _holder(info: ContextInfo, type_: type[ViewT], claim: str, scope: str, value: str) -> ViewT | None:
     context = info.context
-    kind = BY_NAME[type_name]
+    kind = BY_NAME[type_.__name__]
 
     def read() -> Any:
         stream_id = reads.holder(context.services, claim, scope, value)
         return None if stream_id is None else reads.one(context, kind.aggregate, stream_id)
 
     found = await context.services.read(read)
-    return None if found is None else kind.view(found, context)
+    view: ViewT | None = None if found is None else kind.view(found, context)
+    return view
 
 
 @strawberry.type(description="Questions. What lies out of a token's scope is answered like what is not there.")

@@ -98,6 +98,7 @@ class WebhookDeadLetter:
 @strawberry.type(description="Answer to a mutation of a webhook.")
 class WebhookPayload:
     webhook: Webhook | None = strawberry.field(description="The webhook afterwards; null when it was refused.")
+    # Its type is made from the refusals when the program starts.
     user_errors: list[WebhookError] = strawberry.field(  # type: ignore[valid-type]
         description="Why it was refused; empty when it was done."
     )

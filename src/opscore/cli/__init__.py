@@ -5,7 +5,8 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -23,6 +24,8 @@ from opscore.settings import Settings, SetupError, load_settings
 
 if TYPE_CHECKING:
     from opscore.database import Database
+    from opscore.imports.pipeline import Progress as ImportProgress
+    from opscore.writer import Writer
 
 STOPPED_EXIT = 130
 """What a shell calls a program that Ctrl-C ended."""
@@ -176,6 +179,23 @@ def demo(
 # Imports -------------------------------------------------------------------------------------------------------------
 
 
+@contextmanager
+def _booking(stopped: type[Exception]) -> Iterator[tuple[Writer, Callable[[ImportProgress], None]]]:
+    """Lend an import a writer and a bar; the command ends with a message when it stops or a file does not read."""
+    from opscore.imports.reader import UnreadableFile
+    from opscore.writer import Writer
+
+    with migrated() as (database, settings), Bars() as bars, stoppable() as stop:
+        writer = Writer(database, settings)
+        writer.start()
+        try:
+            yield writer, bars.importing(stop)
+        except (stopped, UnreadableFile) as error:
+            raise fail(f"{error}") from None
+        finally:
+            writer.stop()
+
+
 @import_app.command("online-retail")
 def import_online_retail(
     file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="The CSV file, plain or gzipped.")],
@@ -187,25 +207,11 @@ def import_online_retail(
     """Import a file of Online Retail II. Run again it adds only what is new; it can be stopped and run again."""
     from opscore.imports.online_retail import ImportStopped, RetailStore
     from opscore.imports.online_retail import import_online_retail as book
-    from opscore.imports.reader import UnreadableFile
-    from opscore.writer import Writer
 
     rejects = rejects or Path(f"{file.name}.rejects.csv")
-    with migrated() as (database, settings), Bars() as bars, stoppable() as stop:
-        writer = Writer(database, settings)
-        writer.start()
-        try:
-            report = book(
-                writer,
-                file,
-                store=None if store is None else RetailStore(name=store),
-                rejects=rejects,
-                progress=bars.importing(stop),
-            )
-        except (ImportStopped, UnreadableFile) as error:
-            raise fail(f"{error}") from None
-        finally:
-            writer.stop()
+    named = None if store is None else RetailStore(name=store)
+    with _booking(ImportStopped) as (writer, progress):
+        report = book(writer, file, store=named, rejects=rejects, progress=progress)
     for line in report.lines():
         out.print(line, markup=False)
     out.print(f"Rows that were not booked as they stood: {rejects}", markup=False)
@@ -220,21 +226,12 @@ def import_taobao_behaviour(
     ] = None,
 ) -> None:
     """Import a file of Taobao user behaviour: traffic by day and hour, purchases as orders without a price."""
-    from opscore.imports.reader import UnreadableFile
     from opscore.imports.taobao_behaviour import TaobaoStopped
     from opscore.imports.taobao_behaviour import import_taobao_behaviour as book
-    from opscore.writer import Writer
 
     rejects = rejects or Path(f"{file.name}.rejects.csv")
-    with migrated() as (database, settings), Bars() as bars, stoppable() as stop:
-        writer = Writer(database, settings)
-        writer.start()
-        try:
-            report = book(writer, file, store=store, rejects=rejects, progress=bars.importing(stop))
-        except (TaobaoStopped, UnreadableFile) as error:
-            raise fail(f"{error}") from None
-        finally:
-            writer.stop()
+    with _booking(TaobaoStopped) as (writer, progress):
+        report = book(writer, file, store=store, rejects=rejects, progress=progress)
     for line in report.lines():
         out.print(line, markup=False)
     out.print(f"Rows that were not booked: {rejects}", markup=False)
@@ -258,19 +255,10 @@ def import_complete_journey(
     """Import the campaigns of 84.51 Complete Journey: whom each reached, and the coupons that were redeemed."""
     from opscore.imports.complete_journey import CompleteJourneyStopped
     from opscore.imports.complete_journey import import_complete_journey as book
-    from opscore.imports.reader import UnreadableFile
-    from opscore.writer import Writer
 
     rejects = rejects or Path(f"{folder.name}.rejects.csv")
-    with migrated() as (database, settings), Bars() as bars, stoppable() as stop:
-        writer = Writer(database, settings)
-        writer.start()
-        try:
-            report = book(writer, folder, store=store, rejects=rejects, progress=bars.importing(stop))
-        except (CompleteJourneyStopped, UnreadableFile) as error:
-            raise fail(f"{error}") from None
-        finally:
-            writer.stop()
+    with _booking(CompleteJourneyStopped) as (writer, progress):
+        report = book(writer, folder, store=store, rejects=rejects, progress=progress)
     for line in report.lines():
         out.print(line, markup=False)
     out.print(f"Rows that were not booked: {rejects}", markup=False)
