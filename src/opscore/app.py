@@ -349,6 +349,9 @@ def http_config(app: Starlette, host: str, port: int) -> uvicorn.Config:
         # The default access log would write query strings, which may hold personal data.
         access_log=False,
         server_header=False,
+        # Longer than clients and proxies keep idle connections (5 to 60 seconds): who closes first must be they, or a
+        # request sent at that very moment is lost with the connection.
+        timeout_keep_alive=75,
         timeout_graceful_shutdown=15,
     )
 
