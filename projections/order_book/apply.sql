@@ -67,7 +67,11 @@ FROM (
     ) AS each
     GROUP BY 1, 2
 ) AS done
-WHERE agreed.order_id = done.order_id AND agreed.line = done.line;
+CROSS JOIN LATERAL (
+    SELECT known.ctid AS row_id FROM order_book_lines AS known
+    WHERE known.order_id = done.order_id AND known.line = done.line OFFSET 0
+) AS found
+WHERE agreed.ctid = found.row_id;
 
 -- parcels: what left in one piece; one that was packed elsewhere becomes known, with its contents, when it leaves.
 INSERT INTO order_book_parcels AS parcel
@@ -98,42 +102,27 @@ ON CONFLICT (order_id, parcel_id) DO UPDATE SET
 -- Nothing here depends on the order of events: what is agreed once is taken once, moments are the latest, amounts add up.
 -- How far its units are is counted over its lines and parcels, which stand already; the status follows from the row.
 WITH said AS (
-    SELECT order_id, sum(cancelled_goods_minor) AS cancelled_goods_minor,
-        sum(cancelled_freight_minor) AS cancelled_freight_minor, sum(paid_minor) AS paid_minor,
-        sum(refunded_minor) AS refunded_minor, max(ship_by) AS ship_by, max(ship_by_hard) AS ship_by_hard,
-        max(moment) FILTER (WHERE what = 'paid') AS paid_at,
-        max(moment) FILTER (WHERE what = 'confirmed') AS confirmed_at,
-        max(moment) FILTER (WHERE what = 'shipped') AS shipped_at,
-        max(moment) FILTER (WHERE what = 'delivered') AS delivered_at,
-        max(moment) FILTER (WHERE what = 'completed') AS completed_at,
-        max(moment) FILTER (WHERE what IN ('cancelled', 'expired')) AS cancelled_at,
-        bool_or(what = 'expired') AS expired,
-        max(position) FILTER (WHERE what = 'short') AS short_position,
-        max(position) FILTER (WHERE what = 'resolved') AS resolved_position,
-        max(position) AS position
-    FROM (
-        SELECT stream_id AS order_id, position, occurred_at AS moment, 'paid' AS what, 0::bigint AS cancelled_goods_minor,
-            0::bigint AS cancelled_freight_minor, 0::bigint AS paid_minor, 0::bigint AS refunded_minor, ship_by,
-            ship_by_hard
-        FROM order_paid
-        UNION ALL SELECT stream_id, position, occurred_at, 'placed', 0, 0, 0, 0, NULL, NULL FROM order_placed
-        UNION ALL SELECT stream_id, position, occurred_at, 'placed', 0, 0, 0, 0, NULL, NULL FROM return_recorded
-        UNION ALL SELECT stream_id, position, occurred_at, 'payment', 0, 0, amount_minor, 0, NULL, NULL FROM payment_received
-        UNION ALL SELECT stream_id, position, occurred_at, 'confirmed', 0, 0, 0, 0, NULL, NULL FROM order_confirmed
-        UNION ALL SELECT stream_id, position, occurred_at, 'short', 0, 0, 0, 0, NULL, NULL FROM shortage_reported
-        UNION ALL SELECT stream_id, position, occurred_at, 'resolved', 0, 0, 0, 0, NULL, NULL FROM shortage_resolved
-        UNION ALL SELECT stream_id, position, occurred_at, 'packed', 0, 0, 0, 0, NULL, NULL FROM parcel_packed
-        UNION ALL SELECT stream_id, position, occurred_at, 'shipped', 0, 0, 0, 0, NULL, NULL FROM order_shipped
-        UNION ALL SELECT stream_id, position, occurred_at, 'delivered', 0, 0, 0, 0, NULL, NULL FROM order_delivered
-        UNION ALL SELECT stream_id, position, occurred_at, 'completed', 0, 0, 0, 0, NULL, NULL FROM order_completed
-        UNION ALL SELECT stream_id, position, occurred_at, 'amended', 0, 0, 0, 0, NULL, NULL FROM order_price_amended
-        UNION ALL SELECT stream_id, position, occurred_at, 'came back', 0, 0, 0, 0, NULL, NULL FROM return_received
-        UNION ALL SELECT stream_id, position, occurred_at, 'refunded', 0, 0, 0, amount_minor, NULL, NULL FROM order_refunded
-        UNION ALL SELECT stream_id, position, occurred_at, CASE WHEN whole THEN 'cancelled' ELSE 'lessened' END,
-            goods_minor, freight_minor, 0, 0, NULL, NULL FROM order_cancelled
-        UNION ALL SELECT stream_id, position, occurred_at, CASE WHEN whole THEN 'expired' ELSE 'lessened' END,
-            goods_minor, freight_minor, 0, 0, NULL, NULL FROM order_expired
-    ) AS each
+    SELECT event.stream_id AS order_id,
+        coalesce(sum(event.goods_minor) FILTER (WHERE event.type IN ('OrderCancelled', 'OrderExpired')), 0)
+            AS cancelled_goods_minor,
+        coalesce(sum(event.freight_minor) FILTER (WHERE event.type IN ('OrderCancelled', 'OrderExpired')), 0)
+            AS cancelled_freight_minor,
+        coalesce(sum(event.amount_minor) FILTER (WHERE event.type = 'PaymentReceived'), 0) AS paid_minor,
+        coalesce(sum(event.amount_minor) FILTER (WHERE event.type = 'OrderRefunded'), 0) AS refunded_minor,
+        max(event.ship_by) FILTER (WHERE event.type = 'OrderPaid') AS ship_by,
+        max(event.ship_by_hard) FILTER (WHERE event.type = 'OrderPaid') AS ship_by_hard,
+        max(event.occurred_at) FILTER (WHERE event.type = 'OrderPaid') AS paid_at,
+        max(event.occurred_at) FILTER (WHERE event.type = 'OrderConfirmed') AS confirmed_at,
+        max(event.occurred_at) FILTER (WHERE event.type = 'OrderShipped') AS shipped_at,
+        max(event.occurred_at) FILTER (WHERE event.type = 'OrderDelivered') AS delivered_at,
+        max(event.occurred_at) FILTER (WHERE event.type = 'OrderCompleted') AS completed_at,
+        max(event.occurred_at) FILTER (WHERE event.type IN ('OrderCancelled', 'OrderExpired') AND event.whole)
+            AS cancelled_at,
+        bool_or(event.type = 'OrderExpired' AND event.whole) AS expired,
+        max(event.position) FILTER (WHERE event.type = 'ShortageReported') AS short_position,
+        max(event.position) FILTER (WHERE event.type = 'ShortageResolved') AS resolved_position,
+        max(event.position) AS position
+    FROM every_event AS event
     GROUP BY 1
 ), placed AS (
     SELECT stream_id AS order_id, store_id, kind, customer_id, channel, external_reference, currency, region, price_source,
@@ -152,25 +141,28 @@ WITH said AS (
     SELECT parcel.order_id, item.line, sum(item.quantity) AS packed,
         sum(item.quantity) FILTER (WHERE parcel.shipped_at IS NOT NULL) AS shipped,
         sum(item.quantity) FILTER (WHERE parcel.delivered_at IS NOT NULL) AS delivered
-    FROM said JOIN order_book_parcels AS parcel ON parcel.order_id = said.order_id
+    FROM said
+    -- Looked up order by order, here and below: read from end to end, what there was before would cost more in each window.
+    CROSS JOIN LATERAL (
+        SELECT known.order_id, known.shipped_at, known.delivered_at, known.contents
+        FROM order_book_parcels AS known WHERE known.order_id = said.order_id OFFSET 0
+    ) AS parcel
     CROSS JOIN LATERAL jsonb_to_recordset(parcel.contents) AS item (line bigint, quantity numeric)
     GROUP BY 1, 2
 ), stand AS (
-    SELECT order_id, count(*) AS lines, sum(live) FILTER (WHERE NOT service) AS units,
+    SELECT agreed.order_id, count(*) AS lines, sum(agreed.live) FILTER (WHERE NOT agreed.service) AS units,
         -- Null while no unit is left that is to be sent.
-        bool_and(packed >= live) FILTER (WHERE moves) AS all_packed,
-        bool_and(shipped >= live) FILTER (WHERE moves) AS all_shipped,
-        bool_and(delivered >= live) FILTER (WHERE moves) AS all_delivered
-    FROM (
-        SELECT agreed.order_id, coalesce(agreed.service, false) AS service,
-            agreed.quantity - agreed.cancelled - agreed.exchanged AS live,
-            NOT coalesce(agreed.service, false) AND agreed.quantity > agreed.cancelled + agreed.exchanged AS moves,
-            coalesce(sent.packed, 0) AS packed, coalesce(sent.shipped, 0) AS shipped,
-            coalesce(sent.delivered, 0) AS delivered
-        FROM said
-        JOIN order_book_lines AS agreed ON agreed.order_id = said.order_id
-        LEFT JOIN sent ON sent.order_id = agreed.order_id AND sent.line = agreed.line
-    ) AS each
+        bool_and(coalesce(sent.packed, 0) >= agreed.live) FILTER (WHERE agreed.moves) AS all_packed,
+        bool_and(coalesce(sent.shipped, 0) >= agreed.live) FILTER (WHERE agreed.moves) AS all_shipped,
+        bool_and(coalesce(sent.delivered, 0) >= agreed.live) FILTER (WHERE agreed.moves) AS all_delivered
+    FROM said
+    CROSS JOIN LATERAL (
+        SELECT known.order_id, known.line, coalesce(known.service, false) AS service,
+            known.quantity - known.cancelled - known.exchanged AS live,
+            NOT coalesce(known.service, false) AND known.quantity > known.cancelled + known.exchanged AS moves
+        FROM order_book_lines AS known WHERE known.order_id = said.order_id OFFSET 0
+    ) AS agreed
+    LEFT JOIN sent ON sent.order_id = agreed.order_id AND sent.line = agreed.line
     GROUP BY 1
 )
 INSERT INTO order_book AS book (

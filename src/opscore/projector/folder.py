@@ -200,6 +200,8 @@ class Definition:
         for file in ("apply.sql", "queries.sql", "explain.sql", "checks.sql"):
             for statement in self.statements(file):
                 used = {relations[word].event_type for word in statement.words if word in relations}
+                if EVERY_EVENT in statement.words:
+                    used |= statement.strings & EVENT_CLASSES.keys()
                 undeclared = sorted(used - set(self.events))
                 if undeclared:
                     raise SqlFileError(
@@ -284,8 +286,8 @@ class Ready:
             for relation in self._relations
         ]
         if self._reads_every:
-            upcasts = {each.event_type: each.upcast for each in _relations().values() if each.upcast is not None}
-            relations.append(every_event_cte(self._schema, self._types, self._words, upcasts, part=part))
+            read = [each for each in _relations().values() if each.event_type in self._types and not each.list_path]
+            relations.append(every_event_cte(self._schema, read, self._words, part=part))
         ctes = ", ".join(relations)
         first, rest = self._body.split(None, 1)
         if first.upper() != "WITH":

@@ -56,6 +56,11 @@ class Statement:
         return frozenset(token.text.lower() for token in tokens(self.sql) if token.kind == "word")
 
     @property
+    def strings(self) -> frozenset[str]:
+        """Return what stands in quotes as a text."""
+        return frozenset(token.text[1:-1].replace("''", "'") for token in tokens(self.sql) if token.kind == "string")
+
+    @property
     def parameters(self) -> frozenset[str]:
         """Return the names of the `:parameters`."""
         return frozenset(token.text[1:] for token in tokens(self.sql) if token.kind == "parameter")
