@@ -287,9 +287,9 @@ class EmbeddedServer:
 
 
 def _shared_buffers() -> int:
-    """Return the megabytes that the server keeps pages in: an eighth of the machine, from 128 to 512."""
+    """Return the megabytes that the server keeps pages in: an eighth of the machine, from 128 to 1024."""
     machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20
-    return max(128, min(512, machine // 8))
+    return max(128, min(1024, machine // 8))
 
 
 def _binaries() -> Path:
