@@ -15,7 +15,7 @@ from uuid import UUID, uuid4
 import pytest
 from websockets.exceptions import InvalidStatus
 
-from opscore.api.live import matches
+from opscore.api.live import Groups, matches
 from opscore.api.sockets import SocketEndpoint
 from opscore.domain.command import Role
 from opscore.domain.order_commands import PayOrder
@@ -169,21 +169,31 @@ def test_the_filter_of_the_live_end_is_the_one_of_the_log(api: Api, shop: Shop, 
     shop.do(shop.order((skus[0], 1)))
     events = logged(api)
     some = events[len(events) // 2]
-    for wanted in (
+    filters: list[dict[str, Any]] = [
         {},
         {"store_ids": (some.store_id,)},
         {"store_ids": ()},
         {"stream_id": some.stream_id},
         {"stream_type": "Order"},
         {"types": ("SkuListed", "OrderPlaced")},
+        {"types": ("OrderPlaced",), "actor": "second"},
         {"actor": "second"},
         {"occurred_from": some.occurred_at},
         {"occurred_until": some.occurred_at},
         {"correlation_id": some.correlation_id or "none"},
-    ):
+    ]
+    groups = Groups()
+    joined = [groups.join(EventFilter(**wanted), 0) for wanted in filters]
+    for wanted, group in zip(filters, joined, strict=True):
         expected = [each.position for each in logged(api, **wanted)]
-        found = [each.position for each in events if matches(EventFilter(**wanted), each)]
-        assert found == expected, wanted
+        assert [each.position for each in events if matches(group.wanted, each)] == expected, wanted
+        assert [each.position for each in events if group in groups.of(each)] == expected, wanted
+
+    again = groups.join(EventFilter(), 0)
+    assert again is joined[0]
+    for group in (*joined, again):
+        groups.leave(group)
+    assert not len(groups) and not any(groups.of(each) for each in events)
 
 
 def test_an_event_of_another_store_never_comes(api: Api, shop: Shop, other: Shop, skus: list[UUID]) -> None:

@@ -141,6 +141,7 @@ def order_page() -> Any:
         edges=[Edge(cursor=str(number), node=node) for number, node in enumerate(nodes)],
         nodes=nodes,
         page_info=PageInfo(has_next_page=True, has_previous_page=False, start_cursor="0", end_cursor="49"),
+        total_count=None,
     )
 
 

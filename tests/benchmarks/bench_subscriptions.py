@@ -22,7 +22,7 @@ from tests.benchmarks.harness import Table, fresh_database
 SUBSCRIPTIONS = 1_000
 SECONDS = 3.0
 CLIENTS = 8
-QUERY = 'subscription { events(filter: {types: ["OrderPlaced"], actor: "%s"}) { position } }'
+QUERY = 'subscription ($actor: String!) { events(filter: {types: ["OrderPlaced"], actor: $actor}) { position } }'
 
 
 async def idle(ready: dict[str, Any], sockets: int) -> list[ClientConnection]:
@@ -35,7 +35,7 @@ async def idle(ready: dict[str, Any], sockets: int) -> list[ClientConnection]:
         await each.send(json.dumps({"type": "connection_init", "payload": payload}))
         await each.recv()
         for index in range(SUBSCRIPTIONS // sockets):
-            request = {"query": QUERY % f"nobody {number}.{index}"}
+            request = {"query": QUERY, "variables": {"actor": f"nobody {number}.{index}"}}
             await each.send(json.dumps({"id": str(index), "type": "subscribe", "payload": request}))
         await each.send('{"type": "ping"}')
         await each.recv()

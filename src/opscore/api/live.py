@@ -1,8 +1,9 @@
 """Watches the log and the read models for all subscriptions of the process, and tells those whom a change concerns.
 
-There is one reader for the live end, however many subscriptions wait there: new events are read once, tested once for
-each different filter, and handed to everybody who has that filter. Whoever is further behind reads pages of the log by
-position. Nothing is queued for a subscription: the log is its queue, and its position in it all that is kept.
+There is one reader for the live end, however many subscriptions wait there: new events are read once, held against the
+filters that may be for them, each different one once, and handed to everybody who has that filter. Whoever is further
+behind reads pages of the log by position. Nothing is queued for a subscription: the log is its queue, and its position
+in it all that is kept.
 """
 
 from __future__ import annotations
@@ -108,6 +109,79 @@ class _Group:
         return [self.events[index][1] for index in range(start, len(self.events))]
 
 
+Place = tuple[str, object]
+"""Where the groups of a filter stand: an attribute of events, and the value that all matching ones have."""
+
+
+def _places(wanted: EventFilter) -> list[Place]:
+    """Return where a filter's group stands: under what fewest events have; under each value where it takes several."""
+    for name, value in (
+        ("stream_id", wanted.stream_id),
+        ("correlation_id", wanted.correlation_id),
+        ("actor", wanted.actor),
+    ):
+        if value is not None:
+            return [(name, value)]
+    if wanted.types:
+        return [("type", each) for each in wanted.types]
+    if wanted.store_ids is not None:
+        return [("store_id", each) for each in wanted.store_ids]
+    return [("stream_type", wanted.stream_type)]
+
+
+class Groups:
+    """The groups of all filters, found by what an event is: with a thousand filters most events are for nobody."""
+
+    def __init__(self) -> None:
+        self._all: dict[EventFilter, _Group] = {}
+        self._standing: dict[Place, dict[_Group, None]] = {}
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def __iter__(self) -> Iterator[_Group]:
+        return iter(self._all.values())
+
+    def join(self, wanted: EventFilter, head: int) -> _Group:
+        """Return the group of a filter, with one member more; a new one knows nothing up to `head`."""
+        group = self._all.get(wanted)
+        if group is None:
+            group = self._all[wanted] = _Group(wanted, head)
+            for place in _places(wanted):
+                self._standing.setdefault(place, {})[group] = None
+        group.members += 1
+        return group
+
+    def leave(self, group: _Group) -> None:
+        """Take a member off; a group without any is forgotten."""
+        group.members -= 1
+        if group.members:
+            return
+        del self._all[group.wanted]
+        for place in _places(group.wanted):
+            standing = self._standing[place]
+            del standing[group]
+            if not standing:
+                del self._standing[place]
+
+    def of(self, event: LoggedEvent) -> list[_Group]:
+        """Return the groups whose filter an event matches."""
+        return [
+            group
+            for place in (
+                ("stream_id", event.stream_id),
+                ("correlation_id", event.correlation_id),
+                ("actor", event.actor),
+                ("type", event.type),
+                ("store_id", event.store_id),
+                ("stream_type", event.stream_type),
+                ("stream_type", None),
+            )
+            for group in self._standing.get(place, ())
+            if matches(group.wanted, event)
+        ]
+
+
 class Live:
     """The watcher of one process. Everything but `hint` belongs to the event loop that `start` was called in."""
 
@@ -115,7 +189,8 @@ class Live:
         self._services = services
         self._head: int | None = None
         self._headed = asyncio.Event()
-        self._groups: dict[EventFilter, _Group] = {}
+        self._groups = Groups()
+        self._keeping: set[_Group] = set()
         self._readers = 0
         self._watchers = 0
         self._progress: list[log.Projection] | None = None
@@ -175,8 +250,7 @@ class Live:
             # Equal filters are one group.
             stores = None if wanted.store_ids is None else tuple(sorted(wanted.store_ids))
             wanted = replace(wanted, store_ids=stores, types=tuple(wanted.types))
-            group = self._groups.setdefault(wanted, _Group(wanted, self._head))
-            group.members += 1
+            group = self._groups.join(wanted, self._head)
             while True:
                 told: asyncio.Event | None = group.signal.now
                 head_then = self._head
@@ -196,9 +270,9 @@ class Live:
         finally:
             self._readers -= 1
             if group is not None:
-                group.members -= 1
-                if not group.members and self._groups.get(wanted) is group:
-                    del self._groups[wanted]
+                self._groups.leave(group)
+                if not group.members:
+                    self._keeping.discard(group)
 
     def _page(self, wanted: EventFilter, after: int, head: int) -> tuple[list[LoggedEvent], int]:
         """Return matching events behind a position, and the position up to which these are all (blocking)."""
@@ -288,20 +362,26 @@ class Live:
             head = (await self._services.read(source.head)).position
             if head - before > FAR_EVENTS:
                 self._head = head
-                for group in self._groups.values():
+                for group in self._groups:
                     group.jump(head)
                     group.signal.give()
+                self._keeping.clear()
                 return True
         now = time.monotonic()
         if found:
             self._head = found[-1].position
-        for group in self._groups.values():
-            group.forget(now - KEPT_SECONDS)
-            news = [event for event in found if matches(group.wanted, event)]
-            for event in news:
+        told = set()
+        for event in found:
+            for group in self._groups.of(event):
                 group.take_in(event, now)
-            if news:
-                group.signal.give()
+                told.add(group)
+        for group in told:
+            group.signal.give()
+        self._keeping |= told
+        for group in list(self._keeping):
+            group.forget(now - KEPT_SECONDS)
+            if not group.events:
+                self._keeping.discard(group)
         return len(found) == LIVE_PAGE
 
     async def _look_at_read_models(self) -> None:

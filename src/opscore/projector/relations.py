@@ -99,15 +99,13 @@ Said so, the planner expects a few events too many; of an equation it expects ne
 """
 
 EVERY_EVENT = "every_event"
-"""The relation of all events of the window of types that a projection reads: envelope, `type`, `data` (jsonb), and every
-field of these events under its name, null where an event has none. It reads the window once, however many types there
-are; where a statement treats several types alike, that is faster than one relation for each.
+"""The relation of all events of the window of the types that a projection reads: envelope, `type`, `data`, and each
+field of these events under its name, null where an event has none. For statements that treat several types alike: the
+window is read once, and not once for each type.
 """
 
 
-def every_event_cte(
-    schema: str, relations: Iterable[Relation], words: Iterable[str], *, part: bool = False
-) -> str:
+def every_event_cte(schema: str, relations: Iterable[Relation], words: Iterable[str], *, part: bool = False) -> str:
     """Return the relation of every event of the types of `relations`, with what occurs among `words`.
 
     A field that has one name and two types of value in two events has no column.
