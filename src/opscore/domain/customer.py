@@ -460,8 +460,7 @@ class Customer(Aggregate):
     def erase(self, at: datetime) -> None:
         """Forget the person: points lapse, and with the key everything personal becomes unreadable.
 
-        Orders are streams of their own: an address that an open order still needs is lost with the key, so ship or
-        cancel open orders first (the order book lists them).
+        Orders are streams of their own: that none of them still needs the address is checked by the command.
         """
         if self.status is CustomerStatus.ERASED:
             return  # Asked twice, recorded once.

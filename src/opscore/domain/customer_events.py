@@ -337,6 +337,10 @@ class CustomerNotActive(Refusal):
     """This customer is {status}; {remedy}."""
 
 
+class OpenOrders(Refusal):
+    """Orders of this customer are still to be paid or sent; ship or cancel them, then erase: the address goes too."""
+
+
 class ConsentMissing(Refusal):
     """A contact card is kept only with the customer's consent; ask for it first."""
 

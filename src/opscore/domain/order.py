@@ -200,6 +200,13 @@ class Order(Aggregate):
         """Say whether any unit has left; a service that is asked back was rendered."""
         return any(line.shipped or line.return_requested for line in self.lines)
 
+    @property
+    def is_open(self) -> bool:
+        """Say whether money is still to come in for it, or goods of it are still to leave."""
+        if self.kind is OrderKind.RETURN or self.cancelled_at is not None or self.completed_at is not None:
+            return False
+        return self.paid_at is None or any(line.shipped < line.live for line in self.lines if not line.service)
+
     def returnable(self, line: LineState) -> Decimal:
         """Return how many units left and were not asked back; a service is rendered once it is paid."""
         if not line.service:
