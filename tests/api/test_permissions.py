@@ -124,7 +124,7 @@ def test_owner_and_platform_may_everything_and_an_auditor_changes_nothing() -> N
     ("role", "may", "may_not"),
     [
         (Role.MANAGER, "planCampaign setPolicy addPromotion approveReturn refundOrder suspendStore", "applyForStore"),
-        (Role.SERVICE, "placeOrder amendOrderPrice requestReturn approveReturn refundOrder listSku delistSku",
+        (Role.SERVICE, "placeOrder amendOrderPrice requestReturn declineReturn refundOrder listSku delistSku",
          "priceSku receiveStock planCampaign setPolicy"),
         (Role.EDITOR, "listSku delistSku setSkuContent registerSku", "refundOrder receiveStock startCampaign payOrder"),
         (Role.PROMOTER, "planCampaign startCampaign addPromotion recordAdSpend reportTraffic", "priceSku refundOrder"),

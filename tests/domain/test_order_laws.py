@@ -45,6 +45,7 @@ from opscore.domain.order_commands import (
     ShipOrder,
 )
 from opscore.domain.order_events import (
+    DeclineReason,
     OrderCancelled,
     OrderCompleted,
     OrderExpired,
@@ -57,6 +58,7 @@ from opscore.domain.order_events import (
     ShortageRemedy,
 )
 from opscore.domain.order_placing import PlaceLine, PlaceOrder
+from opscore.domain.order_return_endings import CancelReturn, DeclineReturn, still_expected
 from opscore.domain.order_returns import (
     ApproveReturn,
     DisposalOf,
@@ -292,6 +294,21 @@ class OrderLives(RuleBasedStateMachine):
             self.ask(DisposeReturn(**target, lines=disposed))
 
     @precondition(lambda self: self.order_ids)
+    @rule(number=numbers, line=numbers, asked=units, approved=st.booleans(), declined=st.booleans())
+    def send_nothing_back(self, number: int, line: int, asked: Decimal, approved: bool, declined: bool) -> None:
+        order = self.some_order(number)
+        lines = (LineQuantity(line=self.some_line(order, line), quantity=asked),)
+        self.ask(RequestReturn(order_id=order.id, lines=lines))
+        for return_id in list(self.desk.get(Order, order.id).returns)[-2:]:
+            target: dict[str, Any] = {"order_id": order.id, "return_id": return_id}
+            if approved:
+                self.ask(ApproveReturn(**target))
+            if declined:
+                self.ask(DeclineReturn(**target, reason=DeclineReason.OTHER))
+            else:
+                self.ask(CancelReturn(**target))
+
+    @precondition(lambda self: self.order_ids)
     @rule(
         number=numbers,
         line=numbers,
@@ -400,6 +417,18 @@ class OrderLives(RuleBasedStateMachine):
             part.quantity for parts in lamp.reservations.values() for part in parts if part.campaign_id is not None
         )
         assert left + held + quota_shipped == QUOTA
+
+    @invariant()
+    def what_is_asked_back_is_what_returns_still_expect_or_have_got(self) -> None:
+        for order in self.orders():
+            for line in order.lines:
+                entries = [(case, case.find(line.line)) for case in order.returns.values()]
+                wanted = sum(
+                    (dict(still_expected(case)).get(line.line, 0) + entry.received for case, entry in entries if entry),
+                    Decimal(0),
+                )
+                assert line.return_requested == wanted
+                assert line.returned <= line.return_requested <= (line.live if line.service else line.shipped)
 
     @invariant()
     def points_coupons_budget_and_limits_are_those_of_orders_that_stand(self) -> None:

@@ -38,7 +38,10 @@ from opscore.domain.order_events import (
     PriceSource,
     RefundReason,
     ReturnApproved,
+    ReturnCancelled,
+    ReturnDeclined,
     ReturnDisposed,
+    ReturnLine,
     ReturnReason,
     ReturnReceived,
     ReturnRecorded,
@@ -424,6 +427,28 @@ class Order(Aggregate):
             entry.approved = approved.get(entry.line, ZERO)
             # What was not approved may be asked for again.
             self.lines[entry.line - 1].return_requested -= entry.requested - entry.approved
+
+    @folds(ReturnDeclined)
+    def _return_declined(self, event: ReturnDeclined) -> None:
+        self._give_up(event.return_id, event.lines)
+        case = self.returns[event.return_id]
+        case.status = ReturnStatus.DECLINED
+        case.decline_reason = event.reason
+
+    @folds(ReturnCancelled)
+    def _return_cancelled(self, event: ReturnCancelled) -> None:
+        self._give_up(event.return_id, event.lines)
+        case = self.returns[event.return_id]
+        if not any(entry.received for entry in case.lines):
+            case.status = ReturnStatus.CANCELLED
+
+    def _give_up(self, return_id: UUID, lines: Sequence[ReturnLine]) -> None:
+        """Expect units back no longer: they may be asked for again."""
+        for gone in lines:
+            entry = self.returns[return_id].find(gone.line)
+            if entry is not None:
+                entry.given_up += gone.quantity
+            self.lines[gone.line - 1].return_requested -= gone.quantity
 
     @folds(ReturnReceived)
     def _return_received(self, event: ReturnReceived) -> None:

@@ -57,6 +57,17 @@ class ReturnReason(enum.StrEnum):
     NOT_STATED = "not_stated"
 
 
+class DeclineReason(enum.StrEnum):
+    """Why the seller does not take goods back."""
+
+    USED = "used"
+    NOT_RETURNABLE = "not_returnable"
+    NOT_FROM_US = "not_from_us"
+    NO_EVIDENCE = "no_evidence"
+    AGREED_OTHERWISE = "agreed_otherwise"
+    OTHER = "other"
+
+
 class RefundReason(enum.StrEnum):
     """Why money goes back."""
 
@@ -376,6 +387,22 @@ class ReturnRequested(Event):
 
 class ReturnApproved(Event):
     """The seller agreed to take the goods back."""
+
+    return_id: UUID
+    lines: tuple[ReturnLine, ...]
+
+
+class ReturnDeclined(Event):
+    """The seller does not take the goods back; `lines` is what may be asked for anew."""
+
+    return_id: UUID
+    reason: DeclineReason
+    lines: tuple[ReturnLine, ...]
+    note: Sealed | None = None
+
+
+class ReturnCancelled(Event):
+    """Goods of a return are not expected any more: `lines` had been asked back, or approved, and did not come."""
 
     return_id: UUID
     lines: tuple[ReturnLine, ...]

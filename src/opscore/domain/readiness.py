@@ -19,6 +19,7 @@ from opscore.domain import (
     customer_commands,
     disclosures,
     order_commands,
+    order_return_endings,
     order_returns,
     sku_commands,
     stock_commands,
@@ -305,6 +306,8 @@ ORDER: dict[type[Command], Check] = {
     order_commands.ExpireOrder: _expirable,
     order_returns.RequestReturn: _returnable,
     order_returns.ApproveReturn: _with_return("one with a return that was asked for", ReturnStatus.REQUESTED),
+    order_return_endings.DeclineReturn: lambda order, _: order_return_endings.require_declinable(order),
+    order_return_endings.CancelReturn: lambda order, _: order_return_endings.require_return_cancellable(order),
     order_returns.ReceiveReturn: _with_return(
         "one with a return that was approved", ReturnStatus.APPROVED, ReturnStatus.RECEIVED, ReturnStatus.DISPOSED
     ),
