@@ -31,7 +31,7 @@ TRADE = """
     setTierPrices submitSku passSkuReview failSkuReview listSku delistSku retireSku receiveStock reserveStock
     releaseReservation shipStock takeBackStock writeOffStock issueSample countStock transferStock receiveTransfer
     allocateCampaignStock releaseCampaignStock setStockPolicy placeOrder amendOrderPrice payOrder confirmOrder
-    reportShortage resolveShortage packParcel shipOrder deliverOrder completeOrder cancelOrder
+    reportShortage resolveShortage packParcel unpackParcel shipOrder deliverOrder completeOrder cancelOrder
     cancelOrderLines requestReturn approveReturn declineReturn cancelReturn receiveReturn disposeReturn refundOrder
     expireOrder planCampaign addCampaignLine addPromotion scheduleCampaign setForecast checkCampaignPrices
     startCampaign pauseCampaign resumeCampaign endCampaign cancelCampaign setCampaignBudget recordAdSpend

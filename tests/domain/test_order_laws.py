@@ -43,6 +43,7 @@ from opscore.domain.order_commands import (
     ResolveShortage,
     ScannedLine,
     ShipOrder,
+    UnpackParcel,
 )
 from opscore.domain.order_events import (
     DeclineReason,
@@ -267,6 +268,14 @@ class OrderLives(RuleBasedStateMachine):
             self.ask(PackParcel(order_id=order.id, location_id=self.shop.location_id, lines=scanned))
 
     @precondition(lambda self: self.order_ids)
+    @rule(number=numbers, parcel=numbers)
+    def unpack(self, number: int, parcel: int) -> None:
+        order = self.some_order(number)
+        if order.parcels:
+            parcel_id = list(order.parcels)[parcel % len(order.parcels)]
+            self.ask(UnpackParcel(order_id=order.id, parcel_id=parcel_id))
+
+    @precondition(lambda self: self.order_ids)
     @rule(number=numbers, parcel=numbers, arrives=st.booleans())
     def send(self, number: int, parcel: int, arrives: bool) -> None:
         order = self.some_order(number)
@@ -417,6 +426,15 @@ class OrderLives(RuleBasedStateMachine):
             part.quantity for parts in lamp.reservations.values() for part in parts if part.campaign_id is not None
         )
         assert left + held + quota_shipped == QUOTA
+
+    @invariant()
+    def what_is_packed_lies_in_parcels(self) -> None:
+        for order in self.orders():
+            packed: dict[int, Decimal] = {}
+            for parcel in order.parcels.values():
+                for held in parcel.lines:
+                    packed[held.line] = packed.get(held.line, Decimal(0)) + held.quantity
+            assert {line.line: line.packed for line in order.lines if line.packed} == packed
 
     @invariant()
     def what_is_asked_back_is_what_returns_still_expect_or_have_got(self) -> None:

@@ -34,6 +34,7 @@ from opscore.domain.order_events import (
     OrderShipped,
     ParcelLine,
     ParcelPacked,
+    ParcelUnpacked,
     PaymentReceived,
     PriceSource,
     RefundReason,
@@ -127,6 +128,8 @@ class Order(Aggregate):
     shortage: list[ShortLine]
     customer_contacted: bool
     parcels: dict[UUID, Parcel]
+    unpacked: list[UUID]
+    """Parcels that were opened again; another one does not get the name of one of these."""
     delivered_at: datetime | None
     """When the last parcel so far arrived."""
     completed_at: datetime | None
@@ -286,6 +289,7 @@ class Order(Aggregate):
         self.shortage = []
         self.customer_contacted = False
         self.parcels = {}
+        self.unpacked = []
         self.expired = False
         self.cancelled_goods_minor = self.cancelled_freight_minor = self.unearned_minor = 0
         self.returns = {}
@@ -351,6 +355,13 @@ class Order(Aggregate):
         self.parcels[event.parcel_id] = Parcel(event.location_id, list(event.lines))
         for packed in event.lines:
             self.lines[packed.line - 1].packed += packed.quantity
+
+    @folds(ParcelUnpacked)
+    def _parcel_unpacked(self, event: ParcelUnpacked) -> None:
+        del self.parcels[event.parcel_id]
+        self.unpacked.append(event.parcel_id)
+        for held in event.lines:
+            self.lines[held.line - 1].packed -= held.quantity
 
     @folds(OrderShipped)
     def _shipped(self, event: OrderShipped) -> None:
@@ -649,7 +660,7 @@ class Order(Aggregate):
         Refuses: WrongState, NotFound, ParcelEmpty, ArticleMismatch, QuantityMismatch.
         """
         self.require(OrderStatus.CONFIRMED)
-        if parcel_id in self.parcels:
+        if parcel_id in self.parcels or parcel_id in self.unpacked:
             raise WrongState(what="parcel", state="packed", needed="new", path=("parcel_id",), ids=[self.id])
         if not scanned:
             raise ParcelEmpty(path=("lines",), ids=[self.id])

@@ -320,6 +320,13 @@ class ParcelPacked(Event):
     lines: tuple[ParcelLine, ...]
 
 
+class ParcelUnpacked(Event):
+    """A parcel that had not left was opened again; `lines` is what it held and what is to be packed anew."""
+
+    parcel_id: UUID
+    lines: tuple[ParcelLine, ...]
+
+
 class OrderShipped(Event):
     """A parcel left; `complete` when nothing of the order remains to be shipped."""
 

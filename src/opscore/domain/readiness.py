@@ -242,6 +242,11 @@ def _shippable(order: Order, _: Occasion) -> None:
         _require_some(order, bool(parcels), "packed, with a parcel that has not left")
 
 
+def _unpackable(order: Order, _: Occasion) -> None:
+    if all(parcel.shipped_at is not None for parcel in order.parcels.values()):
+        _require_some(order, bool(order.unpacked), "packed, with a parcel that has not left")
+
+
 def _deliverable(order: Order, _: Occasion) -> None:
     parcels = [parcel for parcel in order.parcels.values() if parcel.shipped_at is not None]
     if all(parcel.delivered_at is not None for parcel in parcels):
@@ -297,6 +302,7 @@ ORDER: dict[type[Command], Check] = {
     order_commands.ContactCustomer: _order_in(OrderStatus.SHORTAGE),
     order_commands.ResolveShortage: lambda order, _: order.require_shortage_resolvable(),
     order_commands.PackParcel: _order_in(OrderStatus.CONFIRMED),
+    order_commands.UnpackParcel: _unpackable,
     order_commands.ShipOrder: _shippable,
     order_commands.DeliverOrder: _deliverable,
     order_commands.CompleteOrder: rehearsed(lambda order, now: order.complete(now.at)),
