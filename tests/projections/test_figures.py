@@ -23,13 +23,13 @@ from opscore.projector import Projector
 from opscore.projector.folder import Loaded
 from opscore.projector.lists import ALL, Column, Key, Page
 from tests.benchmarks import generate
-from tests.projections.logs import Log
+from tests.projections.logs import Doings, Log
 
 
 def busy(log: Log, actions: int = 400, seed: int = 3, minutes: int = 300) -> generate.World:
     """Write a log in which everything happens, and return its world."""
     world = log.world(customers=20)
-    doing = generate.Actions(world)
+    doing = Doings(world)
     chance = random.Random(seed)
     for _ in range(actions):
         doing.do(chance.randrange(doing.COUNT), chance.randrange(9), chance.randrange(9), chance.randrange(minutes))
@@ -51,6 +51,8 @@ def orderly(log: Log) -> generate.World:
             world.amend(order)
         for step in steps[: chance.randrange(len(steps) + 1)]:
             step(order)
+        if chance.random() < 0.2:
+            world.unpack(order)
         if chance.random() < 0.3:
             world.shortage(order, exchange=False)
         if chance.random() < 0.3:
