@@ -447,6 +447,7 @@ class Campaign(Aggregate):
             entered_by=entered_by,
             below_cost_reason=below_cost_reason if below else None,
             loss_budget_minor=loss_budget_minor if below else None,
+            currency=self.currency,
             occurred_at=at,
         )
 
@@ -471,6 +472,7 @@ class Campaign(Aggregate):
             free_shipping=promotion.free_shipping,
             coupon=promotion.coupon,
             entered_by=entered_by,
+            currency=self.currency,
             occurred_at=at,
         )
 
@@ -809,7 +811,13 @@ class Campaign(Aggregate):
     ) -> None:
         """Take what `plan_claim` allowed."""
         if discount_minor:
-            self.trigger_event(CampaignBudgetClaimed, order_id=order_id, amount_minor=discount_minor, occurred_at=at)
+            self.trigger_event(
+                CampaignBudgetClaimed,
+                order_id=order_id,
+                amount_minor=discount_minor,
+                currency=self.currency,
+                occurred_at=at,
+            )
         if coupon_code is not None:
             self.trigger_event(
                 CouponClaimed, order_id=order_id, customer_id=customer_id, code=coupon_code, occurred_at=at
@@ -831,7 +839,13 @@ class Campaign(Aggregate):
         """
         amount_minor = min(amount_minor, self.budget_claimed_minor)
         if amount_minor > 0:
-            self.trigger_event(CampaignBudgetReleased, order_id=order_id, amount_minor=amount_minor, occurred_at=at)
+            self.trigger_event(
+                CampaignBudgetReleased,
+                order_id=order_id,
+                amount_minor=amount_minor,
+                currency=self.currency,
+                occurred_at=at,
+            )
         if coupon_code is not None and self.coupon_uses.get(coupon_code, 0) > 0:
             self.trigger_event(
                 CouponReleased, order_id=order_id, customer_id=customer_id, code=coupon_code, occurred_at=at

@@ -552,6 +552,7 @@ class EarnPoints(Command):
             work.occurred_at,
             expires_at=_expiry(points, work.occurred_at),
             base_minor=self.amount_minor,
+            currency=store.currency,
             policy_version=store.policy_version(Points, work.occurred_at),
             reason=self.reason,
         )

@@ -546,6 +546,7 @@ class Order(Aggregate):
             goods_minor=self.goods_minor + difference,
             order_discount_minor=self.discount_minor + discount_minor - line.discount_minor,
             total_minor=self.total_minor + difference,
+            currency=self.currency,
             reason=reason,
             occurred_at=at,
         )
@@ -650,7 +651,7 @@ class Order(Aggregate):
 
     def resolve_shortage(self, kind: ShortageRemedy, at: datetime, exchanges: tuple[ExchangedLine, ...] = ()) -> None:
         """End the shortage; `require_shortage_resolvable` first. A refund is followed by `cancel`."""
-        self.trigger_event(ShortageResolved, kind=kind, exchanges=exchanges, occurred_at=at)
+        self.trigger_event(ShortageResolved, kind=kind, currency=self.currency, exchanges=exchanges, occurred_at=at)
 
     def pack(
         self, parcel_id: UUID, location_id: UUID | None, scanned: Sequence[tuple[int, UUID, Decimal]], at: datetime

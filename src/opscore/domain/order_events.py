@@ -251,6 +251,7 @@ class OrderPriceAmended(Event):
     goods_minor: int
     order_discount_minor: int
     total_minor: int
+    currency: str
     reason: str
 
 
@@ -309,6 +310,7 @@ class ShortageResolved(Event):
     """The shortage ended: with other goods, with money back (`OrderCancelled` follows), or by waiting."""
 
     kind: ShortageRemedy
+    currency: str
     exchanges: tuple[ExchangedLine, ...] = ()
 
 
