@@ -175,7 +175,7 @@ def test_an_admin_page_plans_builds_compares_promotes_goes_back_and_drops(
         line["name"]: line
         for line in api.ask("{ projectionPlan { name version serving action why } }")["projectionPlan"]
     }
-    assert (plan["kpi_daily"]["action"], plan["kpi_daily"]["version"], plan["kpi_daily"]["serving"]) == ("build", 2, 1)
+    assert (plan["kpi_daily"]["action"], plan["kpi_daily"]["version"], plan["kpi_daily"]["serving"]) == ("build", 3, 2)
 
     with socket(api.url, api.token()) as client:
         client.subscribe("subscription { projectionProgress { name version state position lag eventsPerSecond } }")
@@ -184,18 +184,18 @@ def test_an_admin_page_plans_builds_compares_promotes_goes_back_and_drops(
         until = time.monotonic() + 30
         while True:
             states = {(each["name"], each["version"]): each for each in client.next()["projectionProgress"]}
-            if states.get(("kpi_daily", 2), {}).get("state") == "ready":
+            if states.get(("kpi_daily", 3), {}).get("state") == "ready":
                 break
             assert time.monotonic() < until
-    version = {"name": "kpi_daily", "version": 2}
+    version = {"name": "kpi_daily", "version": 3}
     early = give(api, "promoteProjection", "ProjectionVersionInput", PAYLOAD, **version)
     assert (
         early["userErrors"][0]["code"] == "PROJECTION_STAYS"
-        and "compare 1 and 2 first" in early["userErrors"][0]["message"]
+        and "compare 2 and 3 first" in early["userErrors"][0]["message"]
     )
 
     key = str(uuid4())
-    both = {"name": "kpi_daily", "oldVersion": 1, "newVersion": 2, "idempotencyKey": key}
+    both = {"name": "kpi_daily", "oldVersion": 2, "newVersion": 3, "idempotencyKey": key}
     compared = give(api, "compareProjections", "CompareProjectionsInput", COMPARE, **both)
     again = give(api, "compareProjections", "CompareProjectionsInput", COMPARE, **both)
     assert (compared["replayed"], again["replayed"]) == (False, True)
@@ -223,13 +223,13 @@ def test_an_admin_page_plans_builds_compares_promotes_goes_back_and_drops(
     assert (promoted["state"], promoted["promotedBy"], promoted["rules"]["gmv_counts_freight"]) == (
         "serving", "owner", True,
     )  # fmt: skip
-    back = give(api, "promoteProjection", "ProjectionVersionInput", PAYLOAD, name="kpi_daily", version=1)["projection"]
+    back = give(api, "promoteProjection", "ProjectionVersionInput", PAYLOAD, name="kpi_daily", version=2)["projection"]
     assert back["state"] == "serving"
     late = give(api, "promoteProjection", "ProjectionVersionInput", PAYLOAD, **promote)
     assert (late["replayed"], late["projection"]["state"]) == (True, "ready"), "a retry changes nothing"
     gone = give(api, "dropProjection", "ProjectionVersionInput", PAYLOAD, **version)
     assert (gone["projection"], gone["userErrors"]) == (None, [])
-    serving = give(api, "dropProjection", "ProjectionVersionInput", PAYLOAD, name="kpi_daily", version=1)
+    serving = give(api, "dropProjection", "ProjectionVersionInput", PAYLOAD, name="kpi_daily", version=2)
     assert "serves" in serving["userErrors"][0]["message"]
     shutil.rmtree(folder / "kpi_daily")
 
@@ -267,7 +267,7 @@ def test_versions_are_for_those_who_see_every_store_and_changed_by_owners_alone(
     api: Api, shop: Shop, trade: dict[str, Any]
 ) -> None:
     bound = api.token(Role.OWNER, name="owner of one", stores=(shop.store_id,))
-    change = 'mutation { resumeProjection(input: {name: "kpi_daily", version: 1, idempotencyKey: "k"}) { replayed } }'
+    change = 'mutation { resumeProjection(input: {name: "kpi_daily", version: 2, idempotencyKey: "k"}) { replayed } }'
     for document, token in (
         ("{ projectionPlan { name } }", bound),
         ("{ projectionCompares(first: 1) { nodes { id } } }", bound),
