@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import shutil
 import time
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID, uuid4, uuid5
 
 import pytest
 
 from opscore import resources
 from opscore.api import projection_mutations
+from opscore.comparisons import Comparisons
 from opscore.domain.command import Role
 from opscore.domain.order_commands import PayOrder
 from opscore.projector import Projector, own
@@ -261,6 +263,29 @@ def test_a_comparison_that_takes_long_is_asked_for_by_its_id(
         assert time.monotonic() < until
         time.sleep(0.05)
     assert found["differingRows"] == 8
+
+
+def test_a_comparison_that_nobody_makes_any_more_is_taken_up_when_it_is_sent_again_or_says_why_not(
+    api: Api, trade: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = {"name": "income_split", "rules": [{"rule": "working_share", "value": "0.4"}], "idempotencyKey": "cut off"}
+    with monkeypatch.context() as patch:
+        # As after a kill: it is on record, and whoever began with it is gone.
+        patch.setattr(Comparisons, "take_up", lambda *_: Future())
+        patch.setattr(projection_mutations, "WAIT_SECONDS_MAX", 0.0)
+        begun = give(api, "whatIfProjection", "WhatIfProjectionInput", COMPARE, **wanted)
+    assert (begun["compare"], begun["userErrors"]) == (None, [])
+
+    again = give(api, "whatIfProjection", "WhatIfProjectionInput", COMPARE, **wanted)
+    assert (again["compareId"], again["replayed"]) == (begun["compareId"], True)
+    assert again["compare"]["differingRows"] == 8
+
+    none = {"name": "income_split", "oldVersion": 1, "newVersion": 9, "idempotencyKey": "no such version"}
+    [refused] = give(api, "compareProjections", "CompareProjectionsInput", COMPARE, **none)["userErrors"]
+    assert refused["code"] == "PROJECTION_STAYS"
+    compare_id = uuid5(projection_mutations.COMPARES, "owner no such version")
+    [error] = api.errors(f'{{ projectionCompare(id: "{compare_id}") {{ id }} }}')
+    assert error["message"].removeprefix("This comparison was not made: ") in refused["message"]
 
 
 def test_versions_are_for_those_who_see_every_store_and_changed_by_owners_alone(
