@@ -836,6 +836,8 @@ class Campaign(Aggregate):
 
         The order keeps what it claimed and has given back, and passes only what it still holds: a campaign that
         remembered every order would grow with its success. `coupon_code`: the order gives its use of it back.
+        What never left gives its claim back, as it does its quota. What left and comes back does not: the offer has
+        done its work, and late returns would let a campaign spend its budget twice.
         """
         amount_minor = min(amount_minor, self.budget_claimed_minor)
         if amount_minor > 0:

@@ -547,7 +547,11 @@ class CancelOrder(Command):
 
 
 class CancelOrderLines(Command):
-    """Call a part of an order off that is not packed yet; its stock, quota and budget are free again."""
+    """Call a part of an order off that is not packed yet; its stock, quota and budget are free again.
+
+    What is left keeps the price that was agreed, its share of every discount included: nobody pays more for having
+    ordered less, even where what is left would not have reached an offer's threshold.
+    """
 
     AGGREGATE: ClassVar[type[Aggregate]] = Order
     ROLES: ClassVar[frozenset[Role]] = BUYING
