@@ -231,7 +231,8 @@ def _order_in(*needed: OrderStatus) -> Check:
 
 
 def _payable(order: Order, _: Occasion) -> None:
-    if order.paid_at is not None and any(payment.provider_reference for payment in order.payments):
+    over = order.paid_at is not None or order.cancelled_at is not None
+    if over and any(payment.provider_reference for payment in order.payments):
         raise DoneAlready  # That payment may be told again.
     order.require_payable()
 
