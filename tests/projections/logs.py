@@ -31,7 +31,7 @@ class Trade(generate.World):
             if declined:
                 self.record("ReturnDeclined", order.id, order.store, return_id=case, reason="used", lines=back)
             else:
-                self.record("ReturnCancelled", order.id, order.store, return_id=case, lines=back)
+                self.record("ReturnCancelled", order.id, order.store, return_id=case, lines=back, whole=True)
 
 
 class Doings(generate.Actions):

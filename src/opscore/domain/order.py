@@ -449,9 +449,8 @@ class Order(Aggregate):
     @folds(ReturnCancelled)
     def _return_cancelled(self, event: ReturnCancelled) -> None:
         self._give_up(event.return_id, event.lines)
-        case = self.returns[event.return_id]
-        if not any(entry.received for entry in case.lines):
-            case.status = ReturnStatus.CANCELLED
+        if event.whole:
+            self.returns[event.return_id].status = ReturnStatus.CANCELLED
 
     def _give_up(self, return_id: UUID, lines: Sequence[ReturnLine]) -> None:
         """Expect units back no longer: they may be asked for again."""

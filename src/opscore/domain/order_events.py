@@ -411,10 +411,14 @@ class ReturnDeclined(Event):
 
 
 class ReturnCancelled(Event):
-    """Goods of a return are not expected any more: `lines` had been asked back, or approved, and did not come."""
+    """Goods of a return are not expected any more: `lines` had been asked back, or approved, and did not come.
+
+    whole: nothing of the return had come, so that it is over.
+    """
 
     return_id: UUID
     lines: tuple[ReturnLine, ...]
+    whole: bool
 
 
 class ReturnReceived(Event):

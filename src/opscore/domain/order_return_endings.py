@@ -97,6 +97,7 @@ class CancelReturn(Command):
                 ReturnCancelled,
                 return_id=self.return_id,
                 lines=return_lines(order, expected),
+                whole=not any(entry.received for entry in case.lines),
                 occurred_at=work.occurred_at,
             )
         elif case.status is not ReturnStatus.CANCELLED:
