@@ -77,16 +77,16 @@ def test_an_operator_starts_a_folder_adds_and_changes_rules_without_touching_the
     )
 
     run(mine, "projections", "rebuild", "kpi_daily")
-    assert "version 2" in run(mine, "projections", "copy", "kpi_daily")
+    assert "version 3" in run(mine, "projections", "copy", "kpi_daily")
     rules = own / "kpi_daily" / "projection.toml"
     rules.write_text(rules.read_text("utf-8").replace("gmv_counts_freight = false", "gmv_counts_freight = true"))
     run(mine, "projections", "rebuild", "kpi_daily")
     for kind in ("csv", "parquet"):
         file = tmp_path / f"difference.{kind}"
-        said = run(mine, "projections", "compare", "kpi_daily", "1", "2", "--export", str(file))
+        said = run(mine, "projections", "compare", "kpi_daily", "2", "3", "--export", str(file))
         assert "1 differing value" in said
     assert "should end in" in run(
-        mine, "projections", "compare", "kpi_daily", "1", "2", "--export", str(tmp_path / "x.xls"), code=1
+        mine, "projections", "compare", "kpi_daily", "2", "3", "--export", str(tmp_path / "x.xls"), code=1
     )
     [written] = list(csv.DictReader(io.StringIO((tmp_path / "difference.csv").read_text("utf-8"))))
     assert (written["column"], written["old"], written["new"], written["difference"]) == (

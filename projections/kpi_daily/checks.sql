@@ -20,3 +20,11 @@ FROM (
     ) AS each GROUP BY 1, 2
 ) AS log USING (store_id, currency)
 WHERE (kpi.orders, kpi.goods, kpi.refunds) IS DISTINCT FROM (log.orders, log.goods, log.refunds);
+
+-- persons_end: whoever has a person was merged, and no person was merged further (but in a ring, which nobody leaves).
+SELECT same.customer_id, same.person_id
+FROM kpi_daily_persons AS same
+LEFT JOIN kpi_daily_mergers AS own ON own.customer_id = same.customer_id
+LEFT JOIN kpi_daily_mergers AS further ON further.customer_id = same.person_id
+LEFT JOIN kpi_daily_persons AS there ON there.customer_id = same.person_id
+WHERE own.customer_id IS NULL OR (further.customer_id IS NOT NULL AND there.person_id = same.person_id);

@@ -1,11 +1,13 @@
 -- kpi_daily: the payments and refunds of one store, day and currency, each with what it added to the figures.
+-- person_id: the buyer that a customer counts as, by all mergers so far; different ones, and guests, are the buyers.
 SELECT
     paid.position, paid.stream_id, 'OrderPaid' AS event, paid.occurred_at, paid.customer_id,
-    1::bigint AS orders, (paid.customer_id IS NULL)::int::bigint AS guest_orders, paid.units,
+    coalesce(same.person_id, paid.customer_id) AS person_id, 1::bigint AS orders, (paid.customer_id IS NULL)::int::bigint AS guest_orders, paid.units,
     CASE WHEN rule.gmv_counts_freight THEN paid.total_minor ELSE paid.goods_minor END AS gmv_minor,
     paid.discount_minor, paid.freight_minor,
     0::bigint AS refunds, 0::bigint AS refunded_minor, 0::bigint AS refunded_freight_minor
 FROM order_paid AS paid CROSS JOIN rules AS rule
+LEFT JOIN kpi_daily_persons AS same ON same.customer_id = paid.customer_id
 WHERE paid.store_id = :store_id::uuid AND paid.currency = :currency::text
     -- No zone is further from UTC than a day, so these bounds lose nothing and let an index over time serve.
     AND paid.occurred_at >= :day::date - interval '2 days' AND paid.occurred_at < :day::date + interval '3 days'
@@ -14,10 +16,11 @@ WHERE paid.store_id = :store_id::uuid AND paid.currency = :currency::text
 UNION ALL
 SELECT
     refund.position, refund.stream_id, 'OrderRefunded', refund.occurred_at, refund.customer_id,
-    0, 0, 0, 0, 0, 0,
+    coalesce(same.person_id, refund.customer_id), 0, 0, 0, 0, 0, 0,
     1, refund.goods_minor + CASE WHEN rule.refund_counts_freight THEN refund.freight_minor ELSE 0 END,
     refund.freight_minor
 FROM order_refunded AS refund CROSS JOIN rules AS rule
+LEFT JOIN kpi_daily_persons AS same ON same.customer_id = refund.customer_id
 WHERE refund.store_id = :store_id::uuid AND refund.currency = :currency::text
     AND refund.occurred_at >= :day::date - interval '2 days' AND refund.occurred_at < :day::date + interval '3 days'
     AND (refund.occurred_at AT TIME ZONE refund.time_zone)::date = :day::date

@@ -9,8 +9,10 @@ SELECT
     round(kpi.gmv_minor::numeric / nullif(found.customers + found.guests, 0), 4) AS value_per_customer_minor,
     round(kpi.gmv_minor::numeric / nullif(kpi.orders, 0), 4) AS value_per_order_minor
 FROM kpi_daily AS kpi CROSS JOIN rules AS rule CROSS JOIN LATERAL (
-    SELECT count(*) AS customers, CASE WHEN rule.guest_order_is_buyer THEN kpi.guest_orders ELSE 0 END AS guests
+    SELECT count(DISTINCT coalesce(same.person_id, buyer.customer_id)) AS customers,
+        CASE WHEN rule.guest_order_is_buyer THEN kpi.guest_orders ELSE 0 END AS guests
     FROM kpi_daily_buyers AS buyer
+    LEFT JOIN kpi_daily_persons AS same ON same.customer_id = buyer.customer_id
     WHERE buyer.store_id = kpi.store_id AND buyer.day = kpi.day AND buyer.currency = kpi.currency
 ) AS found
 WHERE (:store_ids::uuid[] IS NULL OR kpi.store_id = ANY (:store_ids::uuid[]))
@@ -34,8 +36,8 @@ WITH total AS (
     GROUP BY 1, 2
 ), who AS (
     SELECT date_trunc(:grain::text, buyer.day::timestamp)::date AS starts_on, buyer.currency,
-        count(DISTINCT buyer.customer_id) AS customers
-    FROM kpi_daily_buyers AS buyer
+        count(DISTINCT coalesce(same.person_id, buyer.customer_id)) AS customers
+    FROM kpi_daily_buyers AS buyer LEFT JOIN kpi_daily_persons AS same ON same.customer_id = buyer.customer_id
     WHERE (:store_ids::uuid[] IS NULL OR buyer.store_id = ANY (:store_ids::uuid[]))
         AND (:from_day::date IS NULL OR buyer.day >= :from_day::date) AND (:to_day::date IS NULL OR buyer.day <= :to_day::date)
         AND (:currency::text IS NULL OR buyer.currency = :currency::text)
@@ -73,8 +75,8 @@ WITH total AS (
         AND (:currency::text IS NULL OR kpi.currency = :currency::text)
     GROUP BY 1
 ), per_customer AS (
-    SELECT buyer.currency, buyer.customer_id, sum(buyer.orders) AS orders, count(*) AS days
-    FROM kpi_daily_buyers AS buyer
+    SELECT buyer.currency, coalesce(same.person_id, buyer.customer_id) AS person_id, sum(buyer.orders) AS orders
+    FROM kpi_daily_buyers AS buyer LEFT JOIN kpi_daily_persons AS same ON same.customer_id = buyer.customer_id
     WHERE (:store_ids::uuid[] IS NULL OR buyer.store_id = ANY (:store_ids::uuid[]))
         AND (:from_day::date IS NULL OR buyer.day >= :from_day::date) AND (:to_day::date IS NULL OR buyer.day <= :to_day::date)
         AND (:currency::text IS NULL OR buyer.currency = :currency::text)

@@ -24,3 +24,18 @@ CREATE TABLE kpi_daily_buyers (
     orders       bigint NOT NULL,
     PRIMARY KEY (store_id, day, currency, customer_id)
 );
+
+-- kpi_daily_mergers: which record was given up for which; the first merger counts.
+CREATE TABLE kpi_daily_mergers (
+    customer_id  uuid PRIMARY KEY,
+    into_id      uuid NOT NULL
+);
+
+-- kpi_daily_persons: whose a record is that was given up, at the end of all mergers. Any other record is its own person.
+CREATE TABLE kpi_daily_persons (
+    customer_id  uuid PRIMARY KEY,
+    person_id    uuid NOT NULL
+);
+
+-- kpi_daily_persons_person: the records of a person.
+CREATE INDEX kpi_daily_persons_person ON kpi_daily_persons (person_id);

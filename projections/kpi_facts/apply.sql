@@ -92,6 +92,23 @@ FROM (
 ) AS gone
 WHERE bill.order_id = gone.stream_id AND bill.shipped_at IS NULL;
 
+-- left: a parcel left; the same parcel once.
+INSERT INTO parcels (parcel_id, order_id, store_id, position, shipped_at, day, hour)
+SELECT DISTINCT ON (gone.stream_id, gone.parcel_id) gone.parcel_id, gone.stream_id, gone.store_id, gone.position,
+    gone.occurred_at, (gone.occurred_at AT TIME ZONE gone.time_zone)::date,
+    extract(hour FROM gone.occurred_at AT TIME ZONE gone.time_zone)::bigint
+FROM order_shipped AS gone
+ORDER BY gone.stream_id, gone.parcel_id, gone.position
+ON CONFLICT (order_id, parcel_id) DO NOTHING;
+
+-- arrived: it was received; the first word of it counts.
+UPDATE parcels AS parcel SET delivered_position = there.position, delivered_at = there.occurred_at
+FROM (
+    SELECT DISTINCT ON (stream_id, parcel_id) stream_id, parcel_id, position, occurred_at
+    FROM order_delivered ORDER BY stream_id, parcel_id, position
+) AS there
+WHERE parcel.order_id = there.stream_id AND parcel.parcel_id = there.parcel_id AND parcel.delivered_position IS NULL;
+
 -- called_off: a paid order that was called off as a whole is no longer owed.
 UPDATE paid AS bill SET cancelled_at = gone.occurred_at, cancelled_position = gone.position
 FROM (
@@ -179,10 +196,17 @@ SELECT wish.return_id, wish.stream_id, wish.store_id, wish.position, wish.occurr
 FROM return_requested AS wish
 ON CONFLICT (return_id) DO NOTHING;
 
--- closed: it was decided what becomes of them; the first decision counts.
-UPDATE return_cases AS wish SET closed_position = done.position, closed_at = done.occurred_at
+-- closed: it was decided what becomes of them, or that they stay where they are; the first decision counts.
+UPDATE return_cases AS wish
+SET closed_position = done.position, closed_at = done.occurred_at, closed_by = done.event
 FROM (
-    SELECT DISTINCT ON (return_id) return_id, position, occurred_at FROM return_disposed ORDER BY return_id, position
+    SELECT DISTINCT ON (said.return_id) said.return_id, said.position, said.occurred_at, said.event
+    FROM (
+        SELECT return_id, position, occurred_at, 'ReturnDisposed' AS event FROM return_disposed
+        UNION ALL SELECT return_id, position, occurred_at, 'ReturnDeclined' FROM return_declined
+        UNION ALL SELECT return_id, position, occurred_at, 'ReturnCancelled' FROM return_cancelled WHERE whole
+    ) AS said
+    ORDER BY said.return_id, said.position
 ) AS done
 WHERE wish.return_id = done.return_id AND wish.closed_position IS NULL;
 
@@ -330,7 +354,7 @@ SELECT found.campaign_id, found.position,
 FROM found
 ON CONFLICT (campaign_id, position) DO UPDATE SET until_position = excluded.until_position;
 
--- moved: stock and quotas, expenses and deposits; units that an unshipped order gives back to a quota are unsold again.
+-- moved: stock and quotas, expenses, freight, deposits and points; units that an unshipped order gives back to a quota are unsold again.
 INSERT INTO moves (
     position, measure, event, store_id, occurred_at, day, hour, currency, sku_id, campaign_id, order_id, amount
 )
@@ -370,6 +394,48 @@ FROM (
     SELECT position, 'expenses', 'ExpenseRecorded', store_id, occurred_at, time_zone, currency, NULL, campaign_id, NULL,
         amount_minor
     FROM expense_recorded
+    UNION ALL
+    SELECT spent.position, 'freight_paid', 'ExpenseRecorded', spent.store_id, spent.occurred_at, spent.time_zone,
+        spent.currency, NULL, spent.campaign_id, NULL, spent.amount_minor
+    FROM expense_recorded AS spent JOIN rules AS rule ON rule.freight_category = spent.category
+    UNION ALL
+    SELECT position, 'freight_charged', 'OrderPaid', store_id, occurred_at, time_zone, currency, NULL, NULL, stream_id,
+        freight_minor
+    FROM order_paid WHERE freight_minor <> 0
+    UNION ALL
+    SELECT position, 'freight_charged', 'OrderRefunded', store_id, occurred_at, time_zone, currency, NULL, NULL,
+        stream_id, -freight_minor
+    FROM order_refunded WHERE freight_minor <> 0
+    UNION ALL
+    SELECT position, 'points_earned', 'PointsEarned', store_id, occurred_at, time_zone, NULL, NULL, NULL, NULL, amount
+    FROM points_earned
+    UNION ALL
+    SELECT position, 'points_spent', 'PointsSpent', store_id, occurred_at, time_zone, NULL, NULL, NULL, order_id, amount
+    FROM points_spent
+    UNION ALL
+    SELECT position, 'points_spent', 'PointsReturned', store_id, occurred_at, time_zone, NULL, NULL, NULL, order_id,
+        -amount
+    FROM points_returned
+    UNION ALL
+    SELECT position, 'points_reversed', 'PointsReversed', store_id, occurred_at, time_zone, NULL, NULL, NULL, NULL,
+        amount
+    FROM points_reversed
+    UNION ALL
+    SELECT position, 'points_expired', 'PointsExpired', store_id, occurred_at, time_zone, NULL, NULL, NULL, NULL, amount
+    FROM points_expired
+    UNION ALL
+    -- A merger hands points from store to store, if the records are at home in two.
+    SELECT head.position, 'points_merged', 'CustomersMerged', head.store_id, head.occurred_at, head.time_zone, NULL,
+        NULL, NULL, NULL, coalesce(lot.amount, 0) - head.owed
+    FROM customers_merged AS head LEFT JOIN (
+        SELECT part.position, sum(part.amount) AS amount FROM customers_merged_lots AS part GROUP BY 1
+    ) AS lot ON lot.position = head.position
+    UNION ALL
+    SELECT head.position, 'points_merged', 'CustomerMergedInto', head.store_id, head.occurred_at, head.time_zone, NULL,
+        NULL, NULL, NULL, head.owed - coalesce(lot.amount, 0)
+    FROM customer_merged_into AS head LEFT JOIN (
+        SELECT part.position, sum(part.amount) AS amount FROM customer_merged_into_lots AS part GROUP BY 1
+    ) AS lot ON lot.position = head.position
     UNION ALL
     SELECT position, 'deposit', 'DepositFrozen', store_id, occurred_at, time_zone, currency, NULL, NULL, NULL,
         amount_minor

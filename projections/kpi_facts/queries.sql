@@ -230,17 +230,31 @@ FROM (
         extract(epoch FROM bill.shipped_at - bill.occurred_at), NULL
     FROM paid AS bill WHERE bill.shipped_at IS NOT NULL
     UNION ALL
-    SELECT wish.closed_position, 28, 'ReturnDisposed', wish.closed_at, 'return_seconds', wish.store_id, wish.day,
+    SELECT wish.closed_position, 28, wish.closed_by, wish.closed_at, 'return_seconds', wish.store_id, wish.day,
         wish.hour, NULL, origin.channel, NULL, NULL, wish.order_id, NULL,
         extract(epoch FROM wish.closed_at - wish.asked_at), NULL
     FROM return_cases AS wish LEFT JOIN origins AS origin ON origin.order_id = wish.order_id
     WHERE wish.closed_at IS NOT NULL
     UNION ALL
+    SELECT parcel.delivered_position, 35, 'OrderDelivered', parcel.delivered_at, 'delivery_seconds', parcel.store_id,
+        parcel.day, parcel.hour, NULL, origin.channel, NULL, NULL, parcel.order_id, NULL,
+        extract(epoch FROM parcel.delivered_at - parcel.shipped_at), NULL
+    FROM parcels AS parcel LEFT JOIN origins AS origin ON origin.order_id = parcel.order_id
+    WHERE parcel.delivered_at IS NOT NULL
+    UNION ALL
+    -- What is open: earned, less what was spent, taken back, or lapsed; it may be below zero.
+    SELECT move.position, 36, move.event, move.occurred_at, 'points_open', move.store_id, move.day, move.hour, NULL,
+        NULL, NULL, NULL, move.order_id, NULL,
+        CASE WHEN move.measure IN ('points_earned', 'points_merged') THEN move.amount ELSE -move.amount END, NULL
+    FROM moves AS move
+    WHERE move.measure IN ('points_earned', 'points_spent', 'points_reversed', 'points_expired', 'points_merged')
+    UNION ALL
     SELECT wish.position, 29, 'ReturnRequested', wish.asked_at, 'returns_asked', wish.store_id, wish.day, wish.hour,
         NULL, origin.channel, NULL, NULL, wish.order_id, NULL, 1, NULL
     FROM return_cases AS wish LEFT JOIN origins AS origin ON origin.order_id = wish.order_id
     UNION ALL
-    SELECT move.position, 19 + (move.measure = 'counted_book')::int, move.event, move.occurred_at, move.measure,
+    SELECT move.position, 19 + (move.measure = 'counted_book')::int + 18 * (move.measure = 'freight_paid')::int,
+        move.event, move.occurred_at, move.measure,
         move.store_id, move.day, move.hour, move.currency, origin.channel, move.sku_id, move.campaign_id, move.order_id,
         NULL, move.amount, NULL
     FROM moves AS move LEFT JOIN origins AS origin ON origin.order_id = move.order_id

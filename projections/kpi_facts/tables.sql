@@ -158,7 +158,8 @@ CREATE TABLE return_cases (
     day              date NOT NULL,
     hour             bigint NOT NULL,
     closed_position  bigint,
-    closed_at        timestamptz
+    closed_at        timestamptz,
+    closed_by        text COLLATE "C"
 );
 
 -- users: who registered, and whether the record turned out to be another's.
@@ -299,3 +300,20 @@ SELECT bill.customer_id, bill.store_id, bill.day, bill.hour, bill.position, 'Ord
     bill.order_id, bill.currency, bill.channel
 FROM paid AS bill CROSS JOIN rules AS rule
 WHERE rule.paying_is_activity AND bill.customer_id IS NOT NULL;
+
+-- parcels: when a parcel left, on the store's own day, and when it arrived.
+CREATE TABLE parcels (
+    parcel_id           uuid NOT NULL,
+    order_id            uuid NOT NULL,
+    store_id            uuid NOT NULL,
+    position            bigint NOT NULL,
+    shipped_at          timestamptz NOT NULL,
+    day                 date NOT NULL,
+    hour                bigint NOT NULL,
+    delivered_position  bigint,
+    delivered_at        timestamptz,
+    PRIMARY KEY (order_id, parcel_id)
+);
+
+-- parcels_days: what left a store in a window.
+CREATE INDEX parcels_days ON parcels (store_id, day);

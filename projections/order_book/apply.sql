@@ -98,6 +98,10 @@ ON CONFLICT (order_id, parcel_id) DO UPDATE SET
     delivered_at = greatest(parcel.delivered_at, excluded.delivered_at),
     contents = coalesce(parcel.contents, excluded.contents);
 
+-- unpacked: a parcel that was opened again is none; no parcel gets its name after it.
+DELETE FROM order_book_parcels AS parcel USING parcel_unpacked AS opened
+WHERE parcel.order_id = opened.stream_id AND parcel.parcel_id = opened.parcel_id;
+
 -- orders: everything that the window says about an order as a whole, in one row for each order.
 -- Nothing here depends on the order of events: what is agreed once is taken once, moments are the latest, amounts add up.
 -- How far its units are is counted over its lines and parcels, which stand already; the status follows from the row.

@@ -12,6 +12,8 @@ UNION ALL SELECT position, 'OrderConfirmed', occurred_at, 0, 0, 0, 0
 FROM order_confirmed WHERE stream_id = :order_id::uuid AND (:store_ids::uuid[] IS NULL OR store_id = ANY (:store_ids::uuid[]))
 UNION ALL SELECT position, 'ParcelPacked', occurred_at, 0, 0, 0, 0
 FROM parcel_packed WHERE stream_id = :order_id::uuid AND (:store_ids::uuid[] IS NULL OR store_id = ANY (:store_ids::uuid[]))
+UNION ALL SELECT position, 'ParcelUnpacked', occurred_at, 0, 0, 0, 0
+FROM parcel_unpacked WHERE stream_id = :order_id::uuid AND (:store_ids::uuid[] IS NULL OR store_id = ANY (:store_ids::uuid[]))
 UNION ALL SELECT position, 'OrderShipped', occurred_at, 0, 0, 0, 0
 FROM order_shipped WHERE stream_id = :order_id::uuid AND (:store_ids::uuid[] IS NULL OR store_id = ANY (:store_ids::uuid[]))
 UNION ALL SELECT position, 'OrderDelivered', occurred_at, 0, 0, 0, 0

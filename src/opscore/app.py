@@ -137,6 +137,8 @@ class Server:
         # What is there is followed whatever happened to the rest.
         if not self._stopping:
             self.follower.start()
+            if waiting := self.services.comparisons.resume():
+                log.info("comparisons_taken_up", comparisons=waiting)
 
     def stop(self) -> None:
         """Decide what is queued, then let go of everything; returns when it is done."""

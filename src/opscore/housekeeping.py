@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 
 import psycopg
 
+from opscore.comparisons import SQL as ASKED
 from opscore.database import Database
 from opscore.log.snapshots import fold_digest
 from opscore.projector import ProjectionRefused, Projector
@@ -76,5 +77,6 @@ class Housekeeping:
                 commands += forgotten
                 if forgotten < COMMANDS_AT_ONCE:
                     break
+            connection.execute(ASKED["forget"], {"days": self._settings.keep_commands_days})
             snapshots = connection.execute(SQL["drop_snapshots"], {"fold_digest": fold_digest()}).rowcount
         return commands, snapshots

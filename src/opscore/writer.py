@@ -15,7 +15,7 @@ import logging
 import threading
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -30,6 +30,7 @@ from psycopg.rows import TupleRow
 from opscore.database import Database
 from opscore.domain.aggregate import Aggregate, Event, recording_clock
 from opscore.domain.command import Actor, Claim, Command, Origin, Role, UnitOfWork
+from opscore.domain.order_events import OrderPlaced
 from opscore.domain.refusals import (
     AlreadyExists,
     IdempotencyKeyReused,
@@ -194,6 +195,9 @@ class _Work(UnitOfWork):
 
     def _held(self, kind: str, stream_id: UUID) -> list[tuple[str, str]]:
         return self.writer._held(self.connection, kind, stream_id)
+
+    def _orders_of(self, customer_id: UUID) -> Collection[UUID]:
+        return self.writer._orders_of(self.connection, customer_id)
 
     def seal(self, subject_id: UUID, plaintext: str) -> str:
         try:
@@ -741,6 +745,24 @@ class Writer:
             if claimed == kind:
                 names[scope, value] = cast(UUID, holder)
         return [name for name, holder in names.items() if holder == stream_id]
+
+    def _orders_of(self, connection: psycopg.Connection[TupleRow], customer_id: UUID) -> list[UUID]:
+        # Decided over the events and not over folded orders: a wholesale customer has thousands that are over.
+        rows = connection.execute(
+            "SELECT placed.stream_id FROM events AS placed WHERE placed.type = 'OrderPlaced'"
+            " AND (placed.data->>'customer_id')::uuid = %s AND NOT EXISTS (SELECT FROM events AS over"
+            " WHERE over.stream_id = placed.stream_id AND (over.type = 'OrderCompleted'"
+            " OR (over.type IN ('OrderCancelled', 'OrderExpired') AND over.data @> '{\"whole\": true}')))"
+            " ORDER BY placed.position",
+            (customer_id,),
+        ).fetchall()
+        begun = [
+            stream_id
+            for stream_id, events in self._batch_events.items()
+            for event in events
+            if isinstance(event, OrderPlaced) and event.customer_id == customer_id
+        ]
+        return [*(row[0] for row in rows), *begun]
 
     def _evict(self, aggregates: dict[UUID, Aggregate], *, only_changed: bool = False) -> None:
         for stream_id, aggregate in aggregates.items():

@@ -8,6 +8,7 @@ from uuid import UUID
 import pytest
 
 from opscore.domain.command import Role
+from opscore.domain.order_commands import CancelOrder
 from opscore.log.event_log import EventFilter
 from tests.api.conftest import Api, gid
 from tests.shop import Shop
@@ -73,6 +74,7 @@ def test_after_erasure_there_is_nothing_to_show(api: Api, shop: Shop) -> None:
     bob = shop.customer()
     order = shop.do(shop.order((shop.sku(), 1), customer_id=bob, recipient="Bob", address="2 Elm Street"))
     assert disclose(api, order)["contact"]["name"] == "Bob"
+    shop.do(CancelOrder(order_id=order))
     erased = api.give("eraseCustomer", "userErrors { code }", {"customerId": gid("Customer", bob)})
     assert erased["userErrors"] == []
     payload = disclose(api, order)

@@ -124,11 +124,11 @@ def test_owner_and_platform_may_everything_and_an_auditor_changes_nothing() -> N
     ("role", "may", "may_not"),
     [
         (Role.MANAGER, "planCampaign setPolicy addPromotion approveReturn refundOrder suspendStore", "applyForStore"),
-        (Role.SERVICE, "placeOrder amendOrderPrice requestReturn approveReturn refundOrder listSku delistSku",
+        (Role.SERVICE, "placeOrder amendOrderPrice requestReturn declineReturn refundOrder listSku delistSku",
          "priceSku receiveStock planCampaign setPolicy"),
         (Role.EDITOR, "listSku delistSku setSkuContent registerSku", "refundOrder receiveStock startCampaign payOrder"),
         (Role.PROMOTER, "planCampaign startCampaign addPromotion recordAdSpend reportTraffic", "priceSku refundOrder"),
-        (Role.WAREHOUSE, "receiveStock packParcel shipOrder countStock writeOffStock transferStock",
+        (Role.WAREHOUSE, "receiveStock packParcel unpackParcel shipOrder countStock writeOffStock transferStock",
          "priceSku setTierPrices amendOrderPrice refundOrder payOrder placeOrder"),
         (Role.FINANCE, "payOrder refundOrder recordExpense closePeriod", "priceSku shipOrder listSku"),
         (Role.CUSTOMER, "placeOrder cancelOrder requestReturn setConsent", "payOrder refundOrder registerCustomer"),

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import shutil
 import time
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID, uuid4, uuid5
 
 import pytest
 
 from opscore import resources
 from opscore.api import projection_mutations
+from opscore.comparisons import Comparisons
 from opscore.domain.command import Role
 from opscore.domain.order_commands import PayOrder
 from opscore.projector import Projector, own
@@ -175,7 +177,7 @@ def test_an_admin_page_plans_builds_compares_promotes_goes_back_and_drops(
         line["name"]: line
         for line in api.ask("{ projectionPlan { name version serving action why } }")["projectionPlan"]
     }
-    assert (plan["kpi_daily"]["action"], plan["kpi_daily"]["version"], plan["kpi_daily"]["serving"]) == ("build", 2, 1)
+    assert (plan["kpi_daily"]["action"], plan["kpi_daily"]["version"], plan["kpi_daily"]["serving"]) == ("build", 3, 2)
 
     with socket(api.url, api.token()) as client:
         client.subscribe("subscription { projectionProgress { name version state position lag eventsPerSecond } }")
@@ -184,18 +186,18 @@ def test_an_admin_page_plans_builds_compares_promotes_goes_back_and_drops(
         until = time.monotonic() + 30
         while True:
             states = {(each["name"], each["version"]): each for each in client.next()["projectionProgress"]}
-            if states.get(("kpi_daily", 2), {}).get("state") == "ready":
+            if states.get(("kpi_daily", 3), {}).get("state") == "ready":
                 break
             assert time.monotonic() < until
-    version = {"name": "kpi_daily", "version": 2}
+    version = {"name": "kpi_daily", "version": 3}
     early = give(api, "promoteProjection", "ProjectionVersionInput", PAYLOAD, **version)
     assert (
         early["userErrors"][0]["code"] == "PROJECTION_STAYS"
-        and "compare 1 and 2 first" in early["userErrors"][0]["message"]
+        and "compare 2 and 3 first" in early["userErrors"][0]["message"]
     )
 
     key = str(uuid4())
-    both = {"name": "kpi_daily", "oldVersion": 1, "newVersion": 2, "idempotencyKey": key}
+    both = {"name": "kpi_daily", "oldVersion": 2, "newVersion": 3, "idempotencyKey": key}
     compared = give(api, "compareProjections", "CompareProjectionsInput", COMPARE, **both)
     again = give(api, "compareProjections", "CompareProjectionsInput", COMPARE, **both)
     assert (compared["replayed"], again["replayed"]) == (False, True)
@@ -223,13 +225,13 @@ def test_an_admin_page_plans_builds_compares_promotes_goes_back_and_drops(
     assert (promoted["state"], promoted["promotedBy"], promoted["rules"]["gmv_counts_freight"]) == (
         "serving", "owner", True,
     )  # fmt: skip
-    back = give(api, "promoteProjection", "ProjectionVersionInput", PAYLOAD, name="kpi_daily", version=1)["projection"]
+    back = give(api, "promoteProjection", "ProjectionVersionInput", PAYLOAD, name="kpi_daily", version=2)["projection"]
     assert back["state"] == "serving"
     late = give(api, "promoteProjection", "ProjectionVersionInput", PAYLOAD, **promote)
     assert (late["replayed"], late["projection"]["state"]) == (True, "ready"), "a retry changes nothing"
     gone = give(api, "dropProjection", "ProjectionVersionInput", PAYLOAD, **version)
     assert (gone["projection"], gone["userErrors"]) == (None, [])
-    serving = give(api, "dropProjection", "ProjectionVersionInput", PAYLOAD, name="kpi_daily", version=1)
+    serving = give(api, "dropProjection", "ProjectionVersionInput", PAYLOAD, name="kpi_daily", version=2)
     assert "serves" in serving["userErrors"][0]["message"]
     shutil.rmtree(folder / "kpi_daily")
 
@@ -263,11 +265,34 @@ def test_a_comparison_that_takes_long_is_asked_for_by_its_id(
     assert found["differingRows"] == 8
 
 
+def test_a_comparison_that_nobody_makes_any_more_is_taken_up_when_it_is_sent_again_or_says_why_not(
+    api: Api, trade: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = {"name": "income_split", "rules": [{"rule": "working_share", "value": "0.4"}], "idempotencyKey": "cut off"}
+    with monkeypatch.context() as patch:
+        # As after a kill: it is on record, and whoever began with it is gone.
+        patch.setattr(Comparisons, "take_up", lambda *_: Future())
+        patch.setattr(projection_mutations, "WAIT_SECONDS_MAX", 0.0)
+        begun = give(api, "whatIfProjection", "WhatIfProjectionInput", COMPARE, **wanted)
+    assert (begun["compare"], begun["userErrors"]) == (None, [])
+
+    again = give(api, "whatIfProjection", "WhatIfProjectionInput", COMPARE, **wanted)
+    assert (again["compareId"], again["replayed"]) == (begun["compareId"], True)
+    assert again["compare"]["differingRows"] == 8
+
+    none = {"name": "income_split", "oldVersion": 1, "newVersion": 9, "idempotencyKey": "no such version"}
+    [refused] = give(api, "compareProjections", "CompareProjectionsInput", COMPARE, **none)["userErrors"]
+    assert refused["code"] == "PROJECTION_STAYS"
+    compare_id = uuid5(projection_mutations.COMPARES, "owner no such version")
+    [error] = api.errors(f'{{ projectionCompare(id: "{compare_id}") {{ id }} }}')
+    assert error["message"].removeprefix("This comparison was not made: ") in refused["message"]
+
+
 def test_versions_are_for_those_who_see_every_store_and_changed_by_owners_alone(
     api: Api, shop: Shop, trade: dict[str, Any]
 ) -> None:
     bound = api.token(Role.OWNER, name="owner of one", stores=(shop.store_id,))
-    change = 'mutation { resumeProjection(input: {name: "kpi_daily", version: 1, idempotencyKey: "k"}) { replayed } }'
+    change = 'mutation { resumeProjection(input: {name: "kpi_daily", version: 2, idempotencyKey: "k"}) { replayed } }'
     for document, token in (
         ("{ projectionPlan { name } }", bound),
         ("{ projectionCompares(first: 1) { nodes { id } } }", bound),

@@ -31,12 +31,13 @@ TRADE = """
     setTierPrices submitSku passSkuReview failSkuReview listSku delistSku retireSku receiveStock reserveStock
     releaseReservation shipStock takeBackStock writeOffStock issueSample countStock transferStock receiveTransfer
     allocateCampaignStock releaseCampaignStock setStockPolicy placeOrder amendOrderPrice payOrder confirmOrder
-    reportShortage resolveShortage packParcel shipOrder deliverOrder completeOrder cancelOrder cancelOrderLines
-    requestReturn approveReturn receiveReturn disposeReturn refundOrder expireOrder planCampaign addCampaignLine
-    addPromotion scheduleCampaign setForecast checkCampaignPrices startCampaign pauseCampaign resumeCampaign
-    endCampaign cancelCampaign setCampaignBudget recordAdSpend evaluateCampaign registerCustomer setContactCard
-    setConsent joinMembership changeTier earnPoints spendPoints reversePoints expirePoints grantCoupon useCoupon
-    returnCoupon redeemCampaign referCustomer rewardReferral mergeCustomers blockCustomer eraseCustomer
+    reportShortage resolveShortage packParcel unpackParcel shipOrder deliverOrder completeOrder cancelOrder
+    cancelOrderLines requestReturn approveReturn declineReturn cancelReturn receiveReturn disposeReturn refundOrder
+    expireOrder planCampaign addCampaignLine addPromotion scheduleCampaign setForecast checkCampaignPrices
+    startCampaign pauseCampaign resumeCampaign endCampaign cancelCampaign setCampaignBudget recordAdSpend
+    evaluateCampaign registerCustomer setContactCard setConsent joinMembership changeTier earnPoints spendPoints
+    reversePoints expirePoints grantCoupon useCoupon returnCoupon redeemCampaign referCustomer rewardReferral
+    mergeCustomers blockCustomer eraseCustomer
 """
 """The commands that a seller needs from application to erasure, by the names of the field."""
 

@@ -319,7 +319,10 @@ class World:
             )  # fmt: skip
         if from_campaign is not None and off:
             order.claimed_minor = off
-            self.record("CampaignBudgetClaimed", from_campaign, 0, order_id=order.id, amount_minor=off)
+            self.record(
+                "CampaignBudgetClaimed", from_campaign, 0, order_id=order.id, amount_minor=off,
+                currency=self.currencies[order.store],
+            )  # fmt: skip
         return order
 
     def amend(self, order: Order) -> None:
@@ -337,7 +340,8 @@ class World:
             "OrderPriceAmended", order.id, order.store, line=line.line, unit_price=line.unit_price,
             gross_minor=line.gross_minor, discount_minor=line.gross_minor - amount, amount_minor=amount,
             goods_minor=goods, order_discount_minor=sum(each.discount_minor for each in order.lines),
-            total_minor=goods + order.freight_minor, reason="asked nicely",
+            total_minor=goods + order.freight_minor, currency=self.currencies[order.store],
+            reason="asked nicely",
         )  # fmt: skip
 
     def pay(self, order: Order) -> None:
@@ -390,7 +394,12 @@ class World:
             )  # fmt: skip
         if whole and order.campaign is not None and order.claimed_minor:
             self.record(
-                "CampaignBudgetReleased", order.campaign, 0, order_id=order.id, amount_minor=order.claimed_minor
+                "CampaignBudgetReleased",
+                order.campaign,
+                0,
+                order_id=order.id,
+                amount_minor=order.claimed_minor,
+                currency=self.currencies[order.store],
             )
         if whole:
             order.state = "cancelled"
@@ -437,7 +446,9 @@ class World:
         elif order.state == "shortage":
             order.state = "confirmed"
             if not exchange:
-                self.record("ShortageResolved", order.id, order.store, kind="wait")
+                self.record(
+                    "ShortageResolved", order.id, order.store, currency=self.currencies[order.store], kind="wait"
+                )
                 return
             new = msgspec.structs.replace(
                 line, line=len(order.lines) + 1, gross_minor=line.amount_minor, discount_minor=0, discounts=()
@@ -445,7 +456,7 @@ class World:
             order.gone.add(line.line)
             order.lines.append(new)
             self.record(
-                "ShortageResolved", order.id, order.store, kind="exchange",
+                "ShortageResolved", order.id, order.store, currency=self.currencies[order.store], kind="exchange",
                 exchanges=(
                     ExchangedLine(
                         from_line=line.line, line=new.line, sku_id=new.sku_id, sku_code=new.sku_code, name=new.name,

@@ -28,6 +28,7 @@ from opscore.domain.command import (
     UnitOfWork,
 )
 from opscore.domain.customer_commands import RegisterCustomer
+from opscore.domain.order_events import OrderPlaced
 from opscore.domain.policies import PlatformTerms
 from opscore.domain.refusals import InvalidField, Refusal, WrongState
 from opscore.domain.store import Store
@@ -78,6 +79,12 @@ class _DeskWork(UnitOfWork):
 
     def _held(self, kind: str, stream_id: UUID) -> list[tuple[str, str]]:
         return [name[1:] for name, holder in self.desk.claims.items() if name[0] == kind and holder == stream_id]
+
+    def _orders_of(self, customer_id: UUID) -> list[UUID]:
+        return [
+            stream for stream, event in self.desk.events
+            if isinstance(event, OrderPlaced) and event.customer_id == customer_id
+        ]  # fmt: skip
 
     def seal(self, subject_id: UUID, plaintext: str) -> str:
         if subject_id in self.desk.erased:

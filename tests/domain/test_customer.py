@@ -733,8 +733,8 @@ def test_erasing_a_customer_erases_every_record_that_was_merged_into_them(counte
 
 def test_who_is_erased_gets_nothing_back_from_a_cancelled_order(counter: Counter) -> None:
     counter.give(10)
-    order_id = counter.order()
-    counter.do(SpendPoints(customer_id=counter.customer_id, order_id=order_id, points=10))
+    order_id = uuid4()
+    counter.act(lambda customer: customer.spend_points(order_id, 10, counter.now))
     counter.do(EraseCustomer(customer_id=counter.customer_id))
     assert counter.act(lambda customer: customer.return_points(order_id, counter.now)) == []
 

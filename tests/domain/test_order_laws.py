@@ -43,8 +43,10 @@ from opscore.domain.order_commands import (
     ResolveShortage,
     ScannedLine,
     ShipOrder,
+    UnpackParcel,
 )
 from opscore.domain.order_events import (
+    DeclineReason,
     OrderCancelled,
     OrderCompleted,
     OrderExpired,
@@ -57,6 +59,7 @@ from opscore.domain.order_events import (
     ShortageRemedy,
 )
 from opscore.domain.order_placing import PlaceLine, PlaceOrder
+from opscore.domain.order_return_endings import CancelReturn, DeclineReturn, still_expected
 from opscore.domain.order_returns import (
     ApproveReturn,
     DisposalOf,
@@ -265,6 +268,14 @@ class OrderLives(RuleBasedStateMachine):
             self.ask(PackParcel(order_id=order.id, location_id=self.shop.location_id, lines=scanned))
 
     @precondition(lambda self: self.order_ids)
+    @rule(number=numbers, parcel=numbers)
+    def unpack(self, number: int, parcel: int) -> None:
+        order = self.some_order(number)
+        if order.parcels:
+            parcel_id = list(order.parcels)[parcel % len(order.parcels)]
+            self.ask(UnpackParcel(order_id=order.id, parcel_id=parcel_id))
+
+    @precondition(lambda self: self.order_ids)
     @rule(number=numbers, parcel=numbers, arrives=st.booleans())
     def send(self, number: int, parcel: int, arrives: bool) -> None:
         order = self.some_order(number)
@@ -290,6 +301,21 @@ class OrderLives(RuleBasedStateMachine):
             self.ask(ReceiveReturn(**target, location_id=self.shop.location_id, lines=came))
             disposed = (DisposalOf(line=at, quantity=Decimal(1), condition=condition),)
             self.ask(DisposeReturn(**target, lines=disposed))
+
+    @precondition(lambda self: self.order_ids)
+    @rule(number=numbers, line=numbers, asked=units, approved=st.booleans(), declined=st.booleans())
+    def send_nothing_back(self, number: int, line: int, asked: Decimal, approved: bool, declined: bool) -> None:
+        order = self.some_order(number)
+        lines = (LineQuantity(line=self.some_line(order, line), quantity=asked),)
+        self.ask(RequestReturn(order_id=order.id, lines=lines))
+        for return_id in list(self.desk.get(Order, order.id).returns)[-2:]:
+            target: dict[str, Any] = {"order_id": order.id, "return_id": return_id}
+            if approved:
+                self.ask(ApproveReturn(**target))
+            if declined:
+                self.ask(DeclineReturn(**target, reason=DeclineReason.OTHER))
+            else:
+                self.ask(CancelReturn(**target))
 
     @precondition(lambda self: self.order_ids)
     @rule(
@@ -400,6 +426,27 @@ class OrderLives(RuleBasedStateMachine):
             part.quantity for parts in lamp.reservations.values() for part in parts if part.campaign_id is not None
         )
         assert left + held + quota_shipped == QUOTA
+
+    @invariant()
+    def what_is_packed_lies_in_parcels(self) -> None:
+        for order in self.orders():
+            packed: dict[int, Decimal] = {}
+            for parcel in order.parcels.values():
+                for held in parcel.lines:
+                    packed[held.line] = packed.get(held.line, Decimal(0)) + held.quantity
+            assert {line.line: line.packed for line in order.lines if line.packed} == packed
+
+    @invariant()
+    def what_is_asked_back_is_what_returns_still_expect_or_have_got(self) -> None:
+        for order in self.orders():
+            for line in order.lines:
+                entries = [(case, case.find(line.line)) for case in order.returns.values()]
+                wanted = sum(
+                    (dict(still_expected(case)).get(line.line, 0) + entry.received for case, entry in entries if entry),
+                    Decimal(0),
+                )
+                assert line.return_requested == wanted
+                assert line.returned <= line.return_requested <= (line.live if line.service else line.shipped)
 
     @invariant()
     def points_coupons_budget_and_limits_are_those_of_orders_that_stand(self) -> None:

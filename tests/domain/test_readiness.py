@@ -167,6 +167,18 @@ def test_what_a_merged_record_earns_goes_to_the_one_that_stays_though_the_merged
     assert desk.get(Customer, kept).balance == 5
 
 
+def test_a_payment_may_be_told_again_of_an_order_that_was_called_off_since() -> None:
+    shop = Shop()
+    order = shop.place((shop.article(), "1"))
+    shop.pay(order, 1, provider_reference="p1")
+    shop.desk.do(CancelOrder(order_id=order))
+
+    assert codes(shop.desk, Order, order)["payOrder"] == DONE_ALREADY
+    shop.pay(order, 1, provider_reference="p1")
+    with pytest.raises(Refusal):
+        shop.pay(order, 1, provider_reference="p2")
+
+
 def test_the_role_comes_before_the_state_and_names_who_may() -> None:
     shop = Shop()
     order = shop.place((shop.article(), "1"))

@@ -19,7 +19,16 @@ from opscore.api.ids import global_id, key_of
 from opscore.database import Database
 from opscore.domain.customer import Customer
 from opscore.domain.order import Order
-from opscore.domain.order_commands import ConfirmOrder, LineQuantity, ReportShortage
+from opscore.domain.order_commands import (
+    ConfirmOrder,
+    LineQuantity,
+    PackParcel,
+    ReportShortage,
+    ResolveShortage,
+    ScannedLine,
+    ShipOrder,
+)
+from opscore.domain.order_events import ShortageRemedy
 from opscore.embedded import EmbeddedServer
 from opscore.log.event_log import EventLog
 from opscore.log.event_types import event_types
@@ -70,6 +79,13 @@ class Person:
         shop.do(ReportShortage(order_id=self.order_id, lines=(LineQuantity(line=1, quantity=Decimal(1)),)))
         told = client.once("contactCustomer", {"orderId": placed.id, "note": self.marks["note"]})
         assert told.codes == ()
+
+    def is_sent(self, shop: Shop, sku: UUID) -> None:
+        """Let the order leave: the shortage was none."""
+        shop.do(ResolveShortage(order_id=self.order_id, kind=ShortageRemedy.WAIT))
+        parcel_id, all_of_it = uuid4(), (ScannedLine(line=1, sku_id=sku, quantity=Decimal(2)),)
+        shop.do(PackParcel(order_id=self.order_id, location_id=shop.location_id, lines=all_of_it, parcel_id=parcel_id))
+        shop.do(ShipOrder(order_id=self.order_id, parcel_id=parcel_id, courier="DPD", waybill=str(parcel_id)))
 
     def needles(self) -> dict[str, list[bytes]]:
         """Return what to look for, by field: the mark as text, in hexadecimal, and in base64 at each of its offsets."""
@@ -197,7 +213,10 @@ def test_an_erased_persons_data_are_nowhere_and_stay_so_while_figures_and_chain_
             before = figures(client)
             assert before["kpiTotals"][0]["orders"] == 2
 
-            assert client.once("eraseCustomer", {"customerId": global_id("Customer", person.id)}).codes == ()
+            erase = {"customerId": global_id("Customer", person.id)}
+            assert client.once("eraseCustomer", erase).codes == ("OPEN_ORDERS",)
+            person.is_sent(shop, sku)
+            assert client.once("eraseCustomer", erase).codes == ()
 
             with pytest.raises(SubjectErased):
                 read(database, settings, person)

@@ -7,12 +7,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import jsonschema
+import msgspec
 import pytest
 
 from opscore import resources
 from opscore.domain.values import derived_id
 from opscore.log import schemas
-from opscore.log.event_types import event_type, event_types
+from opscore.log.event_types import EventType, event_type, event_types
 from opscore.log.mapper import EventMapper, RecordedEvent
 
 FOLDER = resources.path("schema") / "events"
@@ -37,6 +38,22 @@ def test_every_published_sample_fits_its_schema_decodes_and_encodes_to_itself(pa
     assert again.schema_version == stored.version
     if kept["version"] == stored.version:
         assert json.loads(again.state) == kept["sample"]
+
+
+def test_an_event_that_says_an_amount_of_money_says_its_currency() -> None:
+    silent = {
+        name
+        for name, stored in event_types().items()
+        if "currency" not in {field.name for field in stored.fields} and '_minor"' in json.dumps(_properties(stored))
+    }
+    # Totals by currency that a merger hands over: each says its own.
+    assert silent == {"CustomersMerged"}
+
+
+def _properties(stored: EventType) -> dict[str, list[str]]:
+    """Return the fields of an event and of every value in it, by the name of the shape."""
+    shapes = msgspec.json.schema(stored.shape)["$defs"]
+    return {name: list(shape.get("properties", {})) for name, shape in shapes.items()}
 
 
 def test_a_missing_file_and_a_changed_shape_are_found_with_their_remedy(tmp_path: Path) -> None:

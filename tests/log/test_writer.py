@@ -281,6 +281,23 @@ def test_a_mistake_after_an_erasure_leaves_the_person_as_they_were(
             shop.writer.keyring.open(connection, ann, sealed)
 
 
+def test_an_order_that_was_placed_in_the_same_batch_keeps_its_customer_from_being_erased(shop: Shop) -> None:
+    ann, lamp = shop.customer(), shop.sku()
+    # An order that is over, and one of somebody else, do not count.
+    shop.do(CancelOrder(order_id=shop.do(shop.order((lamp, 1), customer_id=ann))))
+    shop.do(shop.order((lamp, 1), customer_id=shop.customer()))
+    commands = (shop.order((lamp, 1), customer_id=ann), EraseCustomer(customer_id=ann))
+
+    answers = [shop.writer.submit(Request(command, OWNER, str(uuid4()))) for command in commands]
+    placed, erased = (answer.result(30) for answer in answers)
+
+    assert placed.refusal is None and placed.aggregate_id is not None
+    assert erased.refusal is not None and erased.refusal.code == "OPEN_ORDERS"
+    assert erased.refusal.ids == (placed.aggregate_id,)
+    shop.do(CancelOrder(order_id=placed.aggregate_id))
+    shop.do(EraseCustomer(customer_id=ann))
+
+
 def test_data_that_the_database_rejects_fails_that_command_alone(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     sku = shop.sku(stock=10)
     with shop.writer._wake:  # One batch: the thread finds all three at once.

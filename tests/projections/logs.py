@@ -7,8 +7,54 @@ from typing import Any
 import psycopg
 
 from opscore.database import Database
+from opscore.domain.order_events import ParcelLine, ReturnLine
 from opscore.projector.folder import Loaded
 from tests.benchmarks import generate
+
+
+class Trade(generate.World):
+    """A world in which somebody also goes back on what was begun: parcels are opened, returns come to nothing."""
+
+    def unpack(self, order: generate.Order) -> None:
+        """Open the parcel of an order again that has not left."""
+        if order.state == "packed" and order.parcel is not None:
+            lines = tuple(ParcelLine(line=e.line, sku_id=e.sku_id, quantity=e.quantity) for e in order.live)
+            self.record("ParcelUnpacked", order.id, order.store, parcel_id=order.parcel, lines=lines)
+            order.state, order.parcel = "confirmed", None
+
+    def keep_goods(self, order: generate.Order, *, declined: bool) -> None:
+        """Ask a shipped order's first live line back in vain."""
+        if order.state in ("shipped", "delivered", "completed") and order.live:
+            line, case = order.live[0], self.made_id("return", next(self._numbers))
+            back = (ReturnLine(line=line.line, sku_id=line.sku_id, quantity=line.quantity),)
+            self.record("ReturnRequested", order.id, order.store, return_id=case, reason="late", lines=back)
+            if declined:
+                self.record("ReturnDeclined", order.id, order.store, return_id=case, reason="used", lines=back)
+            else:
+                self.record("ReturnCancelled", order.id, order.store, return_id=case, lines=back, whole=True)
+
+
+class Doings(generate.Actions):
+    """Turns small whole numbers into events of a `Trade`."""
+
+    COUNT = generate.Actions.COUNT + 2
+
+    def __init__(self, world: Trade) -> None:
+        super().__init__(world)
+        self.trade = world
+
+    def do(self, action: int, one: int, two: int, minutes: int) -> None:
+        """Do the action with this number; one and two choose among what there is."""
+        further = action % self.COUNT - generate.Actions.COUNT
+        if further < 0 or not self.trade.orders:
+            return super().do(action % generate.Actions.COUNT, one, two, minutes)
+        order = self.trade.orders[-1 - one % min(len(self.trade.orders), 4)]
+        self.trade.pass_time(minutes)
+        if further == 0:
+            self.trade.unpack(order)
+        else:
+            self.trade.keep_goods(order, declined=two % 2 == 0)
+        return None
 
 
 class Log:
@@ -17,9 +63,9 @@ class Log:
     def __init__(self, database: Database) -> None:
         self.database = database
 
-    def world(self, **sizes: int) -> generate.World:
+    def world(self, **sizes: int) -> Trade:
         """Return a new world whose events come after what is in the log."""
-        return generate.World(after=self.head(), **sizes)
+        return Trade(after=self.head(), **sizes)
 
     def head(self) -> int:
         """Return the last position."""

@@ -23,13 +23,13 @@ from opscore.projector import Projector
 from opscore.projector.folder import Loaded
 from opscore.projector.lists import ALL, Column, Key, Page
 from tests.benchmarks import generate
-from tests.projections.logs import Log
+from tests.projections.logs import Doings, Log
 
 
 def busy(log: Log, actions: int = 400, seed: int = 3, minutes: int = 300) -> generate.World:
     """Write a log in which everything happens, and return its world."""
     world = log.world(customers=20)
-    doing = generate.Actions(world)
+    doing = Doings(world)
     chance = random.Random(seed)
     for _ in range(actions):
         doing.do(chance.randrange(doing.COUNT), chance.randrange(9), chance.randrange(9), chance.randrange(minutes))
@@ -51,6 +51,8 @@ def orderly(log: Log) -> generate.World:
             world.amend(order)
         for step in steps[: chance.randrange(len(steps) + 1)]:
             step(order)
+        if chance.random() < 0.2:
+            world.unpack(order)
         if chance.random() < 0.3:
             world.shortage(order, exchange=False)
         if chance.random() < 0.3:
@@ -330,6 +332,46 @@ def test_distinct_buyers_are_counted_over_the_window_and_never_added_up(log: Log
     assert (month["customers"], month["buyers"]) == (3, 6)
     assert total["value_per_order_minor"] == round(Decimal(total["gmv_minor"]) / 12, 4)
     assert total["value_per_customer_minor"] == round(Decimal(total["gmv_minor"]) / 6, 4)
+
+
+def test_two_records_of_one_person_are_one_buyer_once_they_are_merged_and_the_events_say_so(
+    log: Log, projector: Projector
+) -> None:
+    world = log.world()
+    for customer in (0, 2, 4, 6, -1):
+        world.pay(world.place(customer, [(0, 1)]))
+    before = log.append(world)
+    projector.rebuild("kpi_daily")
+
+    def buyers() -> list[int]:
+        asked = (("days", {}), ("periods", {"grain": "month"}), ("totals", {}))
+        return [projector.run_query("kpi_daily", name, given, store_ids=None)[0]["buyers"] for name, given in asked]
+
+    assert buyers() == [5, 5, 5]
+
+    # Merged from record to record: 0 into 2, 2 into 4; and later 6 into what is no record of its own any more.
+    world.merge_customers(2, 0, 1)
+    world.merge_customers(4, 2, 1)
+    log.append(world)
+    projector.catch_up()
+    assert buyers() == [3, 3, 3]
+    world.merge_customers(4, 6, 1)
+    log.append(world)
+    projector.catch_up()
+    assert buyers() == [2, 2, 2]
+
+    (total,) = projector.run_query("kpi_daily", "totals", store_ids=None)
+    assert (total["orders"], total["customers"], total["repeat_customers"]) == (5, 1, 1)
+    (day,) = projector.run_query("kpi_daily", "days", store_ids=None)
+    behind = projector.explain("kpi_daily", "kpi_daily", day, store_ids=None)
+    known = {event["person_id"] for event in behind if event["person_id"] is not None}
+    guests = sum(event["guest_orders"] for event in behind)
+    assert (len(known), guests, len(known) + guests) == (1, 1, day["buyers"])
+    assert len({event["customer_id"] for event in behind}) == 5
+    # What was known before the mergers is what a copy as of then says.
+    projector.replay(before, "then")
+    (known_then,) = projector.run_query("then/kpi_daily", "totals", store_ids=None)
+    assert known_then["buyers"] == 5
 
 
 def test_a_day_is_the_stores_own_and_a_refund_counts_on_its_own_day(log: Log, projector: Projector) -> None:

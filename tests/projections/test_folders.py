@@ -49,8 +49,8 @@ def test_every_projection_of_the_package_reads_well_and_has_a_lock_line() -> Non
 @pytest.mark.parametrize(
     ("file", "old", "new", "says"),
     [
-        ("projection.toml", "version = 1", "", "add 'version'"),
-        ("projection.toml", "version = 1", "version = 0", "versions start at 1"),
+        ("projection.toml", "version = 2", "", "add 'version'"),
+        ("projection.toml", "version = 2", "version = 0", "versions start at 1"),
         ("projection.toml", '"OrderRefunded"', '"OrderForgotten"', "no event OrderForgotten"),
         ("projection.toml", '"OrderRefunded"', '"OrderRefunded", "OrderShipped"', "no statement reads"),
         ("projection.toml", ', "OrderRefunded"', "", "reads OrderRefunded; add it to events"),

@@ -89,7 +89,7 @@ def trade(log: Log, projector: Projector) -> Projector:
     for kind in range(7):
         world.campaign_fact(0, kind, 20)
     order = sold(world, 0, 2)
-    for step in (world.confirm, world.ship, world.ship, world.send_back):
+    for step in (world.confirm, world.ship, world.ship, world.deliver, world.send_back):
         world.pass_time(60)
         step(order)
     log.append(world)
@@ -596,6 +596,52 @@ def test_retention_asks_who_is_active_so_many_days_after_registering(log: Log, p
     early = asked(of=(date(2025, 1, 1), date(2025, 1, 1)), now=world.now)
     assert values(projector, "K033W", early) == []
     assert values(projector, "K032", asked(KpiGrain.DAY)) == [2, 1]
+
+
+def test_points_are_open_as_long_as_they_are_neither_spent_nor_taken_back_nor_lapsed(
+    log: Log, projector: Projector
+) -> None:
+    world = log.world()
+    for kind, amount in ((2, 100), (3, 30), (4, 10), (5, 5), (6, 7)):
+        world.customer_fact(0, kind, amount)
+    # Two records of one person: what is open goes from one to the other, and is no more and no less.
+    world.merge_customers(1, 0, 60)
+    built(log, projector, world)
+
+    told = {code: values(projector, code, asked()) for code in ("K038", "K038E", "K038S", "K038R", "K038X")}
+
+    assert told == {"K038": [68], "K038E": [100], "K038S": [20], "K038R": [5], "K038X": [7]}
+
+
+def test_a_parcel_is_on_its_way_until_it_arrives_and_freight_is_set_against_what_couriers_cost(
+    log: Log, projector: Projector
+) -> None:
+    world = log.world()
+    for minutes in (60, 300, 90):
+        order = world.place(0, [(0, 1)])
+        for step in (world.pay, world.confirm, world.ship, world.ship):
+            step(order)
+        world.pass_time(minutes)
+        world.deliver(order)
+    charged = sum(order.freight_minor for order in world.orders)
+    for category, amount in (("freight", charged - 1), ("rent", 900)):
+        world.record("ExpenseRecorded", world.stores[0], 0, category=category, amount_minor=amount, currency="GBP")
+    built(log, projector, world)
+
+    assert values(projector, "K084", asked()) == [90 * 60]
+    assert values(projector, "K085", asked()) == [1]
+
+
+def test_a_return_is_over_when_it_is_declined_or_called_off(log: Log, projector: Projector) -> None:
+    world = log.world()
+    for declined in (True, False):
+        order = world.place(0, [(0, 1)])
+        for step in (world.pay, world.confirm, world.ship, world.ship):
+            step(order)
+        world.keep_goods(order, declined=declined)
+    built(log, projector, world)
+
+    assert values(projector, "K088", asked()) == [0]
 
 
 def test_a_coupon_that_came_back_was_not_used_and_each_customer_counts_once(log: Log, projector: Projector) -> None:

@@ -18,8 +18,7 @@ from opscore.projector.catalogue import Part
 from opscore.projector.folder import Loaded
 from opscore.projector.window import take_in
 from opscore.settings import Settings
-from tests.benchmarks import generate
-from tests.projections.logs import Log, contents
+from tests.projections.logs import Doings, Log, contents
 
 PROJECTIONS = [
     "kpi_daily",
@@ -38,7 +37,7 @@ OWN = resources.path("data") / "own_projections"
 """What an operator's folder begins with holds to the law as well."""
 
 small = st.integers(0, 8)
-action = st.tuples(st.integers(0, generate.Actions.COUNT - 1), small, small, st.integers(0, 400))
+action = st.tuples(st.integers(0, Doings.COUNT - 1), small, small, st.integers(0, 400))
 Action = tuple[int, int, int, int]
 
 
@@ -105,7 +104,7 @@ def copies(request: pytest.FixtureRequest, settings: Settings) -> Iterator[Copie
 def test_any_windows_give_the_same_rows(copies: Copies, log: list[Action], cuts: list[float]) -> None:
     start = copies.log.head()
     world = copies.log.world()
-    doing = generate.Actions(world)
+    doing = Doings(world)
     for one in log:
         doing.do(*one)
     end = copies.log.append(world)

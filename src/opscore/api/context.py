@@ -11,6 +11,7 @@ from uuid import UUID
 
 from opscore.api.errors import NotReady
 from opscore.api.reads import StreamKinds
+from opscore.comparisons import Comparisons
 from opscore.database import Database
 from opscore.domain.command import Actor, Role
 from opscore.log.event_log import EventLog
@@ -66,6 +67,11 @@ class Services:
         if self.projector is None:
             raise NotReady("This server serves no read models.")
         return self.projector
+
+    @property
+    def comparisons(self) -> Comparisons:
+        """The comparisons that were asked for; raises NotReady in a process without read models."""
+        return Comparisons(self.database, self.read_models, self.works)
 
     @property
     def follow(self) -> Live:

@@ -22,12 +22,12 @@ from opscore.api.money import Money, UnitPrice, money, unit_price
 from opscore.api.nodes import Stream, gid, store_gid, stream_fields
 from opscore.domain import customer as customer_domain
 from opscore.domain import order as domain
-from opscore.domain.order_events import OrderKind, PriceSource, ReturnReason
+from opscore.domain.order_events import DeclineReason, OrderKind, PriceSource, ReturnReason
 from opscore.domain.order_state import OrderStatus, ReturnStatus
 from opscore.domain.values import plain
 from opscore.permissions import may_see_field
 
-for _enum in (OrderKind, PriceSource, ReturnReason, OrderStatus, ReturnStatus):
+for _enum in (DeclineReason, OrderKind, PriceSource, ReturnReason, OrderStatus, ReturnStatus):
     expose(_enum)
 
 NOT_LOADED: Any = object()
@@ -91,6 +91,7 @@ class OrderReturnLine:
     approved: Decimal = strawberry.field(description="Units that may come back.")
     received: Decimal = strawberry.field(description="Units that came back.")
     disposed: Decimal = strawberry.field(description="Units of which it was decided what becomes.")
+    given_up: Decimal = strawberry.field(description="Units that are not expected any more: declined, or called off.")
 
 
 @strawberry.type(description="Goods of an order on their way back.")
@@ -98,6 +99,7 @@ class OrderReturn:
     return_id: UUID = strawberry.field(description="Its id, which commands about the return take.")
     reason: ReturnReason = strawberry.field(description="Why.")
     status: ReturnStatus = strawberry.field(description="How far it is.")
+    decline_reason: DeclineReason | None = strawberry.field(description="Why it was declined, if it was.")
     location_id: UUID | None = strawberry.field(description="Where the goods came back to.")
     lines: list[OrderReturnLine] = strawberry.field(description="What comes back.")
 
@@ -292,6 +294,7 @@ def _return(return_id: UUID, case: Any) -> OrderReturn:
         return_id=return_id,
         reason=case.reason,
         status=case.status,
+        decline_reason=case.decline_reason,
         location_id=case.location_id,
         lines=[
             OrderReturnLine(
@@ -300,6 +303,7 @@ def _return(return_id: UUID, case: Any) -> OrderReturn:
                 approved=each.approved,
                 received=each.received,
                 disposed=each.disposed,
+                given_up=each.given_up,
             )
             for each in case.lines
         ],

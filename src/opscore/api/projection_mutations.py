@@ -10,6 +10,7 @@ The rules and the SQL come from the operator's folders alone; what is sent here 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 from collections.abc import Callable
 from datetime import date
@@ -23,10 +24,9 @@ from opscore.api import projections as views
 from opscore.api.arguments import ContextInfo
 from opscore.api.context import Context
 from opscore.api.operations import checked_key, error_type, user_error
+from opscore.comparisons import REFUSED, OfVersions, WhatIf
 from opscore.domain.refusals import IdempotencyKeyReused, InvalidField, Refusal
 from opscore.projector import ProjectionRefused, Projector
-from opscore.projector.lock import EditedWithoutVersion
-from opscore.projector.sqltext import SqlFileError
 from opscore.sqlfiles import load
 
 SQL = load(__file__, "projections.sql")
@@ -34,8 +34,6 @@ WAIT_SECONDS_MAX = 20.0
 """How long an answer waits for a comparison; what takes longer goes on, and is asked for by its id."""
 COMPARES = UUID("1f0a3c52-7c0e-5d0b-9a55-3f6f4e0b7c11")
 """Name space of the ids of comparisons: the same request has the same one."""
-
-Stop = Callable[[], bool]
 
 
 class ProjectionStays(Refusal):
@@ -145,21 +143,13 @@ class ProjectionMutations:
         return await _changed(context, input.name, input.idempotency_key, ("rebuild", input.name), begin)
 
     @strawberry.mutation(
-        description="Compares two versions at one position of the log and keeps the result, rows and events and all."
+        description="Compares two versions at one position of the log and keeps the result, rows and events and all. "
+        "One whose server was stopped goes on with the next server, or when it is sent again."
     )
     async def compare_projections(self, info: ContextInfo, input: _Compare) -> ProjectionComparePayload:
         asked = ("compare", input.name, input.old_version, input.new_version)
-
-        def work(projector: Projector, comparison_id: UUID, _: Stop) -> None:
-            projector.compare(
-                input.name,
-                input.old_version,
-                input.new_version,
-                by=info.context.viewer.id,
-                comparison_id=comparison_id,
-            )
-
-        return await _compared(info.context, input.idempotency_key, asked, work)
+        question = OfVersions(input.name, input.old_version, input.new_version)
+        return await _compared(info.context, input.idempotency_key, asked, question)
 
     @strawberry.mutation(
         description="Says what the version that serves would show under other rules: builds it aside, compares, drops "
@@ -168,15 +158,8 @@ class ProjectionMutations:
     async def what_if_projection(self, info: ContextInfo, input: _WhatIf) -> ProjectionComparePayload:
         rules = {each.rule: each.value for each in input.rules}
         day = None if input.from_day is strawberry.UNSET else input.from_day
-
-        def work(projector: Projector, comparison_id: UUID, stop: Stop) -> None:
-            projector.whatif(
-                input.name, rules, from_day=day, by=info.context.viewer.id, comparison_id=comparison_id, stop=stop
-            )
-
-        return await _compared(
-            info.context, input.idempotency_key, ("whatIf", input.name, *sorted(rules.items()), day), work
-        )
+        asked = ("whatIf", input.name, *sorted(rules.items()), day)
+        return await _compared(info.context, input.idempotency_key, asked, WhatIf(input.name, rules, day))
 
     @strawberry.mutation(
         description="Lets a version serve that was compared with the one that serves now. That one goes on following "
@@ -244,26 +227,28 @@ async def _changed(
 
 
 async def _compared(
-    context: Context, key: str, asked: tuple[Any, ...], work: Callable[[Projector, UUID, Stop], None]
+    context: Context, key: str, asked: tuple[Any, ...], question: OfVersions | WhatIf
 ) -> ProjectionComparePayload:
-    """Begin a comparison once for a key, wait a while for it, and show it if it is there."""
+    """Put a comparison on record once for a key, wait a while for it, and show it if it is there.
+
+    Asked for again, one that nobody makes any more is taken up, and one that was refused is tried again.
+    """
     views.require_all_stores(context)
-    projector = context.services.read_models
+    projector, comparisons = context.services.read_models, context.services.comparisons
     comparison_id = uuid5(COMPARES, f"{context.viewer.id} {key}")
     try:
         known = await context.services.read(_recall, context, checked_key(key), asked)
-        if known is None:
-            running = context.services.works.begin(
-                f"compare {comparison_id}", lambda stop: work(projector, comparison_id, stop)
-            )
-            try:
-                await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(running)), WAIT_SECONDS_MAX)
-            except TimeoutError:
-                pass
-            except (ProjectionRefused, SqlFileError, EditedWithoutVersion) as refused:
-                raise ProjectionStays(why=str(refused).rstrip(".")) from None
+        found = None if known is None else await context.services.read(projector.compared, comparison_id)
+        if found is None:
+            await context.services.read(comparisons.ask, comparison_id, question, context.viewer.id)
             await context.services.read(_remember, context, key, asked, comparison_id)
-        found = await context.services.read(projector.compared, comparison_id)
+            making = comparisons.take_up(comparison_id)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(making)), WAIT_SECONDS_MAX)
+            found = await context.services.read(projector.compared, comparison_id)
+        refused = None if found is not None else await context.services.read(comparisons.refusal, comparison_id)
+        if refused is not None:
+            raise ProjectionStays(why=refused)
     except Refusal as refusal:
         return ProjectionComparePayload(
             compare=None,
@@ -282,7 +267,7 @@ async def _compared(
 def _refusing(work: Callable[[], int]) -> int:
     try:
         return work()
-    except (ProjectionRefused, SqlFileError, EditedWithoutVersion) as refused:
+    except REFUSED as refused:
         raise ProjectionStays(why=str(refused).rstrip(".")) from None
 
 

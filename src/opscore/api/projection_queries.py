@@ -126,7 +126,10 @@ class ProjectionQueries:
 
         return await context.services.read(read)
 
-    @strawberry.field(description="One comparison of versions; null when there is none of this id (yet).")
+    @strawberry.field(
+        description="One comparison of versions; null when there is none of this id (yet). One that was asked for and "
+        "could not be made is an error that says why and what to do."
+    )
     async def projection_compare(
         self,
         info: ContextInfo,
@@ -135,4 +138,6 @@ class ProjectionQueries:
         context = info.context
         views.require_all_stores(context)
         found = await context.services.read(context.services.read_models.compared, id)
+        if found is None and (why := await context.services.read(context.services.comparisons.refusal, id)) is not None:
+            raise BadInput(f"This comparison was not made: {why}.")
         return None if found is None else views.compare_view(found)

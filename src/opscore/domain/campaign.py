@@ -447,6 +447,7 @@ class Campaign(Aggregate):
             entered_by=entered_by,
             below_cost_reason=below_cost_reason if below else None,
             loss_budget_minor=loss_budget_minor if below else None,
+            currency=self.currency,
             occurred_at=at,
         )
 
@@ -471,6 +472,7 @@ class Campaign(Aggregate):
             free_shipping=promotion.free_shipping,
             coupon=promotion.coupon,
             entered_by=entered_by,
+            currency=self.currency,
             occurred_at=at,
         )
 
@@ -809,7 +811,13 @@ class Campaign(Aggregate):
     ) -> None:
         """Take what `plan_claim` allowed."""
         if discount_minor:
-            self.trigger_event(CampaignBudgetClaimed, order_id=order_id, amount_minor=discount_minor, occurred_at=at)
+            self.trigger_event(
+                CampaignBudgetClaimed,
+                order_id=order_id,
+                amount_minor=discount_minor,
+                currency=self.currency,
+                occurred_at=at,
+            )
         if coupon_code is not None:
             self.trigger_event(
                 CouponClaimed, order_id=order_id, customer_id=customer_id, code=coupon_code, occurred_at=at
@@ -828,10 +836,18 @@ class Campaign(Aggregate):
 
         The order keeps what it claimed and has given back, and passes only what it still holds: a campaign that
         remembered every order would grow with its success. `coupon_code`: the order gives its use of it back.
+        What never left gives its claim back, as it does its quota. What left and comes back does not: the offer has
+        done its work, and late returns would let a campaign spend its budget twice.
         """
         amount_minor = min(amount_minor, self.budget_claimed_minor)
         if amount_minor > 0:
-            self.trigger_event(CampaignBudgetReleased, order_id=order_id, amount_minor=amount_minor, occurred_at=at)
+            self.trigger_event(
+                CampaignBudgetReleased,
+                order_id=order_id,
+                amount_minor=amount_minor,
+                currency=self.currency,
+                occurred_at=at,
+            )
         if coupon_code is not None and self.coupon_uses.get(coupon_code, 0) > 0:
             self.trigger_event(
                 CouponReleased, order_id=order_id, customer_id=customer_id, code=coupon_code, occurred_at=at

@@ -97,6 +97,7 @@ class CampaignLineAdded(Event):
     quota: Decimal | None
     max_per_customer: int | None
     entered_by: str
+    currency: str
     below_cost_reason: str | None = None
     loss_budget_minor: int | None = None
 
@@ -111,6 +112,7 @@ class PromotionAdded(Event):
     scope: PromotionScope
     member_scope: MemberScope
     entered_by: str
+    currency: str
     tiers: tuple[str, ...] = ()
     percentage: PercentageOff | None = None
     threshold: ThresholdOff | None = None
@@ -208,6 +210,7 @@ class CampaignBudgetClaimed(Event):
 
     order_id: UUID
     amount_minor: int
+    currency: str
 
 
 class CampaignBudgetReleased(Event):
@@ -215,6 +218,7 @@ class CampaignBudgetReleased(Event):
 
     order_id: UUID
     amount_minor: int
+    currency: str
 
 
 class CouponClaimed(Event):

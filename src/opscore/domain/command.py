@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import enum
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
@@ -302,6 +302,16 @@ class UnitOfWork:
         """Return a customer; refuses NotFound."""
         kind = cast("type[Customer]", AGGREGATE_CLASSES["Customer"])
         return self.get(kind, customer_id, path=path, scoped=scoped, seen=seen)
+
+    def _orders_of(self, customer_id: UUID) -> Collection[UUID]:
+        """Return at least those orders of a customer that are not over, as of the head of the log."""
+        raise NotImplementedError
+
+    def orders_of(self, customer_id: UUID) -> list[Order]:
+        """Return at least those orders of a customer that are not over, whoever may see them."""
+        kind = cast("type[Order]", AGGREGATE_CLASSES["Order"])
+        found = (self.find(kind, order_id) for order_id in self._orders_of(customer_id))
+        return [order for order in found if order is not None]
 
     def add(self, started: Aggregate) -> None:
         """Take in an aggregate that this command started."""

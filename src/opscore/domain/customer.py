@@ -7,7 +7,7 @@ Points live in lots, each with its own expiry; the oldest expiry is spent first.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
@@ -79,9 +79,6 @@ from opscore.domain.refusals import InvalidField, NotFound
 from opscore.domain.values import derived_id, plain
 
 # What it adds up to --------------------------------------------------------------------------------------------------
-
-
-_NEVER = datetime.max.replace(tzinfo=UTC)
 
 
 class Customer(Aggregate):
@@ -180,15 +177,19 @@ class Customer(Aggregate):
     @folds(PointsEarned)
     def _points_earned(self, event: PointsEarned) -> None:
         self.earnings[event.lot_id] = Earning(
-            rule=event.rule, reference=event.reference, amount=event.amount, base_minor=event.base_minor
+            rule=event.rule,
+            reference=event.reference,
+            amount=event.amount,
+            base_minor=event.base_minor,
+            currency=event.currency,
         )
-        self._put(LotUse(lot_id=event.lot_id, amount=event.amount, expires_at=event.expires_at))
+        self.lots = lots.put(self.lots, LotUse(lot_id=event.lot_id, amount=event.amount, expires_at=event.expires_at))
         self._settle()
 
     @folds(PointsSpent)
     def _points_spent(self, event: PointsSpent) -> None:
         for use in event.lots:
-            self._take(use)
+            self.lots = lots.take(self.lots, use)
         self.points_by_order.setdefault(event.order_id, []).extend(event.lots)
 
     @folds(PointsReturned)
@@ -197,7 +198,7 @@ class Customer(Aggregate):
         if kept:
             self.points_by_order[event.order_id] = kept
         for use in event.lots:
-            self._put(use)
+            self.lots = lots.put(self.lots, use)
         self._settle()
 
     @folds(PointsReversed)
@@ -212,29 +213,14 @@ class Customer(Aggregate):
         )
         left = next((lot.amount for lot in self.lots if lot.lot_id == event.lot_id), 0)
         own = min(left, event.amount)
-        self._take(LotUse(lot_id=event.lot_id, amount=own))
+        self.lots = lots.take(self.lots, LotUse(lot_id=event.lot_id, amount=own))
         self.owed += event.amount - own
         self._settle()
 
     @folds(PointsExpired)
     def _points_expired(self, event: PointsExpired) -> None:
         for use in event.lots:
-            self._take(use)
-
-    def _put(self, use: LotUse) -> None:
-        for index, lot in enumerate(self.lots):
-            if lot.lot_id == use.lot_id:
-                self.lots[index] = msgspec.structs.replace(lot, amount=lot.amount + use.amount)
-                return
-        self.lots.append(PointsLot(lot_id=use.lot_id, amount=use.amount, expires_at=use.expires_at))
-        self.lots.sort(key=lambda lot: lot.expires_at or _NEVER)
-
-    def _take(self, use: LotUse) -> None:
-        self.lots = [
-            msgspec.structs.replace(lot, amount=lot.amount - use.amount) if lot.lot_id == use.lot_id else lot
-            for lot in self.lots
-        ]
-        self.lots = [lot for lot in self.lots if lot.amount]
+            self.lots = lots.take(self.lots, use)
 
     def _settle(self) -> None:
         """Pay what is owed out of the lots, so that never both are there."""
@@ -242,7 +228,7 @@ class Customer(Aggregate):
             lot = self.lots[0]
             paid = min(self.owed, lot.amount)
             self.owed -= paid
-            self._take(LotUse(lot_id=lot.lot_id, amount=paid))
+            self.lots = lots.take(self.lots, LotUse(lot_id=lot.lot_id, amount=paid))
 
     @folds(CouponGranted)
     def _coupon_granted(self, event: CouponGranted) -> None:
@@ -315,7 +301,7 @@ class Customer(Aggregate):
         if event.merged_id not in self.merged_ids:
             self.merged_ids.append(event.merged_id)
         for use in event.lots:
-            self._put(use)
+            self.lots = lots.put(self.lots, use)
         self.owed += event.owed
         self._settle()
         for coupon in event.coupons:
@@ -460,8 +446,7 @@ class Customer(Aggregate):
     def erase(self, at: datetime) -> None:
         """Forget the person: points lapse, and with the key everything personal becomes unreadable.
 
-        Orders are streams of their own: an address that an open order still needs is lost with the key, so ship or
-        cancel open orders first (the order book lists them).
+        Orders are streams of their own: that none of them still needs the address is checked by the command.
         """
         if self.status is CustomerStatus.ERASED:
             return  # Asked twice, recorded once.
@@ -621,10 +606,14 @@ class Customer(Aggregate):
         *,
         expires_at: datetime | None,
         base_minor: int = 0,
+        currency: str | None = None,
         policy_version: int = 0,
         reason: str | None = None,
     ) -> None:
-        """Take in points (`require_not_earned` first). Nothing earned, nothing recorded."""
+        """Take in points (`require_not_earned` first). Nothing earned, nothing recorded.
+
+        base_minor, currency: the purchase amount they were reckoned from, if from one.
+        """
         if amount > 0:
             self.trigger_event(
                 PointsEarned,
@@ -635,6 +624,7 @@ class Customer(Aggregate):
                 amount=amount,
                 expires_at=expires_at,
                 base_minor=base_minor,
+                currency=currency if base_minor else None,
                 policy_version=policy_version,
                 reason=reason,
             )
@@ -710,6 +700,7 @@ class Customer(Aggregate):
                 amount=max(0, amount),
                 refund_id=refund_id,
                 refunded_minor=refunded_minor or 0,
+                currency=earning.currency,
             )
 
     def expire_points(self, at: datetime) -> None:

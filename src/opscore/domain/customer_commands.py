@@ -38,6 +38,7 @@ from opscore.domain.customer_events import (
     NotEarned,
     NotMember,
     NotReferred,
+    OpenOrders,
     PointsInsufficient,
     PointsRuleOff,
     SelfReferral,
@@ -71,6 +72,9 @@ SHOPFRONT = SERVICE_DESK | {Role.STOREFRONT}
 THEMSELVES = SHOPFRONT | {Role.CUSTOMER}
 PROMOTERS = SERVICE_DESK | {Role.PROMOTER}
 BOOKKEEPERS = frozenset({Role.OWNER, Role.MANAGER})
+
+SHOWN_MAX = 50
+"""How many ids a refusal names."""
 
 MANUAL = "manual"
 """The rule by which a person gives points of their own accord, with a reason."""
@@ -302,17 +306,23 @@ class EraseCustomer(Command):
 
     AGGREGATE: ClassVar[type[Aggregate]] = Customer
     ROLES: ClassVar[frozenset[Role]] = SERVICE_DESK | {Role.CUSTOMER}
+    REFUSES: ClassVar[tuple[type[Refusal], ...]] = (OpenOrders,)
 
     customer_id: CustomerId
 
     def decide(self, work: UnitOfWork) -> UUID:
-        """Forget the record and every record that was merged into it."""
+        """Check that nothing is on its way to them, then forget the record and every record merged into it."""
         seen = []
         open_ids = [own_customer(work, self.customer_id).id]
         while open_ids:
             customer = work.customer(open_ids.pop(), scoped=False)
             seen.append(customer)
             open_ids.extend(customer.merged_ids)
+        unfinished = [order for customer in seen for order in work.orders_of(customer.id) if order.is_open]
+        if unfinished:
+            # That there are some has to be told; which ones, only to who may see them.
+            shown = [order.id for order in unfinished if work.actor.may_see(order)]
+            raise OpenOrders(path=("customer_id",), ids=sorted(shown)[:SHOWN_MAX])
         for customer in seen:
             references = list(customer.references)
             customer.erase(work.occurred_at)
@@ -542,6 +552,7 @@ class EarnPoints(Command):
             work.occurred_at,
             expires_at=_expiry(points, work.occurred_at),
             base_minor=self.amount_minor,
+            currency=store.currency,
             policy_version=store.policy_version(Points, work.occurred_at),
             reason=self.reason,
         )

@@ -112,6 +112,7 @@ class Earning(Value):
     reference: str
     amount: int
     base_minor: int = 0
+    currency: str | None = None
     reversed: int = 0
     refunded_minor: int = 0
     refund_ids: tuple[UUID, ...] = ()
@@ -177,6 +178,8 @@ class PointsEarned(Event):
     expires_at: datetime | None = None
     base_minor: int = 0
     """The purchase amount it was reckoned from; 0 for a fixed number."""
+    currency: str | None = None
+    """Of the purchase amount, when it was reckoned from one."""
     policy_version: int = 0
     reason: str | None = None
 
@@ -207,6 +210,8 @@ class PointsReversed(Event):
     refund_id: UUID | None = None
     refunded_minor: int = 0
     """The refunded part of the purchase amount."""
+    currency: str | None = None
+    """Of the purchase amount."""
 
 
 class PointsExpired(Event):
@@ -335,6 +340,10 @@ class CustomerErased(Event):
 
 class CustomerNotActive(Refusal):
     """This customer is {status}; {remedy}."""
+
+
+class OpenOrders(Refusal):
+    """Orders of this customer are still to be paid or sent; ship or cancel them, then erase: the address goes too."""
 
 
 class ConsentMissing(Refusal):

@@ -1,12 +1,35 @@
-"""Arithmetic on lots of points: which of them come back when a part of an order does, and what stays spent."""
+"""Arithmetic on lots of points: put in and taken out, what comes back with a part of an order, what stays spent."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 import msgspec
 
-from opscore.domain.customer_events import LotUse
+from opscore.domain.customer_events import LotUse, PointsLot
+
+_NEVER = datetime.max.replace(tzinfo=UTC)
+
+
+def put(held: Sequence[PointsLot], use: LotUse) -> list[PointsLot]:
+    """Return the lots held with these points put into theirs, or as a lot of their own; oldest expiry first."""
+    if any(lot.lot_id == use.lot_id for lot in held):
+        return [
+            msgspec.structs.replace(lot, amount=lot.amount + use.amount) if lot.lot_id == use.lot_id else lot
+            for lot in held
+        ]
+    added = PointsLot(lot_id=use.lot_id, amount=use.amount, expires_at=use.expires_at)
+    return sorted([*held, added], key=lambda lot: lot.expires_at or _NEVER)
+
+
+def take(held: Sequence[PointsLot], use: LotUse) -> list[PointsLot]:
+    """Return the lots held without these points; a lot that is used up is gone."""
+    left = (
+        msgspec.structs.replace(lot, amount=lot.amount - use.amount) if lot.lot_id == use.lot_id else lot
+        for lot in held
+    )
+    return [lot for lot in left if lot.amount]
 
 
 def last_of(lots: Sequence[LotUse], amount: int) -> tuple[LotUse, ...]:

@@ -34,11 +34,15 @@ from opscore.domain.order_events import (
     OrderShipped,
     ParcelLine,
     ParcelPacked,
+    ParcelUnpacked,
     PaymentReceived,
     PriceSource,
     RefundReason,
     ReturnApproved,
+    ReturnCancelled,
+    ReturnDeclined,
     ReturnDisposed,
+    ReturnLine,
     ReturnReason,
     ReturnReceived,
     ReturnRecorded,
@@ -124,6 +128,8 @@ class Order(Aggregate):
     shortage: list[ShortLine]
     customer_contacted: bool
     parcels: dict[UUID, Parcel]
+    unpacked: list[UUID]
+    """Parcels that were opened again; another one does not get the name of one of these."""
     delivered_at: datetime | None
     """When the last parcel so far arrived."""
     completed_at: datetime | None
@@ -199,6 +205,13 @@ class Order(Aggregate):
     def has_shipped(self) -> bool:
         """Say whether any unit has left; a service that is asked back was rendered."""
         return any(line.shipped or line.return_requested for line in self.lines)
+
+    @property
+    def is_open(self) -> bool:
+        """Say whether money is still to come in for it, or goods of it are still to leave."""
+        if self.kind is OrderKind.RETURN or self.cancelled_at is not None or self.completed_at is not None:
+            return False
+        return self.paid_at is None or any(line.shipped < line.live for line in self.lines if not line.service)
 
     def returnable(self, line: LineState) -> Decimal:
         """Return how many units left and were not asked back; a service is rendered once it is paid."""
@@ -276,6 +289,7 @@ class Order(Aggregate):
         self.shortage = []
         self.customer_contacted = False
         self.parcels = {}
+        self.unpacked = []
         self.expired = False
         self.cancelled_goods_minor = self.cancelled_freight_minor = self.unearned_minor = 0
         self.returns = {}
@@ -341,6 +355,13 @@ class Order(Aggregate):
         self.parcels[event.parcel_id] = Parcel(event.location_id, list(event.lines))
         for packed in event.lines:
             self.lines[packed.line - 1].packed += packed.quantity
+
+    @folds(ParcelUnpacked)
+    def _parcel_unpacked(self, event: ParcelUnpacked) -> None:
+        del self.parcels[event.parcel_id]
+        self.unpacked.append(event.parcel_id)
+        for held in event.lines:
+            self.lines[held.line - 1].packed -= held.quantity
 
     @folds(OrderShipped)
     def _shipped(self, event: OrderShipped) -> None:
@@ -417,6 +438,27 @@ class Order(Aggregate):
             entry.approved = approved.get(entry.line, ZERO)
             # What was not approved may be asked for again.
             self.lines[entry.line - 1].return_requested -= entry.requested - entry.approved
+
+    @folds(ReturnDeclined)
+    def _return_declined(self, event: ReturnDeclined) -> None:
+        self._give_up(event.return_id, event.lines)
+        case = self.returns[event.return_id]
+        case.status = ReturnStatus.DECLINED
+        case.decline_reason = event.reason
+
+    @folds(ReturnCancelled)
+    def _return_cancelled(self, event: ReturnCancelled) -> None:
+        self._give_up(event.return_id, event.lines)
+        if event.whole:
+            self.returns[event.return_id].status = ReturnStatus.CANCELLED
+
+    def _give_up(self, return_id: UUID, lines: Sequence[ReturnLine]) -> None:
+        """Expect units back no longer: they may be asked for again."""
+        for gone in lines:
+            entry = self.returns[return_id].find(gone.line)
+            if entry is not None:
+                entry.given_up += gone.quantity
+            self.lines[gone.line - 1].return_requested -= gone.quantity
 
     @folds(ReturnReceived)
     def _return_received(self, event: ReturnReceived) -> None:
@@ -503,6 +545,7 @@ class Order(Aggregate):
             goods_minor=self.goods_minor + difference,
             order_discount_minor=self.discount_minor + discount_minor - line.discount_minor,
             total_minor=self.total_minor + difference,
+            currency=self.currency,
             reason=reason,
             occurred_at=at,
         )
@@ -607,7 +650,7 @@ class Order(Aggregate):
 
     def resolve_shortage(self, kind: ShortageRemedy, at: datetime, exchanges: tuple[ExchangedLine, ...] = ()) -> None:
         """End the shortage; `require_shortage_resolvable` first. A refund is followed by `cancel`."""
-        self.trigger_event(ShortageResolved, kind=kind, exchanges=exchanges, occurred_at=at)
+        self.trigger_event(ShortageResolved, kind=kind, currency=self.currency, exchanges=exchanges, occurred_at=at)
 
     def pack(
         self, parcel_id: UUID, location_id: UUID | None, scanned: Sequence[tuple[int, UUID, Decimal]], at: datetime
@@ -617,7 +660,7 @@ class Order(Aggregate):
         Refuses: WrongState, NotFound, ParcelEmpty, ArticleMismatch, QuantityMismatch.
         """
         self.require(OrderStatus.CONFIRMED)
-        if parcel_id in self.parcels:
+        if parcel_id in self.parcels or parcel_id in self.unpacked:
             raise WrongState(what="parcel", state="packed", needed="new", path=("parcel_id",), ids=[self.id])
         if not scanned:
             raise ParcelEmpty(path=("lines",), ids=[self.id])

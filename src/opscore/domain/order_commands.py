@@ -17,7 +17,7 @@ from opscore.domain.command import Command, Role, UnitOfWork
 from opscore.domain.customer import Customer
 from opscore.domain.customer_commands import hand_on
 from opscore.domain.order import Order
-from opscore.domain.order_events import CancelReason, ExchangedLine, ShortageRemedy
+from opscore.domain.order_events import CancelReason, ExchangedLine, ParcelUnpacked, ShortageRemedy
 from opscore.domain.order_refusals import (
     ArticleMismatch,
     CancelExceedsOpen,
@@ -35,7 +35,7 @@ from opscore.domain.order_refusals import (
 from opscore.domain.order_state import Cancellation, LineState
 from opscore.domain.periods import OverrideReason, note_override, require_open_books
 from opscore.domain.policies import PriceGuard, ShipPromise
-from opscore.domain.refusals import CurrencyMismatch, InvalidField, NotFound, ReferenceTaken, Refusal
+from opscore.domain.refusals import CurrencyMismatch, InvalidField, NotFound, ReferenceTaken, Refusal, WrongState
 from opscore.domain.sku import FulfilmentMode, Pick, Sku, StockInsufficient
 from opscore.domain.sku_events import BelowCost, NotReserved
 from opscore.domain.store import Store
@@ -355,6 +355,29 @@ class PackParcel(Command):
         return order.id
 
 
+class UnpackParcel(Command):
+    """Open a parcel again that has not left; what it held can be packed anew, run short, or be cancelled by line."""
+
+    AGGREGATE: ClassVar[type[Aggregate]] = Order
+    ROLES: ClassVar[frozenset[Role]] = SHIPPING
+
+    order_id: OrderId
+    parcel_id: ParcelId
+
+    def decide(self, work: UnitOfWork) -> UUID:
+        """Check that it has not left, then open it. Asked twice, recorded once."""
+        order = work.order(self.order_id)
+        if self.parcel_id in order.unpacked:
+            return order.id
+        parcel = order.parcel(self.parcel_id)
+        if parcel.shipped_at is not None:
+            raise WrongState(what="parcel", state="shipped", needed="packed", path=("parcel_id",), ids=[order.id])
+        order.trigger_event(
+            ParcelUnpacked, parcel_id=self.parcel_id, lines=tuple(parcel.lines), occurred_at=work.occurred_at
+        )
+        return order.id
+
+
 class ShipOrder(Command):
     """Hand a packed parcel to a courier; its units leave the stock."""
 
@@ -524,7 +547,11 @@ class CancelOrder(Command):
 
 
 class CancelOrderLines(Command):
-    """Call a part of an order off that is not packed yet; its stock, quota and budget are free again."""
+    """Call a part of an order off that is not packed yet; its stock, quota and budget are free again.
+
+    What is left keeps the price that was agreed, its share of every discount included: nobody pays more for having
+    ordered less, even where what is left would not have reached an offer's threshold.
+    """
 
     AGGREGATE: ClassVar[type[Aggregate]] = Order
     ROLES: ClassVar[frozenset[Role]] = BUYING

@@ -57,6 +57,17 @@ class ReturnReason(enum.StrEnum):
     NOT_STATED = "not_stated"
 
 
+class DeclineReason(enum.StrEnum):
+    """Why the seller does not take goods back."""
+
+    USED = "used"
+    NOT_RETURNABLE = "not_returnable"
+    NOT_FROM_US = "not_from_us"
+    NO_EVIDENCE = "no_evidence"
+    AGREED_OTHERWISE = "agreed_otherwise"
+    OTHER = "other"
+
+
 class RefundReason(enum.StrEnum):
     """Why money goes back."""
 
@@ -240,6 +251,7 @@ class OrderPriceAmended(Event):
     goods_minor: int
     order_discount_minor: int
     total_minor: int
+    currency: str
     reason: str
 
 
@@ -298,6 +310,7 @@ class ShortageResolved(Event):
     """The shortage ended: with other goods, with money back (`OrderCancelled` follows), or by waiting."""
 
     kind: ShortageRemedy
+    currency: str
     exchanges: tuple[ExchangedLine, ...] = ()
 
 
@@ -306,6 +319,13 @@ class ParcelPacked(Event):
 
     parcel_id: UUID
     location_id: UUID | None
+    lines: tuple[ParcelLine, ...]
+
+
+class ParcelUnpacked(Event):
+    """A parcel that had not left was opened again; `lines` is what it held and what is to be packed anew."""
+
+    parcel_id: UUID
     lines: tuple[ParcelLine, ...]
 
 
@@ -379,6 +399,26 @@ class ReturnApproved(Event):
 
     return_id: UUID
     lines: tuple[ReturnLine, ...]
+
+
+class ReturnDeclined(Event):
+    """The seller does not take the goods back; `lines` is what may be asked for anew."""
+
+    return_id: UUID
+    reason: DeclineReason
+    lines: tuple[ReturnLine, ...]
+    note: Sealed | None = None
+
+
+class ReturnCancelled(Event):
+    """Goods of a return are not expected any more: `lines` had been asked back, or approved, and did not come.
+
+    whole: nothing of the return had come, so that it is over.
+    """
+
+    return_id: UUID
+    lines: tuple[ReturnLine, ...]
+    whole: bool
 
 
 class ReturnReceived(Event):

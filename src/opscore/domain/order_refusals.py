@@ -38,7 +38,7 @@ class OrderAlreadyShipped(Refusal):
 
 
 class CancelExceedsOpen(Refusal):
-    """Only {available} of line {line} can still be called off, not {asked}; packed goods go with the whole order."""
+    """Only {available} of line {line} can still be called off, not {asked}; unpack its parcel first, or cancel all."""
 
 
 class NothingShort(Refusal):

@@ -391,10 +391,10 @@ class ReceiveReturn(Command):
         counted = quantities(work, order, self.lines)
         require_each_once([number for number, _ in counted])
         for index, (number, quantity) in enumerate(counted):
-            entry = case_line(order, case, number, index)
-            if quantity > entry.approved - entry.received:
+            expected = case.expected(case_line(order, case, number, index))
+            if quantity > expected:
                 raise ReturnExceedsApproved(
-                    available=plain(entry.approved - entry.received),
+                    available=plain(expected),
                     line=number,
                     asked=quantity,
                     path=("lines", index, "quantity"),

@@ -14,6 +14,7 @@ import msgspec
 
 from opscore.domain.order_events import (
     CancelledLine,
+    DeclineReason,
     ExchangedLine,
     OrderLine,
     ParcelLine,
@@ -47,6 +48,8 @@ class ReturnStatus(enum.StrEnum):
     APPROVED = "approved"
     RECEIVED = "received"
     DISPOSED = "disposed"
+    DECLINED = "declined"
+    CANCELLED = "cancelled"
 
 
 class LineState(msgspec.Struct):
@@ -227,15 +230,24 @@ class ReturnCaseLine(msgspec.Struct):
     approved: Decimal = ZERO
     received: Decimal = ZERO
     disposed: Decimal = ZERO
+    given_up: Decimal = ZERO
+    """Units that are not expected any more."""
 
 
 class ReturnCase(msgspec.Struct):
-    """One return: asked for, approved, counted, disposed of."""
+    """One return: asked for, approved, counted, disposed of; or declined, or called off."""
 
     reason: ReturnReason
     status: ReturnStatus
     lines: list[ReturnCaseLine]
     location_id: UUID | None = None
+    decline_reason: DeclineReason | None = None
+
+    def expected(self, entry: ReturnCaseLine) -> Decimal:
+        """Return how many units of a line may still come back, be they approved or only asked for."""
+        if self.status is ReturnStatus.REQUESTED:
+            return entry.requested
+        return entry.approved - entry.received - entry.given_up
 
     def find(self, line: int) -> ReturnCaseLine | None:
         """Return the entry of an order line, if the return is about it."""

@@ -242,7 +242,11 @@ class Points(Policy):
     KIND: ClassVar[str] = "points"
     rules: dict[Code, PointsRule] = {}
     value_minor: NonNegativeMinor = 1
-    """What one point is worth when it pays for goods."""
+    """What one point is worth when it pays for goods, in minor units of the currency of the store whose policy this is.
+
+    Points belong to the operator's customer and know no currency; each store, which has one, says what it takes them
+    for. An operator with stores in several currencies sets this in each.
+    """
     share_of_goods_max: Decimal = Decimal(1)
     """Part of an order's goods that points may pay for."""
     lifetime_days: Annotated[int, Meta(ge=1, le=36_500)] | None = 365

@@ -19,6 +19,7 @@ from opscore.domain import (
     customer_commands,
     disclosures,
     order_commands,
+    order_return_endings,
     order_returns,
     sku_commands,
     stock_commands,
@@ -230,7 +231,8 @@ def _order_in(*needed: OrderStatus) -> Check:
 
 
 def _payable(order: Order, _: Occasion) -> None:
-    if order.paid_at is not None and any(payment.provider_reference for payment in order.payments):
+    over = order.paid_at is not None or order.cancelled_at is not None
+    if over and any(payment.provider_reference for payment in order.payments):
         raise DoneAlready  # That payment may be told again.
     order.require_payable()
 
@@ -239,6 +241,11 @@ def _shippable(order: Order, _: Occasion) -> None:
     parcels = order.parcels.values()
     if all(parcel.shipped_at is not None for parcel in parcels):
         _require_some(order, bool(parcels), "packed, with a parcel that has not left")
+
+
+def _unpackable(order: Order, _: Occasion) -> None:
+    if all(parcel.shipped_at is not None for parcel in order.parcels.values()):
+        _require_some(order, bool(order.unpacked), "packed, with a parcel that has not left")
 
 
 def _deliverable(order: Order, _: Occasion) -> None:
@@ -296,6 +303,7 @@ ORDER: dict[type[Command], Check] = {
     order_commands.ContactCustomer: _order_in(OrderStatus.SHORTAGE),
     order_commands.ResolveShortage: lambda order, _: order.require_shortage_resolvable(),
     order_commands.PackParcel: _order_in(OrderStatus.CONFIRMED),
+    order_commands.UnpackParcel: _unpackable,
     order_commands.ShipOrder: _shippable,
     order_commands.DeliverOrder: _deliverable,
     order_commands.CompleteOrder: rehearsed(lambda order, now: order.complete(now.at)),
@@ -305,6 +313,8 @@ ORDER: dict[type[Command], Check] = {
     order_commands.ExpireOrder: _expirable,
     order_returns.RequestReturn: _returnable,
     order_returns.ApproveReturn: _with_return("one with a return that was asked for", ReturnStatus.REQUESTED),
+    order_return_endings.DeclineReturn: lambda order, _: order_return_endings.require_declinable(order),
+    order_return_endings.CancelReturn: lambda order, _: order_return_endings.require_return_cancellable(order),
     order_returns.ReceiveReturn: _with_return(
         "one with a return that was approved", ReturnStatus.APPROVED, ReturnStatus.RECEIVED, ReturnStatus.DISPOSED
     ),
