@@ -58,13 +58,21 @@ SELECT bill.position, line.line, line.order_id, bill.store_id, bill.occurred_at,
     CASE WHEN line.counted THEN line.quantity - coalesce(since.cancelled, 0) ELSE 0 END,
     coalesce(since.amount_minor, line.amount_minor) - coalesce(since.cancelled_minor, 0)
 FROM order_paid AS bill
-JOIN agreed_lines AS line ON line.order_id = bill.stream_id
+-- Looked up order by order, here and below (LATERAL with OFFSET 0, and rows by their ctid): read from end to end, what there
+-- was before would cost more in each window.
+CROSS JOIN LATERAL (
+    SELECT known.order_id, known.line, known.sku_id, known.campaign_id, known.quantity, known.amount_minor, known.counted
+    FROM agreed_lines AS known WHERE known.order_id = bill.stream_id OFFSET 0
+) AS line
 LEFT JOIN (
     SELECT bill.position, change.line, sum(change.cancelled) AS cancelled, sum(change.cancelled_minor) AS cancelled_minor,
         (array_agg(change.amount_minor ORDER BY change.position DESC) FILTER (WHERE change.amount_minor IS NOT NULL))[1]
             AS amount_minor
     FROM order_paid AS bill
-    JOIN agreed_changes AS change ON change.order_id = bill.stream_id AND change.position < bill.position
+    CROSS JOIN LATERAL (
+        SELECT known.line, known.position, known.amount_minor, known.cancelled, known.cancelled_minor
+        FROM agreed_changes AS known WHERE known.order_id = bill.stream_id AND known.position < bill.position OFFSET 0
+    ) AS change
     GROUP BY 1, 2
 ) AS since ON since.position = bill.position AND since.line = line.line
 WHERE line.quantity > coalesce(since.cancelled, 0);
@@ -85,12 +93,15 @@ FROM order_paid AS bill CROSS JOIN rules AS rule;
 -- shipped: an order has left when its last parcel did; a parcel that left before the payment breaks no promise.
 UPDATE paid AS bill SET shipped_at = gone.occurred_at, shipped_position = gone.position
 FROM (
-    SELECT DISTINCT ON (parcel.stream_id) parcel.stream_id, parcel.position, parcel.occurred_at
-    FROM order_shipped AS parcel JOIN paid AS known ON known.order_id = parcel.stream_id
-    WHERE parcel.complete AND parcel.position > known.position
+    SELECT DISTINCT ON (parcel.stream_id) known.row_id, parcel.position, parcel.occurred_at
+    FROM order_shipped AS parcel CROSS JOIN LATERAL (
+        SELECT bill.ctid AS row_id FROM paid AS bill
+        WHERE bill.order_id = parcel.stream_id AND bill.position < parcel.position AND bill.shipped_at IS NULL OFFSET 0
+    ) AS known
+    WHERE parcel.complete
     ORDER BY parcel.stream_id, parcel.position
 ) AS gone
-WHERE bill.order_id = gone.stream_id AND bill.shipped_at IS NULL;
+WHERE bill.ctid = gone.row_id;
 
 -- left: a parcel left; the same parcel once.
 INSERT INTO parcels (parcel_id, order_id, store_id, position, shipped_at, day, hour)
@@ -104,10 +115,15 @@ ON CONFLICT (order_id, parcel_id) DO NOTHING;
 -- arrived: it was received; the first word of it counts.
 UPDATE parcels AS parcel SET delivered_position = there.position, delivered_at = there.occurred_at
 FROM (
-    SELECT DISTINCT ON (stream_id, parcel_id) stream_id, parcel_id, position, occurred_at
-    FROM order_delivered ORDER BY stream_id, parcel_id, position
+    SELECT DISTINCT ON (heard.stream_id, heard.parcel_id) known.row_id, heard.position, heard.occurred_at
+    FROM order_delivered AS heard CROSS JOIN LATERAL (
+        SELECT sent.ctid AS row_id FROM parcels AS sent
+        WHERE sent.order_id = heard.stream_id AND sent.parcel_id = heard.parcel_id AND sent.delivered_position IS NULL
+        OFFSET 0
+    ) AS known
+    ORDER BY heard.stream_id, heard.parcel_id, heard.position
 ) AS there
-WHERE parcel.order_id = there.stream_id AND parcel.parcel_id = there.parcel_id AND parcel.delivered_position IS NULL;
+WHERE parcel.ctid = there.row_id;
 
 -- called_off: a paid order that was called off as a whole is no longer owed.
 UPDATE paid AS bill SET cancelled_at = gone.occurred_at, cancelled_position = gone.position
@@ -184,9 +200,17 @@ FROM (
         SELECT part.position, sum(part.amount_minor)::bigint AS amount_minor FROM order_refunded_lines AS part GROUP BY 1
     ) AS parts ON parts.position = whole.position
 ) AS back
-LEFT JOIN paid AS bill ON bill.order_id = back.order_id AND bill.position < back.position
-LEFT JOIN origins AS origin ON origin.order_id = back.order_id
-LEFT JOIN agreed_lines AS line ON line.order_id = back.order_id AND line.line = back.line;
+LEFT JOIN LATERAL (
+    SELECT known.day, known.hour FROM paid AS known
+    WHERE known.order_id = back.order_id AND known.position < back.position OFFSET 0
+) AS bill ON true
+LEFT JOIN LATERAL (
+    SELECT known.channel FROM origins AS known WHERE known.order_id = back.order_id OFFSET 0
+) AS origin ON true
+LEFT JOIN LATERAL (
+    SELECT known.campaign_id FROM agreed_lines AS known
+    WHERE known.order_id = back.order_id AND known.line = back.line OFFSET 0
+) AS line ON true;
 
 -- asked: somebody wants to send goods back.
 INSERT INTO return_cases (return_id, order_id, store_id, position, asked_at, day, hour)
