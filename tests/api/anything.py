@@ -86,6 +86,7 @@ def everything_of(type_name: str, depth: int = 6, above: tuple[str, ...] = ()) -
         if name == "allowedCommands" or any(is_required_argument(each) for each in field.args.values()):
             continue
         below = get_named_type(field.type)
+        name += "(first: 1)" if "first" in field.args else ""
         if is_leaf_type(below):
             chosen.append(name)
         elif {each.name for each in getattr(below, "interfaces", ())} & {"Node"}:

@@ -65,8 +65,8 @@ class Socket:
 @contextmanager
 def socket(url: str, token: str | None = None, **more: Any) -> Iterator[Socket]:
     """Connect to a server's /graphql, and introduce ourselves when there is a token."""
-    given = {"subprotocols": [SUBPROTOCOL], "compression": None, **more}
-    with connect(url.replace("http://", "ws://") + "/graphql", close_timeout=1, **given) as connection:
+    given = {"subprotocols": [SUBPROTOCOL], "compression": None, "close_timeout": 1, **more}
+    with connect(url.replace("http://", "ws://") + "/graphql", **given) as connection:
         client = Socket(connection)
         if token is not None:
             client.init(token)

@@ -130,6 +130,8 @@ def test_a_field_that_cannot_be_used_is_named_by_its_path(
         {"freightMinor": "1"},
         {"expectedVersion": 2**31},
         {"occurredAt": "2026-01-01T00:00:00"},
+        {"occurredAt": "0001-01-01T00:00:00Z"},
+        {"occurredAt": "9999-12-31T23:59:59-12:00"},
         *({"lines": [{"skuId": gid("Sku", uuid4()), "quantity": wrong}]} for wrong in (
             "NaN", "Infinity", "1e1000000", "1_0", "\uff11\uff12", 0.1, 1, "-", "+1", " 1", "1.", ".5", "01", "1.0000001",
             "1" * 30, None, True, ["1"],

@@ -188,13 +188,14 @@ def test_the_exports_of_a_holder_are_paged_latest_first(api: Api, shop: Shop, ot
     made = [start(api, token)["exportJob"]["id"] for _ in range(5)]
     document = """
     query ($after: String) {
-      exportJobs(first: 2, after: $after) { nodes { id } pageInfo { hasNextPage endCursor } }
+      exportJobs(first: 2, after: $after) { totalCount nodes { id } pageInfo { hasNextPage endCursor } }
     }
     """
     found, after = [], None
     while True:
         page = api.ask(document, {"after": after}, token=token)["exportJobs"]
         found += [each["id"] for each in page["nodes"]]
+        assert page["totalCount"] == len(made)
         after = page["pageInfo"]["endCursor"]
         if not page["pageInfo"]["hasNextPage"]:
             break

@@ -115,8 +115,11 @@ def test_a_working_day_sends_every_document(api: Api, shop: Shop) -> None:
     steps = send("AdminNextSteps", manager, id=placed["id"])["node"]["allowedCommands"]
     assert "confirmOrder" in {each["name"] for each in steps if each["allowed"]}
     give("AdminConfirm", manager, orderId=placed["id"])
-    parcel = {"locationId": str(shop.location_id), "lines": [{"line": 1, "skuId": sku, "quantity": "2"}]}
-    packed = give("AdminPack", warehouse, orderId=placed["id"], **parcel)["order"]
+    [line] = send("AdminOrder", warehouse, id=placed["id"])["order"]["lines"]
+    scanned = {"line": line["line"], "skuId": line["skuId"], "quantity": line["quantity"]}
+    packed = give(
+        "AdminPack", warehouse, orderId=placed["id"], locationId=str(shop.location_id), lines=[scanned]
+    )["order"]  # fmt: skip
     [parcel] = packed["parcels"]
     shipped = give(
         "AdminShip", warehouse, orderId=placed["id"], parcelId=parcel["parcelId"], courier="DPD", waybill="W1"
@@ -165,6 +168,10 @@ def test_a_working_day_sends_every_document(api: Api, shop: Shop) -> None:
     window = {"fromDay": str(day - timedelta(days=2)), "toDay": str(day + timedelta(days=2))}
     figures = send("AdminDay", manager, **window)
     assert figures["kpiDaily"][0]["netSales"]["amount"] == "9.00"
+    sent.add("AdminToday")
+    with socket(api.url, manager) as client:
+        client.subscribe(OPERATIONS["AdminToday"], {"storeIds": [store]})
+        assert [each["orders"] for each in client.next()["figures"]] == [1]
     reported = {"storeId": store, "day": str(day - timedelta(days=1)), "pageViews": 40, "visitors": 8}
     give("AdminReportTraffic", manager, **reported)
     assert "K017" in {each["code"] for each in send("AdminKpiCatalogue", manager)["kpiDefinitions"]}

@@ -38,7 +38,9 @@ compareId replayed userErrors { code message path }
 compare {
   id oldVersion newVersion differingRows comparedBy position
   tables { name differingRows onlyOld onlyNew sums { column old new difference } }
-  rows(first: 1) { nodes { number table key old new events { position old new } } pageInfo { hasNextPage endCursor } }
+  rows(first: 1) {
+    totalCount nodes { number table key old new events { position old new } } pageInfo { hasNextPage endCursor }
+  }
 }
 """
 
@@ -209,6 +211,7 @@ def test_an_admin_page_plans_builds_compares_promotes_goes_back_and_drops(
     [table] = [each for each in report["tables"] if each["name"] == "kpi_daily"]
     assert table["sums"] == [{"column": "gmv_minor", "old": "29000", "new": "32960", "difference": "3960"}]
     [row] = report["rows"]["nodes"]
+    assert report["rows"]["totalCount"] == 2
     assert {event["new"]["gmv_minor"] - event["old"]["gmv_minor"] for event in row["events"]} == {495}
     assert report["rows"]["pageInfo"]["hasNextPage"]
     rest = api.ask(
@@ -217,8 +220,8 @@ def test_an_admin_page_plans_builds_compares_promotes_goes_back_and_drops(
         {"id": report["id"], "after": report["rows"]["pageInfo"]["endCursor"]},
     )["projectionCompare"]["rows"]
     assert rest == {"nodes": [{"number": 2}], "pageInfo": {"hasNextPage": False}}
-    listed = api.ask('{ projectionCompares(projection: "kpi_daily", first: 5) { nodes { id } } }')
-    assert listed["projectionCompares"]["nodes"] == [{"id": report["id"]}]
+    listed = api.ask('{ projectionCompares(projection: "kpi_daily", first: 5) { totalCount nodes { id } } }')
+    assert listed["projectionCompares"] == {"totalCount": 1, "nodes": [{"id": report["id"]}]}
 
     promote = {**version, "idempotencyKey": "let it serve"}
     promoted = give(api, "promoteProjection", "ProjectionVersionInput", PAYLOAD, **promote)["projection"]

@@ -91,6 +91,15 @@ def test_a_socket_takes_names_too(api: Api) -> None:
         assert message["payload"][0]["extensions"]["code"] == "DOCUMENT_NOT_TRUSTED"
 
 
+def test_an_empty_document_beside_a_name_is_none(api: Api) -> None:
+    payload = {"documentId": named("AuditorHead"), "query": ""}
+    with socket(api.url, api.token(Role.AUDITOR)) as client:
+        client.send({"id": "1", "type": "subscribe", "payload": payload})
+        assert client.next()["head"], "graphql-ws always sends a query"
+
+    assert api.post(payload, token=api.token(Role.AUDITOR)).json()["data"]["head"]
+
+
 def test_an_operators_own_documents_are_taken(api: Api) -> None:
     assert api.post({"documentId": document_id(OWN)}).json()["data"] == {"viewer": {"name": "owner"}}
     assert api.post({"query": BUILT}).json()["data"] == {"viewer": {"role": "OWNER"}}
@@ -119,7 +128,17 @@ def test_a_name_of_nothing_is_a_single_error(api: Api, given: str) -> None:
     assert code(answer) == ("PERSISTED_DOCUMENT_NOT_FOUND" if given else "MALFORMED_REQUEST")
 
 
-@pytest.mark.parametrize("given", [{"documentId": 7}, {"documentId": None}, {"documentId": "x", "query": OWN}, {}])
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"documentId": 7},
+        {"documentId": None},
+        {"documentId": "x", "query": OWN},
+        {"documentId": "", "query": ""},
+        {"documentId": "x", "query": 0},
+        {},
+    ],
+)
 def test_a_request_that_is_neither_is_malformed(api: Api, given: dict[str, Any]) -> None:
     answer = api.post(given)
 

@@ -28,6 +28,7 @@ from opscore.api.nodes import store_gid
 from opscore.api.operations import answered, checked_key, error_type, user_error
 from opscore.api.paging import Connection, connection, window
 from opscore.api.scalars import Json, Position
+from opscore.api.selected import wants_total
 from opscore.domain.command import READ
 from opscore.domain.refusals import IdempotencyKeyReused, InvalidField, NotAuthorised, NotFound, Refusal
 from opscore.exports.datasets import ABOUT, Dataset
@@ -173,15 +174,22 @@ class ExportQueries:
         context = info.context
         if first is None:
             raise PageSize("Say first, from 1 to 100.")
-        binding = "exports:latest"
+        binding, counted = "exports:latest", wants_total(info)
         asked = window(binding, 2, first, after, None, None)
         before = None if asked.after is None else (asked.after[0], asked.after[1])
-        rows = await context.services.read(
-            lambda: _book(context).listed(context.viewer, limit=asked.fetch, before=before)
-        )
-        page: Connection[ExportJob] = connection(
-            rows, asked, binding, lambda row: [row.requested_at.isoformat(), str(row.id)], job_view
-        )
+
+        def read() -> Any:
+            book = _book(context)
+            return connection(
+                book.listed(context.viewer, limit=asked.fetch, before=before),
+                asked,
+                binding,
+                lambda row: [row.requested_at.isoformat(), str(row.id)],
+                job_view,
+                book.count(context.viewer) if counted else None,
+            )
+
+        page: Connection[ExportJob] = await context.services.read(read)
         return page
 
 

@@ -265,6 +265,8 @@ def checked_request(parameters: Any, read_only: bool, authorization: str | None,
     variables = parameters.get("variables")
     operation_name = parameters.get("operationName")
     extensions = parameters.get("extensions")
+    if document_id is not None and query == "":
+        query = None  # Clients of graphql-ws cannot leave it out.
     if document_id is None:
         if not isinstance(query, str) or not query:
             raise MalformedRequest("`query` has to be a string that holds a GraphQL document.")

@@ -84,11 +84,12 @@ def connection(
     binding: str,
     keys: Callable[[Any], Sequence[Any]],
     node: Callable[[Any], Any],
-    total: int | None = None,
+    total: int | None,
 ) -> Any:
     """Return the page of these rows, which were fetched with `asked.fetch` and are in list order.
 
-    keys: the sort keys of a row; node: what is shown of it. total: rows of the whole list, where that is asked for.
+    keys: the sort keys of a row; node: what is shown of it. total: rows of the whole list; None where nobody has
+    asked for it (see `selected.wants_total`), never otherwise.
     """
     more = len(rows) > asked.limit
     if more:

@@ -15,6 +15,7 @@ from opscore.api.arguments import After, AtLeast, ContextInfo, First, StoreIds, 
 from opscore.api.errors import BadInput
 from opscore.api.paging import Connection, connection, window
 from opscore.api.scalars import Json
+from opscore.api.selected import wants_total
 from opscore.projector import ProjectionRefused
 
 Projection = Annotated[
@@ -111,7 +112,7 @@ class ProjectionQueries:
     ) -> Connection[views.ProjectionCompare]:
         context = info.context
         views.require_all_stores(context)
-        binding = f"compares:{projection}"
+        binding, counted = f"compares:{projection}", wants_total(info)
         asked = window(binding, 2, first, after, None, None)
 
         def read() -> Any:
@@ -122,6 +123,7 @@ class ProjectionQueries:
                 binding,
                 lambda each: [each.compared_at.isoformat(), str(each.id)],
                 views.compare_view,
+                context.services.read_models.compares_count(projection) if counted else None,
             )
 
         return await context.services.read(read)

@@ -22,6 +22,7 @@ from opscore.api.ids import encode_cursor, parse_global_id
 from opscore.api.inputs import aggregate_of
 from opscore.api.paging import Connection, PageInfo, connection, window
 from opscore.api.scalars import MAX_POSITION, Json, Position
+from opscore.api.selected import wants_total
 from opscore.projector import Comparison, ProjectionRefused
 from opscore.projector.asking import Filter, Question
 from opscore.projector.compare import DifferingRow
@@ -163,7 +164,7 @@ class ProjectionCompare:
 
     @strawberry.field(description="The rows that differ, by table and key; at most 100,000 are kept.")
     async def rows(self, info: ContextInfo, first: First = None, after: After = None) -> Connection[DifferingRowView]:
-        binding = f"compare:{self.id}"
+        binding, counted = f"compare:{self.id}", wants_total(info)
         asked = window(binding, 1, first, after, None, None)
         projector = info.context.services.read_models
         compared = self.source
@@ -173,7 +174,12 @@ class ProjectionCompare:
             behind = projector.events_behind(compared, kept[: asked.limit])
             shown = {row.number: events for row, events in zip(kept, behind, strict=False)}
             return connection(
-                kept, asked, binding, lambda row: [row.number], lambda row: _differing(row, shown[row.number])
+                kept,
+                asked,
+                binding,
+                lambda row: [row.number],
+                lambda row: _differing(row, shown[row.number]),
+                projector.compare_rows_count(compared.id) if counted else None,
             )
 
         return await info.context.services.read(read)

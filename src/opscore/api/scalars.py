@@ -26,6 +26,9 @@ Json = NewType("Json", object)
 
 MAX_POSITION = 2**53 - 1
 
+YEARS = range(1000, 9000)
+"""What may be asked and told of time: far enough from the calendar's ends for every zone, period and term."""
+
 _DECIMAL = re.compile(r"-?(?:0|[1-9][0-9]{0,17})(?:\.[0-9]{1,6})?")
 _DATE_TIME = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,6})?)?(?:Z|[+-][0-9]{2}:[0-9]{2})"
@@ -67,13 +70,15 @@ def serialize_decimal(value: Any) -> str:
 
 
 def parse_date_time(value: Any) -> datetime:
-    """Return the moment in UTC; refuses a time without its offset."""
-    if isinstance(value, str) and _DATE_TIME.fullmatch(value):
+    """Return the moment in UTC; refuses a time without its offset, and years at the ends of the calendar."""
+    if isinstance(value, str) and _DATE_TIME.fullmatch(value) and int(value[:4]) in YEARS:
         try:
             return datetime.fromisoformat(value).astimezone(UTC)
-        except (ValueError, OverflowError):
+        except ValueError:
             pass
-    raise GraphQLError('DateTime is a string with an offset, such as "2026-03-31T18:30:00+08:00".')
+    raise GraphQLError(
+        'DateTime is a string with an offset, such as "2026-03-31T18:30:00+08:00", of the years 1000 to 8999.'
+    )
 
 
 def serialize_date_time(value: Any) -> str:
@@ -85,12 +90,12 @@ def serialize_date_time(value: Any) -> str:
 
 def parse_date(value: Any) -> date:
     """Return the calendar day of an ISO string."""
-    if isinstance(value, str) and _DATE.fullmatch(value):
+    if isinstance(value, str) and _DATE.fullmatch(value) and int(value[:4]) in YEARS:
         try:
             return date.fromisoformat(value)
         except ValueError:
             pass
-    raise GraphQLError('Date is a string such as "2026-03-31".')
+    raise GraphQLError('Date is a string such as "2026-03-31", of the years 1000 to 8999.')
 
 
 def serialize_date(value: Any) -> str:
@@ -145,7 +150,7 @@ SCALARS: dict[object, Any] = {
     ),
     datetime: strawberry.scalar(
         name="DateTime",
-        description="A moment as an RFC 3339 string with its offset; answers are in UTC.",
+        description="A moment of the years 1000 to 8999 as an RFC 3339 string with its offset; answers are in UTC.",
         specified_by_url="https://scalars.graphql.org/andimarek/date-time.html",
         serialize=serialize_date_time,
         parse_value=parse_date_time,
@@ -153,7 +158,7 @@ SCALARS: dict[object, Any] = {
     ),
     date: strawberry.scalar(
         name="Date",
-        description='A calendar day of the store\'s own time zone, such as "2026-03-31".',
+        description='A calendar day of the store\'s own time zone, such as "2026-03-31"; of the years 1000 to 8999.',
         specified_by_url="https://scalars.graphql.org/andimarek/local-date.html",
         serialize=serialize_date,
         parse_value=parse_date,

@@ -381,9 +381,8 @@ def schema_export(
     check: Annotated[bool, typer.Option("--check", help="Write nothing; fail when the code says otherwise.")] = False,
 ) -> None:
     """Write schema/opscore.graphql and the JSON Schema of new event versions; name what would break a client."""
-    from graphql import build_schema, find_breaking_changes, find_dangerous_changes
-
     from opscore import resources
+    from opscore.api import promises
     from opscore.api.schema import export_schema
     from opscore.api.trusted import MANIFEST, manifest, operations_folder
     from opscore.log import schemas
@@ -392,12 +391,13 @@ def schema_export(
     path = folder / "opscore.graphql"
     listed = operations_folder() / MANIFEST
     kept, now = path.read_text(encoding="utf-8") if path.exists() else "", export_schema()
-    if kept and kept != now:
-        before, after = build_schema(kept), build_schema(now)
-        for breaking in find_breaking_changes(before, after):
-            out.print(f"breaks clients: {breaking.description}", markup=False)
-        for dangerous in find_dangerous_changes(before, after):
-            out.print(f"may surprise clients: {dangerous.description}", markup=False)
+    promised = promises.promised_path().read_text(encoding="utf-8")
+    broken = promises.broken(promised, now)
+    if not check:
+        for line in broken:
+            out.print(f"breaks clients of the last release: {line}", markup=False)
+        for line in promises.surprising(promised, now):
+            out.print(f"may surprise clients of the last release: {line}", markup=False)
     if not check:
         path.write_text(now, encoding="utf-8")
         listed.write_text(manifest(), encoding="utf-8")
@@ -406,8 +406,27 @@ def schema_export(
     faults = [fault.message for fault in schemas.faults(folder / "events")]
     if check and kept != now:
         faults.append("schema/opscore.graphql is not what the code says; run: opscore schema export")
+    if check and broken:
+        faults += [f"breaks clients of the last release: {line}" for line in broken]
+        faults.append(promises.REMEDY)
     if check and (not listed.exists() or listed.read_text(encoding="utf-8") != manifest()):
         faults.append(f"schema/operations/{MANIFEST} does not list the documents; run: opscore schema export")
     if faults:
         raise fail("\n".join(faults))
     out.print(f"{path.name} and the event schemas are what the code says.", markup=False)
+
+
+@schema_app.command("release")
+def schema_release(
+    breaking: Annotated[bool, typer.Option("--breaking", help="This release breaks clients of the last one.")] = False,
+) -> None:
+    """Promise clients the API as it is now, unless that breaks the promise before: schema/released/opscore.graphql."""
+    from opscore.api import promises
+    from opscore.api.schema import export_schema
+
+    path = promises.promised_path()
+    for line in promises.release(path, export_schema(), breaking=breaking):
+        out.print(f"breaks clients of the last release: {line}", markup=False)
+    out.print(
+        f"{path.parent.name}/{path.name} is the API as it is now; later changes are held against it.", markup=False
+    )

@@ -47,6 +47,12 @@ WHERE (:id::uuid IS NULL OR job.id = :id::uuid)
 ORDER BY job.requested_at DESC, job.id DESC
 LIMIT :limit;
 
+-- count_jobs: how many jobs such a list has.
+SELECT count(*)
+FROM export_jobs AS job
+WHERE job.requested_by = :actor AND job.role = :role
+    AND (:store_ids::uuid[] IS NULL OR job.store_ids <@ :store_ids::uuid[]);
+
 -- cancel_waiting: end a job that nobody is at.
 UPDATE export_jobs
 SET state = 'cancelled', reason = 'cancelled before it was begun', ended_at = now()

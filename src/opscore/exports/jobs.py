@@ -191,6 +191,12 @@ class ExportBook:
         with self._transaction() as connection:
             return self._select(connection, actor, limit=limit, before=before)
 
+    def count(self, actor: Actor) -> int:
+        """Return how many jobs `listed` has in all."""
+        with self._transaction() as connection:
+            [(count,)] = connection.execute(SQL["count_jobs"], _holder(actor)).fetchall()
+            return int(count)
+
     @contextmanager
     def _transaction(self) -> Iterator[psycopg.Connection[Any]]:
         with self._database.pool.connection() as connection, connection.transaction():
@@ -205,11 +211,8 @@ class ExportBook:
         limit: int = 1,
         before: tuple[str, str] | None = None,
     ) -> list[Job]:
-        asked = {
+        asked = _holder(actor) | {
             "id": job_id,
-            "actor": actor.id,
-            "role": actor.role.value,
-            "store_ids": None if actor.stores is None else sorted(actor.stores),
             "before_at": None if before is None else before[0],
             "before_id": None if before is None else before[1],
             "limit": limit,
@@ -337,6 +340,14 @@ class Exports:
                 path.unlink(missing_ok=True)
                 gone += 1
         return gone
+
+
+def _holder(actor: Actor) -> dict[str, Any]:
+    return {
+        "actor": actor.id,
+        "role": actor.role.value,
+        "store_ids": None if actor.stores is None else sorted(actor.stores),
+    }
 
 
 class _Telling:

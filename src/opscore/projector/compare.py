@@ -311,6 +311,15 @@ def stored_page(
     return [Comparison(*row) for row in rows]
 
 
+def stored_count(connection: Connection, schema: str, name: str | None) -> int:
+    """Return how many comparisons are kept (of one projection)."""
+    [(count,)] = connection.execute(
+        f'SELECT count(*) FROM "{schema}".projection_compares WHERE %(name)s::text IS NULL OR name = %(name)s',
+        {"name": name},
+    ).fetchall()
+    return int(count)
+
+
 def stored_one(connection: Connection, schema: str, comparison_id: UUID) -> Comparison | None:
     """Return a comparison by its id."""
     row = connection.execute(
@@ -340,3 +349,11 @@ def stored_rows(connection: Connection, schema: str, comparison_id: UUID, after:
         (comparison_id, after, limit),
     ).fetchall()
     return [DifferingRow(*row) for row in rows]
+
+
+def stored_rows_count(connection: Connection, schema: str, comparison_id: UUID) -> int:
+    """Return how many rows of a comparison are kept."""
+    [(count,)] = connection.execute(
+        f'SELECT count(*) FROM "{schema}".projection_compare_rows WHERE compare_id = %s', (comparison_id,)
+    ).fetchall()
+    return int(count)

@@ -439,6 +439,11 @@ class Projector(Answers):
         with self._shared() as connection:
             return comparing.stored_page(connection, self.schema, name, after, limit)
 
+    def compares_count(self, name: str | None) -> int:
+        """Return how many compares are stored (of one projection)."""
+        with self._shared() as connection:
+            return comparing.stored_count(connection, self.schema, name)
+
     def compared(self, comparison_id: UUID) -> comparing.Comparison | None:
         """Return a stored compare by its id."""
         with self._shared() as connection:
@@ -448,6 +453,11 @@ class Projector(Answers):
         """Return differing rows that a compare has kept, behind a number, in order."""
         with self._shared() as connection:
             return comparing.stored_rows(connection, self.schema, comparison_id, after, limit)
+
+    def compare_rows_count(self, comparison_id: UUID) -> int:
+        """Return how many differing rows a compare has kept."""
+        with self._shared() as connection:
+            return comparing.stored_rows_count(connection, self.schema, comparison_id)
 
     def events_behind(
         self, compared: comparing.Comparison, rows: Iterable[comparing.DifferingRow]

@@ -1,0 +1,148 @@
+"""Every query, command and subscription with whatever a client may send: answered, or refused in a sentence of ours."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import re
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import pytest
+from websockets.exceptions import ConnectionClosed
+
+from opscore.api.ids import AGGREGATE_NAMES
+from opscore.domain.campaign_commands import PlanCampaign
+from opscore.domain.campaign_events import CampaignGoal
+from opscore.domain.order_commands import ConfirmOrder, PackParcel, PayOrder, ScannedLine
+from tests.api.anything import SCHEMA
+from tests.api.conftest import Api, gid
+from tests.api.odd import Known, request
+from tests.api.socket_client import socket
+from tests.shop import Shop
+
+EXAMPLES = int(os.environ.get("OPSCORE_FUZZ_EXAMPLES", "12"))
+"""How many requests are made up for each operation, the same ones each time; a thousand take an hour."""
+
+SLOW = {"rebuildProjection": 4, "projectionPlan": 2, "pingWebhook": 6}
+"""How many for those that take a good part of a second each."""
+
+MALFORMED = 4400
+"""How a socket is closed on a message that is no request."""
+
+ENDS = re.compile(r"close|erase|retire|cancel|delist|block|suspend|merge|drop|delete|promote|fail|reject|end|complete")
+"""Commands after which others find nothing to do; they come last."""
+
+PROGRAM = re.compile(
+    r"Traceback|\b[A-Z]\w*(Error|Exception)\b|object has no|subscriptable|NoneType|positional argument|unhashable"
+    r"|psycopg|msgspec|strawberry|<class|line \d+, in|invalid (input )?syntax|relation \"|column \"|constraint \""
+    r"|out of range|\bdict\b|\btuple\b|\bint\(|Decimal\(|UUID\(|datetime\.|Overflow"
+)
+"""What only a program says, never a sentence for people."""
+
+
+@pytest.fixture(scope="module")
+def known(api: Api, shop: Shop) -> Known:
+    """Some of everything, and orders that are placed, paid, confirmed and packed."""
+    skus = [shop.sku("TEA", stock=900), shop.sku("MUG", stock=900)]
+    customers = [shop.customer(external_reference="T-77"), shop.customer()]
+    orders = [shop.do(shop.order((skus[0], 1), customer_id=customers[0])) for _ in range(4)]
+    orders.append(shop.do(shop.order((skus[0], 1), customer_id=customers[0], external_reference="T-77")))
+    for order in orders[1:]:
+        shop.do(PayOrder(order_id=order, amount_minor=1000, method="card"))
+    for order in orders[2:]:
+        shop.do(ConfirmOrder(order_id=order))
+    scanned = (ScannedLine(line=1, sku_id=skus[0], quantity=Decimal(1)),)
+    parcels = [UUID(int=number) for number in (1, 2)]
+    for order, parcel in zip(orders[3:], parcels, strict=True):
+        shop.do(PackParcel(order_id=order, location_id=shop.location_id, lines=scanned, parcel_id=parcel))
+    campaign = shop.do(PlanCampaign(store_id=shop.store_id, name="Sale", goal=CampaignGoal.RAISE_SALES))
+    keys = {"Store": [shop.store_id], "Sku": skus, "Order": orders, "Campaign": [campaign], "Customer": customers}
+    job = api.give("startExport", "exportJob { id }", {"dataset": "ORDERS", "format": "CSV"})["exportJob"]["id"]
+    rule = {"rule": "guest_order_is_buyer", "value": "false"}
+    compared = api.give("whatIfProjection", "compareId", {"name": "kpi_daily", "rules": [rule]})["compareId"]
+    url = {"url": "http://127.0.0.1:9/hook", "types": ["CampaignEnded"]}
+    hook = api.give("registerWebhook", "webhook { id }", url)["webhook"]["id"]
+    parts = {
+        "locationId": [str(shop.location_id)], "parcelId": [str(each) for each in parcels], "webhookId": [hook],
+        "exportJob": [job], "exportId": [job], "projectionCompare": [compared],
+    }  # fmt: skip
+    return Known({kind: [gid(kind, key) for key in keys[kind]] for kind in AGGREGATE_NAMES}, parts)
+
+
+def faults(body: dict[str, Any]) -> list[str]:
+    """Return what no client should ever be shown in an answer."""
+    said = list(body.get("errors") or ())
+    for payload in (body.get("data") or {}).values():
+        rows = payload.get("rows") if isinstance(payload, dict) else None
+        for each in (payload, *(rows if isinstance(rows, list) else ())):
+            said += each.get("userErrors") or () if isinstance(each, dict) else ()
+    return [str(each) for each in said if _is_fault(each)]
+
+
+def _is_fault(error: dict[str, Any]) -> bool:
+    code = error.get("code") or error.get("extensions", {}).get("code", "INTERNAL")
+    return code == "INTERNAL" or PROGRAM.search(error["message"]) is not None
+
+
+def sweep(operation: str, name: str, known: Known, ask: Callable[[dict[str, Any]], dict[str, Any] | None]) -> None:
+    """Ask what is drawn for one root field and look at each answer; at least one has to be more than a refusal."""
+    ran, refused = 0, set()
+    for number in range(min(EXAMPLES, SLOW.get(name, EXAMPLES))):
+        made = request(random.Random(f"{name} {number}"), operation, name, known)
+        body = ask(made) or {}
+        assert not faults(body), made
+        ran += (body.get("data") or {}).get(name) is not None
+        refused |= {each["message"] for each in body.get("errors", ())}
+    assert ran, f"nothing that was made up got as far as an answer: {refused}"
+
+
+def _posted(api: Api) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    def ask(made: dict[str, Any]) -> dict[str, Any]:
+        # As bytes, so that a lone surrogate goes out as well.
+        answer = api.post(json.dumps(made).encode())
+        assert answer.status_code < 500, (answer.text, made)
+        body: dict[str, Any] = answer.json()
+        return body
+
+    return ask
+
+
+def _followed(api: Api) -> Callable[[dict[str, Any]], dict[str, Any] | None]:
+    def ask(made: dict[str, Any]) -> dict[str, Any] | None:
+        """Return the first that comes; None when nothing comes at once, as from a position that is still to come."""
+        with socket(api.url, api.token(), close_timeout=0.1) as client:
+            client.send({"id": "1", "type": "subscribe", "payload": made})
+            try:
+                message = client.receive(0.3)
+            except TimeoutError:
+                return None
+            except ConnectionClosed as end:
+                assert end.rcvd is not None and end.rcvd.code == MALFORMED, made
+                return {"errors": [{"message": end.rcvd.reason, "code": "MALFORMED"}]}
+        payload = message.get("payload")
+        return {"errors": payload} if message["type"] == "error" else payload
+
+    return ask
+
+
+def _last_things_last(name: str) -> tuple[bool, str]:
+    return ENDS.match(name) is not None, name
+
+
+@pytest.mark.parametrize("name", sorted(SCHEMA.query_type.fields))  # type: ignore[union-attr]
+def test_no_question_gets_an_answer_that_a_program_wrote(api: Api, known: Known, name: str) -> None:
+    sweep("query", name, known, _posted(api))
+
+
+@pytest.mark.parametrize("name", sorted(SCHEMA.mutation_type.fields, key=_last_things_last))  # type: ignore[union-attr]
+def test_no_command_gets_an_answer_that_a_program_wrote(api: Api, known: Known, name: str) -> None:
+    sweep("mutation", name, known, _posted(api))
+
+
+@pytest.mark.parametrize("name", sorted(SCHEMA.subscription_type.fields))  # type: ignore[union-attr]
+def test_no_subscription_begins_with_what_a_program_wrote(api: Api, known: Known, name: str) -> None:
+    sweep("subscription", name, known, _followed(api))
