@@ -16,6 +16,7 @@ from psycopg.conninfo import make_conninfo
 
 from opscore.database import Database, migrate
 from opscore.embedded import EmbeddedServer
+from opscore.projector.filling import cores
 from opscore.settings import Settings
 
 MASTER_KEY = "b3BzY29yZS10ZXN0LWtleS1vZi0zMi1ieXRlcy4uLi4="
@@ -24,6 +25,11 @@ TEMPLATE = "migrated_once"
 
 MEMORY = Path("/dev/shm")
 MEMORY_FREE_MIN = 6 * 2**30
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Run three tests on two processors: they wait for servers of their own for a good part of their time."""
+    return max(2, cores() * 3 // 2)
 
 
 def new_folder(prefix: str) -> Path:

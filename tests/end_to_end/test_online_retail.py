@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -18,8 +19,11 @@ from opscore import resources
 from opscore.domain.values import derived_id
 from opscore.imports.online_retail import import_online_retail
 from opscore.imports.report import ImportReport
+from opscore.projector.folder import Loaded
+from opscore.projector.window import take_in
 from tests.api.conftest import Api, api, gid, more_settings
 from tests.imports.retail_rows import as_table, figures
+from tests.projections.logs import contents
 
 __all__ = ["api", "more_settings"]  # the fixtures: a server with its own database, writer and followers
 
@@ -34,6 +38,11 @@ def pence(money: dict[str, Any]) -> int:
     minor = Decimal(money["amount"]) * 100
     assert minor == int(minor)
     return int(minor)
+
+
+def digest(rows: list[str]) -> str:
+    """Return a hash of the rows of a table."""
+    return hashlib.sha256("\n".join(rows).encode()).hexdigest()
 
 
 @dataclass
@@ -280,6 +289,26 @@ def test_a_day_opens_down_to_the_invoices_behind_it(imported: Imported) -> None:
 
 def test_the_checks_of_every_projection_hold(imported: Imported) -> None:
     assert imported.api.server.projector.check() == []
+
+
+@pytest.mark.parametrize("window", [None, 3_000], ids=["at once", "in windows"])
+def test_every_read_model_that_followed_is_what_a_rebuild_makes_of_the_same_history(
+    imported: Imported, window: int | None
+) -> None:
+    projector = imported.api.server.projector
+    followed, rebuilt = {}, {}
+    with projector.connect() as connection:
+        head = projector.catalogue.head(connection)
+        for name, definition in projector.definitions().items():
+            served, copy = Loaded(definition, projector.schema), Loaded(definition, projector.schema, f"again/{name}")
+            projector.make_tables(connection, copy)
+            for low in range(0, head, window or head):
+                with connection.transaction():
+                    take_in(connection, projector.catalogue, copy, low, min(low + (window or head), head))
+            for loaded, found in ((served, followed), (copy, rebuilt)):
+                found[name] = {table: digest(rows) for table, rows in contents(connection, loaded).items()}
+
+    assert rebuilt == followed
 
 
 def test_importing_the_same_file_again_adds_no_event(imported: Imported) -> None:
