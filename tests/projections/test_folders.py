@@ -17,7 +17,7 @@ from opscore.domain.aggregate import EVENT_CLASSES, Event
 from opscore.domain.values import Value
 from opscore.projector import lock, read_all
 from opscore.projector.folder import Definition, Loaded
-from opscore.projector.relations import relations_of
+from opscore.projector.relations import every_event_cte, relations_of
 from opscore.projector.sqltext import SqlFileError, bind, canonical, qualify, statements
 
 
@@ -165,6 +165,38 @@ def test_an_event_becomes_typed_columns_and_child_relations() -> None:
     assert child.columns["tags"] == "(item.data->'tags')"
     assert child.columns["ordinal"] == "item.ordinal"
     assert child.columns["total_currency"] == "(event.data->'total'->>'currency')"
+
+
+def test_what_several_events_have_under_one_name_is_one_column_over_all_of_them() -> None:
+    class Packed(Event):
+        units: Decimal
+        note: str
+        type: str
+
+    class Sent(Event):
+        units: Decimal
+        note: int
+        courier: str | None
+
+    relations = [relation for event in (Sent, Packed) for relation in relations_of(event)]
+    text = every_event_cte("opscore", relations, {"units", "note", "type", "courier", "data"})
+
+    assert text.startswith("every_event AS (SELECT event.position, ")
+    assert (
+        "event.type, event.data, (event.data->>'units')::numeric AS units, (event.data->>'courier') AS courier" in text
+    )
+    assert "event.type IN ('Packed', 'Sent')" in text
+    assert " AS note" not in text and " AS type" not in text
+    assert "units" not in every_event_cte("opscore", relations, {"courier"})
+
+
+def test_a_type_that_is_looked_for_among_every_event_has_to_be_declared(folder: Path) -> None:
+    apply = folder / "apply.sql"
+    more = "-- gone: what left.\nDELETE FROM kpi_daily USING every_event AS one WHERE one.type = 'OrderShipped';\n"
+    apply.write_text(f"{apply.read_text('utf-8')}\n{more}", "utf-8")
+
+    with pytest.raises(SqlFileError, match="gone reads OrderShipped; add it to events"):
+        Definition.read(folder)
 
 
 def test_every_event_of_the_domain_has_a_relation() -> None:

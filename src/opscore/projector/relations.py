@@ -108,7 +108,7 @@ window is read once, and not once for each type.
 def every_event_cte(schema: str, relations: Iterable[Relation], words: Iterable[str], *, part: bool = False) -> str:
     """Return the relation of every event of the types of `relations`, with what occurs among `words`.
 
-    A field that has one name and two types of value in two events has no column.
+    A field that has one name and two types of value in two events has no column, nor has one called `type` or `data`.
     part: only the streams of one part, see `IN_PART`.
     """
     relations = sorted(relations, key=lambda each: each.event_type)
@@ -116,7 +116,7 @@ def every_event_cte(schema: str, relations: Iterable[Relation], words: Iterable[
     fields: dict[str, str | None] = {}
     for relation in relations:
         for name, sql in relation.columns.items():
-            if name in wanted and name not in ENVELOPE:
+            if name in wanted and name not in {*ENVELOPE, "type", "data"}:
                 fields[name] = sql if fields.get(name, sql) == sql else None
     columns = [*(f"event.{column}" for column in ENVELOPE), "event.type"]
     if "data" in wanted:
