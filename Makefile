@@ -26,7 +26,7 @@ serve: $(READY) ## Serve the API (settings: OPSCORE_... in the environment)
 	$(BIN)/opscore serve
 
 test: $(READY) ## Run all tests; no service needed
-	$(BIN)/python -m pytest -n auto --dist loadfile
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 lint: $(READY) ## Check style and types
 	$(BIN)/ruff check .

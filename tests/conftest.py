@@ -32,6 +32,11 @@ def pytest_xdist_auto_num_workers() -> int:
     return max(2, cores() * 3 // 2)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that start whole programs and kill them: begun last, they would be waited for at the end."""
+    items.sort(key=lambda item: item.path.parent.name not in {"tests", "end_to_end", "webhooks", "exports"})
+
+
 def new_folder(prefix: str) -> Path:
     """Return a new folder for a server's data: in memory where there is plenty, because hundreds of tests wait for it.
 
