@@ -92,10 +92,14 @@ class Listed:
         found: int = row["rows"]
         return found
 
-    def connection(self, rows: list[dict[str, Any]], node: Any, total: int | None) -> Any:
-        """Return the connection of these rows. node: what is shown of a row."""
+    def connection(self, rows: list[dict[str, Any]], node: Any, total: int | None, *, edges: bool = True) -> Any:
+        """Return the connection of these rows. node: what is shown of a row. edges: whether somebody looks at them."""
         names = [key.column.name for key in self.keys]
-        return connection(rows, self.asked, self.binding, lambda row: [row[name] for name in names], node, total=total)
+
+        def keys(row: dict[str, Any]) -> list[Any]:
+            return [row[name] for name in names]
+
+        return connection(rows, self.asked, self.binding, keys, node, total, edges=edges)
 
     def cut(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Return the rows that the page shows."""

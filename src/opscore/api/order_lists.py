@@ -265,6 +265,7 @@ def orders(
     own = context.customer_id
     scope = {"customer_id": own}
     asked = listed(ORDERS, condition(given, context.viewer.role), sort, page, counted="totalCount" in wanted, scope=own)
+    edges = "edges" in wanted
     wanted = Selected().merge(wanted.at("nodes")).merge(wanted.at("edges", "node"))
     in_the_book = wanted.keys() <= IN_THE_BOOK and wanted.at("lines").keys() <= LINES_IN_THE_BOOK
 
@@ -285,7 +286,7 @@ def orders(
     if "customer" in wanted:
         _add_customers(context, shown, views)
     # The log may be ahead of the book, never behind it: every order of the book is found.
-    return asked.connection(rows, lambda row: views[row["order_id"]], total)
+    return asked.connection(rows, lambda row: views[row["order_id"]], total, edges=edges)
 
 
 def _from_the_book(ask: Ask, rows: list[dict[str, Any]], wanted: Selected) -> dict[UUID, Order]:
