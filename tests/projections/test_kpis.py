@@ -36,9 +36,11 @@ def counted(side: Side, rows: Sequence[Mapping[str, Any]], window: Asked) -> Fra
     """Count rows as the definition says, without SQL; the rows of several parts are sums."""
     amounts = sorted(Fraction(row["amount"]) for row in rows)
     people: dict[UUID, set[date]] = defaultdict(set)
+    orders: dict[UUID, set[UUID]] = defaultdict(set)
     for row in rows:
         if row["who"] is not None:
             people[row["who"]].add(row["day"])
+            orders[row["who"]].add(row["order_id"])
     match side.counts:
         case "sum" | "balance":
             return sum(amounts, Fraction(0))
@@ -56,6 +58,9 @@ def counted(side: Side, rows: Sequence[Mapping[str, Any]], window: Asked) -> Fra
             return Fraction(len(people))
         case "people_again":
             return Fraction(sum(len(days) > 1 for days in people.values()))
+        case "people_of_two" | "people_of_three":
+            most = 2 if side.counts == "people_of_two" else 3
+            return Fraction(sum(len(own - {None}) >= most for own in orders.values()))
         case "median" | "p90":
             share = Fraction(1, 2) if side.counts == "median" else Fraction(9, 10)
             return next(value for at, value in enumerate(amounts, 1) if Fraction(at, len(amounts)) >= share)
@@ -254,7 +259,10 @@ def test_the_widest_report_counts_and_parts_are_added_only_without_it(log: Log, 
     world.record("TrafficDayOpened", stream, 0, store_id=world.stores[0], day=date(2025, 1, 1))
     for channel, views, visitors in (("search", 10, 4), ("social", 20, 6)):
         world.record(
-            "TrafficReported", stream, 0, **figures(channel=channel, page_views=views, visitors=visitors, ip=visitors)
+            "TrafficReported",
+            stream,
+            0,
+            **figures(channel=channel, page_views=views, visitors=visitors, ip=visitors, exits=visitors // 3),
         )
     built(log, projector, world)
 
@@ -262,6 +270,7 @@ def test_the_widest_report_counts_and_parts_are_added_only_without_it(log: Log, 
     assert values(projector, "K002", asked()) == [None], "people of two channels are not added"
     assert values(projector, "K002", asked(channel="search")) == [4]
     assert values(projector, "K003", asked()) == [10]
+    assert values(projector, "K005", asked()) == [Fraction(3, 30)]
 
     world.record("TrafficReported", stream, 0, **figures(page_views=29, visitors=9))
     world.record("TrafficReported", stream, 0, **figures(page_views=28, visitors=8, revision=3))
@@ -569,11 +578,12 @@ def test_what_a_campaign_brought_and_cost_is_set_against_what_was_expected(log: 
         return values(projector, code, asked(of=days, campaign_id=campaign))
 
     # Six units at 90 pence that cost 50 each; 40 for advertising, 30 for labour. Before, 90 pence on each such weekday.
-    codes = ("K009", "K063", "K063G", "K064", "K065", "K072", "K073", "K073R", "K074")
+    codes = ("K009", "K063", "K063G", "K064", "K065", "K072", "K073", "K073R", "K074", "K074O")
     assert {code: figure(code) for code in codes} == {
         "K009": [Fraction(8, 200)], "K063": [Fraction(1, 2)], "K063G": [Fraction(540 - 300, 300)],
         "K064": [540 - 300 - 40 - 30], "K065": [Fraction(540 - 300 - 30, 40)], "K072": [40],
         "K073": [Fraction(540 - 300, 40) - 1], "K073R": [Fraction(540, 40)], "K074": [5],
+        "K074O": [40],
     }  # fmt: skip
     assert values(projector, "K062", asked(of=days)) == [540 - 90]
     assert values(projector, "K099C", asked(of=days)) == [540 - 300]
@@ -630,6 +640,7 @@ def test_a_parcel_is_on_its_way_until_it_arrives_and_freight_is_set_against_what
 
     assert values(projector, "K084", asked()) == [90 * 60]
     assert values(projector, "K085", asked()) == [1]
+    assert values(projector, "K085R", asked()) == [Fraction(charged - 1, 3 * 90)]
 
 
 def test_a_return_is_over_when_it_is_declined_or_called_off(log: Log, projector: Projector) -> None:
@@ -673,3 +684,18 @@ def test_a_coupon_that_came_back_was_not_used_and_each_customer_counts_once(log:
     assert figures() == [4, 3, 2, Fraction(1, 2)]
     # Before the fourth coupon came back it was on its first order.
     assert figures(as_of=used + 1) == [3, 3, 2, Fraction(2, 3)]
+
+
+def test_second_and_third_orders_make_a_conversion_each_and_guests_and_refunds_none(
+    log: Log, projector: Projector
+) -> None:
+    world = log.world()
+    # Three orders of one customer, two of another on the same day, one and a refunded one of a third, two of guests.
+    for customer in (0, 0, 0, 2, 2, 4, -1, -1):
+        sold(world, customer, 1)
+    world.refund(sold(world, 4, 1))
+    built(log, projector, world)
+
+    assert values(projector, "K013", asked()) == [Fraction(2, 3)]
+    assert values(projector, "K013T", asked()) == [Fraction(1, 3)]
+    assert values(projector, "K034", asked()) == [0]

@@ -64,8 +64,9 @@ class KpiSource:
     side: KpiSide = strawberry.field(description="Which side it is.")
     projection: str = strawberry.field(description="The read model.")
     counts: str = strawberry.field(
-        description="How its rows become a number: sum, orders, people, people_again (on two days or more), median, "
-        "p90, only (one report), balance (all up to the end), daily_mean (of the balances of each day)."
+        description="How its rows become a number: sum, orders, people, people_again (on two days or more), "
+        "people_of_two and people_of_three (with so many orders or more), median, p90, only (one report), balance (all "
+        "up to the end), daily_mean (of the balances of each day)."
     )
     measures: list[str] = strawberry.field(description="What is counted.")
     less: list[str] = strawberry.field(description="Which of it are taken off.")

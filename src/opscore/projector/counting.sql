@@ -33,6 +33,20 @@ FROM (
     FROM fact WHERE fact.who IS NOT NULL GROUP BY 1, 2, 3, 4
 ) AS again GROUP BY 1, 2, 3;
 
+-- people_of_two: people with facts of two different orders of a window or more.
+SELECT again.starts_on, again.hour, again.currency, count(*) FILTER (WHERE again.orders >= 2) AS value, 1 AS parts
+FROM (
+    SELECT fact.starts_on, fact.hour, fact.currency, fact.who, count(DISTINCT fact.order_id) AS orders
+    FROM fact WHERE fact.who IS NOT NULL GROUP BY 1, 2, 3, 4
+) AS again GROUP BY 1, 2, 3;
+
+-- people_of_three: people with facts of three different orders of a window or more.
+SELECT again.starts_on, again.hour, again.currency, count(*) FILTER (WHERE again.orders >= 3) AS value, 1 AS parts
+FROM (
+    SELECT fact.starts_on, fact.hour, fact.currency, fact.who, count(DISTINCT fact.order_id) AS orders
+    FROM fact WHERE fact.who IS NOT NULL GROUP BY 1, 2, 3, 4
+) AS again GROUP BY 1, 2, 3;
+
 -- median: the lowest amount that half of the amounts of a window do not pass.
 SELECT fact.starts_on, fact.hour, fact.currency, percentile_disc(0.5) WITHIN GROUP (ORDER BY fact.amount) AS value,
     1 AS parts
