@@ -53,6 +53,10 @@ class KpiSlice(enum.StrEnum):
     CHANNEL = "CHANNEL"
     SKU = "SKU"
     CAMPAIGN = "CAMPAIGN"
+    REASON = "REASON"
+    """Why goods are to come back."""
+    TIER = "TIER"
+    """A tier of members."""
 
 
 for _exposed in (KpiSide, KpiBook, KpiSlice, KpiGrain, KpiComparison, kpis.Unit):
@@ -90,6 +94,7 @@ class KpiDefinition:
         description="Its sides; a numerator of several sources is their sum. None for a figure made of others."
     )
     minus: int = strawberry.field(description="What is taken off the quotient: 1 where it says what lies above.")
+    at_least: int = strawberry.field(description="A smaller denominator says too little: the value is null then.")
     factors: list[str] = strawberry.field(description="Codes of the figures whose product it is.")
     divisors: list[str] = strawberry.field(description="Codes of the figures by which that product is divided.")
     matures_days: int = strawberry.field(
@@ -227,6 +232,7 @@ def definition(kpi: Kpi) -> KpiDefinition:
             for side in parts
         ],
         minus=kpi.minus,
+        at_least=kpi.at_least,
         factors=list(kpi.factors),
         divisors=list(kpi.divisors),
         matures_days=kpi.matures_days,
