@@ -4,7 +4,7 @@ SELECT fact.position, fact.place, fact.event, fact.occurred_at, fact.measure, fa
     fact.currency, fact.order_id, coalesce(
         same.person_id, fact.customer_id,
         CASE WHEN rule.guest_order_is_buyer AND fact.measure = 'sold' THEN fact.order_id END
-    ) AS who, fact.amount
+    ) AS who, fact.channel, fact.amount
 FROM (
     SELECT line.position, line.line * 100 + 1 AS place, 'OrderPaid' AS event, line.occurred_at, 'sold' AS measure,
         line.store_id, line.day, line.hour, line.currency, line.channel, line.sku_id, line.campaign_id, line.order_id,

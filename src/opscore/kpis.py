@@ -27,7 +27,7 @@ from opscore.projector import Projector, counting, read_all
 
 COUNTS = counting.ways()
 """How the rows of a side become one number; projector/counting.sql says what each of them is."""
-NEVER_ZERO = frozenset({"median", "p90", "only"})
+NEVER_ZERO = frozenset({"median", "p90", "only", "concentration"})
 """Ways of counting that have no answer where there is no row; the others answer 0."""
 AMOUNTS = frozenset({"sum", "median", "p90", "balance", "daily_mean"})
 """Ways of counting whose answer is made of the amounts themselves; the others count orders or people."""
@@ -325,7 +325,7 @@ def _side(projector: Projector, parts: Sequence[Side], asked: Asked, by_currency
         rows = projector.run_query(side.projection, f"cells_{side.counts}", params, store_ids=asked.store_ids)
         for row in rows:
             key = (row["starts_on"], row["hour"], row["currency"])
-            value = None if row["value"] is None else Fraction(row["value"]) / row["parts"]
+            value = None if row["value"] is None else Fraction(row["value"]) / Fraction(row["parts"])
             # Of several parts each is a sum, which is never unknown.
             found[key] = value if key not in found else (found[key] or Fraction(0)) + (value or Fraction(0))
     return found

@@ -60,6 +60,12 @@ def counted(side: Side, rows: Sequence[Mapping[str, Any]], window: Asked) -> Fra
             return Fraction(len(people))
         case "people_again":
             return Fraction(sum(len(days) > 1 for days in people.values()))
+        case "concentration":
+            channels: dict[str, Fraction] = defaultdict(Fraction)
+            for row in rows:
+                channels[row["channel"]] += Fraction(row["amount"])
+            total = sum(channels.values())
+            return sum(amount**2 for amount in channels.values()) / total**2 if total else None
         case "people_of_two" | "people_of_three":
             most = 2 if side.counts == "people_of_two" else 3
             return Fraction(sum(len(own - {None}) >= most for own in orders.values()))
@@ -285,6 +291,7 @@ def test_the_widest_report_counts_and_parts_are_added_only_without_it(log: Log, 
     assert values(projector, "K002", asked(channel="search")) == [4]
     assert values(projector, "K003", asked()) == [10]
     assert values(projector, "K005", asked()) == [Fraction(3, 30)]
+    assert values(projector, "K015", asked()) == [Fraction(4 * 4 + 6 * 6, 10 * 10)]
 
     world.record("TrafficReported", stream, 0, **figures(page_views=29, visitors=9))
     world.record("TrafficReported", stream, 0, **figures(page_views=28, visitors=8, revision=3))
@@ -294,6 +301,7 @@ def test_the_widest_report_counts_and_parts_are_added_only_without_it(log: Log, 
 
     assert values(projector, "K001", asked()) == [28]
     assert values(projector, "K002", asked()) == [8]
+    assert values(projector, "K015", asked()) == [Fraction(52, 100)], "the whole is no channel"
     assert values(projector, "K014", asked(channel="social")) == [Fraction(6, 8)]
 
 

@@ -70,7 +70,8 @@ class KpiSource:
     counts: str = strawberry.field(
         description="How its rows become a number: sum, orders, people, people_again (on two days or more), "
         "people_of_two and people_of_three (with so many orders or more), median, p90, only (one report), balance (all "
-        "up to the end), daily_mean (of the balances of each day)."
+        "up to the end), daily_mean (of the balances of each day), concentration (the sum of the squares of the shares "
+        "of channels)."
     )
     measures: list[str] = strawberry.field(description="What is counted.")
     less: list[str] = strawberry.field(description="Which of it are taken off.")
@@ -189,6 +190,7 @@ class KpiFact:
     buyer: str | None = strawberry.field(
         description="Who, as a plain id (a guest's is the order's); `people` counts different ones."
     )
+    channel: str | None = strawberry.field(description="The channel, if it is known; `concentration` goes by it.")
     amount: Decimal = strawberry.field(
         description="What it adds, negative if taken off; money in minor units; `sum`, `only`, `median`, `p90` use it."
     )
@@ -452,6 +454,7 @@ def _fact(row: dict[str, Any], kpi: Kpi, versions: dict[str, int]) -> KpiFact:
         currency_code=row["currency"],
         order_id=None if row["order_id"] is None else strawberry.ID(global_id("Order", row["order_id"])),
         buyer=None if row["who"] is None else str(row["who"]),
+        channel=row["channel"],
         amount=row["amount"],
         definition_version=kpi.version,
         projection=row["projection"],
