@@ -103,6 +103,18 @@ FROM (
 ) AS gone
 WHERE bill.ctid = gone.row_id;
 
+-- completed: the sale is final.
+UPDATE paid AS bill SET completed_at = done.occurred_at, completed_position = done.position
+FROM (
+    SELECT DISTINCT ON (final.stream_id) known.row_id, final.position, final.occurred_at
+    FROM order_completed AS final CROSS JOIN LATERAL (
+        SELECT bill.ctid AS row_id FROM paid AS bill
+        WHERE bill.order_id = final.stream_id AND bill.position < final.position AND bill.completed_at IS NULL OFFSET 0
+    ) AS known
+    ORDER BY final.stream_id, final.position
+) AS done
+WHERE bill.ctid = done.row_id;
+
 -- left: a parcel left; the same parcel once.
 INSERT INTO parcels (parcel_id, order_id, store_id, position, shipped_at, day, hour)
 SELECT DISTINCT ON (gone.stream_id, gone.parcel_id) gone.parcel_id, gone.stream_id, gone.store_id, gone.position,
@@ -213,12 +225,19 @@ LEFT JOIN LATERAL (
 ) AS line ON true;
 
 -- asked: somebody wants to send goods back.
-INSERT INTO return_cases (return_id, order_id, store_id, position, asked_at, day, hour)
+INSERT INTO return_cases (return_id, order_id, store_id, position, asked_at, day, hour, reason)
 SELECT wish.return_id, wish.stream_id, wish.store_id, wish.position, wish.occurred_at,
     (wish.occurred_at AT TIME ZONE wish.time_zone)::date,
-    extract(hour FROM wish.occurred_at AT TIME ZONE wish.time_zone)::bigint
+    extract(hour FROM wish.occurred_at AT TIME ZONE wish.time_zone)::bigint, wish.reason
 FROM return_requested AS wish
 ON CONFLICT (return_id) DO NOTHING;
+
+-- asked_lines: what they want to send back, and why.
+INSERT INTO asked_back (position, place, order_id, store_id, occurred_at, day, hour, sku_id, reason, quantity)
+SELECT line.position, line.ordinal, line.stream_id, line.store_id, line.occurred_at,
+    (line.occurred_at AT TIME ZONE line.time_zone)::date,
+    extract(hour FROM line.occurred_at AT TIME ZONE line.time_zone)::bigint, line.sku_id, wish.reason, line.quantity
+FROM return_requested_lines AS line JOIN return_requested AS wish ON wish.position = line.position;
 
 -- closed: it was decided what becomes of them, or that they stay where they are; the first decision counts.
 UPDATE return_cases AS wish
@@ -468,4 +487,113 @@ FROM (
     SELECT position, 'deposit', 'DepositReleased', store_id, occurred_at, time_zone, currency, NULL, NULL, NULL,
         -amount_minor
     FROM deposit_released
+) AS said;
+
+-- opened: the currency of a store; it never changes.
+INSERT INTO currencies (store_id, position, currency)
+SELECT DISTINCT ON (store.stream_id) store.stream_id, store.position, store.currency
+FROM store_applied AS store
+ORDER BY store.stream_id, store.position
+ON CONFLICT (store_id) DO NOTHING;
+
+-- valued: what a store takes a point for, from a moment on.
+INSERT INTO point_values (position, store_id, occurred_at, effective_from, day, value_minor)
+SELECT said.position, said.store_id, said.occurred_at, said.effective_from,
+    (said.effective_from AT TIME ZONE said.time_zone)::date,
+    coalesce((said.params ->> 'value_minor')::bigint, rule.point_value_minor)
+FROM policy_set AS said CROSS JOIN rules AS rule
+WHERE said.kind = 'points';
+
+-- joined: which tier a customer is in; each word of it ends the tier before, and a record that was given up has none.
+WITH found AS (
+    SELECT said.customer_id, said.position, said.store_id, said.occurred_at,
+        (said.occurred_at AT TIME ZONE said.time_zone)::date AS day,
+        extract(hour FROM said.occurred_at AT TIME ZONE said.time_zone)::bigint AS hour, said.event, said.source,
+        said.tier
+    FROM (
+        SELECT stream_id AS customer_id, position, store_id, occurred_at, time_zone, 'MembershipJoined' AS event,
+            source, tier
+        FROM membership_joined
+        UNION ALL
+        SELECT stream_id, position, store_id, occurred_at, time_zone, 'TierChanged', NULL, to_tier FROM tier_changed
+        UNION ALL
+        -- The record that stays takes the other's tier over, if it had none.
+        SELECT stream_id, position, store_id, occurred_at, time_zone, 'CustomersMerged', NULL, tier
+        FROM customers_merged WHERE tier IS NOT NULL
+        UNION ALL
+        SELECT stream_id, position, store_id, occurred_at, time_zone, 'CustomerMergedInto', NULL, NULL
+        FROM customer_merged_into
+    ) AS said
+    UNION ALL
+    SELECT kept.customer_id, kept.position, kept.store_id, kept.occurred_at, kept.day, kept.hour, kept.event,
+        kept.source, kept.tier
+    FROM (
+        SELECT stream_id FROM membership_joined UNION SELECT stream_id FROM tier_changed
+        UNION SELECT stream_id FROM customers_merged WHERE tier IS NOT NULL
+        UNION SELECT stream_id FROM customer_merged_into
+    ) AS touched
+    CROSS JOIN LATERAL (
+        SELECT last.customer_id, last.position, last.store_id, last.occurred_at, last.day, last.hour, last.event,
+            last.source, last.tier
+        FROM tiers AS last
+        WHERE last.customer_id = touched.stream_id AND last.until_position = 9223372036854775807 OFFSET 0
+    ) AS kept
+)
+INSERT INTO tiers (
+    customer_id, position, store_id, occurred_at, day, hour, event, source, tier, until_position, until_at, until_day,
+    until_hour, until_event
+)
+SELECT found.customer_id, found.position, found.store_id, found.occurred_at, found.day, found.hour, found.event,
+    found.source, found.tier, lead(found.position, 1, 9223372036854775807) OVER later,
+    lead(found.occurred_at) OVER later, lead(found.day) OVER later, lead(found.hour) OVER later,
+    lead(found.event) OVER later
+FROM found
+WINDOW later AS (PARTITION BY found.customer_id ORDER BY found.position)
+ON CONFLICT (customer_id, position) DO UPDATE
+SET until_position = excluded.until_position, until_at = excluded.until_at, until_day = excluded.until_day,
+    until_hour = excluded.until_hour, until_event = excluded.until_event;
+
+-- referred: a customer was brought by another; the first word of it counts.
+INSERT INTO referrals (customer_id, position, store_id, occurred_at, day, hour, event)
+SELECT DISTINCT ON (said.stream_id) said.stream_id, said.position, said.store_id, said.occurred_at,
+    (said.occurred_at AT TIME ZONE said.time_zone)::date,
+    extract(hour FROM said.occurred_at AT TIME ZONE said.time_zone)::bigint, said.event
+FROM (
+    SELECT stream_id, position, store_id, occurred_at, time_zone, 'CustomerRegistered' AS event
+    FROM customer_registered WHERE referrer_id IS NOT NULL
+    UNION ALL
+    SELECT stream_id, position, store_id, occurred_at, time_zone, 'ReferralMade' FROM referral_made
+) AS said
+ORDER BY said.stream_id, said.position
+ON CONFLICT (customer_id) DO NOTHING;
+
+-- price_checked: what a buyer would have read was compared with the plan.
+INSERT INTO price_checks (position, campaign_id, store_id, occurred_at, day, hour, passed, is_first)
+SELECT look.position, look.campaign_id, look.store_id, look.occurred_at,
+    (look.occurred_at AT TIME ZONE look.time_zone)::date,
+    extract(hour FROM look.occurred_at AT TIME ZONE look.time_zone)::bigint, look.passed,
+    early.campaign_id IS NULL AND look.position = min(look.position) OVER (PARTITION BY look.campaign_id)
+FROM (
+    SELECT stream_id AS campaign_id, position, store_id, occurred_at, time_zone, true AS passed FROM price_check_passed
+    UNION ALL
+    SELECT stream_id, position, store_id, occurred_at, time_zone, false FROM price_check_failed
+) AS look
+LEFT JOIN LATERAL (
+    SELECT known.campaign_id FROM price_checks AS known WHERE known.campaign_id = look.campaign_id LIMIT 1
+) AS early ON true;
+
+-- took_part: an article takes part in a campaign; the first word of it counts.
+INSERT INTO campaign_lines (campaign_id, sku_id, position)
+SELECT line.stream_id, line.sku_id, min(line.position) FROM campaign_line_added AS line GROUP BY 1, 2
+ON CONFLICT (campaign_id, sku_id) DO NOTHING;
+
+-- turned: a campaign started or ended.
+INSERT INTO campaign_turns (position, campaign_id, store_id, occurred_at, day, hour, ended)
+SELECT said.position, said.campaign_id, said.store_id, said.occurred_at,
+    (said.occurred_at AT TIME ZONE said.time_zone)::date,
+    extract(hour FROM said.occurred_at AT TIME ZONE said.time_zone)::bigint, said.ended
+FROM (
+    SELECT stream_id AS campaign_id, position, store_id, occurred_at, time_zone, false AS ended FROM campaign_started
+    UNION ALL
+    SELECT stream_id, position, store_id, occurred_at, time_zone, true FROM campaign_ended
 ) AS said;

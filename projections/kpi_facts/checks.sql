@@ -28,7 +28,7 @@ FROM paid AS bill LEFT JOIN first_orders AS began
 WHERE bill.customer_id IS NOT NULL
     AND (began.first_position IS NULL OR (bill.occurred_at, bill.position) < (began.first_at, began.first_position));
 
--- one_at_a_time: at every position a record is one person's, a customer has one first order, a forecast holds alone.
+-- one_at_a_time: at every position a record is one person's, a customer has one first order and one tier, a forecast holds alone.
 SELECT early.kind, early.key, early.since, early.until
 FROM (
     SELECT each.kind, each.key, each.since, each.until,
@@ -42,6 +42,8 @@ FROM (
         UNION ALL
         SELECT 'schedule', campaign_id::text, position, until_position FROM schedules
         UNION ALL
+        SELECT 'tier', customer_id::text, position, until_position FROM tiers
+        UNION ALL
         SELECT 'ads', campaign_id || ' ' || day || ' ' || channel || ' ' || currency, position, until_position FROM ads
     ) AS each
 ) AS early
@@ -51,3 +53,9 @@ WHERE early.until <= early.since OR early.later < early.until;
 SELECT origin.order_id, origin.dropped_position, bill.position
 FROM origins AS origin JOIN paid AS bill ON bill.order_id = origin.order_id
 WHERE bill.position < origin.dropped_position;
+
+-- one_first_check: of a campaign's price checks one is the first, and none came before it.
+SELECT look.campaign_id, min(look.position) AS first, min(look.position) FILTER (WHERE look.is_first) AS said,
+    count(*) FILTER (WHERE look.is_first) AS firsts
+FROM price_checks AS look GROUP BY 1
+HAVING count(*) FILTER (WHERE look.is_first) <> 1 OR min(look.position) <> min(look.position) FILTER (WHERE look.is_first);

@@ -4,7 +4,7 @@ SELECT fact.position, fact.place, fact.event, fact.occurred_at, fact.measure, fa
     fact.currency, fact.order_id, coalesce(
         same.person_id, fact.customer_id,
         CASE WHEN rule.guest_order_is_buyer AND fact.measure = 'sold' THEN fact.order_id END
-    ) AS who, fact.amount
+    ) AS who, fact.channel, fact.amount
 FROM (
     SELECT line.position, line.line * 100 + 1 AS place, 'OrderPaid' AS event, line.occurred_at, 'sold' AS measure,
         line.store_id, line.day, line.hour, line.currency, line.channel, line.sku_id, line.campaign_id, line.order_id,
@@ -104,6 +104,19 @@ FROM (
     CROSS JOIN LATERAL generate_series(1, rule.baseline_weeks::integer) AS week (number)
     JOIN sold AS line ON line.day >= :from_day::date - 7 * week.number AND line.day <= :to_day::date - 7 * week.number
     WHERE line.campaign_id IS NULL AND (:store_ids::uuid[] IS NULL OR line.store_id = ANY (:store_ids::uuid[]))
+    UNION ALL
+    -- On each day the units of the seven days that end with it, and those of the seven days before.
+    SELECT line.position, 4000000 + line.line * 100 + later.days, 'OrderPaid', line.occurred_at,
+        CASE WHEN later.days < 7 THEN 'units_of_week' ELSE 'units_of_week_before' END, line.store_id,
+        line.day + later.days, line.hour, line.currency, line.channel, line.sku_id, line.campaign_id, line.order_id,
+        line.customer_id, line.units, NULL
+    FROM sold AS line
+    CROSS JOIN LATERAL generate_series(
+        greatest(:from_day::date - line.day, 0), least(:to_day::date - line.day, :last_day::date - line.day, 13)
+    ) AS later (days)
+    WHERE line.units <> 0 AND line.day >= :from_day::date - 13 AND line.day <= :to_day::date
+        AND (:store_ids::uuid[] IS NULL OR line.store_id = ANY (:store_ids::uuid[]))
+        AND (:measures::text[] IS NULL OR :measures::text[] && ARRAY['units_of_week', 'units_of_week_before'])
     UNION ALL
     SELECT bill.position, 8, 'OrderPaid', bill.occurred_at, 'paid_in_full', bill.store_id, bill.day, bill.hour,
         bill.currency, bill.channel, NULL, NULL, bill.order_id, bill.customer_id, bill.total_minor, NULL
@@ -230,6 +243,11 @@ FROM (
         extract(epoch FROM bill.shipped_at - bill.occurred_at), NULL
     FROM paid AS bill WHERE bill.shipped_at IS NOT NULL
     UNION ALL
+    SELECT bill.completed_position, 59, 'OrderCompleted', bill.completed_at, 'complete_seconds', bill.store_id, bill.day,
+        bill.hour, bill.currency, bill.channel, NULL, NULL, bill.order_id, bill.customer_id,
+        extract(epoch FROM bill.completed_at - bill.occurred_at), NULL
+    FROM paid AS bill WHERE bill.completed_at IS NOT NULL
+    UNION ALL
     SELECT wish.closed_position, 28, wish.closed_by, wish.closed_at, 'return_seconds', wish.store_id, wish.day,
         wish.hour, NULL, origin.channel, NULL, NULL, wish.order_id, NULL,
         extract(epoch FROM wish.closed_at - wish.asked_at), NULL
@@ -252,6 +270,12 @@ FROM (
     SELECT wish.position, 29, 'ReturnRequested', wish.asked_at, 'returns_asked', wish.store_id, wish.day, wish.hour,
         NULL, origin.channel, NULL, NULL, wish.order_id, NULL, 1, NULL
     FROM return_cases AS wish LEFT JOIN origins AS origin ON origin.order_id = wish.order_id
+    WHERE (:reason::text IS NULL OR wish.reason = :reason::text)
+    UNION ALL
+    SELECT wish.position, 2000 + wish.place, 'ReturnRequested', wish.occurred_at, 'asked_back', wish.store_id, wish.day,
+        wish.hour, NULL, origin.channel, wish.sku_id, NULL, wish.order_id, NULL, wish.quantity, NULL
+    FROM asked_back AS wish LEFT JOIN origins AS origin ON origin.order_id = wish.order_id
+    WHERE (:reason::text IS NULL OR wish.reason = :reason::text)
     UNION ALL
     SELECT move.position, 19 + (move.measure = 'counted_book')::int + 18 * (move.measure = 'freight_paid')::int,
         move.event, move.occurred_at, move.measure,
@@ -292,6 +316,115 @@ FROM (
         (3, 'forecast_gmv', hope.gmv_minor::numeric), (4, 'forecast_conversion', hope.conversion)
     ) AS said (place, measure, amount)
     WHERE hope.until_position > :as_of::bigint
+    UNION ALL
+    -- Points at what the store takes them for on that day, and, when it takes them for something else, what is open anew.
+    SELECT move.position, 53, move.event, move.occurred_at, 'points_worth', move.store_id, move.day, move.hour,
+        home.currency, NULL, NULL, NULL, move.order_id, NULL,
+        CASE WHEN move.measure IN ('points_earned', 'points_merged') THEN move.amount ELSE -move.amount END
+            * coalesce(worth.value_minor, rule.point_value_minor), NULL
+    FROM moves AS move CROSS JOIN rules AS rule
+    JOIN currencies AS home ON home.store_id = move.store_id AND home.position <= :as_of::bigint
+    LEFT JOIN LATERAL (
+        SELECT said.value_minor FROM point_values AS said
+        WHERE said.store_id = move.store_id AND said.day <= move.day AND said.position <= :as_of::bigint
+        ORDER BY said.day DESC, said.effective_from DESC, said.position DESC LIMIT 1
+    ) AS worth ON true
+    WHERE move.measure IN ('points_earned', 'points_spent', 'points_reversed', 'points_expired', 'points_merged')
+    UNION ALL
+    SELECT said.position, 54, 'PolicySet', said.occurred_at, 'points_worth', said.store_id, said.day, NULL,
+        home.currency, NULL, NULL, NULL, NULL, NULL, (said.value_minor - said.before_minor) * known.points, NULL
+    FROM (
+        SELECT one.position, one.store_id, one.occurred_at, one.day, one.value_minor,
+            coalesce(lag(one.value_minor) OVER (
+                PARTITION BY one.store_id ORDER BY one.day, one.effective_from, one.position
+            ), rule.point_value_minor) AS before_minor
+        FROM point_values AS one CROSS JOIN rules AS rule WHERE one.position <= :as_of::bigint
+    ) AS said
+    JOIN currencies AS home ON home.store_id = said.store_id AND home.position <= :as_of::bigint
+    CROSS JOIN LATERAL (
+        SELECT sum(
+            CASE WHEN move.measure IN ('points_earned', 'points_merged') THEN move.amount ELSE -move.amount END
+        ) AS points
+        FROM moves AS move
+        WHERE move.measure IN ('points_earned', 'points_spent', 'points_reversed', 'points_expired', 'points_merged')
+            AND move.store_id = said.store_id AND move.day < said.day AND move.position <= :as_of::bigint
+    ) AS known
+    WHERE (said.value_minor - said.before_minor) * known.points <> 0
+    UNION ALL
+    SELECT one.position, 51, one.event, one.occurred_at, 'members', one.store_id, one.day, one.hour, NULL, NULL, NULL,
+        NULL, NULL, one.customer_id, 1, NULL
+    FROM tiers AS one WHERE one.tier IS NOT NULL AND (:tier::text IS NULL OR one.tier = :tier::text)
+    UNION ALL
+    SELECT one.until_position, 52, one.until_event, one.until_at, 'members', one.store_id, one.until_day,
+        one.until_hour, NULL, NULL, NULL, NULL, NULL, one.customer_id, -1, NULL
+    FROM tiers AS one
+    WHERE one.tier IS NOT NULL AND one.until_at IS NOT NULL AND (:tier::text IS NULL OR one.tier = :tier::text)
+    UNION ALL
+    SELECT one.position, said.place, one.event, one.occurred_at, said.measure, one.store_id, one.day, one.hour, NULL,
+        NULL, NULL, NULL, NULL, one.customer_id, 1, NULL
+    FROM tiers AS one CROSS JOIN LATERAL (VALUES
+        (55, 'joined'), (56, CASE one.source
+            WHEN 'spend' THEN 'joined_by_spend' WHEN 'paid' THEN 'joined_for_money' ELSE 'joined_as_a_gift'
+        END)
+    ) AS said (place, measure)
+    WHERE one.event = 'MembershipJoined' AND (:tier::text IS NULL OR one.tier = :tier::text)
+    UNION ALL
+    SELECT word.position, 57, word.event, word.occurred_at, 'referred', word.store_id, word.day, word.hour, NULL, NULL,
+        NULL, NULL, NULL, word.customer_id, 1, NULL
+    FROM referrals AS word
+    UNION ALL
+    SELECT began.first_position, 58, 'OrderPaid', began.first_at, 'referred_and_paid', word.store_id, word.day,
+        word.hour, NULL, NULL, NULL, NULL, NULL, word.customer_id, 1, NULL
+    FROM referrals AS word JOIN first_orders AS began ON began.customer_id = word.customer_id
+        AND began.first_position <= :as_of::bigint AND began.until_position > :as_of::bigint
+    WHERE word.position <= :as_of::bigint
+        AND (:store_ids::uuid[] IS NULL OR began.store_id = ANY (:store_ids::uuid[]))
+    UNION ALL
+    SELECT look.position, said.place, CASE WHEN look.passed THEN 'PriceCheckPassed' ELSE 'PriceCheckFailed' END,
+        look.occurred_at, said.measure, look.store_id, look.day, look.hour, NULL, NULL, NULL, look.campaign_id, NULL, NULL,
+        1, NULL
+    FROM price_checks AS look CROSS JOIN LATERAL (VALUES
+        (61, 'price_checks', true), (62, 'price_passed_first', look.passed AND look.is_first)
+    ) AS said (place, measure, counts)
+    WHERE said.counts
+    UNION ALL
+    -- How long an article had been in no other campaign when one with it started.
+    SELECT start.position, 3000 + row_number() OVER (PARTITION BY start.position ORDER BY line.sku_id),
+        'CampaignStarted', start.occurred_at, 'campaign_gap_days', start.store_id, start.day, start.hour, NULL, NULL,
+        line.sku_id, start.campaign_id, NULL, NULL, greatest(start.day - earlier.day, 0), NULL
+    FROM campaign_turns AS start
+    JOIN campaign_lines AS line ON line.campaign_id = start.campaign_id AND line.position < start.position
+    CROSS JOIN LATERAL (
+        SELECT max(stop.day) AS day
+        FROM campaign_lines AS other
+        JOIN campaign_turns AS stop ON stop.campaign_id = other.campaign_id AND stop.position > other.position
+        WHERE other.sku_id = line.sku_id AND other.campaign_id <> start.campaign_id
+            AND stop.ended AND stop.store_id = start.store_id AND stop.position < start.position
+    ) AS earlier
+    WHERE NOT start.ended AND earlier.day IS NOT NULL
+    UNION ALL
+    -- From the day on at whose end a campaign runs in a store it is 1, from that on at whose end none does 0.
+    SELECT state.position, 63, CASE WHEN latest.ended THEN 'CampaignEnded' ELSE 'CampaignStarted' END,
+        latest.occurred_at, 'in_campaign', state.store_id, state.day, NULL, NULL, NULL, :sku_id::uuid, NULL, NULL, NULL,
+        state.runs - state.ran, NULL
+    FROM (
+        SELECT sums.store_id, sums.day, sums.position, least(greatest(sum(sums.change) OVER so_far, 0), 1) AS runs,
+            least(greatest(sum(sums.change) OVER so_far - sums.change, 0), 1) AS ran
+        FROM (
+            SELECT turn.store_id, turn.day, max(turn.position) AS position,
+                sum(CASE WHEN turn.ended THEN -1 ELSE 1 END) AS change
+            FROM campaign_turns AS turn
+            WHERE turn.position <= :as_of::bigint AND (:sku_id::uuid IS NULL OR EXISTS (
+                SELECT FROM campaign_lines AS line
+                WHERE line.campaign_id = turn.campaign_id AND line.sku_id = :sku_id::uuid
+                    AND line.position <= :as_of::bigint
+            ))
+            GROUP BY 1, 2
+        ) AS sums
+        WINDOW so_far AS (PARTITION BY sums.store_id ORDER BY sums.day)
+    ) AS state
+    JOIN campaign_turns AS latest ON latest.position = state.position
+    WHERE state.runs <> state.ran
 ) AS fact
 CROSS JOIN rules AS rule
 LEFT JOIN persons AS same ON same.customer_id = fact.customer_id

@@ -98,7 +98,9 @@ CREATE TABLE paid (
     shipped_at          timestamptz,
     shipped_position    bigint,
     cancelled_at        timestamptz,
-    cancelled_position  bigint
+    cancelled_position  bigint,
+    completed_at        timestamptz,
+    completed_position  bigint
 ) WITH (fillfactor = 70);
 
 -- paid_days: what was paid in a store in a window.
@@ -159,8 +161,27 @@ CREATE TABLE return_cases (
     hour             bigint NOT NULL,
     closed_position  bigint,
     closed_at        timestamptz,
-    closed_by        text COLLATE "C"
+    closed_by        text COLLATE "C",
+    reason           text COLLATE "C" NOT NULL
 );
+
+-- asked_back: the units of each line that somebody wanted to send back, and why they said so.
+CREATE TABLE asked_back (
+    position     bigint NOT NULL,
+    place        bigint NOT NULL,
+    order_id     uuid NOT NULL,
+    store_id     uuid NOT NULL,
+    occurred_at  timestamptz NOT NULL,
+    day          date NOT NULL,
+    hour         bigint NOT NULL,
+    sku_id       uuid NOT NULL,
+    reason       text COLLATE "C" NOT NULL,
+    quantity     numeric NOT NULL,
+    PRIMARY KEY (position, place)
+);
+
+-- asked_back_days: what a store was asked to take back in a window.
+CREATE INDEX asked_back_days ON asked_back (store_id, day);
 
 -- users: who registered, and whether the record turned out to be another's.
 CREATE TABLE users (
@@ -317,3 +338,85 @@ CREATE TABLE parcels (
 
 -- parcels_days: what left a store in a window.
 CREATE INDEX parcels_days ON parcels (store_id, day);
+
+-- currencies: which currency each store has.
+CREATE TABLE currencies (
+    store_id  uuid PRIMARY KEY,
+    position  bigint NOT NULL,
+    currency  text COLLATE "C" NOT NULL
+);
+
+-- point_values: what a point is worth in a store from a day on, the store's own.
+CREATE TABLE point_values (
+    position        bigint PRIMARY KEY,
+    store_id        uuid NOT NULL,
+    occurred_at     timestamptz NOT NULL,
+    effective_from  timestamptz NOT NULL,
+    day             date NOT NULL,
+    value_minor     bigint NOT NULL
+);
+
+-- tiers: which tier a customer was in from a position until another, at which the next tier began or the record ended.
+CREATE TABLE tiers (
+    customer_id     uuid NOT NULL,
+    position        bigint NOT NULL,
+    store_id        uuid NOT NULL,
+    occurred_at     timestamptz NOT NULL,
+    day             date NOT NULL,
+    hour            bigint NOT NULL,
+    event           text COLLATE "C" NOT NULL,
+    source          text COLLATE "C",
+    -- None once the record was given up for another.
+    tier            text COLLATE "C",
+    until_position  bigint NOT NULL,
+    until_at        timestamptz,
+    until_day       date,
+    until_hour      bigint,
+    until_event     text COLLATE "C",
+    PRIMARY KEY (customer_id, position)
+) WITH (fillfactor = 80);
+
+-- referrals: whom somebody else brought, by the first word of it.
+CREATE TABLE referrals (
+    customer_id  uuid PRIMARY KEY,
+    position     bigint NOT NULL,
+    store_id     uuid NOT NULL,
+    occurred_at  timestamptz NOT NULL,
+    day          date NOT NULL,
+    hour         bigint NOT NULL,
+    event        text COLLATE "C" NOT NULL
+);
+
+-- price_checks: whether a campaign's prices were found as planned, and whether it was looked at for the first time.
+CREATE TABLE price_checks (
+    position     bigint PRIMARY KEY,
+    campaign_id  uuid NOT NULL,
+    store_id     uuid NOT NULL,
+    occurred_at  timestamptz NOT NULL,
+    day          date NOT NULL,
+    hour         bigint NOT NULL,
+    passed       boolean NOT NULL,
+    is_first     boolean NOT NULL
+);
+
+-- price_checks_campaigns: whether a campaign was checked before; looked for while the table is being filled.
+CREATE UNIQUE INDEX price_checks_campaigns ON price_checks (campaign_id, position);
+
+-- campaign_lines: which article takes part in which campaign, from a position on.
+CREATE TABLE campaign_lines (
+    campaign_id  uuid NOT NULL,
+    sku_id       uuid NOT NULL,
+    position     bigint NOT NULL,
+    PRIMARY KEY (campaign_id, sku_id)
+);
+
+-- campaign_turns: when a campaign started and when it ended.
+CREATE TABLE campaign_turns (
+    position     bigint PRIMARY KEY,
+    campaign_id  uuid NOT NULL,
+    store_id     uuid NOT NULL,
+    occurred_at  timestamptz NOT NULL,
+    day          date NOT NULL,
+    hour         bigint NOT NULL,
+    ended        boolean NOT NULL
+);

@@ -1,6 +1,6 @@
 -- fact_rows: what changed of stock and of what is on sale, as known at :as_of (always to be given); measures say what a row adds.
 SELECT fact.position, fact.place, fact.event, fact.occurred_at, fact.measure, fact.store_id, fact.day, fact.hour,
-    NULL::text AS currency, fact.order_id, NULL::uuid AS who, fact.amount
+    NULL::text AS currency, fact.order_id, NULL::uuid AS who, NULL::text AS channel, fact.amount
 FROM (
     SELECT line.position, 1::bigint AS place, line.event, line.occurred_at, 'on_hand' AS measure, line.store_id,
         line.day, line.hour, line.order_id, line.sku_id, line.on_hand AS amount

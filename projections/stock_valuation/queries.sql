@@ -146,7 +146,7 @@ LIMIT coalesce(:row_limit::bigint, 100);
 -- Value is its home store's, the cost of goods sold is the store's that sold them. What was learnt afterwards stands at the
 -- record that it was learnt by. An article that is on two lines of an order counts wholly for the campaign of one of them.
 SELECT fact.position, fact.place, fact.event, fact.occurred_at, fact.measure, fact.store_id, fact.day, fact.hour,
-    fact.currency, fact.order_id, NULL::uuid AS who, fact.amount
+    fact.currency, fact.order_id, NULL::uuid AS who, NULL::text AS channel, fact.amount
 FROM (
     SELECT line.position, 1::bigint AS place, CASE line.kind
             WHEN 'received' THEN 'StockReceived' WHEN 'shipped' THEN 'StockShipped' WHEN 'returned' THEN 'StockReturned'

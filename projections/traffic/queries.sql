@@ -2,7 +2,7 @@
 WITH matching AS (
     SELECT told.position, told.occurred_at, told.store_id, told.day, told.hour, told.page_views, told.visitors,
         told.visits, told.single_page_visits, told.ip, told.dwell_seconds, told.exits, told.shares, told.favourites,
-        told.cart_adds,
+        told.cart_adds, told.channel,
         -- The widest slice that was reported counts; parts are added only where nobody reported the whole.
         (told.hour IS NULL)::int * 4 + (told.channel = 'all')::int * 2 + (told.device = 'all')::int AS width
     FROM traffic_reports AS told
@@ -15,14 +15,14 @@ WITH matching AS (
 ), ranked AS (
     SELECT slice.position, slice.occurred_at, slice.store_id, slice.day, slice.hour, slice.page_views, slice.visitors,
         slice.visits, slice.single_page_visits, slice.ip, slice.dwell_seconds, slice.exits, slice.shares,
-        slice.favourites, slice.cart_adds, slice.width, max(slice.width) OVER (
+        slice.favourites, slice.cart_adds, slice.channel, slice.width, max(slice.width) OVER (
             PARTITION BY slice.store_id, slice.day, CASE WHEN :grain::text = 'hour' THEN slice.hour END
         ) AS widest
     FROM matching AS slice
 )
 SELECT slice.position, said.place::bigint AS place, 'TrafficReported' AS event, slice.occurred_at, said.measure,
     slice.store_id, slice.day, slice.hour, NULL::text AS currency, NULL::uuid AS order_id, NULL::uuid AS who,
-    said.amount::numeric AS amount
+    slice.channel, said.amount::numeric AS amount
 FROM ranked AS slice CROSS JOIN LATERAL (VALUES
     (1, 'page_views', slice.page_views), (2, 'visitors', slice.visitors), (3, 'visits', slice.visits),
     (4, 'single_page_visits', slice.single_page_visits), (5, 'ip', slice.ip),
@@ -30,4 +30,17 @@ FROM ranked AS slice CROSS JOIN LATERAL (VALUES
     (9, 'favourites', slice.favourites), (10, 'cart_adds', slice.cart_adds)
 ) AS said (place, measure, amount)
 WHERE slice.width = slice.widest AND said.amount IS NOT NULL
-    AND (:measures::text[] IS NULL OR said.measure = ANY (:measures::text[]));
+    AND (:measures::text[] IS NULL OR said.measure = ANY (:measures::text[]))
+UNION ALL
+-- The channels themselves, whether or not the whole was reported: of each the widest slice counts.
+SELECT slice.position, 11, 'TrafficReported', slice.occurred_at, 'visitors_of_channel', slice.store_id, slice.day,
+    slice.hour, NULL, NULL, NULL, slice.channel, slice.visitors::numeric
+FROM (
+    SELECT part.position, part.occurred_at, part.store_id, part.day, part.hour, part.channel, part.visitors, part.width,
+        max(part.width) OVER (
+            PARTITION BY part.store_id, part.day, part.channel, CASE WHEN :grain::text = 'hour' THEN part.hour END
+        ) AS widest
+    FROM matching AS part WHERE part.channel <> 'all'
+) AS slice
+WHERE slice.width = slice.widest AND slice.visitors IS NOT NULL
+    AND (:measures::text[] IS NULL OR 'visitors_of_channel' = ANY (:measures::text[]));

@@ -27,11 +27,11 @@ from opscore.projector import Projector, counting, read_all
 
 COUNTS = counting.ways()
 """How the rows of a side become one number; projector/counting.sql says what each of them is."""
-NEVER_ZERO = frozenset({"median", "p90", "only"})
+NEVER_ZERO = frozenset({"median", "p90", "only", "concentration"})
 """Ways of counting that have no answer where there is no row; the others answer 0."""
 AMOUNTS = frozenset({"sum", "median", "p90", "balance", "daily_mean"})
 """Ways of counting whose answer is made of the amounts themselves; the others count orders or people."""
-SLICES = {"channel": "channel", "sku": "sku_id", "campaign": "campaign_id"}
+SLICES = {"channel": "channel", "sku": "sku_id", "campaign": "campaign_id", "reason": "reason", "tier": "tier"}
 LATEST = 2**63 - 2
 """The position of a question about now: before the one at which what still holds is said to end."""
 PART_PLACES = 10**12
@@ -116,6 +116,7 @@ class Kpi:
     numerator: tuple[Side, ...] = ()
     denominator: Side | None = None
     minus: int = 0
+    at_least: int = 0
     factors: tuple[str, ...] = ()
     divisors: tuple[str, ...] = ()
     by_currency: bool = False
@@ -138,6 +139,8 @@ class Asked:
     channel: str | None = None
     sku_id: UUID | None = None
     campaign_id: UUID | None = None
+    reason: str | None = None
+    tier: str | None = None
     as_of: int = LATEST
 
 
@@ -205,6 +208,8 @@ def _kpi(code: str, said: Mapping[str, Any]) -> Kpi:
         raise KpiFileError(f"{code}: say either a numerator (and a denominator) or factors")
     if (kpi.divisors and not kpi.factors) or (kpi.minus and kpi.denominator is None and not kpi.divisors):
         raise KpiFileError(f"{code}: divisors go with factors, and minus with a quotient")
+    if kpi.at_least and kpi.denominator is None:
+        raise KpiFileError(f"{code}: at_least goes with a denominator")
     if not set(kpi.slices) <= set(SLICES):
         raise KpiFileError(f"{code}: slices are of {', '.join(SLICES)}")
     every = [each for parts in sides(kpi).values() for each in parts]
@@ -281,8 +286,8 @@ def cells(projector: Projector, kpis: Mapping[str, Kpi], kpi: Kpi, asked: Asked)
 
 
 def quotient(kpi: Kpi, top: Fraction | None, bottom: Fraction | None) -> Fraction | None:
-    """Return what a figure makes of its two sides; unknown without a denominator."""
-    return top / bottom - kpi.minus if top is not None and bottom else None
+    """Return what a figure makes of its two sides; unknown without a denominator that is large enough."""
+    return top / bottom - kpi.minus if top is not None and bottom and bottom >= kpi.at_least else None
 
 
 def _product(projector: Projector, kpis: Mapping[str, Kpi], kpi: Kpi, asked: Asked) -> dict[Key, Cell]:
@@ -320,7 +325,7 @@ def _side(projector: Projector, parts: Sequence[Side], asked: Asked, by_currency
         rows = projector.run_query(side.projection, f"cells_{side.counts}", params, store_ids=asked.store_ids)
         for row in rows:
             key = (row["starts_on"], row["hour"], row["currency"])
-            value = None if row["value"] is None else Fraction(row["value"]) / row["parts"]
+            value = None if row["value"] is None else Fraction(row["value"]) / Fraction(row["parts"])
             # Of several parts each is a sum, which is never unknown.
             found[key] = value if key not in found else (found[key] or Fraction(0)) + (value or Fraction(0))
     return found

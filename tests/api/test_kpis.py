@@ -11,8 +11,13 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from opscore.domain.command import Role
+from opscore.domain.customer_commands import JoinMembership
+from opscore.domain.customer_events import MembershipSource
 from opscore.domain.order_commands import PayOrder
+from opscore.domain.order_events import ReturnReason
 from opscore.domain.order_placing import RecordedLine, RecordOrder
+from opscore.domain.order_returns import LineQuantity, RequestReturn
+from opscore.domain.store_commands import SetPolicy
 from tests.api.conftest import Api, gid
 from tests.shop import Shop
 
@@ -226,3 +231,40 @@ def test_margin_opens_to_sales_and_to_the_cost_of_what_was_shipped(api: Api, tra
         ("kpi_facts", "OrderPaid"), ("stock_valuation", "StockShipped"),
     }  # fmt: skip
     assert [row["position"] for row in nodes] == sorted(row["position"] for row in nodes)
+
+
+def test_returns_are_narrowed_to_a_reason_and_members_to_a_tier(api: Api, trade: dict[str, Any], shop: Shop) -> None:
+    tiers = {"tiers": [{"name": "silver", "discount": "1"}, {"name": "gold", "discount": "0.9"}]}
+    shop.do(SetPolicy(store_id=shop.store_id, kind="membership", params=tiers))
+    line = RecordedLine(sku_id=trade["skus"][0], quantity=Decimal(3), unit_price=Decimal(2))
+    order = shop.do(RecordOrder(store_id=shop.store_id, lines=(line,), shipped=True))
+    back = (LineQuantity(line=1, quantity=Decimal(1)),)
+    shop.do(RequestReturn(order_id=order, lines=back, reason=ReturnReason.LATE))
+    joined = shop.give(JoinMembership(customer_id=shop.customer(), tier="silver", source=MembershipSource.GRANTED))
+    found = api.ask(
+        """
+        query ($d: Date!, $at: Position!) {
+          late: kpi(code: "K089", fromDay: $d, toDay: $d, grain: DAY, reason: LATE, atLeast: $at) { rows { value } }
+          other: kpi(code: "K089", fromDay: $d, toDay: $d, grain: DAY, reason: QUALITY, atLeast: $at) { rows { value } }
+          silver: kpi(code: "K037", fromDay: $d, toDay: $d, grain: DAY, tier: "silver", atLeast: $at) { rows { value } }
+          gold: kpi(code: "K037", fromDay: $d, toDay: $d, grain: DAY, tier: "gold", atLeast: $at) { rows { value } }
+        }
+        """,
+        {"d": trade["day"], "at": joined.position},
+    )
+    rows = [found[each]["rows"] for each in ("late", "other", "silver", "gold")]
+    assert rows == [[{"value": "1"}], [{"value": "0"}], [{"value": "1"}], []]
+    opened = api.ask(
+        """
+        query ($d: Date!) {
+          explainKpi(code: "K037", fromDay: $d, toDay: $d, grain: DAY, side: NUMERATOR, tier: "silver", first: 5) {
+            nodes { event amount }
+          }
+        }
+        """,
+        {"d": trade["day"]},
+    )
+    assert opened["explainKpi"]["nodes"] == [{"event": "MembershipJoined", "amount": "1"}]
+    base = {"code": "K017", "from": trade["day"], "to": trade["day"], "grain": "DAY"}
+    [error] = api.errors(KPI.replace("skuId: $sku", "skuId: $sku, reason: LATE"), base)
+    assert "cannot be narrowed to a reason" in error["message"]

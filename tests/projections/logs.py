@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import psycopg
 
 from opscore.database import Database
+from opscore.domain.campaign_events import PriceDifference
 from opscore.domain.order_events import ParcelLine, ReturnLine
 from opscore.projector.folder import Loaded
 from tests.benchmarks import generate
@@ -33,11 +37,40 @@ class Trade(generate.World):
             else:
                 self.record("ReturnCancelled", order.id, order.store, return_id=case, lines=back, whole=True)
 
+    def tell(self, number: int, kind: int) -> None:
+        """Record what is told of customers, campaigns and stores beside the trade."""
+        who = number % len(self.customers)
+        campaign = (number + kind // 5) % len(self.campaigns)
+        store = number % len(self.stores)
+        sku = self.skus[number % len(self.skus)]
+        differences = (PriceDifference(sku_id=sku, where="label", planned="1.00", found="1.10"),)
+        line = {
+            "sku_id": sku, "role": "image", "price": Decimal(1), "quota": None, "max_per_customer": None,
+            "entered_by": "one", "currency": self.currencies[campaign % len(self.stores)],
+        }  # fmt: skip
+        since = self.now + timedelta(hours=7 * kind)
+        facts: list[tuple[str, UUID, int, dict[str, Any]]] = [
+            ("PriceCheckPassed", self.campaigns[campaign], campaign, {"checked_by": "two", "lines_checked": 1}),
+            ("PriceCheckFailed", self.campaigns[campaign], campaign, {"checked_by": "two", "differences": differences}),
+            ("CampaignLineAdded", self.campaigns[campaign], campaign, line),
+            ("ReferralMade", self.customers[who], who, {"referrer_id": self.customers[who - 1]}),
+            (
+                "PolicySet",
+                self.stores[store],
+                store,
+                {"kind": "points", "policy_version": 1, "effective_from": since, "params": {"value_minor": number}},
+            ),
+        ]
+        name, stream, of, fields = facts[kind % len(facts)]
+        if name == "PolicySet" and stream not in self.versions:
+            self.store_fact(store, 0)
+        self.record(name, stream, of % len(self.stores), **fields)
+
 
 class Doings(generate.Actions):
     """Turns small whole numbers into events of a `Trade`."""
 
-    COUNT = generate.Actions.COUNT + 2
+    COUNT = generate.Actions.COUNT + 3
 
     def __init__(self, world: Trade) -> None:
         super().__init__(world)
@@ -50,7 +83,9 @@ class Doings(generate.Actions):
             return super().do(action % generate.Actions.COUNT, one, two, minutes)
         order = self.trade.orders[-1 - one % min(len(self.trade.orders), 4)]
         self.trade.pass_time(minutes)
-        if further == 0:
+        if further == 2:
+            self.trade.tell(one, two)
+        elif further == 0:
             self.trade.unpack(order)
         else:
             self.trade.keep_goods(order, declined=two % 2 == 0)

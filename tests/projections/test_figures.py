@@ -23,10 +23,10 @@ from opscore.projector import Projector
 from opscore.projector.folder import Loaded
 from opscore.projector.lists import ALL, Column, Key, Page
 from tests.benchmarks import generate
-from tests.projections.logs import Doings, Log
+from tests.projections.logs import Doings, Log, Trade
 
 
-def busy(log: Log, actions: int = 400, seed: int = 3, minutes: int = 300) -> generate.World:
+def busy(log: Log, actions: int = 400, seed: int = 3, minutes: int = 300) -> Trade:
     """Write a log in which everything happens, and return its world."""
     world = log.world(customers=20)
     doing = Doings(world)

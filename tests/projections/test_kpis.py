@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
 from pathlib import Path
@@ -15,11 +16,12 @@ import msgspec
 import pytest
 
 from opscore import kpis, resources
+from opscore.domain.policies import Points
 from opscore.kpis import Asked, Cell, KpiComparison, KpiFileError, KpiGrain, Side, Unit
 from opscore.log.event_types import event_types
-from opscore.projector import Projector
+from opscore.projector import Projector, read_all
 from tests.benchmarks import generate
-from tests.projections.logs import Log
+from tests.projections.logs import Doings, Log
 from tests.projections.test_figures import busy
 
 KPIS = kpis.load()
@@ -36,9 +38,11 @@ def counted(side: Side, rows: Sequence[Mapping[str, Any]], window: Asked) -> Fra
     """Count rows as the definition says, without SQL; the rows of several parts are sums."""
     amounts = sorted(Fraction(row["amount"]) for row in rows)
     people: dict[UUID, set[date]] = defaultdict(set)
+    orders: dict[UUID, set[UUID]] = defaultdict(set)
     for row in rows:
         if row["who"] is not None:
             people[row["who"]].add(row["day"])
+            orders[row["who"]].add(row["order_id"])
     match side.counts:
         case "sum" | "balance":
             return sum(amounts, Fraction(0))
@@ -56,6 +60,15 @@ def counted(side: Side, rows: Sequence[Mapping[str, Any]], window: Asked) -> Fra
             return Fraction(len(people))
         case "people_again":
             return Fraction(sum(len(days) > 1 for days in people.values()))
+        case "concentration":
+            channels: dict[str, Fraction] = defaultdict(Fraction)
+            for row in rows:
+                channels[row["channel"]] += Fraction(row["amount"])
+            total = sum(channels.values())
+            return sum(amount**2 for amount in channels.values()) / total**2 if total else None
+        case "people_of_two" | "people_of_three":
+            most = 2 if side.counts == "people_of_two" else 3
+            return Fraction(sum(len(own - {None}) >= most for own in orders.values()))
         case "median" | "p90":
             share = Fraction(1, 2) if side.counts == "median" else Fraction(9, 10)
             return next(value for at, value in enumerate(amounts, 1) if Fraction(at, len(amounts)) >= share)
@@ -88,8 +101,19 @@ def trade(log: Log, projector: Projector) -> Projector:
     world = busy(log, 600, seed=8, minutes=200)
     for kind in range(7):
         world.campaign_fact(0, kind, 20)
+    # One article is in two campaigns, one after the other.
+    for kind in (2, 7, 0, 3, 4):
+        world.tell(0, kind)
+    world.record("CampaignEnded", world.campaigns[0], 0)
+    world.record("CampaignStarted", world.campaigns[1], 0)
+    for customer, source in enumerate(("granted", "paid", "spend")):
+        world.store_fact(customer, 3)
+        world.customer_fact(customer, 2, 50)
+        world.record(
+            "MembershipJoined", world.customers[customer], customer % 2, source=source, tier="gold", policy_version=1
+        )
     order = sold(world, 0, 2)
-    for step in (world.confirm, world.ship, world.ship, world.deliver, world.send_back):
+    for step in (world.confirm, world.ship, world.ship, world.deliver, world.deliver, world.send_back):
         world.pass_time(60)
         step(order)
     log.append(world)
@@ -119,7 +143,8 @@ def check_cells(projector: Projector, question: dict[str, Any], most: int) -> di
                 if "denominator" in made:
                     if top is None and kpi.numerator[0].counts not in kpis.NEVER_ZERO:
                         top = Fraction(0)
-                    value = top / bottom - kpi.minus if top is not None and bottom else None
+                    enough = bottom and bottom >= kpi.at_least
+                    value = top / bottom - kpi.minus if top is not None and bottom and enough else None
                 else:
                     value = top
                 assert cell == Cell(value, top, bottom), (kpi.code, grain, key)
@@ -145,7 +170,7 @@ def every_cell(projector: Projector, question: dict[str, Any]) -> dict[tuple[str
 
 def test_a_figure_as_of_a_position_is_what_it_was_when_the_log_ended_there(log: Log, projector: Projector) -> None:
     world, chance = log.world(customers=12), random.Random(4)
-    doing = generate.Actions(world)
+    doing = Doings(world)
 
     def go_on(actions: int) -> int:
         for _ in range(actions):
@@ -254,7 +279,10 @@ def test_the_widest_report_counts_and_parts_are_added_only_without_it(log: Log, 
     world.record("TrafficDayOpened", stream, 0, store_id=world.stores[0], day=date(2025, 1, 1))
     for channel, views, visitors in (("search", 10, 4), ("social", 20, 6)):
         world.record(
-            "TrafficReported", stream, 0, **figures(channel=channel, page_views=views, visitors=visitors, ip=visitors)
+            "TrafficReported",
+            stream,
+            0,
+            **figures(channel=channel, page_views=views, visitors=visitors, ip=visitors, exits=visitors // 3),
         )
     built(log, projector, world)
 
@@ -262,6 +290,8 @@ def test_the_widest_report_counts_and_parts_are_added_only_without_it(log: Log, 
     assert values(projector, "K002", asked()) == [None], "people of two channels are not added"
     assert values(projector, "K002", asked(channel="search")) == [4]
     assert values(projector, "K003", asked()) == [10]
+    assert values(projector, "K005", asked()) == [Fraction(3, 30)]
+    assert values(projector, "K015", asked()) == [Fraction(4 * 4 + 6 * 6, 10 * 10)]
 
     world.record("TrafficReported", stream, 0, **figures(page_views=29, visitors=9))
     world.record("TrafficReported", stream, 0, **figures(page_views=28, visitors=8, revision=3))
@@ -271,6 +301,7 @@ def test_the_widest_report_counts_and_parts_are_added_only_without_it(log: Log, 
 
     assert values(projector, "K001", asked()) == [28]
     assert values(projector, "K002", asked()) == [8]
+    assert values(projector, "K015", asked()) == [Fraction(52, 100)], "the whole is no channel"
     assert values(projector, "K014", asked(channel="social")) == [Fraction(6, 8)]
 
 
@@ -569,11 +600,12 @@ def test_what_a_campaign_brought_and_cost_is_set_against_what_was_expected(log: 
         return values(projector, code, asked(of=days, campaign_id=campaign))
 
     # Six units at 90 pence that cost 50 each; 40 for advertising, 30 for labour. Before, 90 pence on each such weekday.
-    codes = ("K009", "K063", "K063G", "K064", "K065", "K072", "K073", "K073R", "K074")
+    codes = ("K009", "K063", "K063G", "K064", "K065", "K072", "K073", "K073R", "K074", "K074O")
     assert {code: figure(code) for code in codes} == {
         "K009": [Fraction(8, 200)], "K063": [Fraction(1, 2)], "K063G": [Fraction(540 - 300, 300)],
         "K064": [540 - 300 - 40 - 30], "K065": [Fraction(540 - 300 - 30, 40)], "K072": [40],
         "K073": [Fraction(540 - 300, 40) - 1], "K073R": [Fraction(540, 40)], "K074": [5],
+        "K074O": [40],
     }  # fmt: skip
     assert values(projector, "K062", asked(of=days)) == [540 - 90]
     assert values(projector, "K099C", asked(of=days)) == [540 - 300]
@@ -630,6 +662,7 @@ def test_a_parcel_is_on_its_way_until_it_arrives_and_freight_is_set_against_what
 
     assert values(projector, "K084", asked()) == [90 * 60]
     assert values(projector, "K085", asked()) == [1]
+    assert values(projector, "K085R", asked()) == [Fraction(charged - 1, 3 * 90)]
 
 
 def test_a_return_is_over_when_it_is_declined_or_called_off(log: Log, projector: Projector) -> None:
@@ -673,3 +706,173 @@ def test_a_coupon_that_came_back_was_not_used_and_each_customer_counts_once(log:
     assert figures() == [4, 3, 2, Fraction(1, 2)]
     # Before the fourth coupon came back it was on its first order.
     assert figures(as_of=used + 1) == [3, 3, 2, Fraction(2, 3)]
+
+
+def test_second_and_third_orders_make_a_conversion_each_and_guests_and_refunds_none(
+    log: Log, projector: Projector
+) -> None:
+    world = log.world()
+    # Three orders of one customer, two of another on the same day, one and a refunded one of a third, two of guests.
+    for customer in (0, 0, 0, 2, 2, 4, -1, -1):
+        sold(world, customer, 1)
+    world.refund(sold(world, 4, 1))
+    built(log, projector, world)
+
+    assert values(projector, "K013", asked()) == [Fraction(2, 3)]
+    assert values(projector, "K013T", asked()) == [Fraction(1, 3)]
+    assert values(projector, "K034", asked()) == [0]
+
+
+def test_members_are_counted_by_tier_and_two_records_of_one_person_are_one_of_them(
+    log: Log, projector: Projector
+) -> None:
+    world = log.world()
+    for customer in (0, 2):
+        world.customer_fact(customer, 0, 1)
+    world.record("MembershipJoined", world.customers[4], 0, source="granted", tier="gold", policy_version=1)
+    world.pass_time(24 * 60)
+    world.customer_fact(2, 1, 0)
+    before = world.position
+    world.merge_customers(6, 0, 10)
+    world.merge_customers(4, 2, 10)
+    sold(world, 6, 1)
+    sold(world, 2, 1)
+    built(log, projector, world)
+
+    def members(tier: str | None = None, **more: Any) -> list[Fraction | None]:
+        days = (date(2025, 1, 1), date(2025, 1, 2))
+        return values(projector, "K037", asked(KpiGrain.DAY, of=days, tier=tier, **more))
+
+    # A silver member moved to another tier; the record of one was given up for one that was none, that of the other
+    # for a member's, who takes over the tier that the log says.
+    assert members() == [3, 2]
+    assert members("silver") == [2, 2]
+    assert members("gold") == [1, 0]
+    assert members("tier0") == [0]
+    assert members(as_of=before) == [3, 3]
+    assert members("tier0", as_of=before) == [1]
+    assert [values(projector, code, asked()) for code in ("K037E", "K037G", "K037P")] == [[2], [1], []]
+    assert values(projector, "K037J", asked()) == [Fraction(2, 2)]
+
+
+def test_open_points_are_worth_what_the_store_takes_them_for_at_the_end_of_the_day(
+    log: Log, projector: Projector
+) -> None:
+    world = log.world()
+    world.store_fact(0, 0)
+
+    def take_points_for(value_minor: int, days: int) -> None:
+        world.record(
+            "PolicySet", world.stores[0], 0, kind="points", policy_version=1, params={"value_minor": value_minor},
+            effective_from=world.now + timedelta(days=days),
+        )  # fmt: skip
+
+    world.customer_fact(0, 2, 100)
+    take_points_for(5, 2)
+    world.pass_time(24 * 60)
+    world.customer_fact(0, 3, 30)
+    before = world.position
+    world.pass_time(24 * 60)
+    world.customer_fact(0, 2, 10)
+    take_points_for(0, 2)
+    world.back_date(2 * 24 * 60)
+    world.customer_fact(0, 2, 1)
+    built(log, projector, world)
+    question = asked(KpiGrain.DAY, of=(date(2025, 1, 1), date(2025, 1, 5)))
+
+    # One unit a point from the start, five from the third day on, nothing from the fifth; a point came late.
+    assert values(projector, "K038", question) == [101, 71, 81, 81, 81]
+    assert values(projector, "K039", question) == [101, 71, 5 * 81, 5 * 81, 0]
+    assert values(projector, "K039", replace(question, as_of=before)) == [100, 70, 350, 350, 350]
+
+
+def test_a_point_is_worth_in_figures_what_its_policy_says_from_the_start() -> None:
+    assert read_all(resources.path("projections"))["kpi_facts"].rules["point_value_minor"] == Points().value_minor
+
+
+def test_referred_customers_have_paid_or_not(log: Log, projector: Projector) -> None:
+    world = log.world()
+    for customer in (1, 2, 4):
+        world.tell(customer, 3)
+    world.pass_time(24 * 60)
+    sold(world, 2, 1)
+    sold(world, 2, 1)
+    sold(world, 0, 1)
+    built(log, projector, world)
+
+    assert values(projector, "K040", asked()) == [Fraction(1, 3)]
+    assert values(projector, "K040", asked(KpiGrain.DAY)) == [Fraction(1, 3)]
+    assert values(projector, "K040", asked(store_ids=[world.stores[0]])) == [Fraction(1, 2)]
+
+
+def test_an_article_rises_against_the_seven_days_before_if_enough_was_sold_then(log: Log, projector: Projector) -> None:
+    world = log.world()
+    for units in (4, 0, 1, 0, 0, 0, 0, 8, 0, 2):
+        if units:
+            sold(world, 0, units)
+        world.pass_time(24 * 60)
+    built(log, projector, world)
+    question = asked(KpiGrain.DAY, of=(date(2025, 1, 7), date(2025, 1, 11)), sku_id=world.skus[0])
+    cells = kpis.cells(projector, KPIS, KPIS["K048"], question)
+
+    assert [(key[0].day, cell.numerator, cell.denominator, cell.value) for key, cell in cells.items()] == [
+        (7, 5, None, None), (8, 9, 4, None), (9, 9, 4, None), (10, 10, 5, 2), (11, 10, 5, 2),
+    ]  # fmt: skip
+
+
+def test_a_price_check_passes_at_the_first_look_or_not_at_all(log: Log, projector: Projector) -> None:
+    world = log.world()
+    for campaign, kind in ((0, 0), (1, 1), (1, 0), (0, 0)):
+        world.tell(campaign, kind)
+    built(log, projector, world)
+
+    assert values(projector, "K070", asked()) == [Fraction(1, 4)]
+    assert values(projector, "K070", asked(campaign_id=world.campaigns[1])) == [0]
+
+
+def test_campaigns_of_an_article_and_of_a_store_leave_days_between_them(log: Log, projector: Projector) -> None:
+    world = log.world(stores=1)
+    # The same article in both.
+    for kind in (2, 7):
+        world.tell(0, kind)
+    for campaign, kind, days in ((0, 0, 2), (0, 3, 3), (1, 0, 1), (1, 3, 0)):
+        world.campaign_fact(campaign, kind, 1)
+        world.pass_time(days * 24 * 60)
+    built(log, projector, world)
+    days = asked(of=(date(2025, 1, 1), date(2025, 1, 10)))
+
+    # One from the 1st to the 3rd, the other from the 6th to the 7th: at the end of three days one ran.
+    assert values(projector, "K071", days) == [3]
+    assert values(projector, "K071S", days) == values(projector, "K071S", replace(days, sku_id=world.skus[0]))
+    assert values(projector, "K071S", days) == [Fraction(3, 10)]
+    assert values(projector, "K071S", replace(days, sku_id=world.skus[1])) == []
+
+
+def test_returns_are_told_apart_by_the_reason_that_was_given(log: Log, projector: Projector) -> None:
+    world = log.world()
+    for units in (3, 1):
+        order = sold(world, 0, units)
+        for step in (world.confirm, world.ship, world.ship):
+            step(order)
+        if units == 1:
+            world.keep_goods(order, declined=True)
+        else:
+            world.send_back(order)
+    built(log, projector, world)
+
+    # One unit for being late, three for their quality.
+    assert values(projector, "K089", asked(reason="late", sku_id=world.skus[0])) == [Fraction(1, 4)]
+    assert values(projector, "K089", asked(reason="wrong_item")) == [0]
+    assert values(projector, "K089C", asked()) == [2]
+    assert values(projector, "K089C", asked(reason="late")) == [1]
+
+
+def test_a_sale_is_final_so_long_after_the_payment(log: Log, projector: Projector) -> None:
+    world = log.world()
+    order = sold(world, 0, 1)
+    for step in (world.confirm, world.ship, world.ship, world.deliver, world.deliver):
+        world.pass_time(60)
+        step(order)
+    built(log, projector, world)
+
+    assert values(projector, "K107", asked()) == [5 * 3600]

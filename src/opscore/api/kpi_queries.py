@@ -27,6 +27,7 @@ from opscore.api.ids import key_of
 from opscore.api.lists import PageArguments
 from opscore.api.paging import Connection
 from opscore.api.selected import wants_total
+from opscore.domain.order_events import ReturnReason
 from opscore.kpis import Asked, KpiComparison, KpiGrain, load
 
 Code = Annotated[str, strawberry.argument(description="Code of the figure, such as K017.")]
@@ -34,6 +35,10 @@ Grain = Annotated[KpiGrain, strawberry.argument(description="How long its window
 Channel = Annotated[str | None, strawberry.argument(description="Only what came through this channel.")]
 OfSku = Annotated[strawberry.ID | None, strawberry.argument(description="Only this article.")]
 OfCampaign = Annotated[strawberry.ID | None, strawberry.argument(description="Only what counts for this campaign.")]
+OfReason = Annotated[
+    ReturnReason | None, strawberry.argument(description="Only what somebody wanted to send back for this reason.")
+]
+OfTier = Annotated[str | None, strawberry.argument(description="Only members of this tier.")]
 KpiMoment = Annotated[
     views.KpiAsOf | None,
     strawberry.argument(
@@ -49,6 +54,8 @@ def _asked(
     channel: str | None,
     sku_id: strawberry.ID | None,
     campaign_id: strawberry.ID | None,
+    reason: ReturnReason | None = None,
+    tier: str | None = None,
 ) -> Asked:
     scope: list[UUID] | None = stores(info.context, store_ids)
     return Asked(
@@ -60,6 +67,8 @@ def _asked(
         channel=channel,
         sku_id=None if sku_id is None else key_of(sku_id, "Sku"),
         campaign_id=None if campaign_id is None else key_of(campaign_id, "Campaign"),
+        reason=None if reason is None else reason.value,
+        tier=tier,
     )
 
 
@@ -88,6 +97,8 @@ class KpiQueries:
         channel: Channel = None,
         sku_id: OfSku = None,
         campaign_id: OfCampaign = None,
+        reason: OfReason = None,
+        tier: OfTier = None,
         compare: Annotated[
             KpiComparison | None, strawberry.argument(description="Set each window beside an earlier one.")
         ] = None,
@@ -95,7 +106,7 @@ class KpiQueries:
         at_least: AtLeast = None,
     ) -> views.KpiAnswer:
         context = info.context
-        asked = _asked(info, (from_day, to_day, grain), store_ids, channel, sku_id, campaign_id)
+        asked = _asked(info, (from_day, to_day, grain), store_ids, channel, sku_id, campaign_id, reason, tier)
         return await context.services.read(views.answer, context, views.find(code), asked, compare, at_least, as_of)
 
     @strawberry.field(
@@ -131,6 +142,8 @@ class KpiQueries:
         channel: Channel = None,
         sku_id: OfSku = None,
         campaign_id: OfCampaign = None,
+        reason: OfReason = None,
+        tier: OfTier = None,
         hour: Annotated[int | None, strawberry.argument(description="The row's hour.")] = None,
         currency_code: Annotated[str | None, strawberry.argument(description="The row's currency.")] = None,
         first: First = None,
@@ -138,7 +151,7 @@ class KpiQueries:
         as_of: KpiMoment = None,
     ) -> Connection[views.KpiFact]:
         context = info.context
-        asked = _asked(info, (from_day, to_day, grain), store_ids, channel, sku_id, campaign_id)
+        asked = _asked(info, (from_day, to_day, grain), store_ids, channel, sku_id, campaign_id, reason, tier)
         found: Connection[views.KpiFact] = await context.services.read(
             views.explained,
             context,

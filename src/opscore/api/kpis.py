@@ -53,6 +53,10 @@ class KpiSlice(enum.StrEnum):
     CHANNEL = "CHANNEL"
     SKU = "SKU"
     CAMPAIGN = "CAMPAIGN"
+    REASON = "REASON"
+    """Why goods are to come back."""
+    TIER = "TIER"
+    """A tier of members."""
 
 
 for _exposed in (KpiSide, KpiBook, KpiSlice, KpiGrain, KpiComparison, kpis.Unit):
@@ -64,8 +68,10 @@ class KpiSource:
     side: KpiSide = strawberry.field(description="Which side it is.")
     projection: str = strawberry.field(description="The read model.")
     counts: str = strawberry.field(
-        description="How its rows become a number: sum, orders, people, people_again (on two days or more), median, "
-        "p90, only (one report), balance (all up to the end), daily_mean (of the balances of each day)."
+        description="How its rows become a number: sum, orders, people, people_again (on two days or more), "
+        "people_of_two and people_of_three (with so many orders or more), median, p90, only (one report), balance (all "
+        "up to the end), daily_mean (of the balances of each day), concentration (the sum of the squares of the shares "
+        "of channels)."
     )
     measures: list[str] = strawberry.field(description="What is counted.")
     less: list[str] = strawberry.field(description="Which of it are taken off.")
@@ -89,6 +95,7 @@ class KpiDefinition:
         description="Its sides; a numerator of several sources is their sum. None for a figure made of others."
     )
     minus: int = strawberry.field(description="What is taken off the quotient: 1 where it says what lies above.")
+    at_least: int = strawberry.field(description="A smaller denominator says too little: the value is null then.")
     factors: list[str] = strawberry.field(description="Codes of the figures whose product it is.")
     divisors: list[str] = strawberry.field(description="Codes of the figures by which that product is divided.")
     matures_days: int = strawberry.field(
@@ -183,6 +190,7 @@ class KpiFact:
     buyer: str | None = strawberry.field(
         description="Who, as a plain id (a guest's is the order's); `people` counts different ones."
     )
+    channel: str | None = strawberry.field(description="The channel, if it is known; `concentration` goes by it.")
     amount: Decimal = strawberry.field(
         description="What it adds, negative if taken off; money in minor units; `sum`, `only`, `median`, `p90` use it."
     )
@@ -226,6 +234,7 @@ def definition(kpi: Kpi) -> KpiDefinition:
             for side in parts
         ],
         minus=kpi.minus,
+        at_least=kpi.at_least,
         factors=list(kpi.factors),
         divisors=list(kpi.divisors),
         matures_days=kpi.matures_days,
@@ -445,6 +454,7 @@ def _fact(row: dict[str, Any], kpi: Kpi, versions: dict[str, int]) -> KpiFact:
         currency_code=row["currency"],
         order_id=None if row["order_id"] is None else strawberry.ID(global_id("Order", row["order_id"])),
         buyer=None if row["who"] is None else str(row["who"]),
+        channel=row["channel"],
         amount=row["amount"],
         definition_version=kpi.version,
         projection=row["projection"],

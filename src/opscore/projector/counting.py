@@ -1,9 +1,9 @@
 """Counts the facts of a projection: a query `fact_rows` brings with it one query for each way of counting its rows.
 
-A row of `fact_rows` has position, place, event, occurred_at, measure, store_id, day, hour, currency, order_id, who and
-amount. `cells_sum` and its like return starts_on, hour, currency, value and parts (the number is value / parts);
-`fact_rows_page` returns the rows themselves. What a fact is, is the projection's to say; how facts are counted is the
-same for all of them.
+A row of `fact_rows` has position, place, event, occurred_at, measure, store_id, day, hour, currency, order_id, who,
+channel and amount. `cells_sum` and its like return starts_on, hour, currency, value and parts (the number is
+value / parts); `fact_rows_page` returns the rows themselves. What a fact is, is the projection's to say; how facts are
+counted is the same for all of them.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ SELECT
         )::date, :first_day::date) END AS starts_on,
     CASE WHEN :grain::text = 'hour' THEN one.hour END AS hour,
     CASE WHEN :by_currency::boolean THEN one.currency END AS currency,
-    one.day, one.order_id, one.who,
+    one.day, one.order_id, one.who, one.channel,
     CASE WHEN one.measure = ANY (:less::text[]) THEN -one.amount ELSE one.amount END AS amount
 FROM wanted AS one;
 
@@ -32,6 +32,27 @@ FROM (
     SELECT fact.starts_on, fact.hour, fact.currency, fact.who, count(DISTINCT fact.day) AS days
     FROM fact WHERE fact.who IS NOT NULL GROUP BY 1, 2, 3, 4
 ) AS again GROUP BY 1, 2, 3;
+
+-- people_of_two: people with facts of two different orders of a window or more.
+SELECT again.starts_on, again.hour, again.currency, count(*) FILTER (WHERE again.orders >= 2) AS value, 1 AS parts
+FROM (
+    SELECT fact.starts_on, fact.hour, fact.currency, fact.who, count(DISTINCT fact.order_id) AS orders
+    FROM fact WHERE fact.who IS NOT NULL GROUP BY 1, 2, 3, 4
+) AS again GROUP BY 1, 2, 3;
+
+-- people_of_three: people with facts of three different orders of a window or more.
+SELECT again.starts_on, again.hour, again.currency, count(*) FILTER (WHERE again.orders >= 3) AS value, 1 AS parts
+FROM (
+    SELECT fact.starts_on, fact.hour, fact.currency, fact.who, count(DISTINCT fact.order_id) AS orders
+    FROM fact WHERE fact.who IS NOT NULL GROUP BY 1, 2, 3, 4
+) AS again GROUP BY 1, 2, 3;
+
+-- concentration: the squares of what came through each channel, by the square of what came through all of them.
+SELECT each.starts_on, each.hour, each.currency, CASE WHEN sum(each.amount) <> 0 THEN sum(each.amount * each.amount) END
+        AS value, CASE WHEN sum(each.amount) <> 0 THEN sum(each.amount) * sum(each.amount) ELSE 1 END AS parts
+FROM (
+    SELECT fact.starts_on, fact.hour, fact.currency, fact.channel, sum(fact.amount) AS amount FROM fact GROUP BY 1, 2, 3, 4
+) AS each GROUP BY 1, 2, 3;
 
 -- median: the lowest amount that half of the amounts of a window do not pass.
 SELECT fact.starts_on, fact.hour, fact.currency, percentile_disc(0.5) WITHIN GROUP (ORDER BY fact.amount) AS value,
@@ -79,7 +100,7 @@ HAVING count(standing.value) > 0;
 
 -- page: the wanted facts of a cell, oldest event first, after (:after_position, :after_place).
 SELECT one.position, one.place, one.event, one.occurred_at, one.measure, one.store_id, one.day, one.hour, one.currency,
-    one.order_id, one.who, CASE WHEN one.measure = ANY (:less::text[]) THEN -one.amount ELSE one.amount END AS amount
+    one.order_id, one.who, one.channel, CASE WHEN one.measure = ANY (:less::text[]) THEN -one.amount ELSE one.amount END AS amount
 FROM wanted AS one
 WHERE (one.position, one.place) > (coalesce(:after_position::bigint, 0), coalesce(:after_place::bigint, 0))
     AND (:of_hour::bigint IS NULL OR one.hour = :of_hour::bigint)
