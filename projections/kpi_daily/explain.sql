@@ -10,7 +10,8 @@ FROM order_paid AS paid CROSS JOIN rules AS rule
 LEFT JOIN kpi_daily_persons AS same ON same.customer_id = paid.customer_id
 WHERE paid.store_id = :store_id::uuid AND paid.currency = :currency::text
     -- No zone is further from UTC than a day, so these bounds lose nothing and let an index over time serve.
-    AND paid.occurred_at >= :day::date - interval '2 days' AND paid.occurred_at < :day::date + interval '3 days'
+    AND paid.occurred_at >= (:day::date - 1)::timestamp AT TIME ZONE 'UTC'
+    AND paid.occurred_at < (:day::date + 2)::timestamp AT TIME ZONE 'UTC'
     AND (paid.occurred_at AT TIME ZONE paid.time_zone)::date = :day::date
     AND (:store_ids::uuid[] IS NULL OR paid.store_id = ANY (:store_ids::uuid[]))
 UNION ALL
@@ -22,7 +23,8 @@ SELECT
 FROM order_refunded AS refund CROSS JOIN rules AS rule
 LEFT JOIN kpi_daily_persons AS same ON same.customer_id = refund.customer_id
 WHERE refund.store_id = :store_id::uuid AND refund.currency = :currency::text
-    AND refund.occurred_at >= :day::date - interval '2 days' AND refund.occurred_at < :day::date + interval '3 days'
+    AND refund.occurred_at >= (:day::date - 1)::timestamp AT TIME ZONE 'UTC'
+    AND refund.occurred_at < (:day::date + 2)::timestamp AT TIME ZONE 'UTC'
     AND (refund.occurred_at AT TIME ZONE refund.time_zone)::date = :day::date
     AND (:store_ids::uuid[] IS NULL OR refund.store_id = ANY (:store_ids::uuid[]));
 
@@ -30,6 +32,7 @@ WHERE refund.store_id = :store_id::uuid AND refund.currency = :currency::text
 SELECT paid.position, paid.stream_id, 'OrderPaid' AS event, paid.occurred_at, paid.customer_id, 1::bigint AS orders
 FROM order_paid AS paid
 WHERE paid.store_id = :store_id::uuid AND paid.currency = :currency::text AND paid.customer_id = :customer_id::uuid
-    AND paid.occurred_at >= :day::date - interval '2 days' AND paid.occurred_at < :day::date + interval '3 days'
+    AND paid.occurred_at >= (:day::date - 1)::timestamp AT TIME ZONE 'UTC'
+    AND paid.occurred_at < (:day::date + 2)::timestamp AT TIME ZONE 'UTC'
     AND (paid.occurred_at AT TIME ZONE paid.time_zone)::date = :day::date
     AND (:store_ids::uuid[] IS NULL OR paid.store_id = ANY (:store_ids::uuid[]));
