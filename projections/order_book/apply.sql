@@ -141,32 +141,37 @@ WITH said AS (
     -- The last amendment of the window gives the new totals of the order.
     SELECT DISTINCT ON (stream_id) stream_id AS order_id, goods_minor, order_discount_minor, total_minor
     FROM order_price_amended ORDER BY stream_id, position DESC
-), sent AS (
-    SELECT parcel.order_id, item.line, sum(item.quantity) AS packed,
-        sum(item.quantity) FILTER (WHERE parcel.shipped_at IS NOT NULL) AS shipped,
-        sum(item.quantity) FILTER (WHERE parcel.delivered_at IS NOT NULL) AS delivered
-    FROM said
-    -- Looked up order by order, here and below: read from end to end, what there was before would cost more in each window.
-    CROSS JOIN LATERAL (
-        SELECT known.order_id, known.shipped_at, known.delivered_at, known.contents
-        FROM order_book_parcels AS known WHERE known.order_id = said.order_id OFFSET 0
-    ) AS parcel
-    CROSS JOIN LATERAL jsonb_to_recordset(parcel.contents) AS item (line bigint, quantity numeric)
-    GROUP BY 1, 2
 ), stand AS (
-    SELECT agreed.order_id, count(*) AS lines, sum(agreed.live) FILTER (WHERE NOT agreed.service) AS units,
+    SELECT line.order_id, count(*) AS lines, sum(line.live) FILTER (WHERE NOT line.service) AS units,
         -- Null while no unit is left that is to be sent.
-        bool_and(coalesce(sent.packed, 0) >= agreed.live) FILTER (WHERE agreed.moves) AS all_packed,
-        bool_and(coalesce(sent.shipped, 0) >= agreed.live) FILTER (WHERE agreed.moves) AS all_shipped,
-        bool_and(coalesce(sent.delivered, 0) >= agreed.live) FILTER (WHERE agreed.moves) AS all_delivered
-    FROM said
-    CROSS JOIN LATERAL (
-        SELECT known.order_id, known.line, coalesce(known.service, false) AS service,
-            known.quantity - known.cancelled - known.exchanged AS live,
-            NOT coalesce(known.service, false) AND known.quantity > known.cancelled + known.exchanged AS moves
-        FROM order_book_lines AS known WHERE known.order_id = said.order_id OFFSET 0
-    ) AS agreed
-    LEFT JOIN sent ON sent.order_id = agreed.order_id AND sent.line = agreed.line
+        bool_and(line.packed >= line.live) FILTER (WHERE NOT line.service AND line.live > 0) AS all_packed,
+        bool_and(line.shipped >= line.live) FILTER (WHERE NOT line.service AND line.live > 0) AS all_shipped,
+        bool_and(line.delivered >= line.live) FILTER (WHERE NOT line.service AND line.live > 0) AS all_delivered
+    FROM (
+        SELECT part.order_id, part.line, max(part.live) AS live, bool_or(part.service) AS service,
+            sum(part.packed) AS packed, sum(part.shipped) AS shipped, sum(part.delivered) AS delivered
+        FROM (
+            -- Looked up order by order: read from end to end, what there was before would cost more in each window. Lines
+            -- and contents meet in the grouping: nobody can know how many there are, and a join would have to guess.
+            SELECT agreed.order_id, agreed.line, agreed.quantity - agreed.cancelled - agreed.exchanged AS live,
+                coalesce(agreed.service, false) AS service, 0 AS packed, 0 AS shipped, 0 AS delivered
+            FROM said CROSS JOIN LATERAL (
+                SELECT known.order_id, known.line, known.quantity, known.cancelled, known.exchanged, known.service
+                FROM order_book_lines AS known WHERE known.order_id = said.order_id OFFSET 0
+            ) AS agreed
+            UNION ALL
+            SELECT parcel.order_id, item.line, NULL, NULL, item.quantity,
+                CASE WHEN parcel.shipped_at IS NULL THEN 0 ELSE item.quantity END,
+                CASE WHEN parcel.delivered_at IS NULL THEN 0 ELSE item.quantity END
+            FROM said CROSS JOIN LATERAL (
+                SELECT known.order_id, known.shipped_at, known.delivered_at, known.contents
+                FROM order_book_parcels AS known WHERE known.order_id = said.order_id OFFSET 0
+            ) AS parcel
+            CROSS JOIN LATERAL jsonb_to_recordset(parcel.contents) AS item (line bigint, quantity numeric)
+        ) AS part
+        GROUP BY 1, 2
+    ) AS line
+    WHERE line.service IS NOT NULL
     GROUP BY 1
 )
 INSERT INTO order_book AS book (
