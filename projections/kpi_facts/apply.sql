@@ -64,17 +64,13 @@ CROSS JOIN LATERAL (
     SELECT known.order_id, known.line, known.sku_id, known.campaign_id, known.quantity, known.amount_minor, known.counted
     FROM agreed_lines AS known WHERE known.order_id = bill.stream_id OFFSET 0
 ) AS line
-LEFT JOIN (
-    SELECT bill.position, change.line, sum(change.cancelled) AS cancelled, sum(change.cancelled_minor) AS cancelled_minor,
+CROSS JOIN LATERAL (
+    SELECT sum(change.cancelled) AS cancelled, sum(change.cancelled_minor) AS cancelled_minor,
         (array_agg(change.amount_minor ORDER BY change.position DESC) FILTER (WHERE change.amount_minor IS NOT NULL))[1]
             AS amount_minor
-    FROM order_paid AS bill
-    CROSS JOIN LATERAL (
-        SELECT known.line, known.position, known.amount_minor, known.cancelled, known.cancelled_minor
-        FROM agreed_changes AS known WHERE known.order_id = bill.stream_id AND known.position < bill.position OFFSET 0
-    ) AS change
-    GROUP BY 1, 2
-) AS since ON since.position = bill.position AND since.line = line.line
+    FROM agreed_changes AS change
+    WHERE change.order_id = line.order_id AND change.line = line.line AND change.position < bill.position
+) AS since
 WHERE line.quantity > coalesce(since.cancelled, 0);
 
 -- paid_orders: what was paid in all, and what was promised for it; a surge order has the hard promise only.
