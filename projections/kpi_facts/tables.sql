@@ -214,11 +214,10 @@ CREATE TABLE persons (
     person_id       uuid NOT NULL,
     since_position  bigint NOT NULL,
     until_position  bigint NOT NULL,
-    PRIMARY KEY (customer_id, since_position)
+    PRIMARY KEY (customer_id, since_position),
+    -- All records of a person are moved together.
+    UNIQUE (person_id, customer_id, since_position)
 );
-
--- persons_records: all records of a person; also read while the table is being filled.
-CREATE UNIQUE INDEX persons_records ON persons (person_id, customer_id, since_position);
 
 -- coupons: which coupon was put into whose hands, and for which campaign.
 CREATE TABLE coupons (
@@ -242,11 +241,10 @@ CREATE TABLE coupon_uses (
     store_id        uuid NOT NULL,
     occurred_at     timestamptz NOT NULL,
     day             date NOT NULL,
-    hour            bigint NOT NULL
+    hour            bigint NOT NULL,
+    -- A coupon that comes back looks for its use.
+    UNIQUE (coupon_id, order_id, position)
 );
-
--- coupon_uses_coupons: on what a coupon was used; looked for while the table is being filled.
-CREATE UNIQUE INDEX coupon_uses_coupons ON coupon_uses (coupon_id, order_id, position);
 
 -- moves: what happened to stock and quotas, shortages, expenses and deposits: each with the figure it adds to.
 CREATE TABLE moves (
@@ -396,11 +394,10 @@ CREATE TABLE price_checks (
     day          date NOT NULL,
     hour         bigint NOT NULL,
     passed       boolean NOT NULL,
-    is_first     boolean NOT NULL
+    is_first     boolean NOT NULL,
+    -- Whether a campaign was checked before.
+    UNIQUE (campaign_id, position)
 );
-
--- price_checks_campaigns: whether a campaign was checked before; looked for while the table is being filled.
-CREATE UNIQUE INDEX price_checks_campaigns ON price_checks (campaign_id, position);
 
 -- campaign_lines: which article takes part in which campaign, from a position on.
 CREATE TABLE campaign_lines (

@@ -102,11 +102,14 @@ WITH moved AS (
     FROM lines
 ), worth AS (
     -- Each SKU stands where its last movement of the window left it.
-    INSERT INTO stock_values AS worth (sku_id, quantity, unit_cost, value_minor, position)
-    SELECT sku_id, running_quantity, unit_cost, running_value_minor, position FROM lines WHERE is_last
-    ON CONFLICT (sku_id) DO UPDATE SET
-        quantity = excluded.quantity, unit_cost = excluded.unit_cost, value_minor = excluded.value_minor,
-        position = excluded.position
+    MERGE INTO stock_values AS worth
+    USING (SELECT sku_id, running_quantity, unit_cost, running_value_minor, position FROM lines WHERE is_last) AS line
+        ON line.sku_id = worth.sku_id
+    WHEN MATCHED THEN UPDATE SET
+        quantity = line.running_quantity, unit_cost = line.unit_cost, value_minor = line.running_value_minor,
+        position = line.position
+    WHEN NOT MATCHED THEN INSERT (sku_id, quantity, unit_cost, value_minor, position)
+        VALUES (line.sku_id, line.running_quantity, line.unit_cost, line.running_value_minor, line.position)
 ), days AS MATERIALIZED (
     SELECT sku_id, location_id, date_bin('1 day', occurred_at, '2000-01-01 00:00:00+00') AS midnight,
         sum(on_hand) AS on_hand, coalesce(sum(reserved), 0) AS reserved, coalesce(sum(allocated), 0) AS allocated,
@@ -115,19 +118,23 @@ WITH moved AS (
     FROM lines GROUP BY 1, 2, 3
 ), levels AS (
     -- What the window's movements changed at each location.
-    INSERT INTO stock_levels AS level
-        (sku_id, location_id, on_hand, reserved, allocated, damaged, in_transit, movements, position)
-    SELECT sku_id, location_id, sum(on_hand), sum(reserved), sum(allocated), sum(damaged), sum(in_transit),
-        sum(movements), max(position)
-    FROM days GROUP BY 1, 2
-    ON CONFLICT (sku_id, location_id) DO UPDATE SET
-        on_hand = level.on_hand + excluded.on_hand,
-        reserved = level.reserved + excluded.reserved,
-        allocated = level.allocated + excluded.allocated,
-        damaged = level.damaged + excluded.damaged,
-        in_transit = level.in_transit + excluded.in_transit,
-        movements = level.movements + excluded.movements,
-        position = excluded.position
+    MERGE INTO stock_levels AS level
+    USING (
+        SELECT sku_id, location_id, sum(on_hand) AS on_hand, sum(reserved) AS reserved, sum(allocated) AS allocated,
+            sum(damaged) AS damaged, sum(in_transit) AS in_transit, sum(movements)::bigint AS movements, max(position) AS position
+        FROM days GROUP BY 1, 2
+    ) AS change ON change.sku_id = level.sku_id AND change.location_id = level.location_id
+    WHEN MATCHED THEN UPDATE SET
+        on_hand = level.on_hand + change.on_hand,
+        reserved = level.reserved + change.reserved,
+        allocated = level.allocated + change.allocated,
+        damaged = level.damaged + change.damaged,
+        in_transit = level.in_transit + change.in_transit,
+        movements = level.movements + change.movements,
+        position = change.position
+    WHEN NOT MATCHED THEN INSERT (sku_id, location_id, on_hand, reserved, allocated, damaged, in_transit, movements, position)
+        VALUES (change.sku_id, change.location_id, change.on_hand, change.reserved, change.allocated, change.damaged,
+            change.in_transit, change.movements, change.position)
 )
 -- What they changed on the UTC day on which they happened.
 INSERT INTO stock_days AS done

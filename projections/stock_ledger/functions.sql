@@ -26,33 +26,34 @@ CREATE FUNCTION moving_average_step(
     scale numeric, places integer
 ) RETURNS numeric[] LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
 DECLARE
-    quantity numeric := kept_quantity;
-    average numeric := kept_cost;
-    worth numeric := kept_value_minor;
+    quantity numeric;
+    average numeric;
+    worth numeric;
     exact numeric;
 BEGIN
-    IF state IS NOT NULL THEN
-        quantity := state[1];
-        average := state[2];
-        worth := state[3];
+    IF state IS NULL THEN
+        state := ARRAY[kept_quantity, kept_cost, kept_value_minor];
     END IF;
+    quantity := state[1] + change;
+    average := state[2];
+    worth := state[3];
     IF cost IS NULL THEN
-        IF quantity + change = 0 THEN
+        IF quantity = 0 THEN
             RETURN ARRAY[0, average, 0, -worth];
         END IF;
-        exact := round_half_even(change * coalesce(average, 0) * scale);
-        RETURN ARRAY[quantity + change, average, worth + exact, exact];
+        exact := change * average * scale;
+        exact := coalesce(round_half_even(exact), 0);
+    ELSIF average IS NULL OR quantity <= change THEN
+        exact := quantity * cost * scale;
+        exact := round_half_even(exact);
+        RETURN ARRAY[quantity, cost, exact, exact - worth];
+    ELSE
+        exact := ((quantity - change) * average + change * cost) / quantity * 10::numeric ^ places;
+        average := trim_scale(round_half_even(exact) / 10::numeric ^ places);
+        exact := change * cost * scale;
+        exact := round_half_even(exact);
     END IF;
-    IF average IS NULL OR quantity <= 0 THEN
-        exact := round_half_even((quantity + change) * cost * scale);
-        RETURN ARRAY[quantity + change, cost, exact, exact - worth];
-    END IF;
-    average := trim_scale(
-        round_half_even((quantity * average + change * cost) / (quantity + change) * 10::numeric ^ places)
-        / 10::numeric ^ places
-    );
-    exact := round_half_even(change * cost * scale);
-    RETURN ARRAY[quantity + change, average, worth + exact, exact];
+    RETURN ARRAY[quantity, average, worth + exact, exact];
 END
 $$;
 

@@ -7,11 +7,9 @@ CREATE TABLE valued_skus (
     unit          text NOT NULL,
     currency      text COLLATE "C" NOT NULL,
     minor_digits  integer NOT NULL,
-    time_zone     text NOT NULL
+    time_zone     text NOT NULL,
+    UNIQUE (store_id, sku_id)
 );
-
--- valued_skus_store: the articles of a store.
-CREATE UNIQUE INDEX valued_skus_store ON valued_skus (store_id, sku_id);
 
 -- moved_zones: the zone that a store had when something was recorded, where it is not the one of the article's registration.
 CREATE TABLE moved_zones (
@@ -65,11 +63,10 @@ CREATE TABLE valued_movements (
     -- The article's units and their value in all, as known right after this was recorded.
     running_quantity     numeric NOT NULL,
     running_value_minor  bigint NOT NULL,
-    PRIMARY KEY (sku_id, occurred_at, position)
+    PRIMARY KEY (sku_id, occurred_at, position),
+    -- Returns look for what their order took.
+    UNIQUE (order_id, sku_id, position)
 );
-
--- valued_movements_order: what an order took and brought back; returns look for it while the table is being filled.
-CREATE UNIQUE INDEX valued_movements_order ON valued_movements (order_id, sku_id, position) WHERE order_id IS NOT NULL;
 
 -- valued_movements_known: the last movement of an article that was recorded at or before a position.
 CREATE INDEX valued_movements_known ON valued_movements (sku_id, position);

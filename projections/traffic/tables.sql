@@ -21,10 +21,7 @@ CREATE TABLE traffic_reports (
     exits               bigint,
     shares              bigint,
     favourites          bigint,
-    cart_adds           bigint
+    cart_adds           bigint,
+    -- One report of a slice holds at a time.
+    UNIQUE NULLS NOT DISTINCT (store_id, day, channel, device, campaign_id, sku_id, hour, until_position)
 );
-
--- traffic_reports_days: what was reported of a store's day; one report of a slice holds at a time.
-CREATE UNIQUE INDEX traffic_reports_days ON traffic_reports (
-    store_id, day, channel, device, campaign_id, sku_id, hour, until_position
-) NULLS NOT DISTINCT;

@@ -14,7 +14,7 @@ import psycopg
 
 from opscore.database import Database
 from opscore.projector import Definition, Follower, Projector
-from opscore.projector.filling import REBUILD_WINDOW, analyze
+from opscore.projector.filling import REBUILD_WINDOW, analyze, complete, cores
 from opscore.projector.folder import Loaded
 from opscore.settings import Settings
 from tests.benchmarks import generate
@@ -59,8 +59,7 @@ def rebuild(projector: Projector, loaded: Loaded, head: int) -> tuple[float, dic
             analyze(connection, loaded)
             spent["(analyze)"] = spent.get("(analyze)", 0) + time.perf_counter() - since
         since = time.perf_counter()
-        for statement in loaded.create_indexes():
-            connection.execute(statement)
+        complete(projector.connect, connection, loaded, cores())
         spent["(indexes)"] = time.perf_counter() - since
     return time.perf_counter() - begun, spent
 

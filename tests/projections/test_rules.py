@@ -234,7 +234,7 @@ def test_a_what_if_of_no_rule_or_no_value_is_refused_with_the_rules_there_are(
 def test_a_what_if_that_fails_leaves_nothing_and_alarms_nobody(log: Log, operator: Projector, folder: Path) -> None:
     edit(
         folder, "income_split", "tables.sql",
-        ("purchasing_minor bigint NOT NULL\n", "purchasing_minor bigint NOT NULL CHECK (purchasing_minor > 0)\n"),
+        ("purchasing_minor bigint NOT NULL,\n", "purchasing_minor bigint NOT NULL CHECK (purchasing_minor > 0),\n"),
     )  # fmt: skip
     world = log.world()
     pay(world, JANUARY, 100)

@@ -17,7 +17,8 @@ import pytest
 
 from opscore import resources
 from opscore.database import Database
-from opscore.projector import Follower, ProjectionRefused, Projector, window
+from opscore.projector import Follower, ProjectionRefused, Projector, filling, window
+from opscore.projector.catalogue import BUCKETS
 from opscore.projector.folder import Loaded
 from opscore.projector.lock import EditedWithoutVersion
 from opscore.settings import Settings
@@ -132,7 +133,8 @@ def test_a_rebuild_killed_in_the_middle_goes_on_where_it_stood(
     entry = projector.catalogue.entry(connection, "stock_ledger", version)
     assert entry is not None
     assert (entry.status, entry.position < log.head()) == ("building", True)
-    stood = projector.catalogue.parts(connection, "stock_ledger", version) or [entry.position]
+    divided = projector.catalogue.parts(connection, "stock_ledger", version)
+    stood = [position for _, position in divided] or [entry.position]
     assert len(stood) == parts
     assert sum(stood) >= 50 * 8
     seen: list[int] = []
@@ -151,6 +153,54 @@ def test_a_rebuild_killed_in_the_middle_goes_on_where_it_stood(
     assert seen[0] > sum(stood) // parts
     assert projector.catalogue.parts(connection, "stock_ledger", version) == []
     assert contents(connection, projector.loaded(connection, finished)) == contents(connection, whole)
+
+
+def test_the_parts_of_a_rebuild_are_about_equally_heavy(
+    log: Log, projector: Projector, connection: psycopg.Connection[Any]
+) -> None:
+    log.fill(1500)
+    loaded = Loaded(projector.definitions()["stock_ledger"], projector.schema)
+    with connection.transaction():
+        projector.catalogue.claim(connection, loaded)
+        projector.make_tables(connection, loaded)
+        divided = projector.catalogue.divide(connection, loaded, 3)
+
+    parts = [part for part, _ in divided]
+    assert sorted(bucket for part in parts for bucket in part.buckets) == list(range(BUCKETS))
+    heavy = connection.execute(
+        f"SELECT uuid_hash(stream_id) & {BUCKETS - 1}, count(*) FROM events WHERE type = ANY (%s) GROUP BY 1",
+        (list(loaded.definition.events),),
+    ).fetchall()
+    weights = [sum(count for bucket, count in heavy if bucket in part.buckets) for part in parts]
+    assert sum(weights) > 500
+    assert max(weights) - min(weights) <= max(count for _, count in heavy)
+
+
+def test_indexes_are_built_side_by_side(
+    log: Log, projector: Projector, connection: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(filling, "WORTH_A_CONNECTION", 0)
+    log.fill(300)
+    entry = projector.rebuild("order_book")
+
+    loaded = Loaded(projector.definitions()["order_book"], projector.schema)
+    named = {loaded.names[created] for kind, created in loaded.definition.created if kind.endswith("index")}
+    built = connection.execute(
+        "SELECT indexname FROM pg_indexes WHERE starts_with(indexname, %s)", (loaded.prefix,)
+    ).fetchall()
+    assert entry.status == "serving"
+    assert len(named) == 6
+    assert named <= {f'"{name}"' for (name,) in built}
+
+
+def test_rows_that_an_index_does_not_allow_are_named(log: Log, database: Database, folder: Path) -> None:
+    plain = "CREATE INDEX order_book_time ON order_book (store_id, placed_at DESC, order_id DESC);"
+    edit(folder, "order_book", "tables.sql", plain, "CREATE UNIQUE INDEX order_book_time ON order_book (store_id);")
+    edit(folder, "order_book", "projection.toml", "version = 3", "version = 4")
+    log.fill(300)
+
+    with pytest.raises(ProjectionRefused, match=r"order_book version \d+: could not create unique index .*store_id"):
+        Projector(database, folder).rebuild("order_book")
 
 
 def test_a_rebuild_can_be_stopped_and_taken_up_again(log: Log, projector: Projector) -> None:

@@ -78,7 +78,9 @@ class Copies:
         for number, windows in enumerate((bounds, [bounds[0], bounds[-1]], bounds)):
             for low, high in itertools.pairwise(windows):
                 with self.connection.transaction():
-                    take_in(self.connection, self.projector.catalogue, loaded, low, high, part=Part(number, 3))
+                    take_in(
+                        self.connection, self.projector.catalogue, loaded, low, high, part=Part(number, 3, [number])
+                    )
         return contents(self.connection, loaded)
 
     def broken_checks(self, high: int, low: int) -> list[Any]:

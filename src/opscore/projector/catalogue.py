@@ -56,17 +56,25 @@ _PART_COLUMNS = ", ".join(
 )
 
 
+BUCKETS = 64
+"""Into how many buckets the streams of a rebuild in parts fall by their hash."""
+
+SAMPLE = 50_000
+"""How many events are looked at, about, to learn how heavy each bucket is."""
+
+
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One of `of` parts of a rebuild, by number from 0: the streams whose hash falls to it."""
+    """One part of a rebuild, by number from 0: the streams whose hash falls into `buckets` of `bucket_count`."""
 
     number: int
-    of: int
+    bucket_count: int
+    buckets: Sequence[int]
 
     @property
-    def others(self) -> list[int]:
-        """Return the numbers of the other parts."""
-        return [number for number in range(self.of) if number != self.number]
+    def other_buckets(self) -> list[int]:
+        """Return the buckets of the other parts."""
+        return sorted(set(range(self.bucket_count)) - set(self.buckets))
 
 
 class Catalogue:
@@ -183,33 +191,62 @@ class Catalogue:
             (position, name, version),
         )
 
-    def parts(self, connection: Connection, name: str, version: int) -> list[int]:
-        """Return the positions of the parts of a rebuild, by number; none while it is not done in parts."""
+    def parts(self, connection: Connection, name: str, version: int) -> list[tuple[Part, int]]:
+        """Return the parts of a rebuild, by number, each with its position; none while it is not done in parts."""
         rows = connection.execute(
-            self._sql("SELECT position FROM PARTS WHERE name = %s AND version = %s ORDER BY part"), (name, version)
+            self._sql(
+                "SELECT part, bucket_count, buckets, position FROM PARTS WHERE name = %s AND version = %s ORDER BY part"
+            ),
+            (name, version),
         ).fetchall()
-        return [row[0] for row in rows]
+        return [(Part(number, bucket_count, buckets), position) for number, bucket_count, buckets, position in rows]
 
-    def divide(self, connection: Connection, name: str, version: int, of: int) -> list[int]:
-        """Divide what is left of a rebuild into `of` parts, unless it is divided already; return their positions."""
-        entry = self.lock(connection, name, version)
-        found = self.parts(connection, name, version)
+    def divide(self, connection: Connection, loaded: Loaded, of: int) -> list[tuple[Part, int]]:
+        """Divide what is left of a rebuild into `of` parts, about equally heavy, unless it is divided already."""
+        entry = self.lock(connection, loaded.name, loaded.version)
+        found = self.parts(connection, loaded.name, loaded.version)
         if entry is None or entry.status != "building" or found:
             return found
-        connection.execute(
+        for number, buckets in enumerate(self._even_buckets(connection, loaded, entry.position, of)):
+            connection.execute(
+                self._sql(
+                    "INSERT INTO PARTS (name, version, part, position, bucket_count, buckets)"
+                    " VALUES (%s, %s, %s, %s, %s, %s)"
+                ),
+                (loaded.name, loaded.version, number, entry.position, BUCKETS, buckets),
+            )
+        return self.parts(connection, loaded.name, loaded.version)
+
+    def _even_buckets(self, connection: Connection, loaded: Loaded, after: int, of: int) -> list[list[int]]:
+        """Return which buckets make up each of `of` parts: the heaviest first, each to the part that is lightest."""
+        left = max(self.head(connection) - after, 1)
+        sampled = connection.execute(
             self._sql(
-                "INSERT INTO PARTS (name, version, part, position) SELECT %s, %s, generate_series(0, %s - 1), %s"
+                "SELECT uuid_hash(stream_id) & %(mask)s, count(*) FROM EVENTS TABLESAMPLE SYSTEM (%(percent)s)"
+                " WHERE type = ANY (%(types)s) AND position > %(after)s GROUP BY 1"
             ),
-            (name, version, of, entry.position),
-        )
-        return [entry.position] * of
+            {
+                "mask": BUCKETS - 1,
+                "percent": min(100.0, 100.0 * SAMPLE / left),
+                "types": list(loaded.definition.events),
+                "after": after,
+            },
+        ).fetchall()
+        weights = dict.fromkeys(range(BUCKETS), 0) | dict(sampled)
+        parts: list[list[int]] = [[] for _ in range(of)]
+        weight = [0] * of
+        for bucket in sorted(weights, key=lambda each: (-weights[each], each)):
+            lightest = min(range(of), key=lambda number: (weight[number], len(parts[number])))
+            parts[lightest].append(bucket)
+            weight[lightest] += weights[bucket]
+        return parts
 
     def unite(self, connection: Connection, name: str, version: int) -> None:
         """Let the parts be one rebuild again, once all of them stand at the same position."""
         self.lock(connection, name, version)
-        positions = self.parts(connection, name, version)
-        if positions and min(positions) == max(positions):
-            self.move(connection, name, version, positions[0])
+        positions = {position for _, position in self.parts(connection, name, version)}
+        if len(positions) == 1:
+            self.move(connection, name, version, positions.pop())
             connection.execute(self._sql("DELETE FROM PARTS WHERE name = %s AND version = %s"), (name, version))
 
     def set_status(self, connection: Connection, name: str, version: int, status: str, by: str | None = None) -> None:

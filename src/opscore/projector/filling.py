@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
@@ -9,12 +10,17 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from psycopg import errors
+
 from opscore.projector.answers import ProjectionRefused
 from opscore.projector.catalogue import Catalogue, Connection, Part
 from opscore.projector.folder import Loaded
 from opscore.projector.window import Advance, advance
 
 REBUILD_WINDOW = 100_000
+
+WORTH_A_CONNECTION = 2**25
+"""Bytes of tables from which on their indexes are built on several connections."""
 
 Stop = Callable[[], bool]
 """Says whether to stop; asked between windows."""
@@ -75,45 +81,45 @@ class Filling:
 
         Raises `ProjectionRefused` when asked to stop, or when an event or a statement fails; what was done stays.
         """
-        positions = self._divided(connection)
-        if positions:
-            self._fill_parts(connection, positions)
+        parts = self._divided(connection)
+        if parts:
+            self._fill_parts(connection, parts)
             with connection.transaction():
                 self._catalogue.unite(connection, self._loaded.name, self._loaded.version)
         self._fill(connection, self._until, None, lambda step: step.after)
 
-    def _divided(self, connection: Connection) -> list[int]:
-        """Return the positions of the parts; none when the work is not, and is not to be, divided."""
+    def _divided(self, connection: Connection) -> list[tuple[Part, int]]:
+        """Return the parts with their positions; none when the work is not, and is not to be, divided."""
         name, version = self._loaded.name, self._loaded.version
         with connection.transaction():
-            positions = self._catalogue.parts(connection, name, version)
+            parts = self._catalogue.parts(connection, name, version)
             entry = self._catalogue.entry(connection, name, version)
-            if positions or entry is None or self._parts < 2 or not self._loaded.definition.stream_by_stream:
-                return positions
+            if parts or entry is None or self._parts < 2 or not self._loaded.definition.stream_by_stream:
+                return parts
             end = self._until or self._catalogue.head(connection)
             if end - entry.position < 2 * self._window:
                 return []
-            return self._catalogue.divide(connection, name, version, self._parts)
+            return self._catalogue.divide(connection, self._loaded, self._parts)
 
-    def _fill_parts(self, connection: Connection, positions: list[int]) -> None:
+    def _fill_parts(self, connection: Connection, parts: list[tuple[Part, int]]) -> None:
         """Bring every part to one position; the first that fails or is stopped stops the others after their window."""
-        end = max(self._until or self._catalogue.head(connection), *positions)
-        reached = list(positions)
+        reached = [position for _, position in parts]
+        end = max(self._until or self._catalogue.head(connection), *reached)
 
-        def work(number: int) -> None:
+        def work(part: Part) -> None:
             def whole(step: Advance) -> int:
-                reached[number] = max(step.after, reached[number])
+                reached[part.number] = max(step.after, reached[part.number])
                 return sum(reached) // len(reached)
 
             try:
                 with self._connect() as own:
-                    self._fill(own, end, Part(number, len(positions)), whole)
+                    self._fill(own, end, part, whole)
             except BaseException:
                 self._giving_up.set()
                 raise
 
-        with ThreadPoolExecutor(len(positions), "opscore-rebuild") as pool:
-            futures = [pool.submit(work, number) for number in range(len(positions))]
+        with ThreadPoolExecutor(len(parts), "opscore-rebuild") as pool:
+            futures = [pool.submit(work, part) for part, _ in parts]
             try:
                 errors = [future.exception() for future in futures]
             except BaseException:
@@ -180,6 +186,57 @@ class Filling:
 
 class _GivenUp(ProjectionRefused):
     """Another part failed or was stopped."""
+
+
+def complete(connect: Callable[[], Connection], connection: Connection, loaded: Loaded, parts: int) -> None:
+    """Build the indexes of a version whose rows are in, and let the planner know how large its tables are.
+
+    Indexes that are there already stay; several are built side by side, on up to `parts` connections.
+    Raises `ProjectionRefused` when rows do not allow an index: two of one key, or one that is too long.
+    """
+    left = loaded.create_indexes()
+    if sum(_bytes(connection, loaded.table(table)) for table in loaded.definition.tables) < WORTH_A_CONNECTION:
+        parts = 1
+
+    def build(own: Connection) -> None:
+        if parts > 1:
+            # The processors have work enough without more processes for each index.
+            own.execute("SET max_parallel_maintenance_workers = 0")
+        with contextlib.suppress(IndexError):
+            while True:
+                _build_index(own, loaded, left.pop(0))
+
+    def build_beside() -> None:
+        with connect() as own:
+            build(own)
+
+    with ThreadPoolExecutor(max(parts - 1, 1), "opscore-index") as pool:
+        beside = [pool.submit(build_beside) for _ in range(min(parts, len(left)) - 1)]
+        build(connection)
+        for each in beside:
+            each.result()
+    analyze(connection, loaded)
+
+
+def _bytes(connection: Connection, table: str) -> int:
+    row = connection.execute("SELECT pg_relation_size(%s)", (table,)).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def _build_index(connection: Connection, loaded: Loaded, statement: str) -> None:
+    try:
+        try:
+            connection.execute(statement)
+        except (errors.UniqueViolation, errors.DuplicateTable):
+            # Another process built it at the same moment and has committed: now it is found, or built if it failed.
+            connection.execute(statement)
+    except (errors.UniqueViolation, errors.ProgramLimitExceeded) as error:
+        detail = f" ({error.diag.message_detail})" if error.diag.message_detail else ""
+        raise ProjectionRefused(
+            f"{loaded.name} version {loaded.version}: {error.diag.message_primary}{detail}; mend its tables.sql or"
+            " apply.sql, then rebuild anew"
+        ) from error
 
 
 def analyze(connection: Connection, loaded: Loaded) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime
 import hashlib
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -320,7 +321,7 @@ class Loaded:
         return f'"{self.schema}"."{self.prefix}{name}"'
 
     def create(self) -> list[str]:
-        """Return the DDL that makes the tables, the rules and the functions, in order; plain indexes come later."""
+        """Return the DDL that makes the tables, the rules and the functions, in order; indexes come later."""
         rules = self.definition.rules
         columns = ", ".join(f'"{name}" {_rule_type(value)} NOT NULL' for name, value in rules.items())
         made = [
@@ -332,16 +333,19 @@ class Loaded:
             made += [
                 sqltext.qualify(statement.sql, self.names, bodies=True)
                 for statement in self.definition.statements(file)
-                if sqltext.created_name(statement.sql)[0] != "index"  # type: ignore[index]
+                if not _is_index(statement)
             ]
         return made
 
     def create_indexes(self) -> list[str]:
-        """Return the DDL of the plain indexes: they are built once the bulk of the rows is in."""
+        """Return the DDL of the indexes, which are built once the bulk of the rows is in.
+
+        What a statement needs while the table is being filled is a key or a UNIQUE of the table itself.
+        """
         return [
             sqltext.qualify(_if_not_exists(statement.sql), self.names)
             for statement in self.definition.statements("tables.sql")
-            if sqltext.created_name(statement.sql)[0] == "index"  # type: ignore[index]
+            if _is_index(statement)
         ]
 
     @cached_property
@@ -407,6 +411,11 @@ def _rule(projection: str, name: str, value: Any) -> Any:
     raise SqlFileError(f"{projection}: rule {name} must be an integer, boolean, text, date or decimal")
 
 
+def _is_index(statement: Statement) -> bool:
+    created = sqltext.created_name(statement.sql)
+    return created is not None and created[0].endswith("index")
+
+
 def _plain(value: Any) -> Any:
     return value if isinstance(value, bool | int | str) else str(value)
 
@@ -416,5 +425,4 @@ def _rule_type(value: Any) -> str:
 
 
 def _if_not_exists(sql: str) -> str:
-    words = sql.split(None, 2)
-    return sql if words[2].upper().startswith("IF NOT EXISTS") else f"{words[0]} {words[1]} IF NOT EXISTS {words[2]}"
+    return re.sub(r"\bINDEX\s+(?!IF\s+NOT\s+EXISTS\b)", "INDEX IF NOT EXISTS ", sql, count=1, flags=re.IGNORECASE)

@@ -23,7 +23,7 @@ from opscore.projector import compare as comparing
 from opscore.projector import whatif
 from opscore.projector.answers import Answers, Connects, ProjectionRefused
 from opscore.projector.catalogue import FOLLOWING, Connection, Entry
-from opscore.projector.filling import REBUILD_WINDOW, Filling, Progress, Stop, analyze, cores
+from opscore.projector.filling import REBUILD_WINDOW, Filling, Progress, Stop, complete, cores
 from opscore.projector.folder import Definition, Loaded, read_all
 from opscore.projector.lock import refuse_edited
 from opscore.projector.own import laid_over
@@ -97,8 +97,9 @@ class Projector(Answers):
                     continue
                 if entry.status == "building":
                     # Built in parts, it stands where they stand on average.
-                    parts = self.catalogue.parts(connection, entry.name, entry.version) or [entry.position]
-                    entry = replace(entry, position=sum(parts) // len(parts))
+                    parts = self.catalogue.parts(connection, entry.name, entry.version)
+                    reached = [position for _, position in parts] or [entry.position]
+                    entry = replace(entry, position=sum(reached) // len(reached))
                 definition = self.loaded(connection, entry).definition
                 lag = 0 if entry.status == "frozen" else max(0, head - entry.position)
                 found.append(ProjectionStatus(entry, definition.question, lag, definition))
@@ -236,13 +237,7 @@ class Projector(Answers):
 
     def _finish(self, connection: Connection, loaded: Loaded, by: str) -> None:
         """Build the indexes, take in what came meanwhile, and open the version for following, in one transaction."""
-        for statement in loaded.create_indexes():
-            try:
-                connection.execute(statement)
-            except (errors.UniqueViolation, errors.DuplicateTable):
-                # Another process built it at the same moment and has committed: now it is found, or built if it failed.
-                connection.execute(statement)
-        analyze(connection, loaded)
+        complete(self.connect, connection, loaded, self._parts)
         with connection.transaction():
             connection.execute("SET LOCAL synchronous_commit = on")
             entry = self.catalogue.lock(connection, loaded.name, loaded.version)
@@ -628,9 +623,7 @@ class Projector(Answers):
                     self.drop(*aside)
                 raise
             try:
-                for statement in loaded.create_indexes():
-                    connection.execute(statement)
-                analyze(connection, loaded)
+                complete(self.connect, connection, loaded, self._parts)
                 result = self._compared(
                     (name, serving.version), aside, by, sample, ("building", *FOLLOWING), comparison_id
                 )
@@ -676,8 +669,7 @@ class Projector(Answers):
                         self.make_tables(connection, loaded)
                 if end:
                     self._fill(connection, loaded, progress, stop, REBUILD_WINDOW, until=end)
-                for statement in loaded.create_indexes():
-                    connection.execute(statement)
+                complete(self.connect, connection, loaded, self._parts)
                 self.catalogue.set_status(connection, loaded.name, loaded.version, "frozen")
                 copy = self.catalogue.entry(connection, loaded.name, loaded.version)
                 assert copy is not None

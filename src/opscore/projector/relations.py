@@ -92,8 +92,8 @@ def _type_of(sql: str) -> str:
     return "text" if "->>" in sql else "jsonb"
 
 
-IN_PART = " AND (uuid_hash(event.stream_id) & 65535) % :parts <> ALL (:other_parts)"
-"""Whether the stream of an event is of the one part of `:parts` that is not among `:other_parts`.
+IN_PART = " AND (uuid_hash(event.stream_id) & 65535) % :bucket_count <> ALL (:other_buckets)"
+"""Whether the stream of an event falls into a bucket, of so many, that is not among `:other_buckets`.
 
 Said so, the planner expects a few events too many; of an equation it expects next to none and joins them one by one.
 """

@@ -154,8 +154,8 @@ def bind_window(sql: str) -> str:
     places = {
         ":window_from": "$1::bigint",
         ":window_to": "$2::bigint",
-        ":parts": "$3::integer",
-        ":other_parts": "$4::integer[]",
+        ":bucket_count": "$3::integer",
+        ":other_buckets": "$4::integer[]",
     }
     return "".join(
         places.get(token.text, token.text) if token.kind == "parameter" else token.text for token in tokens(sql)

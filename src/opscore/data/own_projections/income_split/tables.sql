@@ -11,8 +11,7 @@ CREATE TABLE income_entries (
     working_share    numeric NOT NULL,
     other_minor      bigint NOT NULL,
     working_minor    bigint NOT NULL,
-    purchasing_minor bigint NOT NULL
+    purchasing_minor bigint NOT NULL,
+    -- A refund looks up the income it came from.
+    UNIQUE (order_id, position)
 );
-
--- income_entries_by_order: a refund looks up the income it came from.
-CREATE UNIQUE INDEX income_entries_by_order ON income_entries (order_id, position);
