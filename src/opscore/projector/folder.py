@@ -14,7 +14,7 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -48,9 +48,7 @@ class Definition:
     def read(cls, folder: Path) -> Definition:
         """Read a folder; its name is the projection's."""
         texts = {file: (folder / file).read_text("utf-8") for file in FILES if (folder / file).exists()}
-        definition = cls(folder.name, texts)
-        definition.check()
-        return definition
+        return _checked(folder.name, tuple(texts.items()))
 
     @cached_property
     def settings(self) -> dict[str, Any]:
@@ -163,7 +161,7 @@ class Definition:
         parts += [f"{file} {sqltext.canonical(self.texts.get(file, ''))}" for file in RULE_FILES]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
-    def statements(self, file: str) -> list[Statement]:
+    def statements(self, file: str) -> tuple[Statement, ...]:
         """Return the named statements of a file, none when it is absent."""
         return sqltext.statements(self.texts.get(file, ""), f"{self.name}/{file}")
 
@@ -377,6 +375,14 @@ class Loaded:
 
     def _ready(self, statement: Statement) -> Ready:
         return Ready(statement, self)
+
+
+@lru_cache(maxsize=256)
+def _checked(name: str, texts: tuple[tuple[str, str], ...]) -> Definition:
+    """Return a definition that was checked: taking texts apart takes far longer than reading them again."""
+    definition = Definition(name, dict(texts))
+    definition.check()
+    return definition
 
 
 def read_all(folder: Path) -> dict[str, Definition]:

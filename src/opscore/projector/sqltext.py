@@ -11,6 +11,8 @@ import itertools
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
 
 _TOKEN = re.compile(
     r"""
@@ -34,8 +36,7 @@ _CREATES = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(NamedTuple):
     """One piece of SQL text: `kind` is a group name of the tokenizer, `text` the characters."""
 
     kind: str
@@ -76,8 +77,9 @@ def tokens(text: str) -> Iterator[Token]:
         yield Token(match.lastgroup if match.lastgroup != "tag" else "dollar", match.group())  # type: ignore[arg-type]
 
 
-def statements(text: str, file: str) -> list[Statement]:
-    """Read the named statements of a file, in order.
+@lru_cache(maxsize=1024)
+def statements(text: str, file: str) -> tuple[Statement, ...]:
+    """Read the named statements of a file, in order; the same text is taken apart once.
 
     Raises `SqlFileError` for a statement without its `-- name: description` line, two of one name, or `SELECT *`.
     """
@@ -103,7 +105,7 @@ def statements(text: str, file: str) -> list[Statement]:
             header, body = None, []
         elif body or token.kind != "space":
             body.append(token)
-    return found
+    return tuple(found)
 
 
 def _refuse_star(body: list[Token], file: str, name: str) -> None:
