@@ -2,7 +2,8 @@
 
 from alembic import context
 
-from opscore.database import Database, engine, prepare
+from opscore.database import Database
+from opscore.migrations import engine, prepare
 from opscore.settings import load_settings
 
 

@@ -23,9 +23,10 @@ import httpx
 import uvicorn
 
 from opscore.app import create_app
-from opscore.database import Database, migrate
+from opscore.database import Database
 from opscore.domain.command import Role
 from opscore.imports.complete_journey import TIME_ZONE, import_complete_journey
+from opscore.migrations import migrate
 from opscore.projector import Projector
 from opscore.settings import Settings
 from opscore.tokens import create_token

@@ -29,13 +29,14 @@ import httpx
 import uvicorn
 
 from opscore.app import create_app
-from opscore.database import Database, migrate
+from opscore.database import Database
 from opscore.domain.command import Role
 from opscore.imports.online_retail import import_online_retail
 from opscore.imports.online_retail_file import is_goods
 from opscore.imports.pipeline import Progress
 from opscore.imports.reader import open_text
 from opscore.imports.report import ImportReport
+from opscore.migrations import migrate
 from opscore.projector import Projector
 from opscore.settings import Settings
 from opscore.tokens import create_token

@@ -22,9 +22,10 @@ import httpx
 import uvicorn
 
 from opscore.app import create_app
-from opscore.database import Database, migrate
+from opscore.database import Database
 from opscore.domain.command import Role
 from opscore.imports.taobao_behaviour import import_taobao_behaviour
+from opscore.migrations import migrate
 from opscore.projector import Projector
 from opscore.settings import Settings
 from opscore.tokens import create_token

@@ -13,7 +13,8 @@ import psycopg
 import pytest
 from psycopg import errors, sql
 
-from opscore.database import Database, has_data_checksums, migrate, migrated_version, newest_version
+from opscore.database import Database, has_data_checksums, migrated_version, newest_version
+from opscore.migrations import migrate
 from opscore.settings import Settings, SetupError
 
 ROOT = Path(__file__).parents[1]
@@ -86,7 +87,7 @@ def test_the_embedded_server_checks_its_pages(database: Database) -> None:
 
 
 def test_migrating_twice_does_nothing(database: Database) -> None:
-    assert migrated_version(database) == newest_version(database)
+    assert migrated_version(database) == newest_version()
     assert migrate(database) is False
 
 
@@ -109,7 +110,7 @@ def test_eight_that_migrate_at_once_all_succeed_and_one_works(new_settings: Call
         thread.join()
     assert failed == []
     assert len(worked) == 8
-    assert migrated_version(databases[0]) == newest_version(databases[0])
+    assert migrated_version(databases[0]) == newest_version()
     with databases[0].connect() as connection:
         assert connection.execute("SELECT count(*) FROM events").fetchone() == (0,)
 
@@ -132,7 +133,7 @@ def test_alembic_by_itself_comes_to_the_same(new_settings: Callable[[], Settings
     )
     assert done.returncode == 0, done.stderr
     with Database.open(settings) as database:
-        assert migrated_version(database) == newest_version(database)
+        assert migrated_version(database) == newest_version()
         assert migrate(database) is False
         with database.connect() as connection:
             assert connection.execute("SELECT count(*) FROM events").fetchone() == (0,)

@@ -16,8 +16,9 @@ from psycopg import errors
 from psycopg.conninfo import make_conninfo
 
 import opscore.embedded
-from opscore.database import SERVER_VERSION_MIN, Database, migrate
+from opscore.database import SERVER_VERSION_MIN, Database
 from opscore.embedded import EmbeddedServer
+from opscore.migrations import migrate
 from opscore.settings import Settings
 from tests.conftest import new_folder
 

@@ -69,7 +69,7 @@ class Check:
 def require_usable(database: Database) -> None:
     """Refuse a database that is unsafe or not up to date, or no master key. Raises SetupError saying what to do."""
     database.require_durable()
-    if migrated_version(database) != newest_version(database):
+    if migrated_version(database) != newest_version():
         raise SetupError("The database is not at the newest version; run: opscore migrate")
     database.settings.master_key_bytes()
 
@@ -195,7 +195,7 @@ class Server:
         return None
 
     def _look_at_migrations(self) -> str | None:
-        found, newest = migrated_version(self.database), newest_version(self.database)
+        found, newest = migrated_version(self.database), newest_version()
         return None if found == newest else f"the schema is at {found}, not at {newest}; run: opscore migrate"
 
     def _look_at_events(self) -> str | None:

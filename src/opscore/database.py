@@ -7,18 +7,13 @@ act as `<schema>_app`, which may add to the log and never change it.
 from __future__ import annotations
 
 import select
-import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self, TypeVar
+from typing import Any, Literal, Self
 
-import alembic.command
-import alembic.config
-import alembic.script
 import msgspec
 import psycopg
-import sqlalchemy
 from psycopg import errors, sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.types.json import set_json_loads
@@ -31,7 +26,6 @@ SERVER_VERSION_MIN = 150000
 """PostgreSQL 15, as `server_version_num` counts."""
 
 _DURABLE = ("fsync", "full_page_writes", "synchronous_commit")
-_MIGRATE_SECONDS_MAX = 60
 
 ConnectionRole = Literal["app", "admin"]
 
@@ -199,28 +193,6 @@ def has_data_checksums(database: Database) -> bool:
 # Migration -----------------------------------------------------------------------------------------------------------
 
 
-def migrate(database: Database) -> bool:
-    """Bring the operator's schema to the newest version; return whether there was anything to do.
-
-    Makes the schema and the application's role when they are absent. May be called by any number of processes at once:
-    one of them works, the others wait for it.
-    Raises `SetupError` when the role that `database` connects as may not do this.
-    """
-    config = _alembic_config(database)
-    head = alembic.script.ScriptDirectory.from_config(config).get_current_head()
-    if migrated_version(database) == head:
-        return False
-    try:
-        prepare(database)
-        _retry(lambda: _upgrade(database, config))
-    except errors.InsufficientPrivilege as error:
-        raise SetupError(
-            f"The database role may not set up the schema '{database.schema}': {error.diag.message_primary}. Use the "
-            "owner of the database, with CREATEROLE, in OPSCORE_DATABASE_URL."
-        ) from error
-    return True
-
-
 def migrated_version(database: Database) -> str | None:
     """Return the revision that the schema is at; None when it has not been set up."""
     with database.connect("admin") as connection:
@@ -233,84 +205,6 @@ def migrated_version(database: Database) -> str | None:
     return None if row is None else str(row[0])
 
 
-def newest_version(database: Database) -> str | None:
-    """Return the newest revision that this installation knows."""
-    return alembic.script.ScriptDirectory.from_config(_alembic_config(database)).get_current_head()
-
-
-def engine(database: Database) -> sqlalchemy.Engine:
-    """Return an SQLAlchemy engine over the owner's connections, for Alembic."""
-    return sqlalchemy.create_engine(
-        "postgresql+psycopg://",
-        creator=lambda: database.connect("admin", autocommit=False),
-        poolclass=sqlalchemy.NullPool,
-        # A script without parameters goes to the server as it is: several statements, and % is just a sign.
-        execution_options={"no_parameters": True},
-    )
-
-
-def _alembic_config(database: Database) -> alembic.config.Config:
-    config = alembic.config.Config()
-    config.set_main_option("script_location", str(resources.path("alembic")).replace("%", "%%"))
-    config.attributes["database"] = database
-    return config
-
-
-def _upgrade(database: Database, config: alembic.config.Config) -> None:
-    with engine(database).connect() as connection, connection.begin():
-        # Whoever is first works; the others wait here and then find nothing left to do.
-        connection.exec_driver_sql(f"LOCK TABLE {database.schema}.alembic_version IN ACCESS EXCLUSIVE MODE")
-        config.attributes["connection"] = connection
-        alembic.command.upgrade(config, "head")
-
-
-def prepare(database: Database) -> None:
-    """Make what a migration stands on, if it is not there: the schema, the application's role, Alembic's own table."""
-    _retry(lambda: _bootstrap(database))
-
-
-def _bootstrap(database: Database) -> None:
-    names = {"schema": sql.Identifier(database.schema), "role": sql.Identifier(database.app_role)}
-    with database.connect("admin", autocommit=False) as connection:
-        role = (database.app_role,)
-        if connection.execute("SELECT FROM pg_roles WHERE rolname = %s", role).fetchone() is None:
-            connection.execute(sql.SQL("CREATE ROLE {role} NOLOGIN NOSUPERUSER NOBYPASSRLS").format(**names))
-        # Since PostgreSQL 16 a membership may exist without the right to act as the role.
-        kind = "SET" if connection.info.server_version >= 160000 else "MEMBER"
-        acts = connection.execute("SELECT pg_has_role(current_user, %s, %s)", (*role, kind)).fetchone()
-        if acts != (True,):
-            connection.execute(sql.SQL("GRANT {role} TO CURRENT_USER").format(**names))
-        connection.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {schema}").format(**names))
-        if connection.execute("SELECT to_regclass(%s)", (f"{database.schema}.alembic_version",)).fetchone() == (None,):
-            connection.execute(
-                sql.SQL(
-                    "CREATE TABLE {schema}.alembic_version (version_num varchar(32) NOT NULL, "
-                    "CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)); "
-                    "GRANT USAGE ON SCHEMA {schema} TO {role}; GRANT SELECT ON {schema}.alembic_version TO {role}"
-                ).format(**names)
-            )
-
-
-ResultT = TypeVar("ResultT")
-
-_SAME_MOMENT = (
-    errors.UniqueViolation,
-    errors.DuplicateObject,
-    errors.DuplicateTable,
-    errors.DuplicateSchema,
-    errors.DeadlockDetected,
-    errors.InternalError_,  # "tuple concurrently updated"
-)
-
-
-def _retry(work: Callable[[], ResultT]) -> ResultT:
-    """Do `work`, again when another process was making the very same thing at the same moment."""
-    until = time.monotonic() + _MIGRATE_SECONDS_MAX
-    while True:
-        try:
-            return work()
-        except (psycopg.Error, sqlalchemy.exc.DBAPIError) as error:
-            cause = error.orig if isinstance(error, sqlalchemy.exc.DBAPIError) else error
-            if not isinstance(cause, _SAME_MOMENT) or time.monotonic() > until:
-                raise
-            time.sleep(0.05)
+def newest_version() -> str:
+    """Return the newest revision that this installation knows; the file of each begins with its number."""
+    return max(path.name.partition("_")[0] for path in (resources.path("alembic") / "versions").glob("[0-9]*.py"))

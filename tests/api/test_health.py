@@ -80,7 +80,7 @@ def test_a_writer_that_stopped_deciding_and_a_schema_that_is_old_turn_the_server
 ) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(api.server.writer, "halted", "it met an event of tomorrow")
-        patch.setattr("opscore.app.newest_version", lambda _: "9999")
+        patch.setattr("opscore.app.newest_version", lambda: "9999")
         patch.setattr(api.server.follow_ups, "error", "RuntimeError")
         found = checks(api)
     assert found["writer"] == Check("writer", False, "it met an event of tomorrow")

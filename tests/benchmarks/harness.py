@@ -12,8 +12,9 @@ from typing import Self
 
 from rich.console import Console
 
-from opscore.database import Database, migrate
+from opscore.database import Database
 from opscore.embedded import EmbeddedServer
+from opscore.migrations import migrate
 from opscore.settings import Settings
 
 MASTER_KEY = "b3BzY29yZS1iZW5jaG1hcmstbWFzdGVyLWtleS4uLi4="

@@ -13,8 +13,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from opscore.database import Database, migrate
+from opscore.database import Database
 from opscore.embedded import EmbeddedServer
+from opscore.migrations import migrate
 from opscore.settings import Settings
 from opscore.writer import Writer
 from tests.conftest import MASTER_KEY

@@ -8,7 +8,7 @@ import functools
 import inspect
 import itertools
 import re
-import textwrap
+import sys
 
 GLOSSARY = {
     "amount_minor": "Amount in minor units of the currency.",
@@ -65,15 +65,21 @@ def words(name: str) -> str:
 
 
 @functools.cache
+def _classes(module: str) -> dict[str, ast.ClassDef]:
+    """Return the classes of a module as they are written, by name; none where there is no source."""
+    try:
+        source = inspect.getsource(sys.modules[module])
+    except (OSError, TypeError, KeyError):
+        return {}
+    return {node.name: node for node in ast.parse(source).body if isinstance(node, ast.ClassDef)}
+
+
+@functools.cache
 def notes(cls: type) -> dict[str, str]:
     """Return what a class says of its members: the string after each assignment, as documentation tools read it."""
-    try:
-        tree = ast.parse(textwrap.dedent(inspect.getsource(cls)))
-    except (OSError, TypeError, SyntaxError):
-        return {}
-    body = tree.body[0].body if tree.body and isinstance(tree.body[0], ast.ClassDef) else []
+    written = _classes(cls.__module__).get(cls.__qualname__)
     found = {}
-    for statement, following in itertools.pairwise(body):
+    for statement, following in itertools.pairwise(written.body if written is not None else ()):
         if (
             isinstance(statement, ast.Assign | ast.AnnAssign)
             and isinstance(following, ast.Expr)

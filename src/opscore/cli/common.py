@@ -30,15 +30,24 @@ def opened(settings: Settings) -> Iterator[Database]:
         yield database
 
 
+def bring_up_to_date(database: Database) -> bool:
+    """Migrate the database if it has to be; return whether it had to."""
+    from opscore.database import migrated_version, newest_version
+
+    if migrated_version(database) == newest_version():
+        return False
+    from opscore.migrations import migrate  # Loading Alembic takes as long as most commands.
+
+    return migrate(database)
+
+
 @contextmanager
 def migrated() -> Iterator[tuple[Database, Settings]]:
     """Open the database that the settings name, brought up to date."""
-    from opscore.database import migrate
-
     settings = load_settings()
     with opened(settings) as database:
         database.require_durable()
-        migrate(database)
+        bring_up_to_date(database)
         yield database, settings
 
 
