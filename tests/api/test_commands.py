@@ -19,7 +19,7 @@ from graphql import (
     parse,
 )
 from graphql.execution import get_variable_values
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from opscore.api.fast import shortcut
@@ -270,6 +270,12 @@ def an_object(type_: GraphQLInputObjectType) -> st.SearchStrategy[Any]:
         st.just(name), an_object(build_schema()._schema.type_map[f"{mutations()[name].command.__name__}Input"])
     )
 ))  # fmt: skip
+@example(
+    case=(
+        "recordExpense",
+        {"storeId": global_id("Store", UUID(int=1)), "currency": "", "amountMinor": 0, "category": ""},
+    )
+)
 @settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
 def test_the_short_way_takes_nothing_that_the_ordinary_way_would_read_otherwise(
     case: tuple[str, dict[str, Any]],

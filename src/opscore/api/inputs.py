@@ -82,19 +82,19 @@ class InputType:
 
     def from_json(self, value: Any) -> dict[str, Any]:
         """Return a JSON object that is plainly right with the names of Python; raises Unusual for any other."""
-        if type(value) is not dict or not self.required <= value.keys():
+        if type(value) is not dict or not self.required <= value.keys() <= self.plain.keys():
             raise Unusual
         found: dict[str, Any] = dict.fromkeys(self.nullable)
-        for name, item in value.items():
-            known = self.plain.get(name)
-            if known is None:
-                raise Unusual
-            if item is not None:
-                found[known[0]] = known[1](item)
-            elif known[2]:
-                found[known[0]] = None
-            else:
-                raise Unusual
+        # As they are declared, in which order the ordinary way finds the first of several faults.
+        for name, (python_name, convert, optional) in self.plain.items():
+            if name in value:
+                item = value[name]
+                if item is not None:
+                    found[python_name] = convert(item)
+                elif optional:
+                    found[python_name] = None
+                else:
+                    raise Unusual
         return found
 
     def to_python(self, value: Mapping[str, Any]) -> dict[str, Any]:
