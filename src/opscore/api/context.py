@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
 
 from opscore.api.errors import NotReady
+from opscore.api.gathering import Gathering
 from opscore.api.reads import StreamKinds
 from opscore.comparisons import Comparisons
 from opscore.database import Database
+from opscore.domain.aggregate import Aggregate
 from opscore.domain.command import Actor, Role
+from opscore.log.batches import load_many
 from opscore.log.event_log import EventLog
 from opscore.tokens import TokenBook
 from opscore.works import Works
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
     from opscore.projector import Projector
 
 ResultT = TypeVar("ResultT")
+AggregateT = TypeVar("AggregateT", bound=Aggregate)
 
 READ_THREADS = 4
 
@@ -52,9 +56,23 @@ class Services:
     )
     """Waits for the identity provider, so that nobody else has to when it is slow."""
 
+    _gathering: dict[type[Aggregate], Gathering[UUID, Any]] = field(default_factory=dict)
+
     async def read(self, work: Callable[..., ResultT], *arguments: Any) -> ResultT:
         """Run a blocking read beside the event loop and return its result."""
         return await asyncio.get_running_loop().run_in_executor(self.threads, work, *arguments)
+
+    async def current(self, kind: type[AggregateT], stream_id: UUID) -> AggregateT | None:
+        """Return an aggregate as it is now, read together with what other requests ask for."""
+        gathering = self._gathering.get(kind)
+        if gathering is None:
+
+            async def read(stream_ids: Sequence[UUID]) -> Mapping[UUID, AggregateT]:
+                return await self.read(load_many, self.database.pool.connection, kind, stream_ids)
+
+            gathering = self._gathering[kind] = Gathering(read)
+        found: AggregateT | None = await gathering.get(stream_id)
+        return found
 
     async def identify(self, authorization: str) -> Actor:
         """Return who sends a token, asking whoever knows; raises TokenRefused."""

@@ -174,7 +174,7 @@ class Order(Stream):
         if self.customer_id is None or not may_see_field(context.viewer.role, "Order.customer"):
             return None
         key = key_of(self.customer_id, "Customer")
-        found = await context.services.read(reads.one, context, customer_domain.Customer, key)
+        found = await reads.current(context, customer_domain.Customer, key)
         return None if found is None else customer_view(found, context)
 
 

@@ -116,8 +116,11 @@ async def _get(info: ContextInfo, type_: type[ViewT], id: str, as_of: AsOf | Non
 async def _named(info: ContextInfo, type_name: str, id: str, as_of: AsOf | None) -> Any:
     context = info.context
     kind = BY_NAME[type_name]
-    moment = _moment(as_of)
-    found = await context.services.read(lambda: reads.one(context, kind.aggregate, key_of(id, type_name), **moment))
+    key, moment = key_of(id, type_name), _moment(as_of)
+    if moment:
+        found = await context.services.read(lambda: reads.one(context, kind.aggregate, key, **moment))
+    else:
+        found = await reads.current(context, kind.aggregate, key)
     if found is not None and found.version < moment.get("version", 0):
         raise BadInput(
             f"There is no version {moment['version']} yet; the newest is {found.version}.", newest=found.version

@@ -1,4 +1,4 @@
-"""Blocking reads of the log for resolvers, each bounded by what the viewer may see."""
+"""Reads of the log for resolvers, each bounded by what the viewer may see; all block but the one that is awaited."""
 
 from __future__ import annotations
 
@@ -42,8 +42,14 @@ def one(
     return found if found is not None and may_see(context.viewer, found) else None
 
 
+async def current(context: Context, kind: type[AggregateT], stream_id: UUID) -> AggregateT | None:
+    """Return an aggregate as it is now; None out of the viewer's scope. Does not block."""
+    found = await context.services.current(kind, stream_id)
+    return found if found is not None and may_see(context.viewer, found) else None
+
+
 def many(context: Context, kind: type[AggregateT], stream_ids: Sequence[UUID]) -> dict[UUID, AggregateT]:
-    """Return the aggregates of these streams that the viewer may see, in two statements."""
+    """Return the aggregates of these streams that the viewer may see, in one statement."""
     found = load_many(context.services.database.pool.connection, kind, stream_ids)
     return {key: aggregate for key, aggregate in found.items() if may_see(context.viewer, aggregate)}
 

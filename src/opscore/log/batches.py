@@ -1,4 +1,4 @@
-"""Many aggregates of one kind at once, in two statements however many they are."""
+"""Many aggregates of one kind at once, in one statement however many they are."""
 
 from __future__ import annotations
 
@@ -13,18 +13,28 @@ from opscore.log.snapshots import SnapshotMapper, fold_digest
 
 AggregateT = TypeVar("AggregateT", bound=Aggregate)
 
-_SNAPSHOTS = (
-    "SELECT DISTINCT ON (stream_id) stream_id, version, stream_type, convert_to(state::text, 'UTF8'), fold_digest,"
-    " started_at, recorded_at FROM snapshots WHERE stream_id = ANY(%s) AND fold_digest = %s"
-    " ORDER BY stream_id, version DESC"
+_SNAPSHOTS, _EVENTS = SnapshotMapper(), EventMapper()
+# The newest snapshot of each stream, if one fits this code, and the events behind it.
+_LOAD = """
+WITH known AS MATERIALIZED (
+    SELECT DISTINCT ON (snapshot.stream_id) snapshot.stream_id, snapshot.version, snapshot.stream_type,
+        snapshot.state, snapshot.fold_digest, snapshot.started_at, snapshot.recorded_at
+    FROM snapshots AS snapshot
+    WHERE snapshot.stream_id = ANY(%(stream_ids)s) AND snapshot.fold_digest = %(digest)s
+    ORDER BY snapshot.stream_id, snapshot.version DESC
 )
-_EVENTS = (
-    "SELECT event.stream_id, event.version, event.type, convert_to(event.data::text, 'UTF8'), event.schema_version,"
-    " event.occurred_at, event.recorded_at"
-    " FROM unnest(%s::uuid[], %s::int[]) AS known(stream_id, version)"
-    " JOIN events AS event ON event.stream_id = known.stream_id AND event.version > known.version"
-    " WHERE event.stream_type = %s ORDER BY event.stream_id, event.version"
-)
+SELECT known.stream_id, known.version, known.stream_type, convert_to(known.state::text, 'UTF8'), NULL::smallint,
+    known.fold_digest, known.started_at, known.recorded_at
+FROM known
+UNION ALL
+SELECT event.stream_id, event.version, event.type, convert_to(event.data::text, 'UTF8'), event.schema_version,
+    NULL, event.occurred_at, event.recorded_at
+FROM unnest(%(stream_ids)s) AS wanted(stream_id)
+LEFT JOIN known ON known.stream_id = wanted.stream_id
+JOIN events AS event ON event.stream_id = wanted.stream_id AND event.version > coalesce(known.version, 0)
+WHERE event.stream_type = %(kind)s
+ORDER BY 1, 2
+"""
 
 
 def load_many(
@@ -35,13 +45,18 @@ def load_many(
     if not wanted:
         return {}
     found: dict[UUID, Any] = {}
-    snapshots, events = SnapshotMapper(), EventMapper()
+    asked = {"stream_ids": wanted, "digest": fold_digest(), "kind": kind.STREAM_TYPE}
     with connections() as connection:
-        for row in connection.execute(_SNAPSHOTS, (wanted, fold_digest()), binary=True):
-            snapshot = snapshots.to_domain_event(SnapshotRow(*row))
-            found[snapshot.originator_id] = snapshot.mutate(None)
-        versions = [found[each].version if each in found else 0 for each in wanted]
-        for row in connection.execute(_EVENTS, (wanted, versions, kind.STREAM_TYPE), binary=True):
-            event: Any = events.to_domain_event(RecordedEvent(*row))
-            found[event.originator_id] = event.mutate(found.get(event.originator_id))
+        rows = connection.execute(_LOAD, asked, binary=True).fetchall()
+    for stream_id, version, type_, data, schema_version, digest, began_at, recorded_at in rows:
+        stored: Any
+        if schema_version is None:
+            stored = _SNAPSHOTS.to_domain_event(
+                SnapshotRow(stream_id, version, type_, data, digest, began_at, recorded_at)
+            )
+        else:
+            stored = _EVENTS.to_domain_event(
+                RecordedEvent(stream_id, version, type_, data, schema_version, began_at, recorded_at)
+            )
+        found[stream_id] = stored.mutate(found.get(stream_id))
     return {stream_id: aggregate for stream_id, aggregate in found.items() if isinstance(aggregate, kind)}
