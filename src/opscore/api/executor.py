@@ -202,6 +202,9 @@ class _Writer:
             if not isinstance(definition, StrawberryObjectDefinition) or definition.is_type_of is not None:
                 raise NotPlain
             lines.append(f"if {self._name(type_.is_type_of)}(o, None) is not True: raise Unusual")
+            if _is_ready(definition.origin):
+                # Nothing to find out about an object of the very class.
+                lines = [f"if type(o) is not {self._name(definition.origin)}:", *(f"    {line}" for line in lines)]
         collected = self._executor.collect_subfields(type_, field_details_list)
         if collected.new_defer_usages:
             raise NotPlain
@@ -301,15 +304,19 @@ _ADMITTED: set[type] = set()
 """Types of objects that are neither errors nor awaited."""
 
 
+def _is_ready(kind: type) -> bool:
+    """Say whether attributes may be read from every object of this very class, whatever it holds."""
+    return not (issubclass(kind, BaseException) or hasattr(kind, "__await__") or hasattr(kind, "__getattr__"))
+
+
 def _admit(value: Any) -> None:
     """Note the type of an object as one to read attributes from; raises Unusual when it may be more than that."""
     kind = type(value)
     if (
         value is None
         or value is Undefined
-        or issubclass(kind, BaseException | CoroutineType | GeneratorType)
-        or hasattr(kind, "__await__")
-        or hasattr(kind, "__getattr__")
+        or issubclass(kind, CoroutineType | GeneratorType)
+        or not _is_ready(kind)
         or hasattr(value, "__await__")
     ):
         raise Unusual
