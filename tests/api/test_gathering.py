@@ -23,6 +23,8 @@ class Rows:
         await self.go.acquire()
         if "poison" in keys:
             raise ValueError("poison cannot be read")
+        if "gone" in self.values:
+            raise ConnectionError("nobody is there")
         return {key: self.values[key] for key in keys if key in self.values}
 
 
@@ -81,6 +83,26 @@ def test_an_answer_is_never_older_than_its_question() -> None:
     asyncio.run(run())
 
 
+def test_who_asks_just_when_the_last_batch_ends_is_answered() -> None:
+    async def run() -> None:
+        rows = Rows({"a": 1, "b": 2, "c": 3})
+        let(rows, 1000)
+        gathering = Gathering(rows.read)
+
+        async def ask(key: str, after: int) -> int | None:
+            for _ in range(after):
+                await asyncio.sleep(0)
+            return await gathering.get(key)
+
+        # At every step of the loop somebody comes, so at the one too in which the readers find nothing left.
+        for gap in range(12):
+            asked = [ask("a", 0), ask("b", 0), *(ask("c", after) for after in range(gap, 12))]
+            async with asyncio.timeout(5):
+                assert (await asyncio.gather(*asked))[:2] == [1, 2]
+
+    asyncio.run(run())
+
+
 def test_what_is_not_there_and_what_cannot_be_read_concern_nobody_else() -> None:
     async def run() -> None:
         rows = Rows({"a": 1, "b": 2})
@@ -98,6 +120,20 @@ def test_what_is_not_there_and_what_cannot_be_read_concern_nobody_else() -> None
         with pytest.raises(ValueError, match="poison"):
             await gathering.get("poison")
         assert await gathering.get("b") == 2
+
+    asyncio.run(run())
+
+
+def test_when_nobody_is_there_everybody_is_told_at_once() -> None:
+    async def run() -> None:
+        rows = Rows({"gone": 1})
+        gathering = Gathering(rows.read, unavailable=ConnectionError)
+        asked = [asyncio.create_task(gathering.get(str(number))) for number in range(30)]
+        await settled()
+        let(rows, 30)
+        found = await asyncio.gather(*asked, return_exceptions=True)
+        assert [type(each) for each in found] == [ConnectionError] * 30
+        assert len(rows.batches) <= 2 * READERS
 
     asyncio.run(run())
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
 
+import psycopg
+
 from opscore.api.errors import NotReady
 from opscore.api.gathering import Gathering
 from opscore.api.reads import StreamKinds
@@ -70,7 +72,7 @@ class Services:
             async def read(stream_ids: Sequence[UUID]) -> Mapping[UUID, AggregateT]:
                 return await self.read(load_many, self.database.pool.connection, kind, stream_ids)
 
-            gathering = self._gathering[kind] = Gathering(read)
+            gathering = self._gathering[kind] = Gathering(read, unavailable=psycopg.OperationalError)
         found: AggregateT | None = await gathering.get(stream_id)
         return found
 
