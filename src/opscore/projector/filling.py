@@ -134,7 +134,7 @@ class Filling:
     def _fill(
         self, connection: Connection, end: int | None, part: Part | None, whole: Callable[[Advance], int]
     ) -> None:
-        """Take in windows until the head (or `end`) is reached; ANALYZE each time the tables have doubled."""
+        """Take in windows until the head (or `end`) is reached; ANALYZE each time the tables have grown fourfold."""
         loaded = self._loaded
         while True:
             if self._giving_up.is_set():
@@ -158,7 +158,7 @@ class Filling:
             self._tell(whole(step), step)
             if step.after >= step.head:
                 return
-            if (part is None or part.number == 0) and step.after >= 2 * self._analyzed:
+            if (part is None or part.number == 0) and step.after >= 4 * self._analyzed:
                 with connection.transaction():
                     # Enough to tell large from small; whoever finishes the rebuild looks closer.
                     connection.execute("SET LOCAL default_statistics_target = 10")
