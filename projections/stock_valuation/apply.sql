@@ -12,11 +12,13 @@ WHERE one.time_zone <> sku.time_zone;
 -- methods: from when on a store's stock is valued by which method.
 INSERT INTO costing_policies (store_id, effective_from, position, method)
 SELECT policy.store_id, policy.effective_from, policy.position, policy.params ->> 'method'
-FROM policy_set AS policy WHERE policy.kind = 'costing';
+FROM policy_set AS policy WHERE policy.kind = 'costing'
+ON CONFLICT DO NOTHING;
 
 -- closes: from when on the books of a store are open.
 INSERT INTO closed_periods (store_id, position, open_from)
-SELECT period.store_id, period.position, period.open_from FROM period_closed AS period;
+SELECT period.store_id, period.position, period.open_from FROM period_closed AS period
+ON CONFLICT DO NOTHING;
 
 -- values: articles whose movements came in order of time are valued all at once; the others one by one, by revalue.
 -- At one time, what was recorded first happened first.
@@ -65,7 +67,7 @@ WITH moved AS MATERIALIZED (
     FROM policy_set AS policy
     JOIN valued_skus AS sku ON sku.store_id = policy.store_id
     LEFT JOIN valuation_state AS state ON state.sku_id = sku.sku_id
-    WHERE policy.kind = 'costing' AND (
+    WHERE policy.kind = 'costing' AND in_part(sku.sku_id) AND (
         state.last_at >= policy.effective_from OR sku.sku_id IN (SELECT moved.sku_id FROM moved)
     )
 ), grouped AS (
@@ -94,7 +96,7 @@ WITH moved AS MATERIALIZED (
 ), schedule AS MATERIALIZED (
     SELECT policy.store_id, array_agg(policy.effective_from ORDER BY policy.effective_from, policy.position) AS turns,
         array_agg(policy.method ORDER BY policy.effective_from, policy.position) AS turned_to
-    FROM costing_policies AS policy GROUP BY 1
+    FROM costing_policies AS policy WHERE policy.position <= :window_to GROUP BY 1
 ), folded AS MATERIALIZED (
     SELECT keyed.sku_id, line.fold_position, line.own, line.revalued, line.unit, line.part_sizes, line.part_costs,
         line.quantity, line.worth, line.method, line.ends, line.cost, line.end_layers, line.end_prices

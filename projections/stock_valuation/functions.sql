@@ -43,7 +43,7 @@ $$;
 -- and how many units came back before. `since` bounds by time, so that a fold never sees what it is about to value.
 CREATE FUNCTION shipped_layers(
     sku uuid, asked uuid, since timestamptz, OUT sizes numeric[], OUT costs numeric[], OUT back numeric
-) LANGUAGE plpgsql STABLE AS $$
+) LANGUAGE plpgsql STABLE SET plan_cache_mode = 'force_generic_plan' AS $$
 DECLARE
     line record;
 BEGIN
@@ -413,7 +413,9 @@ CREATE FUNCTION revalue(
     positions bigint[], times timestamptz[], kinds text[], changes numeric[], given numeric[], orders uuid[],
     locations uuid[], stores uuid[], recorded timestamptz[], batches text[], documents text[], on_hands numeric[],
     in_transits numeric[]
-) RETURNS integer LANGUAGE plpgsql VOLATILE AS $$
+) RETURNS integer LANGUAGE plpgsql VOLATILE
+-- Planned anew each time, as a rebuild plans its windows, its statements would take longer to plan than to run.
+SET plan_cache_mode = 'force_generic_plan' AS $$
 DECLARE
     entries integer := array_length(positions, 1);
     first integer := 1;

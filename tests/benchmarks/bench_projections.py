@@ -26,6 +26,8 @@ BACK_DATED = float(os.environ.get("OPSCORE_BENCH_BACK_DATED", "0.01"))
 LIVE_ORDERS_PER_SECOND = int(os.environ.get("OPSCORE_BENCH_ORDERS_PER_SECOND", "200"))
 LIVE_ORDERS = 5 * LIVE_ORDERS_PER_SECOND
 """Of these the first second only warms up: the statements are planned once."""
+MOVEMENTS = {"stock_ledger": "stock_movements", "stock_valuation": "valued_movements"}
+"""Tables with one row for each movement of stock; a valuation leaves out what is only set apart."""
 SHOW_STATEMENTS = "OPSCORE_BENCH_STATEMENTS" in os.environ
 
 
@@ -34,6 +36,14 @@ def totals_only(definition: Definition) -> Definition:
     buyers = next(each for each in definition.statements("apply.sql") if each.name == "buyers")
     apply = definition.texts["apply.sql"].replace(buyers.sql + ";", "")
     return Definition(definition.name, {**definition.texts, "apply.sql": apply})
+
+
+def by_fifo(definition: Definition) -> Definition:
+    """Return stock_valuation with FIFO layers where a store has said nothing."""
+    settings = definition.texts["projection.toml"].replace(
+        'default_method = "moving_average"', 'default_method = "fifo"'
+    )
+    return Definition(definition.name, {**definition.texts, "projection.toml": settings})
 
 
 def rebuild(projector: Projector, loaded: Loaded, head: int) -> tuple[float, dict[str, float]]:
@@ -191,14 +201,17 @@ def main() -> None:
         definitions = {
             "kpi_daily, totals": totals_only(projector.definitions()["kpi_daily"]),
             **projector.definitions(),
+            "stock_valuation, FIFO": by_fifo(projector.definitions()["stock_valuation"]),
         }
         for label, definition in definitions.items():
             loaded = Loaded(definition, database.schema, f"bench/{definition.name}")
             seconds, spent = rebuild(projector, loaded, head)
             remark = f"{seconds:.1f} s"
-            if label == "stock_ledger":
+            if definition.name in MOVEMENTS:
                 with database.connect() as connection:
-                    counted = connection.execute(f"SELECT count(*) FROM {loaded.table('stock_movements')}").fetchone()
+                    counted = connection.execute(
+                        f"SELECT count(*) FROM {loaded.table(MOVEMENTS[definition.name])}"
+                    ).fetchone()
                 assert counted is not None
                 remark += f", {counted[0] / seconds:,.0f} movements/s"
             table.row(f"rebuild {label}", f"{head / seconds:,.0f} events/s", remark)

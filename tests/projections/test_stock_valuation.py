@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from datetime import timedelta
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -104,6 +105,7 @@ def test_given_any_history_however_it_is_cut_the_books_are_those_of_the_model(
 
     assert copies.take("each", list(range(start, end + 1))) == whole
     assert copies.take("cut", between) == whole
+    assert copies.take_parts(between) == whole
     stored = stored_books(copies.connection, copies.copies["one"].table, sku)
     assert_same(stored, keep_books(history, positions))
     assert copies.broken_checks(end, start) == []
@@ -118,6 +120,42 @@ def test_given_many_articles_windows_of_any_size_give_what_one_gives(copies: Cop
     assert copies.take("cut", [*range(start, end, 37), end]) == whole
     assert copies.take("each", [start, start + 300, start + 301, end]) == whole
     assert copies.broken_checks(end, start) == []
+
+
+def test_what_a_store_decides_reaches_its_articles_in_every_part_and_none_too_early(copies: Copies) -> None:
+    start = copies.log.head()
+    world = copies.log.world(stores=2, skus=12, customers=1, campaigns=1)
+
+    def trade(rounds: int) -> None:
+        for turn in range(rounds):
+            world.pass_time(60)
+            for number in range(12):
+                world.receive(number, 5 + turn, 1000 + 100 * turn + number)
+                world.other_movement(number, 1, 3)
+
+    def decide(name: str, **said: Any) -> None:
+        for store in range(2):
+            world.record(name, world.stores[store], store, **said)
+
+    trade(4)
+    decide("PolicySet", kind="costing", policy_version=1, effective_from=world.now, params={"method": "fifo"})
+    trade(4)
+    # In force before movements that are known, and then a month that is closed with late records to come.
+    early = world.now - timedelta(hours=3)
+    decide("PolicySet", kind="costing", policy_version=2, effective_from=early, params={"method": "moving_average"})
+    trade(3)
+    decide("PeriodClosed", through=world.now.date(), open_from=world.now, reason="month")
+    world.back_date(240)
+    trade(2)
+    end = copies.log.append(world)
+    between = [start, start + (end - start) // 3, start + 2 * (end - start) // 3, end]
+
+    whole = copies.take("one", [start, end])
+
+    assert copies.take("cut", between) == whole
+    assert copies.take_parts(between) == whole
+    assert copies.broken_checks(end, start) == []
+    assert len(whole["value_adjustments"]) > 12
 
 
 def value_at(copies: Copies, sku: Any, *, position: int | None = None, hour: int | None = None) -> tuple[Fraction, int]:

@@ -20,7 +20,7 @@ from typing import Any
 
 from opscore.domain.aggregate import EVENT_CLASSES
 from opscore.projector import counting, sqltext
-from opscore.projector.relations import EVERY_EVENT, Relation, all_relations, every_event_cte
+from opscore.projector.relations import EVERY_EVENT, IN_PART, Relation, all_relations, every_event_cte
 from opscore.projector.sqltext import SqlFileError, Statement
 
 FILES = (
@@ -72,9 +72,20 @@ class Definition:
     def stream_by_stream(self) -> bool:
         """Say whether what becomes of a stream depends on that stream alone, so that a rebuild may be done in parts.
 
-        Then every row belongs to one stream, and no statement reads or writes a row of another.
+        Then every row belongs to one stream, and no statement reads or writes a row of another, but for what comes from
+        `shared_events`.
         """
         return bool(self.settings.get("stream_by_stream", False))
+
+    @property
+    def shared_events(self) -> frozenset[str]:
+        """Return the events that each part of a rebuild takes in, whatever their stream.
+
+        Statements over them must do so once and again to the same effect (ON CONFLICT DO NOTHING), and no further than
+        `:window_to` must anything read what they keep: another part may be ahead. `in_part(stream_id)` says which rows
+        of other streams belong to the part that is being worked on.
+        """
+        return frozenset(self.settings.get("shared_events", ()))
 
     @property
     def events(self) -> tuple[str, ...]:
@@ -173,6 +184,10 @@ class Definition:
         if self.version < 1:
             raise SqlFileError(f"{self.name}/projection.toml: versions start at 1")
         relations = _relations()
+        if strangers := sorted(self.shared_events - set(self.events)):
+            raise SqlFileError(
+                f"{self.name}/projection.toml: shared_events names {strangers[0]}, which it does not read"
+            )
         unknown = sorted(set(self.events) - set(EVENT_CLASSES))
         if unknown:
             raise SqlFileError(f"{self.name}/projection.toml: there is no event {', '.join(unknown)}")
@@ -215,7 +230,9 @@ class Definition:
                         raise SqlFileError(
                             f"{self.name}/{file}: {statement.name} reads no event; use :window_from and :window_to"
                         )
-                    if self.stream_by_stream and statement.parameters & WINDOW_PARAMETERS:
+                    # What shared events have left is read up to the end of the window; nothing else by position.
+                    allowed = {"window_to"} if self.shared_events else set()
+                    if self.stream_by_stream and statement.parameters & WINDOW_PARAMETERS - allowed:
                         raise SqlFileError(
                             f"{self.name}/{file}: {statement.name} reads by position what other parts of a rebuild"
                             " write; read events, or take stream_by_stream out of projection.toml"
@@ -254,6 +271,7 @@ class Ready:
         self._reads_every = EVERY_EVENT in self._words
         self._schema = loaded.schema
         self._types = loaded.definition.events
+        self._shared = loaded.definition.shared_events
         self._body = sqltext.qualify(statement.sql, loaded.names)
         self._by_types: dict[tuple[frozenset[str], bool], str] = {}
         self.events = frozenset(
@@ -269,7 +287,7 @@ class Ready:
     def over_window(self, occurring: Iterable[str], *, part: bool = False) -> str:
         """Return the text for a window in which only these types occur; its bounds are $1 and $2.
 
-        part: only over streams of one part; $3 is how many parts there are, $4 the list of the others.
+        part: only over streams of one part; $3 is how many buckets there are, $4 the list of those of other parts.
         """
         types = self.events.intersection(occurring)
         found = self._by_types.get((types, part))
@@ -278,19 +296,25 @@ class Ready:
         return found
 
     def _text(self, types: frozenset[str], *, part: bool = False) -> str:
+        body = sqltext.with_parts(self._body, IN_PART if part else None)
         if not self.events:
-            return self._body
+            return body
         relations = [
-            relation.cte(self._schema, self._words, empty=relation.event_type not in types, part=part)
+            relation.cte(
+                self._schema,
+                self._words,
+                empty=relation.event_type not in types,
+                part=part and relation.event_type not in self._shared,
+            )
             for relation in self._relations
         ]
         if self._reads_every:
             read = [each for each in _relations().values() if each.event_type in self._types and not each.list_path]
-            relations.append(every_event_cte(self._schema, read, self._words, part=part))
+            relations.append(every_event_cte(self._schema, read, self._words, part=part, shared=self._shared))
         ctes = ", ".join(relations)
-        first, rest = self._body.split(None, 1)
+        first, rest = body.split(None, 1)
         if first.upper() != "WITH":
-            return f"WITH {ctes} {self._body}"
+            return f"WITH {ctes} {body}"
         second, after = rest.split(None, 1)
         return f"WITH RECURSIVE {ctes}, {after}" if second.upper() == "RECURSIVE" else f"WITH {ctes}, {rest}"
 

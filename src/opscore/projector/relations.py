@@ -70,8 +70,10 @@ class Relation:
         )
         where = (
             f"event.type = '{self.event_type}' AND event.schema_version = ANY ('{{{self.versions}}}')"
-            f" AND event.position > :window_from AND event.position <= :window_to{IN_PART if part else ''}"
+            " AND event.position > :window_from AND event.position <= :window_to"
         )
+        if part:
+            where += f" AND {IN_PART.format(stream_id='event.stream_id')}"
         events = f'"{schema}".events AS event'
         if self.upcast is None:
             return f"{self.name} AS (SELECT {columns} FROM {events}{lateral} WHERE {where})"
@@ -92,8 +94,8 @@ def _type_of(sql: str) -> str:
     return "text" if "->>" in sql else "jsonb"
 
 
-IN_PART = " AND (uuid_hash(event.stream_id) & 65535) % :bucket_count <> ALL (:other_buckets)"
-"""Whether the stream of an event falls into a bucket, of so many, that is not among `:other_buckets`.
+IN_PART = "(uuid_hash({stream_id}) & 65535) % :bucket_count <> ALL (:other_buckets)"
+"""Whether a stream falls into a bucket, of so many, that is not among `:other_buckets`.
 
 Said so, the planner expects a few events too many; of an equation it expects next to none and joins them one by one.
 """
@@ -105,11 +107,18 @@ window is read once, and not once for each type.
 """
 
 
-def every_event_cte(schema: str, relations: Iterable[Relation], words: Iterable[str], *, part: bool = False) -> str:
+def every_event_cte(
+    schema: str,
+    relations: Iterable[Relation],
+    words: Iterable[str],
+    *,
+    part: bool = False,
+    shared: Iterable[str] = (),
+) -> str:
     """Return the relation of every event of the types of `relations`, with what occurs among `words`.
 
     A field that has one name and two types of value in two events has no column, nor has one called `type` or `data`.
-    part: only the streams of one part, see `IN_PART`.
+    part: only the streams of one part, see `IN_PART`, and the events whose types are `shared`.
     """
     relations = sorted(relations, key=lambda each: each.event_type)
     wanted = set(words)
@@ -123,10 +132,10 @@ def every_event_cte(schema: str, relations: Iterable[Relation], words: Iterable[
         columns.append("event.data")
     columns += [f"{sql} AS {name}" for name, sql in fields.items() if sql is not None]
     listed = ", ".join(f"'{relation.event_type}'" for relation in relations)
-    where = (
-        f"event.type IN ({listed})"
-        f" AND event.position > :window_from AND event.position <= :window_to{IN_PART if part else ''}"
-    )
+    where = f"event.type IN ({listed}) AND event.position > :window_from AND event.position <= :window_to"
+    if part:
+        seen_by_all = "".join(f" OR event.type = '{each}'" for each in sorted(shared))
+        where += f" AND ({IN_PART.format(stream_id='event.stream_id')}{seen_by_all})"
     events = f'"{schema}".events AS event'
     upcasts = "".join(f" WHEN '{each.event_type}' THEN {each.upcast}" for each in relations if each.upcast is not None)
     if not upcasts:

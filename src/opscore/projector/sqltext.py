@@ -29,6 +29,7 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
+_IN_PART = re.compile(r"\bin_part\(([\w.]+)\)")
 _HEADER = re.compile(r"--\s*([a-z][a-z0-9_]*):\s+(\S.*)")
 _CREATES = re.compile(
     r"\s*CREATE\s+(?:OR\s+REPLACE\s+)?(?:UNLOGGED\s+)?(TABLE|VIEW|TYPE|FUNCTION|AGGREGATE|UNIQUE\s+INDEX|INDEX)\s+(\w+)",
@@ -162,6 +163,11 @@ def bind_window(sql: str) -> str:
     return "".join(
         places.get(token.text, token.text) if token.kind == "parameter" else token.text for token in tokens(sql)
     )
+
+
+def with_parts(sql: str, in_part: str | None) -> str:
+    """Replace each `in_part(column)` by a condition with `{stream_id}` for the column; None: there are no parts."""
+    return _IN_PART.sub(lambda found: "true" if in_part is None else f"({in_part.format(stream_id=found[1])})", sql)
 
 
 def canonical(text: str) -> str:
