@@ -3,12 +3,6 @@ INSERT INTO valued_skus (sku_id, store_id, code, name, unit, currency, minor_dig
 SELECT sku.stream_id, sku.store_id, sku.code, sku.name, sku.unit, sku.currency, digits_of(sku.currency), sku.time_zone
 FROM sku_registered AS sku;
 
--- zones: by which clock something happened to an article, where that is not the usual one.
-INSERT INTO moved_zones (position, time_zone)
-SELECT one.position, one.time_zone
-FROM every_event AS one JOIN valued_skus AS sku ON sku.sku_id = one.stream_id
-WHERE one.time_zone <> sku.time_zone;
-
 -- methods: from when on a store's stock is valued by which method.
 INSERT INTO costing_policies (store_id, effective_from, position, method)
 SELECT policy.store_id, policy.effective_from, policy.position, policy.params ->> 'method'
@@ -23,37 +17,37 @@ ON CONFLICT DO NOTHING;
 -- values: articles whose movements came in order of time are valued all at once; the others one by one, by revalue.
 -- At one time, what was recorded first happened first.
 WITH moved AS MATERIALIZED (
-    SELECT position, stream_id AS sku_id, occurred_at, recorded_at, store_id, location_id, location_id AS transit_id,
+    SELECT position, stream_id AS sku_id, occurred_at, recorded_at, time_zone, store_id, location_id, location_id AS transit_id,
         'received' AS kind, NULL::uuid AS order_id, batch, document, quantity AS on_hand, 0::numeric AS in_transit,
         unit_cost AS given_cost
     FROM stock_received
     UNION ALL
-    SELECT position, stream_id, occurred_at, recorded_at, store_id, location_id, location_id,
+    SELECT position, stream_id, occurred_at, recorded_at, time_zone, store_id, location_id, location_id,
         'shipped', order_id, batch, document, -quantity, 0, NULL
     FROM stock_shipped
     UNION ALL
-    SELECT position, stream_id, occurred_at, recorded_at, store_id, location_id, location_id,
+    SELECT position, stream_id, occurred_at, recorded_at, time_zone, store_id, location_id, location_id,
         'returned', order_id, NULL, document, quantity, 0, NULL
     FROM stock_returned
     UNION ALL
-    SELECT position, stream_id, occurred_at, recorded_at, store_id, location_id, location_id,
+    SELECT position, stream_id, occurred_at, recorded_at, time_zone, store_id, location_id, location_id,
         'written_off', NULL, NULL, document, -quantity, 0, NULL
     FROM stock_written_off
     UNION ALL
-    SELECT position, stream_id, occurred_at, recorded_at, store_id, location_id, location_id,
+    SELECT position, stream_id, occurred_at, recorded_at, time_zone, store_id, location_id, location_id,
         'sample', NULL, NULL, document, -quantity, 0, NULL
     FROM sample_issued
     UNION ALL
-    SELECT position, stream_id, occurred_at, recorded_at, store_id, location_id, location_id,
+    SELECT position, stream_id, occurred_at, recorded_at, time_zone, store_id, location_id, location_id,
         'adjusted', NULL, NULL, document, difference, 0, NULL
     FROM stock_adjusted
     UNION ALL
     -- What is under way is still ours: a transfer changes no value, only what is lost on the way does.
-    SELECT position, stream_id, occurred_at, recorded_at, store_id, location_id, to_location_id,
+    SELECT position, stream_id, occurred_at, recorded_at, time_zone, store_id, location_id, to_location_id,
         'transferred_out', NULL, NULL, document, -quantity, quantity, NULL
     FROM stock_transferred_out
     UNION ALL
-    SELECT position, stream_id, occurred_at, recorded_at, store_id, location_id, location_id,
+    SELECT position, stream_id, occurred_at, recorded_at, time_zone, store_id, location_id, location_id,
         'transferred_in', NULL, NULL, document, quantity, -(quantity + lost), NULL
     FROM stock_transferred_in
 ), recorded AS (
@@ -155,6 +149,12 @@ WITH moved AS MATERIALIZED (
         last_at = excluded.last_at, position = excluded.position, quantity = excluded.quantity,
         value_minor = excluded.value_minor, method = excluded.method, unit_cost = excluded.unit_cost,
         layer_sizes = excluded.layer_sizes, layer_costs = excluded.layer_costs
+), zones AS (
+    -- By which clock something happened to an article, where that is not the usual one.
+    INSERT INTO moved_zones (position, time_zone)
+    SELECT moved.position, moved.time_zone
+    FROM moved JOIN valued_skus AS sku ON sku.sku_id = moved.sku_id
+    WHERE moved.time_zone <> sku.time_zone
 ), places AS (
     INSERT INTO valued_places AS place (sku_id, location_id, batch, on_hand, in_transit)
     SELECT each.sku_id, each.location_id, each.batch, sum(each.on_hand), sum(each.in_transit)
