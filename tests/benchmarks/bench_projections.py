@@ -205,6 +205,9 @@ def main() -> None:
         }
         for label, definition in definitions.items():
             loaded = Loaded(definition, database.schema, f"bench/{definition.name}")
+            with database.connect("admin") as connection:
+                # What was written before is no work of this rebuild.
+                connection.execute("CHECKPOINT")
             seconds, spent = rebuild(projector, loaded, head)
             remark = f"{seconds:.1f} s"
             if definition.name in MOVEMENTS:
@@ -218,6 +221,8 @@ def main() -> None:
             if SHOW_STATEMENTS:
                 for name, part in sorted(spent.items(), key=lambda item: -item[1]):
                     table.row(f"    {name}", f"{part:.2f} s")
+            with projector.connect() as connection:
+                projector._drop_tables(connection, loaded)
         if "OPSCORE_BENCH_NO_LAG" not in os.environ:
             begun = time.perf_counter()
             projector.deploy()
