@@ -60,13 +60,13 @@ def _alembic_config(database: Database) -> alembic.config.Config:
     return config
 
 
-def _upgrade(database: Database) -> None:
+def _upgrade(database: Database, revision: str = "head") -> None:
     config = _alembic_config(database)
     with engine(database).connect() as connection, connection.begin():
         # Whoever is first works; the others wait here and then find nothing left to do.
         connection.exec_driver_sql(f"LOCK TABLE {database.schema}.alembic_version IN ACCESS EXCLUSIVE MODE")
         config.attributes["connection"] = connection
-        alembic.command.upgrade(config, "head")
+        alembic.command.upgrade(config, revision)
 
 
 def prepare(database: Database) -> None:

@@ -100,7 +100,7 @@ def test_two_hundred_buyers_at_two_servers_get_fifty_units_and_thirty_coupons_an
             server.wait_ready()
 
         async def all_buy() -> list[Bought]:
-            # One that is idle for five seconds would be closed by the client itself, perhaps just when it is taken again.
+            # Idle for five seconds, one would be closed by the client itself, perhaps just when it is taken again.
             limits = httpx.Limits(max_connections=None, keepalive_expiry=None)
             async with httpx.AsyncClient(headers=headers, timeout=60, limits=limits) as client:
                 urls = [server.url for server in servers]
