@@ -60,6 +60,23 @@ def mine(api: Api, two: dict[str, Any]) -> str:
     return api.token(Role.OWNER, name="mine", stores=(two["mine"]["Store"],))
 
 
+def test_asked_at_the_same_moment_each_sees_what_is_theirs(api: Api, two: dict[str, Any], mine: str) -> None:
+    theirs = api.token(Role.OWNER, name="theirs", stores=(two["other"]["Store"],))
+    asked = [(whose, token) for whose in ("mine", "other") for token in (mine, theirs)] * 30
+
+    def ask(question: tuple[str, str]) -> str | None:
+        order = gid("Order", two[question[0]]["Order"])
+        found = api.ask("query ($id: ID!) { order(id: $id) { id } }", {"id": order}, token=question[1])["order"]
+        return None if found is None else found["id"]
+
+    # What is asked for together is read together; who may see it is still decided for each who asks.
+    with ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(ask, asked))
+    for (whose, token), answer in zip(asked, answers, strict=True):
+        seen = (whose == "mine") == (token == mine)
+        assert answer == (gid("Order", two[whose]["Order"]) if seen else None)
+
+
 @pytest.mark.parametrize("kind", ["Store", "Sku", "Order", "Campaign", "Customer"])
 @pytest.mark.parametrize("as_of", ["", ", asOf: {version: 1}", ", asOf: {position: 1000}"])
 def test_what_is_another_stores_is_not_there(api: Api, two: dict[str, Any], mine: str, kind: str, as_of: str) -> None:

@@ -207,7 +207,7 @@ class Catalogue:
         found = self.parts(connection, loaded.name, loaded.version)
         if entry is None or entry.status != "building" or found:
             return found
-        for number, buckets in enumerate(self._even_buckets(connection, loaded, entry.position, of)):
+        for number, buckets in enumerate(self._even_buckets(connection, loaded, entry.position, min(of, BUCKETS))):
             connection.execute(
                 self._sql(
                     "INSERT INTO PARTS (name, version, part, position, bucket_count, buckets)"
