@@ -23,6 +23,9 @@ CREATE TABLE customer_card (
 -- customer_card_store: the customers of a store, latest first.
 CREATE INDEX customer_card_store ON customer_card (store_id, registered_at DESC, customer_id DESC);
 
+-- customer_card_latest: the customers of all stores, or of several, latest first.
+CREATE INDEX customer_card_latest ON customer_card (registered_at DESC, customer_id DESC);
+
 -- customer_card_sales: what a customer bought, in each store and currency.
 CREATE TABLE customer_card_sales (
     customer_id     uuid NOT NULL,

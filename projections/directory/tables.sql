@@ -31,6 +31,9 @@ CREATE TABLE directory_skus (
 -- directory_skus_store: the articles of a store, latest first.
 CREATE INDEX directory_skus_store ON directory_skus (store_id, registered_at DESC, sku_id DESC);
 
+-- directory_skus_latest: the articles of all stores, or of several, latest first.
+CREATE INDEX directory_skus_latest ON directory_skus (registered_at DESC, sku_id DESC);
+
 -- directory_skus_code: the articles of a code, or of codes that begin alike.
 CREATE INDEX directory_skus_code ON directory_skus (code);
 

@@ -60,6 +60,9 @@ CREATE TABLE order_book (
 -- order_book_time: the orders of a store, latest first.
 CREATE INDEX order_book_time ON order_book (store_id, placed_at DESC, order_id DESC);
 
+-- order_book_latest: the orders of all stores, or of several, latest first.
+CREATE INDEX order_book_latest ON order_book (placed_at DESC, order_id DESC);
+
 -- order_book_state: the orders of a store that stand at a state, latest first.
 CREATE INDEX order_book_state ON order_book (store_id, status, placed_at DESC, order_id DESC);
 

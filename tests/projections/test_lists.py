@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 from psycopg.rows import dict_row
 
 from opscore.database import Database
+from opscore.projector import Projector
 from opscore.projector.lists import ALL, Column, Compare, Condition, Either, Every, Key, Operator, Page, Total, Without
+from tests.projections.logs import Log
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 ID = Column("id", "bigint")
@@ -226,3 +228,37 @@ def test_totals_are_added_up_group_by_group(rows: Rows) -> None:
 def test_a_column_is_a_plain_name(name: str) -> None:
     with pytest.raises(ValueError, match="does not name a column"):
         Column(name, "text")
+
+
+@pytest.mark.parametrize(
+    ("projection", "query", "moment", "key"),
+    [
+        ("order_book", "order_rows", "placed_at", "order_id"),
+        ("customer_card", "customer_rows", "registered_at", "customer_id"),
+        ("directory", "sku_rows", "registered_at", "sku_id"),
+    ],
+)
+def test_the_latest_of_all_stores_are_read_from_an_index_and_not_sorted_out_of_everything(
+    log: Log,
+    projector: Projector,
+    connection: psycopg.Connection[Any],
+    projection: str,
+    query: str,
+    moment: str,
+    key: str,
+) -> None:
+    log.fill(200)
+    projector.rebuild(projection)
+    entry = projector.catalogue.serving(connection, projection)
+    assert entry is not None
+    ready = projector.loaded(connection, entry).queries[query]
+    keys = (Key(Column(moment, "timestamptz"), descending=True), Key(Column(key, "uuid"), descending=True))
+    sql, given = Page(ALL, keys, 51, columns=(key,)).around(ready.sql, {})
+    # Of a table this small everything is read all the same, unless reading it is dear.
+    connection.execute("SET enable_seqscan = off; SET enable_sort = off")
+
+    plan = connection.execute(f"EXPLAIN {sql}", {**dict.fromkeys(ready.parameters), **given}).fetchall()
+
+    text = "\n".join(line for (line,) in plan)
+    assert "Sort" not in text, text
+    assert "_latest" in text, text

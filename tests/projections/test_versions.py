@@ -189,14 +189,14 @@ def test_indexes_are_built_side_by_side(
         "SELECT indexname FROM pg_indexes WHERE starts_with(indexname, %s)", (loaded.prefix,)
     ).fetchall()
     assert entry.status == "serving"
-    assert len(named) == 6
+    assert len(named) == 7
     assert named <= {f'"{name}"' for (name,) in built}
 
 
 def test_rows_that_an_index_does_not_allow_are_named(log: Log, database: Database, folder: Path) -> None:
     plain = "CREATE INDEX order_book_time ON order_book (store_id, placed_at DESC, order_id DESC);"
     edit(folder, "order_book", "tables.sql", plain, "CREATE UNIQUE INDEX order_book_time ON order_book (store_id);")
-    edit(folder, "order_book", "projection.toml", "version = 3", "version = 4")
+    edit(folder, "order_book", "projection.toml", "version = 4", "version = 5")
     log.fill(300)
 
     with pytest.raises(ProjectionRefused, match=r"order_book version \d+: could not create unique index .*store_id"):

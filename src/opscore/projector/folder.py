@@ -213,7 +213,7 @@ class Definition:
         read: set[str] = set()
         for file in ("apply.sql", "queries.sql", "explain.sql", "checks.sql"):
             for statement in self.statements(file):
-                used = {relations[word].event_type for word in statement.words if word in relations}
+                used = {relations[name].event_type for name in statement.names if name in relations}
                 if EVERY_EVENT in statement.words:
                     used |= statement.strings & EVENT_CLASSES.keys()
                 undeclared = sorted(used - set(self.events))
@@ -267,7 +267,8 @@ class Ready:
         self.name = statement.name
         self.description = statement.description
         self._words = statement.words
-        self._relations = [relation for name, relation in _relations().items() if name in self._words]
+        names = statement.names
+        self._relations = [relation for name, relation in _relations().items() if name in names]
         self._reads_every = EVERY_EVENT in self._words
         self._schema = loaded.schema
         self._types = loaded.definition.events

@@ -58,6 +58,16 @@ class Statement:
         return frozenset(token.text.lower() for token in tokens(self.sql) if token.kind == "word")
 
     @property
+    def names(self) -> frozenset[str]:
+        """Return the bare words that follow no dot, in lower case: what may be a table, unlike `card.points_earned`."""
+        pieces = [token for token in tokens(self.sql) if token.kind not in {"space", "comment"}]
+        return frozenset(
+            token.text.lower()
+            for before, token in zip([None, *pieces], pieces, strict=False)
+            if token.kind == "word" and (before is None or before.text != ".")
+        )
+
+    @property
     def strings(self) -> frozenset[str]:
         """Return what stands in quotes as a text."""
         return frozenset(token.text[1:-1].replace("''", "'") for token in tokens(self.sql) if token.kind == "string")
