@@ -20,7 +20,8 @@ $$;
 -- moving_average_step: one movement more. State: {quantity, unit cost, value in minor units, value of this movement}.
 -- A receipt at a known cost moves the average; everything else moves units at the average. What comes into nothing, into
 -- less than nothing, or into units whose cost nobody knew, sets the cost of all units anew. The last unit takes the rest of
--- the value with it, so that no stock has no value.
+-- the value with it, so that no stock has no value. What is to be rounded is worked out first: round_half_even is put in
+-- place of its call, and would work out its argument wherever it uses it.
 CREATE FUNCTION moving_average_step(
     state numeric[], kept_quantity numeric, kept_cost numeric, kept_value_minor numeric, change numeric, cost numeric,
     scale numeric, places integer

@@ -1,4 +1,4 @@
-"""The PostgreSQL that opscore stands on: connections as the right role, the settings it refuses, and migration.
+"""The PostgreSQL that opscore stands on: connections as the right role, the settings it refuses, and its version.
 
 Everything of one operator lives in one schema. The owner of that schema connects only to migrate; all other connections
 act as `<schema>_app`, which may add to the log and never change it.

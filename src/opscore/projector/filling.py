@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import threading
 import time
@@ -121,12 +120,12 @@ class Filling:
         with ThreadPoolExecutor(len(parts), "opscore-rebuild") as pool:
             futures = [pool.submit(work, part) for part, _ in parts]
             try:
-                errors = [future.exception() for future in futures]
+                raised = [future.exception() for future in futures]
             except BaseException:
                 self._giving_up.set()
                 raise
         self._giving_up.clear()
-        failed = [error for error in errors if error is not None]
+        failed = [error for error in raised if error is not None]
         if failed:
             # What made the others give up comes first.
             raise min(failed, key=lambda error: isinstance(error, _GivenUp))
@@ -194,27 +193,21 @@ def complete(connect: Callable[[], Connection], connection: Connection, loaded: 
     Indexes that are there already stay; several are built side by side, on up to `parts` connections.
     Raises `ProjectionRefused` when rows do not allow an index: two of one key, or one that is too long.
     """
-    left = loaded.create_indexes()
-    if sum(_bytes(connection, loaded.table(table)) for table in loaded.definition.tables) < WORTH_A_CONNECTION:
-        parts = 1
+    statements = loaded.create_indexes()
 
-    def build(own: Connection) -> None:
-        if parts > 1:
+    def build_beside(statement: str) -> None:
+        with connect() as own:
             # The processors have work enough without more processes for each index.
             own.execute("SET max_parallel_maintenance_workers = 0")
-        with contextlib.suppress(IndexError):
-            while True:
-                _build_index(own, loaded, left.pop(0))
+            _build_index(own, loaded, statement)
 
-    def build_beside() -> None:
-        with connect() as own:
-            build(own)
-
-    with ThreadPoolExecutor(max(parts - 1, 1), "opscore-index") as pool:
-        beside = [pool.submit(build_beside) for _ in range(min(parts, len(left)) - 1)]
-        build(connection)
-        for each in beside:
-            each.result()
+    size = sum(_bytes(connection, loaded.table(table)) for table in loaded.definition.tables)
+    if statements and parts > 1 and size >= WORTH_A_CONNECTION:
+        with ThreadPoolExecutor(parts, "opscore-index") as pool:
+            list(pool.map(build_beside, statements))
+    else:
+        for statement in statements:
+            _build_index(connection, loaded, statement)
     analyze(connection, loaded)
 
 
@@ -235,7 +228,7 @@ def _build_index(connection: Connection, loaded: Loaded, statement: str) -> None
         detail = f" ({error.diag.message_detail})" if error.diag.message_detail else ""
         raise ProjectionRefused(
             f"{loaded.name} version {loaded.version}: {error.diag.message_primary}{detail}; mend its tables.sql or"
-            " apply.sql, then rebuild anew"
+            " apply.sql, then rebuild it"
         ) from error
 
 
