@@ -37,7 +37,11 @@ from opscore.api.engine import GraphQLEngine
 from opscore.api.executor import PLANS_KEPT, Plans, run_with
 from opscore.api.guard import Limits
 from opscore.api.http import GraphQLRequest
+from opscore.api.order_lists import LINE, ORDER
+from opscore.api.paging import Window, connection_of_rows
+from opscore.api.rows import Found, MadeObject, Rows
 from opscore.api.schema import build_schema
+from opscore.domain.order_state import OrderStatus
 from opscore.settings import Settings
 from tests.api.conftest import Api, gid
 from tests.shop import Shop
@@ -300,6 +304,79 @@ def test_the_compiled_executor_answers_what_the_stock_one_answers_errors_include
     assert seed < asked * 1.2 + 10, "too many of the documents are not valid"
     print(f"{asked} documents, {failed} answers with errors; {ran} compiled calls, {left} left to the stock executor")
     assert ran > asked and left > asked / 10 and failed > asked / 5
+
+
+def row_page(chance: random.Random, faults: float) -> Any:
+    """Return a page of orders as the order book hands it out: rows, some of them perhaps with what no column holds."""
+    maker = Maker(chance, 0.0)
+
+    def value(column: str) -> Any:
+        if chance.random() < faults:
+            return chance.choice([None, Undefined, "text", 1, 2**40, True, object(), Decimal("NaN"), [1]])
+        if column.endswith("_at") or column in ("ship_by", "ship_by_hard"):
+            return chance.choice([None, maker.scalar("DateTime")])
+        if column.endswith("_id"):
+            return maker.scalar("UUID")
+        if column.endswith("_minor"):
+            return chance.randrange(10**6)
+        if column.endswith("_price") or column in QUANTITIES:
+            return maker.scalar("Decimal")
+        return {
+            "kind": "sale",
+            "status": chance.choice(list(OrderStatus)).value,
+            "price_source": "opscore",
+            "currency": chance.choice(["GBP", "CNY", "JPY", "KWD"]),
+            "campaign_ids": [maker.scalar("UUID")],
+            "line": chance.randrange(9),
+            **dict.fromkeys(("surge", "expired", "gift", "service"), True),
+        }.get(column, maker.scalar("String"))
+
+    def rows(of: MadeObject, number: int) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
+        names = tuple(dict.fromkeys(of.columns(of.attributes)))
+        return names, [tuple(map(value, names)) for _ in range(number)]
+
+    columns, orders = rows(ORDER, chance.randrange(5))
+    line_columns, lines = rows(LINE, 4)
+    place = columns.index("order_id")
+    found = Found(line_columns, {row[place]: lines[: chance.randrange(5)] for row in orders if chance.random() < 0.9})
+    asked = Window(chance.choice((3, 9)), None, None, chance.random() < 0.5)
+    page = Rows(ORDER, columns, orders, {"lines": found})
+    return connection_of_rows(page, asked, "orders", ["placed_at", "order_id"], 7, edges=chance.random() < 0.9)
+
+
+QUANTITIES = frozenset({"quantity", "cancelled", "exchanged", "returned", "refunded"})
+
+
+def test_rows_of_a_read_model_are_answered_as_the_objects_they_stand_for_would_be() -> None:
+    assert SCHEMA.query_type is not None
+    type_ = SCHEMA.query_type.fields["orders"].type
+    ran = left = failed = asked = seed = 0
+
+    async def differ() -> None:
+        nonlocal ran, left, failed, asked, seed
+        while asked < QUERIES // 3:
+            seed += 1
+            chance = random.Random(seed)
+            asker = Asker(chance)
+            text = " ".join([f"{{ {asker.field('orders', type_, 0)} }}", *asker.fragments])
+            declared = ", ".join(f"${name}: {kind}" for name, kind in SWITCHES.items() if f"${name})" in text)
+            document = parse(f"query ({declared}) {text}" if declared else text)
+            if validate(SCHEMA, document, [OverlappingFieldsCanBeMergedRule]):
+                continue
+            asked += 1
+            root = {"orders": row_page(chance, chance.choice((0.0, 0.0, 0.002)))}
+            plans = Plans(document)
+            for variables in ({"yes": True}, {"yes": False, "no": True}):
+                stock = await _run(document, root, variables, None)
+                compiled = await _run(document, root, variables, plans)
+                assert shown(compiled) == shown(stock), f"seed {seed}"
+                failed += bool(stock.errors)
+            ran += plans.ran
+            left += plans.left
+
+    asyncio.run(differ())
+
+    assert ran > asked // 2 and left > asked // 20 and failed > asked // 20
 
 
 def test_every_kind_of_fault_in_every_kind_of_field_is_answered_as_the_stock_executor_answers_it() -> None:

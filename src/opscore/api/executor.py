@@ -8,16 +8,10 @@ stock executor, so that what an error says, where it points and what becomes nul
 
 from __future__ import annotations
 
-import datetime
-import decimal
-import enum
-import keyword
-import uuid
 from collections.abc import Callable, Mapping
-from types import CoroutineType, GeneratorType
 from typing import Any
 
-from graphql import Executor, GraphQLError, GraphQLField, Undefined
+from graphql import Executor, GraphQLError
 from graphql.language import (
     DocumentNode,
     FieldNode,
@@ -28,40 +22,11 @@ from graphql.language import (
     SelectionSetNode,
     VariableNode,
 )
-from graphql.type import (
-    GraphQLBoolean,
-    GraphQLEnumType,
-    GraphQLID,
-    GraphQLInt,
-    GraphQLList,
-    GraphQLNonNull,
-    GraphQLObjectType,
-    GraphQLOutputType,
-    GraphQLScalarType,
-    GraphQLString,
-)
-from strawberry.types.base import StrawberryObjectDefinition
-from strawberry.types.field import StrawberryField
+
+from opscore.api.compiling import NotPlain, Read, compiled
 
 PLANS_KEPT = 64
 """Most functions of one document; a document that would need more is left to the stock executor there."""
-FIELDS_MAX = 2_000
-"""Most fields that one function reads."""
-_TYPES_KEPT = 10_000
-_INT_MIN, _INT_MAX = -(2**31), 2**31 - 1
-
-Read = Callable[[Any], Any]
-
-_VALUES = frozenset({str, int, bool, float, decimal.Decimal, datetime.datetime, datetime.date, uuid.UUID, dict, list})
-"""Types of values that are neither errors nor awaited, and so may be given to a scalar as they are."""
-
-
-class Unusual(Exception):
-    """A value that the stock executor has to look at."""
-
-
-class NotPlain(Exception):
-    """A selection that cannot be compiled."""
 
 
 class Plans:
@@ -153,175 +118,9 @@ class CompiledExecutor(Executor[Any]):
         if self.middleware_manager is not None:
             return None
         try:
-            return _Writer(self).function(return_type, field_details_list)
+            return compiled(self, return_type, field_details_list)
         except (NotPlain, GraphQLError):
             return None
-
-
-class _Writer:
-    """Writes the source of the functions for one place, innermost first."""
-
-    def __init__(self, executor: Executor[Any]) -> None:
-        self._executor = executor
-        self._lines: list[str] = []
-        self._names: dict[str, Any] = {"Unusual": Unusual, "admitted": _ADMITTED, "admit": _admit, "VALUES": _VALUES}
-        self._fields = 0
-
-    def function(self, return_type: GraphQLOutputType, field_details_list: Any) -> Read:
-        """Return the function that reads a value of this type; raises NotPlain."""
-        name = self._reader(return_type, field_details_list)
-        # The source holds only names made here, attribute names that are identifiers, and literals by their repr.
-        exec("\n".join(self._lines), self._names)  # noqa: S102
-        read: Read = self._names[name]
-        return read
-
-    def _name(self, value: Any = None) -> str:
-        name = f"n{len(self._names)}"
-        self._names[name] = value
-        return name
-
-    def _reader(self, type_: GraphQLOutputType, field_details_list: Any) -> str:
-        """Write the function for a value that is not null, and return its name."""
-        if isinstance(type_, GraphQLObjectType):
-            body = self._object(type_, field_details_list)
-        elif isinstance(type_, GraphQLList):
-            body = ["v = o", *self._list(type_, field_details_list, "v"), "return v"]
-        elif isinstance(type_, GraphQLScalarType | GraphQLEnumType):
-            body = ["v = o", *self._leaf(type_, "v"), "return v"]
-        else:
-            raise NotPlain
-        name = self._name()
-        self._lines += [f"def {name}(o):", *(f"    {line}" for line in body)]
-        return name
-
-    def _object(self, type_: GraphQLObjectType, field_details_list: Any) -> list[str]:
-        lines = ["if type(o) not in admitted: admit(o)"]
-        if type_.is_type_of is not None:
-            definition = type_.extensions.get("strawberry-definition")
-            # A predicate of a type's own may look at the request; the one that Strawberry makes does not.
-            if not isinstance(definition, StrawberryObjectDefinition) or definition.is_type_of is not None:
-                raise NotPlain
-            lines.append(f"if {self._name(type_.is_type_of)}(o, None) is not True: raise Unusual")
-            if _is_ready(definition.origin):
-                # Nothing to find out about an object of the very class.
-                lines = [f"if type(o) is not {self._name(definition.origin)}:", *(f"    {line}" for line in lines)]
-        collected = self._executor.collect_subfields(type_, field_details_list)
-        if collected.new_defer_usages:
-            raise NotPlain
-        members = []
-        for key, inner in collected.grouped_field_set.items():
-            self._fields += 1
-            if self._fields > FIELDS_MAX or any(each.fragment_variable_values is not None for each in inner):
-                raise NotPlain
-            node: FieldNode = inner[0].node
-            if node.name.value == "__typename":
-                members.append(f"{key!r}: {type_.name!r}")
-                continue
-            field = type_.fields.get(node.name.value)
-            if field is None or field.args or node.arguments:
-                raise NotPlain
-            value = f"v{len(members)}"
-            lines.append(f"{value} = {_attribute(field)}")
-            lines += self._nullable(field.type, inner, value)
-            members.append(f"{key!r}: {value}")
-        lines.append(f"return {{{', '.join(members)}}}")
-        return lines
-
-    def _nullable(self, type_: GraphQLOutputType, field_details_list: Any, value: str) -> list[str]:
-        """Return the lines that put the answer for a value into its own variable."""
-        if isinstance(type_, GraphQLNonNull):
-            return self._given(type_.of_type, field_details_list, value)
-        return [
-            f"if {value} is not None:",
-            *(f"    {line}" for line in self._given(type_, field_details_list, value)),
-        ]
-
-    def _given(self, type_: GraphQLOutputType, field_details_list: Any, value: str) -> list[str]:
-        if isinstance(type_, GraphQLList):
-            return self._list(type_, field_details_list, value)
-        if isinstance(type_, GraphQLScalarType | GraphQLEnumType):
-            return self._leaf(type_, value)
-        return [f"{value} = {self._reader(type_, field_details_list)}({value})"]
-
-    def _list(self, type_: GraphQLList[Any], field_details_list: Any, value: str) -> list[str]:
-        item = type_.of_type
-        if isinstance(item, GraphQLNonNull):
-            each = f"{self._reader(item.of_type, field_details_list)}(i)"
-        else:
-            each = f"None if i is None else {self._reader(item, field_details_list)}(i)"
-        return [
-            f"if type({value}) is not list and type({value}) is not tuple: raise Unusual",
-            f"{value} = [{each} for i in {value}]",
-        ]
-
-    def _leaf(self, type_: GraphQLScalarType | GraphQLEnumType, value: str) -> list[str]:
-        if type_ is GraphQLString or type_ is GraphQLID:
-            return [f"if type({value}) is not str: raise Unusual"]
-        if type_ is GraphQLInt:
-            return [f"if type({value}) is not int or not {_INT_MIN} <= {value} <= {_INT_MAX}: raise Unusual"]
-        if type_ is GraphQLBoolean:
-            return [f"if type({value}) is not bool: raise Unusual"]
-        coerce = self._name(type_.coerce_output_value)
-        coerced = [
-            f"if type({value}) not in VALUES: raise Unusual",
-            f"{value} = {coerce}({value})",
-            f"if {value} is None or {value} is {self._name(Undefined)}: raise Unusual",
-        ]
-        members = getattr(type_, "wrapped_cls", None)
-        if not isinstance(type_, GraphQLEnumType) or not (isinstance(members, type) and issubclass(members, enum.Enum)):
-            return coerced
-        try:
-            table = {member: type_.coerce_output_value(member) for member in members}
-        except Exception:
-            # A member that the schema does not know.
-            raise NotPlain from None
-        return [
-            f"if type({value}) is {self._name(members)}: {value} = {self._name(table)}[{value}]",
-            "else:",
-            *(f"    {line}" for line in coerced),
-        ]
-
-
-def _attribute(field: GraphQLField) -> str:
-    """Return the expression for a field that is an attribute of `o`; raises NotPlain for every other resolver."""
-    definition = field.extensions.get("strawberry-definition")
-    if (
-        not isinstance(definition, StrawberryField)
-        or not definition.is_basic_field
-        or definition.default_resolver is not getattr
-        or type(definition).get_result is not StrawberryField.get_result
-        # Any other function means that something was put around the attribute.
-        or getattr(field.resolve, "__name__", "") != "_get_basic_result"
-    ):
-        raise NotPlain
-    name = definition.python_name
-    if not name.isidentifier() or keyword.iskeyword(name) or not name.isascii():
-        raise NotPlain
-    return f"o.{name}"
-
-
-_ADMITTED: set[type] = set()
-"""Types of objects that are neither errors nor awaited."""
-
-
-def _is_ready(kind: type) -> bool:
-    """Say whether attributes may be read from every object of this very class, whatever it holds."""
-    return not (issubclass(kind, BaseException) or hasattr(kind, "__await__") or hasattr(kind, "__getattr__"))
-
-
-def _admit(value: Any) -> None:
-    """Note the type of an object as one to read attributes from; raises Unusual when it may be more than that."""
-    kind = type(value)
-    if (
-        value is None
-        or value is Undefined
-        or issubclass(kind, CoroutineType | GeneratorType)
-        or not _is_ready(kind)
-        or hasattr(value, "__await__")
-    ):
-        raise Unusual
-    if len(_ADMITTED) < _TYPES_KEPT:
-        _ADMITTED.add(kind)
 
 
 def _find_switches(selections: SelectionSetNode | None, found: set[str]) -> None:

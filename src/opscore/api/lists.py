@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
 import psycopg
@@ -14,9 +14,12 @@ from opscore.api.errors import BadCursor
 from opscore.api.figures import reading
 from opscore.api.filters import Direction
 from opscore.api.ids import BAD_CURSOR
-from opscore.api.paging import Window, connection, window
+from opscore.api.paging import Window, connection, connection_of_rows, window
+from opscore.api.rows import Rows
 from opscore.projector import Ask
 from opscore.projector.lists import ALL, Column, Condition, Key, Page, Total
+
+RowT = TypeVar("RowT")
 
 NUMBERS = frozenset({"bigint", "smallint", "numeric"})
 
@@ -66,23 +69,34 @@ class Listed:
     counted: bool
     """Whether somebody wants to know how long the whole list is."""
 
-    def rows(
-        self, ask: Ask, params: Mapping[str, Any] | None = None, columns: Iterable[str] = ()
-    ) -> list[dict[str, Any]]:
-        """Return the rows of the page in list order, and one more if there is one (blocking).
+    def rows(self, ask: Ask, params: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
+        """Return the rows of the page in list order, and one more if there is one (blocking)."""
+        return self._fetched(lambda: ask(self.listing.query, params, self._shape(())))
 
-        columns: what is wanted of them beside their keys; everything if none is named.
-        """
+    def tuples(
+        self, ask: Ask, params: Mapping[str, Any], columns: Iterable[str]
+    ) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
+        """Return (columns, rows) of the page; see `rows`. columns: what is wanted of them beside their keys."""
+        names = tuple(dict.fromkeys((*columns, *self.key_names)))
+        return names, self._fetched(lambda: ask.tuples(self.listing.query, params, self._shape(names)))
+
+    @property
+    def key_names(self) -> list[str]:
+        """The columns of the sort keys."""
+        return [key.column.name for key in self.keys]
+
+    def _shape(self, columns: tuple[str, ...]) -> Page:
         asked = self.asked
-        names = tuple(dict.fromkeys((*columns, *(key.column.name for key in self.keys)))) if columns else ()
-        shape = Page(self.condition, self.keys, asked.fetch, asked.after, asked.before, asked.backwards, names)
+        return Page(self.condition, self.keys, asked.fetch, asked.after, asked.before, asked.backwards, columns)
+
+    def _fetched(self, fetch: Callable[[], list[RowT]]) -> list[RowT]:
         try:
-            rows = ask(self.listing.query, params, shape)
+            rows = fetch()
         except psycopg.DataError:
-            if asked.after is None and asked.before is None:
+            if self.asked.after is None and self.asked.before is None:
                 raise
             raise BadCursor(BAD_CURSOR) from None
-        return rows[::-1] if asked.backwards else rows
+        return rows[::-1] if self.asked.backwards else rows
 
     def total(self, ask: Ask, params: Mapping[str, Any] | None = None) -> int | None:
         """Return how long the whole list is, if somebody wants to know (blocking)."""
@@ -94,18 +108,20 @@ class Listed:
 
     def connection(self, rows: list[dict[str, Any]], node: Any, total: int | None, *, edges: bool = True) -> Any:
         """Return the connection of these rows. node: what is shown of a row. edges: whether somebody looks at them."""
-        names = [key.column.name for key in self.keys]
+        names = self.key_names
 
         def keys(row: dict[str, Any]) -> list[Any]:
             return [row[name] for name in names]
 
         return connection(rows, self.asked, self.binding, keys, node, total, edges=edges)
 
-    def cut(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    def connection_of_rows(self, rows: Rows, total: int | None, *, edges: bool) -> Any:
+        """Return the connection of these rows of objects; see `connection`."""
+        return connection_of_rows(rows, self.asked, self.binding, self.key_names, total, edges=edges)
+
+    def cut(self, rows: Sequence[RowT]) -> Sequence[RowT]:
         """Return the rows that the page shows."""
-        if len(rows) <= self.asked.limit:
-            return rows
-        return rows[1:] if self.asked.backwards else rows[:-1]
+        return self.asked.cut(rows)
 
 
 def listed(

@@ -7,6 +7,7 @@ from decimal import Decimal
 
 import strawberry
 
+from opscore.api.rows import Made, MadeObject
 from opscore.api.scalars import MinorUnits
 from opscore.domain.values import minor_digits
 
@@ -33,13 +34,36 @@ def _minor_exponent(currency: str) -> Decimal:
     return Decimal(1).scaleb(-minor_digits(currency))
 
 
+def _amount(amount_minor: int, currency: str) -> Decimal:
+    return amount_minor * _minor_exponent(currency)
+
+
 def money(amount_minor: int, currency: str) -> Money:
     """Return an amount of minor units as money."""
     return Money(
-        amount=amount_minor * _minor_exponent(currency),
+        amount=_amount(amount_minor, currency),
         amount_minor=MinorUnits(amount_minor),
         currency_code=currency,
     )
+
+
+def money_in(amount_minor: Made, currency: str) -> MadeObject:
+    """Return how money is made of a row. amount_minor: how its minor units are; currency: the column of its code."""
+    make = amount_minor.make
+    amount = _amount if make is None else lambda *columns: _amount(make(*columns[:-1]), columns[-1])
+    return MadeObject(
+        Money,
+        {
+            "amount": Made((*amount_minor.columns, currency), amount),
+            "amount_minor": amount_minor,
+            "currency_code": Made((currency,)),
+        },
+    )
+
+
+def unit_price_in(amount: str, currency: str) -> MadeObject:
+    """Return how a price of one unit is made of a row, by the columns that hold it and its currency."""
+    return MadeObject(UnitPrice, {"amount": Made((amount,)), "currency_code": Made((currency,))})
 
 
 def money_or_none(amount_minor: int | None, currency: str) -> Money | None:

@@ -7,12 +7,12 @@ folded from the log, all at once.
 from __future__ import annotations
 
 import enum
+import functools
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
-from operator import itemgetter
-from typing import Any, NamedTuple, TypeVar
+from typing import Any
 from uuid import UUID
 
 import strawberry
@@ -36,10 +36,11 @@ from opscore.api.filters import (
     without,
 )
 from opscore.api.lists import Listing, PageArguments, listed
-from opscore.api.money import Money, money, unit_price
+from opscore.api.money import Money, money, money_in, unit_price_in
 from opscore.api.naming import camel
 from opscore.api.nodes import gid, store_gid
 from opscore.api.orders import Order, OrderLine, order_view
+from opscore.api.rows import Attribute, Found, Made, MadeList, MadeObject, Row, Rows
 from opscore.api.selected import Selected
 from opscore.domain import customer as customer_domain
 from opscore.domain import order as order_domain
@@ -50,94 +51,82 @@ from opscore.permissions import may_see_field
 from opscore.projector import Ask
 from opscore.projector.lists import ALL, Column, Key, Page, Total
 
-ShownT = TypeVar("ShownT")
-Make = Callable[[dict[str, Any]], Any]
 
-
-class Made(NamedTuple):
-    """How an attribute is made of a row, and of which columns."""
-
-    columns: tuple[str, ...]
-    make: Make
-
-
-def _columns(names: str) -> dict[str, Made]:
+def _columns(names: str) -> dict[str, Attribute]:
     """Return the fields that are columns as they are."""
-    return {name: Made((name,), itemgetter(name)) for name in names.split()}
+    return {name: Made((name,)) for name in names.split()}
 
 
-def _money(column: str) -> Made:
-    return Made((column, "currency"), lambda row: money(row[column], row["currency"]))
+def _member(kind: type[enum.StrEnum], column: str) -> Attribute:
+    return Made((column,), {member.value: member for member in kind}.__getitem__)
 
 
-def _unit_price(column: str) -> Made:
-    return Made((column, "currency"), lambda row: unit_price(row[column], row["currency"]))
+def _gid(kind: str, column: str) -> Attribute:
+    return Made((column,), functools.partial(gid, kind))
 
 
-def _quantity(column: str) -> Made:
-    return Made((column,), lambda row: plain(row[column]))
+_NET = ("total_minor", "cancelled_goods_minor", "cancelled_freight_minor")
 
 
-def _gid(kind: str, column: str) -> Made:
-    return Made((column,), lambda row: gid(kind, row[column]))
+def _net_minor(total_minor: int, cancelled_goods_minor: int, cancelled_freight_minor: int) -> int:
+    return total_minor - cancelled_goods_minor - cancelled_freight_minor
 
 
-def _member(kind: type[enum.StrEnum], column: str) -> Made:
-    return Made((column,), lambda row: kind(row[column]))
+def _due_minor(*columns: Any) -> int:
+    *net, paid_minor, paid_at, cancelled_at = columns
+    settled = paid_at is not None or cancelled_at is not None
+    return 0 if settled else max(0, _net_minor(*net) - paid_minor)
 
 
-_NET = ("total_minor", "cancelled_goods_minor", "cancelled_freight_minor", "currency")
+LINE = MadeObject(
+    OrderLine,
+    {
+        "sku_id": _gid("Sku", "sku_id"),
+        "campaign_id": _gid("Campaign", "campaign_id"),
+        **_columns("line sku_code name unit gift service"),
+        **{name: Made((name,), plain) for name in ("quantity", "cancelled", "exchanged", "returned", "refunded")},
+        **{name: unit_price_in(name, "currency") for name in ("list_price", "unit_price")},
+        **{name: money_in(Made((f"{name}_minor",)), "currency") for name in ("gross", "discount", "amount")},
+    },
+)
+"""What the order book has of a line, by attribute, and how it is made from a row of the book."""
 
+ORDER = MadeObject(
+    Order,
+    {
+        "id": _gid("Order", "order_id"),
+        "stream_id": Made(("order_id",)),
+        "store_id": Made(("store_id",), store_gid),
+        "customer_id": _gid("Customer", "customer_id"),
+        "kind": _member(OrderKind, "kind"),
+        "status": _member(OrderStatus, "status"),
+        "currency_code": Made(("currency",)),
+        "price_source": _member(PriceSource, "price_source"),
+        **_columns(
+            """
+            channel external_reference region surge placed_at expires_at paid_at ship_by ship_by_hard confirmed_at
+            delivered_at completed_at cancelled_at expired coupon_code
+            """
+        ),
+        **{
+            name: money_in(Made((f"{name}_minor",)), "currency")
+            for name in ("goods", "discount", "freight", "total", "paid", "refunded")
+        },
+        "net_total": money_in(Made(_NET, _net_minor), "currency"),
+        "due": money_in(Made((*_NET, "paid_minor", "paid_at", "cancelled_at"), _due_minor), "currency"),
+        "campaign_ids": Made(("campaign_ids",), lambda keys: [gid("Campaign", each) for each in keys]),
+        "lines": MadeList("order_id", LINE),
+    },
+)
+"""The same of an order."""
 
-def _net_minor(row: dict[str, Any]) -> int:
-    net: int = row["total_minor"] - row["cancelled_goods_minor"] - row["cancelled_freight_minor"]
-    return net
-
-
-def _due(row: dict[str, Any]) -> Money:
-    settled = row["paid_at"] is not None or row["cancelled_at"] is not None
-    return money(0 if settled else max(0, _net_minor(row) - row["paid_minor"]), row["currency"])
-
-
-ORDER_MADE: dict[str, Made] = {
-    "id": _gid("Order", "order_id"),
-    "stream_id": Made(("order_id",), itemgetter("order_id")),
-    "store_id": Made(("store_id",), lambda row: store_gid(row["store_id"])),
-    "customer_id": _gid("Customer", "customer_id"),
-    "kind": _member(OrderKind, "kind"),
-    "status": _member(OrderStatus, "status"),
-    "currency_code": Made(("currency",), itemgetter("currency")),
-    "price_source": _member(PriceSource, "price_source"),
-    **_columns(
-        """
-        channel external_reference region surge placed_at expires_at paid_at ship_by ship_by_hard confirmed_at
-        delivered_at completed_at cancelled_at expired coupon_code
-        """
-    ),
-    **{name: _money(f"{name}_minor") for name in ("goods", "discount", "freight", "total", "paid", "refunded")},
-    "net_total": Made(_NET, lambda row: money(_net_minor(row), row["currency"])),
-    "due": Made((*_NET, "paid_minor", "paid_at", "cancelled_at"), _due),
-    "campaign_ids": Made(("campaign_ids",), lambda row: [gid("Campaign", each) for each in row["campaign_ids"]]),
-}
-"""What the order book has of an order, by attribute, and how it is made from a row of the book."""
-
-LINE_MADE: dict[str, Made] = {
-    "sku_id": _gid("Sku", "sku_id"),
-    "campaign_id": _gid("Campaign", "campaign_id"),
-    **_columns("line sku_code name unit gift service"),
-    **{name: _quantity(name) for name in ("quantity", "cancelled", "exchanged", "returned", "refunded")},
-    **{name: _unit_price(name) for name in ("list_price", "unit_price")},
-    **{name: _money(f"{name}_minor") for name in ("gross", "discount", "amount")},
-}
-"""The same of a line."""
-
-_WIRE = {name: camel(name) for name in (*ORDER_MADE, *LINE_MADE)}
+_WIRE = {name: camel(name) for name in (*ORDER.attributes, *LINE.attributes)}
 _LINE_KEYS = (Key(Column("order_id", "uuid")), Key(Column("line", "bigint")))
 
-IN_THE_BOOK = frozenset({"__typename", "customer", "lines", *map(camel, ORDER_MADE)})
+IN_THE_BOOK = frozenset({"__typename", "customer", *map(camel, ORDER.attributes)})
 """Fields of an order that the order book has."""
 
-LINES_IN_THE_BOOK = frozenset({"__typename", *map(camel, LINE_MADE)})
+LINES_IN_THE_BOOK = frozenset({"__typename", *map(camel, LINE.attributes)})
 """Fields of a line that the order book has."""
 
 
@@ -269,60 +258,51 @@ def orders(
     wanted = Selected().merge(wanted.at("nodes")).merge(wanted.at("edges", "node"))
     in_the_book = wanted.keys() <= IN_THE_BOOK and wanted.at("lines").keys() <= LINES_IN_THE_BOOK
 
-    columns = ["order_id", *(["customer_id"] if "customer" in wanted else [])]
-    if in_the_book:
-        columns += columns_of(ORDER_MADE, wanted)
-
-    def read(ask: Ask) -> tuple[list[dict[str, Any]], int | None, dict[UUID, Order]]:
-        rows = asked.rows(ask, scope, columns)
+    def read(ask: Ask) -> tuple[Rows, int | None]:
+        columns = ["order_id", *(["customer_id"] if "customer" in wanted else [])]
+        if in_the_book:
+            columns += _wanted_columns(ORDER, wanted)
+        names, rows = asked.tuples(ask, scope, columns)
         total = asked.total(ask, scope)
-        return rows, total, _from_the_book(ask, asked.cut(rows), wanted) if in_the_book else {}
+        lists = {}
+        if in_the_book and "lines" in wanted:
+            place = names.index("order_id")
+            lists["lines"] = _lines(ask, [row[place] for row in asked.cut(rows)], wanted.at("lines"))
+        return Rows(ORDER, names, rows, lists), total
 
-    rows, total, views = reading(context, "order_book", read, store_ids=context.store_ids, at_least=at_least)
-    shown = asked.cut(rows)
-    if not in_the_book:
-        found = reads.many(context, order_domain.Order, [row["order_id"] for row in shown])
-        views = {key: order_view(order, context) for key, order in found.items()}
+    rows, total = reading(context, "order_book", read, store_ids=context.store_ids, at_least=at_least)
+    if in_the_book and "customer" not in wanted:
+        return asked.connection_of_rows(rows, total, edges=edges)
+    found = [dict(zip(rows.columns, row, strict=True)) for row in rows.rows]
+    shown = asked.cut(found)
+    if in_the_book:
+        views = {row["order_id"]: view for row, view in zip(shown, asked.cut(rows), strict=True)}
+    else:
+        orders = reads.many(context, order_domain.Order, [row["order_id"] for row in shown])
+        views = {key: order_view(order, context) for key, order in orders.items()}
     if "customer" in wanted:
         _add_customers(context, shown, views)
     # The log may be ahead of the book, never behind it: every order of the book is found.
-    return asked.connection(rows, lambda row: views[row["order_id"]], total, edges=edges)
+    return asked.connection(found, lambda row: views[row["order_id"]], total, edges=edges)
 
 
-def _from_the_book(ask: Ask, rows: list[dict[str, Any]], wanted: Selected) -> dict[UUID, Order]:
-    """Return the orders of these rows with what is wanted of them and no more: making it all takes longer."""
-    of_order: dict[UUID, list[OrderLine]] = defaultdict(list)
-    if "lines" in wanted and rows:
-        asked = {"order_ids": [row["order_id"] for row in rows]}
-        making = making_of(LINE_MADE, wanted.at("lines"))
-        columns = ("order_id", *columns_of(LINE_MADE, wanted.at("lines")))
-        for line in ask("lines", asked, Page(ALL, _LINE_KEYS, None, columns=tuple(dict.fromkeys(columns)))):
-            of_order[line["order_id"]].append(shown_as(OrderLine, making, line))
-    making = making_of(ORDER_MADE, wanted)
-    views = {row["order_id"]: shown_as(Order, making, row) for row in rows}
-    for key, view in views.items():
-        view.lines = of_order[key]
-    return views
+def _wanted_columns(of: MadeObject, wanted: Selected) -> list[str]:
+    """Return the columns that the fields which are wanted are made of: fetching them all takes longer."""
+    return list(of.columns([name for name in of.attributes if _WIRE[name] in wanted]))
 
 
-def making_of(made: dict[str, Made], wanted: Selected) -> list[tuple[str, Make]]:
-    """Return how to make each attribute that is wanted."""
-    return [(name, each.make) for name, each in made.items() if _WIRE[name] in wanted]
+def _lines(ask: Ask, order_ids: Sequence[UUID], wanted: Selected) -> Found:
+    """Return what is wanted of the lines of these orders, by order."""
+    columns = tuple(dict.fromkeys(("order_id", *_wanted_columns(LINE, wanted))))
+    of_order: dict[UUID, list[Row]] = defaultdict(list)
+    if order_ids:
+        shape = Page(ALL, _LINE_KEYS, None, columns=columns)
+        for line in ask.tuples("lines", {"order_ids": order_ids}, shape):
+            of_order[line[0]].append(line)
+    return Found(columns, of_order)
 
 
-def columns_of(made: dict[str, Made], wanted: Selected) -> list[str]:
-    """Return the columns that the attributes that are wanted are made of."""
-    return [column for name, each in made.items() if _WIRE[name] in wanted for column in each.columns]
-
-
-def shown_as(kind: type[ShownT], making: list[tuple[str, Make]], row: dict[str, Any]) -> ShownT:
-    """Return an object of the schema that has these attributes of a row and no others."""
-    view = object.__new__(kind)
-    view.__dict__.update([(name, make(row)) for name, make in making])
-    return view
-
-
-def _add_customers(context: Context, rows: list[dict[str, Any]], views: dict[UUID, Order]) -> None:
+def _add_customers(context: Context, rows: Sequence[dict[str, Any]], views: dict[UUID, Order]) -> None:
     found: dict[UUID, Any] = {}
     if may_see_field(context.viewer.role, "Order.customer"):
         wanted = [row["customer_id"] for row in rows if row["customer_id"] is not None]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
 import strawberry
@@ -11,8 +12,13 @@ import strawberry
 from opscore.api.errors import PageSize
 from opscore.api.guard import PAGE_MAX
 from opscore.api.ids import decode_cursor, encode_cursor
+from opscore.api.rows import Made, MadeObject, Row, Rows
 
 NodeT = TypeVar("NodeT")
+RowT = TypeVar("RowT")
+
+_CURSOR = " cursor"
+"""The column of an edge's cursor; no query has one of this name."""
 
 
 @strawberry.type(description="Where a page lies in its list.")
@@ -55,6 +61,12 @@ class Window:
         """One row more than the page, which tells whether there is another page."""
         return self.limit + 1
 
+    def cut(self, rows: Sequence[RowT]) -> Sequence[RowT]:
+        """Return the rows that the page shows of those fetched."""
+        if len(rows) <= self.limit:
+            return rows
+        return rows[1:] if self.backwards else rows[:-1]
+
 
 def window(
     binding: str, size: int, first: int | None, after: str | None, last: int | None, before: str | None
@@ -94,22 +106,61 @@ def connection(
     asked for it (see `selected.wants_total`), never otherwise. edges: whether somebody looks at them; a cursor for each
     row takes a tenth of a page's time.
     """
-    more = len(rows) > asked.limit
-    if more:
-        rows = rows[1:] if asked.backwards else rows[: asked.limit]
-    nodes = [node(row) for row in rows]
+    shown = asked.cut(rows)
+    nodes = [node(row) for row in shown]
 
     def cursor(row: Any) -> str:
         return encode_cursor(binding, keys(row))
 
     return Connection(
-        edges=[Edge(cursor=cursor(row), node=each) for row, each in zip(rows, nodes, strict=True)] if edges else [],
+        edges=[Edge(cursor=cursor(row), node=each) for row, each in zip(shown, nodes, strict=True)] if edges else [],
         nodes=nodes,
-        page_info=PageInfo(
-            has_next_page=asked.before is not None if asked.backwards else more,
-            has_previous_page=more if asked.backwards else asked.after is not None,
-            start_cursor=cursor(rows[0]) if rows else None,
-            end_cursor=cursor(rows[-1]) if rows else None,
-        ),
+        page_info=page_info(rows, asked, cursor),
         total_count=total,  # type: ignore[arg-type]  # Nobody looks at it where nobody asked.
+    )
+
+
+def connection_of_rows(
+    rows: Rows,
+    asked: Window,
+    binding: str,
+    keys: Sequence[str],
+    total: int | None,
+    *,
+    edges: bool,
+) -> Any:
+    """Return the page of these rows of objects; see `connection`. keys: the columns that hold the sort keys."""
+    places = [rows.columns.index(name) for name in keys]
+
+    def cursor(row: Row) -> str:
+        return encode_cursor(binding, [row[place] for place in places])
+
+    shown = replace(rows, rows=asked.cut(rows.rows))
+    return Connection(
+        edges=_edges(shown, cursor) if edges else [],  # type: ignore[arg-type]  # A sequence of them.
+        nodes=shown,  # type: ignore[arg-type]
+        page_info=page_info(rows.rows, asked, cursor),
+        total_count=total,  # type: ignore[arg-type]
+    )
+
+
+def _edges(rows: Rows, cursor: Callable[[Row], str]) -> Rows:
+    """Return rows of edges: the cursor of each, and behind it the columns of its node."""
+    return Rows(edge_of(rows.of), (_CURSOR, *rows.columns), [(cursor(row), *row) for row in rows.rows], rows.lists)
+
+
+@functools.cache
+def edge_of(node: MadeObject) -> MadeObject:
+    """Return how an edge with such a node is made."""
+    return MadeObject(Edge, {"cursor": Made((_CURSOR,)), "node": node})
+
+
+def page_info(rows: Sequence[Any], asked: Window, cursor: Callable[[Any], str]) -> PageInfo:
+    """Return where the page of these rows lies, which were fetched with `asked.fetch`."""
+    more, shown = len(rows) > asked.limit, asked.cut(rows)
+    return PageInfo(
+        has_next_page=asked.before is not None if asked.backwards else more,
+        has_previous_page=more if asked.backwards else asked.after is not None,
+        start_cursor=cursor(shown[0]) if shown else None,
+        end_cursor=cursor(shown[-1]) if shown else None,
     )

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar, cast
 from uuid import UUID
 
+import psycopg
 from psycopg import errors
-from psycopg.rows import dict_row
+from psycopg.rows import dict_row, tuple_row
 
 from opscore.projector import asking
 from opscore.projector.catalogue import Catalogue, Connection, Entry
@@ -19,6 +20,7 @@ from opscore.projector.folder import Definition, Loaded, Ready
 from opscore.projector.lists import Shape
 
 ReadT = TypeVar("ReadT")
+RowT = TypeVar("RowT")
 
 WAIT_SECONDS_MAX = 5.0
 _SESSION = (
@@ -332,6 +334,11 @@ class Ask(Protocol):
     ) -> list[dict[str, Any]]:
         """Return its rows as dicts. params: one that is not given is NULL. shape: what is asked of them, if not all."""
 
+    def tuples(
+        self, query: str, params: Mapping[str, Any] | None = None, shape: Shape | None = None
+    ) -> list[tuple[Any, ...]]:
+        """Return its rows as tuples, in the order of the shape's columns; see `__call__`."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Asking:
@@ -345,6 +352,18 @@ class _Asking:
     def __call__(
         self, query: str, params: Mapping[str, Any] | None = None, shape: Shape | None = None
     ) -> list[dict[str, Any]]:
+        with self.connection.cursor(row_factory=dict_row) as cursor:
+            return self._run(cursor, query, params, shape).fetchall()
+
+    def tuples(
+        self, query: str, params: Mapping[str, Any] | None = None, shape: Shape | None = None
+    ) -> list[tuple[Any, ...]]:
+        with self.connection.cursor(row_factory=tuple_row) as cursor:
+            return self._run(cursor, query, params, shape).fetchall()
+
+    def _run(
+        self, cursor: psycopg.Cursor[RowT], query: str, params: Mapping[str, Any] | None, shape: Shape | None
+    ) -> psycopg.Cursor[RowT]:
         loaded = self.answers.loaded(self.connection, self.entry)
         ready = self.answers._query(loaded, query)
         sql, values = ready.sql, dict.fromkeys(ready.parameters)
@@ -357,6 +376,5 @@ class _Asking:
         values.update(params or {})
         values["store_ids"] = None if self.store_ids is None else list(self.store_ids)
         values.update(window_from=0, window_to=self.entry.position)
-        with self.connection.cursor(row_factory=dict_row) as cursor:
-            # Planned for the values asked with: a kept plan would have to suit any store and any page.
-            return cursor.execute(sql, values, prepare=False).fetchall()
+        # Planned for the values asked with: a kept plan would have to suit any store and any page.
+        return cursor.execute(sql, values, prepare=False)
