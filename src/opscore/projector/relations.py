@@ -94,11 +94,8 @@ def _type_of(sql: str) -> str:
     return "text" if "->>" in sql else "jsonb"
 
 
-IN_PART = "(uuid_hash({stream_id}) & 65535) % :bucket_count <> ALL (:other_buckets)"
-"""Whether a stream falls into a bucket, of so many, that is not among `:other_buckets`.
-
-Said so, the planner expects a few events too many; of an equation it expects next to none and joins them one by one.
-"""
+IN_PART = "{stream_id} BETWEEN :first_stream AND :last_stream"
+"""Whether a stream belongs to a part of a rebuild. The index by type answers it: no part fetches events of others."""
 
 EVERY_EVENT = "every_event"
 """The relation of all events of the window of the types that a projection reads: envelope, `type`, `data`, and each
