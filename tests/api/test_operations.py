@@ -93,7 +93,9 @@ def test_a_working_day_sends_every_document(api: Api, shop: Shop) -> None:
     # A buyer orders, pays, and another thinks better of it.
     customer = give("StorefrontRegister", storefront, storeId=store, channel="web")["customer"]["id"]
     order = {"storeId": store, "customerId": customer, "lines": [{"skuId": sku, "quantity": "2"}]}
+    cart = send("StorefrontCart", storefront, input=order)["priceCart"]["cart"]
     placed = give("StorefrontPlaceOrder", storefront, **order, externalReference="T-77")["order"]
+    assert cart["total"] == {"amount": "9.00", "currencyCode": "GBP"}
     assert placed["total"] == {"amount": "9.00", "amountMinor": 900, "currencyCode": "GBP"}
     paid = give("StorefrontPay", storefront, orderId=placed["id"], amountMinor=900, currency="GBP", method="card")[
         "order"

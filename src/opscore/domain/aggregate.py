@@ -122,8 +122,18 @@ class Aggregate(library.Aggregate):
 
     @property
     def seen_in(self) -> Collection[UUID]:
-        """The stores whose staff and customers may see it: its own, and where it is on offer besides."""
+        """The stores whose staff may see it: its own, and where it is on offer besides."""
         return (self.store_id,)
+
+    @property
+    def offered_in(self) -> Collection[UUID]:
+        """The stores whose buyers see it now."""
+        return self.seen_in
+
+    @property
+    def once_offered_in(self) -> Collection[UUID]:
+        """The stores whose buyers see it or have seen it; naming it, they are told what became of it."""
+        return self.seen_in
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

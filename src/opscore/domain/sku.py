@@ -526,6 +526,16 @@ class Sku(Aggregate):
         """Its home store and every store that has it on sale or has a price for it."""
         return {self.store_id, *self.listings, *self.prices}
 
+    @property
+    def offered_in(self) -> Collection[UUID]:
+        """Every store that has it on sale."""
+        return [store_id for store_id, listing in self.listings.items() if listing.listed]
+
+    @property
+    def once_offered_in(self) -> Collection[UUID]:
+        """Every store that has or had it on sale."""
+        return self.listings
+
     def require_status(self, *needed: SkuStatus) -> None:
         """Refuse WrongState unless the article is in one of these."""
         if self.status not in needed:
