@@ -111,7 +111,9 @@ class Settings(BaseSettings):
     )
 
     compiled_executor: bool = Field(
-        default=True, description="Whether plain selections of a query are compiled; off, each field is run by itself."
+        default=True,
+        description="Whether plain selections of a query and single commands are compiled; off, each field is run by "
+        "itself.",
     )
 
     throttle_points: Annotated[int, Field(ge=0)] = Field(
