@@ -116,6 +116,10 @@ class Settings(BaseSettings):
         "itself.",
     )
 
+    body_seconds_max: Annotated[float, Field(gt=0)] = Field(
+        default=10, description="How long the body of a request may take to come; then it is answered with 408."
+    )
+
     throttle_points: Annotated[int, Field(ge=0)] = Field(
         default=500_000,
         description="Points that a token has in this process when it is rested; an object costs 1, a command 10. 0: no "
