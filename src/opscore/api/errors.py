@@ -185,6 +185,12 @@ class NotYetVisible(ApiError):
     CODE = "NOT_YET_VISIBLE"
 
 
+class PositionNotRecorded(BadInput):
+    """`atLeast` names a position that the log has not reached, so that there is nothing to wait for."""
+
+    CODE = "POSITION_NOT_RECORDED"
+
+
 class NotReady(ApiError):
     """A part of the server that this needs is not there (yet)."""
 
