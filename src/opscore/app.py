@@ -18,6 +18,7 @@ import structlog
 import uvicorn
 from psycopg_pool import PoolTimeout
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
@@ -28,11 +29,12 @@ from opscore import logs
 from opscore.api import explorer, exports
 from opscore.api.context import Services
 from opscore.api.engine import GraphQLEngine
+from opscore.api.errors import ApiError, MethodNotAllowed, NotServed, format_api_error
 from opscore.api.guard import Limits
 from opscore.api.http import GraphQLEndpoint
 from opscore.api.live import Live
 from opscore.api.schema import build_schema, mutations
-from opscore.api.sockets import SocketEndpoint
+from opscore.api.sockets import NoSocket, SocketEndpoint
 from opscore.api.throttle import Throttle
 from opscore.api.trusted import TrustedDocuments, operations_folder
 from opscore.database import Database, migrated_version, newest_version
@@ -250,7 +252,7 @@ def trusted_documents(settings: Settings) -> TrustedDocuments:
 
 def create_app(settings: Settings) -> Starlette:
     """Return the ASGI application; its lifespan starts and stops everything else."""
-    limits = Limits()
+    limits = Limits(body_seconds=settings.body_seconds_max)
     trusted = trusted_documents(settings)
     routes: list[BaseRoute] = []
 
@@ -304,7 +306,7 @@ def create_app(settings: Settings) -> Starlette:
     async def home(_: Request) -> Response:
         return RedirectResponse("/graphql")
 
-    routes += [Route("/healthz", healthz), Route("/readyz", readyz)]
+    routes += [Route("/healthz", healthz), Route("/readyz", readyz), WebSocketRoute("/{path:path}", NoSocket())]
     if settings.explorer:
         routes += [Route("/", home), Route("/explorer/{name}", explorer.explorer_file)]
     pages = Middleware(
@@ -314,7 +316,23 @@ def create_app(settings: Settings) -> Starlette:
         allow_headers=("authorization", "content-type", "x-request-id"),
         expose_headers=("x-request-id", "retry-after"),
     )
-    return Starlette(routes=routes, lifespan=lifespan, middleware=[pages] if settings.cors_origins else [])
+    return Starlette(
+        routes=routes,
+        lifespan=lifespan,
+        middleware=[pages] if settings.cors_origins else [],
+        exception_handlers={HTTPException: _not_served},
+    )
+
+
+async def _not_served(_: Request, error: Exception) -> Response:
+    """Answer what no route takes as everything else is answered: with errors that carry a code."""
+    assert isinstance(error, HTTPException)
+    fault: ApiError = NotServed("There is nothing here; the API is at /graphql.")
+    if error.status_code == MethodNotAllowed.STATUS:
+        fault = MethodNotAllowed(f"This path takes {(error.headers or {}).get('Allow')} only.")
+    response = _json({"errors": [format_api_error(fault)]}, fault.STATUS)
+    response.headers.update(error.headers or {})
+    return response
 
 
 def _json(body: Any, status: int = 200) -> Response:

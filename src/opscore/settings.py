@@ -111,7 +111,13 @@ class Settings(BaseSettings):
     )
 
     compiled_executor: bool = Field(
-        default=True, description="Whether plain selections of a query are compiled; off, each field is run by itself."
+        default=True,
+        description="Whether plain selections of a query and single commands are compiled; off, each field is run by "
+        "itself.",
+    )
+
+    body_seconds_max: Annotated[float, Field(gt=0)] = Field(
+        default=10, description="How long the body of a request may take to come; then it is answered with 408."
     )
 
     throttle_points: Annotated[int, Field(ge=0)] = Field(

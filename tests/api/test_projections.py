@@ -19,6 +19,7 @@ from opscore.domain.order_commands import PayOrder
 from opscore.projector import Projector, own
 from tests.api.conftest import Api, gid
 from tests.api.socket_client import socket
+from tests.reached import wait_for
 from tests.shop import Shop
 
 ROWS = """
@@ -65,8 +66,8 @@ def trade(api: Api, shop: Shop, folder: Path) -> dict[str, Any]:
             order = each.do(each.order((sku, number + 1), freight_minor=495))
             each.do(PayOrder(order_id=order, amount_minor=1000 * (number + 1) + 495, method="card", currency="GBP"))
     head = api.server.services.log.head().position
-    assert api.server.projector.wait_for("income_split", head, timeout_seconds=30)
-    assert api.server.projector.wait_for("kpi_daily", head, timeout_seconds=30)
+    wait_for(api.server.projector, "income_split", head)
+    wait_for(api.server.projector, "kpi_daily", head)
     return {"other": other}
 
 
@@ -368,7 +369,7 @@ def test_a_statement_that_fails_is_shown_with_its_message_to_auditors_and_resume
         connection.execute(f'ALTER TABLE "{projector.schema}".away RENAME TO {table.split(".")[1]}')
     resumed = give(api, "resumeProjection", "ProjectionVersionInput", PAYLOAD, name="income_split", version=1)
     assert resumed["projection"]["state"] == "serving"
-    assert projector.wait_for("income_split", paid.position or 0, timeout_seconds=30)
+    wait_for(projector, "income_split", paid.position or 0)
     api.server._checked = None
     assert api.client.get("/readyz").status_code == 200
     assert projector.check(["income_split"]) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket as sockets
 import threading
 from collections.abc import Iterator
@@ -360,15 +361,19 @@ def test_the_hundred_and_first_operation_is_refused_and_the_others_go_on(
 
 
 def test_another_subprotocol_or_origin_is_refused(api: Api) -> None:
-    for more, status in (
-        ({"subprotocols": ["graphql-ws"]}, 400),
-        ({"subprotocols": None}, 400),
-        ({"origin": "https://evil.example"}, 403),
-        ({"origin": "null"}, 403),
+    for path, more, status, code in (
+        ("", {"subprotocols": ["graphql-ws"]}, 400, "MALFORMED_REQUEST"),
+        ("", {"subprotocols": None}, 400, "MALFORMED_REQUEST"),
+        ("", {"origin": "https://evil.example"}, 403, "FORBIDDEN"),
+        ("", {"origin": "null"}, 403, "FORBIDDEN"),
+        ("/nothing", {}, 404, "NOT_FOUND"),
     ):
-        with pytest.raises(InvalidStatus) as refused, socket(api.url, **more):
+        with pytest.raises(InvalidStatus) as refused, socket(f"{api.url}{path}", **more):
             pass
-        assert refused.value.response.status_code == status, more
+        response = refused.value.response
+        assert response.status_code == status, more
+        assert response.headers["content-type"] == "application/json"
+        assert json.loads(response.body)["errors"][0]["extensions"] == {"code": code}
     with socket(api.url, api.token(), origin=api.url) as client:
         client.subscribe("{ __typename }")
         assert client.next() == {"__typename": "Query"}

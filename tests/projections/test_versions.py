@@ -25,6 +25,7 @@ from opscore.projector.lock import EditedWithoutVersion
 from opscore.settings import Settings
 from tests.benchmarks import generate
 from tests.projections.logs import Log, contents
+from tests.reached import wait_for
 
 NAMES = [
     "campaign_results",
@@ -530,7 +531,8 @@ def test_two_followers_share_the_work_and_lose_nothing(
             log.fill(120, seed=seed)
             followers[seed % 2].hint()
         head = log.head()
-        assert all(projector.wait_for(name, head, timeout_seconds=60) for name in NAMES)
+        for name in NAMES:
+            wait_for(projector, name, head)
     finally:
         for follower in followers:
             follower.stop()

@@ -13,6 +13,7 @@ import psycopg
 
 from opscore.api.errors import NotReady
 from opscore.api.gathering import Gathering
+from opscore.api.reaching import Reaching
 from opscore.api.reads import StreamKinds
 from opscore.comparisons import Comparisons
 from opscore.database import Database
@@ -20,6 +21,7 @@ from opscore.domain.aggregate import Aggregate
 from opscore.domain.command import Actor, Role
 from opscore.log.batches import load_many
 from opscore.log.event_log import EventLog
+from opscore.projector import Behind
 from opscore.tokens import TokenBook
 from opscore.works import Works
 from opscore.writer import Writer
@@ -58,10 +60,26 @@ class Services:
     )
     """Waits for the identity provider, so that nobody else has to when it is slow."""
 
+    reaching: Reaching = field(init=False)
+    """Those who wait for a read model."""
+
     _gathering: dict[type[Aggregate], Gathering[UUID, Any]] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        self.reaching = Reaching(lambda: self._in_thread(self.read_models.checkpoints))
+
     async def read(self, work: Callable[..., ResultT], *arguments: Any) -> ResultT:
-        """Run a blocking read beside the event loop and return its result."""
+        """Run a blocking read beside the event loop and return its result.
+
+        A read that finds its read model behind what it was asked for is run again when that is there; see `Reaching`.
+        """
+        while True:
+            try:
+                return await self._in_thread(work, *arguments)
+            except Behind as behind:
+                await self.reaching.until(behind)
+
+    async def _in_thread(self, work: Callable[..., ResultT], *arguments: Any) -> ResultT:
         return await asyncio.get_running_loop().run_in_executor(self.threads, work, *arguments)
 
     async def current(self, kind: type[AggregateT], stream_id: UUID) -> AggregateT | None:

@@ -64,16 +64,16 @@ class GraphQLEngine:
         """Run requests against a schema.
 
         introspection: whether anybody may read the schema. suggestions: whether errors say "did you mean".
-        commands: the mutations that may take the shortcut; None switches it off. compiled: whether plain selections
-        are compiled. throttle: the points that tokens have; None for as many as they like. trusted: the documents that
-        are known by name, and may be all that is run.
+        commands: the mutations that may take the shortcut. compiled: whether plain selections are compiled and the
+        shortcut is taken; off, all goes through the stock executor. throttle: the points that tokens have; None for
+        as many as they like. trusted: the documents that are known by name, and may be all that is run.
         """
         self._schema = schema
         self._services = services
         self._documents = Documents(schema, limits, suggestions=suggestions)
         self._introspection = introspection
         self._suggestions = suggestions
-        self._commands = commands
+        self._commands = commands if compiled else None
         self._compiled = compiled
         self._throttle = throttle
         self._trusted = trusted

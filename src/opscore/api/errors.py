@@ -38,6 +38,20 @@ class BodyTooLarge(ApiError):
     STATUS = 413
 
 
+class BodyTooSlow(ApiError):
+    """The body did not come to its end in time; the connection is closed."""
+
+    CODE = "BODY_TOO_SLOW"
+    STATUS = 408
+
+
+class NotServed(ApiError):
+    """There is nothing at this path."""
+
+    CODE = "NOT_FOUND"
+    STATUS = 404
+
+
 class UnsupportedMediaType(ApiError):
     """The body is of another type than application/json."""
 
@@ -169,6 +183,12 @@ class NotYetVisible(ApiError):
     """The read model has not reached the position asked for; repeat the query a little later."""
 
     CODE = "NOT_YET_VISIBLE"
+
+
+class PositionNotRecorded(BadInput):
+    """`atLeast` names a position that the log has not reached, so that there is nothing to wait for."""
+
+    CODE = "POSITION_NOT_RECORDED"
 
 
 class NotReady(ApiError):

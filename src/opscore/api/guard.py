@@ -48,6 +48,7 @@ class Limits:
     """The most that one request may hold."""
 
     body_bytes: int = 100_000
+    body_seconds: float = 10.0
     characters: int = 15_000
     tokens: int = 2_000
     depth: int = 12

@@ -14,7 +14,7 @@ from opscore import kpis
 from opscore.api.arguments import window_of_days
 from opscore.api.context import Context
 from opscore.api.enums import expose
-from opscore.api.errors import BadInput, NotReady, NotYetVisible
+from opscore.api.errors import BadInput, NotReady
 from opscore.api.figures import ask
 from opscore.api.ids import global_id
 from opscore.api.lists import PageArguments
@@ -23,7 +23,7 @@ from opscore.api.paging import connection
 from opscore.api.scalars import Position
 from opscore.kpis import Asked, Cell, Kpi, KpiComparison, KpiGrain
 from opscore.log.event_log import EventFilter
-from opscore.projector import ProjectionRefused
+from opscore.projector import Behind, ProjectionRefused
 
 DAYS_MAX = {KpiGrain.HOUR: 62, KpiGrain.DAY: 1_100}
 """Most days of one question at a grain; coarser ones have the bound of 4,000."""
@@ -306,18 +306,15 @@ def answer(
 
 
 def _reached(context: Context, names: set[str], at_least: int | None) -> int:
-    """Return the position that all of these read models have reached; waits for `at_least`."""
-    projector = context.services.read_models
-    for name in sorted(names) if at_least is not None else ():
-        try:
-            if not projector.wait_for(name, at_least or 0):
-                raise NotYetVisible(f"{name} has not reached position {at_least}; ask again a little later.")
-        except ProjectionRefused as refused:
-            raise NotReady(str(refused)) from None
-    reached = [each.entry.position for each in projector.status() if each.entry.name in names and _serves(each)]
-    if len(reached) < len(names):
+    """Return the position that all of these read models have reached; raises Behind while it is below `at_least`."""
+    serving = [each.entry for each in context.services.read_models.status() if _serves(each)]
+    sources = [entry for entry in serving if entry.name in names]
+    if len(sources) < len(names):
         raise NotReady(f"{' or '.join(sorted(names))} has not been built yet.")
-    return min(reached)
+    last = min(sources, key=lambda entry: entry.position)
+    if at_least is not None and last.position < at_least:
+        raise Behind(last.name, last.version, at_least)
+    return last.position
 
 
 BOOKS = ("P001", "P002", "K017", "K023")

@@ -17,7 +17,7 @@ import strawberry
 from opscore.api.arguments import After, ContextInfo, First
 from opscore.api.context import Context
 from opscore.api.enums import expose
-from opscore.api.errors import BadInput, Forbidden, NotReady, NotYetVisible
+from opscore.api.errors import BadInput, Forbidden, NotReady
 from opscore.api.ids import encode_cursor, parse_global_id
 from opscore.api.inputs import aggregate_of
 from opscore.api.paging import Connection, PageInfo, connection, window
@@ -281,13 +281,12 @@ def rows(
     wanted = [Filter(each.column, each.operator.value, each.value) for each in filters]
     binding = f"rows:{name}:{query}:{version}:{sorted(values.items())}:{wanted}"
     try:
-        if at_least is not None and not projector.wait_for(name, at_least):
-            raise NotYetVisible(f"{name} has not reached position {at_least}; ask again a little later.")
         key = projector.key_of_query(name, query, version=version)
         asked = window(binding, len(key), page[0], page[1], None, None)
         found = projector.rows(
             name, query, values,
             store_ids=store_ids, version=version, filters=wanted, after=asked.after, limit=asked.fetch,
+            at_least=at_least,
         )  # fmt: skip
     except ProjectionRefused as refused:
         raise BadInput(str(refused)) from None

@@ -19,7 +19,16 @@ import orjson
 from graphql import GraphQLError
 from starlette.types import Receive, Scope, Send
 
-from opscore.api.errors import ApiError, MalformedRequest, NotAuthenticated, TooManyOperations, log_unexpected
+from opscore.api.errors import (
+    ApiError,
+    Forbidden,
+    MalformedRequest,
+    NotAuthenticated,
+    NotReady,
+    NotServed,
+    TooManyOperations,
+    log_unexpected,
+)
 from opscore.api.http import Answer, GraphQLRequest, checked_request, error_list, headers_of_scope, parse_json
 from opscore.domain.command import Actor
 
@@ -94,12 +103,12 @@ class SocketEndpoint:
         scope["query_string"] = b""
         headers = headers_of_scope(scope)
         if self._leaving:
-            return await _refuse(scope, send, 503, "This server is about to stop.")
+            return await _refuse(scope, send, NotReady("This server is about to stop."))
         origin = headers.get("origin")
         if origin is not None and not self._is_welcome(origin, headers.get("host", "")):
-            return await _refuse(scope, send, 403, "Sockets are not opened from pages of other sites.")
+            return await _refuse(scope, send, Forbidden("Sockets are not opened from pages of other sites."))
         if SUBPROTOCOL not in scope.get("subprotocols", ()):
-            return await _refuse(scope, send, 400, f"Speak the subprotocol {SUBPROTOCOL}.")
+            return await _refuse(scope, send, MalformedRequest(f"Speak the subprotocol {SUBPROTOCOL}."))
         await send({"type": "websocket.accept", "subprotocol": SUBPROTOCOL})
         session = _Session(self, headers.get("authorization"), receive, send)
         self.sessions.add(session)
@@ -123,14 +132,24 @@ class SocketEndpoint:
             await asyncio.sleep(0.02)
 
 
-async def _refuse(scope: Scope, send: Send, status: int, message: str) -> None:
+class NoSocket:
+    """The ASGI application behind every other path for websockets: it refuses the handshake."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Say where sockets are opened."""
+        await receive()
+        scope["query_string"] = b""
+        await _refuse(scope, send, NotServed("Sockets are opened at /graphql."))
+
+
+async def _refuse(scope: Scope, send: Send, error: ApiError) -> None:
     """Answer the handshake with an error."""
     if "websocket.http.response" not in scope.get("extensions", {}):
         await send({"type": "websocket.close"})
         return
-    headers = [(b"content-type", b"text/plain; charset=utf-8")]
-    await send({"type": "websocket.http.response.start", "status": status, "headers": headers})
-    await send({"type": "websocket.http.response.body", "body": message.encode()})
+    headers = [(b"content-type", b"application/json"), (b"cache-control", b"no-store")]
+    await send({"type": "websocket.http.response.start", "status": error.STATUS, "headers": headers})
+    await send({"type": "websocket.http.response.body", "body": orjson.dumps({"errors": error_list(error)})})
 
 
 class _Session:

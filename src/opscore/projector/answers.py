@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -22,7 +21,6 @@ from opscore.projector.lists import Shape
 ReadT = TypeVar("ReadT")
 RowT = TypeVar("RowT")
 
-WAIT_SECONDS_MAX = 5.0
 _SESSION = (
     # A statement is parsed once but planned for each window: a plan that was made for one event and kept did not finish
     # a window of 400,000.
@@ -37,6 +35,16 @@ _SESSION = (
 
 class ProjectionRefused(Exception):
     """What was asked of a projection cannot be done now; the message says why and what to do."""
+
+
+class Behind(Exception):
+    """A version has not taken in a position that the asker wants it to have; nothing was read."""
+
+    def __init__(self, name: str, version: int, position: int) -> None:
+        super().__init__(f"{name} version {version} has not reached position {position}")
+        self.name = name
+        self.version = version
+        self.position = position
 
 
 class Connects(Protocol):
@@ -95,17 +103,12 @@ class Answers:
             self._loaded[key] = found
         return found
 
-    def wait_for(self, name: str, position: int, *, timeout_seconds: float = WAIT_SECONDS_MAX) -> bool:
-        """Wait until the serving version of `name` has taken in `position`; return whether it has in time."""
-        until = time.monotonic() + timeout_seconds
-        while True:
-            with self._shared() as connection:
-                entry = self._serving(connection, name)
-            if entry.position >= position:
-                return True
-            if time.monotonic() >= until or entry.failed_position is not None:
-                return False
-            time.sleep(0.01)
+    def checkpoints(self) -> tuple[int, dict[tuple[str, int], tuple[int, bool]]]:
+        """Return the last position of the log, and of each version by (name, version) where it stands and whether it
+        goes on from there. Cheap enough to be asked again and again by somebody who waits.
+        """
+        with self._shared() as connection:
+            return self.catalogue.checkpoints(connection)
 
     def query(self, name: str, query: str, *, version: int | None = None) -> Ready:
         """Return a query of the serving version (or `version`) as SQL with psycopg parameters."""
@@ -130,17 +133,25 @@ class Answers:
         return self.read(name, lambda ask: ask(query, params), store_ids=store_ids, version=version)
 
     def read(
-        self, name: str, work: Callable[[Ask], ReadT], *, store_ids: Sequence[UUID] | None, version: int | None = None
+        self,
+        name: str,
+        work: Callable[[Ask], ReadT],
+        *,
+        store_ids: Sequence[UUID] | None,
+        version: int | None = None,
+        at_least: int | None = None,
     ) -> ReadT:
         """Ask the serving version (or `version`) several of its queries; return what `work` makes of them.
 
         work: is given a function that asks a query; it may be run twice.
         store_ids: the stores that the asker may see; None for all of them.
+        at_least: a position that the version has to have taken in; raises `Behind` while it has not.
         """
         for attempt in (1, 2):
             # No transaction: it would hold no common snapshot, and cost two more ways to the database.
             with self._shared() as connection:
                 entry = self._serving(connection, name, version)
+                _require_reached(entry, at_least)
                 try:
                     return work(_Asking(self, connection, entry, store_ids))
                 except errors.UndefinedTable:
@@ -173,17 +184,19 @@ class Answers:
         filters: Sequence[asking.Filter] = (),
         after: Sequence[Any] | None = None,
         limit: int | None = None,
+        at_least: int | None = None,
         seconds_max: int = asking.STATEMENT_SECONDS_MAX,
     ) -> asking.Rows:
         """Ask any query of the serving version (or `version`) for a page of its rows; see `asking.ask`.
 
-        seconds_max: how long the statement may take.
+        at_least: as of `read`. seconds_max: how long the statement may take.
         Raises `ProjectionRefused` for what cannot be asked or takes longer.
         """
         try:
             with self._shared() as connection, connection.transaction():
                 asking.bounded(connection, seconds_max)
                 entry = self._serving(connection, name, version)
+                _require_reached(entry, at_least)
                 loaded = self.loaded(connection, entry)
                 ready = self._query(loaded, query)
                 return asking.ask(
@@ -324,6 +337,11 @@ class Answers:
 
     def _shared(self) -> AbstractContextManager[Connection]:
         return cast("AbstractContextManager[Connection]", self._lent())
+
+
+def _require_reached(entry: Entry, position: int | None) -> None:
+    if position is not None and entry.position < position:
+        raise Behind(entry.name, entry.version, position)
 
 
 class Ask(Protocol):

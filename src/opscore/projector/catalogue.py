@@ -325,6 +325,19 @@ class Catalogue:
             (position, [name for name, _ in entries], [version for _, version in entries]),
         )
 
+    def checkpoints(self, connection: Connection) -> tuple[int, dict[tuple[str, int], tuple[int, bool]]]:
+        """Return the last position of the log, and of each version by (name, version) where it stands and whether it
+        goes on from there. All of one snapshot.
+        """
+        rows = connection.execute(
+            self._sql(
+                "SELECT (SELECT coalesce(max(position), 0) FROM EVENTS), name, version, position,"
+                " failed_position IS NULL AND status <> 'frozen' FROM CATALOGUE WHERE status <> 'retired'"
+            )
+        ).fetchall()
+        head = rows[0][0] if rows else self.head(connection)
+        return head, {(name, version): (position, goes_on) for _, name, version, position, goes_on in rows}
+
     def head(self, connection: Connection) -> int:
         """Return the last position of the log."""
         row = connection.execute(self._sql("SELECT coalesce(max(position), 0) FROM EVENTS")).fetchone()
