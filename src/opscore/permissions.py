@@ -48,6 +48,7 @@ READS: dict[str, frozenset[Role]] = {
     "customers": _STORE_SIDE - {Role.WAREHOUSE, Role.EDITOR},
     "stockLevels": _STORE_SIDE,
     "stockAsOf": STAFF | {Role.AUDITOR},
+    "stockBatches": STAFF | {Role.AUDITOR},
     "stockLedger": STAFF | {Role.AUDITOR},
     "stockMovements": STAFF | {Role.AUDITOR},
     "stockMovementTotals": STAFF | {Role.AUDITOR},

@@ -100,10 +100,17 @@ class Forger:
         return zipped([*self.members.items(), ("manifest.json", document(self.manifest))])
 
 
+def schema_of(event: dict[str, Any]) -> str:
+    """Return the name of the member that holds the schema of an event's version."""
+    return f"schemas/{event['type']}.v{event['schema_version']}.json"
+
+
 def small(file: Path) -> bytes:
     """Return a bundle of the same events with the schemas of their types only, which is checked faster."""
     forger = Forger(members_of(file))
-    used = {f"schemas/{event['type']}.v1.json" for event in events_of(forger.members)} | {"schemas/OrderPaid.v1.json"}
+    used = {f"schemas/{event['type']}.v{event['schema_version']}.json" for event in events_of(forger.members)} | {
+        "schemas/OrderPaid.v1.json"
+    }
     forger.members = {name: text for name, text in forger.members.items() if name[:8] != "schemas/" or name in used}
     forger.manifest["counts"]["schemas"] = len(used)
     return forger.sealed()
@@ -434,7 +441,7 @@ def changed_members(bundle: dict[str, bytes]) -> Iterator[Forgery]:
             forger = Forger(bundle)
             del forger.members[name]
             yield Forgery(f"without {name}, manifest made to fit", forger.sealed())
-    used = f"schemas/{events_of(bundle)[0]['type']}.v1.json"
+    used = schema_of(events_of(bundle)[0])
     forger = Forger(bundle)
     del forger.members[used]
     forger.manifest["counts"]["schemas"] -= 1

@@ -17,7 +17,7 @@ from opscore.domain.command import Command, Role, UnitOfWork
 from opscore.domain.customer import Customer
 from opscore.domain.customer_commands import hand_on
 from opscore.domain.order import Order
-from opscore.domain.order_events import CancelReason, ExchangedLine, ParcelUnpacked, ShortageRemedy
+from opscore.domain.order_events import CancelReason, ExchangedLine, ParcelLine, ParcelUnpacked, ShortageRemedy
 from opscore.domain.order_refusals import (
     ArticleMismatch,
     CancelExceedsOpen,
@@ -37,7 +37,7 @@ from opscore.domain.periods import OverrideReason, note_override, require_open_b
 from opscore.domain.policies import PriceGuard, ShipPromise
 from opscore.domain.refusals import CurrencyMismatch, InvalidField, NotFound, ReferenceTaken, Refusal, WrongState
 from opscore.domain.sku import FulfilmentMode, Pick, Sku, StockInsufficient
-from opscore.domain.sku_events import BelowCost, NotReserved
+from opscore.domain.sku_events import BelowCost, ExceedsBatch, NotReserved
 from opscore.domain.store import Store
 from opscore.domain.store_events import CourierNotAllowed, PaymentMethodNotEnabled, PeriodClosedAlready
 from opscore.domain.values import (
@@ -76,6 +76,9 @@ class ScannedLine(Value):
     line: LineNumber
     sku_id: Annotated[UUID, Meta(description="The article that was scanned.")]
     quantity: Quantity
+    batch: Annotated[
+        Code | None, Meta(description="Number of the batch they are of; a line may come once for each batch.")
+    ] = None
 
 
 class ExchangeFor(Value):
@@ -348,7 +351,12 @@ class PackParcel(Command):
         store = work.get(Store, order.store_id, scoped=False)
         store.require_location(self.location_id, ("location_id",), closed_too=True)
         scanned = [
-            (entry.line, entry.sku_id, line_quantity(work, order, entry.line, entry.quantity, index))
+            ParcelLine(
+                line=entry.line,
+                sku_id=entry.sku_id,
+                quantity=line_quantity(work, order, entry.line, entry.quantity, index),
+                batch=entry.batch,
+            )
             for index, entry in enumerate(self.lines)
         ]
         order.pack(self.parcel_id or work.new_id(), self.location_id, scanned, work.occurred_at)
@@ -383,7 +391,13 @@ class ShipOrder(Command):
 
     AGGREGATE: ClassVar[type[Aggregate]] = Order
     ROLES: ClassVar[frozenset[Role]] = SHIPPING
-    REFUSES: ClassVar[tuple[type[Refusal], ...]] = (CourierNotAllowed, ReferenceTaken, NotReserved, PeriodClosedAlready)
+    REFUSES: ClassVar[tuple[type[Refusal], ...]] = (
+        CourierNotAllowed,
+        ReferenceTaken,
+        NotReserved,
+        ExceedsBatch,
+        PeriodClosedAlready,
+    )
 
     order_id: OrderId
     parcel_id: ParcelId
@@ -407,6 +421,12 @@ class ShipOrder(Command):
         skus = {sku_id: work.sku(sku_id, scoped=False) for sku_id in needed}
         for sku_id, quantity in needed.items():
             skus[sku_id].require_reserved(order.id, quantity, path=("parcel_id",))
+            contents = [
+                (entry.quantity, order.lines[entry.line - 1].campaign_id, entry.batch)
+                for entry in parcel.lines
+                if entry.sku_id == sku_id
+            ]
+            skus[sku_id].require_batches(order.id, contents, parcel.location_id, ("parcel_id",))
             require_open_books(work, skus[sku_id], self.override_reason)
         work.claim("waybill", "operator", self.waybill, order.id)
         order.ship(self.parcel_id, self.courier, self.waybill, work.occurred_at)
@@ -419,6 +439,7 @@ class ShipOrder(Command):
                 work.occurred_at,
                 location_id=parcel.location_id,
                 campaign_id=order.lines[entry.line - 1].campaign_id,
+                batch=entry.batch,
             )
         for sku in skus.values():
             note_override(work, sku, self.override_reason)

@@ -7,6 +7,7 @@ staff ask for is decided in sku_commands.py (the article) and stock_commands.py 
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Collection, Sequence
 from datetime import datetime
 from decimal import Decimal
@@ -55,6 +56,9 @@ from opscore.domain.sku_events import (
 )
 from opscore.domain.sku_events import (
     DelistReason as DelistReason,
+)
+from opscore.domain.sku_events import (
+    ExceedsBatch as ExceedsBatch,
 )
 from opscore.domain.sku_events import (
     ExceedsOnHand as ExceedsOnHand,
@@ -162,6 +166,9 @@ from opscore.domain.sku_events import (
     StockReceived as StockReceived,
 )
 from opscore.domain.sku_events import (
+    StockReclassified as StockReclassified,
+)
+from opscore.domain.sku_events import (
     StockReserved as StockReserved,
 )
 from opscore.domain.sku_events import (
@@ -169,6 +176,9 @@ from opscore.domain.sku_events import (
 )
 from opscore.domain.sku_events import (
     StockShipped as StockShipped,
+)
+from opscore.domain.sku_events import (
+    StockState as StockState,
 )
 from opscore.domain.sku_events import (
     StockTransferredIn as StockTransferredIn,
@@ -191,9 +201,12 @@ from opscore.domain.sku_events import (
 from opscore.domain.sku_events import (
     WriteOffKind as WriteOffKind,
 )
+from opscore.domain.stock_state import ZERO as ZERO
+from opscore.domain.stock_state import Reservation as Reservation
+from opscore.domain.stock_state import StockLevel as StockLevel
+from opscore.domain.stock_state import Transfer as Transfer
 from opscore.domain.values import MAX_PLACES, plain
 
-ZERO: Final = Decimal(0)
 MAX_QUANTITY: Final = Decimal(10**12)
 MAX_UNIT_PRICE: Final = Decimal(10**12)
 _ONE: Final = Decimal(1)
@@ -203,39 +216,6 @@ Path = Sequence[str | int]
 
 
 # What it adds up to --------------------------------------------------------------------------------------------------
-
-
-class StockLevel(msgspec.Struct):
-    """The units at one location. Sellable is what is neither reserved, allocated nor set aside as damaged."""
-
-    on_hand: Decimal = ZERO
-    reserved: Decimal = ZERO
-    allocated: Decimal = ZERO
-    damaged: Decimal = ZERO
-    in_transit: Decimal = ZERO
-    """On the way here from another location; not on hand yet."""
-
-    @property
-    def sellable(self) -> Decimal:
-        """Units that anybody may buy."""
-        return self.on_hand - self.reserved - self.allocated - self.damaged
-
-
-class Reservation(msgspec.Struct):
-    """Units set apart at one location for a store, from a campaign's quota or from open stock."""
-
-    store_id: UUID
-    location_id: UUID
-    quantity: Decimal
-    campaign_id: UUID | None = None
-
-
-class Transfer(msgspec.Struct):
-    """Units under way between two locations."""
-
-    from_location_id: UUID
-    to_location_id: UUID
-    quantity: Decimal
 
 
 class Listing(msgspec.Struct):
@@ -392,7 +372,7 @@ class Sku(Aggregate):
 
     @folds(StockReceived)
     def _received(self, event: StockReceived) -> None:
-        self._level(event.location_id).on_hand += event.quantity
+        self._level(event.location_id).move(event.quantity, event.condition, event.batch)
         if event.unit_cost is not None:
             self.last_unit_cost = event.unit_cost
 
@@ -425,42 +405,43 @@ class Sku(Aggregate):
     @folds(StockShipped)
     def _shipped(self, event: StockShipped) -> None:
         level = self._level(event.location_id)
-        level.on_hand -= event.quantity
+        level.move(-event.quantity, StockCondition.GOOD, event.batch)
         level.reserved -= event.quantity
         self._take_reserved(event)
 
     @folds(StockReturned)
     def _returned(self, event: StockReturned) -> None:
-        level = self._level(event.location_id)
-        level.on_hand += event.quantity
-        if event.condition is not StockCondition.GOOD:
-            level.damaged += event.quantity
+        self._level(event.location_id).move(event.quantity, event.condition, event.batch)
 
     @folds(StockWrittenOff)
     def _written_off(self, event: StockWrittenOff) -> None:
+        self._level(event.location_id).move(-event.quantity, event.condition, event.batch)
+
+    @folds(StockReclassified)
+    def _reclassified(self, event: StockReclassified) -> None:
         level = self._level(event.location_id)
-        level.on_hand -= event.quantity
-        if event.condition is not StockCondition.GOOD:
-            level.damaged -= event.quantity
+        level.reclassify(event.from_state, event.to_state, event.quantity, event.batch)
 
     @folds(SampleIssued)
     def _sample_issued(self, event: SampleIssued) -> None:
-        self._level(event.location_id).on_hand -= event.quantity
+        self._level(event.location_id).move(-event.quantity, StockCondition.GOOD, event.batch)
 
     @folds(StockAdjusted)
     def _adjusted(self, event: StockAdjusted) -> None:
-        self._level(event.location_id).on_hand += event.difference
+        self._level(event.location_id).move(event.difference, StockCondition.GOOD, event.batch)
 
     @folds(StockTransferredOut)
     def _transferred_out(self, event: StockTransferredOut) -> None:
-        self._level(event.location_id).on_hand -= event.quantity
+        self._level(event.location_id).move(-event.quantity, StockCondition.GOOD, event.batch)
         self._level(event.to_location_id).in_transit += event.quantity
-        self.transfers[event.transfer_id] = Transfer(event.location_id, event.to_location_id, event.quantity)
+        self.transfers[event.transfer_id] = Transfer(
+            event.location_id, event.to_location_id, event.quantity, event.batch
+        )
 
     @folds(StockTransferredIn)
     def _transferred_in(self, event: StockTransferredIn) -> None:
         level = self._level(event.location_id)
-        level.on_hand += event.quantity
+        level.move(event.quantity, StockCondition.GOOD, event.batch)
         level.in_transit -= event.quantity + event.lost
         transfer = self.transfers[event.transfer_id]
         transfer.quantity -= event.quantity + event.lost
@@ -514,7 +495,9 @@ class Sku(Aggregate):
     @property
     def available(self) -> Decimal:
         """Units that may be sold at all: open stock and what campaigns still have of their quotas."""
-        return sum((level.on_hand - level.reserved - level.damaged for level in self.levels.values()), ZERO)
+        return sum(
+            (level.on_hand - level.reserved - level.quarantined - level.damaged for level in self.levels.values()), ZERO
+        )
 
     @property
     def on_hand(self) -> Decimal:
@@ -569,6 +552,34 @@ class Sku(Aggregate):
         free = self.level_at(location_id).sellable
         if free < quantity:
             raise StockInsufficient(code=self.code, available=plain(free), asked=quantity, path=path, ids=[self.id])
+
+    def require_in_batch(
+        self,
+        location_id: UUID,
+        batch: str | None,
+        quantity: Decimal,
+        state: StockState = StockState.AVAILABLE,
+        path: Path = ("quantity",),
+    ) -> None:
+        """Refuse ExceedsBatch when the batch has fewer units of this state at a location where batches are kept apart.
+
+        Batches are kept apart at a location from the first units on that come in there under a batch's number. Before,
+        a number is no more than a label. Who names no batch (None) may take any unit, and is not held to any of them.
+        """
+        level = self.level_at(location_id)
+        if batch is None or not level.batches_apart:
+            return
+        left = level.of_batch(batch, state)
+        if left < quantity:
+            raise ExceedsBatch(
+                code=self.code,
+                batch=batch,
+                available=plain(left),
+                state=state.value,
+                asked=plain(quantity),
+                path=path,
+                ids=[self.id],
+            )
 
     def require_quantity(self, quantity: Decimal, path: Path = ("quantity",), *, zero: bool = False) -> Decimal:
         """Return the quantity in its canonical spelling.
@@ -707,18 +718,40 @@ class Sku(Aggregate):
         held = self.reservations.get(order_id, [])
         if len(held) > 1:
             held = sorted(held, key=lambda part: part.campaign_id != campaign_id)
-        for location_id, campaign, part in _parts(held, quantity):
+        for part, units in _parts(held, quantity):
             self.trigger_event(
                 ReservationReleased,
                 order_id=order_id,
                 store_id=store_id,
-                location_id=location_id,
-                quantity=part,
-                campaign_id=campaign,
-                to_quota=campaign in self.allocations,
+                location_id=part.location_id,
+                quantity=units,
+                campaign_id=part.campaign_id,
+                to_quota=part.campaign_id in self.allocations,
                 document=document,
                 occurred_at=at,
             )
+
+    def require_batches(
+        self,
+        order_id: UUID,
+        parcel: Sequence[tuple[Decimal, UUID | None, str | None]],
+        location_id: UUID | None,
+        path: Path = (),
+    ) -> None:
+        """Refuse ExceedsBatch when `ship` of (quantity, campaign, batch) would take more of a batch than is there."""
+        if all(batch is None for _, _, batch in parcel):
+            return
+        rest = [copy.copy(part) for part in self.reservations.get(order_id, ())]
+        leaving: dict[tuple[UUID, str], Decimal] = {}
+        for quantity, campaign_id, batch in parcel:
+            for part, units in _parts(_in_order(rest, location_id, campaign_id), quantity):
+                part.quantity -= units
+                if batch is not None:
+                    key = (part.location_id, batch)
+                    leaving[key] = leaving.get(key, ZERO) + units
+            rest = [part for part in rest if part.quantity]
+        for (place, batch), units in leaving.items():
+            self.require_in_batch(place, batch, units, path=path)
 
     def ship(
         self,
@@ -737,18 +770,16 @@ class Sku(Aggregate):
 
         Units at `location_id`, then units of `campaign_id`, leave before others.
         """
-        held = self.reservations.get(order_id, [])
-        if len(held) > 1:
-            held = sorted(held, key=lambda part: (part.location_id != location_id, part.campaign_id != campaign_id))
-        for from_location_id, campaign, part in _parts(held, quantity):
+        held = _in_order(self.reservations.get(order_id, []), location_id, campaign_id)
+        for part, units in _parts(held, quantity):
             self.trigger_event(
                 StockShipped,
                 order_id=order_id,
                 store_id=store_id,
                 parcel_id=parcel_id,
-                location_id=from_location_id,
-                quantity=part,
-                campaign_id=campaign,
+                location_id=part.location_id,
+                quantity=units,
+                campaign_id=part.campaign_id,
                 batch=batch,
                 document=document,
                 occurred_at=at,
@@ -763,6 +794,8 @@ class Sku(Aggregate):
         condition: StockCondition,
         at: datetime,
         *,
+        return_id: UUID | None = None,
+        batch: str | None = None,
         document: str | None = None,
     ) -> None:
         """Take units back in; articles without stock of their own have nowhere to put them and record nothing."""
@@ -775,6 +808,8 @@ class Sku(Aggregate):
             location_id=location_id,
             quantity=quantity,
             condition=condition,
+            return_id=return_id,
+            batch=batch,
             document=document,
             occurred_at=at,
         )
@@ -829,16 +864,23 @@ class Sku(Aggregate):
                 self.trigger_event(SkuDelisted, store_id=store_id, reason=DelistReason.OUT_OF_STOCK, occurred_at=at)
 
 
-def _parts(held: Sequence[Reservation], quantity: Decimal | None) -> list[tuple[UUID, UUID | None, Decimal]]:
-    """Split a quantity (None: everything) over reservations in the order given: (location, campaign, units)."""
-    parts: list[tuple[UUID, UUID | None, Decimal]] = []
+def _in_order(held: Sequence[Reservation], location_id: UUID | None, campaign_id: UUID | None) -> Sequence[Reservation]:
+    """Return reservations as they leave: those at a location first, of these those of a campaign first."""
+    if len(held) < 2:
+        return held
+    return sorted(held, key=lambda part: (part.location_id != location_id, part.campaign_id != campaign_id))
+
+
+def _parts(held: Sequence[Reservation], quantity: Decimal | None) -> list[tuple[Reservation, Decimal]]:
+    """Split a quantity (None: everything) over reservations in the order given: (reservation, units of it)."""
+    parts: list[tuple[Reservation, Decimal]] = []
     for reservation in held:
-        part = reservation.quantity if quantity is None else min(reservation.quantity, quantity)
-        if not part:
+        units = reservation.quantity if quantity is None else min(reservation.quantity, quantity)
+        if not units:
             break
-        parts.append((reservation.location_id, reservation.campaign_id, plain(part)))
+        parts.append((reservation, plain(units)))
         if quantity is not None:
-            quantity -= part
+            quantity -= units
     return parts
 
 

@@ -168,7 +168,8 @@ def relations_of(event_class: type[Event]) -> list[Relation]:
             columns = {**_columns("event.data", field_name, hint, field_name), **columns}
     versions = ",".join(map(str, range(1, event_class.VERSION + 1)))
     upcasts = getattr(event_class, "UPCASTS", ())
-    upcast = upcast_sql("event.data", "event.schema_version", upcasts) if upcasts else None
+    # An absent field is null already: where old shapes only lack fields, they are read as they are.
+    upcast = upcast_sql("event.data", "event.schema_version", upcasts) if any(upcasts) else None
     found = [Relation(name, event_class.__name__, versions, upcast, columns)]
     for field_name, element in children:
         own = {"ordinal": "item.ordinal"}
