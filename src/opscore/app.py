@@ -25,7 +25,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 
-from opscore import logs
+from opscore import logs, metrics
 from opscore.api import explorer, exports
 from opscore.api.context import Services
 from opscore.api.engine import GraphQLEngine
@@ -42,6 +42,7 @@ from opscore.exports.jobs import Exports
 from opscore.followups import FollowUps
 from opscore.housekeeping import Housekeeping
 from opscore.log.event_log import EventLog
+from opscore.metrics import Metrics
 from opscore.oidc import Oidc
 from opscore.projector import Follower, ProjectionRefused, Projector
 from opscore.projector.lock import EditedWithoutVersion
@@ -98,6 +99,7 @@ class Server:
                 projector=self.projector,
                 tokens=TokenBook(self.database, None if settings.oidc_issuer is None else Oidc(settings)),
             )
+            self.metrics = Metrics(self)
         except BaseException:
             self.database.close()
             raise
@@ -273,14 +275,15 @@ def create_app(settings: Settings) -> Starlette:
             compiled=settings.compiled_executor,
             throttle=throttle,
             trusted=trusted,
+            counts=server.metrics.requests,
         )
         endpoint = GraphQLEndpoint(engine, limits, explorer.page() if settings.explorer else None)
         # First, because nearly every request is for it.
         app.router.routes.insert(0, Route("/graphql", endpoint))
-        sockets = SocketEndpoint(engine, origins=settings.cors_origins)
+        sockets = SocketEndpoint(engine, origins=settings.cors_origins, counts=server.metrics.requests)
         app.state.sockets = sockets
         app.router.routes.insert(1, WebSocketRoute("/graphql", sockets))
-        app.router.routes.append(exports.route(engine, server.services))
+        app.router.routes += [exports.route(engine, server.services), metrics.route(engine, server.metrics)]
         live = server.services.live = Live(server.services)
         live.start()
         server.writer.after_commit.append(lambda _: live.hint())
@@ -314,7 +317,7 @@ def create_app(settings: Settings) -> Starlette:
         allow_origins=settings.cors_origins,
         allow_methods=("GET", "POST"),
         allow_headers=("authorization", "content-type", "x-request-id"),
-        expose_headers=("x-request-id", "retry-after"),
+        expose_headers=("x-request-id", "retry-after", "deprecation", "x-deprecated"),
     )
     return Starlette(
         routes=routes,

@@ -183,6 +183,10 @@ FIELDS: dict[str, frozenset[Role]] = {
 """Field of an object -> the roles that see it, beside those of `ALWAYS`; any other sees null or an empty list."""
 
 
+METRICS = "metrics"
+"""The scope of a token that /metrics is read with, where it is not given for reading everything."""
+
+
 @functools.cache
 def table() -> dict[str, frozenset[Role]]:
     """Return every rule: place in the schema -> all roles that may, those of `ALWAYS` included."""
@@ -225,6 +229,11 @@ def may_see_field(role: Role, place: str) -> bool:
 def may_operate(role: Role, field: str) -> bool:
     """Say whether a role may select a root field of Mutation that is no command of the domain."""
     return role in table().get(f"Mutation.{field}", ())
+
+
+def may_read_metrics(role: Role) -> bool:
+    """Say whether a role may read /metrics, which tells how much is sold: the roles that may see figures."""
+    return role in _FIGURES | ALWAYS
 
 
 def may_see_kind(role: Role, type_name: str) -> bool:

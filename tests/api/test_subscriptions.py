@@ -493,6 +493,7 @@ def test_a_client_that_does_not_read_is_cut_and_nothing_is_kept_for_it(
                 code = closed.rcvd.code  # type: ignore[attr-defined]
 
     assert code == 4413
+    assert b'opscore_sockets_closed_total{code="4413"} 1.0' in api.server.metrics.text()[0]
     assert messages < 20 * head(api) / 2, "it was given all of it, so something kept it"
 
 

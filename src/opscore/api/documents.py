@@ -11,6 +11,7 @@ from typing import Any
 from graphql import GraphQLError, GraphQLSchema, parse, validate
 from graphql.language import DocumentNode, OperationDefinitionNode, OperationType
 
+from opscore.api.deprecation import deprecated_parts, headers, used
 from opscore.api.errors import OperationNotResolved, ParseFailed, TooComplex, ValidationFailed
 from opscore.api.executor import Plans
 from opscore.api.fast import Shortcut
@@ -39,6 +40,10 @@ class Document:
     """Answers that depend on the schema alone (introspection)."""
     shortcuts: dict[str | None, Shortcut | None] = field(default_factory=dict)
     """Operations that are a single plain command (None: looked at, and it is not)."""
+    deprecated: tuple[str, ...] = ()
+    """What it uses of the schema that is to go, by coordinates."""
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+    """What its sender is told of that."""
     plans: Plans = field(init=False)
     """Its selections, compiled."""
 
@@ -66,6 +71,7 @@ class Documents:
         self._schema = schema
         self._limits = limits
         self._suggestions = suggestions
+        self._deprecated = deprecated_parts(schema)
         self._kept: OrderedDict[str, Document] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -124,6 +130,8 @@ class Documents:
         faults = validate(self._schema, node, max_errors=ERRORS_SHOWN, hide_suggestions=not self._suggestions)
         if faults:
             raise Invalid(faults)
+        document.deprecated = used(self._schema, self._deprecated, node)
+        document.headers = headers(self._deprecated, document.deprecated)
         return document
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from inspect import isawaitable
-from typing import Any
+from typing import Any, cast
 
 import orjson
 from graphql import ExecutionResult, GraphQLError, GraphQLSchema, execute, subscribe
 from graphql.language import OperationDefinitionNode
 
 from opscore.api.context import Context, Services
+from opscore.api.counting import RequestCounts, TimedRequest
 from opscore.api.documents import Document, Documents, is_mutation, is_subscription
 from opscore.api.errors import (
     BadInput,
@@ -21,6 +22,7 @@ from opscore.api.errors import (
     NotAuthenticated,
     SubscriptionNeedsSocket,
     ValidationFailed,
+    cause_of,
     format_graphql_error,
 )
 from opscore.api.executor import run_with
@@ -60,13 +62,15 @@ class GraphQLEngine:
         compiled: bool = True,
         throttle: Throttle | None = None,
         trusted: TrustedDocuments | None = None,
+        counts: RequestCounts | None = None,
     ) -> None:
         """Run requests against a schema.
 
         introspection: whether anybody may read the schema. suggestions: whether errors say "did you mean".
         commands: the mutations that may take the shortcut. compiled: whether plain selections are compiled and the
         shortcut is taken; off, all goes through the stock executor. throttle: the points that tokens have; None for
-        as many as they like. trusted: the documents that are known by name, and may be all that is run.
+        as many as they like. trusted: the documents that are known by name, and may be all that is run. counts: where
+        requests are counted.
         """
         self._schema = schema
         self._services = services
@@ -77,6 +81,7 @@ class GraphQLEngine:
         self._compiled = compiled
         self._throttle = throttle
         self._trusted = trusted
+        self._counts = counts or RequestCounts()
         self._asking: dict[str, asyncio.Task[Actor]] = {}
 
     def _document(self, request: GraphQLRequest) -> Document:
@@ -92,23 +97,42 @@ class GraphQLEngine:
 
     async def run(self, request: GraphQLRequest) -> Answer:
         """Return the answer; raises ApiError when the request is not run."""
-        actor = None
-        if request.authorization is not None:
-            actor = await self.authenticate(request.authorization)
-        document = self._document(request)
-        operation = document.operation(request.operation_name)
-        if request.read_only and is_mutation(operation):
-            raise MethodNotAllowed("Send mutations by POST.", allow="POST")
-        if is_subscription(operation):
-            raise SubscriptionNeedsSocket("Subscriptions are taken over a websocket (graphql-transport-ws) here.")
-        return await self._answer(request, actor, document, operation)
+        with self._counts.timed() as timed:
+            actor = None
+            if request.authorization is not None:
+                actor = await self.authenticate(request.authorization)
+            document, operation = self._resolved(request, timed)
+            if request.read_only and is_mutation(operation):
+                raise MethodNotAllowed("Send mutations by POST.", allow="POST")
+            if is_subscription(operation):
+                raise SubscriptionNeedsSocket("Subscriptions are taken over a websocket (graphql-transport-ws) here.")
+            answer = await self._answer(request, actor, document, operation)
+            timed.answered(answer.body)
+            return answer
 
     async def start(self, request: GraphQLRequest, actor: Actor) -> Answer | AsyncGenerator[Answer, None]:
         """Return the answer, or for a subscription its answers; raises ApiError when the request is not run."""
+        with self._counts.timed() as timed:
+            document, operation = self._resolved(request, timed)
+            if is_subscription(operation):
+                self._require_followable(request, actor, document, operation)
+                return self._follow(await self._source(document, request, actor), request.request_id)
+            answer = await self._answer(request, actor, document, operation)
+            timed.answered(answer.body)
+            return answer
+
+    def _resolved(self, request: GraphQLRequest, timed: TimedRequest) -> tuple[Document, OperationDefinitionNode]:
+        """Return the document of a request and which of its operations is to be run; raises ApiError."""
         document = self._document(request)
         operation = document.operation(request.operation_name)
-        if not is_subscription(operation):
-            return await self._answer(request, actor, document, operation)
+        timed.operation = operation.operation.value
+        if document.deprecated:
+            self._counts.deprecated(document.deprecated)
+        return document, operation
+
+    def _require_followable(
+        self, request: GraphQLRequest, actor: Actor, document: Document, operation: OperationDefinitionNode
+    ) -> None:
         verdict = self._documents.judge(document, operation, request.variables)
         for name in verdict.root_fields:
             if not may_follow(actor.role, name):
@@ -117,7 +141,6 @@ class GraphQLEngine:
         if self._throttle is not None and request.authorization is not None:
             # For the start alone: what comes is paced by how fast the client reads.
             self._throttle.take(self._throttle.key_of(request.authorization), verdict.measure.cost)
-        return self._follow(document, request, actor)
 
     async def _answer(
         self, request: GraphQLRequest, actor: Actor | None, document: Document, operation: OperationDefinitionNode
@@ -127,7 +150,7 @@ class GraphQLEngine:
         throttle = self._throttle
         if throttle is None or request.authorization is None:
             body, _ = await self._body(request, actor, document, operation, verdict)
-            return Answer(body, ran=True)
+            return Answer(body, ran=True, headers=document.headers)
         bucket, requested = throttle.key_of(request.authorization), max(1, verdict.measure.cost)
         throttle.take(bucket, requested)
         unused = requested - 1  # Unless it is answered: nothing is free, a mistake neither.
@@ -136,7 +159,8 @@ class GraphQLEngine:
         finally:
             throttle.give_back(bucket, unused)
         # Every body is one object, so it ends with a brace.
-        return Answer(body[:-1] + b"," + throttle.extension(bucket, requested, requested - unused) + b"}", ran=True)
+        body = body[:-1] + b"," + throttle.extension(bucket, requested, requested - unused) + b"}"
+        return Answer(body, ran=True, headers=document.headers)
 
     async def _body(
         self,
@@ -182,7 +206,10 @@ class GraphQLEngine:
             raise BadVariables(result.errors)
         return result
 
-    async def _follow(self, document: Document, request: GraphQLRequest, actor: Actor) -> AsyncGenerator[Answer, None]:
+    async def _source(
+        self, document: Document, request: GraphQLRequest, actor: Actor
+    ) -> AsyncGenerator[ExecutionResult, None]:
+        """Begin a subscription and return what comes of it; raises ApiError, or GraphQLError for a fault of ours."""
         starting = subscribe(
             self._schema,
             document.node,
@@ -196,12 +223,18 @@ class GraphQLEngine:
             faults = source.errors or []
             if all(fault.path is None for fault in faults):
                 raise BadVariables(faults)
-            raise faults[0]
-        try:
-            async for result in source:
-                yield Answer(self._encoded(result, request.request_id), ran=True)
-        finally:
-            await source.aclose()
+            raise cause_of(faults[0])
+        return cast("AsyncGenerator[ExecutionResult, None]", source)
+
+    async def _follow(
+        self, source: AsyncGenerator[ExecutionResult, None], request_id: str
+    ) -> AsyncGenerator[Answer, None]:
+        with self._counts.subscriptions.track_inprogress():
+            try:
+                async for result in source:
+                    yield Answer(self._encoded(result, request_id), ran=True)
+            finally:
+                await source.aclose()
 
     def _encoded(self, result: ExecutionResult, request_id: str) -> bytes:
         if not result.errors:

@@ -213,19 +213,24 @@ def log_unexpected(error: BaseException, request_id: str, **facts: Any) -> None:
     )
 
 
+def cause_of(error: BaseException) -> BaseException:
+    """Return what an error of the execution was raised for; the error itself when it was raised for nothing else."""
+    while isinstance(error, GraphQLError) and error.original_error is not None:
+        error = error.original_error
+    return error
+
+
 def format_graphql_error(error: GraphQLError, request_id: str) -> GraphQLFormattedError | dict[str, Any]:
     """Return an error of the execution for the client: ours by its code, anything else masked and logged."""
-    original = error.original_error
-    while isinstance(original, GraphQLError) and original.original_error is not None:
-        original = original.original_error
+    cause = cause_of(error)
     formatted = error.formatted
-    if isinstance(original, ApiError):
-        formatted["message"] = original.message
-        formatted["extensions"] = original.extensions
-    elif original is None or isinstance(original, GraphQLError):
+    if isinstance(cause, ApiError):
+        formatted["message"] = cause.message
+        formatted["extensions"] = cause.extensions
+    elif isinstance(cause, GraphQLError):
         formatted["extensions"] = {"code": BadInput.CODE, **(error.extensions or {})}
     else:
-        log_unexpected(original, request_id, path=error.path)
+        log_unexpected(cause, request_id, path=error.path)
         formatted["message"] = f"Something went wrong on our side; tell us the id {request_id}."
         formatted["extensions"] = {"code": "INTERNAL", "id": request_id}
     return formatted

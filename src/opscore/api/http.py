@@ -20,6 +20,7 @@ from typing import Any, Protocol
 
 import orjson
 from starlette.datastructures import QueryParams
+from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from opscore.api.errors import (
@@ -337,6 +338,13 @@ def error_list(error: ApiError) -> list[dict[str, Any]]:
             shown[0]["locations"] = locations
             shown[0]["extensions"] = {"code": error.CODE}
     return shown
+
+
+def error_response(error: ApiError) -> Response:
+    """Return the answer of another address than /graphql to a request that is refused: the same shape, as JSON."""
+    headers = {"cache-control": "no-store"}
+    headers |= {name.decode(): value.decode() for name, value in _headers_of(error)}
+    return Response(orjson.dumps({"errors": error_list(error)}), error.STATUS, headers, JSON)
 
 
 def _headers_of(error: ApiError) -> list[tuple[bytes, bytes]]:

@@ -1,9 +1,9 @@
 """Watches the log and the read models for all subscriptions of the process, and tells those whom a change concerns.
 
-There is one reader for the live end, however many subscriptions wait there: the envelopes of new events are read once and
-held against the filters that may be for them, each different one once; events that are for somebody are then read whole
-and handed to everybody who has that filter. Whoever is further behind reads pages of the log by position. Nothing is queued for a subscription: the log is its queue, and its position
-in it all that is kept.
+There is one reader for the live end, however many subscriptions wait there: the envelopes of new events are read once
+and held against the filters that may be for them, each different one once; events that are for somebody are then read
+whole and handed to everybody who has that filter. Whoever is further behind reads pages of the log by position. Nothing
+is queued for a subscription: the log is its queue, and its position in it all that is kept.
 """
 
 from __future__ import annotations

@@ -16,9 +16,9 @@ from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import orjson
-from graphql import GraphQLError
 from starlette.types import Receive, Scope, Send
 
+from opscore.api.counting import RequestCounts
 from opscore.api.errors import (
     ApiError,
     Forbidden,
@@ -27,6 +27,7 @@ from opscore.api.errors import (
     NotReady,
     NotServed,
     TooManyOperations,
+    cause_of,
     log_unexpected,
 )
 from opscore.api.http import Answer, GraphQLRequest, checked_request, error_list, headers_of_scope, parse_json
@@ -87,12 +88,21 @@ class SocketEndpoint:
     """The ASGI application behind `/graphql` for websockets."""
 
     def __init__(
-        self, engine: SocketEngine, limits: SocketLimits | None = None, *, origins: Collection[str] = ()
+        self,
+        engine: SocketEngine,
+        limits: SocketLimits | None = None,
+        *,
+        origins: Collection[str] = (),
+        counts: RequestCounts | None = None,
     ) -> None:
-        """origins: of other pages from which sockets are opened too, as browsers name them; `*` stands for all."""
+        """origins: of other pages from which sockets are opened too, as browsers name them; `*` stands for all.
+
+        counts: where sockets are counted.
+        """
         self.engine = engine
         self.origins = frozenset(origins)
         self.limits = limits or SocketLimits()
+        self.counts = counts or RequestCounts()
         self.sessions: set[_Session] = set()
         self._leaving = False
 
@@ -113,7 +123,8 @@ class SocketEndpoint:
         session = _Session(self, headers.get("authorization"), receive, send)
         self.sessions.add(session)
         try:
-            await session.run()
+            with self.counts.sockets.track_inprogress():
+                await session.run()
         finally:
             self.sessions.discard(session)
         return None
@@ -158,6 +169,7 @@ class _Session:
     def __init__(self, endpoint: SocketEndpoint, authorization: str | None, receive: Receive, send: Send) -> None:
         self._engine = endpoint.engine
         self._limits = endpoint.limits
+        self._counts = endpoint.counts
         self._authorization = authorization
         self._receive = receive
         self._asgi_send = send
@@ -189,6 +201,7 @@ class _Session:
                 log_unexpected(error, request_id)
                 close = _Close(INTERNAL_ERROR, f"Something went wrong on our side; tell us the id {request_id}.")
         if close is not None:
+            self._counts.closed(close.code)
             try:
                 async with asyncio.timeout(self._limits.farewell_seconds):
                     await self._asgi_send(
@@ -355,9 +368,7 @@ def _checked_id(given: Any) -> str:
 
 def _shown(error: Exception, request_id: str) -> list[dict[str, Any]]:
     """Return an error that ended an operation, as the client may see it."""
-    cause: BaseException = error
-    while isinstance(cause, GraphQLError) and cause.original_error is not None:
-        cause = cause.original_error
+    cause = cause_of(error)
     if isinstance(cause, ApiError):
         return error_list(cause)
     log_unexpected(cause, request_id)
