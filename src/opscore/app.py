@@ -24,7 +24,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 
-from opscore import logs
+from opscore import kpi_versions, logs
 from opscore.api import explorer, exports
 from opscore.api.context import Services
 from opscore.api.engine import GraphQLEngine
@@ -39,6 +39,7 @@ from opscore.database import Database, migrated_version, newest_version
 from opscore.exports.jobs import Exports
 from opscore.followups import FollowUps
 from opscore.housekeeping import Housekeeping
+from opscore.kpis import KpiFileError
 from opscore.log.event_log import EventLog
 from opscore.oidc import Oidc
 from opscore.projector import Follower, ProjectionRefused, Projector
@@ -126,8 +127,9 @@ class Server:
 
     def _deploy(self) -> None:
         try:
+            kpi_versions.take_into_service(self.database)
             self.projector.deploy(by="serve", stop=lambda: self._stopping)
-        except (ProjectionRefused, SqlFileError, EditedWithoutVersion) as refused:
+        except (ProjectionRefused, SqlFileError, EditedWithoutVersion, KpiFileError) as refused:
             if not self._stopping:
                 self._deploy_failure = str(refused)
                 log.error("projections_not_deployed", reason=str(refused))
