@@ -25,7 +25,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 
-from opscore import logs, metrics
+from opscore import kpi_versions, logs, metrics
 from opscore.api import explorer, exports
 from opscore.api.context import Services
 from opscore.api.engine import GraphQLEngine
@@ -41,6 +41,7 @@ from opscore.database import Database, migrated_version, newest_version
 from opscore.exports.jobs import Exports
 from opscore.followups import FollowUps
 from opscore.housekeeping import Housekeeping
+from opscore.kpis import KpiFileError
 from opscore.log.event_log import EventLog
 from opscore.metrics import Metrics
 from opscore.oidc import Oidc
@@ -130,8 +131,9 @@ class Server:
 
     def _deploy(self) -> None:
         try:
+            kpi_versions.take_into_service(self.database)
             self.projector.deploy(by="serve", stop=lambda: self._stopping)
-        except (ProjectionRefused, SqlFileError, EditedWithoutVersion) as refused:
+        except (ProjectionRefused, SqlFileError, EditedWithoutVersion, KpiFileError) as refused:
             if not self._stopping:
                 self._deploy_failure = str(refused)
                 log.error("projections_not_deployed", reason=str(refused))

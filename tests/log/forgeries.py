@@ -401,7 +401,7 @@ def changed_manifests(bundle: dict[str, bytes]) -> Iterator[Forgery]:
     for name in ("previous_hash", "last_hash"):
         yield forged(f"another {name}", name, value="3" * 64)
         yield forged(f"no {name}", name, value=None)
-    for name, value in (("format", "zip"), ("format_version", 2), ("format_version", "1"), ("hash_format_version", 0)):
+    for name, value in (("format", "zip"), ("format_version", 1), ("format_version", "2"), ("hash_format_version", 0)):
         yield forged(f"{name} {value}", name, value=value)
     for name in ("opscore", "schema"):
         yield forged(f"another {name}", name, value="forged", digest=True)
@@ -450,7 +450,7 @@ def changed_members(bundle: dict[str, bytes]) -> Iterator[Forgery]:
     forger.members[used] = forger.members["schemas/OrderPaid.v1.json"]
     yield Forgery("the schema of another event", forger.sealed())
     for content in (b"", b"[]\n", b"{}\n", b"\xff", b"1\n"):
-        for name in (used, "catalogue.json", "compares.json"):
+        for name in (used, "catalogue.json", "compares.json", "kpis.json"):
             if content != b"[]\n" or name == used:
                 forger = Forger(bundle)
                 forger.members[name] = content
