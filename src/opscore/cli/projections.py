@@ -205,6 +205,7 @@ def projections_whatif(
         str | None, typer.Option("--from", help="From this local day on, such as 2026-02-01; all history if left out.")
     ] = None,
     rows: ShownRows = 20,
+    export: ExportFile = None,
 ) -> None:
     """Say what the figures would be under other rules: build aside, compare, drop. Can be stopped and run again."""
     day = None if from_day is None else _day(from_day)
@@ -214,6 +215,7 @@ def projections_whatif(
                 name, _pairs(given), from_day=day, by="cli", sample=rows, progress=bars.projecting, stop=stop
             )
         _print_comparison(result, f"{name} as it is and as it would be", "now", "then")
+        _export(projector, result, export)
     out.print(f"Nothing was changed: {name} serves as before.", markup=False)
 
 
@@ -261,9 +263,14 @@ def _print_comparison(result: Comparison, title: str, old: str, new: str) -> Non
             if before != after:
                 out.print(f"    {column}: {figure(before) or 'none'} -> {figure(after) or 'none'}", markup=False)
         if row["events"]:
-            out.print(f"    events {', '.join(str(event['position']) for event in row['events'])}", markup=False)
+            named = list(dict.fromkeys(event["position"] for event in row["events"]))
+            more = row["event_count"] - len(row["events"])
+            behind = f" and {more:,} more (--export)" if more else ""
+            out.print(f"    events {', '.join(map(str, named))}{behind}", markup=False)
     if result.differing_rows > len(result.sample):
         out.print(f"  ... and {counted(result.differing_rows - len(result.sample), 'row')} more (--rows, --export)")
+    for remark in result.remarks:
+        out.print(f"  Note: {remark}.", markup=False)
     out.print(f"Differing rows in all: {result.differing_rows:,}")
 
 

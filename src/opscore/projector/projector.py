@@ -19,8 +19,8 @@ import psycopg
 from psycopg import errors
 
 from opscore import resources
+from opscore.projector import answering, explaining, whatif
 from opscore.projector import compare as comparing
-from opscore.projector import whatif
 from opscore.projector.answers import Answers, Connects, ProjectionRefused
 from opscore.projector.catalogue import FOLLOWING, Connection, Entry
 from opscore.projector.filling import REBUILD_WINDOW, Filling, Progress, Stop, complete, cores
@@ -407,11 +407,11 @@ class Projector(Answers):
             try:
                 with connection.transaction():
                     connection.execute("SET LOCAL synchronous_commit = on")
+                    versions = (self.loaded(reader, both[old]), self.loaded(reader, both[new]))
                     with comparing.storing(connection, self.schema, comparison_id) as keep:
-                        result = comparing.compare(
+                        result, rows = comparing.compare(
                             reader,
-                            self.loaded(reader, both[old]),
-                            self.loaded(reader, both[new]),
+                            *versions,
                             comparison_id=comparison_id,
                             position=both[old].position,
                             digest=comparing.pair_digest(both[old].digest, both[new].digest),
@@ -419,6 +419,7 @@ class Projector(Answers):
                             sample=sample,
                             keep=keep,
                         )
+                    result = comparing.keep_events(connection, reader, self.schema, result, versions, rows)
                     comparing.store(connection, self.schema, result)
             finally:
                 reader.execute("ROLLBACK")
@@ -455,24 +456,51 @@ class Projector(Answers):
             return comparing.stored_rows_count(connection, self.schema, comparison_id)
 
     def events_behind(
-        self, compared: comparing.Comparison, rows: Iterable[comparing.DifferingRow]
-    ) -> list[list[dict[str, Any]] | None]:
-        """Return for each row of a compare the events behind its difference; None once one of the versions is gone."""
-        found: list[list[dict[str, Any]] | None] = []
-        old_name = compared.name.rpartition("/")[2]
+        self,
+        compared: comparing.Comparison,
+        rows: Sequence[comparing.DifferingRow],
+        *,
+        after: int = 0,
+        limit: int | None = None,
+    ) -> dict[int, list[explaining.Behind]]:
+        """Return the events behind the difference of some rows of a compare, by the row's number.
+
+        after, limit: a page of each row's events, which are numbered from 1 (`place`); `of` says how many there are.
+        In a fixed number of statements for the tables of the rows. A row without an entry has events that are not known
+        any more (one of the versions is gone, and they were not kept), or that no cell of explain.sql names.
+        """
+        kept = [row.number for row in rows if row.number <= compared.rows_with_events]
+        found: dict[int, list[explaining.Behind]] = {number: [] for number in kept}
         with self._shared() as connection, connection.transaction():
-            both = [
-                self.catalogue.entry(connection, name, version)
-                for name, version in ((old_name, compared.old_version), (compared.name, compared.new_version))
-            ]
-            there = [entry for entry in both if entry is not None and entry.status != "retired"]
+            if kept:
+                for event in comparing.stored_events(connection, self.schema, compared.id, kept, after, limit):
+                    found[event.number].append(event)
+            left: dict[str, list[tuple[int, dict[str, Any]]]] = {}
             for row in rows:
-                if len(there) < 2:
-                    found.append(None)
-                    continue
-                old, new = (self.loaded(connection, entry) for entry in there)
-                found.append(comparing.events_behind(connection, old, new, row.table, row.key, compared.position))
+                if row.number not in found:
+                    left.setdefault(row.table, []).append((row.number, row.key))
+            versions = self._still_there(connection, compared) if left else None
+            for table, asked in left.items():
+                behind = versions and comparing.events_behind(
+                    connection, *versions, table, asked, compared.position, after=after, limit=limit
+                )
+                if behind is not None:
+                    found |= {number: [] for number, _ in asked}
+                    for event in behind:
+                        found[event.number].append(event)
         return found
+
+    def _still_there(self, connection: Connection, compared: comparing.Comparison) -> tuple[Loaded, Loaded] | None:
+        """Return the two versions of a compare as they were compared; None when one was dropped or built anew."""
+        old_name = compared.name.rpartition("/")[2]
+        both = [
+            self.catalogue.entry(connection, name, version)
+            for name, version in ((old_name, compared.old_version), (compared.name, compared.new_version))
+        ]
+        there = [entry for entry in both if entry is not None and entry.status not in ("retired", "building")]
+        if len(there) < 2 or comparing.pair_digest(there[0].digest, there[1].digest) != compared.digest:
+            return None
+        return self.loaded(connection, there[0]), self.loaded(connection, there[1])
 
     def _level(
         self, connection: Connection, versions: Iterable[tuple[str, int]], statuses: tuple[str, ...] = FOLLOWING
@@ -604,10 +632,12 @@ class Projector(Answers):
                 raise ProjectionRefused(f"{name} is a copy of the past; ask what if of {name.rpartition('/')[2]}")
             asked = self.loaded(connection, serving).definition
         try:
-            loaded = Loaded(whatif.changed(asked, changes, from_day), self.schema)
+            changed = whatif.changed(asked, changes, from_day)
         except whatif.RuleUnknown as unknown:
             raise ProjectionRefused(str(unknown)) from None
-        loaded = Loaded(loaded.definition, self.schema, whatif.copy_name(loaded.definition))
+        if (fault := answering.uncovered(changed, changes)) is not None:
+            raise ProjectionRefused(f"what if cannot answer this: {fault}")
+        loaded = Loaded(changed, self.schema, whatif.copy_name(changed))
         aside = (loaded.name, loaded.version)
         with self.connect() as connection:
             with connection.transaction():
