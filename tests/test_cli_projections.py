@@ -102,6 +102,11 @@ def test_an_operator_starts_a_folder_adds_and_changes_rules_without_touching_the
     assert parquet.read_table(tmp_path / "difference.parquet").to_pylist() == [
         {**written, "number": int(written["number"]), "event_count": 1}
     ]
+    run({**mine, "LOGNAME": "ann"}, "projections", "promote", "kpi_daily", "4")
+    run(mine, "projections", "promote", "kpi_daily", "3", "--by", "ben")
+    latest, first = run(mine, "projections", "history", "kpi_daily").splitlines()[1:3]
+    assert latest.split()[:4] == ["kpi_daily", "3", "3", "4"] and " ben " in latest
+    assert first.split()[:4] == ["kpi_daily", "2", "4", "3"] and " ann " in first
     assert "locked, income_split, kpi_daily newly" in run(mine, "projections", "lock")
     assert "No version was replaced" in run(mine, "projections", "drop", "--superseded-days", "1")
 

@@ -75,6 +75,7 @@ READS: dict[str, frozenset[Role]] = {
     "projectionRows": _FIGURES,
     "projectionCompares": _VERSIONS,
     "projectionCompare": _VERSIONS,
+    "projectionPromotions": _VERSIONS,
     "verification": _AUDIT,
     "exportJob": STAFF | {Role.AUDITOR},
     "exportJobs": STAFF | {Role.AUDITOR},
@@ -133,6 +134,7 @@ FIELDS: dict[str, frozenset[Role]] = {
     "Campaign.adSpend": READS["campaignResults"],
     "Order.customer": READS["customer"],
     "Projection.failure": _AUDIT,
+    "FailedCheck.rows": _AUDIT,
 }
 """Field of an object -> the roles that see it, beside those of `ALWAYS`; any other sees null or an empty list."""
 

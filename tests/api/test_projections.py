@@ -233,6 +233,18 @@ def test_an_admin_page_plans_builds_compares_promotes_goes_back_and_drops(
     assert back["state"] == "serving"
     late = give(api, "promoteProjection", "ProjectionVersionInput", PAYLOAD, **promote)
     assert (late["replayed"], late["projection"]["state"]) == (True, "ready"), "a retry changes nothing"
+    asked = (
+        'query ($after: String) { projectionPromotions(projection: "kpi_daily", first: 2, after: $after) { totalCount '
+        "nodes { number version fromVersion promotedBy compareId despite } pageInfo { hasNextPage endCursor } } }"
+    )
+    page = api.ask(asked)["projectionPromotions"]
+    said = {"promotedBy": "owner", "compareId": report["id"], "despite": None}
+    assert page["nodes"] == [
+        {"number": 3, "version": 3, "fromVersion": 4, **said}, {"number": 2, "version": 4, "fromVersion": 3, **said},
+    ]  # fmt: skip
+    assert page["totalCount"] == 3 and page["pageInfo"]["hasNextPage"]
+    rest = api.ask(asked, {"after": page["pageInfo"]["endCursor"]})["projectionPromotions"]
+    assert [(each["number"], each["compareId"]) for each in rest["nodes"]] == [(1, None)]
     gone = give(api, "dropProjection", "ProjectionVersionInput", PAYLOAD, **version)
     assert (gone["projection"], gone["userErrors"]) == (None, [])
     serving = give(api, "dropProjection", "ProjectionVersionInput", PAYLOAD, name="kpi_daily", version=3)
@@ -377,6 +389,40 @@ def test_a_rule_that_was_edited_under_its_version_is_refused_with_the_way_out(
         assert "add 'question'" in error["message"]
     finally:
         (folder / "income_split" / "projection.toml").write_text(before, "utf-8")
+
+
+def test_a_version_whose_checks_fail_is_shown_with_them_and_refused_by_a_code_of_its_own(
+    api: Api, folder: Path, trade: dict[str, Any]
+) -> None:
+    kept = {file: file.read_text("utf-8") for file in (folder / "income_split").iterdir()}
+    projector = api.server.projector
+    try:
+        edit(folder, "income_split", ("version = 1", "version = 2"))
+        checks = folder / "income_split" / "checks.sql"
+        text = "\n-- none: there is no entry.\nSELECT line.position FROM income_entries AS line;\n"
+        checks.write_text(checks.read_text("utf-8") + text, "utf-8")
+        projector.rebuild("income_split")
+        projector.compare("income_split", 1, 2)
+        asked = "{ projections { name version state failedChecks { check description ended rows } } }"
+
+        def failed(token: str = "") -> list[dict[str, Any]]:
+            found = api.ask(asked, token=token)["projections"]
+            return next(
+                each["failedChecks"] for each in found if (each["name"], each["version"]) == ("income_split", 2)
+            )
+
+        [check] = failed(api.token(Role.AUDITOR))
+        assert (check["check"], check["description"], check["ended"]) == ("none", "there is no entry.", True)
+        assert len(check["rows"]) > 5 and check["rows"][0]["position"] > 0
+        assert failed(api.token(Role.MANAGER))[0]["rows"] is None, "rows may be of any store"
+        [error] = give(
+            api, "promoteProjection", "ProjectionVersionInput", PAYLOAD, name="income_split", version=2
+        )["userErrors"]  # fmt: skip
+        assert error["code"] == "PROJECTION_CHECKS_FAIL" and "none of its checks.sql" in error["message"]
+    finally:
+        for file, text in kept.items():
+            file.write_text(text, "utf-8")
+        projector.drop("income_split", 2)
 
 
 # A failure -----------------------------------------------------------------------------------------------------------

@@ -400,7 +400,7 @@ def test_a_damaged_log_is_exported_as_it_stands_and_refused(settings: Settings, 
         "chain at position 5:",
         "chain at position 8:",
         "chain at position 10:",
-        "rules: the texts of kpi_daily 2",
+        "rules: the texts of kpi_daily 3",
     ):
         assert finding in done.stdout
     assert behind.returncode == FOUND and "chain at position 8:" in behind.stdout

@@ -25,6 +25,7 @@ from opscore.api.scalars import MAX_POSITION, Json, Position
 from opscore.api.selected import selected, wants_total
 from opscore.projector import Comparison, ProjectionRefused
 from opscore.projector.asking import Filter, Question
+from opscore.projector.catalogue import Promotion
 from opscore.projector.compare import EVENTS_MAX, DifferingRow
 from opscore.projector.explaining import Behind
 from opscore.projector.lock import EditedWithoutVersion
@@ -223,6 +224,40 @@ class ProjectionCompare:
             return connection(events, asked, binding, lambda each: [each.place], _event, total)
 
         return await info.context.services.read(read)
+
+
+@strawberry.type(description="That a version was let serve. Kept for ever, whatever was promoted after it.")
+class ProjectionPromotion:
+    projection: str = strawberry.field(description="The read model.")
+    number: int = strawberry.field(description="The how-manieth time of this read model, from 1.")
+    version: int = strawberry.field(description="The version that serves from then on.")
+    from_version: int | None = strawberry.field(
+        description="The version that served before; null for the first, and where it was not kept."
+    )
+    digest: str = strawberry.field(description="Digest of the version's rules as they were.")
+    position: Position = strawberry.field(description="The last event that it had taken in.")
+    promoted_at: datetime = strawberry.field(description="When.")
+    promoted_by: str = strawberry.field(description="Who decided it: a pseudonym.")
+    compare_id: UUID | None = strawberry.field(
+        description="The comparison of both versions that it relied on; null where none was needed, or kept."
+    )
+    despite: str | None = strawberry.field(description="Why it serves though its checks failed; null: they held.")
+
+
+def promotion_view(found: Promotion) -> ProjectionPromotion:
+    """Return a promotion as the API shows it."""
+    return ProjectionPromotion(
+        projection=found.name,
+        number=found.number,
+        version=found.version,
+        from_version=found.from_version,
+        digest=found.digest,
+        position=Position(found.position),
+        promoted_at=found.promoted_at,
+        promoted_by=found.promoted_by,
+        compare_id=found.compare_id,
+        despite=found.despite,
+    )
 
 
 def _plain_object(value: dict[str, Any] | None) -> Json | None:

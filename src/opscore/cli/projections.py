@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import csv
+import getpass
 import json
 from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
@@ -21,6 +22,7 @@ from opscore.settings import load_settings
 if TYPE_CHECKING:
     from opscore.projector import Comparison, Projector
     from opscore.projector.asking import Rows
+    from opscore.projector.catalogue import Entry
 
 projections_app = typer.Typer(
     help="Read models: list, ask, build beside, compare, promote, drop; what if; your own.", no_args_is_help=True
@@ -65,6 +67,13 @@ def projections_list() -> None:
                 f"  Once that is mended: opscore projections resume {entry.name} {entry.version}",
                 markup=False,
             )
+        _print_checks(entry)
+
+
+def _print_checks(entry: Entry) -> None:
+    for each in entry.failed_checks or ():
+        found = "took too long to end" if each["rows"] is None else f"fails: {each['rows'][0]}"
+        out.print(f"{entry.name} {entry.version}: check {each['check']} {found}", markup=False)
 
 
 @projections_app.command("plan")
@@ -177,9 +186,9 @@ def projections_rebuild(
         raise fail("Say which projection to build anew: opscore projections rebuild NAME --anew")
     with opened_projector() as projector, Bars() as bars, stoppable() as stop:
         if name is None:
-            projector.deploy(by="cli", progress=bars.projecting, stop=stop)
+            projector.deploy(by=_user(), progress=bars.projecting, stop=stop)
         else:
-            projector.rebuild(name, by="cli", progress=bars.projecting, stop=stop, anew=anew)
+            _print_checks(projector.rebuild(name, by=_user(), progress=bars.projecting, stop=stop, anew=anew))
 
 
 @projections_app.command("compare")
@@ -192,7 +201,7 @@ def projections_compare(
 ) -> None:
     """Say which rows differ between two versions, by how much, and which events are behind it."""
     with opened_projector() as projector:
-        result = projector.compare(name, old, new, by="cli", sample=rows)
+        result = projector.compare(name, old, new, by=_user(), sample=rows)
         _print_comparison(result, f"{name} {old} and {new}", f"in {old}", f"in {new}")
         _export(projector, result, export)
 
@@ -212,7 +221,7 @@ def projections_whatif(
     with opened_projector() as projector:
         with Bars() as bars, stoppable() as stop:
             result = projector.whatif(
-                name, _pairs(given), from_day=day, by="cli", sample=rows, progress=bars.projecting, stop=stop
+                name, _pairs(given), from_day=day, by=_user(), sample=rows, progress=bars.projecting, stop=stop
             )
         _print_comparison(result, f"{name} as it is and as it would be", "now", "then")
         _export(projector, result, export)
@@ -285,12 +294,45 @@ def _number(text: str) -> str:
 def projections_promote(
     name: Name,
     version: Annotated[int, typer.Argument(help="The version that shall serve.")],
-    by: Annotated[str, typer.Option(help="Who decided it; kept in the catalogue.")] = "cli",
+    by: Annotated[
+        str | None, typer.Option(help="Who decided it; kept for ever. The user of this machine if left out.")
+    ] = None,
+    despite_checks: Annotated[
+        str | None, typer.Option(help="Let it serve though its checks fail, and why; kept for ever.")
+    ] = None,
 ) -> None:
     """Let a compared version serve from now on. Going back is the same word with the old version."""
     with opened_projector() as projector:
-        entry = projector.promote(name, version, by=by)
+        entry = projector.promote(name, version, by=by or _user(), despite=despite_checks)
     out.print(f"{entry.name} version {entry.version} serves.")
+
+
+@projections_app.command("history")
+def projections_history(
+    name: Annotated[str | None, typer.Argument(help="The projection; all of them if left out.")] = None,
+) -> None:
+    """List which version was let serve when, by whom, and on which comparison; latest first."""
+    with opened_projector() as projector:
+        found = projector.promotions(name)
+    table(
+        ("name", "number", "version", "before", "when", "who", "comparison", "despite its checks"),
+        [
+            (
+                each.name, each.number, each.version, each.from_version, f"{each.promoted_at:%Y-%m-%d %H:%M:%S %Z}",
+                each.promoted_by, each.compare_id, each.despite,
+            )
+            for each in found
+        ],
+        right=(1, 2, 3),
+    )  # fmt: skip
+
+
+def _user() -> str:
+    """Return who uses this machine: what somebody decides here is kept with a name."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        raise fail("This user has no name on this machine; set LOGNAME, or say who it is with --by") from None
 
 
 @projections_app.command("drop")

@@ -1,6 +1,6 @@
 """Runs a folder of SQL over the log: windows, versions side by side, compare, promote, explain."""
 
-from opscore.projector.answers import Ask, CheckFailure, ProjectionRefused
+from opscore.projector.answers import Ask, CheckFailure, ChecksFail, ProjectionRefused
 from opscore.projector.compare import Comparison
 from opscore.projector.filling import Progress
 from opscore.projector.folder import Definition, read_all
@@ -14,6 +14,7 @@ from opscore.projector.projector import (
 __all__ = [
     "Ask",
     "CheckFailure",
+    "ChecksFail",
     "Comparison",
     "Definition",
     "Follower",

@@ -15,6 +15,7 @@ from psycopg import errors
 from psycopg.rows import dict_row, tuple_row
 
 from opscore.projector import asking, explaining
+from opscore.projector.asking import plain
 from opscore.projector.catalogue import Catalogue, Connection, Entry
 from opscore.projector.folder import Definition, Loaded, Ready
 from opscore.projector.lists import Shape
@@ -23,6 +24,10 @@ ReadT = TypeVar("ReadT")
 RowT = TypeVar("RowT")
 
 WAIT_SECONDS_MAX = 5.0
+CHECK_SECONDS_MAX = 300
+"""How long one check may take once a version is built; `audit verify` waits for all of them."""
+CHECK_ROWS_MAX = 20
+"""How many rows that should not be there a check names."""
 _SESSION = (
     # A statement is parsed once but planned for each window: a plan that was made for one event and kept did not finish
     # a window of 400,000.
@@ -37,6 +42,10 @@ _SESSION = (
 
 class ProjectionRefused(Exception):
     """What was asked of a projection cannot be done now; the message says why and what to do."""
+
+
+class ChecksFail(ProjectionRefused):
+    """A version does not serve because of what its checks say; the message names them."""
 
 
 class Connects(Protocol):
@@ -291,11 +300,35 @@ class Answers:
                     assert now is not None
                     window = {"window_from": 0, "window_to": now.position}
                     for check in self.loaded(connection, entry).checks.values():
-                        with connection.cursor(row_factory=dict_row) as cursor:
-                            rows = cursor.execute(check.sql, window).fetchmany(20)
                         found += [
-                            CheckFailure(entry.name, entry.version, check.name, check.description, row) for row in rows
+                            CheckFailure(entry.name, entry.version, check.name, check.description, row)
+                            for row in _rows_of_check(connection, check, window)
                         ]
+        return found
+
+    def check_built(self, connection: Connection, loaded: Loaded) -> list[dict[str, Any]]:
+        """Run the checks of a version, each as of where it stands then and for `CHECK_SECONDS_MAX` at most.
+
+        Returns what fails, see `Entry.failed_checks`; a check that cannot be run fails with what PostgreSQL says.
+        """
+        found = []
+        for check in loaded.checks.values():
+            rows: list[dict[str, Any]] | None
+            try:
+                with connection.transaction():
+                    connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+                    asking.bounded(connection, CHECK_SECONDS_MAX)
+                    now = self.catalogue.entry(connection, loaded.name, loaded.version)
+                    assert now is not None
+                    rows = _rows_of_check(connection, check, {"window_from": 0, "window_to": now.position})
+            except errors.QueryCanceled:
+                rows = None
+            except psycopg.OperationalError:
+                raise
+            except psycopg.Error as error:
+                rows = [{"error": error.diag.message_primary or str(error)}]
+            if rows is None or rows:
+                found.append({"check": check.name, "description": check.description, "rows": plain(rows)})
         return found
 
     # -------------------------------------------------------------------------------------------------------------
@@ -314,6 +347,13 @@ class Answers:
             if version is None
             else self.catalogue.entry(connection, name, version)
         )
+        if entry is None and version is None:
+            for beside in self.catalogue.entries(connection, name):
+                if beside.status == "ready" and beside.failing:
+                    raise ChecksFail(
+                        f"{failing_in_words(beside)}; nothing serves until it is mended under a new version, or"
+                        " promoted all the same: opscore projections promote --help"
+                    )
         if entry is None or entry.status == "retired":
             what = name if version is None else f"{name} version {version}"
             raise ProjectionRefused(f"{what} has not been built; run: opscore projections rebuild {name}")
@@ -330,6 +370,20 @@ class Answers:
 
     def _shared(self) -> AbstractContextManager[Connection]:
         return cast("AbstractContextManager[Connection]", self._lent())
+
+
+def failing_in_words(entry: Entry) -> str:
+    """Return what the checks of a version say that fails."""
+    found = next(each for each in entry.failed_checks or () if each["rows"])
+    return (
+        f"{entry.name} version {entry.version}: {', '.join(entry.failing)} of its checks.sql found rows that should not"
+        f" be there ({found['description']}), such as {found['rows'][0]}"
+    )
+
+
+def _rows_of_check(connection: Connection, check: Ready, window: Mapping[str, Any]) -> list[dict[str, Any]]:
+    with connection.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(f"SELECT found.* FROM ({check.sql}) AS found LIMIT {CHECK_ROWS_MAX}", window).fetchall()
 
 
 class Ask(Protocol):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+import orjson
 from psycopg.rows import tuple_row
 from psycopg.sql import Identifier
 
@@ -194,6 +196,17 @@ def plain_rows(page: Rows) -> Iterator[dict[str, Any]]:
     names = [column.name for column in page.question.columns]
     for row in page.rows:
         yield dict(zip(names, row, strict=True))
+
+
+def _json(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    raise TypeError(f"{type(value).__name__} has no JSON form")
+
+
+def plain(value: Any) -> Any:
+    """Return a value as JSON has it, exact: decimals as text."""
+    return orjson.loads(orjson.dumps(value, default=_json))
 
 
 def _quoted(name: str) -> str:

@@ -8,17 +8,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
-from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-import orjson
 from psycopg.rows import class_row, dict_row
 from psycopg.sql import Identifier
 from psycopg.types.json import Jsonb
 
 from opscore.projector import answering, counting, explaining
 from opscore.projector.answering import Compared
+from opscore.projector.asking import plain
 from opscore.projector.catalogue import Connection
 from opscore.projector.explaining import Behind
 from opscore.projector.folder import Loaded
@@ -243,17 +242,6 @@ def events_behind(
         given["measures"] = sorted({str(key["measure"]) for _, key in rows})
     whole = [(number, plain({**given, **key})) for number, key in rows]
     return explaining.behind(reader, (cells[0], cells[1]), whole, given, after=after, limit=limit)
-
-
-def _json(value: Any) -> Any:
-    if isinstance(value, Decimal):
-        return format(value, "f")
-    raise TypeError(f"{type(value).__name__} has no JSON form")
-
-
-def plain(value: Any) -> Any:
-    """Return a value as JSON has it, exact: decimals as text."""
-    return orjson.loads(orjson.dumps(value, default=_json))
 
 
 def _jsonb(value: Any) -> Jsonb | None:

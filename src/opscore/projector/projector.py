@@ -21,8 +21,8 @@ from psycopg import errors
 from opscore import resources
 from opscore.projector import answering, explaining, whatif
 from opscore.projector import compare as comparing
-from opscore.projector.answers import Answers, Connects, ProjectionRefused
-from opscore.projector.catalogue import FOLLOWING, Connection, Entry
+from opscore.projector.answers import Answers, ChecksFail, Connects, ProjectionRefused, failing_in_words
+from opscore.projector.catalogue import FOLLOWING, Connection, Entry, Promotion
 from opscore.projector.filling import REBUILD_WINDOW, Filling, Progress, Stop, complete, cores
 from opscore.projector.folder import Definition, Loaded, read_all
 from opscore.projector.lock import refuse_edited
@@ -140,7 +140,8 @@ class Projector(Answers):
             return line("resume", f"its rebuild stands at position {entry.position}")
         if self.catalogue.texts(connection, entry.name, entry.version) != dict(definition.texts):
             return line("texts", "comments or checks changed")
-        return line("nothing", f"version {definition.version} is {entry.state}")
+        fails = f"; its checks fail: {', '.join(entry.failing)}" if entry.failing else ""
+        return line("nothing", f"version {definition.version} is {entry.state}{fails}")
 
     def deploy(
         self, *, by: str = "deploy", progress: Callable[[Progress], None] | None = None, stop: Stop | None = None
@@ -236,8 +237,12 @@ class Projector(Answers):
         ).run(connection)
 
     def _finish(self, connection: Connection, loaded: Loaded, by: str) -> None:
-        """Build the indexes, take in what came meanwhile, and open the version for following, in one transaction."""
+        """Build the indexes, run the checks, take in what came meanwhile, and open the version for following.
+
+        The first version of a projection serves, unless its checks fail: then somebody has to decide (see `promote`).
+        """
         complete(self.connect, connection, loaded, self._parts)
+        failed = self.check_built(connection, loaded)
         with connection.transaction():
             connection.execute("SET LOCAL synchronous_commit = on")
             entry = self.catalogue.lock(connection, loaded.name, loaded.version)
@@ -247,8 +252,10 @@ class Projector(Answers):
             if head > entry.position:
                 take_in(connection, self.catalogue, loaded, entry.position, head)
                 self.catalogue.move(connection, loaded.name, loaded.version, head)
-            if self.catalogue.serving(connection, loaded.name) is None:
-                self.catalogue.set_status(connection, loaded.name, loaded.version, "serving", by)
+            self.catalogue.set_checks(connection, loaded.name, loaded.version, failed)
+            entry = replace(entry, failed_checks=failed)
+            if self.catalogue.serving(connection, loaded.name) is None and not entry.failing:
+                self.catalogue.serve(connection, entry, None, by, None, None)
             else:
                 self.catalogue.set_status(connection, loaded.name, loaded.version, "ready")
 
@@ -521,16 +528,19 @@ class Projector(Answers):
                 if step.after >= head:
                     break
 
-    def promote(self, name: str, version: int, *, by: str) -> Entry:
+    def promote(self, name: str, version: int, *, by: str, despite: str | None = None) -> Entry:
         """Let `version` serve from now on, in one transaction; the one that served goes on following beside it.
 
-        Raises `ProjectionRefused` unless the two were compared as they are now, and both are at the head of the log. A
-        serving version that a failure has stopped cannot be compared and need not be.
+        despite: why it shall serve though its checks fail; kept with who decided it.
+        Raises `ChecksFail` for one whose checks fail, `ProjectionRefused` unless the two were compared as they are now,
+        and both are at the head of the log. A serving version that a failure has stopped cannot be compared and need
+        not be.
         """
         self._require(name, version)
         with self.connect() as connection:
             # Once outside the lock, so that under it little is left to do.
             self._level(connection, [(name, version)])
+            self._check_again(connection, name, version)
             with connection.transaction():
                 connection.execute("SET LOCAL synchronous_commit = on")
                 entries = {
@@ -546,12 +556,15 @@ class Projector(Answers):
                 chosen = entries[version]
                 if serving is not None and serving.version == version:
                     return serving  # Asked twice, done once.
+                if chosen.failing and not despite:
+                    raise ChecksFail(f"{failing_in_words(chosen)}; mend it under a new version")
                 head = self.catalogue.head(connection)
+                compare_id = None
                 stopped = serving is not None and serving.failed_position is not None
                 if serving is not None and not stopped:
                     digest = comparing.pair_digest(serving.digest, chosen.digest)
-                    known = comparing.stored(connection, self.schema, name)
-                    if not any(compared.digest == digest for compared in known):
+                    compare_id = comparing.stored_of_digest(connection, self.schema, name, digest)
+                    if compare_id is None:
                         raise ProjectionRefused(
                             f"{name}: compare {serving.version} and {version} first; they were not compared as they are"
                         )
@@ -563,10 +576,30 @@ class Projector(Answers):
                         self.catalogue.move(connection, name, entry.version, head)
                 if serving is not None:
                     self.catalogue.set_status(connection, name, serving.version, "ready")
-                self.catalogue.set_status(connection, name, version, "serving", by)
+                before = None if serving is None else serving.version
+                self.catalogue.serve(connection, chosen, before, by, compare_id, despite if chosen.failing else None)
             promoted = self.catalogue.entry(connection, name, version)
         assert promoted is not None
         return promoted
+
+    def _check_again(self, connection: Connection, name: str, version: int) -> None:
+        """Run the checks of a version that is not known to hold: built before they were run, or mended since."""
+        entry = self._require(name, version)
+        if entry.failed_checks is None or entry.failing:
+            failed = self.check_built(connection, self.loaded(connection, entry))
+            self.catalogue.set_checks(connection, name, version, failed)
+
+    def promotions(
+        self, name: str | None = None, *, after: Sequence[Any] | None = None, limit: int | None = None
+    ) -> list[Promotion]:
+        """Return what was let serve (of one projection), latest first, behind (promoted_at, name, number)."""
+        with self._shared() as connection:
+            return self.catalogue.promotions(connection, name, after, limit)
+
+    def promotions_count(self, name: str | None) -> int:
+        """Return how often a version was let serve (of one projection)."""
+        with self._shared() as connection:
+            return self.catalogue.promotions_count(connection, name)
 
     def drop(self, name: str, version: int) -> None:
         """Drop a version's tables; its texts stay in the catalogue. Raises `ProjectionRefused` for one that serves."""
