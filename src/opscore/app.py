@@ -216,7 +216,9 @@ class Server:
         if not self.follower.is_alive:
             return "nothing follows the log in this process"
         reasons = []
-        for each in self.projector.status():
+        status = self.projector.status()
+        serving = {each.entry.name for each in status if each.entry.status == "serving"}
+        for each in status:
             entry = each.entry
             if "/" in entry.name:
                 continue  # A copy of the past, or of a what-if: whoever made it was told.
@@ -224,6 +226,10 @@ class Server:
                 reasons.append(
                     f"{entry.name} version {entry.version} stopped at position {entry.failed_position} in"
                     f" {entry.failed_statement}"
+                )
+            elif entry.status == "ready" and entry.failing and entry.name not in serving:
+                reasons.append(
+                    f"no version of {entry.name} serves: of version {entry.version} {', '.join(entry.failing)} fails"
                 )
             elif entry.status == "serving" and each.lag > LAG_EVENTS_MAX:
                 reasons.append(f"{entry.name} version {entry.version} is {each.lag} events behind")

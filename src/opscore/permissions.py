@@ -79,6 +79,7 @@ READS: dict[str, frozenset[Role]] = {
     "projectionRows": _FIGURES,
     "projectionCompares": _VERSIONS,
     "projectionCompare": _VERSIONS,
+    "projectionPromotions": _VERSIONS,
     "verification": _AUDIT,
     "exportJob": STAFF | {Role.AUDITOR},
     "exportJobs": STAFF | {Role.AUDITOR},
@@ -179,6 +180,7 @@ FIELDS: dict[str, frozenset[Role]] = {
         _PRICES,
     ),
     "Projection.failure": _AUDIT,
+    "FailedCheck.rows": _AUDIT,
 }
 """Field of an object -> the roles that see it, beside those of `ALWAYS`; any other sees null or an empty list."""
 

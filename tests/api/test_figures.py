@@ -62,15 +62,18 @@ def trade(api: Api, shop: Shop) -> dict[str, Any]:
 def statements(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """Note every statement that this process sends to PostgreSQL for a reader."""
     sent: list[str] = []
-    real = psycopg.Cursor.execute
 
-    def noted(self: Any, query: Any, *more: Any, **named: Any) -> Any:
-        if threading.current_thread().name.startswith("opscore-read"):
-            sent.append(str(query)[:60])
-        return real(self, query, *more, **named)
+    def noting(real: Any) -> Any:
+        def noted(self: Any, query: Any, *more: Any, **named: Any) -> Any:
+            if threading.current_thread().name.startswith("opscore-read"):
+                sent.append(str(query)[:60])
+            return real(self, query, *more, **named)
+
+        return noted
 
     with monkeypatch.context() as patch:
-        patch.setattr(psycopg.Cursor, "execute", noted)
+        for way in ("execute", "stream"):
+            patch.setattr(psycopg.Cursor, way, noting(getattr(psycopg.Cursor, way)))
         yield sent
 
 

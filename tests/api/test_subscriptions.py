@@ -462,9 +462,7 @@ def test_a_token_that_ends_takes_its_streams_along(api: Api, end: str) -> None:
         assert client.closed() == 4403
 
 
-def test_a_client_that_does_not_read_is_cut_and_nothing_is_kept_for_it(
-    api: Api, shop: Shop, skus: list[UUID]
-) -> None:
+def test_a_client_that_does_not_read_is_cut_and_nothing_is_kept_for_it(api: Api, shop: Shop, skus: list[UUID]) -> None:
     while head(api) < 1_500:
         # More than the kernel takes for a socket: some megabytes, whatever tests ran before this one.
         shop.do(shop.order(*[(sku, 1) for sku in skus]))

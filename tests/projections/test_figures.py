@@ -301,10 +301,10 @@ def test_a_figure_can_be_opened_page_by_page_and_as_of_a_position(log: Log, proj
     assert len(whole) > 3
 
     pages: list[dict[str, Any]] = []
-    while page := projector.explain(
-        "kpi_daily", "kpi_daily", cell, store_ids=None, after=pages[-1]["position"] if pages else 0, limit=2
-    ):
+    after = (0, 0)
+    while page := projector.explain("kpi_daily", "kpi_daily", cell, store_ids=None, after=after, limit=2):
         pages += page
+        after = (page[-1]["position"], page[-1]["page_place"])
 
     assert pages == whole
     middle = whole[1]["position"]

@@ -66,9 +66,9 @@ def edit(folder: Path, name: str, file: str, old: str, new: str) -> None:
 
 
 def count_freight(folder: Path) -> None:
-    """The rule change of these tests: GMV counts freight, as version 3."""
+    """The rule change of these tests: GMV counts freight, as version 4."""
     edit(folder, "kpi_daily", "projection.toml", "gmv_counts_freight = false", "gmv_counts_freight = true")
-    edit(folder, "kpi_daily", "projection.toml", "version = 2", "version = 3")
+    edit(folder, "kpi_daily", "projection.toml", "version = 3", "version = 4")
 
 
 def test_what_was_followed_live_is_what_a_rebuild_makes(
@@ -350,7 +350,7 @@ def test_after_the_mend_a_stopped_projection_goes_on_where_it_stood(
     assert [(failed.name, failed.failed_statement) for failed in projector.failures()] == [("kpi_daily", "buyers")]
 
     connection.execute(f'ALTER TABLE "{projector.schema}".broken RENAME TO {table.split(".")[1]}')
-    projector.resume("kpi_daily", 2)
+    projector.resume("kpi_daily", 3)
     projector.catch_up()
 
     assert projector.failures() == []
@@ -367,7 +367,7 @@ def test_compare_names_the_rows_that_differ_and_the_events_behind(
     changed = Projector(database, folder)
     changed.rebuild("kpi_daily")
 
-    result = changed.compare("kpi_daily", 2, 3, by="tester")
+    result = changed.compare("kpi_daily", 3, 4, by="tester")
 
     freight = connection.execute(
         "SELECT position, (data->>'freight_minor')::bigint FROM events"
@@ -421,20 +421,20 @@ def test_a_version_serves_only_after_it_was_compared(
     count_freight(folder)
     changed = Projector(database, folder)
     assert changed.rebuild("kpi_daily").status == "ready"
-    with pytest.raises(ProjectionRefused, match="compare 2 and 3 first"):
-        changed.promote("kpi_daily", 3, by="tester")
-    changed.compare("kpi_daily", 2, 3)
+    with pytest.raises(ProjectionRefused, match="compare 3 and 4 first"):
+        changed.promote("kpi_daily", 4, by="tester")
+    changed.compare("kpi_daily", 3, 4)
     log.fill(200, seed=7)
 
-    promoted = changed.promote("kpi_daily", 3, by="tester")
+    promoted = changed.promote("kpi_daily", 4, by="tester")
 
     head = log.head()
     assert (promoted.status, promoted.promoted_by, promoted.position) == ("serving", "tester", head)
     after = changed.run_query("kpi_daily", "totals", store_ids=None)
-    beside = changed.run_query("kpi_daily", "totals", store_ids=None, version=2)
+    beside = changed.run_query("kpi_daily", "totals", store_ids=None, version=3)
     assert [row["gmv_minor"] for row in after] == [row["gmv_minor"] + row["freight_minor"] for row in beside]
     assert before != beside, "the version that served goes on following"
-    assert changed.promote("kpi_daily", 2, by="tester").version == 2
+    assert changed.promote("kpi_daily", 3, by="tester").version == 3
     assert changed.run_query("kpi_daily", "totals", store_ids=None) == beside
 
 
@@ -447,13 +447,13 @@ def test_the_serving_version_cannot_be_dropped_and_another_can(
     changed = Projector(database, folder)
     changed.rebuild("kpi_daily")
     with pytest.raises(ProjectionRefused, match="serves"):
-        changed.drop("kpi_daily", 2)
+        changed.drop("kpi_daily", 3)
 
-    changed.drop("kpi_daily", 3)
+    changed.drop("kpi_daily", 4)
 
-    left = connection.execute("SELECT count(*) FROM pg_class WHERE starts_with(relname, 'kpi_daily_v3__')").fetchone()
+    left = connection.execute("SELECT count(*) FROM pg_class WHERE starts_with(relname, 'kpi_daily_v4__')").fetchone()
     assert left == (0,)
-    assert "gmv_counts_freight = true" in changed.catalogue.texts(connection, "kpi_daily", 3)["projection.toml"]
+    assert "gmv_counts_freight = true" in changed.catalogue.texts(connection, "kpi_daily", 4)["projection.toml"]
     assert {line.name: line.action for line in changed.plan()}["kpi_daily"] == "build"
     assert changed.rebuild("kpi_daily").status == "ready"
 
@@ -466,8 +466,8 @@ def test_readers_see_one_version_or_the_other_while_it_changes(
     count_freight(folder)
     changed = Projector(database, folder)
     changed.rebuild("kpi_daily")
-    changed.compare("kpi_daily", 2, 3)
-    allowed = [changed.run_query("kpi_daily", "totals", store_ids=None, version=version) for version in (2, 3)]
+    changed.compare("kpi_daily", 3, 4)
+    allowed = [changed.run_query("kpi_daily", "totals", store_ids=None, version=version) for version in (3, 4)]
     seen: list[list[dict[str, Any]]] = []
     faults: list[Exception] = []
     over = threading.Event()
@@ -481,9 +481,9 @@ def test_readers_see_one_version_or_the_other_while_it_changes(
 
     reader = threading.Thread(target=read)
     reader.start()
-    for version in (3, 2, 3, 2, 3):
+    for version in (4, 3, 4, 3, 4):
         changed.promote("kpi_daily", version, by="tester")
-    changed.drop("kpi_daily", 2)
+    changed.drop("kpi_daily", 3)
     over.set()
     reader.join()
 

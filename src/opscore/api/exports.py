@@ -71,6 +71,7 @@ class ExportJob:
     store_ids: list[strawberry.ID] | None = strawberry.field(description="Stores whose rows it holds; null: all.")
     since: datetime | None = strawberry.field(description="Nothing before this moment; null: from the beginning.")
     before: datetime | None = strawberry.field(description="Nothing from this moment on; null: to the end.")
+    compare_id: UUID | None = strawberry.field(description="Rows of this comparison alone; null: of all.")
     requested_by: str = strawberry.field(description="Who asked for it: a pseudonym.")
     requested_at: datetime = strawberry.field(description="When it was asked for.")
     state: ExportState = strawberry.field(description="How far it is.")
@@ -108,6 +109,9 @@ class StartExportInput:
         default=strawberry.UNSET, description="Nothing before this moment: orders placed, other things happened."
     )
     before: datetime | None = strawberry.field(default=strawberry.UNSET, description="Nothing from this moment on.")
+    compare_id: UUID | None = strawberry.field(
+        default=strawberry.UNSET, description="Of COMPARES: rows of this comparison; of all if left out."
+    )
     idempotency_key: str = strawberry.field(description="Names this request: sent again it is the same job.")
 
 
@@ -125,6 +129,7 @@ def job_view(job: Job) -> ExportJob:
         store_ids=None if job.store_ids is None else [store_gid(each) for each in job.store_ids],
         since=job.asked_from,
         before=job.asked_before,
+        compare_id=job.compare_id,
         requested_by=job.requested_by,
         requested_at=job.requested_at,
         state=ExportState(job.progress),
@@ -214,6 +219,7 @@ class ExportMutations:
                 store_ids=keys,
                 since=_given(input.since),
                 before=_given(input.before),
+                compare_id=_given(input.compare_id),
             ),
         )
         return _payload(found)

@@ -407,7 +407,7 @@ async def _explained(
 ) -> Any:
     context = info.context
     binding = f"explain:{projection}:{cell}:{sorted(key.items())}:{as_of}"
-    asked = window(binding, 1, first, after, None, None)
+    asked = window(binding, 2, first, after, None, None)
     counted = wants_total(info)
 
     def read() -> Any:
@@ -416,11 +416,15 @@ async def _explained(
             projection,
             cell,
             key,
-            after=asked.after[0] if asked.after else 0,
+            after=asked.numbers_after(2),
             limit=asked.fetch,
             as_of=as_of,
         )
         total = figures.explain_count(context, projection, cell, key, as_of) if counted else None
-        return connection(rows, asked, binding, lambda row: [row["position"]], figures.contribution, total=total)
+
+        def place(row: dict[str, Any]) -> list[Any]:
+            return [row["position"], row["page_place"]]
+
+        return connection(rows, asked, binding, place, figures.contribution, total=total)
 
     return await context.services.read(read)

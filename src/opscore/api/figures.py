@@ -199,11 +199,11 @@ def explain(
     cell: str,
     key: dict[str, Any],
     *,
-    after: int,
+    after: tuple[int, ...],
     limit: int,
     as_of: int | None,
 ) -> list[dict[str, Any]]:
-    """Return the events behind a figure, by position (blocking)."""
+    """Return the events behind a figure, behind (position, page_place) of one of them (blocking)."""
     projector = _known(context, projection)
     with _refused():
         return projector.explain(
@@ -259,7 +259,7 @@ def explain_key(given: Any) -> dict[str, Any]:
 
 def contribution(row: dict[str, Any]) -> Contribution:
     """Return an event behind a figure as the API shows it."""
-    known = {"position", "event", "occurred_at", "rule_version"}
+    known = {"position", "page_place", "event", "occurred_at", "rule_version"}
     return Contribution(
         position=Position(row["position"]),
         event=row.get("event"),

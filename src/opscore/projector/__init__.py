@@ -1,6 +1,6 @@
 """Runs a folder of SQL over the log: windows, versions side by side, compare, promote, explain."""
 
-from opscore.projector.answers import Ask, Behind, CheckFailure, ProjectionRefused
+from opscore.projector.answers import Ask, Behind, CheckFailure, ChecksFail, ProjectionRefused
 from opscore.projector.compare import Comparison
 from opscore.projector.filling import Progress
 from opscore.projector.folder import Definition, read_all
@@ -15,6 +15,7 @@ __all__ = [
     "Ask",
     "Behind",
     "CheckFailure",
+    "ChecksFail",
     "Comparison",
     "Definition",
     "Follower",

@@ -13,7 +13,8 @@ import psycopg
 from psycopg import errors
 from psycopg.rows import dict_row, tuple_row
 
-from opscore.projector import asking
+from opscore.projector import asking, explaining
+from opscore.projector.asking import plain
 from opscore.projector.catalogue import Catalogue, Connection, Entry
 from opscore.projector.folder import Definition, Loaded, Ready
 from opscore.projector.lists import Shape
@@ -21,6 +22,10 @@ from opscore.projector.lists import Shape
 ReadT = TypeVar("ReadT")
 RowT = TypeVar("RowT")
 
+CHECK_SECONDS_MAX = 300
+"""How long one check may take once a version is built; `audit verify` waits for all of them."""
+CHECK_ROWS_MAX = 20
+"""How many rows that should not be there a check names."""
 _SESSION = (
     # A statement is parsed once but planned for each window: a plan that was made for one event and kept did not finish
     # a window of 400,000.
@@ -45,6 +50,10 @@ class Behind(Exception):
         self.name = name
         self.version = version
         self.position = position
+
+
+class ChecksFail(ProjectionRefused):
+    """A version does not serve because of what its checks say; the message names them."""
 
 
 class Connects(Protocol):
@@ -219,22 +228,27 @@ class Answers:
         store_ids: Sequence[UUID] | None,
         version: int | None = None,
         as_of: int | None = None,
-        after: int = 0,
+        after: tuple[int, ...] = (0, 0),
         limit: int = 1000,
     ) -> list[dict[str, Any]]:
         """Open a figure: return the events that made it, by position, each with what it contributed.
 
-        cell: a statement of explain.sql, named as the table whose row is opened; key: the values of that row's key.
-        as_of: look no further than this position. after, limit: a page, by position.
-        Each row has `position`, `rule_version` and the contributions under the names of the figures.
+        cell: a table whose row is opened, or another statement of explain.sql; key: the values of that row's key.
+        as_of: look no further than this position. after, limit: a page, behind (position, page_place) of a row.
+        Each row has `position`, `page_place` (from 1 among those of one position), `rule_version` and the contributions
+        under the names of the figures.
         """
         with self._shared() as connection, connection.transaction():
             entry = self._serving(connection, name, version)
-            sql, values = self._explaining(connection, entry, cell, key, store_ids, as_of)
-            values.update(window_from=after, row_limit=limit)
-            sql = f"SELECT found.* FROM ({sql}) AS found ORDER BY found.position LIMIT %(row_limit)s"
+            found, values = self._explaining(connection, entry, cell, key, store_ids, as_of)
+            position, place = after
+            # All that stands at the position of the page before is numbered anew, to the same numbers.
+            values |= {
+                "window_from": max(position - 1, 0), "after position": position, "after place": place,
+                "page rows": limit,
+            }  # fmt: skip
             with connection.cursor(row_factory=dict_row) as cursor:
-                rows = cursor.execute(sql, values, prepare=False).fetchall()
+                rows = cursor.execute(explaining.page(found), values, prepare=False).fetchall()
         return [{**row, "rule_version": entry.version} for row in rows]
 
     def explain_count(
@@ -249,8 +263,8 @@ class Answers:
         """Return how many rows `explain` has in all."""
         with self._shared() as connection, connection.transaction():
             entry = self._serving(connection, name)
-            sql, values = self._explaining(connection, entry, cell, key, store_ids, as_of)
-            row = connection.execute(f"SELECT count(*) FROM ({sql}) AS found", values, prepare=False).fetchone()
+            found, values = self._explaining(connection, entry, cell, key, store_ids, as_of)
+            row = connection.execute(f"SELECT count(*) FROM ({found.sql}) AS found", values, prepare=False).fetchone()
         assert row is not None
         return int(row[0])
 
@@ -258,31 +272,32 @@ class Answers:
         self,
         connection: Connection,
         entry: Entry,
-        cell: str,
+        name: str,
         key: Mapping[str, Any],
         store_ids: Sequence[UUID] | None,
         as_of: int | None,
-    ) -> tuple[str, dict[str, Any]]:
-        """Return (SQL, parameters) of the events behind a figure."""
-        explains = self.loaded(connection, entry).explains
-        ready = explains.get(cell)
-        if ready is None:
-            raise ProjectionRefused(f"{entry.name} has no cell {cell}; there are {', '.join(explains)}")
-        wanted = set(ready.parameters) - {"store_ids", "window_from", "window_to", "row_limit"}
-        if missing := sorted(wanted - key.keys()):
+    ) -> tuple[explaining.Cell, dict[str, Any]]:
+        """Return the cell of the events behind a figure, and its parameters."""
+        loaded = self.loaded(connection, entry)
+        known = explaining.names(loaded.definition)
+        found = explaining.cell(connection, loaded, name) if name in known else None
+        if found is None:
+            raise ProjectionRefused(f"{entry.name} has no cell {name}; there are {', '.join(known)}")
+        if missing := sorted(found.key.keys() - key.keys()):
             # Left out, they would match nothing, and a figure would seem to have no event behind it.
             raise ProjectionRefused(
-                f"a row of {entry.name} {cell} is named by {', '.join(sorted(wanted))}; give {', '.join(missing)} too"
+                f"a row of {entry.name} {name} is named by {', '.join(sorted(found.key))}; give {', '.join(missing)}"
+                " too"
             )
-        values: dict[str, Any] = {**dict.fromkeys(ready.parameters), **key}
+        values: dict[str, Any] = {**dict.fromkeys(found.parameters), **key}
         values["store_ids"] = None if store_ids is None else list(store_ids)
         values.update(window_from=0, window_to=min(entry.position, as_of or entry.position))
-        return ready.sql, values
+        return found, values
 
     def cells(self, name: str) -> list[str]:
         """Return the names of the figures that `explain` opens."""
         with self._shared() as connection:
-            return list(self.loaded(connection, self._serving(connection, name)).explains)
+            return explaining.names(self.loaded(connection, self._serving(connection, name)).definition)
 
     def check(self, names: Iterable[str] | None = None) -> list[CheckFailure]:
         """Run checks.sql of every version that is complete (of `names`); return the rows that should not be there."""
@@ -298,11 +313,35 @@ class Answers:
                     assert now is not None
                     window = {"window_from": 0, "window_to": now.position}
                     for check in self.loaded(connection, entry).checks.values():
-                        with connection.cursor(row_factory=dict_row) as cursor:
-                            rows = cursor.execute(check.sql, window).fetchmany(20)
                         found += [
-                            CheckFailure(entry.name, entry.version, check.name, check.description, row) for row in rows
+                            CheckFailure(entry.name, entry.version, check.name, check.description, row)
+                            for row in _rows_of_check(connection, check, window)
                         ]
+        return found
+
+    def check_built(self, connection: Connection, loaded: Loaded) -> list[dict[str, Any]]:
+        """Run the checks of a version, each as of where it stands then and for `CHECK_SECONDS_MAX` at most.
+
+        Returns what fails, see `Entry.failed_checks`; a check that cannot be run fails with what PostgreSQL says.
+        """
+        found = []
+        for check in loaded.checks.values():
+            rows: list[dict[str, Any]] | None
+            try:
+                with connection.transaction():
+                    connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+                    asking.bounded(connection, CHECK_SECONDS_MAX)
+                    now = self.catalogue.entry(connection, loaded.name, loaded.version)
+                    assert now is not None
+                    rows = _rows_of_check(connection, check, {"window_from": 0, "window_to": now.position})
+            except errors.QueryCanceled:
+                rows = None
+            except psycopg.OperationalError:
+                raise
+            except psycopg.Error as error:
+                rows = [{"error": error.diag.message_primary or str(error)}]
+            if rows is None or rows:
+                found.append({"check": check.name, "description": check.description, "rows": plain(rows)})
         return found
 
     # -------------------------------------------------------------------------------------------------------------
@@ -321,6 +360,13 @@ class Answers:
             if version is None
             else self.catalogue.entry(connection, name, version)
         )
+        if entry is None and version is None:
+            for beside in self.catalogue.entries(connection, name):
+                if beside.status == "ready" and beside.failing:
+                    raise ChecksFail(
+                        f"{failing_in_words(beside)}; nothing serves until it is mended under a new version, or"
+                        " promoted all the same: opscore projections promote --help"
+                    )
         if entry is None or entry.status == "retired":
             what = name if version is None else f"{name} version {version}"
             raise ProjectionRefused(f"{what} has not been built; run: opscore projections rebuild {name}")
@@ -342,6 +388,20 @@ class Answers:
 def _require_reached(entry: Entry, position: int | None) -> None:
     if position is not None and entry.position < position:
         raise Behind(entry.name, entry.version, position)
+
+
+def failing_in_words(entry: Entry) -> str:
+    """Return what the checks of a version say that fails."""
+    found = next(each for each in entry.failed_checks or () if each["rows"])
+    return (
+        f"{entry.name} version {entry.version}: {', '.join(entry.failing)} of its checks.sql found rows that should not"
+        f" be there ({found['description']}), such as {found['rows'][0]}"
+    )
+
+
+def _rows_of_check(connection: Connection, check: Ready, window: Mapping[str, Any]) -> list[dict[str, Any]]:
+    with connection.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(f"SELECT found.* FROM ({check.sql}) AS found LIMIT {CHECK_ROWS_MAX}", window).fetchall()
 
 
 class Ask(Protocol):

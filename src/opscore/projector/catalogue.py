@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -30,6 +31,8 @@ class Entry:
     status: building, ready (follows beside the serving one), serving, frozen (a replay, stands still) or retired
     (dropped).
     A version whose statement failed keeps its status; `failed_position` says where it stopped.
+    failed_checks: what checks.sql said once the version was built, None while it has not been asked: {check,
+    description, rows}, the first rows that should not be there; rows is None for a check that took too long to end.
     """
 
     name: str
@@ -45,6 +48,12 @@ class Entry:
     updated_at: datetime
     promoted_at: datetime | None
     promoted_by: str | None
+    failed_checks: list[dict[str, Any]] | None
+
+    @property
+    def failing(self) -> list[str]:
+        """Return the checks that are known to fail, by name."""
+        return [each["check"] for each in self.failed_checks or () if each["rows"] is not None]
 
     @property
     def state(self) -> str:
@@ -56,6 +65,26 @@ _COLUMNS = ", ".join(Entry.__dataclass_fields__)
 _PART_COLUMNS = ", ".join(
     "part.position" if column == "position" else f"entry.{column}" for column in Entry.__dataclass_fields__
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Promotion:
+    """That a version was let serve: the number-th time of its projection.
+
+    from_version: the one that served before; None for the first, and where it is not known. position: how far the
+    version was. compare_id: the comparison of the two that it relied on. despite: why, though its checks failed.
+    """
+
+    name: str
+    number: int
+    version: int
+    from_version: int | None
+    digest: str
+    position: int
+    promoted_at: datetime
+    promoted_by: str
+    compare_id: UUID | None
+    despite: str | None
 
 
 SAMPLE = 50_000
@@ -97,11 +126,15 @@ class Catalogue:
     def __init__(self, schema: str) -> None:
         self._table = f'"{schema}".projection_catalogue'
         self._parts = f'"{schema}".projection_parts'
+        self._promotions = f'"{schema}".projection_promotions'
         self._events = f'"{schema}".events'
 
     def _sql(self, text: str) -> str:
         # The names in it come from settings and from this file, never from a caller.
-        return text.replace("CATALOGUE", self._table).replace("EVENTS", self._events).replace("PARTS", self._parts)
+        names = {
+            "CATALOGUE": self._table, "EVENTS": self._events, "PARTS": self._parts, "PROMOTIONS": self._promotions,
+        }  # fmt: skip
+        return re.sub("|".join(names), lambda found: names[found[0]], text)
 
     def entries(self, connection: Connection, name: str | None = None) -> list[Entry]:
         """Return all entries (of one name), newest version first."""
@@ -173,7 +206,7 @@ class Catalogue:
             self._sql(
                 "UPDATE CATALOGUE SET digest = %s, sql = %s, rules = %s, status = 'building', position = 0,"
                 " failed_position = NULL, failed_statement = NULL, error = NULL, created_at = clock_timestamp(),"
-                " updated_at = clock_timestamp(), promoted_at = NULL, promoted_by = NULL"
+                " updated_at = clock_timestamp(), promoted_at = NULL, promoted_by = NULL, failed_checks = NULL"
                 " WHERE name = %s AND version = %s"
             ),
             (
@@ -188,7 +221,10 @@ class Catalogue:
     def set_texts(self, connection: Connection, loaded: Loaded) -> None:
         """Take over texts that changed without changing a figure: comments, checks, the question."""
         connection.execute(
-            self._sql("UPDATE CATALOGUE SET sql = %s, updated_at = now() WHERE name = %s AND version = %s"),
+            self._sql(
+                "UPDATE CATALOGUE SET sql = %s, failed_checks = NULL, updated_at = now()"
+                " WHERE name = %s AND version = %s"
+            ),
             (Jsonb(dict(loaded.definition.texts)), loaded.name, loaded.version),
         )
 
@@ -254,6 +290,70 @@ class Catalogue:
         if len(positions) == 1:
             self.move(connection, name, version, positions.pop())
             connection.execute(self._sql("DELETE FROM PARTS WHERE name = %s AND version = %s"), (name, version))
+
+    def set_checks(self, connection: Connection, name: str, version: int, failed: list[dict[str, Any]]) -> None:
+        """Keep what the checks of a version said; see `Entry.failed_checks`."""
+        connection.execute(
+            self._sql("UPDATE CATALOGUE SET failed_checks = %s WHERE name = %s AND version = %s"),
+            (Jsonb(failed), name, version),
+        )
+
+    def serve(
+        self,
+        connection: Connection,
+        entry: Entry,
+        before: int | None,
+        by: str,
+        compare_id: UUID | None,
+        despite: str | None,
+    ) -> None:
+        """Let a version serve, and keep for ever who let it: the caller holds its row and that of the one before.
+
+        before: the version that served until now. compare_id: the comparison that this relies on. despite: why, though
+        its checks fail.
+        """
+        self.set_status(connection, entry.name, entry.version, "serving", by)
+        connection.execute(
+            self._sql(
+                "INSERT INTO PROMOTIONS (name, number, version, from_version, digest, position, promoted_at,"
+                " promoted_by, compare_id, despite) SELECT entry.name, coalesce((SELECT max(number) FROM PROMOTIONS"
+                " WHERE name = entry.name), 0) + 1, entry.version, %s, entry.digest, entry.position,"
+                " entry.promoted_at, entry.promoted_by, %s, %s FROM CATALOGUE AS entry"
+                " WHERE entry.name = %s AND entry.version = %s"
+            ),
+            (before, compare_id, despite, entry.name, entry.version),
+        )
+
+    def promotions(
+        self, connection: Connection, name: str | None, after: Sequence[Any] | None, limit: int | None
+    ) -> list[Promotion]:
+        """Return what was let serve (of one projection), latest first, behind (promoted_at, name, number)."""
+        with connection.cursor(row_factory=class_row(Promotion)) as cursor:
+            return cursor.execute(
+                self._sql(
+                    f"SELECT {', '.join(Promotion.__dataclass_fields__)} FROM PROMOTIONS"
+                    " WHERE (%(name)s::text IS NULL OR name = %(name)s) AND (%(at)s::text IS NULL"
+                    " OR (promoted_at, name, number)"
+                    " < (%(at)s::text::timestamptz, %(of)s::text, %(number)s::text::bigint))"
+                    " ORDER BY promoted_at DESC, name DESC, number DESC LIMIT %(limit)s"
+                ),
+                {
+                    "name": name,
+                    "limit": limit,
+                    **dict(
+                        zip(("at", "of", "number"), map(str, after), strict=True)
+                        if after
+                        else (dict.fromkeys(("at", "of", "number")).items())
+                    ),
+                },
+            ).fetchall()
+
+    def promotions_count(self, connection: Connection, name: str | None) -> int:
+        """Return how often a version was let serve (of one projection)."""
+        [(count,)] = connection.execute(
+            self._sql("SELECT count(*) FROM PROMOTIONS WHERE %(name)s::text IS NULL OR name = %(name)s"), {"name": name}
+        ).fetchall()
+        return int(count)
 
     def set_status(self, connection: Connection, name: str, version: int, status: str, by: str | None = None) -> None:
         """Set the status; `by` says who promoted it."""
