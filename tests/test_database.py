@@ -122,16 +122,18 @@ def test_a_rebuild_that_was_divided_by_hash_is_begun_anew(new_settings: Callable
     settings = new_settings().model_copy(update={"schema_name": "older"})
     with Database.open(settings) as database:
         migrations.prepare(database)
-        migrations._upgrade(database, "0007")
+        migrations._upgrade(database, "0008")
         projector = Projector(database)
         loaded = Loaded(projector.definitions()["stock_ledger"], projector.schema)
         with projector.connect() as connection:
-            projector.make_tables(connection, loaded)
-            projector.catalogue.claim(connection, loaded)
-            projector.catalogue.begin(connection, loaded)
             connection.execute(
-                "INSERT INTO projection_parts (name, version, part, position) SELECT %s, %s, part, 100 * part"
-                " FROM generate_series(0, 2) AS part",
+                "INSERT INTO projection_catalogue (name, version, digest, sql, rules, status)"
+                " VALUES (%s, %s, %s, '{}', '{}', 'building')",
+                (loaded.name, loaded.version, loaded.definition.digest),
+            )
+            connection.execute(
+                "INSERT INTO projection_parts (name, version, part, position, bucket_count, buckets)"
+                " SELECT %s, %s, part, 100 * part, 3, ARRAY[part] FROM generate_series(0, 2) AS part",
                 (loaded.name, loaded.version),
             )
         assert migrate(database) is True
