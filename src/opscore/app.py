@@ -82,6 +82,8 @@ class Server:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.database = Database.open(settings)
+        # What is read for requests ends in time; what the process does by itself takes as long as it takes.
+        self.reading = self.database.for_reads()
         try:
             require_usable(self.database)
             self.writer = Writer(self.database, settings)
@@ -92,13 +94,14 @@ class Server:
             self.webhooks = Delivery(self.database)
             self.exports = Exports(self.database, self.projector)
             self.services = Services(
-                database=self.database,
-                log=EventLog(self.database.pool.connection),
+                database=self.reading,
+                log=EventLog(self.reading.pool.connection),
                 writer=self.writer,
-                projector=self.projector,
+                projector=Projector(self.reading),
                 tokens=TokenBook(self.database, None if settings.oidc_issuer is None else Oidc(settings)),
             )
         except BaseException:
+            self.reading.close()
             self.database.close()
             raise
         self._deploying: threading.Thread | None = None
@@ -156,6 +159,7 @@ class Server:
         self.services.works.stop()
         self.services.threads.shutdown(wait=True)
         self.services.doorman.shutdown(wait=True)
+        self.reading.close()
         self.database.close()
 
     # Health ------------------------------------------------------------------------------------------------------
@@ -273,6 +277,7 @@ def create_app(settings: Settings) -> Starlette:
             compiled=settings.compiled_executor,
             throttle=throttle,
             trusted=trusted,
+            read_seconds_max=settings.read_seconds_max,
         )
         endpoint = GraphQLEndpoint(engine, limits, explorer.page() if settings.explorer else None)
         # First, because nearly every request is for it.

@@ -116,6 +116,13 @@ class Settings(BaseSettings):
         "itself.",
     )
 
+    read_seconds_max: Annotated[float, Field(gt=0)] = Field(
+        default=10,
+        description="How long a query may take in all; then its statements are cancelled and it is TIMED_OUT.",
+    )
+    statement_seconds_max: Annotated[float, Field(gt=0, le=86_400)] = Field(
+        default=5, description="How long the database may take over one statement of what is read for the API."
+    )
     body_seconds_max: Annotated[float, Field(gt=0)] = Field(
         default=10, description="How long the body of a request may take to come; then it is answered with 408."
     )

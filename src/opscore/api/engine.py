@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from inspect import isawaitable
 from typing import Any
 
@@ -20,6 +20,7 @@ from opscore.api.errors import (
     MethodNotAllowed,
     NotAuthenticated,
     SubscriptionNeedsSocket,
+    TimedOut,
     ValidationFailed,
     format_graphql_error,
 )
@@ -30,6 +31,8 @@ from opscore.api.http import Answer, GraphQLRequest
 from opscore.api.mutations import Mutation
 from opscore.api.throttle import Throttle
 from opscore.api.trusted import TrustedDocuments
+from opscore.deadlines import CURRENT as DEADLINE
+from opscore.deadlines import Deadline
 from opscore.domain.command import READ, WRITE, Actor
 from opscore.permissions import OPERATES, may_ask, may_follow, may_operate
 from opscore.tokens import TokenRefused
@@ -60,6 +63,7 @@ class GraphQLEngine:
         compiled: bool = True,
         throttle: Throttle | None = None,
         trusted: TrustedDocuments | None = None,
+        read_seconds_max: float = 10.0,
     ) -> None:
         """Run requests against a schema.
 
@@ -67,6 +71,7 @@ class GraphQLEngine:
         commands: the mutations that may take the shortcut. compiled: whether plain selections are compiled and the
         shortcut is taken; off, all goes through the stock executor. throttle: the points that tokens have; None for
         as many as they like. trusted: the documents that are known by name, and may be all that is run.
+        read_seconds_max: how long a query may take; a mutation takes as long as it takes.
         """
         self._schema = schema
         self._services = services
@@ -77,6 +82,7 @@ class GraphQLEngine:
         self._compiled = compiled
         self._throttle = throttle
         self._trusted = trusted
+        self._read_seconds_max = read_seconds_max
         self._asking: dict[str, asyncio.Task[Actor]] = {}
 
     def _document(self, request: GraphQLRequest) -> Document:
@@ -161,11 +167,35 @@ class GraphQLEngine:
         settled = verdict.introspects and not request.variables
         if settled and name in document.answers:
             return document.answers[name], 0
-        result = await self._execute(document, request, actor)
+        if is_mutation(operation):
+            # Never left before it is answered: what was decided stays decided.
+            result = await self._execute(document, request, actor)
+        else:
+            result = await self._timely(lambda: self._execute(document, request, actor))
         body = self._encoded(result, request.request_id)
+        if result.errors and any(isinstance(each.original_error, TimedOut) for each in result.errors):
+            return body, 0
         if settled:
             document.answers[name] = body
         return body, verdict.unused(result.data)
+
+    async def _timely(self, work: Callable[[], Awaitable[ExecutionResult]]) -> ExecutionResult:
+        """Return the result of a query; when it takes too long, end what it reads and say so in place of its data."""
+        deadline = Deadline()
+        token = DEADLINE.set(deadline)
+        try:
+            async with asyncio.timeout(self._read_seconds_max) as patience:
+                return await work()
+        except TimeoutError:
+            if not patience.expired():
+                raise
+            deadline.passed = True
+            # Not awaited, and not by the threads that read: they may all be waiting for this.
+            asyncio.get_running_loop().run_in_executor(None, deadline.cancel)
+            late = TimedOut()
+            return ExecutionResult(None, [GraphQLError(late.message, original_error=late)])
+        finally:
+            DEADLINE.reset(token)
 
     async def _execute(self, document: Document, request: GraphQLRequest, actor: Actor | None) -> ExecutionResult:
         running = execute(
