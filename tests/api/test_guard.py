@@ -13,6 +13,7 @@ from opscore.api.documents import Documents
 from opscore.api.errors import ApiError, ParseFailed, TooComplex
 from opscore.api.guard import Limits, judge
 from opscore.api.schema import build_schema, mutations
+from opscore.api.sizing import returns_list
 from tests.api.conftest import Api
 
 
@@ -111,6 +112,85 @@ def test_the_cost_counts_objects_times_the_page_sizes_above_them(
     verdict, _ = judge(document, document.definitions[0], variables, Limits())  # type: ignore[arg-type]
 
     assert (verdict.measure.cost, verdict.measure.nodes) == (cost, nodes)
+
+
+SCHEMA = build_schema()._schema
+IDS = '["' + '", "'.join("a" * 20 for _ in range(100)) + '"]'
+YEAR = 'fromDay: "2026-01-01", toDay: "2026-12-31"'
+
+LISTS = [
+    # What is asked for by name: one row for each.
+    (f"nodes(ids: {IDS}) {{ id }}", {}, 101),
+    ("nodes(ids: $l) { id }", {"l": ["a"] * 100}, 101),
+    ("nodes(ids: $l) { id }", {"l": "a"}, 2),
+    (f"stockLevels(skuIds: {IDS}) {{ onHand unitCost {{ amount }} }}", {}, 201),
+    ("stockLevels(skuIds: $l) { onHand }", {"l": ["a"] * 50}, 51),
+    (f"stockValuation(skuIds: {IDS}) {{ value {{ amount }} }}", {}, 201),
+    (f"stockMovementTotals(skuIds: {IDS}) {{ skuId }}", {}, 101),
+    (f"customerCards(customerIds: {IDS}) {{ points sales {{ orders }} }}", {}, 201),
+    # As many as asked for, or as the schema says where nobody does.
+    ("topSkus { name }", {}, 21),
+    ("topSkus(first: 100) { name amount { amount } }", {}, 201),
+    ("topSkus(first: $n) { name }", {"n": 7}, 8),
+    ("topSkus(first: $n) { name }", {}, 21),
+    ("campaignResults { name }", {}, 51),
+    ("campaignResults(first: 3) { name }", {}, 4),
+    (f"campaignResults(campaignIds: {IDS}) {{ name }}", {}, 151),
+    ('ordersDue(before: "2026-01-01T00:00:00Z") { what }', {}, 51),
+    ("stockWorth(first: 10) { unitCost { amount } }", {}, 21),
+    ('webhookDeadLetters(webhookId: "x", first: 100) { position }', {}, 101),
+    # A row for each part of a window.
+    (f"kpiDaily({YEAR}) {{ day }}", {}, 366),
+    (f"kpiDaily({YEAR}) {{ gmv {{ amount }} gross {{ amount }} }}", {}, 1 + 365 * 3),
+    ("kpiDaily(fromDay: $a, toDay: $b) { day }", {"a": "2024-01-01", "b": "2026-12-31"}, 1097),
+    ('kpiDaily(fromDay: "2026-01-01", toDay: $b) { day }', {"b": "2026-01-01"}, 2),
+    (f"kpiPeriods(grain: DAY, {YEAR}) {{ startsOn }}", {}, 1 + 366),
+    (f"kpiPeriods(grain: MONTH, {YEAR}) {{ startsOn }}", {}, 1 + 13),
+    (f'kpi(code: "K017", grain: HOUR, {YEAR}) {{ rows {{ value }} }}', {}, 1 + 365 * 24),
+    (f'kpi(code: "K017", grain: TOTAL, {YEAR}) {{ rows {{ value }} }}', {}, 2),
+    (f"salesBooks(grain: WEEK, {YEAR}) {{ rows {{ startsOn }} }}", {}, 1 + 53),
+    (f"retentionCohorts({YEAR}) {{ customers }}", {}, 1 + 13),
+    # Conditions cost what they have; what is only looked at costs a tenth.
+    (f"stockTotals(storeIds: {IDS}) {{ currencyCode }}", {}, 101),
+    ("verification { holds }", {}, 2_001),
+    ("verification(limit: 1) { holds }", {}, 2),
+    ("verification(limit: $n) { holds }", {"n": 500}, 51),
+    ("verification(limit: 19999) { head { hash } }", {}, 2_002),
+]
+
+
+@pytest.mark.parametrize(("selection", "variables", "cost"), LISTS, ids=[each[0][:60] for each in LISTS])
+def test_a_list_costs_as_many_rows_as_its_arguments_may_bring(
+    selection: str, variables: dict[str, Any], cost: int
+) -> None:
+    for query in (f"{{ {selection} }}", f"{{ ...A }} fragment A on Query {{ {selection} }}"):
+        document = parse(query)
+        verdict, settled = judge(document, document.definitions[0], variables, Limits(cost=10**9, nodes=10**9), SCHEMA)  # type: ignore[arg-type]
+
+        assert verdict.measure.cost == cost
+        assert settled is ("$" not in query)
+
+
+def test_no_list_at_the_root_is_counted_as_one_row_whatever_is_asked_of_it() -> None:
+    """Each is sized by its arguments (and in the table above), or is charged for what it turns out to bring."""
+    lists = {name for name, field in SCHEMA.query_type.fields.items() if returns_list(field)}  # type: ignore[union-attr]
+    sized = {selection.partition("(")[0].partition(" ")[0] for selection, _, _ in LISTS}
+    for name in sorted(lists - sized):
+        document = parse(f"{{ a: {name} {{ b }} }}")
+        verdict, _ = judge(document, document.definitions[0], {}, Limits(), SCHEMA)  # type: ignore[arg-type]
+
+        assert verdict.measure.cost == 1
+        assert (verdict.unused({"a": []}), verdict.unused({"a": [1]}), verdict.unused({"a": [1] * 50})) == (0, 0, -49)
+
+
+def test_rows_that_did_not_come_are_given_back_and_those_beyond_the_count_are_charged() -> None:
+    document = parse(f"{{ kpiDaily({YEAR}) {{ gmv {{ amount }} }} }}")
+    verdict, _ = judge(document, document.definitions[0], {}, Limits(), SCHEMA)  # type: ignore[arg-type]
+
+    # Three stores have three rows a day.
+    assert verdict.unused({"kpiDaily": [1] * 365}) == 0
+    assert verdict.unused({"kpiDaily": []}) == 730
+    assert verdict.unused({"kpiDaily": [1] * 3 * 365}) == -2 * 730
 
 
 def test_pages_within_pages_are_refused_by_what_they_multiply_to() -> None:

@@ -138,7 +138,7 @@ def test_an_answer_says_what_it_could_cost_what_it_did_and_what_is_left(api: Api
     worth = "query ($at: Position) { stockWorth(first: 100, atLeast: $at) { unitCost { amount } } }"
     head = api.server.services.log.head().position
     assert cost_of(api, worth, token, at=head) | {"throttle": None} == {
-        "requested": 101, "actual": 3, "throttle": None,
+        "requested": 201, "actual": 5, "throttle": None,
     }  # fmt: skip
     assert cost_of(api, "{ __typename }", token)["actual"] == 1
     given = {"storeId": "x", "idempotencyKey": "k", "lines": []}

@@ -93,7 +93,7 @@ class Documents:
         name = operation.name.value if operation.name else None
         known = document.verdicts.get(name)
         if known is None:
-            known, settled = judge(document.node, operation, variables, self._limits)
+            known, settled = judge(document.node, operation, variables, self._limits, self._schema)
             if settled:
                 document.verdicts[name] = known
         return known

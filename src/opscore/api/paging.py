@@ -10,9 +10,9 @@ from typing import Any, Generic, TypeVar
 import strawberry
 
 from opscore.api.errors import PageSize
-from opscore.api.guard import PAGE_MAX
 from opscore.api.ids import decode_cursor, encode_cursor
 from opscore.api.rows import Made, MadeObject, Row, Rows
+from opscore.api.sizing import PAGE_MAX
 
 NodeT = TypeVar("NodeT")
 RowT = TypeVar("RowT")

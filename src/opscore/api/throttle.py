@@ -65,13 +65,13 @@ class Throttle:
         bucket.nano_points -= points * _NANO
 
     def give_back(self, key: bytes, points: int) -> None:
-        """Put back points that were taken and not used."""
+        """Put back points that were taken and not used; less than none takes what it cost beyond them."""
         bucket = self._filled(key)
         bucket.nano_points = min(bucket.nano_points + points * _NANO, self.maximum * _NANO)
 
     def available(self, key: bytes) -> int:
         """Return how many whole points are in a bucket now."""
-        return self._filled(key).nano_points // _NANO
+        return max(0, self._filled(key).nano_points // _NANO)
 
     def status(self, key: bytes) -> dict[str, int]:
         """Return how a bucket stands, as `extensions.cost.throttle` shows it."""
