@@ -264,9 +264,13 @@ def create_app(settings: Settings) -> Starlette:
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         server = await asyncio.to_thread(Server, settings)
         app.state.server = server
-        throttle = None
+        throttle = strangers = None
         if settings.throttle_points:
             throttle = Throttle(settings.throttle_points, settings.throttle_points_per_second)
+        if settings.throttle_address_points:
+            strangers = Throttle(
+                settings.throttle_address_points, settings.throttle_address_points_per_second, of="address"
+            )
         engine = GraphQLEngine(
             build_schema()._schema,
             server.services,
@@ -276,6 +280,7 @@ def create_app(settings: Settings) -> Starlette:
             commands=mutations(),
             compiled=settings.compiled_executor,
             throttle=throttle,
+            strangers=strangers,
             trusted=trusted,
             read_seconds_max=settings.read_seconds_max,
         )

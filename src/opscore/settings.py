@@ -136,6 +136,15 @@ class Settings(BaseSettings):
         default=100_000, description="Points that come back to a token in a second; two cores earn fewer."
     )
 
+    throttle_address_points: Annotated[int, Field(ge=0)] = Field(
+        default=2_000,
+        description="Points of an address from which requests without a token, or with an unknown one, come; behind "
+        "a proxy, the address that it forwards (FORWARDED_ALLOW_IPS says which proxies are believed). 0: no throttle.",
+    )
+    throttle_address_points_per_second: Annotated[int, Field(ge=1)] = Field(
+        default=100, description="Points that come back to an address in a second."
+    )
+
     queue_size: Annotated[int, Field(ge=1)] = Field(
         default=1024, description="Commands that may wait for the writer before more are answered with BUSY."
     )

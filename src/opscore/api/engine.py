@@ -29,7 +29,7 @@ from opscore.api.fast import shortcut
 from opscore.api.guard import INTROSPECTION_FIELDS, Limits, Verdict
 from opscore.api.http import Answer, GraphQLRequest
 from opscore.api.mutations import Mutation
-from opscore.api.throttle import Throttle
+from opscore.api.throttle import ENTRY, Account, Throttle
 from opscore.api.trusted import TrustedDocuments
 from opscore.deadlines import CURRENT as DEADLINE
 from opscore.deadlines import Deadline
@@ -62,6 +62,7 @@ class GraphQLEngine:
         commands: Mapping[str, Mutation] | None = None,
         compiled: bool = True,
         throttle: Throttle | None = None,
+        strangers: Throttle | None = None,
         trusted: TrustedDocuments | None = None,
         read_seconds_max: float = 10.0,
     ) -> None:
@@ -69,8 +70,9 @@ class GraphQLEngine:
 
         introspection: whether anybody may read the schema. suggestions: whether errors say "did you mean".
         commands: the mutations that may take the shortcut. compiled: whether plain selections are compiled and the
-        shortcut is taken; off, all goes through the stock executor. throttle: the points that tokens have; None for
-        as many as they like. trusted: the documents that are known by name, and may be all that is run.
+        shortcut is taken; off, all goes through the stock executor. throttle: the points that tokens have, strangers:
+        those of addresses that show none that is known; None for as many as they like. trusted: the documents that are
+        known by name, and may be all that is run.
         read_seconds_max: how long a query may take; a mutation takes as long as it takes.
         """
         self._schema = schema
@@ -81,6 +83,7 @@ class GraphQLEngine:
         self._commands = commands if compiled else None
         self._compiled = compiled
         self._throttle = throttle
+        self._strangers = strangers
         self._trusted = trusted
         self._read_seconds_max = read_seconds_max
         self._asking: dict[str, asyncio.Task[Actor]] = {}
@@ -100,49 +103,66 @@ class GraphQLEngine:
         """Return the answer; raises ApiError when the request is not run."""
         actor = None
         if request.authorization is not None:
-            actor = await self.authenticate(request.authorization)
+            actor = await self.authenticate(request.authorization, request.address)
+        account = self._account(request)
         document = self._document(request)
         operation = document.operation(request.operation_name)
         if request.read_only and is_mutation(operation):
             raise MethodNotAllowed("Send mutations by POST.", allow="POST")
         if is_subscription(operation):
             raise SubscriptionNeedsSocket("Subscriptions are taken over a websocket (graphql-transport-ws) here.")
-        return await self._answer(request, actor, document, operation)
+        return await self._answer(request, actor, document, operation, account)
 
     async def start(self, request: GraphQLRequest, actor: Actor) -> Answer | AsyncGenerator[Answer, None]:
         """Return the answer, or for a subscription its answers; raises ApiError when the request is not run."""
+        account = self._account(request)
         document = self._document(request)
         operation = document.operation(request.operation_name)
         if not is_subscription(operation):
-            return await self._answer(request, actor, document, operation)
+            return await self._answer(request, actor, document, operation, account)
         verdict = self._documents.judge(document, operation, request.variables)
         for name in verdict.root_fields:
             if not may_follow(actor.role, name):
                 raise Forbidden(f"Your role ({actor.role}) may not follow {name}.")
             _require_scope(actor, READ, name)
-        if self._throttle is not None and request.authorization is not None:
-            # For the start alone: what comes is paced by how fast the client reads.
-            self._throttle.take(self._throttle.key_of(request.authorization), verdict.measure.cost)
+        # For the start alone: what comes is paced by how fast the client reads.
+        account.take(verdict.measure.cost)
         return self._follow(document, request, actor)
 
+    def _account(self, request: GraphQLRequest) -> Account:
+        """Return where a request's points are taken from, the first of them taken; raises Throttled.
+
+        Before its document is looked at, since a bad one costs us as much as a good one.
+        """
+        if request.authorization is None:
+            return self._stranger(request.address)
+        return Account(self._throttle, Throttle.key_of(request.authorization))
+
+    def _stranger(self, address: str) -> Account:
+        return Account(self._strangers, Throttle.key_of_address(address))
+
     async def _answer(
-        self, request: GraphQLRequest, actor: Actor | None, document: Document, operation: OperationDefinitionNode
+        self,
+        request: GraphQLRequest,
+        actor: Actor | None,
+        document: Document,
+        operation: OperationDefinitionNode,
+        account: Account,
     ) -> Answer:
         verdict = self._documents.judge(document, operation, request.variables)
         self._require_permitted(actor, verdict.root_fields, is_mutation(operation))
-        throttle = self._throttle
-        if throttle is None or request.authorization is None:
-            body, _ = await self._body(request, actor, document, operation, verdict)
-            return Answer(body, ran=True)
-        bucket, requested = throttle.key_of(request.authorization), max(1, verdict.measure.cost)
-        throttle.take(bucket, requested)
-        unused = requested - 1  # Unless it is answered: nothing is free, a mistake neither.
+        requested = max(ENTRY, verdict.measure.cost)
+        account.take(requested)
+        unused = requested - ENTRY  # Unless it is answered: nothing is free, a mistake neither.
         try:
             body, unused = await self._body(request, actor, document, operation, verdict)
         finally:
-            throttle.give_back(bucket, unused)
+            account.give_back(unused)
+        if actor is None:
+            return Answer(body, ran=True)
         # Every body is one object, so it ends with a brace.
-        return Answer(body[:-1] + b"," + throttle.extension(bucket, requested, requested - unused) + b"}", ran=True)
+        extension = account.extension(requested, requested - unused)
+        return Answer(body if extension is None else body[:-1] + b"," + extension + b"}", ran=True)
 
     async def _body(
         self,
@@ -246,15 +266,27 @@ class GraphQLEngine:
         except TokenRefused as refused:
             raise NotAuthenticated(str(refused)) from None
 
-    async def authenticate(self, authorization: str) -> Actor:
-        """Return who asks; raises NotAuthenticated."""
+    async def authenticate(self, authorization: str, address: str) -> Actor:
+        """Return who asks; raises NotAuthenticated, or Throttled where too many unknown tokens come from an address.
+
+        address: where the request came from, as far as we know.
+        """
         tokens = self._services.tokens
         try:
             known = tokens.recall(authorization)
-            if known is None:
-                known = await asyncio.shield(self._asked(authorization))
+        except TokenRefused as refused:
+            self._stranger(address)
+            raise NotAuthenticated(str(refused)) from None
+        if known is not None:
+            return known
+        # Whoever was somebody shortly ago does not suffer from strangers at the same address.
+        stranger = None if tokens.was_good(authorization) else self._stranger(address)
+        try:
+            known = await asyncio.shield(self._asked(authorization))
         except TokenRefused as refused:
             raise NotAuthenticated(str(refused)) from None
+        if stranger is not None:
+            stranger.give_back(ENTRY)
         return known
 
     def _asked(self, authorization: str) -> asyncio.Task[Actor]:
