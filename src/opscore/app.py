@@ -84,6 +84,8 @@ class Server:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.database = Database.open(settings)
+        # What is read for requests ends in time; what the process does by itself takes as long as it takes.
+        self.reading = self.database.for_reads()
         try:
             require_usable(self.database)
             self.writer = Writer(self.database, settings)
@@ -94,14 +96,15 @@ class Server:
             self.webhooks = Delivery(self.database)
             self.exports = Exports(self.database, self.projector)
             self.services = Services(
-                database=self.database,
-                log=EventLog(self.database.pool.connection),
+                database=self.reading,
+                log=EventLog(self.reading.pool.connection),
                 writer=self.writer,
-                projector=self.projector,
+                projector=Projector(self.reading),
                 tokens=TokenBook(self.database, None if settings.oidc_issuer is None else Oidc(settings)),
             )
             self.metrics = Metrics(self)
         except BaseException:
+            self.reading.close()
             self.database.close()
             raise
         self._deploying: threading.Thread | None = None
@@ -160,6 +163,7 @@ class Server:
         self.services.works.stop()
         self.services.threads.shutdown(wait=True)
         self.services.doorman.shutdown(wait=True)
+        self.reading.close()
         self.database.close()
 
     # Health ------------------------------------------------------------------------------------------------------
@@ -270,9 +274,13 @@ def create_app(settings: Settings) -> Starlette:
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         server = await asyncio.to_thread(Server, settings)
         app.state.server = server
-        throttle = None
+        throttle = strangers = None
         if settings.throttle_points:
             throttle = Throttle(settings.throttle_points, settings.throttle_points_per_second)
+        if settings.throttle_address_points:
+            strangers = Throttle(
+                settings.throttle_address_points, settings.throttle_address_points_per_second, of="address"
+            )
         engine = GraphQLEngine(
             build_schema()._schema,
             server.services,
@@ -282,8 +290,10 @@ def create_app(settings: Settings) -> Starlette:
             commands=mutations(),
             compiled=settings.compiled_executor,
             throttle=throttle,
+            strangers=strangers,
             trusted=trusted,
             counts=server.metrics.requests,
+            read_seconds_max=settings.read_seconds_max,
         )
         endpoint = GraphQLEndpoint(engine, limits, explorer.page() if settings.explorer else None)
         # First, because nearly every request is for it.

@@ -37,7 +37,7 @@ from starlette.routing import Route
 
 from opscore.api.counting import SECONDS, RequestCounts
 from opscore.api.errors import ApiError, Forbidden, NotAuthenticated, NotReady
-from opscore.api.http import error_response
+from opscore.api.http import address_of_scope, error_response
 from opscore.domain.command import READ, Actor
 from opscore.permissions import METRICS, may_read_metrics
 from opscore.sqlfiles import load
@@ -257,7 +257,7 @@ def route(engine: GraphQLEngine, metrics: Metrics) -> Route:
             if authorization is None:
                 raise NotAuthenticated("Send 'Authorization: Bearer <token>'.")
             try:
-                _require_permitted(await engine.authenticate(authorization))
+                _require_permitted(await engine.authenticate(authorization, address_of_scope(request.scope)))
             except (psycopg.Error, PoolTimeout):
                 raise NotReady("The database does not answer, so this token cannot be looked up.") from None
         except ApiError as error:

@@ -170,6 +170,12 @@ class TokenBook:
             return None
         return _good(known)
 
+    def was_good(self, authorization: str | None) -> bool:
+        """Say whether this is remembered as a token that was good when it was last asked about. Raises TokenRefused."""
+        with self._lock:
+            known = self._known.get(_key(authorization))
+        return known is not None and known.actor is not None
+
     def ask(self, authorization: str | None) -> Actor:
         """Return the actor as the database, or the identity provider, knows it now (blocking). Raises TokenRefused."""
         key = _key(authorization)

@@ -233,7 +233,7 @@ def test_what_cannot_be_asked_is_refused_with_its_remedy(api: Api, trade: dict[s
     for change, says in (
         ({"code": "K999"}, "kpiDefinitions"),
         ({"from": "2025-02-01"}, "before it begins"),
-        ({"from": "2001-01-01"}, "at most|1 to 1100"),
+        ({"from": "2001-01-01"}, "at most|1 to 1100|ask for less"),
         ({"code": "P001", "sku": gid("Sku", trade["skus"][0])}, "cannot be narrowed"),
     ):
         [error] = api.errors(KPI, {**base, **change})

@@ -52,7 +52,8 @@ def folder(api: Api, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The operator's own folder, as the running server has it from now on."""
     made = tmp_path_factory.mktemp("own") / "folder"
     own.begin(made, resources.path("data") / "own_projections")
-    api.server.projector._own = made
+    for projector in (api.server.projector, api.server.services.read_models):
+        projector._own = made
     api.server.projector.rebuild("income_split")
     return made
 

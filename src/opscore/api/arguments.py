@@ -11,9 +11,9 @@ from strawberry.types import Info
 
 from opscore.api.context import Context
 from opscore.api.errors import BadInput, PageSize
-from opscore.api.guard import PAGE_MAX
 from opscore.api.ids import key_of
 from opscore.api.scalars import Position
+from opscore.api.sizing import PAGE_MAX
 
 ContextInfo = Info[Context, None]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ from uuid import UUID
 
 import psycopg
 
-from opscore.api.errors import NotReady
+from opscore.api.errors import NotReady, TimedOut
 from opscore.api.gathering import Gathering
 from opscore.api.reaching import Reaching
 from opscore.api.reads import StreamKinds
@@ -72,15 +73,20 @@ class Services:
         """Run a blocking read beside the event loop and return its result.
 
         A read that finds its read model behind what it was asked for is run again when that is there; see `Reaching`.
+        Raises TimedOut when a statement of it is cancelled.
         """
         while True:
             try:
                 return await self._in_thread(work, *arguments)
             except Behind as behind:
                 await self.reaching.until(behind)
+            except psycopg.errors.QueryCanceled:
+                raise TimedOut from None
 
     async def _in_thread(self, work: Callable[..., ResultT], *arguments: Any) -> ResultT:
-        return await asyncio.get_running_loop().run_in_executor(self.threads, work, *arguments)
+        # The deadline of the request goes with it.
+        run = contextvars.copy_context().run
+        return await asyncio.get_running_loop().run_in_executor(self.threads, run, work, *arguments)
 
     async def current(self, kind: type[AggregateT], stream_id: UUID) -> AggregateT | None:
         """Return an aggregate as it is now, read together with what other requests ask for."""
@@ -90,7 +96,7 @@ class Services:
             async def read(stream_ids: Sequence[UUID]) -> Mapping[UUID, AggregateT]:
                 return await self.read(load_many, self.database.pool.connection, kind, stream_ids)
 
-            gathering = self._gathering[kind] = Gathering(read, unavailable=psycopg.OperationalError)
+            gathering = self._gathering[kind] = Gathering(read, unavailable=(psycopg.OperationalError, TimedOut))
         found: AggregateT | None = await gathering.get(stream_id)
         return found
 

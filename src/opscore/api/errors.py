@@ -185,6 +185,19 @@ class NotYetVisible(ApiError):
     CODE = "NOT_YET_VISIBLE"
 
 
+class TimedOut(ApiError):
+    """A query, or a statement of it, took longer than this server lets it, and was cancelled."""
+
+    CODE = "TIMED_OUT"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This took longer than the server lets one question take, and was cancelled. The same question would be"
+            " again: narrow it (fewer days, stores or rows, no totalCount), or have the rows written with startExport.",
+            retryable=False,
+        )
+
+
 class PositionNotRecorded(BadInput):
     """`atLeast` names a position that the log has not reached, so that there is nothing to wait for."""
 

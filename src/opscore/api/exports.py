@@ -22,7 +22,7 @@ from opscore.api.context import Context, Services
 from opscore.api.engine import GraphQLEngine
 from opscore.api.enums import expose
 from opscore.api.errors import ApiError, NotAuthenticated, PageSize
-from opscore.api.http import error_response
+from opscore.api.http import address_of_scope, error_response
 from opscore.api.ids import key_of
 from opscore.api.nodes import store_gid
 from opscore.api.operations import answered, checked_key, error_type, user_error
@@ -249,7 +249,7 @@ def route(engine: GraphQLEngine, services: Services) -> Route:
             authorization = request.headers.get("authorization")
             if authorization is None:
                 raise NotAuthenticated("Send 'Authorization: Bearer <token>'.")
-            actor = await engine.authenticate(authorization)
+            actor = await engine.authenticate(authorization, address_of_scope(request.scope))
             try:
                 job_id = UUID(request.path_params["job_id"])
             except ValueError:

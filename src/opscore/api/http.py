@@ -79,6 +79,8 @@ class GraphQLRequest:
     authorization: str | None
     request_id: str
     document_id: str | None = None
+    address: str = ""
+    """Where it came from: the client's, as far as the proxies that the server trusts tell; empty when nobody does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +131,9 @@ class GraphQLEndpoint:
                 parameters = self._from_query_string(scope)
             else:
                 parameters = await self._from_body(headers, receive)
-            request = checked_request(parameters, method == "GET", headers.get("authorization"), request_id)
+            request = checked_request(
+                parameters, method == "GET", headers.get("authorization"), request_id, address_of_scope(scope)
+            )
             answer = await self._engine.run(request)
             await _send(send, 200, f"{media}; charset=utf-8", answer.body, request_id, *answer.headers)
         except ApiError as error:
@@ -221,6 +225,12 @@ def headers_of_scope(scope: Scope) -> dict[str, str]:
     return found
 
 
+def address_of_scope(scope: Scope) -> str:
+    """Return the address that a request came from; empty where there is none."""
+    client = scope.get("client")
+    return str(client[0]) if client else ""
+
+
 def negotiate(accept: str | None, *, explorer: bool) -> str | None:
     """Return the media type to answer in, or None when the client takes none of ours.
 
@@ -297,7 +307,9 @@ def _refuse_nul(value: Any) -> None:
             _refuse_nul(item)
 
 
-def checked_request(parameters: Any, read_only: bool, authorization: str | None, request_id: str) -> GraphQLRequest:
+def checked_request(
+    parameters: Any, read_only: bool, authorization: str | None, request_id: str, address: str
+) -> GraphQLRequest:
     """Return the request that these parameters make; raises MalformedRequest."""
     if not isinstance(parameters, dict):
         raise MalformedRequest("A request is one JSON object with `query`; batches are not taken.")
@@ -322,7 +334,7 @@ def checked_request(parameters: Any, read_only: bool, authorization: str | None,
     if extensions is not None and not isinstance(extensions, dict):
         raise MalformedRequest("`extensions` has to be an object.")
     return GraphQLRequest(
-        query, variables or {}, operation_name or None, read_only, authorization, request_id, document_id
+        query, variables or {}, operation_name or None, read_only, authorization, request_id, document_id, address
     )
 
 

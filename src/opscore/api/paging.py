@@ -10,10 +10,10 @@ from typing import Any, Generic, TypeVar
 import strawberry
 
 from opscore.api.errors import BadCursor, PageSize
-from opscore.api.guard import PAGE_MAX
 from opscore.api.ids import BAD_CURSOR, decode_cursor, encode_cursor
 from opscore.api.rows import Made, MadeObject, Row, Rows
 from opscore.api.scalars import MAX_POSITION
+from opscore.api.sizing import PAGE_MAX
 
 NodeT = TypeVar("NodeT")
 RowT = TypeVar("RowT")

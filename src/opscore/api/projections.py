@@ -17,13 +17,13 @@ import strawberry
 from opscore.api.arguments import After, ContextInfo, First
 from opscore.api.context import Context
 from opscore.api.enums import expose
-from opscore.api.errors import BadInput, Forbidden, NotReady
+from opscore.api.errors import BadInput, Forbidden, NotReady, TimedOut
 from opscore.api.ids import encode_cursor, parse_global_id
 from opscore.api.inputs import aggregate_of
 from opscore.api.paging import Connection, PageInfo, connection, window
 from opscore.api.scalars import MAX_POSITION, Json, Position
 from opscore.api.selected import selected, wants_total
-from opscore.projector import Comparison, ProjectionRefused
+from opscore.projector import Comparison, ProjectionRefused, TookTooLong
 from opscore.projector.asking import Filter, Question
 from opscore.projector.catalogue import Promotion
 from opscore.projector.compare import EVENTS_MAX, DifferingRow
@@ -363,8 +363,10 @@ def rows(
         found = projector.rows(
             name, query, values,
             store_ids=store_ids, version=version, filters=wanted, after=asked.after, limit=asked.fetch,
-            at_least=at_least,
+            at_least=at_least, seconds_max=context.services.database.settings.statement_seconds_max,
         )  # fmt: skip
+    except TookTooLong:
+        raise TimedOut from None
     except ProjectionRefused as refused:
         raise BadInput(str(refused)) from None
     names = [column.name for column in found.question.columns]

@@ -26,11 +26,20 @@ from opscore.api.errors import (
     NotAuthenticated,
     NotReady,
     NotServed,
+    Throttled,
     TooManyOperations,
     cause_of,
     log_unexpected,
 )
-from opscore.api.http import Answer, GraphQLRequest, checked_request, error_list, headers_of_scope, parse_json
+from opscore.api.http import (
+    Answer,
+    GraphQLRequest,
+    address_of_scope,
+    checked_request,
+    error_list,
+    headers_of_scope,
+    parse_json,
+)
 from opscore.domain.command import Actor
 
 SUBPROTOCOL = "graphql-transport-ws"
@@ -65,8 +74,8 @@ class SocketLimits:
 class SocketEngine(Protocol):
     """Runs what is asked over a socket."""
 
-    async def authenticate(self, authorization: str) -> Actor:
-        """Return who asks; raises NotAuthenticated."""
+    async def authenticate(self, authorization: str, address: str) -> Actor:
+        """Return who asks; raises NotAuthenticated or Throttled."""
 
     def recall(self, authorization: str) -> None:
         """Raise NotAuthenticated when the token is known to be no longer good; asks nobody."""
@@ -120,7 +129,7 @@ class SocketEndpoint:
         if SUBPROTOCOL not in scope.get("subprotocols", ()):
             return await _refuse(scope, send, MalformedRequest(f"Speak the subprotocol {SUBPROTOCOL}."))
         await send({"type": "websocket.accept", "subprotocol": SUBPROTOCOL})
-        session = _Session(self, headers.get("authorization"), receive, send)
+        session = _Session(self, headers.get("authorization"), address_of_scope(scope), receive, send)
         self.sessions.add(session)
         try:
             with self.counts.sockets.track_inprogress():
@@ -166,11 +175,14 @@ async def _refuse(scope: Scope, send: Send, error: ApiError) -> None:
 class _Session:
     """One socket and what runs over it."""
 
-    def __init__(self, endpoint: SocketEndpoint, authorization: str | None, receive: Receive, send: Send) -> None:
+    def __init__(
+        self, endpoint: SocketEndpoint, authorization: str | None, address: str, receive: Receive, send: Send
+    ) -> None:
         self._engine = endpoint.engine
         self._limits = endpoint.limits
         self._counts = endpoint.counts
         self._authorization = authorization
+        self._address = address
         self._receive = receive
         self._asgi_send = send
         self._actor: Actor | None = None
@@ -268,8 +280,8 @@ class _Session:
         if not isinstance(given, str):
             raise _Close(FORBIDDEN, 'Forbidden: send {"authorization": "Bearer <token>"} with connection_init.')
         try:
-            self._actor = await self._engine.authenticate(given)
-        except NotAuthenticated as error:
+            self._actor = await self._engine.authenticate(given, self._address)
+        except (NotAuthenticated, Throttled) as error:
             raise _Close(FORBIDDEN, f"Forbidden: {error.message}") from None
         self._authorization = given
         await self._send({"type": "connection_ack"})
@@ -281,7 +293,7 @@ class _Session:
         if operation_id in self._operations:
             raise _Close(SUBSCRIBER_EXISTS, f"Subscriber for {operation_id} already exists")
         try:
-            request = checked_request(payload, False, self._authorization, secrets.token_hex(8))
+            request = checked_request(payload, False, self._authorization, secrets.token_hex(8), self._address)
         except MalformedRequest as error:
             raise _Close(BAD_REQUEST, error.message) from None
         if len(self._operations) >= self._limits.operations:
@@ -351,7 +363,7 @@ class _Session:
         while True:
             await asyncio.sleep(self._limits.token_seconds)
             try:
-                await self._engine.authenticate(self._authorization)
+                await self._engine.authenticate(self._authorization, self._address)
             except NotAuthenticated as error:
                 self.end(_Close(FORBIDDEN, f"Forbidden: {error.message}"))
                 return

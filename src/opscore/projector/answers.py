@@ -42,6 +42,10 @@ class ProjectionRefused(Exception):
     """What was asked of a projection cannot be done now; the message says why and what to do."""
 
 
+class TookTooLong(ProjectionRefused):
+    """A statement took longer than it may and was cancelled."""
+
+
 class Behind(Exception):
     """A version has not taken in a position that the asker wants it to have; nothing was read."""
 
@@ -194,12 +198,12 @@ class Answers:
         after: Sequence[Any] | None = None,
         limit: int | None = None,
         at_least: int | None = None,
-        seconds_max: int = asking.STATEMENT_SECONDS_MAX,
+        seconds_max: float = asking.STATEMENT_SECONDS_MAX,
     ) -> asking.Rows:
         """Ask any query of the serving version (or `version`) for a page of its rows; see `asking.ask`.
 
         at_least: as of `read`. seconds_max: how long the statement may take.
-        Raises `ProjectionRefused` for what cannot be asked or takes longer.
+        Raises `ProjectionRefused` for what cannot be asked, `TookTooLong` for what takes longer.
         """
         try:
             with self._shared() as connection, connection.transaction():
@@ -215,7 +219,7 @@ class Answers:
         except asking.CannotAsk as fault:
             raise ProjectionRefused(str(fault)) from None
         except errors.QueryCanceled:
-            raise ProjectionRefused(f"{name} {query} took longer than {seconds_max} s; ask for less") from None
+            raise TookTooLong(f"{name} {query} took longer than {seconds_max:g} s; ask for less") from None
         except errors.DataError as fault:
             raise ProjectionRefused(f"{name} {query}: {fault.diag.message_primary or 'a value does not fit'}") from None
 
