@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
 
 import psycopg
 
-from opscore.api.errors import NotReady
+from opscore.api.errors import BadInput, NotReady
 from opscore.api.gathering import Gathering
 from opscore.api.reads import StreamKinds
 from opscore.comparisons import Comparisons
@@ -20,6 +21,7 @@ from opscore.domain.aggregate import Aggregate
 from opscore.domain.command import Actor, Role
 from opscore.log.batches import load_many
 from opscore.log.event_log import EventLog
+from opscore.projector import ProjectionRefused
 from opscore.tokens import TokenBook
 from opscore.works import Works
 from opscore.writer import Writer
@@ -47,6 +49,8 @@ class Services:
     projector: Projector | None
     tokens: TokenBook
     live: Live | None = None
+    until: int | None = None
+    """The position of the replay that is asked, which aggregates are shown as of; None: as they are now."""
     works: Works = field(default_factory=Works)
     kinds: StreamKinds = field(default_factory=StreamKinds)
     threads: ThreadPoolExecutor = field(
@@ -65,7 +69,9 @@ class Services:
         return await asyncio.get_running_loop().run_in_executor(self.threads, work, *arguments)
 
     async def current(self, kind: type[AggregateT], stream_id: UUID) -> AggregateT | None:
-        """Return an aggregate as it is now, read together with what other requests ask for."""
+        """Return an aggregate as it is now, read together with what other requests ask for; as of `until` if set."""
+        if self.until is not None:
+            return await self.read(partial(self.log.aggregate, kind, stream_id, position=self.until))
         gathering = self._gathering.get(kind)
         if gathering is None:
 
@@ -80,6 +86,14 @@ class Services:
         """Return who sends a token, asking whoever knows; raises TokenRefused."""
         threads = self.doorman if self.tokens.is_foreign(authorization) else self.threads
         return await asyncio.get_running_loop().run_in_executor(threads, self.tokens.ask, authorization)
+
+    def of_replay(self, replay: str) -> Services:
+        """Return the same with the copies of a replay in place of what serves (blocking); raises BadInput."""
+        try:
+            projector, until = self.read_models.of_replay(replay)
+        except ProjectionRefused as refused:
+            raise BadInput(str(refused)) from None
+        return replace(self, projector=projector, until=until)
 
     @property
     def read_models(self) -> Projector:

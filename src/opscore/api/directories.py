@@ -306,7 +306,8 @@ class Question:
 
 def directory(context: Context, of: Directory, asked: Question) -> Any:
     """Return a page of aggregates of one kind, in a fixed number of statements (blocking)."""
-    if asked.filter_ is None and asked.sort is None and asked.at_least is None:
+    plain = asked.filter_ is None and asked.sort is None and asked.at_least is None
+    if plain and context.services.until is None:
         return _from_the_log(context, of, asked)
     page = listed(
         of.listing, condition(asked.filter_, context.viewer.role), asked.sort, asked.page, counted=asked.counted

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import orjson
@@ -43,6 +43,9 @@ JSON = "application/json"
 GRAPHQL_JSON = "application/graphql-response+json"
 HTML = "text/html"
 
+REPLAY = "opscore-replay"
+"""The header that names a replay to be asked."""
+
 ANSWERED_IN_200 = (
     ParseFailed,
     ValidationFailed,
@@ -70,6 +73,8 @@ class GraphQLRequest:
     authorization: str | None
     request_id: str
     document_id: str | None = None
+    replay: str | None = None
+    """The replay that shall be asked in place of what serves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +126,8 @@ class GraphQLEndpoint:
             else:
                 parameters = await self._from_body(headers, receive)
             request = checked_request(parameters, method == "GET", headers.get("authorization"), request_id)
+            if (replay := headers.get(REPLAY)) is not None:
+                request = replace(request, replay=replay)
             answer = await self._engine.run(request)
             await _send(send, 200, f"{media}; charset=utf-8", answer.body, request_id, *answer.headers)
         except ApiError as error:
