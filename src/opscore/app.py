@@ -31,7 +31,7 @@ from opscore.api.context import Services
 from opscore.api.engine import GraphQLEngine
 from opscore.api.errors import ApiError, MethodNotAllowed, NotServed, format_api_error
 from opscore.api.guard import Limits
-from opscore.api.http import GraphQLEndpoint
+from opscore.api.http import REPLAY, GraphQLEndpoint
 from opscore.api.live import Live
 from opscore.api.schema import build_schema, mutations
 from opscore.api.sockets import NoSocket, SocketEndpoint
@@ -334,7 +334,7 @@ def create_app(settings: Settings) -> Starlette:
         CORSMiddleware,
         allow_origins=settings.cors_origins,
         allow_methods=("GET", "POST"),
-        allow_headers=("authorization", "content-type", "x-request-id"),
+        allow_headers=("authorization", "content-type", "x-request-id", REPLAY),
         expose_headers=("x-request-id", "retry-after", "deprecation", "x-deprecated"),
     )
     return Starlette(

@@ -115,6 +115,16 @@ BULK = frozenset(
 )  # fmt: skip
 """Commands that may be given in lists as well, by a mutation of the same roles named `<command>InBulk`."""
 
+REPLAYS = "projectionRows"
+"""The question whose roles may ask a replay, by the header `Opscore-Replay`."""
+OF_REPLAY = frozenset({
+    "orders", "orderCount", "orderStates", "ordersDue", "topSkus", "stores", "skus", "campaigns", "customers",
+    "customerCards", "stockLevels", "stockAsOf", "stockLedger", "stockMovements", "stockMovementTotals", "stockWorth",
+    "stockValuation", "stockTotals", "kpiDaily", "kpiPeriods", "kpiTotals", "kpiExplain", "kpi", "explainKpi",
+    "salesBooks", "retentionCohorts", "campaignResults", "explain", "projectionQueries", "projectionRows",
+})  # fmt: skip
+"""The questions that a replay answers: those that read models answer."""
+
 FOLLOWS = {"events": "events", "figures": "kpiDaily", "projectionProgress": "projections"}
 """Root field of Subscription -> the question whose roles may follow it."""
 

@@ -6,13 +6,14 @@ import asyncio
 import contextvars
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
 
 import psycopg
 
-from opscore.api.errors import NotReady, TimedOut
+from opscore.api.errors import BadInput, NotReady, TimedOut
 from opscore.api.gathering import Gathering
 from opscore.api.reaching import Reaching
 from opscore.api.reads import StreamKinds
@@ -22,7 +23,7 @@ from opscore.domain.aggregate import Aggregate
 from opscore.domain.command import Actor, Role
 from opscore.log.batches import load_many
 from opscore.log.event_log import EventLog
-from opscore.projector import Behind
+from opscore.projector import Behind, ProjectionRefused
 from opscore.tokens import TokenBook
 from opscore.works import Works
 from opscore.writer import Writer
@@ -50,6 +51,8 @@ class Services:
     projector: Projector | None
     tokens: TokenBook
     live: Live | None = None
+    until: int | None = None
+    """The position of the replay that is asked, which aggregates are shown as of; None: as they are now."""
     works: Works = field(default_factory=Works)
     kinds: StreamKinds = field(default_factory=StreamKinds)
     threads: ThreadPoolExecutor = field(
@@ -89,7 +92,9 @@ class Services:
         return await asyncio.get_running_loop().run_in_executor(self.threads, run, work, *arguments)
 
     async def current(self, kind: type[AggregateT], stream_id: UUID) -> AggregateT | None:
-        """Return an aggregate as it is now, read together with what other requests ask for."""
+        """Return an aggregate as it is now, read together with what other requests ask for; as of `until` if set."""
+        if self.until is not None:
+            return await self.read(partial(self.log.aggregate, kind, stream_id, position=self.until))
         gathering = self._gathering.get(kind)
         if gathering is None:
 
@@ -104,6 +109,14 @@ class Services:
         """Return who sends a token, asking whoever knows; raises TokenRefused."""
         threads = self.doorman if self.tokens.is_foreign(authorization) else self.threads
         return await asyncio.get_running_loop().run_in_executor(threads, self.tokens.ask, authorization)
+
+    def of_replay(self, replay: str) -> Services:
+        """Return the same with the copies of a replay in place of what serves (blocking); raises BadInput."""
+        try:
+            projector, until = self.read_models.of_replay(replay)
+        except ProjectionRefused as refused:
+            raise BadInput(str(refused)) from None
+        return replace(self, projector=projector, until=until)
 
     @property
     def read_models(self) -> Projector:

@@ -36,7 +36,7 @@ from opscore.api.trusted import TrustedDocuments
 from opscore.deadlines import CURRENT as DEADLINE
 from opscore.deadlines import Deadline
 from opscore.domain.command import READ, WRITE, Actor
-from opscore.permissions import OPERATES, may_ask, may_follow, may_operate
+from opscore.permissions import OF_REPLAY, OPERATES, REPLAYS, may_ask, may_follow, may_operate
 from opscore.tokens import TokenRefused
 
 
@@ -178,6 +178,8 @@ class GraphQLEngine:
     ) -> Answer:
         verdict = self._documents.judge(document, operation, request.variables)
         self._require_permitted(actor, verdict.root_fields, is_mutation(operation))
+        if request.replay is not None:
+            self._require_of_replay(actor, verdict.root_fields)
         requested = max(ENTRY, verdict.measure.cost)
         account.take(requested)
         unused = requested - ENTRY  # Unless it is answered: nothing is free, a mistake neither.
@@ -245,10 +247,13 @@ class GraphQLEngine:
             DEADLINE.reset(token)
 
     async def _execute(self, document: Document, request: GraphQLRequest, actor: Actor | None) -> ExecutionResult:
+        services = self._services
+        if request.replay is not None:
+            services = await services.read(services.of_replay, request.replay)
         running = execute(
             self._schema,
             document.node,
-            context_value=Context(self._services, actor, request.request_id),
+            context_value=Context(services, actor, request.request_id),
             variable_values=request.variables,
             operation_name=request.operation_name,
             hide_suggestions=not self._suggestions,
@@ -352,6 +357,15 @@ class GraphQLEngine:
                 if not may_ask(actor.role, name):
                     raise Forbidden(f"Your role ({actor.role}) may not ask for {name}.")
                 _require_scope(actor, READ, name)
+
+    def _require_of_replay(self, actor: Actor | None, root_fields: tuple[str, ...]) -> None:
+        """Refuse what a replay does not answer, a mutation among it, and whoever may not ask for rows of any kind."""
+        if actor is None or not may_ask(actor.role, REPLAYS):
+            raise Forbidden("Only who may ask projectionRows may ask a replay; leave the header Opscore-Replay out.")
+        _require_scope(actor, READ, REPLAYS)
+        for name in root_fields:
+            if name not in OF_REPLAY and name != "__typename":
+                raise BadInput(f"{name} is not answered by a replay; leave the header Opscore-Replay out.")
 
 
 def _require_scope(actor: Actor, kind: str, name: str) -> None:

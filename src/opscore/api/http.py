@@ -15,7 +15,7 @@ import json
 import re
 import secrets
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import orjson
@@ -47,6 +47,9 @@ from opscore.api.guard import Limits
 JSON = "application/json"
 GRAPHQL_JSON = "application/graphql-response+json"
 HTML = "text/html"
+
+REPLAY = "opscore-replay"
+"""The header that names a replay to be asked."""
 
 ANSWERED_IN_200 = (
     ParseFailed,
@@ -81,6 +84,8 @@ class GraphQLRequest:
     document_id: str | None = None
     address: str = ""
     """Where it came from: the client's, as far as the proxies that the server trusts tell; empty when nobody does."""
+    replay: str | None = None
+    """The replay that shall be asked in place of what serves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +139,8 @@ class GraphQLEndpoint:
             request = checked_request(
                 parameters, method == "GET", headers.get("authorization"), request_id, address_of_scope(scope)
             )
+            if (replay := headers.get(REPLAY)) is not None:
+                request = replace(request, replay=replay)
             answer = await self._engine.run(request)
             await _send(send, 200, f"{media}; charset=utf-8", answer.body, request_id, *answer.headers)
         except ApiError as error:

@@ -308,10 +308,12 @@ def require(kpi: Kpi, asked: Asked) -> None:
 
 def moment(context: Context, as_of: KpiAsOf | None) -> dict[str, Any]:
     """Return what `Asked` has to know of a moment: `as_of` and the time then, `now` (blocking)."""
-    said = [] if as_of is None else [each for each in (as_of.position, as_of.recorded_at) if each]
-    if as_of is None:
+    said: list[Any] = [] if as_of is None else [each for each in (as_of.position, as_of.recorded_at) if each]
+    if as_of is None and context.services.until is None:
         return {"now": datetime.now(UTC)}
-    if len(said) != 1:
+    if as_of is None:
+        said = [context.services.until]
+    if len(said) != 1 or not said[0]:
         raise BadInput("Say either a position, from 1, or recordedAt.")
     if isinstance(said[0], datetime):
         return {"now": said[0], "as_of": context.services.read_models.position_of(said[0])}

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, Protocol, Self, TypeVar, cast
 from uuid import UUID
 
 import psycopg
@@ -96,6 +97,24 @@ class Answers:
         self.schema = database.schema
         self.catalogue = Catalogue(database.schema)
         self._loaded: dict[tuple[str, int, str, int], Loaded] = {}
+        self._replay: str | None = None
+
+    def of_replay(self, replay: str) -> tuple[Self, int]:
+        """Return the same with every projection answered by the copy of a replay, and the position it stands at.
+
+        Raises `ProjectionRefused` when there is no whole replay of this name.
+        """
+        with self._shared() as connection:
+            copies = [entry for entry in self.catalogue.entries(connection) if "/" in entry.name]
+        made = [entry for entry in copies if entry.name.partition("/")[0] == replay]
+        if not made:
+            known = sorted({each.name.partition("/")[0] for each in copies if each.status == "frozen"})
+            raise ProjectionRefused(f"there is no replay {replay}; there are {', '.join(known) or 'none'}")
+        if any(each.status == "building" for each in made) or len({each.position for each in made}) > 1:
+            raise ProjectionRefused(f"the replay {replay} is not whole; make it again: opscore replay --into {replay}")
+        then = copy.copy(self)
+        then._replay = replay
+        return then, made[0].position
 
     def connect(self) -> Connection:
         """Return a connection as the projector uses it: plans made for each window, commits not waited for."""
@@ -359,6 +378,8 @@ class Answers:
             ) from None
 
     def _serving(self, connection: Connection, name: str, version: int | None = None) -> Entry:
+        if self._replay is not None and "/" not in name:
+            name = f"{self._replay}/{name}"
         entry = (
             self.catalogue.serving(connection, name)
             if version is None
