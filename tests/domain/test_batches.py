@@ -29,6 +29,7 @@ from opscore.domain.sku_events import (
     StockTransferredOut,
     StockWrittenOff,
 )
+from opscore.domain.sku_state import BatchLevel
 from opscore.domain.stock_commands import (
     CountStock,
     IssueSample,
@@ -39,7 +40,6 @@ from opscore.domain.stock_commands import (
     TransferStock,
     WriteOffStock,
 )
-from opscore.domain.stock_state import BatchLevel
 from tests.domain.desk import WAREHOUSE
 from tests.domain.selling import Shop
 from tests.domain.shelf import Shelf

@@ -72,7 +72,7 @@ from opscore.domain.refusals import (
     WrongState,
 )
 from opscore.domain.sku_commands import require_unit_price
-from opscore.domain.sku_events import FulfilmentMode, StockCondition
+from opscore.domain.sku_events import CountBelowHeld, FulfilmentMode, StockCondition
 from opscore.domain.store import Store
 from opscore.domain.store_events import LocationClosedAlready, PeriodClosedAlready
 from opscore.domain.values import (
@@ -416,7 +416,7 @@ class DisposeReturn(Command):
 
     AGGREGATE: ClassVar[type[Aggregate]] = Order
     ROLES: ClassVar[frozenset[Role]] = SHIPPING
-    REFUSES: ClassVar[tuple[type[Refusal], ...]] = (DisposalExceedsReceived, PeriodClosedAlready)
+    REFUSES: ClassVar[tuple[type[Refusal], ...]] = (DisposalExceedsReceived, CountBelowHeld, PeriodClosedAlready)
 
     order_id: OrderId
     return_id: ReturnId
@@ -454,8 +454,7 @@ class DisposeReturn(Command):
                 )
             )
         if case.location_id is not None:
-            for line in disposed:
-                require_open_books(work, work.sku(line.sku_id, scoped=False), self.override_reason)
+            _require_room(work, case.location_id, disposed, self.override_reason)
         order.trigger_event(
             ReturnDisposed,
             return_id=self.return_id,
@@ -469,6 +468,21 @@ class DisposeReturn(Command):
             for sku_id in dict.fromkeys(line.sku_id for line in disposed):
                 note_override(work, work.sku(sku_id, scoped=False), self.override_reason)
         return order.id
+
+
+def _require_room(
+    work: UnitOfWork, location_id: UUID, lines: Sequence[DisposedLine], override_reason: str | None
+) -> None:
+    """Refuse PeriodClosedAlready, or CountBelowHeld when a count has what is to be set aside among the free units."""
+    for line in lines:
+        require_open_books(work, work.sku(line.sku_id, scoped=False), override_reason)
+    for sku_id in dict.fromkeys(line.sku_id for line in lines):
+        sku = work.sku(sku_id, scoped=False)
+        if sku.mode is FulfilmentMode.STOCKED:
+            units = [
+                (_CONDITIONS[line.condition], line.quantity, line.batch) for line in lines if line.sku_id == sku_id
+            ]
+            sku.require_uncounted(location_id, work.occurred_at, units, ("lines",))
 
 
 _CONDITIONS = {
@@ -647,6 +661,7 @@ class RecordReturn(Command):
         ReferenceTaken,
         CurrencyMismatch,
         AlreadyExists,
+        CountBelowHeld,
         PeriodClosedAlready,
     )
 
@@ -682,9 +697,8 @@ class RecordReturn(Command):
             raise CurrencyMismatch(expected=store.currency, given=self.currency, path=("currency",), ids=[store.id])
         counted = [self._counted(work, asked, index) for index, asked in enumerate(self.lines)]
         location_id = self._location(store)
-        if self.condition is not None and location_id is not None:
-            for asked in self.lines:
-                require_open_books(work, work.sku(asked.sku_id, scoped=False), self.override_reason)
+        if location_id is not None:
+            _require_room(work, location_id, self._disposed([0] * len(counted), counted), self.override_reason)
         if self.order_id is not None:
             return self._of_order(work, work.order(self.order_id), counted, location_id)
         return self._of_no_order(work, store, counted, location_id)

@@ -11,10 +11,8 @@ import copy
 from collections.abc import Collection, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
-
-import msgspec
 
 from opscore.domain.aggregate import Aggregate, Event, folds
 from opscore.domain.refusals import (
@@ -201,10 +199,20 @@ from opscore.domain.sku_events import (
 from opscore.domain.sku_events import (
     WriteOffKind as WriteOffKind,
 )
-from opscore.domain.stock_state import ZERO as ZERO
-from opscore.domain.stock_state import Reservation as Reservation
-from opscore.domain.stock_state import StockLevel as StockLevel
-from opscore.domain.stock_state import Transfer as Transfer
+from opscore.domain.sku_state import ZERO as ZERO
+from opscore.domain.sku_state import (
+    BatchLevel,
+    ComingIn,
+    Content,
+    Listing,
+    Price,
+    Reservation,
+    StockLevel,
+    StockPolicy,
+    Transfer,
+    in_order,
+    parts_of,
+)
 from opscore.domain.values import MAX_PLACES, plain
 
 MAX_QUANTITY: Final = Decimal(10**12)
@@ -216,41 +224,6 @@ Path = Sequence[str | int]
 
 
 # What it adds up to --------------------------------------------------------------------------------------------------
-
-
-class Listing(msgspec.Struct):
-    """Whether it is on sale in one store, and if not any more, why."""
-
-    listed: bool
-    reason: DelistReason | None = None
-
-
-class Price(msgspec.Struct):
-    """List price in one store, with the cost and market price it was measured against (None: unknown)."""
-
-    list_price: Decimal
-    cost: Decimal | None
-    market_price: Decimal | None
-
-
-class Content(msgspec.Struct):
-    """What buyers read and see of it in one language."""
-
-    title: str
-    description: str | None
-    specification: str | None
-    images: list[str]
-    after_sale_text: str | None
-    keywords: list[str]
-
-
-class StockPolicy(msgspec.Struct):
-    """When it counts as low or as too much, and how long its stock should last."""
-
-    low_line: Decimal | None = None
-    high_line: Decimal | None = None
-    cover_days: int | None = None
-    stock_class: str | None = None
 
 
 class Sku(Aggregate):
@@ -429,6 +402,12 @@ class Sku(Aggregate):
     @folds(StockAdjusted)
     def _adjusted(self, event: StockAdjusted) -> None:
         self._level(event.location_id).move(event.difference, StockCondition.GOOD, event.batch)
+        if event.unit_cost is not None:
+            self.last_unit_cost = event.unit_cost
+
+    @folds(StockCounted)
+    def _counted(self, event: StockCounted) -> None:
+        self._level(event.location_id).counted(event.occurred_at, event.batch)
 
     @folds(StockTransferredOut)
     def _transferred_out(self, event: StockTransferredOut) -> None:
@@ -464,7 +443,7 @@ class Sku(Aggregate):
             del self.allocations[event.campaign_id]
             self.quota_sold.pop(event.campaign_id, None)
 
-    @folds(StockBackdated, StockCounted, LowStockReached, StockDepleted)
+    @folds(StockBackdated, LowStockReached, StockDepleted)
     def _noted(self, event: Event) -> None:
         """Facts for the ledger and for alerts; the levels do not move by them."""
 
@@ -580,6 +559,57 @@ class Sku(Aggregate):
                 path=path,
                 ids=[self.id],
             )
+
+    def require_uncounted(
+        self, location_id: UUID, at: datetime, units: Sequence[ComingIn], path: Path = ("quantity",)
+    ) -> None:
+        """Refuse CountBelowHeld when units that come in set aside were counted since, and not as many are free now.
+
+        A count takes in what is set aside, so units that turn out late to have been so were counted as free ones.
+        """
+        level = self.level_at(location_id)
+        needed: dict[str | None, Decimal] = {}
+        for condition, quantity, batch in units:
+            if condition is not StockCondition.GOOD:
+                corrected = level.corrections(quantity, batch, at)
+                for of_batch in {None, *(named for _, _, named in corrected)} if corrected else ():
+                    needed[of_batch] = needed.get(of_batch, ZERO) + quantity
+        for of_batch, quantity in needed.items():
+            free = level.sellable if of_batch is None else level.of_batch(of_batch, StockState.AVAILABLE)
+            if free < quantity:
+                counted = level.on_hand if of_batch is None else level.batches.get(of_batch, BatchLevel()).on_hand
+                held, there = plain(counted - free + quantity), plain(counted)
+                raise CountBelowHeld(code=self.code, held=held, counted=there, path=path, ids=[self.id])
+
+    def move(self, event_class: type[Event], change: Decimal, **fields: Any) -> None:
+        """Record a movement that changes the units of a location by `change`; a count that is dated after it stands.
+
+        What comes of the movement is taken out of the book again from that count on.
+        """
+        self.trigger_event(event_class, **fields)
+        counts = self._level(fields["location_id"]).counts
+        if counts and fields["occurred_at"] < counts[-1].at:
+            self._stand_by_counts(change, **fields)
+
+    def _stand_by_counts(
+        self, change: Decimal, *, location_id: UUID, occurred_at: datetime, batch: str | None = None, **fields: Any
+    ) -> None:
+        before = self.sellable
+        for counted_at, units, of_batch in self._level(location_id).corrections(change, batch, occurred_at):
+            if units:
+                self.trigger_event(
+                    StockAdjusted,
+                    location_id=location_id,
+                    difference=plain(units),
+                    reason="counted since: what was dated before is in the count",
+                    batch=of_batch,
+                    corrects=True,
+                    occurred_at=counted_at,
+                )
+        came_aside = change > 0 and fields.get("condition", StockCondition.GOOD) is not StockCondition.GOOD
+        if came_aside and self.sellable < before:
+            # Units that were counted as free ones turned out to be set aside.
+            self.note_outflow(before, occurred_at)
 
     def require_quantity(self, quantity: Decimal, path: Path = ("quantity",), *, zero: bool = False) -> Decimal:
         """Return the quantity in its canonical spelling.
@@ -718,7 +748,7 @@ class Sku(Aggregate):
         held = self.reservations.get(order_id, [])
         if len(held) > 1:
             held = sorted(held, key=lambda part: part.campaign_id != campaign_id)
-        for part, units in _parts(held, quantity):
+        for part, units in parts_of(held, quantity):
             self.trigger_event(
                 ReservationReleased,
                 order_id=order_id,
@@ -744,7 +774,7 @@ class Sku(Aggregate):
         rest = [copy.copy(part) for part in self.reservations.get(order_id, ())]
         leaving: dict[tuple[UUID, str], Decimal] = {}
         for quantity, campaign_id, batch in parcel:
-            for part, units in _parts(_in_order(rest, location_id, campaign_id), quantity):
+            for part, units in parts_of(in_order(rest, location_id, campaign_id), quantity):
                 part.quantity -= units
                 if batch is not None:
                     key = (part.location_id, batch)
@@ -770,10 +800,11 @@ class Sku(Aggregate):
 
         Units at `location_id`, then units of `campaign_id`, leave before others.
         """
-        held = _in_order(self.reservations.get(order_id, []), location_id, campaign_id)
-        for part, units in _parts(held, quantity):
-            self.trigger_event(
+        held = in_order(self.reservations.get(order_id, []), location_id, campaign_id)
+        for part, units in parts_of(held, quantity):
+            self.move(
                 StockShipped,
+                -units,
                 order_id=order_id,
                 store_id=store_id,
                 parcel_id=parcel_id,
@@ -801,8 +832,9 @@ class Sku(Aggregate):
         """Take units back in; articles without stock of their own have nowhere to put them and record nothing."""
         if self.mode is not FulfilmentMode.STOCKED:
             return
-        self.trigger_event(
+        self.move(
             StockReturned,
+            quantity,
             order_id=order_id,
             store_id=store_id,
             location_id=location_id,
@@ -862,26 +894,6 @@ class Sku(Aggregate):
         for store_id, listing in list(self.listings.items()):
             if listing.listed:
                 self.trigger_event(SkuDelisted, store_id=store_id, reason=DelistReason.OUT_OF_STOCK, occurred_at=at)
-
-
-def _in_order(held: Sequence[Reservation], location_id: UUID | None, campaign_id: UUID | None) -> Sequence[Reservation]:
-    """Return reservations as they leave: those at a location first, of these those of a campaign first."""
-    if len(held) < 2:
-        return held
-    return sorted(held, key=lambda part: (part.location_id != location_id, part.campaign_id != campaign_id))
-
-
-def _parts(held: Sequence[Reservation], quantity: Decimal | None) -> list[tuple[Reservation, Decimal]]:
-    """Split a quantity (None: everything) over reservations in the order given: (reservation, units of it)."""
-    parts: list[tuple[Reservation, Decimal]] = []
-    for reservation in held:
-        units = reservation.quantity if quantity is None else min(reservation.quantity, quantity)
-        if not units:
-            break
-        parts.append((reservation, plain(units)))
-        if quantity is not None:
-            quantity -= units
-    return parts
 
 
 def tier_amount(entry: TierPrice, list_price: Decimal) -> Decimal:

@@ -53,7 +53,7 @@ from opscore.domain.sku_events import (
     StockInsufficient,
     TransferUnknown,
 )
-from opscore.domain.stock_state import BatchLevel
+from opscore.domain.sku_state import BatchLevel
 from opscore.domain.store_events import LocationClosedAlready, PeriodClosedAlready
 from opscore.domain.values import MAX_MINOR, Code, Currency, Reason, derived_id, line_amount_minor, plain
 
@@ -106,6 +106,7 @@ class ReceiveStock(Command):
         HoldsNoStock,
         LocationClosedAlready,
         CurrencyMismatch,
+        CountBelowHeld,
         PeriodClosedAlready,
     )
 
@@ -137,11 +138,11 @@ class ReceiveStock(Command):
             raise CurrencyMismatch(expected=sku.currency, given=self.currency, path=("currency",), ids=[sku.id])
         if self.cost_assumed and self.unit_cost is None:
             raise InvalidField(why="there is no cost that could be assumed", path=("cost_assumed",))
-        unit_cost = None if self.unit_cost is None else require_unit_price(self.unit_cost, ("unit_cost",))
-        if unit_cost is not None and line_amount_minor(unit_cost, quantity, sku.currency) > MAX_MINOR:
-            raise InvalidField(why=f"a receipt is worth at most {MAX_MINOR} minor units", path=("unit_cost",))
-        sku.trigger_event(
+        unit_cost = None if self.unit_cost is None else require_receipt_cost(sku, self.unit_cost, quantity)
+        sku.require_uncounted(self.location_id, work.occurred_at, [(self.condition, quantity, self.batch)])
+        sku.move(
             StockReceived,
+            quantity,
             location_id=self.location_id,
             batch=self.batch,
             quantity=quantity,
@@ -156,6 +157,14 @@ class ReceiveStock(Command):
         return sku.id
 
 
+def require_receipt_cost(sku: Sku, unit_cost: Decimal, quantity: Decimal) -> Decimal:
+    """Return the cost of one of these units in canonical spelling; refuses InvalidField, also for too much in all."""
+    spelled = require_unit_price(unit_cost, ("unit_cost",))
+    if line_amount_minor(spelled, quantity, sku.currency) > MAX_MINOR:
+        raise InvalidField(why=f"stock of one cost is worth at most {MAX_MINOR} minor units", path=("unit_cost",))
+    return spelled
+
+
 class ReserveStock(Command):
     """Hold units under a name, for something that is not an order here: orders reserve by themselves."""
 
@@ -166,6 +175,7 @@ class ReserveStock(Command):
         LocationClosedAlready,
         StockInsufficient,
         AlreadyReserved,
+        PeriodClosedAlready,
     )
 
     sku_id: SkuId
@@ -174,11 +184,13 @@ class ReserveStock(Command):
     reference: Reference
     store_id: StoreId = None
     document: Document = None
+    override_reason: OverrideReason = None
 
     def decide(self, work: UnitOfWork) -> UUID:
         """Set open stock apart under the name."""
         sku = stock_at(work, self.sku_id, self.store_id, self.location_id)
         quantity = sku.require_quantity(self.quantity)
+        require_open_books(work, sku, self.override_reason)
         hold = hold_id(sku.id, self.reference)
         held = sku.reservations.get(hold)
         if held is not None:
@@ -194,6 +206,7 @@ class ReserveStock(Command):
             reference=self.reference,
             document=self.document,
         )
+        note_override(work, sku, self.override_reason)
         return sku.id
 
 
@@ -202,17 +215,20 @@ class ReleaseReservation(Command):
 
     AGGREGATE: ClassVar[type[Aggregate]] = Sku
     ROLES: ClassVar[frozenset[Role]] = KEEPERS | {Role.SERVICE}
-    REFUSES: ClassVar[tuple[type[Refusal], ...]] = (NotReserved,)
+    REFUSES: ClassVar[tuple[type[Refusal], ...]] = (NotReserved, PeriodClosedAlready)
 
     sku_id: SkuId
     reference: Reference
     quantity: Annotated[Decimal | None, Meta(description="How many units; all of them if left out.")] = None
     document: Document = None
+    override_reason: OverrideReason = None
 
     def decide(self, work: UnitOfWork) -> UUID:
         """Give them back to open stock."""
         sku, store_id, quantity = held_under(work, self.sku_id, self.reference, self.quantity)
+        require_open_books(work, sku, self.override_reason)
         sku.release(hold_id(sku.id, self.reference), store_id, work.occurred_at, quantity, document=self.document)
+        note_override(work, sku, self.override_reason)
         return sku.id
 
 
@@ -270,7 +286,12 @@ class TakeBackStock(Command):
 
     AGGREGATE: ClassVar[type[Aggregate]] = Sku
     ROLES: ClassVar[frozenset[Role]] = BOOKKEEPERS
-    REFUSES: ClassVar[tuple[type[Refusal], ...]] = (HoldsNoStock, LocationClosedAlready, PeriodClosedAlready)
+    REFUSES: ClassVar[tuple[type[Refusal], ...]] = (
+        HoldsNoStock,
+        LocationClosedAlready,
+        CountBelowHeld,
+        PeriodClosedAlready,
+    )
 
     sku_id: SkuId
     location_id: LocationId
@@ -285,11 +306,13 @@ class TakeBackStock(Command):
         """Add them to open stock, or set them aside."""
         sku = stock_at(work, self.sku_id, self.store_id, self.location_id)
         require_open_books(work, sku, self.override_reason)
+        quantity = sku.require_quantity(self.quantity)
+        sku.require_uncounted(self.location_id, work.occurred_at, [(self.condition, quantity, self.batch)])
         sku.take_back(
             None,
             self.store_id or sku.store_id,
             self.location_id,
-            sku.require_quantity(self.quantity),
+            quantity,
             self.condition,
             work.occurred_at,
             batch=self.batch,
@@ -330,8 +353,9 @@ class WriteOffStock(Command):
         state = _STATES.get(self.condition, StockState.DAMAGED)
         require_of_state(sku, self.location_id, state, quantity, self.batch)
         before = sku.sellable
-        sku.trigger_event(
+        sku.move(
             StockWrittenOff,
+            -quantity,
             location_id=self.location_id,
             quantity=quantity,
             kind=self.kind,
@@ -447,8 +471,9 @@ class IssueSample(Command):
         sku.require_sellable(self.location_id, quantity)
         sku.require_in_batch(self.location_id, self.batch, quantity)
         before = sku.sellable
-        sku.trigger_event(
+        sku.move(
             SampleIssued,
+            -quantity,
             location_id=self.location_id,
             quantity=quantity,
             receiver=self.receiver,
@@ -463,7 +488,11 @@ class IssueSample(Command):
 
 
 class CountStock(Command):
-    """Enter what was counted at a location, or of a batch there; a difference to the book is posted with its reason."""
+    """Enter what was counted at a location, or of a batch there; a difference to the book is posted with its reason.
+
+    From then on the count stands: a movement that is entered later and dated before it changes nothing after it. The
+    count itself is compared with the book as it is when it is entered, so enter it before anything moves again.
+    """
 
     AGGREGATE: ClassVar[type[Aggregate]] = Sku
     ROLES: ClassVar[frozenset[Role]] = BOOKKEEPERS
@@ -485,6 +514,10 @@ class CountStock(Command):
         Decimal | None, Meta(description="What the book said when you counted; refused if it says something else now.")
     ] = None
     reason: Annotated[Reason | None, Meta(description="Why book and count differ; needed if they do.")] = None
+    unit_cost: Annotated[
+        Decimal | None,
+        Meta(description="What one of the counted units costs from then on; left out, they keep the cost they have."),
+    ] = None
     store_id: StoreId = None
     document: Document = None
     override_reason: OverrideReason = None
@@ -507,6 +540,9 @@ class CountStock(Command):
             raise CountBelowHeld(code=sku.code, held=plain(held), counted=counted, path=("counted",), ids=[sku.id])
         if difference and self.reason is None:
             raise ReasonMissing(path=("reason",), ids=[sku.id])
+        unit_cost = None if self.unit_cost is None else require_receipt_cost(sku, self.unit_cost, counted)
+        if unit_cost is not None and not counted:
+            raise InvalidField(why="no units were counted that could have a cost", path=("unit_cost",), ids=[sku.id])
         before = sku.sellable
         sku.trigger_event(
             StockCounted,
@@ -514,16 +550,22 @@ class CountStock(Command):
             book=book,
             counted=counted,
             batch=self.batch,
+            unit_cost=unit_cost,
+            currency=None if unit_cost is None else sku.currency,
             document=self.document,
             occurred_at=work.occurred_at,
         )
-        if difference:
-            sku.trigger_event(
+        if difference or unit_cost is not None:
+            sku.move(
                 StockAdjusted,
+                difference,
                 location_id=self.location_id,
                 difference=difference,
-                reason=self.reason,
+                reason=self.reason or "the count set the cost",
                 batch=self.batch,
+                counted=None if unit_cost is None else counted,
+                unit_cost=unit_cost,
+                currency=None if unit_cost is None else sku.currency,
                 document=self.document,
                 occurred_at=work.occurred_at,
             )
@@ -571,8 +613,9 @@ class TransferStock(Command):
         sku.require_sellable(self.location_id, quantity)
         sku.require_in_batch(self.location_id, self.batch, quantity)
         before = sku.sellable
-        sku.trigger_event(
+        sku.move(
             StockTransferredOut,
+            -quantity,
             transfer_id=work.new_id(),
             location_id=self.location_id,
             to_location_id=self.to_location_id,
@@ -623,8 +666,9 @@ class ReceiveTransfer(Command):
             raise ExceedsTransfer(code=sku.code, available=under_way, asked=asked, path=("quantity",), ids=[sku.id])
         if lost and self.reason is None:
             raise ReasonMissing(path=("reason",), ids=[sku.id])
-        sku.trigger_event(
+        sku.move(
             StockTransferredIn,
+            quantity,
             transfer_id=self.transfer_id,
             location_id=transfer.to_location_id,
             from_location_id=transfer.from_location_id,
@@ -650,6 +694,7 @@ class AllocateCampaignStock(Command):
         NotInCampaign,
         AllocationExceedsQuota,
         StockInsufficient,
+        PeriodClosedAlready,
     )
 
     sku_id: SkuId
@@ -658,10 +703,12 @@ class AllocateCampaignStock(Command):
     quantity: Quantity
     store_id: StoreId = None
     document: Document = None
+    override_reason: OverrideReason = None
 
     def decide(self, work: UnitOfWork) -> UUID:
         """Move units from open stock into the quota."""
         sku = stock_at(work, self.sku_id, self.store_id, self.location_id)
+        require_open_books(work, sku, self.override_reason)
         campaign = work.campaign(self.campaign_id)
         if campaign.status not in _OPEN_CAMPAIGN:
             raise WrongState(
@@ -686,6 +733,7 @@ class AllocateCampaignStock(Command):
             occurred_at=work.occurred_at,
         )
         sku.note_outflow(before, work.occurred_at)
+        note_override(work, sku, self.override_reason)
         return sku.id
 
 
@@ -707,7 +755,7 @@ class ReleaseCampaignStock(Command):
 
     AGGREGATE: ClassVar[type[Aggregate]] = Sku
     ROLES: ClassVar[frozenset[Role]] = PROMOTERS
-    REFUSES: ClassVar[tuple[type[Refusal], ...]] = (CampaignQuotaUsed,)
+    REFUSES: ClassVar[tuple[type[Refusal], ...]] = (CampaignQuotaUsed, PeriodClosedAlready)
 
     sku_id: SkuId
     campaign_id: Annotated[UUID, Meta(description="The campaign.")]
@@ -716,6 +764,7 @@ class ReleaseCampaignStock(Command):
     )
     quantity: Annotated[Decimal | None, Meta(description="How many units; left out, all that are unsold there.")] = None
     document: Document = None
+    override_reason: OverrideReason = None
 
     def decide(self, work: UnitOfWork) -> UUID:
         """Move units out of the quota. Releasing everything closes it: units that come free later go to open stock."""
@@ -726,6 +775,7 @@ class ReleaseCampaignStock(Command):
             raise NotFound(what="sku", path=("sku_id",), ids=[sku.id])
         if quota is None:
             return sku.id  # Asked twice, recorded once.
+        require_open_books(work, sku, self.override_reason)
         if self.location_id is None:
             if self.quantity is not None:
                 raise InvalidField(why="name the location to free that many units at", path=("location_id",))
@@ -754,3 +804,4 @@ class ReleaseCampaignStock(Command):
                 document=self.document,
                 occurred_at=work.occurred_at,
             )
+        note_override(work, sku, self.override_reason)

@@ -1,16 +1,57 @@
-"""The parts of an article's stock: what is at each location and of each batch, what is reserved, what is under way."""
+"""The parts of an article's state: its listings, prices and texts, and its stock by location, batch and reservation."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import datetime
 from decimal import Decimal
 from typing import Final
 from uuid import UUID
 
 import msgspec
 
-from opscore.domain.sku_events import StockCondition, StockState
+from opscore.domain.sku_events import DelistReason, StockCondition, StockState
+from opscore.domain.values import plain
 
 ZERO: Final = Decimal(0)
+
+ComingIn = tuple[StockCondition, Decimal, str | None]
+"""Units that come in: their condition, how many, and of which batch."""
+
+
+class Listing(msgspec.Struct):
+    """Whether it is on sale in one store, and if not any more, why."""
+
+    listed: bool
+    reason: DelistReason | None = None
+
+
+class Price(msgspec.Struct):
+    """List price in one store, with the cost and market price it was measured against (None: unknown)."""
+
+    list_price: Decimal
+    cost: Decimal | None
+    market_price: Decimal | None
+
+
+class Content(msgspec.Struct):
+    """What buyers read and see of it in one language."""
+
+    title: str
+    description: str | None
+    specification: str | None
+    images: list[str]
+    after_sale_text: str | None
+    keywords: list[str]
+
+
+class StockPolicy(msgspec.Struct):
+    """When it counts as low or as too much, and how long its stock should last."""
+
+    low_line: Decimal | None = None
+    high_line: Decimal | None = None
+    cover_days: int | None = None
+    stock_class: str | None = None
 
 
 class BatchLevel(msgspec.Struct):
@@ -32,6 +73,13 @@ class BatchLevel(msgspec.Struct):
         self.damaged += damaged
 
 
+class CountMark(msgspec.Struct):
+    """When a location was counted, or one batch there."""
+
+    at: datetime
+    batch: str | None = None
+
+
 class StockLevel(msgspec.Struct):
     """The units at one location. Sellable is what is neither reserved, allocated nor set aside.
 
@@ -47,6 +95,8 @@ class StockLevel(msgspec.Struct):
     """On the way here from another location; not on hand yet."""
     batches: dict[str, BatchLevel] = {}
     """What is left of each batch. Below zero: more left under a number than had come in under it."""
+    counts: list[CountMark] = []
+    """The counts of this place, earliest first: what is dated before one does not change what is after it."""
     batches_apart: bool = False
     """Whether units came in here under a batch's number: from then on no batch gives more than it has."""
 
@@ -84,6 +134,37 @@ class StockLevel(msgspec.Struct):
         if batch is not None:
             self._move_batch(batch, change, quarantined, damaged)
 
+    def counted(self, at: datetime, batch: str | None) -> None:
+        """Take a count in, which may be dated before others."""
+        mark = CountMark(at, batch)
+        place = len(self.counts)
+        while place and self.counts[place - 1].at > at:
+            place -= 1
+        self.counts.insert(place, mark)
+
+    def corrections(
+        self, change: Decimal, batch: str | None, at: datetime
+    ) -> list[tuple[datetime, Decimal, str | None]]:
+        """Return what takes a change out again from the counts on that came after it: (when, units, batch).
+
+        The first count of the whole place, or of the change's own batch, says what is there. A count of the place says
+        nothing of batches, so the batch keeps the change until its own count; that one gives it back to no batch.
+        """
+        found: list[tuple[datetime, Decimal, str | None]] = []
+        of_place, of_batch = True, batch is not None
+        for mark in self.counts:
+            if mark.at <= at:
+                continue
+            if mark.batch is None and of_place:
+                found.append((mark.at, -change, None))
+                of_place = False
+            elif mark.batch is not None and mark.batch == batch and of_batch:
+                found.append((mark.at, -change, batch))
+                if not of_place:
+                    found.append((mark.at, change, None))
+                of_place = of_batch = False
+        return found
+
     def reclassify(self, from_state: StockState, to_state: StockState, quantity: Decimal, batch: str | None) -> None:
         """Let units that stay here go from one state into another."""
         quarantined = quantity * ((to_state is StockState.QUARANTINED) - (from_state is StockState.QUARANTINED))
@@ -118,3 +199,23 @@ class Transfer(msgspec.Struct):
     to_location_id: UUID
     quantity: Decimal
     batch: str | None = None
+
+
+def in_order(held: Sequence[Reservation], location_id: UUID | None, campaign_id: UUID | None) -> Sequence[Reservation]:
+    """Return reservations as they leave: those at a location first, of these those of a campaign first."""
+    if len(held) < 2:
+        return held
+    return sorted(held, key=lambda part: (part.location_id != location_id, part.campaign_id != campaign_id))
+
+
+def parts_of(held: Sequence[Reservation], quantity: Decimal | None) -> list[tuple[Reservation, Decimal]]:
+    """Split a quantity (None: everything) over reservations in the order given: (reservation, units of it)."""
+    parts: list[tuple[Reservation, Decimal]] = []
+    for reservation in held:
+        units = reservation.quantity if quantity is None else min(reservation.quantity, quantity)
+        if not units:
+            break
+        parts.append((reservation, plain(units)))
+        if quantity is not None:
+            quantity -= units
+    return parts
