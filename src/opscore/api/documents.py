@@ -11,13 +11,15 @@ from typing import Any
 from graphql import GraphQLError, GraphQLSchema, parse, validate
 from graphql.language import DocumentNode, OperationDefinitionNode, OperationType
 
-from opscore.api.errors import OperationNotResolved, ParseFailed, TooComplex, ValidationFailed
+from opscore.api.errors import OperationNotResolved, ParseFailed, ValidationFailed
 from opscore.api.executor import Plans
 from opscore.api.fast import Shortcut
-from opscore.api.guard import Limits, Verdict, judge, refuse_shape
+from opscore.api.guard import Limits, Verdict, judge, refuse_shape, too_much
 
 KEPT_DOCUMENTS = 500
 ERRORS_SHOWN = 10
+PARSER_LIMITS = {"contains more than": "tokens", "nested too deeply": "depth"}
+"""How the parser words that it gave up, and which limit of ours that is: length and depth are no faults of syntax."""
 
 
 class Invalid(ValidationFailed):
@@ -100,19 +102,16 @@ class Documents:
 
     def _prepare(self, text: str) -> Document:
         if len(text) > self._limits.characters:
-            raise TooComplex(
-                f"This document is longer than {self._limits.characters} characters.",
-                limit="characters",
-                most=self._limits.characters,
-            )
+            raise too_much("characters", self._limits.characters, len(text))
         try:
             node = parse(text, max_tokens=self._limits.tokens)
         except GraphQLError as error:
+            for said, limit in PARSER_LIMITS.items():
+                if said in error.message:
+                    raise too_much(limit, getattr(self._limits, limit)) from None
             raise ParseFailed(
                 error.message, locations=[{"line": at.line, "column": at.column} for at in error.locations or ()]
             ) from None
-        except RecursionError:
-            raise TooComplex("This document is nested too deeply.", limit="depth", most=self._limits.depth) from None
         refuse_shape(node, self._limits)
         operations: dict[str | None, OperationDefinitionNode] = {}
         document = Document(node, operations)

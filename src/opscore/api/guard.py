@@ -134,7 +134,7 @@ class _Pass:
         if selections is None:
             return _NOTHING
         if nesting > 4 * self.limits.introspection_depth:
-            raise _too("depth", self.limits.depth)
+            raise too_much("depth", self.limits.depth)
         depth = fields = aliases = directives = nodes = cost = 0
         for selection in selections.selections:
             directives += len(selection.directives or ())
@@ -227,9 +227,9 @@ class _Pass:
             waiting += [(each, depth + 1) for each in found]
             items += depth > 0
             if depth > self.limits.filter_depth:
-                raise _too("filter_depth", self.limits.filter_depth)
+                raise too_much("filter_depth", self.limits.filter_depth)
             if items + len(waiting) > self.limits.filter_items:
-                raise _too("filter_items", self.limits.filter_items)
+                raise too_much("filter_items", self.limits.filter_items)
         return items
 
 
@@ -237,7 +237,8 @@ _NOTHING = Measure()
 _NO_FIELDS: Mapping[str, GraphQLField] = {}
 
 
-def _too(limit: str, most: int, found: int | None = None) -> TooComplex:
+def too_much(limit: str, most: int, found: int | None = None) -> TooComplex:
+    """Return what says that a document exceeds a limit, by the name of the limit."""
     extra = {} if found is None or found > 10**12 else {"found": found}
     return TooComplex(
         f"This document exceeds the limit of {most} {limit.replace('_', ' ')}; ask for less in one request.",
@@ -258,9 +259,9 @@ def refuse_shape(document: DocumentNode, limits: Limits) -> None:
     operations = sum(isinstance(item, OperationDefinitionNode) for item in document.definitions)
     fragments = sum(isinstance(item, FragmentDefinitionNode) for item in document.definitions)
     if operations > limits.operations:
-        raise _too("operations", limits.operations, operations)
+        raise too_much("operations", limits.operations, operations)
     if fragments > limits.fragments:
-        raise _too("fragments", limits.fragments, fragments)
+        raise too_much("fragments", limits.fragments, fragments)
     source = document.loc.source.body if document.loc else ""
     if "\\u" in source or "\x00" in source:
         visit(document, _Text())
@@ -302,7 +303,7 @@ def judge(
         ("cost", measure.cost if sized else 0, limits.cost),
     ):
         if found > most:
-            raise _too(name, most, found)
+            raise too_much(name, most, found)
     return Verdict(measure, tuple(roots), tuple(run.pages), introspects), not run.varies
 
 
