@@ -120,7 +120,7 @@ class Settings(BaseSettings):
         default=10,
         description="How long a query may take in all; then its statements are cancelled and it is TIMED_OUT.",
     )
-    statement_seconds_max: Annotated[float, Field(gt=0, le=86_400)] = Field(
+    statement_seconds_max: Annotated[float, Field(ge=0.001, le=86_400)] = Field(
         default=5, description="How long the database may take over one statement of what is read for the API."
     )
     body_seconds_max: Annotated[float, Field(gt=0)] = Field(
