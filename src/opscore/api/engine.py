@@ -32,7 +32,7 @@ from opscore.api.throttle import Throttle
 from opscore.api.trusted import TrustedDocuments
 from opscore.domain.command import READ, WRITE, Actor
 from opscore.permissions import OPERATES, may_ask, may_follow, may_operate
-from opscore.tokens import TokenRefused
+from opscore.tokens import RoleNotHeld, TokenRefused
 
 
 class BadVariables(BadInput, ValidationFailed):
@@ -77,7 +77,7 @@ class GraphQLEngine:
         self._compiled = compiled
         self._throttle = throttle
         self._trusted = trusted
-        self._asking: dict[str, asyncio.Task[Actor]] = {}
+        self._asking: dict[tuple[str, str | None], asyncio.Task[Actor]] = {}
 
     def _document(self, request: GraphQLRequest) -> Document:
         """Return the document of a request, sent or named; raises ApiError."""
@@ -94,7 +94,7 @@ class GraphQLEngine:
         """Return the answer; raises ApiError when the request is not run."""
         actor = None
         if request.authorization is not None:
-            actor = await self.authenticate(request.authorization)
+            actor = await self.authenticate(request.authorization, request.role)
         document = self._document(request)
         operation = document.operation(request.operation_name)
         if request.read_only and is_mutation(operation):
@@ -209,31 +209,33 @@ class GraphQLEngine:
         errors = [format_graphql_error(error, request_id) for error in result.errors]
         return orjson.dumps({"errors": errors, "data": result.data})
 
-    def recall(self, authorization: str) -> None:
-        """Raise NotAuthenticated when the token is known to be no longer good; asks nobody."""
+    def recall(self, authorization: str, role: str | None = None) -> None:
+        """Raise NotAuthenticated when the token is known to be no longer good for this role; asks nobody."""
         try:
-            self._services.tokens.recall(authorization)
-        except TokenRefused as refused:
+            self._services.tokens.recall(authorization, role)
+        except (TokenRefused, RoleNotHeld) as refused:
             raise NotAuthenticated(str(refused)) from None
 
-    async def authenticate(self, authorization: str) -> Actor:
-        """Return who asks; raises NotAuthenticated."""
+    async def authenticate(self, authorization: str, role: str | None = None) -> Actor:
+        """Return who asks, in the role that is asked for by name; raises NotAuthenticated, Forbidden."""
         tokens = self._services.tokens
         try:
-            known = tokens.recall(authorization)
+            known = tokens.recall(authorization, role)
             if known is None:
-                known = await asyncio.shield(self._asked(authorization))
+                known = await asyncio.shield(self._asked(authorization, role))
         except TokenRefused as refused:
             raise NotAuthenticated(str(refused)) from None
+        except RoleNotHeld as refused:
+            raise Forbidden(str(refused)) from None
         return known
 
-    def _asked(self, authorization: str) -> asyncio.Task[Actor]:
+    def _asked(self, authorization: str, role: str | None) -> asyncio.Task[Actor]:
         """Ask the database about a token, once for all requests that wait for the answer."""
-        asking = self._asking.get(authorization)
+        asking = self._asking.get((authorization, role))
         if asking is None:
-            asking = asyncio.create_task(self._services.identify(authorization))
-            self._asking[authorization] = asking
-            asking.add_done_callback(lambda _: self._asking.pop(authorization, None))
+            asking = asyncio.create_task(self._services.identify(authorization, role))
+            self._asking[authorization, role] = asking
+            asking.add_done_callback(lambda _: self._asking.pop((authorization, role), None))
         return asking
 
     def _require_permitted(self, actor: Actor | None, root_fields: tuple[str, ...], mutation: bool) -> None:

@@ -38,6 +38,7 @@ from opscore.api.errors import (
 )
 from opscore.api.explorer import CONTENT_SECURITY_POLICY
 from opscore.api.guard import Limits
+from opscore.tokens import ROLE_HEADER
 
 JSON = "application/json"
 GRAPHQL_JSON = "application/graphql-response+json"
@@ -70,6 +71,8 @@ class GraphQLRequest:
     authorization: str | None
     request_id: str
     document_id: str | None = None
+    role: str | None = None
+    """The role to act in, of those that the token gives; None for its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +123,8 @@ class GraphQLEndpoint:
                 parameters = self._from_query_string(scope)
             else:
                 parameters = await self._from_body(headers, receive)
-            request = checked_request(parameters, method == "GET", headers.get("authorization"), request_id)
+            authorization, role = headers.get("authorization"), headers.get(ROLE_HEADER.lower())
+            request = checked_request(parameters, method == "GET", authorization, request_id, role)
             answer = await self._engine.run(request)
             await _send(send, 200, f"{media}; charset=utf-8", answer.body, request_id, *answer.headers)
         except ApiError as error:
@@ -256,7 +260,9 @@ def _refuse_nul(value: Any) -> None:
             _refuse_nul(item)
 
 
-def checked_request(parameters: Any, read_only: bool, authorization: str | None, request_id: str) -> GraphQLRequest:
+def checked_request(
+    parameters: Any, read_only: bool, authorization: str | None, request_id: str, role: str | None = None
+) -> GraphQLRequest:
     """Return the request that these parameters make; raises MalformedRequest."""
     if not isinstance(parameters, dict):
         raise MalformedRequest("A request is one JSON object with `query`; batches are not taken.")
@@ -281,7 +287,7 @@ def checked_request(parameters: Any, read_only: bool, authorization: str | None,
     if extensions is not None and not isinstance(extensions, dict):
         raise MalformedRequest("`extensions` has to be an object.")
     return GraphQLRequest(
-        query, variables or {}, operation_name or None, read_only, authorization, request_id, document_id
+        query, variables or {}, operation_name or None, read_only, authorization, request_id, document_id, role
     )
 
 
@@ -324,7 +330,7 @@ async def _send(
                 (b"x-request-id", request_id.encode()),
                 (b"x-content-type-options", b"nosniff"),
                 (b"cache-control", b"no-store"),
-                (b"vary", b"accept, authorization"),
+                (b"vary", f"accept, authorization, {ROLE_HEADER.lower()}".encode()),
                 *extra,
             ],
         }

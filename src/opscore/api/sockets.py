@@ -19,9 +19,17 @@ import orjson
 from graphql import GraphQLError
 from starlette.types import Receive, Scope, Send
 
-from opscore.api.errors import ApiError, MalformedRequest, NotAuthenticated, TooManyOperations, log_unexpected
+from opscore.api.errors import (
+    ApiError,
+    Forbidden,
+    MalformedRequest,
+    NotAuthenticated,
+    TooManyOperations,
+    log_unexpected,
+)
 from opscore.api.http import Answer, GraphQLRequest, checked_request, error_list, headers_of_scope, parse_json
 from opscore.domain.command import Actor
+from opscore.tokens import ROLE_HEADER
 
 SUBPROTOCOL = "graphql-transport-ws"
 ID_MAX = 128
@@ -55,11 +63,11 @@ class SocketLimits:
 class SocketEngine(Protocol):
     """Runs what is asked over a socket."""
 
-    async def authenticate(self, authorization: str) -> Actor:
-        """Return who asks; raises NotAuthenticated."""
+    async def authenticate(self, authorization: str, role: str | None = None) -> Actor:
+        """Return who asks, in the role that is asked for by name; raises NotAuthenticated, Forbidden."""
 
-    def recall(self, authorization: str) -> None:
-        """Raise NotAuthenticated when the token is known to be no longer good; asks nobody."""
+    def recall(self, authorization: str, role: str | None = None) -> None:
+        """Raise NotAuthenticated when the token is known to be no longer good for this role; asks nobody."""
 
     async def start(self, request: GraphQLRequest, actor: Actor) -> Any:
         """Return an Answer, or an asynchronous generator of them for a subscription; raises ApiError."""
@@ -101,7 +109,7 @@ class SocketEndpoint:
         if SUBPROTOCOL not in scope.get("subprotocols", ()):
             return await _refuse(scope, send, 400, f"Speak the subprotocol {SUBPROTOCOL}.")
         await send({"type": "websocket.accept", "subprotocol": SUBPROTOCOL})
-        session = _Session(self, headers.get("authorization"), receive, send)
+        session = _Session(self, headers.get("authorization"), headers.get(ROLE_HEADER.lower()), receive, send)
         self.sessions.add(session)
         try:
             await session.run()
@@ -136,10 +144,13 @@ async def _refuse(scope: Scope, send: Send, status: int, message: str) -> None:
 class _Session:
     """One socket and what runs over it."""
 
-    def __init__(self, endpoint: SocketEndpoint, authorization: str | None, receive: Receive, send: Send) -> None:
+    def __init__(
+        self, endpoint: SocketEndpoint, authorization: str | None, role: str | None, receive: Receive, send: Send
+    ) -> None:
         self._engine = endpoint.engine
         self._limits = endpoint.limits
         self._authorization = authorization
+        self._role = role
         self._receive = receive
         self._asgi_send = send
         self._actor: Actor | None = None
@@ -235,9 +246,13 @@ class _Session:
         given = payload.get("authorization", payload.get("Authorization", self._authorization))
         if not isinstance(given, str):
             raise _Close(FORBIDDEN, 'Forbidden: send {"authorization": "Bearer <token>"} with connection_init.')
+        role = payload.get("role", self._role)
+        if role is not None and not isinstance(role, str):
+            raise _Close(FORBIDDEN, "Forbidden: role names one of the roles that the token gives.")
+        self._role = role
         try:
-            self._actor = await self._engine.authenticate(given)
-        except NotAuthenticated as error:
+            self._actor = await self._engine.authenticate(given, role)
+        except (NotAuthenticated, Forbidden) as error:
             raise _Close(FORBIDDEN, f"Forbidden: {error.message}") from None
         self._authorization = given
         await self._send({"type": "connection_ack"})
@@ -295,7 +310,7 @@ class _Session:
     async def _next(self, operation_id: str, answer: Answer) -> None:
         assert self._authorization is not None
         try:
-            self._engine.recall(self._authorization)
+            self._engine.recall(self._authorization, self._role)
         except NotAuthenticated as error:
             raise _Close(FORBIDDEN, f"Forbidden: {error.message}") from None
         head = b'{"id":' + orjson.dumps(operation_id) + b',"type":"next","payload":'
@@ -319,8 +334,8 @@ class _Session:
         while True:
             await asyncio.sleep(self._limits.token_seconds)
             try:
-                await self._engine.authenticate(self._authorization)
-            except NotAuthenticated as error:
+                await self._engine.authenticate(self._authorization, self._role)
+            except (NotAuthenticated, Forbidden) as error:
                 self.end(_Close(FORBIDDEN, f"Forbidden: {error.message}"))
                 return
             except Exception as error:
