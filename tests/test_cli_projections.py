@@ -71,22 +71,28 @@ def test_an_operator_starts_a_folder_adds_and_changes_rules_without_touching_the
 
     asked = run(mine, "projections", "whatif", "income_split", "--set", "other_share=0.5")
     assert "other_minor: 249 -> 1,247 (998)" in asked and "Nothing was changed" in asked
+    file = tmp_path / "whatif.csv"
+    change = ("--set", "other_share=0.5", "--export", str(file), "--rows", "0")
+    assert "differing value" in run(mine, "projections", "whatif", "income_split", *change)
+    lines = list(csv.DictReader(io.StringIO(file.read_text("utf-8"))))
+    assert {line["column"] for line in lines} >= {"other_minor"}
+    assert all(line["events"].isdecimal() and line["event_count"] == "1" for line in lines), "though the copy is gone"
     assert "other_share=0.10" in run(mine, "projections", "whatif", "income_split", "--set", "othr=1", code=1)
     assert "no day" in run(
         mine, "projections", "whatif", "income_split", "--set", "other_share=1", "--from", "May", code=1
     )
 
     run(mine, "projections", "rebuild", "kpi_daily")
-    assert "version 3" in run(mine, "projections", "copy", "kpi_daily")
+    assert "version 4" in run(mine, "projections", "copy", "kpi_daily")
     rules = own / "kpi_daily" / "projection.toml"
     rules.write_text(rules.read_text("utf-8").replace("gmv_counts_freight = false", "gmv_counts_freight = true"))
     run(mine, "projections", "rebuild", "kpi_daily")
     for kind in ("csv", "parquet"):
         file = tmp_path / f"difference.{kind}"
-        said = run(mine, "projections", "compare", "kpi_daily", "2", "3", "--export", str(file))
+        said = run(mine, "projections", "compare", "kpi_daily", "3", "4", "--export", str(file))
         assert "1 differing value" in said
     assert "should end in" in run(
-        mine, "projections", "compare", "kpi_daily", "2", "3", "--export", str(tmp_path / "x.xls"), code=1
+        mine, "projections", "compare", "kpi_daily", "3", "4", "--export", str(tmp_path / "x.xls"), code=1
     )
     [written] = list(csv.DictReader(io.StringIO((tmp_path / "difference.csv").read_text("utf-8"))))
     assert (written["column"], written["old"], written["new"], written["difference"]) == (
@@ -94,8 +100,13 @@ def test_an_operator_starts_a_folder_adds_and_changes_rules_without_touching_the
     )  # fmt: skip
     assert written["events"].isdecimal()
     assert parquet.read_table(tmp_path / "difference.parquet").to_pylist() == [
-        {**written, "number": int(written["number"])}
+        {**written, "number": int(written["number"]), "event_count": 1}
     ]
+    run({**mine, "LOGNAME": "ann"}, "projections", "promote", "kpi_daily", "4")
+    run(mine, "projections", "promote", "kpi_daily", "3", "--by", "ben")
+    latest, first = run(mine, "projections", "history", "kpi_daily").splitlines()[1:3]
+    assert latest.split()[:4] == ["kpi_daily", "3", "3", "4"] and " ben " in latest
+    assert first.split()[:4] == ["kpi_daily", "2", "4", "3"] and " ann " in first
     assert "locked, income_split, kpi_daily newly" in run(mine, "projections", "lock")
     assert "No version was replaced" in run(mine, "projections", "drop", "--superseded-days", "1")
 

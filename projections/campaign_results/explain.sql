@@ -56,3 +56,11 @@ SELECT position, 'AdSpendRecorded' AS event, cost_minor, impressions, clicks, re
 FROM ad_spend_recorded
 WHERE stream_id = :campaign_id::uuid AND day = :day::date AND channel = :channel::text AND currency = :currency::text
     AND (:store_ids::uuid[] IS NULL OR store_id = ANY (:store_ids::uuid[]));
+
+-- campaign_buyers: the payments of one customer for lines of a campaign in one store.
+SELECT paid.position, 'OrderPaid' AS event, paid.order_id, 1::bigint AS orders
+FROM campaign_paid_lines AS paid
+WHERE paid.campaign_id = :campaign_id::uuid AND paid.store_id = :store_id::uuid AND paid.customer_id = :customer_id::uuid
+    AND paid.position > :window_from AND paid.position <= :window_to
+    AND (:store_ids::uuid[] IS NULL OR paid.store_id = ANY (:store_ids::uuid[]))
+GROUP BY 1, 2, 3;

@@ -34,3 +34,24 @@ SELECT merged.position, 'CustomerMergedInto', merged.occurred_at, merged.owed - 
 FROM customer_merged_into AS merged
 LEFT JOIN (SELECT position, sum(amount)::bigint AS amount FROM customer_merged_into_lots GROUP BY 1) AS lot USING (position)
 WHERE merged.stream_id = :customer_id::uuid AND (:store_ids::uuid[] IS NULL OR merged.store_id = ANY (:store_ids::uuid[]));
+
+-- customer_card_coupons: what was said of a coupon while this customer held it.
+SELECT position, 'CouponGranted' AS event, occurred_at, 'held' AS state FROM coupon_granted
+WHERE stream_id = :customer_id::uuid AND coupon_id = :coupon_id::uuid
+    AND (:store_ids::uuid[] IS NULL OR store_id = ANY (:store_ids::uuid[]))
+UNION ALL SELECT position, 'CouponUsed', occurred_at, 'used' FROM coupon_used
+WHERE stream_id = :customer_id::uuid AND coupon_id = :coupon_id::uuid
+    AND (:store_ids::uuid[] IS NULL OR store_id = ANY (:store_ids::uuid[]))
+UNION ALL SELECT position, 'CouponReturned', occurred_at, 'held' FROM coupon_returned
+WHERE stream_id = :customer_id::uuid AND coupon_id = :coupon_id::uuid
+    AND (:store_ids::uuid[] IS NULL OR store_id = ANY (:store_ids::uuid[]))
+UNION ALL SELECT position, 'CustomersMerged', occurred_at, 'held' FROM customers_merged_coupons
+WHERE stream_id = :customer_id::uuid AND coupon_id = :coupon_id::uuid
+    AND (:store_ids::uuid[] IS NULL OR store_id = ANY (:store_ids::uuid[]))
+UNION ALL SELECT position, 'CustomerMergedInto', occurred_at, 'moved' FROM customer_merged_into
+WHERE stream_id = :customer_id::uuid AND (:store_ids::uuid[] IS NULL OR store_id = ANY (:store_ids::uuid[]));
+
+-- customer_card_consents: each word of a customer on being written to by a channel.
+SELECT position, 'ConsentSet' AS event, occurred_at, granted FROM consent_set
+WHERE stream_id = :customer_id::uuid AND channel = :channel::text
+    AND (:store_ids::uuid[] IS NULL OR store_id = ANY (:store_ids::uuid[]));

@@ -31,7 +31,7 @@ from opscore.log.event_types import event_types
 from opscore.projector.folder import Definition
 
 FORMAT = "opscore audit bundle"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 HASH_FORMAT_VERSION = 1
 """The version of what schema/events/HASH.md describes."""
 SLICE = 5_000
@@ -88,6 +88,7 @@ def export(
             connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
             catalogue = _rows(connection, "catalogue")
             compares = _rows(connection, "compares", after=first, until=last)
+            kpis = _rows(connection, "kpis")
         with appearing(file) as out, zipfile.ZipFile(out, "w") as archive:
             members = _Members(archive)
             events = _Events(connection, first, last, progress, stop)
@@ -98,6 +99,7 @@ def export(
                 members.write(f"schemas/{name}", [content])
             texts = _write_catalogue(members, catalogue)
             members.write("compares.json", [_document(compares)])
+            members.write("kpis.json", [_document(kpis)])
             for source in (
                 resources.path("schema") / "events" / "HASH.md",
                 resources.path("data") / "verify_bundle.py",
@@ -126,6 +128,7 @@ def export(
                     "rules": len(catalogue),
                     "rule_texts": texts,
                     "compares": len(compares),
+                    "kpis": len(kpis),
                 },
                 "members": members.listed,
             }

@@ -19,3 +19,8 @@ SELECT id, name, old_version, new_version, compared_at, compared_by, position, d
 FROM projection_compares
 WHERE position > :after AND position <= :until
 ORDER BY compared_at, id;
+
+-- kpis: every definition of a key figure and when it was in force.
+SELECT code, version, digest, definition, in_force_from, in_force_until
+FROM kpi_definitions
+ORDER BY code, in_force_from;

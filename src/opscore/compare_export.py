@@ -12,10 +12,12 @@ from opscore.exports.datasets import Column, Kind
 from opscore.exports.formats import Format, FormatNotInstalled, require, writer
 from opscore.files import appearing
 from opscore.projector import Comparison, Projector
+from opscore.projector.explaining import Behind
 
-COLUMNS = ("number", "table", "key", "column", "old", "new", "difference", "events")
+COLUMNS = ("number", "table", "key", "column", "old", "new", "difference", "events", "event_count")
 """A line for each value that differs: the row's number and key (JSON), both values as text, new less old where both are
-numbers, and the positions of the events behind the row, with blanks between."""
+numbers, the positions of the events behind the row, with blanks between, and how many they are. The events of a row are
+not known once one of the versions was dropped, but for those of the first rows, which are kept."""
 FORMATS = (".csv", ".parquet")
 PAGE = 100
 
@@ -40,7 +42,7 @@ def export(
     """
     if file.suffix not in FORMATS:
         raise ExportRefused(f"{file.name} should end in {' or '.join(FORMATS)}")
-    columns = [Column(name, Kind.INTEGER if name == "number" else Kind.TEXT) for name in COLUMNS]
+    columns = [Column(name, Kind.INTEGER if name in ("number", "event_count") else Kind.TEXT) for name in COLUMNS]
     try:
         require(format_ := Format(file.suffix[1:]))
     except FormatNotInstalled as refused:
@@ -54,7 +56,7 @@ def export(
             if stop():
                 raise ExportRefused("The export was stopped; no file was written.")
             behind = projector.events_behind(compared, rows)
-            page = [line for row, events in zip(rows, behind, strict=True) for line in _lines(row, events)]
+            page = [line for row in rows for line in _lines(row, behind.get(row.number))]
             count += len(page)
             done = rows[-1].number
             progress(done, compared.differing_rows)
@@ -67,16 +69,20 @@ def export(
     return count
 
 
-def _lines(row: Any, events: list[dict[str, Any]] | None) -> Iterator[Line]:
+def _lines(row: Any, events: list[Behind] | None) -> Iterator[Line]:
     old: Mapping[str, Any] = row.old or {}
     new: Mapping[str, Any] = row.new or {}
     key = json.dumps(row.key, ensure_ascii=False)
-    positions = None if events is None else " ".join(str(event["position"]) for event in events)
+    # One event may have contributed in several ways.
+    behind = None if events is None else list(dict.fromkeys(event.position for event in events))
+    positions = None if behind is None else " ".join(map(str, behind))
+    count = None if behind is None else len(behind)
     for column in dict.fromkeys([*old, *new]):
         before, after = old.get(column), new.get(column)
         if before != after:
             yield (
                 row.number, row.table, key, column, _text(before), _text(after), _difference(before, after), positions,
+                count,
             )  # fmt: skip
 
 

@@ -50,6 +50,7 @@ READS: dict[str, frozenset[Role]] = {
     "customers": _STORE_SIDE - {Role.WAREHOUSE, Role.EDITOR},
     "stockLevels": _STORE_SIDE,
     "stockAsOf": STAFF | {Role.AUDITOR},
+    "stockBatches": STAFF | {Role.AUDITOR},
     "stockLedger": STAFF | {Role.AUDITOR},
     "stockMovements": STAFF | {Role.AUDITOR},
     "stockMovementTotals": STAFF | {Role.AUDITOR},
@@ -80,6 +81,7 @@ READS: dict[str, frozenset[Role]] = {
     "projectionRows": _FIGURES,
     "projectionCompares": _VERSIONS,
     "projectionCompare": _VERSIONS,
+    "projectionPromotions": _VERSIONS,
     "verification": _AUDIT,
     "exportJob": STAFF | {Role.AUDITOR},
     "exportJobs": STAFF | {Role.AUDITOR},
@@ -114,6 +116,16 @@ BULK = frozenset(
     }
 )  # fmt: skip
 """Commands that may be given in lists as well, by a mutation of the same roles named `<command>InBulk`."""
+
+REPLAYS = "projectionRows"
+"""The question whose roles may ask a replay, by the header `Opscore-Replay`."""
+OF_REPLAY = frozenset({
+    "orders", "orderCount", "orderStates", "ordersDue", "topSkus", "stores", "skus", "campaigns", "customers",
+    "customerCards", "stockLevels", "stockAsOf", "stockLedger", "stockMovements", "stockMovementTotals", "stockWorth",
+    "stockValuation", "stockTotals", "kpiDaily", "kpiPeriods", "kpiTotals", "kpiExplain", "kpi", "explainKpi",
+    "salesBooks", "retentionCohorts", "campaignResults", "explain", "projectionQueries", "projectionRows",
+})  # fmt: skip
+"""The questions that a replay answers: those that read models answer."""
 
 FOLLOWS = {"events": "events", "figures": "kpiDaily", "projectionProgress": "projections"}
 """Root field of Subscription -> the question whose roles may follow it."""
@@ -185,8 +197,13 @@ FIELDS: dict[str, frozenset[Role]] = {
         _PRICES,
     ),
     "Projection.failure": _AUDIT,
+    "FailedCheck.rows": _AUDIT,
 }
 """Field of an object -> the roles that see it, beside those of `ALWAYS`; any other sees null or an empty list."""
+
+
+METRICS = "metrics"
+"""The scope of a token that /metrics is read with, where it is not given for reading everything."""
 
 
 @functools.cache
@@ -231,6 +248,11 @@ def may_see_field(role: Role, place: str) -> bool:
 def may_operate(role: Role, field: str) -> bool:
     """Say whether a role may select a root field of Mutation that is no command of the domain."""
     return role in table().get(f"Mutation.{field}", ())
+
+
+def may_read_metrics(role: Role) -> bool:
+    """Say whether a role may read /metrics, which tells how much is sold: the roles that may see figures."""
+    return role in _FIGURES | ALWAYS
 
 
 def may_see_kind(role: Role, type_name: str) -> bool:

@@ -62,7 +62,7 @@ def test_a_read_model_that_a_failure_stopped_turns_the_server_red(api: Api, shop
                 "UPDATE projection_catalogue SET failed_position = NULL, failed_statement = NULL, error = NULL"
             )
     assert answer.status_code == 503
-    assert "kpi_daily version 2 stopped at position 1 in order_paid" in answer.text
+    assert "kpi_daily version 3 stopped at position 1 in order_paid" in answer.text
     assert "4711" not in answer.text
     assert checks(api)["projections"].ok
 

@@ -182,7 +182,7 @@ def test_the_answer_to_a_command_names_its_event(api: Api, shop: Shop, goods: di
     }  # fmt: skip
     first = api.give("placeOrder", "eventId eventHash position order { id }", fields)
     again = api.give("placeOrder", "eventId eventHash position replayed", fields)
-    [event] = api.server.services.log.at([first["position"]]).values()
+    [event] = api.server.services.log.at([first["position"]])
 
     assert (first["eventId"], first["eventHash"]) == (str(event.id), bytes(event.hash).hex())
     assert again == {"eventId": first["eventId"], "eventHash": first["eventHash"], "position": first["position"],

@@ -19,6 +19,8 @@ from opscore.domain.order_commands import PayOrder
 from opscore.projector import Projector, own
 from tests.api.conftest import Api, gid
 from tests.api.socket_client import socket
+from tests.api.test_figures import statements
+from tests.reached import wait_for
 from tests.shop import Shop
 
 ROWS = """
@@ -50,7 +52,8 @@ def folder(api: Api, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The operator's own folder, as the running server has it from now on."""
     made = tmp_path_factory.mktemp("own") / "folder"
     own.begin(made, resources.path("data") / "own_projections")
-    api.server.projector._own = made
+    for projector in (api.server.projector, api.server.services.read_models):
+        projector._own = made
     api.server.projector.rebuild("income_split")
     return made
 
@@ -65,8 +68,8 @@ def trade(api: Api, shop: Shop, folder: Path) -> dict[str, Any]:
             order = each.do(each.order((sku, number + 1), freight_minor=495))
             each.do(PayOrder(order_id=order, amount_minor=1000 * (number + 1) + 495, method="card", currency="GBP"))
     head = api.server.services.log.head().position
-    assert api.server.projector.wait_for("income_split", head, timeout_seconds=30)
-    assert api.server.projector.wait_for("kpi_daily", head, timeout_seconds=30)
+    wait_for(api.server.projector, "income_split", head)
+    wait_for(api.server.projector, "kpi_daily", head)
     return {"other": other}
 
 
@@ -179,7 +182,7 @@ def test_an_admin_page_plans_builds_compares_promotes_goes_back_and_drops(
         line["name"]: line
         for line in api.ask("{ projectionPlan { name version serving action why } }")["projectionPlan"]
     }
-    assert (plan["kpi_daily"]["action"], plan["kpi_daily"]["version"], plan["kpi_daily"]["serving"]) == ("build", 3, 2)
+    assert (plan["kpi_daily"]["action"], plan["kpi_daily"]["version"], plan["kpi_daily"]["serving"]) == ("build", 4, 3)
 
     with socket(api.url, api.token()) as client:
         client.subscribe("subscription { projectionProgress { name version state position lag eventsPerSecond } }")
@@ -188,18 +191,18 @@ def test_an_admin_page_plans_builds_compares_promotes_goes_back_and_drops(
         until = time.monotonic() + 30
         while True:
             states = {(each["name"], each["version"]): each for each in client.next()["projectionProgress"]}
-            if states.get(("kpi_daily", 3), {}).get("state") == "ready":
+            if states.get(("kpi_daily", 4), {}).get("state") == "ready":
                 break
             assert time.monotonic() < until
-    version = {"name": "kpi_daily", "version": 3}
+    version = {"name": "kpi_daily", "version": 4}
     early = give(api, "promoteProjection", "ProjectionVersionInput", PAYLOAD, **version)
     assert (
         early["userErrors"][0]["code"] == "PROJECTION_STAYS"
-        and "compare 2 and 3 first" in early["userErrors"][0]["message"]
+        and "compare 3 and 4 first" in early["userErrors"][0]["message"]
     )
 
     key = str(uuid4())
-    both = {"name": "kpi_daily", "oldVersion": 2, "newVersion": 3, "idempotencyKey": key}
+    both = {"name": "kpi_daily", "oldVersion": 3, "newVersion": 4, "idempotencyKey": key}
     compared = give(api, "compareProjections", "CompareProjectionsInput", COMPARE, **both)
     again = give(api, "compareProjections", "CompareProjectionsInput", COMPARE, **both)
     assert (compared["replayed"], again["replayed"]) == (False, True)
@@ -228,13 +231,25 @@ def test_an_admin_page_plans_builds_compares_promotes_goes_back_and_drops(
     assert (promoted["state"], promoted["promotedBy"], promoted["rules"]["gmv_counts_freight"]) == (
         "serving", "owner", True,
     )  # fmt: skip
-    back = give(api, "promoteProjection", "ProjectionVersionInput", PAYLOAD, name="kpi_daily", version=2)["projection"]
+    back = give(api, "promoteProjection", "ProjectionVersionInput", PAYLOAD, name="kpi_daily", version=3)["projection"]
     assert back["state"] == "serving"
     late = give(api, "promoteProjection", "ProjectionVersionInput", PAYLOAD, **promote)
     assert (late["replayed"], late["projection"]["state"]) == (True, "ready"), "a retry changes nothing"
+    asked = (
+        'query ($after: String) { projectionPromotions(projection: "kpi_daily", first: 2, after: $after) { totalCount '
+        "nodes { number version fromVersion promotedBy compareId despite } pageInfo { hasNextPage endCursor } } }"
+    )
+    page = api.ask(asked)["projectionPromotions"]
+    said = {"promotedBy": "owner", "compareId": report["id"], "despite": None}
+    assert page["nodes"] == [
+        {"number": 3, "version": 3, "fromVersion": 4, **said}, {"number": 2, "version": 4, "fromVersion": 3, **said},
+    ]  # fmt: skip
+    assert page["totalCount"] == 3 and page["pageInfo"]["hasNextPage"]
+    rest = api.ask(asked, {"after": page["pageInfo"]["endCursor"]})["projectionPromotions"]
+    assert [(each["number"], each["compareId"]) for each in rest["nodes"]] == [(1, None)]
     gone = give(api, "dropProjection", "ProjectionVersionInput", PAYLOAD, **version)
     assert (gone["projection"], gone["userErrors"]) == (None, [])
-    serving = give(api, "dropProjection", "ProjectionVersionInput", PAYLOAD, name="kpi_daily", version=2)
+    serving = give(api, "dropProjection", "ProjectionVersionInput", PAYLOAD, name="kpi_daily", version=3)
     assert "serves" in serving["userErrors"][0]["message"]
     shutil.rmtree(folder / "kpi_daily")
 
@@ -243,7 +258,8 @@ def test_what_if_is_answered_and_changes_nothing(api: Api, trade: dict[str, Any]
     wanted = {"name": "income_split", "rules": [{"rule": "other_share", "value": "0.5"}]}
     found = give(api, "whatIfProjection", "WhatIfProjectionInput", COMPARE, **wanted)
     assert found["compare"]["differingRows"] == 8
-    assert found["compare"]["rows"]["nodes"][0]["events"] is None, "what was built aside is gone"
+    [event] = found["compare"]["rows"]["nodes"][0]["events"]
+    assert event["position"] > 0 and event["old"] != event["new"], "kept, though what was built aside is gone"
     never = give(api, "whatIfProjection", "WhatIfProjectionInput", COMPARE, **wanted, fromDay="2999-01-01")
     assert never["compare"]["differingRows"] == 0
     unknown = {**wanted, "rules": [{"rule": "other", "value": "1"}]}
@@ -251,6 +267,57 @@ def test_what_if_is_answered_and_changes_nothing(api: Api, trade: dict[str, Any]
     assert error["code"] == "PROJECTION_STAYS" and "other_share=0.10" in error["message"]
     names = {each["name"] for each in api.ask("{ projections { name } }")["projections"]}
     assert not any(name.startswith("whatif") for name in names)
+
+
+def test_events_behind_a_row_are_paged_and_looked_up_for_all_rows_at_once_where_somebody_looks(
+    api: Api, trade: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rules = [{"rule": "gmv_counts_freight", "value": "true"}]
+    made = give(api, "whatIfProjection", "WhatIfProjectionInput", "compareId", name="kpi_daily", rules=rules)
+    document = (
+        "query ($id: UUID!, $first: Int!) { projectionCompare(id: $id)"
+        " { remarks rows(first: $first) { nodes { number key %s } } } }"
+    )
+
+    def rows(first: int, fields: str) -> tuple[list[dict[str, Any]], int]:
+        with statements(monkeypatch) as sent:
+            page = api.ask(document % fields, {"id": made["compareId"], "first": first})["projectionCompare"]["rows"]
+        return page["nodes"], len(sent)
+
+    rows(1, "events { position }")
+    for kept in (2, 0):
+        with api.server.database.connect() as connection:
+            connection.execute(
+                "UPDATE projection_compares SET rows_with_events = %s WHERE id = %s", (kept, made["compareId"])
+            )
+        _, plain = rows(10, "")
+        both, looked_up = rows(10, "events { position } eventCount")
+        assert looked_up == rows(1, "events { position }")[1] > plain, "as many statements however many rows"
+    made = give(api, "whatIfProjection", "WhatIfProjectionInput", "compareId", name="kpi_daily", rules=rules)
+    both, _ = rows(10, "events { position } eventCount")
+    assert [each["eventCount"] for each in both] == [len(each["events"]) for each in both] and len(both) == 2
+
+    largest = max(both, key=lambda each: each["eventCount"])
+    seen: list[int] = []
+    after = None
+    while True:
+        page = api.ask(
+            "query ($id: UUID!, $row: Int!, $after: String) { projectionCompare(id: $id) { eventsBehind("
+            "row: $row, first: 3, after: $after) { totalCount nodes { position old new } "
+            "pageInfo { hasNextPage endCursor } } } }",
+            {"id": made["compareId"], "row": largest["number"], "after": after},
+        )["projectionCompare"]["eventsBehind"]
+        assert page["totalCount"] == largest["eventCount"]
+        seen += [each["position"] for each in page["nodes"]]
+        after = page["pageInfo"]["endCursor"]
+        if not page["pageInfo"]["hasNextPage"]:
+            break
+    assert seen == [each["position"] for each in largest["events"]] and len(seen) > 3
+    [error] = api.errors(
+        "query ($id: UUID!) { projectionCompare(id: $id) { eventsBehind(row: 9, first: 1) { totalCount } } }",
+        {"id": made["compareId"]},
+    )
+    assert "kept no row 9" in error["message"]
 
 
 def test_a_comparison_that_takes_long_is_asked_for_by_its_id(
@@ -295,7 +362,7 @@ def test_versions_are_for_those_who_see_every_store_and_changed_by_owners_alone(
     api: Api, shop: Shop, trade: dict[str, Any]
 ) -> None:
     bound = api.token(Role.OWNER, name="owner of one", stores=(shop.store_id,))
-    change = 'mutation { resumeProjection(input: {name: "kpi_daily", version: 2, idempotencyKey: "k"}) { replayed } }'
+    change = 'mutation { resumeProjection(input: {name: "kpi_daily", version: 3, idempotencyKey: "k"}) { replayed } }'
     for document, token in (
         ("{ projectionPlan { name } }", bound),
         ("{ projectionCompares(first: 1) { nodes { id } } }", bound),
@@ -324,6 +391,40 @@ def test_a_rule_that_was_edited_under_its_version_is_refused_with_the_way_out(
         assert "add 'question'" in error["message"]
     finally:
         (folder / "income_split" / "projection.toml").write_text(before, "utf-8")
+
+
+def test_a_version_whose_checks_fail_is_shown_with_them_and_refused_by_a_code_of_its_own(
+    api: Api, folder: Path, trade: dict[str, Any]
+) -> None:
+    kept = {file: file.read_text("utf-8") for file in (folder / "income_split").iterdir()}
+    projector = api.server.projector
+    try:
+        edit(folder, "income_split", ("version = 1", "version = 2"))
+        checks = folder / "income_split" / "checks.sql"
+        text = "\n-- none: there is no entry.\nSELECT line.position FROM income_entries AS line;\n"
+        checks.write_text(checks.read_text("utf-8") + text, "utf-8")
+        projector.rebuild("income_split")
+        projector.compare("income_split", 1, 2)
+        asked = "{ projections { name version state failedChecks { check description ended rows } } }"
+
+        def failed(token: str = "") -> list[dict[str, Any]]:
+            found = api.ask(asked, token=token)["projections"]
+            return next(
+                each["failedChecks"] for each in found if (each["name"], each["version"]) == ("income_split", 2)
+            )
+
+        [check] = failed(api.token(Role.AUDITOR))
+        assert (check["check"], check["description"], check["ended"]) == ("none", "there is no entry.", True)
+        assert len(check["rows"]) > 5 and check["rows"][0]["position"] > 0
+        assert failed(api.token(Role.MANAGER))[0]["rows"] is None, "rows may be of any store"
+        [error] = give(
+            api, "promoteProjection", "ProjectionVersionInput", PAYLOAD, name="income_split", version=2
+        )["userErrors"]  # fmt: skip
+        assert error["code"] == "PROJECTION_CHECKS_FAIL" and "none of its checks.sql" in error["message"]
+    finally:
+        for file, text in kept.items():
+            file.write_text(text, "utf-8")
+        projector.drop("income_split", 2)
 
 
 # A failure -----------------------------------------------------------------------------------------------------------
@@ -368,7 +469,7 @@ def test_a_statement_that_fails_is_shown_with_its_message_to_auditors_and_resume
         connection.execute(f'ALTER TABLE "{projector.schema}".away RENAME TO {table.split(".")[1]}')
     resumed = give(api, "resumeProjection", "ProjectionVersionInput", PAYLOAD, name="income_split", version=1)
     assert resumed["projection"]["state"] == "serving"
-    assert projector.wait_for("income_split", paid.position or 0, timeout_seconds=30)
+    wait_for(projector, "income_split", paid.position or 0)
     api.server._checked = None
     assert api.client.get("/readyz").status_code == 200
     assert projector.check(["income_split"]) == []

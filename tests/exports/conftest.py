@@ -58,7 +58,7 @@ class Trade:
     ) -> tuple[Manifest, Path]:
         """Export; return the manifest and the file."""
         file = self.folder / f"{dataset}.{format_}"
-        period = {name: more.pop(name) for name in ("since", "before") if name in more}
+        period = {name: more.pop(name) for name in ("since", "before", "compare_id") if name in more}
         wanted = Wanted(dataset, store_ids, **period)
         return write(self.database, self.projector, wanted, format_, role, file, **more), file
 

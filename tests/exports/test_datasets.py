@@ -73,10 +73,20 @@ def test_rows_in_which_versions_differ_are_exported_for_whoever_sees_all_stores(
         ).fetchone()
         assert made is not None
         connection.execute(
-            "INSERT INTO projection_compare_rows VALUES (%s, 1, 'kpi_daily', '{\"day\": \"2030-01-01\"}', '{}', NULL)",
-            made,
+            "INSERT INTO projection_compare_rows VALUES (%s, 1, 'kpi_daily', '{\"day\": \"2030-01-01\"}', '{}', NULL),"
+            " (%s, 2, 'kpi_daily', '{\"day\": \"2030-01-02\"}', '{}', NULL)",
+            made * 2,
         )
-    [row] = trade.rows(Dataset.COMPARES)
+        connection.execute(
+            "INSERT INTO projection_compare_events VALUES (%s, 1, 1, 7, '{}', NULL), (%s, 1, 2, 7, NULL, '{}'),"
+            " (%s, 1, 3, 9, NULL, '{}')",
+            made * 3,
+        )
+        connection.execute("UPDATE projection_compares SET rows_with_events = 1")
+    [row, other] = trade.rows(Dataset.COMPARES)
+    assert (row["event_positions"], other["event_positions"]) == ([7, 9], None)
+    assert trade.rows(Dataset.COMPARES, compare_id=made[0]) == [row, other]
+    assert trade.rows(Dataset.COMPARES, compare_id=UUID(int=1)) == []
     assert (row["name"], row["table_name"], row["key"]) == ("kpi_daily", "kpi_daily", {"day": "2030-01-01"})
     assert trade.rows(Dataset.COMPARES, store_ids=[trade.shop.store_id]) == []
 

@@ -23,7 +23,7 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from opscore import resources
+from opscore import kpi_versions, kpis, resources
 from opscore.audit import anchor
 from opscore.bundle import BundleRefused, BundleStopped, export
 from opscore.database import Database
@@ -84,15 +84,16 @@ def anchors(database: Database, tmp_path_factory: pytest.TempPathFactory) -> Pat
             shop.do(shop.order((sku, 2)))
     finally:
         writer.stop()
+    kpi_versions.take_into_service(database)
     folder = Path(shutil.copytree(resources.path("projections"), file.parent / "projections"))
     Projector(database, folder).rebuild("kpi_daily")
     text = (folder / "kpi_daily" / "projection.toml").read_text("utf-8")
-    changed = text.replace("version = 2", "version = 3")
+    changed = text.replace("version = 3", "version = 4")
     assert changed != text
     (folder / "kpi_daily" / "projection.toml").write_text(changed, "utf-8")
     (folder / "versions.lock").unlink()
     Projector(database, folder).rebuild("kpi_daily")
-    Projector(database, folder).compare("kpi_daily", 2, 3, by="tester")
+    Projector(database, folder).compare("kpi_daily", 3, 4, by="tester")
     anchor(database, file)
     return file
 
@@ -177,9 +178,15 @@ def test_the_bundle_has_rules_comparisons_anchors_and_states(database: Database,
             for file, text in projector.catalogue.texts(connection, entry.name, entry.version).items():
                 assert members[f"rules/{entry.name}/v{entry.version}/{file}"].decode() == text
     states = {(row["name"], row["version"]): row["status"] for row in json.loads(members["catalogue.json"])}
-    assert states == {("kpi_daily", 2): "serving", ("kpi_daily", 3): "ready"}
+    assert states == {("kpi_daily", 3): "serving", ("kpi_daily", 4): "ready"}
     (compared,) = json.loads(members["compares.json"])
-    assert (compared["old_version"], compared["new_version"], compared["compared_by"]) == (2, 3, "tester")
+    assert (compared["old_version"], compared["new_version"], compared["compared_by"]) == (3, 4, "tester")
+    in_force = {row["code"]: row for row in json.loads(members["kpis.json"])}
+    assert {code: kpis.from_json(row["definition"]) for code, row in in_force.items()} == kpis.load()
+    assert {code: row["digest"] for code, row in in_force.items()} == {
+        code: each.digest for code, each in kpis.released(kpis.load()).items()
+    }
+    assert manifest["counts"]["kpis"] == len(in_force)
     assert len(members["anchors.jsonl"].splitlines()) == 2
     assert members["HASH.md"] == (resources.path("schema") / "events" / "HASH.md").read_bytes()
 
@@ -400,7 +407,7 @@ def test_a_damaged_log_is_exported_as_it_stands_and_refused(settings: Settings, 
         "chain at position 5:",
         "chain at position 8:",
         "chain at position 10:",
-        "rules: the texts of kpi_daily 2",
+        "rules: the texts of kpi_daily 3",
     ):
         assert finding in done.stdout
     assert behind.returncode == FOUND and "chain at position 8:" in behind.stdout

@@ -45,7 +45,7 @@ def begun(connection: psycopg.Connection[tuple[int]], comparison_id: UUID) -> in
 
 
 @pytest.mark.parametrize(
-    "question", [OfVersions("kpi_daily", 2, 3), WhatIf("kpi_daily", {"guest_order_is_buyer": "false"})]
+    "question", [OfVersions("kpi_daily", 3, 4), WhatIf("kpi_daily", {"guest_order_is_buyer": "false"})]
 )
 def test_a_comparison_whose_server_was_killed_is_made_by_the_next_one(
     settings: Settings,
@@ -109,10 +109,10 @@ def test_a_refusal_is_kept_with_its_reason_until_it_is_asked_for_again(
     served: Projector, database: Database, works: Works, settings: Settings
 ) -> None:
     comparisons, comparison_id = Comparisons(database, served, works), uuid4()
-    question = OfVersions("kpi_daily", 2, 3)
+    question = OfVersions("kpi_daily", 3, 4)
     comparisons.ask(comparison_id, question, "olga")
     comparisons.take_up(comparison_id).result(60)
-    assert "kpi_daily version 3 has not been built" in (comparisons.refusal(comparison_id) or "")
+    assert "kpi_daily version 4 has not been built" in (comparisons.refusal(comparison_id) or "")
     assert comparisons.resume() == 0
 
     comparisons.ask(comparison_id, question, "olga")

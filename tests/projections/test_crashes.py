@@ -61,7 +61,7 @@ def folder(tmp_path: Path) -> Path:
 def count_freight(folder: Path) -> None:
     path = folder / "kpi_daily" / "projection.toml"
     text = path.read_text("utf-8")
-    text = text.replace("gmv_counts_freight = false", "gmv_counts_freight = true").replace("version = 2", "version = 3")
+    text = text.replace("gmv_counts_freight = false", "gmv_counts_freight = true").replace("version = 3", "version = 4")
     path.write_text(text, "utf-8")
 
 
@@ -141,19 +141,19 @@ def test_a_rebuild_killed_anywhere_leaves_what_serves_and_goes_on(
     settled(connection)
 
     assert totals(projector) == before
-    assert served(connection, projector) == [("kpi_daily", 2, "serving"), ("kpi_daily", 3, "building")]
-    stood = projector.catalogue.entry(connection, "kpi_daily", 3)
+    assert served(connection, projector) == [("kpi_daily", 3, "serving"), ("kpi_daily", 4, "building")]
+    stood = projector.catalogue.entry(connection, "kpi_daily", 4)
     assert stood is not None and stood.position > 0
     changed = Projector(database, folder)
     assert {line.name: line.action for line in changed.plan()}["kpi_daily"] == "resume"
     changed.deploy()
-    assert served(connection, changed)[1] == ("kpi_daily", 3, "ready")
-    assert_built_whole(connection, changed, "kpi_daily", 3)
+    assert served(connection, changed)[1] == ("kpi_daily", 4, "ready")
+    assert_built_whole(connection, changed, "kpi_daily", 4)
     assert totals(projector) == before
 
 
 COMPARES = {
-    "at its first row": 'stand_still(compare, "_plain", 1)',
+    "at its first row": 'stand_still(compare, "_jsonb", 1)',
     "before it is kept": 'stand_still(compare, "store", 1)',
 }
 
@@ -163,7 +163,7 @@ def test_a_compare_killed_anywhere_keeps_no_half_of_it_and_holds_up_nobody(
     log: Log, settings: Settings, two: Projector, folder: Path, connection: psycopg.Connection[Any], where: str
 ) -> None:
     before = totals(two)
-    with killed(settings, folder, COMPARES[where] + '\nprojections.compare("kpi_daily", 2, 3)'):
+    with killed(settings, folder, COMPARES[where] + '\nprojections.compare("kpi_daily", 3, 4)'):
         assert totals(two) == before
         log.fill(50, seed=5)
         two.catch_up()
@@ -171,24 +171,24 @@ def test_a_compare_killed_anywhere_keeps_no_half_of_it_and_holds_up_nobody(
 
     assert two.compares() == []
     assert connection.execute("SELECT count(*) FROM projection_compare_rows").fetchone() == (0,)
-    assert two.compare("kpi_daily", 2, 3).differing_rows > 0
+    assert two.compare("kpi_daily", 3, 4).differing_rows > 0
 
 
 @pytest.mark.parametrize("step", [1, 2])
 def test_a_promote_killed_between_its_steps_has_not_happened(
     settings: Settings, two: Projector, folder: Path, connection: psycopg.Connection[Any], step: int
 ) -> None:
-    two.compare("kpi_daily", 2, 3)
+    two.compare("kpi_daily", 3, 4)
     before = totals(two)
 
-    work = f'stand_still(Catalogue, "set_status", {step})\nprojections.promote("kpi_daily", 3, by="killed")'
+    work = f'stand_still(Catalogue, "set_status", {step})\nprojections.promote("kpi_daily", 4, by="killed")'
     with killed(settings, folder, work):
         assert totals(two) == before, "readers are answered while somebody stands in the middle of it"
     settled(connection)
 
-    assert served(connection, two) == [("kpi_daily", 2, "serving"), ("kpi_daily", 3, "ready")]
+    assert served(connection, two) == [("kpi_daily", 3, "serving"), ("kpi_daily", 4, "ready")]
     assert totals(two) == before
-    assert two.promote("kpi_daily", 3, by="again").promoted_by == "again"
+    assert two.promote("kpi_daily", 4, by="again").promoted_by == "again"
     assert totals(two) != before
 
 
@@ -274,22 +274,22 @@ def test_a_poison_event_is_got_over_by_a_version_that_can_read_it_and_not_before
     projector.catch_up()
     stopped = projector.catalogue.serving(connection, "kpi_daily")
     assert stopped is not None and (stopped.state, stopped.failed_position) == ("failed", position)
-    projector.resume("kpi_daily", 2)
+    projector.resume("kpi_daily", 3)
     projector.catch_up()
     assert "kpi_daily" in {entry.name for entry in projector.failures()}, "trying again mends nothing"
 
-    edit(folder, "projection.toml", lambda text: text.replace("version = 2", "version = 3"))
+    edit(folder, "projection.toml", lambda text: text.replace("version = 3", "version = 4"))
     # A mend is a rule like any other: here an order whose units cannot be read counts as one unit.
     edit(folder, "apply.sql", lambda text: text.replace("sum(paid.units)", "count(*)"))
     mended = Projector(database, folder)
     mended.rebuild("kpi_daily")
-    assert mended.promote("kpi_daily", 3, by="owner").position == log.head()
+    assert mended.promote("kpi_daily", 4, by="owner").position == log.head()
 
     assert totals(mended)
     log.fill(50, seed=8)
     mended.catch_up()
     entry = mended.catalogue.serving(connection, "kpi_daily")
-    assert entry is not None and (entry.version, entry.state, entry.position) == (3, "serving", log.head())
+    assert entry is not None and (entry.version, entry.state, entry.position) == (4, "serving", log.head())
 
 
 def edit(folder: Path, file: str, change: Callable[[str], str]) -> None:

@@ -262,7 +262,7 @@ def test_an_operator_s_projections_lie_over_those_of_the_package(log: Log, opera
 
     assert copied == folder / "kpi_daily"
     lines = {line.name: line for line in operator.plan()}
-    assert (lines["kpi_daily"].version, lines["kpi_daily"].action) == (3, "build")
+    assert (lines["kpi_daily"].version, lines["kpi_daily"].action) == (4, "build")
     assert operator.rebuild("kpi_daily").status == "ready"
 
 
@@ -271,10 +271,10 @@ def test_a_copy_needs_a_higher_version_and_every_query_and_a_lock_holds_it(opera
     with pytest.raises(SqlFileError, match="there already"):
         own.copy(operator.definitions()["kpi_daily"], folder)
     edit(folder, "kpi_daily", "projection.toml", ("gmv_counts_freight = false", "gmv_counts_freight = true"))
-    edit(folder, "kpi_daily", "projection.toml", ("version = 3", "version = 2"))
+    edit(folder, "kpi_daily", "projection.toml", ("version = 4", "version = 3"))
     with pytest.raises(SqlFileError, match="raise yours above it"):
         operator.plan()
-    edit(folder, "kpi_daily", "projection.toml", ("version = 2", "version = 3"))
+    edit(folder, "kpi_daily", "projection.toml", ("version = 3", "version = 4"))
     edit(folder, "kpi_daily", "queries.sql", ("-- days:", "-- by_day:"))
     with pytest.raises(SqlFileError, match="names days, which is no query"):
         operator.plan()
@@ -406,7 +406,7 @@ def test_every_differing_row_is_kept_and_its_events_can_be_asked_later(
     edit(folder, "kpi_daily", "projection.toml", ("gmv_counts_freight = false", "gmv_counts_freight = true"))
     operator.rebuild("kpi_daily")
 
-    compared = operator.compare("kpi_daily", 2, 3, sample=1)
+    compared = operator.compare("kpi_daily", 3, 4, sample=1)
 
     kept: list[Any] = []
     while page := operator.compare_rows(compared.id, after=kept[-1].number if kept else 0, limit=2):
@@ -418,12 +418,11 @@ def test_every_differing_row_is_kept_and_its_events_can_be_asked_later(
     log.fill(100, seed=3)
     operator.catch_up()
     behind = operator.events_behind(compared, kept)
-    assert [event["position"] for event in behind[0] or []] == [
-        event["position"] for event in compared.sample[0]["events"]
-    ]
-    assert all(events and events[-1]["position"] <= compared.position for events in behind)
-    operator.drop("kpi_daily", 3)
-    assert operator.events_behind(compared, kept[:1]) == [None]
+    assert [event.position for event in behind[1]] == [event["position"] for event in compared.sample[0]["events"]]
+    assert len(behind) == len(kept) == compared.rows_with_events
+    assert all(events and events[-1].position <= compared.position for events in behind.values())
+    operator.drop("kpi_daily", 4)
+    assert operator.events_behind(compared, kept) == behind, "they are kept with the rows"
 
 
 def test_what_a_promoted_version_replaced_is_dropped_when_its_time_has_come(

@@ -11,6 +11,7 @@ import threading
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import psycopg
 import pytest
@@ -18,12 +19,13 @@ import pytest
 from opscore import resources
 from opscore.database import Database
 from opscore.projector import Follower, ProjectionRefused, Projector, filling, window
-from opscore.projector.catalogue import BUCKETS
+from opscore.projector.catalogue import LAST_STREAM, even_parts
 from opscore.projector.folder import Loaded
 from opscore.projector.lock import EditedWithoutVersion
 from opscore.settings import Settings
 from tests.benchmarks import generate
 from tests.projections.logs import Log, contents
+from tests.reached import wait_for
 
 NAMES = [
     "campaign_results",
@@ -64,9 +66,9 @@ def edit(folder: Path, name: str, file: str, old: str, new: str) -> None:
 
 
 def count_freight(folder: Path) -> None:
-    """The rule change of these tests: GMV counts freight, as version 3."""
+    """The rule change of these tests: GMV counts freight, as version 4."""
     edit(folder, "kpi_daily", "projection.toml", "gmv_counts_freight = false", "gmv_counts_freight = true")
-    edit(folder, "kpi_daily", "projection.toml", "version = 2", "version = 3")
+    edit(folder, "kpi_daily", "projection.toml", "version = 3", "version = 4")
 
 
 def test_what_was_followed_live_is_what_a_rebuild_makes(
@@ -166,14 +168,33 @@ def test_the_parts_of_a_rebuild_are_about_equally_heavy(
         divided = projector.catalogue.divide(connection, loaded, 3)
 
     parts = [part for part, _ in divided]
-    assert sorted(bucket for part in parts for bucket in part.buckets) == list(range(BUCKETS))
+    assert [part.first_stream.int for part in parts] == [0, *(part.last_stream.int + 1 for part in parts[:-1])]
+    assert parts[-1].last_stream == LAST_STREAM
     heavy = connection.execute(
-        f"SELECT uuid_hash(stream_id) & {BUCKETS - 1}, count(*) FROM events WHERE type = ANY (%s) GROUP BY 1",
-        (list(loaded.definition.events),),
+        "SELECT stream_id, count(*) FROM events WHERE type = ANY (%s) GROUP BY 1", (list(loaded.definition.events),)
     ).fetchall()
-    weights = [sum(count for bucket, count in heavy if bucket in part.buckets) for part in parts]
+    weights = [
+        sum(count for stream_id, count in heavy if part.first_stream <= stream_id <= part.last_stream) for part in parts
+    ]
     assert sum(weights) > 500
-    assert max(weights) - min(weights) <= max(count for _, count in heavy)
+    assert max(weights) - min(weights) <= 2 * max(count for _, count in heavy)
+
+
+def test_parts_end_where_they_are_closest_to_their_share() -> None:
+    def ends(*weights: int, of: int) -> list[int]:
+        parts = even_parts([(UUID(int=number), weight) for number, weight in enumerate(weights)], of)
+        assert [part.number for part in parts] == list(range(len(parts)))
+        assert [part.first_stream.int for part in parts] == [0, *(part.last_stream.int + 1 for part in parts[:-1])]
+        assert parts[-1].last_stream == LAST_STREAM
+        return [part.last_stream.int for part in parts[:-1]]
+
+    assert ends(1, 1, 1, 1, of=2) == [1]
+    assert ends(1, 1, 1, 1, 1, 1, of=3) == [1, 3]
+    assert ends(1, 1, 9, 1, of=2) == [1]
+    assert ends(9, 1, 1, 1, of=2) == [0]
+    assert ends(1, 1, 1, 9, of=2) == [2]
+    assert ends(of=3) == ends(5, of=3) == [], "what cannot be divided is one part"
+    assert ends(1, 1, of=9) == [0]
 
 
 def test_indexes_are_built_side_by_side(
@@ -194,9 +215,10 @@ def test_indexes_are_built_side_by_side(
 
 
 def test_rows_that_an_index_does_not_allow_are_named(log: Log, database: Database, folder: Path) -> None:
+    now = Projector(database, folder).definitions()["order_book"].version
     plain = "CREATE INDEX order_book_time ON order_book (store_id, placed_at DESC, order_id DESC);"
     edit(folder, "order_book", "tables.sql", plain, "CREATE UNIQUE INDEX order_book_time ON order_book (store_id);")
-    edit(folder, "order_book", "projection.toml", "version = 4", "version = 5")
+    edit(folder, "order_book", "projection.toml", f"version = {now}", f"version = {now + 1}")
     log.fill(300)
 
     with pytest.raises(ProjectionRefused, match=r"order_book version \d+: could not create unique index .*store_id"):
@@ -328,7 +350,7 @@ def test_after_the_mend_a_stopped_projection_goes_on_where_it_stood(
     assert [(failed.name, failed.failed_statement) for failed in projector.failures()] == [("kpi_daily", "buyers")]
 
     connection.execute(f'ALTER TABLE "{projector.schema}".broken RENAME TO {table.split(".")[1]}')
-    projector.resume("kpi_daily", 2)
+    projector.resume("kpi_daily", 3)
     projector.catch_up()
 
     assert projector.failures() == []
@@ -345,7 +367,7 @@ def test_compare_names_the_rows_that_differ_and_the_events_behind(
     changed = Projector(database, folder)
     changed.rebuild("kpi_daily")
 
-    result = changed.compare("kpi_daily", 2, 3, by="tester")
+    result = changed.compare("kpi_daily", 3, 4, by="tester")
 
     freight = connection.execute(
         "SELECT position, (data->>'freight_minor')::bigint FROM events"
@@ -399,20 +421,20 @@ def test_a_version_serves_only_after_it_was_compared(
     count_freight(folder)
     changed = Projector(database, folder)
     assert changed.rebuild("kpi_daily").status == "ready"
-    with pytest.raises(ProjectionRefused, match="compare 2 and 3 first"):
-        changed.promote("kpi_daily", 3, by="tester")
-    changed.compare("kpi_daily", 2, 3)
+    with pytest.raises(ProjectionRefused, match="compare 3 and 4 first"):
+        changed.promote("kpi_daily", 4, by="tester")
+    changed.compare("kpi_daily", 3, 4)
     log.fill(200, seed=7)
 
-    promoted = changed.promote("kpi_daily", 3, by="tester")
+    promoted = changed.promote("kpi_daily", 4, by="tester")
 
     head = log.head()
     assert (promoted.status, promoted.promoted_by, promoted.position) == ("serving", "tester", head)
     after = changed.run_query("kpi_daily", "totals", store_ids=None)
-    beside = changed.run_query("kpi_daily", "totals", store_ids=None, version=2)
+    beside = changed.run_query("kpi_daily", "totals", store_ids=None, version=3)
     assert [row["gmv_minor"] for row in after] == [row["gmv_minor"] + row["freight_minor"] for row in beside]
     assert before != beside, "the version that served goes on following"
-    assert changed.promote("kpi_daily", 2, by="tester").version == 2
+    assert changed.promote("kpi_daily", 3, by="tester").version == 3
     assert changed.run_query("kpi_daily", "totals", store_ids=None) == beside
 
 
@@ -425,13 +447,13 @@ def test_the_serving_version_cannot_be_dropped_and_another_can(
     changed = Projector(database, folder)
     changed.rebuild("kpi_daily")
     with pytest.raises(ProjectionRefused, match="serves"):
-        changed.drop("kpi_daily", 2)
+        changed.drop("kpi_daily", 3)
 
-    changed.drop("kpi_daily", 3)
+    changed.drop("kpi_daily", 4)
 
-    left = connection.execute("SELECT count(*) FROM pg_class WHERE starts_with(relname, 'kpi_daily_v3__')").fetchone()
+    left = connection.execute("SELECT count(*) FROM pg_class WHERE starts_with(relname, 'kpi_daily_v4__')").fetchone()
     assert left == (0,)
-    assert "gmv_counts_freight = true" in changed.catalogue.texts(connection, "kpi_daily", 3)["projection.toml"]
+    assert "gmv_counts_freight = true" in changed.catalogue.texts(connection, "kpi_daily", 4)["projection.toml"]
     assert {line.name: line.action for line in changed.plan()}["kpi_daily"] == "build"
     assert changed.rebuild("kpi_daily").status == "ready"
 
@@ -444,8 +466,8 @@ def test_readers_see_one_version_or_the_other_while_it_changes(
     count_freight(folder)
     changed = Projector(database, folder)
     changed.rebuild("kpi_daily")
-    changed.compare("kpi_daily", 2, 3)
-    allowed = [changed.run_query("kpi_daily", "totals", store_ids=None, version=version) for version in (2, 3)]
+    changed.compare("kpi_daily", 3, 4)
+    allowed = [changed.run_query("kpi_daily", "totals", store_ids=None, version=version) for version in (3, 4)]
     seen: list[list[dict[str, Any]]] = []
     faults: list[Exception] = []
     over = threading.Event()
@@ -459,9 +481,9 @@ def test_readers_see_one_version_or_the_other_while_it_changes(
 
     reader = threading.Thread(target=read)
     reader.start()
-    for version in (3, 2, 3, 2, 3):
+    for version in (4, 3, 4, 3, 4):
         changed.promote("kpi_daily", version, by="tester")
-    changed.drop("kpi_daily", 2)
+    changed.drop("kpi_daily", 3)
     over.set()
     reader.join()
 
@@ -509,7 +531,8 @@ def test_two_followers_share_the_work_and_lose_nothing(
             log.fill(120, seed=seed)
             followers[seed % 2].hint()
         head = log.head()
-        assert all(projector.wait_for(name, head, timeout_seconds=60) for name in NAMES)
+        for name in NAMES:
+            wait_for(projector, name, head)
     finally:
         for follower in followers:
             follower.stop()

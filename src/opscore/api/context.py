@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
 
 import psycopg
 from strawberry.dataloader import DataLoader
 
-from opscore.api.errors import NotReady
+from opscore.api.errors import BadInput, NotReady, TimedOut
 from opscore.api.gathering import Gathering
+from opscore.api.reaching import Reaching
 from opscore.api.reads import StreamKinds
 from opscore.comparisons import Comparisons
 from opscore.database import Database
@@ -21,6 +24,7 @@ from opscore.domain.aggregate import Aggregate
 from opscore.domain.command import Actor, Role
 from opscore.log.batches import load_many
 from opscore.log.event_log import EventLog, LoggedEvent
+from opscore.projector import Behind, ProjectionRefused
 from opscore.tokens import TokenBook
 from opscore.works import Works
 from opscore.writer import Writer
@@ -46,6 +50,8 @@ class Services:
     projector: Projector | None
     tokens: TokenBook
     live: Live | None = None
+    until: int | None = None
+    """The position of the replay that is asked, which aggregates are shown as of; None: as they are now."""
     works: Works = field(default_factory=Works)
     kinds: StreamKinds = field(default_factory=StreamKinds)
     threads: ThreadPoolExecutor = field(
@@ -57,21 +63,44 @@ class Services:
     )
     """Waits for the identity provider, so that nobody else has to when it is slow."""
 
+    reaching: Reaching = field(init=False)
+    """Those who wait for a read model."""
+
     _gathering: dict[type[Aggregate], Gathering[UUID, Any]] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        self.reaching = Reaching(lambda: self._in_thread(self.read_models.checkpoints))
+
     async def read(self, work: Callable[..., ResultT], *arguments: Any) -> ResultT:
-        """Run a blocking read beside the event loop and return its result."""
-        return await asyncio.get_running_loop().run_in_executor(self.threads, work, *arguments)
+        """Run a blocking read beside the event loop and return its result.
+
+        A read that finds its read model behind what it was asked for is run again when that is there; see `Reaching`.
+        Raises TimedOut when a statement of it is cancelled.
+        """
+        while True:
+            try:
+                return await self._in_thread(work, *arguments)
+            except Behind as behind:
+                await self.reaching.until(behind)
+            except psycopg.errors.QueryCanceled:
+                raise TimedOut from None
+
+    async def _in_thread(self, work: Callable[..., ResultT], *arguments: Any) -> ResultT:
+        # The deadline of the request goes with it.
+        run = contextvars.copy_context().run
+        return await asyncio.get_running_loop().run_in_executor(self.threads, run, work, *arguments)
 
     async def current(self, kind: type[AggregateT], stream_id: UUID) -> AggregateT | None:
-        """Return an aggregate as it is now, read together with what other requests ask for."""
+        """Return an aggregate as it is now, read together with what other requests ask for; as of `until` if set."""
+        if self.until is not None:
+            return await self.read(partial(self.log.aggregate, kind, stream_id, position=self.until))
         gathering = self._gathering.get(kind)
         if gathering is None:
 
             async def read(stream_ids: Sequence[UUID]) -> Mapping[UUID, AggregateT]:
                 return await self.read(load_many, self.database.pool.connection, kind, stream_ids)
 
-            gathering = self._gathering[kind] = Gathering(read, unavailable=psycopg.OperationalError)
+            gathering = self._gathering[kind] = Gathering(read, unavailable=(psycopg.OperationalError, TimedOut))
         found: AggregateT | None = await gathering.get(stream_id)
         return found
 
@@ -79,6 +108,14 @@ class Services:
         """Return who sends a token, asking whoever knows; raises TokenRefused, RoleNotHeld."""
         threads = self.doorman if self.tokens.is_foreign(authorization) else self.threads
         return await asyncio.get_running_loop().run_in_executor(threads, self.tokens.ask, authorization, role)
+
+    def of_replay(self, replay: str) -> Services:
+        """Return the same with the copies of a replay in place of what serves (blocking); raises BadInput."""
+        try:
+            projector, until = self.read_models.of_replay(replay)
+        except ProjectionRefused as refused:
+            raise BadInput(str(refused)) from None
+        return replace(self, projector=projector, until=until)
 
     @property
     def read_models(self) -> Projector:
@@ -137,7 +174,7 @@ class Context:
         if self.events is None:
 
             async def load(positions: list[int]) -> list[LoggedEvent | None]:
-                found = await self.services.read(self.services.log.at, positions)
+                found = {event.position: event for event in await self.services.read(self.services.log.at, positions)}
                 return [found.get(each) for each in positions]
 
             self.events = DataLoader(load_fn=load)

@@ -333,9 +333,10 @@ def directory(context: Context, of: Directory, asked: Question) -> Any:
     role = context.viewer.role
     refuse_hidden(role, of.listing, asked.sort)
     wanted = condition(asked.filter_, role)
+    plain = asked.filter_ is None and asked.sort is None and asked.at_least is None
     if role is Role.CUSTOMER and of.on_offer is not None:
         wanted = Every((of.on_offer(context.store_ids), wanted))
-    elif asked.filter_ is None and asked.sort is None and asked.at_least is None:
+    elif plain and context.services.until is None:
         return _from_the_log(context, of, asked)
     page = listed(of.listing, wanted, asked.sort, asked.page, counted=asked.counted)
     rows, total = rows_of(context, page, store_ids=context.store_ids, at_least=asked.at_least)

@@ -12,7 +12,6 @@ from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-import orjson
 import strawberry
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
@@ -22,7 +21,8 @@ from opscore.api.arguments import After, ContextInfo, First
 from opscore.api.context import Context, Services
 from opscore.api.engine import GraphQLEngine
 from opscore.api.enums import expose
-from opscore.api.errors import ApiError, NotAuthenticated, PageSize, format_api_error
+from opscore.api.errors import ApiError, NotAuthenticated, PageSize
+from opscore.api.http import address_of_scope, error_response
 from opscore.api.ids import key_of
 from opscore.api.nodes import store_gid
 from opscore.api.operations import answered, checked_key, error_type, user_error
@@ -72,6 +72,7 @@ class ExportJob:
     store_ids: list[strawberry.ID] | None = strawberry.field(description="Stores whose rows it holds; null: all.")
     since: datetime | None = strawberry.field(description="Nothing before this moment; null: from the beginning.")
     before: datetime | None = strawberry.field(description="Nothing from this moment on; null: to the end.")
+    compare_id: UUID | None = strawberry.field(description="Rows of this comparison alone; null: of all.")
     requested_by: str = strawberry.field(description="Who asked for it: a pseudonym.")
     requested_at: datetime = strawberry.field(description="When it was asked for.")
     state: ExportState = strawberry.field(description="How far it is.")
@@ -109,6 +110,9 @@ class StartExportInput:
         default=strawberry.UNSET, description="Nothing before this moment: orders placed, other things happened."
     )
     before: datetime | None = strawberry.field(default=strawberry.UNSET, description="Nothing from this moment on.")
+    compare_id: UUID | None = strawberry.field(
+        default=strawberry.UNSET, description="Of COMPARES: rows of this comparison; of all if left out."
+    )
     idempotency_key: str = strawberry.field(description="Names this request: sent again it is the same job.")
 
 
@@ -126,6 +130,7 @@ def job_view(job: Job) -> ExportJob:
         store_ids=None if job.store_ids is None else [store_gid(each) for each in job.store_ids],
         since=job.asked_from,
         before=job.asked_before,
+        compare_id=job.compare_id,
         requested_by=job.requested_by,
         requested_at=job.requested_at,
         state=ExportState(job.progress),
@@ -215,6 +220,7 @@ class ExportMutations:
                 store_ids=keys,
                 since=_given(input.since),
                 before=_given(input.before),
+                compare_id=_given(input.compare_id),
             ),
         )
         return _payload(found)
@@ -244,7 +250,8 @@ def route(engine: GraphQLEngine, services: Services) -> Route:
             authorization = request.headers.get("authorization")
             if authorization is None:
                 raise NotAuthenticated("Send 'Authorization: Bearer <token>'.")
-            actor = await engine.authenticate(authorization, request.headers.get(ROLE_HEADER))
+            role = request.headers.get(ROLE_HEADER)
+            actor = await engine.authenticate(authorization, address_of_scope(request.scope), role)
             try:
                 job_id = UUID(request.path_params["job_id"])
             except ValueError:
@@ -261,11 +268,7 @@ def route(engine: GraphQLEngine, services: Services) -> Route:
                     " folder of exports (OPSCORE_EXPORTS_DIR)."
                 )
         except ApiError as error:
-            headers = {"cache-control": "no-store"}
-            if isinstance(error, NotAuthenticated):
-                headers["www-authenticate"] = 'Bearer realm="opscore"'
-            body = orjson.dumps({"errors": [format_api_error(error)]})
-            return Response(body, error.STATUS, headers, "application/json")
+            return error_response(error)
         digest = base64.b64encode(bytes.fromhex(job.manifest["sha256"])).decode()
         return FileResponse(
             file,

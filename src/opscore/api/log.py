@@ -79,6 +79,19 @@ class Verification:
     findings: list[AuditFinding] = strawberry.field(description="What was found, at most 100.")
 
 
+@strawberry.type(description="A check of a read model that did not hold when it was built.")
+class FailedCheck:
+    check: str = strawberry.field(description="Its name.")
+    description: str = strawberry.field(description="What it looks for: rows that should not be there.")
+    ended: bool = strawberry.field(description="Whether it came to an end; one that took too long says nothing.")
+    found: strawberry.Private[list[dict[str, Any]]]
+
+    @strawberry.field(description="The first rows that should not be there; they may be of any store.")
+    def rows(self, info: Info) -> list[Json] | None:
+        shown = may_see_field(info.context.viewer.role, "FailedCheck.rows")
+        return [Json(row) for row in self.found] if shown else None
+
+
 @strawberry.type(description="One version of a read model.")
 class Projection:
     name: str = strawberry.field(description="Its name.")
@@ -93,6 +106,9 @@ class Projection:
     failed_statement: str | None = strawberry.field(description="Which statement failed.")
     promoted_at: datetime | None = strawberry.field(description="Since when it serves, or when it last began to.")
     promoted_by: str | None = strawberry.field(description="Who let it serve: a pseudonym.")
+    failed_checks: list[FailedCheck] = strawberry.field(
+        description="Checks that did not hold once it was built; one that fails keeps it from serving."
+    )
     events_per_second: int | None = strawberry.field(
         default=None, description="While it is being built and `projectionProgress` follows it: how fast."
     )
@@ -181,6 +197,15 @@ def projections(context: Context) -> list[Projection]:
             failed_statement=each.entry.failed_statement,
             promoted_at=each.entry.promoted_at,
             promoted_by=each.entry.promoted_by,
+            failed_checks=[
+                FailedCheck(
+                    check=failed["check"],
+                    description=failed["description"],
+                    ended=failed["rows"] is not None,
+                    found=failed["rows"] or [],
+                )
+                for failed in each.entry.failed_checks or ()
+            ],
             message=each.entry.error,
         )
         for each in found

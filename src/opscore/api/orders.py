@@ -75,6 +75,7 @@ class OrderParcelLine:
     line: int = strawberry.field(description="Number of the order line.")
     sku_id: strawberry.ID = strawberry.field(description="The article.")
     quantity: Decimal = strawberry.field(description="Units in this parcel.")
+    batch: str | None = strawberry.field(description="Batch they are of, where it was named.")
 
 
 @strawberry.type(description="What is sent in one piece.")
@@ -295,7 +296,7 @@ def _parcel(parcel_id: UUID, parcel: Any) -> OrderParcel:
         shipped_at=parcel.shipped_at,
         delivered_at=parcel.delivered_at,
         lines=[
-            OrderParcelLine(line=each.line, sku_id=gid("Sku", each.sku_id), quantity=each.quantity)
+            OrderParcelLine(line=each.line, sku_id=gid("Sku", each.sku_id), quantity=each.quantity, batch=each.batch)
             for each in parcel.lines
         ],
     )

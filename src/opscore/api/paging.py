@@ -9,10 +9,11 @@ from typing import Any, Generic, TypeVar
 
 import strawberry
 
-from opscore.api.errors import PageSize
-from opscore.api.guard import PAGE_MAX
-from opscore.api.ids import decode_cursor, encode_cursor
+from opscore.api.errors import BadCursor, PageSize
+from opscore.api.ids import BAD_CURSOR, decode_cursor, encode_cursor
 from opscore.api.rows import Made, MadeObject, Row, Rows
+from opscore.api.scalars import MAX_POSITION
+from opscore.api.sizing import PAGE_MAX
 
 NodeT = TypeVar("NodeT")
 RowT = TypeVar("RowT")
@@ -60,6 +61,17 @@ class Window:
     def fetch(self) -> int:
         """One row more than the page, which tells whether there is another page."""
         return self.limit + 1
+
+    def numbers_after(self, size: int) -> tuple[int, ...]:
+        """Return the keys to go on behind, of a list whose keys are numbers from 1 on; zeros at its beginning.
+
+        Raises BadCursor: a cursor is no secret, and whoever knows how they are made can write one of anything.
+        """
+        if self.after is None:
+            return (0,) * size
+        if not all(type(key) is int and 0 <= key <= MAX_POSITION for key in self.after):
+            raise BadCursor(BAD_CURSOR)
+        return tuple(self.after)
 
     def cut(self, rows: Sequence[RowT]) -> Sequence[RowT]:
         """Return the rows that the page shows of those fetched."""

@@ -26,7 +26,7 @@ from opscore.api.context import Context
 from opscore.api.operations import checked_key, error_type, user_error
 from opscore.comparisons import REFUSED, OfVersions, WhatIf
 from opscore.domain.refusals import IdempotencyKeyReused, InvalidField, Refusal
-from opscore.projector import ProjectionRefused, Projector
+from opscore.projector import ChecksFail, ProjectionRefused, Projector
 from opscore.sqlfiles import load
 
 SQL = load(__file__, "projections.sql")
@@ -40,8 +40,14 @@ class ProjectionStays(Refusal):
     """Nothing was changed: {why}."""
 
 
+class ProjectionChecksFail(Refusal):
+    """Nothing was changed, since the checks of this version fail: {why}."""
+
+
 ProjectionError, _CODE = error_type(
-    "ProjectionError", "something about a read model", (ProjectionStays, IdempotencyKeyReused, InvalidField)
+    "ProjectionError",
+    "something about a read model",
+    (ProjectionStays, ProjectionChecksFail, IdempotencyKeyReused, InvalidField),
 )
 
 
@@ -267,6 +273,8 @@ async def _compared(
 def _refusing(work: Callable[[], int]) -> int:
     try:
         return work()
+    except ChecksFail as refused:
+        raise ProjectionChecksFail(why=str(refused).rstrip(".")) from None
     except REFUSED as refused:
         raise ProjectionStays(why=str(refused).rstrip(".")) from None
 

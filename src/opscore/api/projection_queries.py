@@ -128,6 +128,34 @@ class ProjectionQueries:
 
         return await context.services.read(read)
 
+    @strawberry.field(description="Which version was let serve when, by whom, on which comparison; latest first.")
+    async def projection_promotions(
+        self,
+        info: ContextInfo,
+        projection: Annotated[
+            str | None, strawberry.argument(description="Only of this read model; of all if left out.")
+        ] = None,
+        first: First = None,
+        after: After = None,
+    ) -> Connection[views.ProjectionPromotion]:
+        context = info.context
+        views.require_all_stores(context)
+        binding, counted = f"promotions:{projection}", wants_total(info)
+        asked = window(binding, 3, first, after, None, None)
+
+        def read() -> Any:
+            projector = context.services.read_models
+            return connection(
+                projector.promotions(projection, after=asked.after, limit=asked.fetch),
+                asked,
+                binding,
+                lambda each: [each.promoted_at.isoformat(), each.name, each.number],
+                views.promotion_view,
+                projector.promotions_count(projection) if counted else None,
+            )
+
+        return await context.services.read(read)
+
     @strawberry.field(
         description="One comparison of versions; null when there is none of this id (yet). One that was asked for and "
         "could not be made is an error that says why and what to do."

@@ -9,7 +9,7 @@ import enum
 from collections.abc import Callable
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
 import strawberry
@@ -17,15 +17,17 @@ import strawberry
 from opscore.api.arguments import After, ContextInfo, First
 from opscore.api.context import Context
 from opscore.api.enums import expose
-from opscore.api.errors import BadInput, Forbidden, NotReady, NotYetVisible
+from opscore.api.errors import BadInput, Forbidden, NotReady, TimedOut
 from opscore.api.ids import encode_cursor, parse_global_id
 from opscore.api.inputs import aggregate_of
 from opscore.api.paging import Connection, PageInfo, connection, window
 from opscore.api.scalars import MAX_POSITION, Json, Position
-from opscore.api.selected import wants_total
-from opscore.projector import Comparison, ProjectionRefused
+from opscore.api.selected import selected, wants_total
+from opscore.projector import Comparison, ProjectionRefused, TookTooLong
 from opscore.projector.asking import Filter, Question
-from opscore.projector.compare import DifferingRow
+from opscore.projector.catalogue import Promotion
+from opscore.projector.compare import EVENTS_MAX, DifferingRow
+from opscore.projector.explaining import Behind
 from opscore.projector.lock import EditedWithoutVersion
 from opscore.projector.sqltext import SqlFileError
 
@@ -120,7 +122,7 @@ class ComparedSum:
 
 @strawberry.type(description="How many rows of a table differ between two versions, and the sums that differ.")
 class ComparedTable:
-    name: str = strawberry.field(description="The table.")
+    name: str = strawberry.field(description="The table; `query NAME` for the answers of that query.")
     differing_rows: int = strawberry.field(description="Rows that differ.")
     only_old: int = strawberry.field(description="Those of them that only the old version has.")
     only_new: int = strawberry.field(description="Those of them that only the new version has.")
@@ -139,12 +141,17 @@ class DifferingEvent:
 @strawberry.type(name="DifferingRow", description="A row that differs between two versions.")
 class DifferingRowView:
     number: int = strawberry.field(description="Its number in the comparison, from 1.")
-    table: str = strawberry.field(description="The table it is of.")
+    table: str = strawberry.field(description="The table it is of; `query NAME` for a row of that query's answer.")
     key: Json = strawberry.field(description="What names the row.")
     old: Json | None = strawberry.field(description="Its values in the old version; null: it is not there.")
     new: Json | None = strawberry.field(description="Its values in the new version; null: it is not there.")
     events: list[DifferingEvent] | None = strawberry.field(
-        description="The events behind the difference, at most 200; null once one of the versions was dropped."
+        description="The first events behind the difference, at most 200; `eventsBehind` of the comparison has all. "
+        "Null where they are not known (any more): of the first rows they are kept, of others they are found while "
+        "both versions stand."
+    )
+    event_count: int | None = strawberry.field(
+        description="How many there are: an event is counted for each way in which it contributed."
     )
 
 
@@ -158,8 +165,14 @@ class ProjectionCompare:
     compared_by: str = strawberry.field(description="Who: a pseudonym.")
     position: Position = strawberry.field(description="Where both versions stood.")
     digest: str = strawberry.field(description="Digest of both versions' rules as they were.")
-    differing_rows: int = strawberry.field(description="Rows that differ, in all tables.")
-    tables: list[ComparedTable] = strawberry.field(description="The same by table.")
+    differing_rows: int = strawberry.field(description="Rows that differ, in all tables and answers.")
+    remarks: list[str] = strawberry.field(
+        description="What could not be compared, in words: a table or column of one version alone, an answer that "
+        "cannot be asked as a whole."
+    )
+    tables: list[ComparedTable] = strawberry.field(
+        description="The same by table, and by query whose answers the tables alone do not decide."
+    )
     source: strawberry.Private[Comparison]
 
     @strawberry.field(description="The rows that differ, by table and key; at most 100,000 are kept.")
@@ -168,39 +181,102 @@ class ProjectionCompare:
         asked = window(binding, 1, first, after, None, None)
         projector = info.context.services.read_models
         compared = self.source
+        shown = selected(info._raw_info.field_nodes, info._raw_info.fragments)
+        wanted = any({"events", "eventCount"} & set(shown.at(*path)) for path in (("nodes",), ("edges", "node")))
 
         def read() -> Any:
-            kept = projector.compare_rows(compared.id, after=asked.after[0] if asked.after else 0, limit=asked.fetch)
-            behind = projector.events_behind(compared, kept[: asked.limit])
-            shown = {row.number: events for row, events in zip(kept, behind, strict=False)}
+            kept = projector.compare_rows(compared.id, after=asked.numbers_after(1)[0], limit=asked.fetch)
+            # Nobody pays for events that nobody looks at.
+            behind = projector.events_behind(compared, asked.cut(kept), limit=EVENTS_MAX) if wanted else {}
             return connection(
                 kept,
                 asked,
                 binding,
                 lambda row: [row.number],
-                lambda row: _differing(row, shown[row.number]),
+                lambda row: _differing(row, behind.get(row.number)),
                 projector.compare_rows_count(compared.id) if counted else None,
             )
 
         return await info.context.services.read(read)
 
+    @strawberry.field(description="All events behind one of the rows, by position.")
+    async def events_behind(
+        self,
+        info: ContextInfo,
+        row: Annotated[int, strawberry.argument(description="The row's number.")],
+        first: First = None,
+        after: After = None,
+    ) -> Connection[DifferingEvent]:
+        binding = f"behind:{self.id}:{row}"
+        asked = window(binding, 1, first, after, None, None)
+        projector = info.context.services.read_models
+        compared = self.source
 
-def _differing(row: DifferingRow, events: list[dict[str, Any]] | None) -> DifferingRowView:
-    def plain(value: dict[str, Any] | None) -> Json | None:
-        return None if value is None else Json({name: plain_value(each) for name, each in value.items()})
+        def read() -> Any:
+            found = projector.compare_rows(compared.id, after=row - 1, limit=1)
+            if not found or found[0].number != row:
+                raise BadInput(f"This comparison has kept no row {row}.")
+            place = asked.numbers_after(1)[0]
+            events = projector.events_behind(compared, found, after=place, limit=asked.fetch).get(row)
+            if events is None:
+                raise BadInput("The events behind this row are not known any more; compare again.")
+            total = events[0].of if events else place
+            return connection(events, asked, binding, lambda each: [each.place], _event, total)
 
+        return await info.context.services.read(read)
+
+
+@strawberry.type(description="That a version was let serve. Kept for ever, whatever was promoted after it.")
+class ProjectionPromotion:
+    projection: str = strawberry.field(description="The read model.")
+    number: int = strawberry.field(description="The how-manieth time of this read model, from 1.")
+    version: int = strawberry.field(description="The version that serves from then on.")
+    from_version: int | None = strawberry.field(
+        description="The version that served before; null for the first, and where it was not kept."
+    )
+    digest: str = strawberry.field(description="Digest of the version's rules as they were.")
+    position: Position = strawberry.field(description="The last event that it had taken in.")
+    promoted_at: datetime = strawberry.field(description="When.")
+    promoted_by: str = strawberry.field(description="Who decided it: a pseudonym.")
+    compare_id: UUID | None = strawberry.field(
+        description="The comparison of both versions that it relied on; null where none was needed, or kept."
+    )
+    despite: str | None = strawberry.field(description="Why it serves though its checks failed; null: they held.")
+
+
+def promotion_view(found: Promotion) -> ProjectionPromotion:
+    """Return a promotion as the API shows it."""
+    return ProjectionPromotion(
+        projection=found.name,
+        number=found.number,
+        version=found.version,
+        from_version=found.from_version,
+        digest=found.digest,
+        position=Position(found.position),
+        promoted_at=found.promoted_at,
+        promoted_by=found.promoted_by,
+        compare_id=found.compare_id,
+        despite=found.despite,
+    )
+
+
+def _plain_object(value: dict[str, Any] | None) -> Json | None:
+    return None if value is None else Json({name: plain_value(each) for name, each in value.items()})
+
+
+def _event(event: Behind) -> DifferingEvent:
+    return DifferingEvent(position=Position(event.position), old=_plain_object(event.old), new=_plain_object(event.new))
+
+
+def _differing(row: DifferingRow, events: list[Behind] | None) -> DifferingRowView:
     return DifferingRowView(
         number=row.number,
         table=row.table,
         key=Json(row.key),
-        old=plain(row.old),
-        new=plain(row.new),
-        events=None
-        if events is None
-        else [
-            DifferingEvent(position=Position(each["position"]), old=plain(each["old"]), new=plain(each["new"]))
-            for each in events
-        ],
+        old=_plain_object(row.old),
+        new=_plain_object(row.new),
+        events=None if events is None else [_event(each) for each in events],
+        event_count=None if events is None else (events[0].of if events else 0),
     )
 
 
@@ -216,6 +292,7 @@ def compare_view(found: Comparison) -> ProjectionCompare:
         position=Position(found.position),
         digest=found.digest,
         differing_rows=found.differing_rows,
+        remarks=found.remarks,
         tables=[
             ComparedTable(
                 name=name,
@@ -281,14 +358,15 @@ def rows(
     wanted = [Filter(each.column, each.operator.value, each.value) for each in filters]
     binding = f"rows:{name}:{query}:{version}:{sorted(values.items())}:{wanted}"
     try:
-        if at_least is not None and not projector.wait_for(name, at_least):
-            raise NotYetVisible(f"{name} has not reached position {at_least}; ask again a little later.")
         key = projector.key_of_query(name, query, version=version)
         asked = window(binding, len(key), page[0], page[1], None, None)
         found = projector.rows(
             name, query, values,
             store_ids=store_ids, version=version, filters=wanted, after=asked.after, limit=asked.fetch,
+            at_least=at_least, seconds_max=context.services.database.settings.statement_seconds_max,
         )  # fmt: skip
+    except TookTooLong:
+        raise TimedOut from None
     except ProjectionRefused as refused:
         raise BadInput(str(refused)) from None
     names = [column.name for column in found.question.columns]

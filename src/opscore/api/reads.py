@@ -57,8 +57,16 @@ async def current(context: Context, kind: type[AggregateT], stream_id: UUID) -> 
 
 
 def many(context: Context, kind: type[AggregateT], stream_ids: Sequence[UUID]) -> dict[UUID, AggregateT]:
-    """Return the aggregates of these streams that the viewer may see, in one statement."""
-    found = load_many(context.services.database.pool.connection, kind, stream_ids)
+    """Return the aggregates of these streams that the viewer may see, in one statement.
+
+    Of a replay they are folded one by one as of its position: a statement for each is what history costs.
+    """
+    services = context.services
+    if services.until is None:
+        found = load_many(services.database.pool.connection, kind, stream_ids)
+    else:
+        then = {key: services.log.aggregate(kind, key, position=services.until) for key in stream_ids}
+        found = {key: aggregate for key, aggregate in then.items() if aggregate is not None}
     return {key: aggregate for key, aggregate in found.items() if may_see(context.viewer, aggregate)}
 
 

@@ -67,17 +67,30 @@ class SkuProperty:
     value: str = strawberry.field(description="Its value.")
 
 
+@strawberry.type(description="The units of one batch of an article at one place; none of them is reserved by batch.")
+class BatchLevel:
+    batch: str = strawberry.field(description="Number of the batch.")
+    on_hand: Decimal = strawberry.field(
+        description="Units that are there; below zero, more left under this number than had come in under it."
+    )
+    quarantined: Decimal = strawberry.field(description="Units that nobody may sell until they are looked at.")
+    damaged: Decimal = strawberry.field(description="Units that cannot be sold.")
+
+
 @strawberry.type(
-    description="The units of an article at one place. Sellable is what is neither reserved, allocated nor damaged."
+    description="The units of an article at one place. Sellable is what is neither reserved, allocated nor set aside: "
+    "in quarantine or damaged."
 )
 class StockLevel:
     location_id: UUID = strawberry.field(description="The place.")
     on_hand: Decimal = strawberry.field(description="Units that are there.")
     reserved: Decimal = strawberry.field(description="Units set apart for orders.")
     allocated: Decimal = strawberry.field(description="Units set apart for campaigns and not sold yet.")
+    quarantined: Decimal = strawberry.field(description="Units that nobody may sell until they are looked at.")
     damaged: Decimal = strawberry.field(description="Units that cannot be sold.")
     in_transit: Decimal = strawberry.field(description="Units on the way here.")
     sellable: Decimal = strawberry.field(description="Units that anybody may buy.")
+    batches: list[BatchLevel] = strawberry.field(description="What is left of each batch that was named.")
 
 
 @strawberry.type(description="When stock counts as low or too much.")
@@ -220,9 +233,19 @@ def sku_view(sku: domain.Sku, context: Context) -> Sku:
                 on_hand=plain(each.on_hand),
                 reserved=plain(each.reserved),
                 allocated=plain(each.allocated),
+                quarantined=plain(each.quarantined),
                 damaged=plain(each.damaged),
                 in_transit=plain(each.in_transit),
                 sellable=plain(each.sellable),
+                batches=[
+                    BatchLevel(
+                        batch=batch,
+                        on_hand=plain(left.on_hand),
+                        quarantined=plain(left.quarantined),
+                        damaged=plain(left.damaged),
+                    )
+                    for batch, left in sorted(each.batches.items())
+                ],
             )
             for location_id, each in sku.levels.items()
             if places

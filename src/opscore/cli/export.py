@@ -29,6 +29,7 @@ def export(
     store: Annotated[list[UUID] | None, typer.Option(help="Rows of this store; repeatable; all if none.")] = None,
     since: Moment = None,
     before: Moment = None,
+    compare: Annotated[UUID | None, typer.Option(help="Of compares: rows of this comparison; of all if none.")] = None,
     file: Annotated[
         Path | None, typer.Option("--out", dir_okay=False, help="The file to write; default: <name>.<format>.")
     ] = None,
@@ -49,7 +50,9 @@ def export(
         raise fail(f"{dataset} cannot be narrowed to a period")
     if about.all_stores and store:
         raise fail(f"{dataset} are of all stores together")
-    wanted = Wanted(dataset, store or None, _time(since), _time(before))
+    if compare is not None and dataset is not Dataset.COMPARES:
+        raise fail(f"{dataset} are of no comparison")
+    wanted = Wanted(dataset, store or None, _time(since), _time(before), compare)
     path = file or Path(f"{dataset}.{format_of}")
     with migrated() as (database, _), Bars() as bars, stoppable() as stop:
         try:

@@ -5,7 +5,9 @@
 from __future__ import annotations
 
 import csv
+import getpass
 import json
+from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
@@ -14,13 +16,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from opscore.cli.common import opened_projector
+from opscore.cli.common import migrated, opened_projector
 from opscore.console import Bars, counted, fail, figure, out, stoppable, table
 from opscore.settings import load_settings
 
 if TYPE_CHECKING:
     from opscore.projector import Comparison, Projector
     from opscore.projector.asking import Rows
+    from opscore.projector.catalogue import Entry
 
 projections_app = typer.Typer(
     help="Read models: list, ask, build beside, compare, promote, drop; what if; your own.", no_args_is_help=True
@@ -65,6 +68,13 @@ def projections_list() -> None:
                 f"  Once that is mended: opscore projections resume {entry.name} {entry.version}",
                 markup=False,
             )
+        _print_checks(entry)
+
+
+def _print_checks(entry: Entry) -> None:
+    for each in entry.failed_checks or ():
+        found = "took too long to end" if each["rows"] is None else f"fails: {each['rows'][0]}"
+        out.print(f"{entry.name} {entry.version}: check {each['check']} {found}", markup=False)
 
 
 @projections_app.command("plan")
@@ -175,11 +185,16 @@ def projections_rebuild(
     """Build the newest version beside the one that serves. Can be stopped and run again."""
     if anew and name is None:
         raise fail("Say which projection to build anew: opscore projections rebuild NAME --anew")
-    with opened_projector() as projector, Bars() as bars, stoppable() as stop:
+    from opscore import kpi_versions
+    from opscore.projector import Projector
+
+    with migrated() as (database, _), Bars() as bars, stoppable() as stop:
+        projector = Projector(database)
         if name is None:
-            projector.deploy(by="cli", progress=bars.projecting, stop=stop)
+            kpi_versions.take_into_service(database)
+            projector.deploy(by=_user(), progress=bars.projecting, stop=stop)
         else:
-            projector.rebuild(name, by="cli", progress=bars.projecting, stop=stop, anew=anew)
+            _print_checks(projector.rebuild(name, by=_user(), progress=bars.projecting, stop=stop, anew=anew))
 
 
 @projections_app.command("compare")
@@ -192,7 +207,7 @@ def projections_compare(
 ) -> None:
     """Say which rows differ between two versions, by how much, and which events are behind it."""
     with opened_projector() as projector:
-        result = projector.compare(name, old, new, by="cli", sample=rows)
+        result = projector.compare(name, old, new, by=_user(), sample=rows)
         _print_comparison(result, f"{name} {old} and {new}", f"in {old}", f"in {new}")
         _export(projector, result, export)
 
@@ -205,15 +220,17 @@ def projections_whatif(
         str | None, typer.Option("--from", help="From this local day on, such as 2026-02-01; all history if left out.")
     ] = None,
     rows: ShownRows = 20,
+    export: ExportFile = None,
 ) -> None:
     """Say what the figures would be under other rules: build aside, compare, drop. Can be stopped and run again."""
     day = None if from_day is None else _day(from_day)
     with opened_projector() as projector:
         with Bars() as bars, stoppable() as stop:
             result = projector.whatif(
-                name, _pairs(given), from_day=day, by="cli", sample=rows, progress=bars.projecting, stop=stop
+                name, _pairs(given), from_day=day, by=_user(), sample=rows, progress=bars.projecting, stop=stop
             )
         _print_comparison(result, f"{name} as it is and as it would be", "now", "then")
+        _export(projector, result, export)
     out.print(f"Nothing was changed: {name} serves as before.", markup=False)
 
 
@@ -261,9 +278,14 @@ def _print_comparison(result: Comparison, title: str, old: str, new: str) -> Non
             if before != after:
                 out.print(f"    {column}: {figure(before) or 'none'} -> {figure(after) or 'none'}", markup=False)
         if row["events"]:
-            out.print(f"    events {', '.join(str(event['position']) for event in row['events'])}", markup=False)
+            named = list(dict.fromkeys(event["position"] for event in row["events"]))
+            more = row["event_count"] - len(row["events"])
+            behind = f" and {more:,} more (--export)" if more else ""
+            out.print(f"    events {', '.join(map(str, named))}{behind}", markup=False)
     if result.differing_rows > len(result.sample):
         out.print(f"  ... and {counted(result.differing_rows - len(result.sample), 'row')} more (--rows, --export)")
+    for remark in result.remarks:
+        out.print(f"  Note: {remark}.", markup=False)
     out.print(f"Differing rows in all: {result.differing_rows:,}")
 
 
@@ -278,12 +300,45 @@ def _number(text: str) -> str:
 def projections_promote(
     name: Name,
     version: Annotated[int, typer.Argument(help="The version that shall serve.")],
-    by: Annotated[str, typer.Option(help="Who decided it; kept in the catalogue.")] = "cli",
+    by: Annotated[
+        str | None, typer.Option(help="Who decided it; kept for ever. The user of this machine if left out.")
+    ] = None,
+    despite_checks: Annotated[
+        str | None, typer.Option(help="Let it serve though its checks fail, and why; kept for ever.")
+    ] = None,
 ) -> None:
     """Let a compared version serve from now on. Going back is the same word with the old version."""
     with opened_projector() as projector:
-        entry = projector.promote(name, version, by=by)
+        entry = projector.promote(name, version, by=by or _user(), despite=despite_checks)
     out.print(f"{entry.name} version {entry.version} serves.")
+
+
+@projections_app.command("history")
+def projections_history(
+    name: Annotated[str | None, typer.Argument(help="The projection; all of them if left out.")] = None,
+) -> None:
+    """List which version was let serve when, by whom, and on which comparison; latest first."""
+    with opened_projector() as projector:
+        found = projector.promotions(name)
+    table(
+        ("name", "number", "version", "before", "when", "who", "comparison", "despite its checks"),
+        [
+            (
+                each.name, each.number, each.version, each.from_version, f"{each.promoted_at:%Y-%m-%d %H:%M:%S %Z}",
+                each.promoted_by, each.compare_id, each.despite,
+            )
+            for each in found
+        ],
+        right=(1, 2, 3),
+    )  # fmt: skip
+
+
+def _user() -> str:
+    """Return who uses this machine: what somebody decides here is kept with a name."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        raise fail("This user has no name on this machine; set LOGNAME, or say who it is with --by") from None
 
 
 @projections_app.command("drop")
@@ -360,18 +415,26 @@ def projections_copy(name: Name) -> None:
 def projections_lock(
     check: Annotated[bool, typer.Option("--check", help="Write nothing; fail when a version is not locked.")] = False,
 ) -> None:
-    """Write the digest of each new version to versions.lock, in your own folder if you have one."""
-    from opscore import resources
+    """Write the digest of each new version to versions.lock, in your own folder if you have one, and to kpis.lock."""
+    from opscore import kpis, resources
     from opscore.projector import lock, read_all
 
-    folder = load_settings().projections or resources.path("projections")
-    definitions = read_all(folder)
-    lock.refuse_edited(folder, definitions)
-    missing = lock.unlocked(folder, definitions)
+    own = load_settings().projections
+    folder = own or resources.path("projections")
+    locked: dict[str, Mapping[str, lock.Versioned]] = {lock.FILE: read_all(folder)}
+    if own is None:
+        locked[kpis.LOCK] = kpis.released(kpis.load())
+    missing = []
+    for file, definitions in locked.items():
+        lock.refuse_edited(folder, definitions, file)
+        missing += lock.unlocked(folder, definitions, file)
     if check and missing:
         raise fail(f"Not locked yet: {', '.join(missing)}; run: opscore projections lock")
-    if not check:
-        lock.write(folder, definitions)
-    out.print(
-        f"{counted(len(definitions), 'projection')} locked" + (f", {', '.join(missing)} newly." if missing else ".")
+    for file, definitions in locked.items():
+        if not check:
+            lock.write(folder, definitions, file)
+    counts = " and ".join(
+        counted(len(definitions), what)
+        for what, definitions in zip(("projection", "key figure"), locked.values(), strict=False)
     )
+    out.print(f"{counts} locked" + (f", {', '.join(missing)} newly." if missing else "."))

@@ -14,13 +14,14 @@ A bundle holds, each exactly once and nothing besides:
     catalogue.json       each version of each projection: state, position, rules, digests, names of its texts
     rules/NAME/vN/*      those texts
     compares.json        the comparisons of versions that were made in the period
+    kpis.json            each definition of a key figure, its digest, and from when until when it was in force
     HASH.md              how the hashes are made: what this file was written from
     verify_bundle.py     this file
 
 What the bundle brings along cannot vouch for the bundle. Take this program from a source you trust, not from a bundle
 that you doubt. Give anchors that you kept yourself (`--anchors`), since a chain that was rewritten as a whole agrees
-with itself; and the manifest's SHA-256 that `opscore audit export` printed (`--digest`), since rules, schemas and
-comparisons are in no chain.
+with itself; and the manifest's SHA-256 that `opscore audit export` printed (`--digest`), since rules, schemas,
+comparisons and definitions are in no chain.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ from datetime import date, datetime, timedelta
 from typing import Any, BinaryIO
 
 FORMAT = "opscore audit bundle"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 HASH_FORMAT_VERSION = 1
 FINDINGS_MAX = 1000
 CHUNK_BYTES = 1 << 18
@@ -55,7 +56,7 @@ ROLE = "role"
 NUMBERS = frozenset({"position", "version", "schema_version", "occurred_at", "recorded_at", "causation_position"})
 IDS = frozenset({"stream_id", "store_id"})
 OPTIONAL = frozenset({"correlation_id", "causation_position"})
-FIXED = ("manifest.json", "events.jsonl", "anchors.jsonl", "catalogue.json", "compares.json", "HASH.md",
+FIXED = ("manifest.json", "events.jsonl", "anchors.jsonl", "catalogue.json", "compares.json", "kpis.json", "HASH.md",
          "verify_bundle.py")  # fmt: skip
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
@@ -698,7 +699,8 @@ def check(container: Container, outside: list[dict[str, Any]], digest: str | Non
 
     counts = {"anchors": len(inside), "events": chain.events, "schemas": len(schemas)}
     counts.update(_check_catalogue(members, report))
-    counts["compares"] = len(members.document("compares.json", list, _plain_once))
+    for name in ("compares", "kpis"):
+        counts[name] = len(members.document(f"{name}.json", list, _plain_once))
     if counts != manifest["counts"]:
         report.add("manifest", f"the counts are {counts}, not {manifest['counts']}")
     members.content("HASH.md")
@@ -718,7 +720,9 @@ def check(container: Container, outside: list[dict[str, Any]], digest: str | Non
     if not outside:
         report.notes.append("Without an anchor kept elsewhere this shows only that the events agree with themselves.")
     if digest is None:
-        report.notes.append("Without --digest, rules, schemas and comparisons are only those that the manifest names.")
+        report.notes.append(
+            "Without --digest, rules, schemas, comparisons and definitions are only those that the manifest names."
+        )
 
 
 def main(words: list[str] | None = None) -> int:

@@ -16,7 +16,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Collection
 from datetime import UTC, datetime, timedelta
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Final, TypeVar
 from uuid import UUID
 
 import eventsourcing.domain as library
@@ -28,6 +28,10 @@ EVENT_CLASSES: dict[str, type[Event]] = {}
 
 AGGREGATE_CLASSES: dict[str, type[Aggregate]] = {}
 """Every aggregate class, by stream type."""
+
+
+FIELDS_ADDED: Final[tuple[tuple[()], ...]] = ((),)
+"""The upcasts of an event whose second version only adds fields that may be absent: absent, each is its default."""
 
 
 class RecordingClock:

@@ -210,6 +210,7 @@ class PlaceOrder(Command):
         CustomerNotActive,
         CurrencyMismatch,
         ReferenceTaken,
+        PeriodClosedAlready,
     )
 
     store_id: StoreId
@@ -227,6 +228,7 @@ class PlaceOrder(Command):
     address: Address = None
     remark: Remark = None
     external_reference: ExternalReference = None
+    override_reason: OverrideReason = None
 
     def decide(self, work: UnitOfWork) -> UUID:
         """Check everything on every aggregate, price, then record the order and all that it takes."""
@@ -237,6 +239,7 @@ class PlaceOrder(Command):
         order = self._record(work, store, order_id, offer, priced)
         for sku, picks in plan.stock:
             sku.reserve(order_id, store.id, picks, work.occurred_at)
+            note_override(work, sku, self.override_reason)
         for campaign_id, claimed_minor in priced.campaign_discounts.items():
             offer.campaigns[campaign_id].claim(
                 order_id, self.customer_id, claimed_minor, _code_of(priced, campaign_id), work.occurred_at
@@ -266,6 +269,8 @@ class PlaceOrder(Command):
         require_amounts(priced.lines)
         self._require_prices_shown(priced, offer.skus)
         priced, stock = self._plan_stock(priced, offer, work, store.open_location_ids)
+        for sku, _ in stock:
+            require_open_books(work, sku, self.override_reason)
         redemptions = self._plan_redemptions(priced, customer)
         for campaign_id, claimed_minor in priced.campaign_discounts.items():
             offer.campaigns[campaign_id].plan_claim(
@@ -734,9 +739,8 @@ class RecordOrder(Command):
         lines, needs = self._lines(work, store)
         require_amounts(lines)
         stock = plan_stock(needs, location_ids)
-        if self.shipped:
-            for sku, _ in stock:
-                require_open_books(work, sku, self.override_reason)
+        for sku, _ in stock:
+            require_open_books(work, sku, self.override_reason)
         promise = store.policy(ShipPromise, work.occurred_at)
 
         order = self._record(work, store, order_id, lines)
@@ -746,6 +750,8 @@ class RecordOrder(Command):
             self._pay(order, promise, work)
         if self.shipped:
             self._ship(order, stock, work)
+        for sku, _ in stock:
+            note_override(work, sku, self.override_reason)
         return order_id
 
     def _require_steps_in_order(self) -> None:
@@ -865,7 +871,6 @@ class RecordOrder(Command):
             for sku, picks in stock:
                 quantity = sum((pick.quantity for pick in picks), ZERO)
                 sku.ship(order.id, order.store_id, parcel_id, quantity, at)
-                note_override(work, sku, self.override_reason)
             if self.delivered:
                 order.deliver(parcel_id, at)
         if self.completed:

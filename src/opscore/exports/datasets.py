@@ -145,12 +145,17 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What of a dataset is read. store_ids: None for all. since, before: a period, end exclusive, None for no bound."""
+    """What of a dataset is read.
+
+    store_ids: None for all. since, before: a period, end exclusive, None for no bound. compare_id: of the rows that
+    differed, those of one comparison.
+    """
 
     dataset: Dataset
     store_ids: Sequence[UUID] | None
     since: datetime | None = None
     before: datetime | None = None
+    compare_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +203,7 @@ def _of_statement(moment: Snapshot, wanted: Wanted) -> Rows:
         "since": wanted.since,
         "before": wanted.before,
         "position": position,
+        "compare_id": wanted.compare_id,
     }
 
     def batches() -> Iterator[tuple[Batch, int | None]]:

@@ -8,11 +8,17 @@ WHERE position <= :position
     AND (:before::timestamptz IS NULL OR occurred_at < :before::timestamptz)
 ORDER BY position;
 
--- compares: every row in which two versions of a projection differed; for those who may see all stores.
+-- compares: every row in which two versions of a projection differed (of :compare_id, NULL for all); for those who may see
+-- all stores. event_positions: the events behind it, each once, as they were kept with it; NULL where they were not.
 SELECT made.id AS compare_id, made.name, made.old_version, made.new_version, made.compared_at, made.compared_by,
-    made.position, kept.number, kept.table_name, kept.key, kept.old, kept.new
+    made.position, kept.number, kept.table_name, kept.key, kept.old, kept.new, CASE
+        WHEN kept.number <= made.rows_with_events THEN ARRAY(
+            SELECT DISTINCT event.position FROM projection_compare_events AS event
+            WHERE event.compare_id = kept.compare_id AND event.number = kept.number ORDER BY 1
+        )
+    END AS event_positions
 FROM projection_compare_rows AS kept JOIN projection_compares AS made ON made.id = kept.compare_id
-WHERE (:store_ids::uuid[] IS NULL)
+WHERE (:store_ids::uuid[] IS NULL) AND (:compare_id::uuid IS NULL OR made.id = :compare_id::uuid)
     AND (:since::timestamptz IS NULL OR made.compared_at >= :since::timestamptz)
     AND (:before::timestamptz IS NULL OR made.compared_at < :before::timestamptz)
 ORDER BY made.compared_at, made.id, kept.number;
@@ -22,9 +28,11 @@ SELECT COALESCE(max(position), 0) FROM events;
 
 -- add: keep a new job; asked again under the same id, nothing changes.
 INSERT INTO export_jobs
-    (id, dataset, format, store_ids, asked_from, asked_before, requested_by, role, requested_at, request_hash, state)
+    (id, dataset, format, store_ids, asked_from, asked_before, compare_id, requested_by, role, requested_at, request_hash,
+    state)
 VALUES
-    (:id, :dataset, :format, :store_ids::uuid[], :since, :before, :actor, :role, now(), :request_hash, 'waiting')
+    (:id, :dataset, :format, :store_ids::uuid[], :since, :before, :compare_id, :actor, :role, now(), :request_hash,
+    'waiting')
 ON CONFLICT (id) DO NOTHING;
 
 -- add_progress: a job has not begun.
@@ -37,8 +45,8 @@ SELECT request_hash FROM export_jobs WHERE id = :id;
 SELECT count(*) FROM export_jobs WHERE requested_by = :actor AND state = 'waiting';
 
 -- jobs: what a person asked for in a role and for stores that the asker still has (one by :id), latest first, before a row.
-SELECT job.id, job.dataset, job.format, job.store_ids, job.asked_from, job.asked_before, job.requested_by, job.role,
-    job.requested_at, job.state, job.reason, job.ended_at, job.manifest, made.attempts, made.rows_done, made.percent
+SELECT job.id, job.dataset, job.format, job.store_ids, job.asked_from, job.asked_before, job.compare_id, job.requested_by,
+    job.role, job.requested_at, job.state, job.reason, job.ended_at, job.manifest, made.attempts, made.rows_done, made.percent
 FROM export_jobs AS job JOIN export_progress AS made ON made.job_id = job.id
 WHERE (:id::uuid IS NULL OR job.id = :id::uuid)
     AND job.requested_by = :actor AND job.role = :role
@@ -62,7 +70,7 @@ WHERE id = (SELECT job.id FROM export_jobs AS job WHERE job.id = :id AND job.sta
 UPDATE export_progress SET cancel_asked = true WHERE job_id = :id;
 
 -- take: the job that has waited longest and nobody is at, held until the transaction ends.
-SELECT id, dataset, format, store_ids, asked_from, asked_before, role
+SELECT id, dataset, format, store_ids, asked_from, asked_before, compare_id, role
 FROM export_jobs
 WHERE state = 'waiting'
 ORDER BY requested_at, id

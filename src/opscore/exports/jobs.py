@@ -65,6 +65,7 @@ class Job:
     store_ids: list[UUID] | None
     asked_from: datetime | None
     asked_before: datetime | None
+    compare_id: UUID | None
     requested_by: str
     role: str
     requested_at: datetime
@@ -109,22 +110,27 @@ class ExportBook:
         store_ids: Sequence[UUID] | None = None,
         since: datetime | None = None,
         before: datetime | None = None,
+        compare_id: UUID | None = None,
     ) -> tuple[Job, bool]:
         """Ask for a file; return the job and whether this key had asked for it before.
 
         store_ids: stores of the actor, None for all of them. since, before: a period in UTC, end exclusive: when
-        orders were placed, when anything else happened.
+        orders were placed, when anything else happened. compare_id: of the rows that differed, those of one comparison.
         Refuses: NotAuthorised, NotFound (a store that is not the actor's), InvalidField, FormatNotInstalled,
         TooManyExports, IdempotencyKeyReused.
         """
         job_id = derived_id("export", actor.id, key)
-        asked = [dataset, format_, store_ids and sorted(store_ids), since, before]
+        asked: list[Any] = [dataset, format_, store_ids and sorted(store_ids), since, before]
+        if compare_id is not None:
+            asked.append(compare_id)
         digest = hashlib.sha256(orjson.dumps(asked)).digest()
         bound = actor.stores if store_ids is None else store_ids
         with self._transaction() as connection:
             known = connection.execute(SQL["request"], {"id": job_id}).fetchone()
             if known is None:
                 self._require_allowed(actor, dataset, store_ids, since, before)
+                if compare_id is not None and dataset is not Dataset.COMPARES:
+                    raise InvalidField(why=f"{dataset} are of no comparison", path=("compare_id",))
                 require(format_)
                 waiting = connection.execute(SQL["waiting"], {"actor": actor.id}).fetchone()
                 if waiting is not None and waiting[0] >= WAITING_MAX:
@@ -136,6 +142,7 @@ class ExportBook:
                     "store_ids": None if bound is None else sorted(set(bound)),
                     "since": since,
                     "before": before,
+                    "compare_id": compare_id,
                     "actor": actor.id,
                     "role": actor.role.value,
                     "request_hash": digest,
@@ -279,7 +286,7 @@ class Exports:
             row = holding.execute(SQL["take"]).fetchone()
             if row is None:
                 return False
-            job_id, dataset, format_, store_ids, since, before, role = row
+            job_id, dataset, format_, store_ids, since, before, compare_id, role = row
             begun, cancelled = self._note("begin", job_id)
             if cancelled:
                 self._end(holding, job_id, "cancelled", "cancelled before it was begun")
@@ -287,7 +294,7 @@ class Exports:
             if begun > BEGUN_MAX:
                 self._end(holding, job_id, "failed", f"it was begun {BEGUN_MAX} times and never ended; see the log")
                 return True
-            wanted = Wanted(Dataset(dataset), store_ids, since, before)
+            wanted = Wanted(Dataset(dataset), store_ids, since, before, compare_id)
             told = _Telling(self, job_id)
             try:
                 manifest = write(

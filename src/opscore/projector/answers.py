@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import time
+import copy
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, Protocol, Self, TypeVar, cast
 from uuid import UUID
 
 import psycopg
 from psycopg import errors
 from psycopg.rows import dict_row, tuple_row
 
-from opscore.projector import asking
+from opscore.projector import asking, explaining
+from opscore.projector.asking import plain
 from opscore.projector.catalogue import Catalogue, Connection, Entry
 from opscore.projector.folder import Definition, Loaded, Ready
 from opscore.projector.lists import Shape
@@ -22,7 +23,10 @@ from opscore.projector.lists import Shape
 ReadT = TypeVar("ReadT")
 RowT = TypeVar("RowT")
 
-WAIT_SECONDS_MAX = 5.0
+CHECK_SECONDS_MAX = 300
+"""How long one check may take once a version is built; `audit verify` waits for all of them."""
+CHECK_ROWS_MAX = 20
+"""How many rows that should not be there a check names."""
 _SESSION = (
     # A statement is parsed once but planned for each window: a plan that was made for one event and kept did not finish
     # a window of 400,000.
@@ -37,6 +41,24 @@ _SESSION = (
 
 class ProjectionRefused(Exception):
     """What was asked of a projection cannot be done now; the message says why and what to do."""
+
+
+class TookTooLong(ProjectionRefused):
+    """A statement took longer than it may and was cancelled."""
+
+
+class Behind(Exception):
+    """A version has not taken in a position that the asker wants it to have; nothing was read."""
+
+    def __init__(self, name: str, version: int, position: int) -> None:
+        super().__init__(f"{name} version {version} has not reached position {position}")
+        self.name = name
+        self.version = version
+        self.position = position
+
+
+class ChecksFail(ProjectionRefused):
+    """A version does not serve because of what its checks say; the message names them."""
 
 
 class Connects(Protocol):
@@ -75,6 +97,24 @@ class Answers:
         self.schema = database.schema
         self.catalogue = Catalogue(database.schema)
         self._loaded: dict[tuple[str, int, str, int], Loaded] = {}
+        self._replay: str | None = None
+
+    def of_replay(self, replay: str) -> tuple[Self, int]:
+        """Return the same with every projection answered by the copy of a replay, and the position it stands at.
+
+        Raises `ProjectionRefused` when there is no whole replay of this name.
+        """
+        with self._shared() as connection:
+            copies = [entry for entry in self.catalogue.entries(connection) if "/" in entry.name]
+        made = [entry for entry in copies if entry.name.partition("/")[0] == replay]
+        if not made:
+            known = sorted({each.name.partition("/")[0] for each in copies if each.status == "frozen"})
+            raise ProjectionRefused(f"there is no replay {replay}; there are {', '.join(known) or 'none'}")
+        if any(each.status == "building" for each in made) or len({each.position for each in made}) > 1:
+            raise ProjectionRefused(f"the replay {replay} is not whole; make it again: opscore replay --into {replay}")
+        then = copy.copy(self)
+        then._replay = replay
+        return then, made[0].position
 
     def connect(self) -> Connection:
         """Return a connection as the projector uses it: plans made for each window, commits not waited for."""
@@ -95,17 +135,12 @@ class Answers:
             self._loaded[key] = found
         return found
 
-    def wait_for(self, name: str, position: int, *, timeout_seconds: float = WAIT_SECONDS_MAX) -> bool:
-        """Wait until the serving version of `name` has taken in `position`; return whether it has in time."""
-        until = time.monotonic() + timeout_seconds
-        while True:
-            with self._shared() as connection:
-                entry = self._serving(connection, name)
-            if entry.position >= position:
-                return True
-            if time.monotonic() >= until or entry.failed_position is not None:
-                return False
-            time.sleep(0.01)
+    def checkpoints(self) -> tuple[int, dict[tuple[str, int], tuple[int, bool]]]:
+        """Return the last position of the log, and of each version by (name, version) where it stands and whether it
+        goes on from there. Cheap enough to be asked again and again by somebody who waits.
+        """
+        with self._shared() as connection:
+            return self.catalogue.checkpoints(connection)
 
     def query(self, name: str, query: str, *, version: int | None = None) -> Ready:
         """Return a query of the serving version (or `version`) as SQL with psycopg parameters."""
@@ -130,17 +165,25 @@ class Answers:
         return self.read(name, lambda ask: ask(query, params), store_ids=store_ids, version=version)
 
     def read(
-        self, name: str, work: Callable[[Ask], ReadT], *, store_ids: Sequence[UUID] | None, version: int | None = None
+        self,
+        name: str,
+        work: Callable[[Ask], ReadT],
+        *,
+        store_ids: Sequence[UUID] | None,
+        version: int | None = None,
+        at_least: int | None = None,
     ) -> ReadT:
         """Ask the serving version (or `version`) several of its queries; return what `work` makes of them.
 
         work: is given a function that asks a query; it may be run twice.
         store_ids: the stores that the asker may see; None for all of them.
+        at_least: a position that the version has to have taken in; raises `Behind` while it has not.
         """
         for attempt in (1, 2):
             # No transaction: it would hold no common snapshot, and cost two more ways to the database.
             with self._shared() as connection:
                 entry = self._serving(connection, name, version)
+                _require_reached(entry, at_least)
                 try:
                     return work(_Asking(self, connection, entry, store_ids))
                 except errors.UndefinedTable:
@@ -173,17 +216,19 @@ class Answers:
         filters: Sequence[asking.Filter] = (),
         after: Sequence[Any] | None = None,
         limit: int | None = None,
-        seconds_max: int = asking.STATEMENT_SECONDS_MAX,
+        at_least: int | None = None,
+        seconds_max: float = asking.STATEMENT_SECONDS_MAX,
     ) -> asking.Rows:
         """Ask any query of the serving version (or `version`) for a page of its rows; see `asking.ask`.
 
-        seconds_max: how long the statement may take.
-        Raises `ProjectionRefused` for what cannot be asked or takes longer.
+        at_least: as of `read`. seconds_max: how long the statement may take.
+        Raises `ProjectionRefused` for what cannot be asked, `TookTooLong` for what takes longer.
         """
         try:
             with self._shared() as connection, connection.transaction():
                 asking.bounded(connection, seconds_max)
                 entry = self._serving(connection, name, version)
+                _require_reached(entry, at_least)
                 loaded = self.loaded(connection, entry)
                 ready = self._query(loaded, query)
                 return asking.ask(
@@ -193,7 +238,7 @@ class Answers:
         except asking.CannotAsk as fault:
             raise ProjectionRefused(str(fault)) from None
         except errors.QueryCanceled:
-            raise ProjectionRefused(f"{name} {query} took longer than {seconds_max} s; ask for less") from None
+            raise TookTooLong(f"{name} {query} took longer than {seconds_max:g} s; ask for less") from None
         except errors.DataError as fault:
             raise ProjectionRefused(f"{name} {query}: {fault.diag.message_primary or 'a value does not fit'}") from None
 
@@ -206,22 +251,27 @@ class Answers:
         store_ids: Sequence[UUID] | None,
         version: int | None = None,
         as_of: int | None = None,
-        after: int = 0,
+        after: tuple[int, ...] = (0, 0),
         limit: int = 1000,
     ) -> list[dict[str, Any]]:
         """Open a figure: return the events that made it, by position, each with what it contributed.
 
-        cell: a statement of explain.sql, named as the table whose row is opened; key: the values of that row's key.
-        as_of: look no further than this position. after, limit: a page, by position.
-        Each row has `position`, `rule_version` and the contributions under the names of the figures.
+        cell: a table whose row is opened, or another statement of explain.sql; key: the values of that row's key.
+        as_of: look no further than this position. after, limit: a page, behind (position, page_place) of a row.
+        Each row has `position`, `page_place` (from 1 among those of one position), `rule_version` and the contributions
+        under the names of the figures.
         """
         with self._shared() as connection, connection.transaction():
             entry = self._serving(connection, name, version)
-            sql, values = self._explaining(connection, entry, cell, key, store_ids, as_of)
-            values.update(window_from=after, row_limit=limit)
-            sql = f"SELECT found.* FROM ({sql}) AS found ORDER BY found.position LIMIT %(row_limit)s"
+            found, values = self._explaining(connection, entry, cell, key, store_ids, as_of)
+            position, place = after
+            # All that stands at the position of the page before is numbered anew, to the same numbers.
+            values |= {
+                "window_from": max(position - 1, 0), "after position": position, "after place": place,
+                "page rows": limit,
+            }  # fmt: skip
             with connection.cursor(row_factory=dict_row) as cursor:
-                rows = cursor.execute(sql, values, prepare=False).fetchall()
+                rows = cursor.execute(explaining.page(found), values, prepare=False).fetchall()
         return [{**row, "rule_version": entry.version} for row in rows]
 
     def explain_count(
@@ -236,8 +286,8 @@ class Answers:
         """Return how many rows `explain` has in all."""
         with self._shared() as connection, connection.transaction():
             entry = self._serving(connection, name)
-            sql, values = self._explaining(connection, entry, cell, key, store_ids, as_of)
-            row = connection.execute(f"SELECT count(*) FROM ({sql}) AS found", values, prepare=False).fetchone()
+            found, values = self._explaining(connection, entry, cell, key, store_ids, as_of)
+            row = connection.execute(f"SELECT count(*) FROM ({found.sql}) AS found", values, prepare=False).fetchone()
         assert row is not None
         return int(row[0])
 
@@ -245,31 +295,32 @@ class Answers:
         self,
         connection: Connection,
         entry: Entry,
-        cell: str,
+        name: str,
         key: Mapping[str, Any],
         store_ids: Sequence[UUID] | None,
         as_of: int | None,
-    ) -> tuple[str, dict[str, Any]]:
-        """Return (SQL, parameters) of the events behind a figure."""
-        explains = self.loaded(connection, entry).explains
-        ready = explains.get(cell)
-        if ready is None:
-            raise ProjectionRefused(f"{entry.name} has no cell {cell}; there are {', '.join(explains)}")
-        wanted = set(ready.parameters) - {"store_ids", "window_from", "window_to", "row_limit"}
-        if missing := sorted(wanted - key.keys()):
+    ) -> tuple[explaining.Cell, dict[str, Any]]:
+        """Return the cell of the events behind a figure, and its parameters."""
+        loaded = self.loaded(connection, entry)
+        known = explaining.names(loaded.definition)
+        found = explaining.cell(connection, loaded, name) if name in known else None
+        if found is None:
+            raise ProjectionRefused(f"{entry.name} has no cell {name}; there are {', '.join(known)}")
+        if missing := sorted(found.key.keys() - key.keys()):
             # Left out, they would match nothing, and a figure would seem to have no event behind it.
             raise ProjectionRefused(
-                f"a row of {entry.name} {cell} is named by {', '.join(sorted(wanted))}; give {', '.join(missing)} too"
+                f"a row of {entry.name} {name} is named by {', '.join(sorted(found.key))}; give {', '.join(missing)}"
+                " too"
             )
-        values: dict[str, Any] = {**dict.fromkeys(ready.parameters), **key}
+        values: dict[str, Any] = {**dict.fromkeys(found.parameters), **key}
         values["store_ids"] = None if store_ids is None else list(store_ids)
         values.update(window_from=0, window_to=min(entry.position, as_of or entry.position))
-        return ready.sql, values
+        return found, values
 
     def cells(self, name: str) -> list[str]:
         """Return the names of the figures that `explain` opens."""
         with self._shared() as connection:
-            return list(self.loaded(connection, self._serving(connection, name)).explains)
+            return explaining.names(self.loaded(connection, self._serving(connection, name)).definition)
 
     def check(self, names: Iterable[str] | None = None) -> list[CheckFailure]:
         """Run checks.sql of every version that is complete (of `names`); return the rows that should not be there."""
@@ -285,11 +336,35 @@ class Answers:
                     assert now is not None
                     window = {"window_from": 0, "window_to": now.position}
                     for check in self.loaded(connection, entry).checks.values():
-                        with connection.cursor(row_factory=dict_row) as cursor:
-                            rows = cursor.execute(check.sql, window).fetchmany(20)
                         found += [
-                            CheckFailure(entry.name, entry.version, check.name, check.description, row) for row in rows
+                            CheckFailure(entry.name, entry.version, check.name, check.description, row)
+                            for row in _rows_of_check(connection, check, window)
                         ]
+        return found
+
+    def check_built(self, connection: Connection, loaded: Loaded) -> list[dict[str, Any]]:
+        """Run the checks of a version, each as of where it stands then and for `CHECK_SECONDS_MAX` at most.
+
+        Returns what fails, see `Entry.failed_checks`; a check that cannot be run fails with what PostgreSQL says.
+        """
+        found = []
+        for check in loaded.checks.values():
+            rows: list[dict[str, Any]] | None
+            try:
+                with connection.transaction():
+                    connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+                    asking.bounded(connection, CHECK_SECONDS_MAX)
+                    now = self.catalogue.entry(connection, loaded.name, loaded.version)
+                    assert now is not None
+                    rows = _rows_of_check(connection, check, {"window_from": 0, "window_to": now.position})
+            except errors.QueryCanceled:
+                rows = None
+            except psycopg.OperationalError:
+                raise
+            except psycopg.Error as error:
+                rows = [{"error": error.diag.message_primary or str(error)}]
+            if rows is None or rows:
+                found.append({"check": check.name, "description": check.description, "rows": plain(rows)})
         return found
 
     # -------------------------------------------------------------------------------------------------------------
@@ -303,11 +378,20 @@ class Answers:
             ) from None
 
     def _serving(self, connection: Connection, name: str, version: int | None = None) -> Entry:
+        if self._replay is not None and "/" not in name:
+            name = f"{self._replay}/{name}"
         entry = (
             self.catalogue.serving(connection, name)
             if version is None
             else self.catalogue.entry(connection, name, version)
         )
+        if entry is None and version is None:
+            for beside in self.catalogue.entries(connection, name):
+                if beside.status == "ready" and beside.failing:
+                    raise ChecksFail(
+                        f"{failing_in_words(beside)}; nothing serves until it is mended under a new version, or"
+                        " promoted all the same: opscore projections promote --help"
+                    )
         if entry is None or entry.status == "retired":
             what = name if version is None else f"{name} version {version}"
             raise ProjectionRefused(f"{what} has not been built; run: opscore projections rebuild {name}")
@@ -324,6 +408,25 @@ class Answers:
 
     def _shared(self) -> AbstractContextManager[Connection]:
         return cast("AbstractContextManager[Connection]", self._lent())
+
+
+def _require_reached(entry: Entry, position: int | None) -> None:
+    if position is not None and entry.position < position:
+        raise Behind(entry.name, entry.version, position)
+
+
+def failing_in_words(entry: Entry) -> str:
+    """Return what the checks of a version say that fails."""
+    found = next(each for each in entry.failed_checks or () if each["rows"])
+    return (
+        f"{entry.name} version {entry.version}: {', '.join(entry.failing)} of its checks.sql found rows that should not"
+        f" be there ({found['description']}), such as {found['rows'][0]}"
+    )
+
+
+def _rows_of_check(connection: Connection, check: Ready, window: Mapping[str, Any]) -> list[dict[str, Any]]:
+    with connection.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(f"SELECT found.* FROM ({check.sql}) AS found LIMIT {CHECK_ROWS_MAX}", window).fetchall()
 
 
 class Ask(Protocol):

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+import orjson
 from psycopg.rows import tuple_row
 from psycopg.sql import Identifier
 
 from opscore.projector import sqltext
 from opscore.projector.catalogue import Connection, Entry
 from opscore.projector.folder import Loaded, Ready
+from opscore.projector.sqltext import Statement
 
-STATEMENT_SECONDS_MAX = 5
+STATEMENT_SECONDS_MAX = 5.0
 """How long one page may take that somebody asked for over the API."""
 OPERATORS = {"EQ": "=", "NE": "<>", "LT": "<", "LE": "<=", "GT": ">", "GE": ">="}
 OWN_PARAMETERS = frozenset({"store_ids", "window_from", "window_to"})
@@ -82,31 +85,35 @@ class Rows:
 
 def question(connection: Connection, loaded: Loaded, ready: Ready) -> Question:
     """Describe a query of a version: PostgreSQL says the types of its columns, nothing is read."""
-    described = connection.execute(
-        f"SELECT found.* FROM ({ready.sql}) AS found LIMIT 0", dict.fromkeys(ready.parameters), prepare=False
-    ).description
-    codes = [column.type_code for column in described or ()]
-    types = dict(
-        connection.execute("SELECT oid, format_type(oid, NULL) FROM pg_type WHERE oid = ANY (%s)", (codes,)).fetchall()
-    )
     meanings = loaded.definition.columns
-    columns = [Column(each.name, types[each.type_code], meanings.get(each.name)) for each in described or ()]
+    columns = [Column(name, type_, meanings.get(name)) for name, type_ in described(connection, ready).items()]
     key = loaded.definition.keys.get(ready.name, [])
     if strangers := sorted(set(key) - {column.name for column in columns}):
         raise CannotAsk(f"{loaded.name}: the key of {ready.name} names {strangers[0]}, which is no column of it")
     return Question(
         ready.name,
         ready.description,
-        parameters(loaded, ready.name),
+        parameters(ready.statement),
         columns,
         key,
         ready.name in loaded.definition.operator_wide,
     )
 
 
-def parameters(loaded: Loaded, query: str) -> list[Parameter]:
-    """Return what a query takes from who asks, in order of appearance."""
-    (statement,) = (each for each in loaded.definition.statements("queries.sql") if each.name == query)
+def described(connection: Connection, ready: Ready) -> dict[str, str]:
+    """Return the columns of a statement's answer with their types as PostgreSQL writes them; nothing is read."""
+    shown = connection.execute(
+        f"SELECT found.* FROM ({ready.sql}) AS found LIMIT 0", dict.fromkeys(ready.parameters), prepare=False
+    ).description
+    codes = [column.type_code for column in shown or ()]
+    types = dict(
+        connection.execute("SELECT oid, format_type(oid, NULL) FROM pg_type WHERE oid = ANY (%s)", (codes,)).fetchall()
+    )
+    return {column.name: types[column.type_code] for column in shown or ()}
+
+
+def parameters(statement: Statement) -> list[Parameter]:
+    """Return what a statement takes beside `OWN_PARAMETERS`, in order of appearance."""
     found: dict[str, str | None] = {}
     pieces = [token for token in sqltext.tokens(statement.sql) if token.kind not in ("space", "comment")]
     for place, token in enumerate(pieces):
@@ -178,10 +185,10 @@ def ask(
     return Rows(asked, rows, [[row[place] for place in places] for row in rows], entry.version, entry.position)
 
 
-def bounded(connection: Connection, seconds: int) -> None:
+def bounded(connection: Connection, seconds: float) -> None:
     """Let the transaction that was begun only read, and no statement of it take longer."""
     connection.execute("SET TRANSACTION READ ONLY")
-    connection.execute(f"SET LOCAL statement_timeout = '{int(seconds)}s'")
+    connection.execute(f"SET LOCAL statement_timeout = {round(seconds * 1000)}")
 
 
 def plain_rows(page: Rows) -> Iterator[dict[str, Any]]:
@@ -189,6 +196,17 @@ def plain_rows(page: Rows) -> Iterator[dict[str, Any]]:
     names = [column.name for column in page.question.columns]
     for row in page.rows:
         yield dict(zip(names, row, strict=True))
+
+
+def _json(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    raise TypeError(f"{type(value).__name__} has no JSON form")
+
+
+def plain(value: Any) -> Any:
+    """Return a value as JSON has it, exact: decimals as text."""
+    return orjson.loads(orjson.dumps(value, default=_json))
 
 
 def _quoted(name: str) -> str:

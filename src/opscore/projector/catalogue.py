@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 import psycopg
 from psycopg.rows import class_row
@@ -28,6 +31,8 @@ class Entry:
     status: building, ready (follows beside the serving one), serving, frozen (a replay, stands still) or retired
     (dropped).
     A version whose statement failed keeps its status; `failed_position` says where it stopped.
+    failed_checks: what checks.sql said once the version was built, None while it has not been asked: {check,
+    description, rows}, the first rows that should not be there; rows is None for a check that took too long to end.
     """
 
     name: str
@@ -43,6 +48,12 @@ class Entry:
     updated_at: datetime
     promoted_at: datetime | None
     promoted_by: str | None
+    failed_checks: list[dict[str, Any]] | None
+
+    @property
+    def failing(self) -> list[str]:
+        """Return the checks that are known to fail, by name."""
+        return [each["check"] for each in self.failed_checks or () if each["rows"] is not None]
 
     @property
     def state(self) -> str:
@@ -56,25 +67,57 @@ _PART_COLUMNS = ", ".join(
 )
 
 
-BUCKETS = 64
-"""Into how many buckets the streams of a rebuild in parts fall by their hash."""
+@dataclass(frozen=True, slots=True)
+class Promotion:
+    """That a version was let serve: the number-th time of its projection.
+
+    from_version: the one that served before; None for the first, and where it is not known. position: how far the
+    version was. compare_id: the comparison of the two that it relied on. despite: why, though its checks failed.
+    """
+
+    name: str
+    number: int
+    version: int
+    from_version: int | None
+    digest: str
+    position: int
+    promoted_at: datetime
+    promoted_by: str
+    compare_id: UUID | None
+    despite: str | None
+
 
 SAMPLE = 50_000
-"""How many events are looked at, about, to learn how heavy each bucket is."""
+"""How many events are looked at, about, to learn how heavy each stream is."""
+
+LAST_STREAM = UUID(int=2**128 - 1)
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One part of a rebuild, by number from 0: the streams whose hash falls into `buckets` of `bucket_count`."""
+    """One part of a rebuild, by number from 0: the streams with these ids, both ends included."""
 
     number: int
-    bucket_count: int
-    buckets: Sequence[int]
+    first_stream: UUID
+    last_stream: UUID
 
-    @property
-    def other_buckets(self) -> list[int]:
-        """Return the buckets of the other parts."""
-        return sorted(set(range(self.bucket_count)) - set(self.buckets))
+
+def even_parts(weights: Sequence[tuple[UUID, int]], of: int) -> list[Part]:
+    """Divide all streams into at most `of` parts that are about equally heavy.
+
+    weights: how heavy a stream is, by its id, which rises; streams that are not named weigh nothing. Each part ends
+    with the stream that brings all parts so far closest to their share.
+    """
+    whole = sum(weight for _, weight in weights)
+    parts: list[Part] = []
+    first, weight = UUID(int=0), 0
+    for (stream_id, own), following in itertools.pairwise(weights):
+        weight += own
+        share = whole * (len(parts) + 1) / of
+        if len(parts) < of - 1 and share - weight <= weight + following[1] - share:
+            parts.append(Part(len(parts), first, stream_id))
+            first = UUID(int=stream_id.int + 1)
+    return [*parts, Part(len(parts), first, LAST_STREAM)]
 
 
 class Catalogue:
@@ -83,11 +126,15 @@ class Catalogue:
     def __init__(self, schema: str) -> None:
         self._table = f'"{schema}".projection_catalogue'
         self._parts = f'"{schema}".projection_parts'
+        self._promotions = f'"{schema}".projection_promotions'
         self._events = f'"{schema}".events'
 
     def _sql(self, text: str) -> str:
         # The names in it come from settings and from this file, never from a caller.
-        return text.replace("CATALOGUE", self._table).replace("EVENTS", self._events).replace("PARTS", self._parts)
+        names = {
+            "CATALOGUE": self._table, "EVENTS": self._events, "PARTS": self._parts, "PROMOTIONS": self._promotions,
+        }  # fmt: skip
+        return re.sub("|".join(names), lambda found: names[found[0]], text)
 
     def entries(self, connection: Connection, name: str | None = None) -> list[Entry]:
         """Return all entries (of one name), newest version first."""
@@ -159,7 +206,7 @@ class Catalogue:
             self._sql(
                 "UPDATE CATALOGUE SET digest = %s, sql = %s, rules = %s, status = 'building', position = 0,"
                 " failed_position = NULL, failed_statement = NULL, error = NULL, created_at = clock_timestamp(),"
-                " updated_at = clock_timestamp(), promoted_at = NULL, promoted_by = NULL"
+                " updated_at = clock_timestamp(), promoted_at = NULL, promoted_by = NULL, failed_checks = NULL"
                 " WHERE name = %s AND version = %s"
             ),
             (
@@ -174,7 +221,10 @@ class Catalogue:
     def set_texts(self, connection: Connection, loaded: Loaded) -> None:
         """Take over texts that changed without changing a figure: comments, checks, the question."""
         connection.execute(
-            self._sql("UPDATE CATALOGUE SET sql = %s, updated_at = now() WHERE name = %s AND version = %s"),
+            self._sql(
+                "UPDATE CATALOGUE SET sql = %s, failed_checks = NULL, updated_at = now()"
+                " WHERE name = %s AND version = %s"
+            ),
             (Jsonb(dict(loaded.definition.texts)), loaded.name, loaded.version),
         )
 
@@ -195,11 +245,12 @@ class Catalogue:
         """Return the parts of a rebuild, by number, each with its position; none while it is not done in parts."""
         rows = connection.execute(
             self._sql(
-                "SELECT part, bucket_count, buckets, position FROM PARTS WHERE name = %s AND version = %s ORDER BY part"
+                "SELECT part, first_stream, last_stream, position FROM PARTS WHERE name = %s AND version = %s"
+                " ORDER BY part"
             ),
             (name, version),
         ).fetchall()
-        return [(Part(number, bucket_count, buckets), position) for number, bucket_count, buckets, position in rows]
+        return [(Part(number, first, last), position) for number, first, last, position in rows]
 
     def divide(self, connection: Connection, loaded: Loaded, of: int) -> list[tuple[Part, int]]:
         """Divide what is left of a rebuild into `of` parts, about equally heavy, unless it is divided already."""
@@ -207,39 +258,30 @@ class Catalogue:
         found = self.parts(connection, loaded.name, loaded.version)
         if entry is None or entry.status != "building" or found:
             return found
-        for number, buckets in enumerate(self._even_buckets(connection, loaded, entry.position, min(of, BUCKETS))):
+        for part in even_parts(self._weights(connection, loaded, entry.position), of):
             connection.execute(
                 self._sql(
-                    "INSERT INTO PARTS (name, version, part, position, bucket_count, buckets)"
+                    "INSERT INTO PARTS (name, version, part, position, first_stream, last_stream)"
                     " VALUES (%s, %s, %s, %s, %s, %s)"
                 ),
-                (loaded.name, loaded.version, number, entry.position, BUCKETS, buckets),
+                (loaded.name, loaded.version, part.number, entry.position, part.first_stream, part.last_stream),
             )
         return self.parts(connection, loaded.name, loaded.version)
 
-    def _even_buckets(self, connection: Connection, loaded: Loaded, after: int, of: int) -> list[list[int]]:
-        """Return which buckets make up each of `of` parts: the heaviest first, each to the part that is lightest."""
+    def _weights(self, connection: Connection, loaded: Loaded, after: int) -> list[tuple[UUID, int]]:
+        """Return how many events of a sample each stream has, by its id."""
         left = max(self.head(connection) - after, 1)
-        sampled = connection.execute(
+        return connection.execute(
             self._sql(
-                "SELECT uuid_hash(stream_id) & %(mask)s, count(*) FROM EVENTS TABLESAMPLE SYSTEM (%(percent)s)"
-                " WHERE type = ANY (%(types)s) AND position > %(after)s GROUP BY 1"
+                "SELECT stream_id, count(*) FROM EVENTS TABLESAMPLE SYSTEM (%(percent)s)"
+                " WHERE type = ANY (%(types)s) AND position > %(after)s GROUP BY 1 ORDER BY 1"
             ),
             {
-                "mask": BUCKETS - 1,
                 "percent": min(100.0, 100.0 * SAMPLE / left),
                 "types": list(loaded.definition.events),
                 "after": after,
             },
         ).fetchall()
-        weights = dict.fromkeys(range(BUCKETS), 0) | dict(sampled)
-        parts: list[list[int]] = [[] for _ in range(of)]
-        weight = [0] * of
-        for bucket in sorted(weights, key=lambda each: (-weights[each], each)):
-            lightest = min(range(of), key=lambda number: (weight[number], len(parts[number])))
-            parts[lightest].append(bucket)
-            weight[lightest] += weights[bucket]
-        return parts
 
     def unite(self, connection: Connection, name: str, version: int) -> None:
         """Let the parts be one rebuild again, once all of them stand at the same position."""
@@ -248,6 +290,70 @@ class Catalogue:
         if len(positions) == 1:
             self.move(connection, name, version, positions.pop())
             connection.execute(self._sql("DELETE FROM PARTS WHERE name = %s AND version = %s"), (name, version))
+
+    def set_checks(self, connection: Connection, name: str, version: int, failed: list[dict[str, Any]]) -> None:
+        """Keep what the checks of a version said; see `Entry.failed_checks`."""
+        connection.execute(
+            self._sql("UPDATE CATALOGUE SET failed_checks = %s WHERE name = %s AND version = %s"),
+            (Jsonb(failed), name, version),
+        )
+
+    def serve(
+        self,
+        connection: Connection,
+        entry: Entry,
+        before: int | None,
+        by: str,
+        compare_id: UUID | None,
+        despite: str | None,
+    ) -> None:
+        """Let a version serve, and keep for ever who let it: the caller holds its row and that of the one before.
+
+        before: the version that served until now. compare_id: the comparison that this relies on. despite: why, though
+        its checks fail.
+        """
+        self.set_status(connection, entry.name, entry.version, "serving", by)
+        connection.execute(
+            self._sql(
+                "INSERT INTO PROMOTIONS (name, number, version, from_version, digest, position, promoted_at,"
+                " promoted_by, compare_id, despite) SELECT entry.name, coalesce((SELECT max(number) FROM PROMOTIONS"
+                " WHERE name = entry.name), 0) + 1, entry.version, %s, entry.digest, entry.position,"
+                " entry.promoted_at, entry.promoted_by, %s, %s FROM CATALOGUE AS entry"
+                " WHERE entry.name = %s AND entry.version = %s"
+            ),
+            (before, compare_id, despite, entry.name, entry.version),
+        )
+
+    def promotions(
+        self, connection: Connection, name: str | None, after: Sequence[Any] | None, limit: int | None
+    ) -> list[Promotion]:
+        """Return what was let serve (of one projection), latest first, behind (promoted_at, name, number)."""
+        with connection.cursor(row_factory=class_row(Promotion)) as cursor:
+            return cursor.execute(
+                self._sql(
+                    f"SELECT {', '.join(Promotion.__dataclass_fields__)} FROM PROMOTIONS"
+                    " WHERE (%(name)s::text IS NULL OR name = %(name)s) AND (%(at)s::text IS NULL"
+                    " OR (promoted_at, name, number)"
+                    " < (%(at)s::text::timestamptz, %(of)s::text, %(number)s::text::bigint))"
+                    " ORDER BY promoted_at DESC, name DESC, number DESC LIMIT %(limit)s"
+                ),
+                {
+                    "name": name,
+                    "limit": limit,
+                    **dict(
+                        zip(("at", "of", "number"), map(str, after), strict=True)
+                        if after
+                        else (dict.fromkeys(("at", "of", "number")).items())
+                    ),
+                },
+            ).fetchall()
+
+    def promotions_count(self, connection: Connection, name: str | None) -> int:
+        """Return how often a version was let serve (of one projection)."""
+        [(count,)] = connection.execute(
+            self._sql("SELECT count(*) FROM PROMOTIONS WHERE %(name)s::text IS NULL OR name = %(name)s"), {"name": name}
+        ).fetchall()
+        return int(count)
 
     def set_status(self, connection: Connection, name: str, version: int, status: str, by: str | None = None) -> None:
         """Set the status; `by` says who promoted it."""
@@ -318,6 +424,19 @@ class Catalogue:
             ),
             (position, [name for name, _ in entries], [version for _, version in entries]),
         )
+
+    def checkpoints(self, connection: Connection) -> tuple[int, dict[tuple[str, int], tuple[int, bool]]]:
+        """Return the last position of the log, and of each version by (name, version) where it stands and whether it
+        goes on from there. All of one snapshot.
+        """
+        rows = connection.execute(
+            self._sql(
+                "SELECT (SELECT coalesce(max(position), 0) FROM EVENTS), name, version, position,"
+                " failed_position IS NULL AND status <> 'frozen' FROM CATALOGUE WHERE status <> 'retired'"
+            )
+        ).fetchall()
+        head = rows[0][0] if rows else self.head(connection)
+        return head, {(name, version): (position, goes_on) for _, name, version, position, goes_on in rows}
 
     def head(self, connection: Connection) -> int:
         """Return the last position of the log."""

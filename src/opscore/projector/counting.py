@@ -2,7 +2,9 @@
 
 A row of `fact_rows` has position, place, event, occurred_at, measure, store_id, day, hour, currency, order_id, who,
 channel and amount. `cells_sum` and its like return starts_on, hour, currency, value and parts (the number is
-value / parts); `fact_rows_page` returns the rows themselves. What a fact is, is the projection's to say; how facts are
+value / parts); `fact_rows_page` returns the rows themselves;
+`fact_rows_cells` what they come to in each store and on each day, for comparisons, and `fact_rows_behind` the rows of
+such cells. What a fact is, is the projection's to say; how facts are
 counted is the same for all of them.
 """
 
@@ -16,6 +18,13 @@ from opscore.projector.sqltext import Statement, statements
 FACTS = "fact_rows"
 PAGE = "fact_rows_page"
 HOW_MANY = "fact_rows_how_many"
+CELLS = "fact_rows_cells"
+BEHIND = "fact_rows_behind"
+CELL_KEY = ("measure", "store_id", "day", "currency")
+"""What names a row of `fact_rows_cells`."""
+WINDOW_PARAMETERS = frozenset({"from_day", "to_day", "first_day", "last_day", "now", "as_of", "measures"})
+"""Parameters that say which facts are meant, and as known when."""
+_PLAIN = {PAGE: "page", HOW_MANY: "how_many", CELLS: "cells", BEHIND: "behind"}
 FROM_THE_BEGINNING = frozenset({"balance", "daily_mean"})
 """Ways of counting that need every fact up to the last day, not only those of the window."""
 
@@ -28,17 +37,14 @@ def _texts() -> dict[str, Statement]:
 
 def ways() -> tuple[str, ...]:
     """Return the ways of counting, by name."""
-    return tuple(name for name in _texts() if name not in ("windows", "page", "how_many"))
+    return tuple(name for name in _texts() if name not in ("windows", *_PLAIN.values()))
 
 
 def counted(facts: Statement) -> list[Statement]:
     """Return the queries that come with a query `fact_rows`."""
     texts = _texts()
     wanted = f"WITH wanted AS ({facts.sql})"
-    made = [
-        Statement(name, texts[text].description, f"{wanted} {texts[text].sql}")
-        for name, text in ((PAGE, "page"), (HOW_MANY, "how_many"))
-    ]
+    made = [Statement(name, texts[text].description, f"{wanted} {texts[text].sql}") for name, text in _PLAIN.items()]
     for name in ways():
         sql = f"{wanted}, fact AS ({texts['windows'].sql}) {texts[name].sql}"
         made.append(Statement(f"cells_{name}", texts[name].description, sql))

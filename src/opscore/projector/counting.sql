@@ -112,3 +112,18 @@ LIMIT coalesce(:row_limit::bigint, 100);
 SELECT count(*) AS rows FROM wanted AS one
 WHERE (:of_hour::bigint IS NULL OR one.hour = :of_hour::bigint)
     AND (:of_currency::text IS NULL OR one.currency = :of_currency::text);
+
+-- cells: what the facts of each measure come to in each store and on each day, by currency ('' for none).
+-- `fingerprint` tells facts apart that come to the same: a median, or people of a week, may differ where no sum does.
+SELECT one.measure, one.store_id, one.day, coalesce(one.currency, '') AS currency, count(*) AS facts,
+    sum(one.amount) AS amount, count(DISTINCT one.order_id) AS orders, count(DISTINCT one.who) AS people,
+    sum(hashtextextended(ROW(
+        one.position, one.place, one.hour, one.order_id, one.who, one.channel, trim_scale(one.amount)
+    )::text, 0)::numeric)::text AS fingerprint
+FROM wanted AS one GROUP BY 1, 2, 3, 4;
+
+-- behind: the facts of such cells, each under its key.
+SELECT one.position, one.place, one.event, one.occurred_at, one.order_id, one.who, one.channel, one.amount,
+    one.measure AS "key measure", one.store_id AS "key store_id", one.day AS "key day",
+    coalesce(one.currency, '') AS "key currency"
+FROM wanted AS one;

@@ -30,6 +30,8 @@ RULE_FILES = ("tables.sql", "functions.sql", "apply.sql", "queries.sql", "explai
 """The SQL files whose change (comments and spacing apart) changes a figure or what it means: it needs a new version."""
 WHATIF_FILE = "whatif.toml"
 """Rules that a what-if changes, beside the texts of the version it changes; never a file of a folder."""
+NAME_BYTES_MAX = 63
+"""PostgreSQL cuts longer names off."""
 WINDOW_PARAMETERS = frozenset({"window_from", "window_to"})
 _RULE_TYPES: dict[type, str] = {bool: "boolean", int: "bigint", str: "text", Decimal: "numeric", datetime.date: "date"}
 
@@ -109,6 +111,17 @@ class Definition:
         for query, columns in said.items():
             if not isinstance(columns, list) or not columns or not all(isinstance(each, str) for each in columns):
                 raise SqlFileError(f"{self.name}/projection.toml: the key of {query} is a list of columns")
+        return said
+
+    @property
+    def compare(self) -> dict[str, dict[str, Any]]:
+        """Return [compare]: for a query, values of parameters without which it cannot be asked as a whole."""
+        said: dict[str, Any] = self.settings.get("compare", {})
+        for query, given in said.items():
+            if not isinstance(given, dict):
+                raise SqlFileError(
+                    f"{self.name}/projection.toml: under [compare], {query} is a table of values by name"
+                )
         return said
 
     @cached_property
@@ -192,8 +205,9 @@ class Definition:
         if unknown:
             raise SqlFileError(f"{self.name}/projection.toml: there is no event {', '.join(unknown)}")
         queries = {query.name for query in self.statements("queries.sql")}
-        if strangers := sorted(set(self.keys) - queries):
-            raise SqlFileError(f"{self.name}/projection.toml: [keys] names {strangers[0]}, which is no query")
+        for section, named in (("keys", self.keys), ("compare", self.compare)):
+            if strangers := sorted(set(named) - queries):
+                raise SqlFileError(f"{self.name}/projection.toml: [{section}] names {strangers[0]}, which is no query")
         if "rules_from" in self.rules:
             raise SqlFileError(f"{self.name}/projection.toml: a rule cannot be called rules_from; rename it")
         if self.rules_from and not any("rules_by_day" in self.texts.get(file, "") for file in RULE_FILES):
@@ -264,6 +278,7 @@ class Ready:
 
     def __init__(self, statement: Statement, loaded: Loaded) -> None:
         """Qualify the statement's names and find the event relations it reads."""
+        self.statement = statement
         self.name = statement.name
         self.description = statement.description
         self._words = statement.words
@@ -288,7 +303,7 @@ class Ready:
     def over_window(self, occurring: Iterable[str], *, part: bool = False) -> str:
         """Return the text for a window in which only these types occur; its bounds are $1 and $2.
 
-        part: only over streams of one part; $3 is how many buckets there are, $4 the list of those of other parts.
+        part: only over streams of one part; $3 and $4 are the first and the last id of its range.
         """
         types = self.events.intersection(occurring)
         found = self._by_types.get((types, part))
@@ -327,17 +342,20 @@ class Loaded:
         """Load `definition` under `name` (its own, or that of a copy such as `march/kpi_daily`)."""
         self.definition = definition
         self.schema = schema
+        self.cells: dict[str, Any] = {}
+        """What `explaining.cell` has found of this version, by name."""
         self.name = name or definition.name
         self.version = definition.version
-        self.prefix = f"{self.name.replace('/', '__')}_v{definition.version}__"
+        self.prefix = _fitting(
+            f"{self.name.replace('/', '__')}_v{definition.version}__",
+            max(len(created) for created in ("rules_by_day", *(each for _, each in definition.created))),
+            self.name,
+        )
         self.names = {"rules": self.table("rules"), "rules_by_day": self.table("rules_by_day")}
         for kind, created in definition.created:
             bare = f'"{self.prefix}{created}"'
             # The name of an index may not carry a schema: it lies where its table lies.
             self.names[created] = bare if "index" in kind else f'"{schema}".{bare}'
-        for _, created in definition.created:
-            if len(self.prefix + created) > 63:
-                raise SqlFileError(f"{self.name}: {self.prefix}{created} is longer than 63 characters; shorten it")
 
     def table(self, name: str) -> str:
         """Return the qualified name of one of this version's tables."""
@@ -400,6 +418,20 @@ class Loaded:
 
     def _ready(self, statement: Statement) -> Ready:
         return Ready(statement, self)
+
+
+def _fitting(prefix: str, longest: int, name: str) -> str:
+    """Return the prefix of a version's names so short that its longest name has at most `NAME_BYTES_MAX` bytes.
+
+    One that fits stays as it is; of another the beginning is left, and a digest that no other prefix has.
+    """
+    if len(prefix.encode()) + longest <= NAME_BYTES_MAX:
+        return prefix
+    digest = f"_{hashlib.sha256(prefix.encode()).hexdigest()[:12]}__"
+    room = NAME_BYTES_MAX - longest - len(digest)
+    if room < 1:
+        raise SqlFileError(f"{name}: a table, index or function has a name of {longest} letters; shorten it")
+    return prefix.encode()[:room].decode(errors="ignore") + digest
 
 
 @lru_cache(maxsize=256)

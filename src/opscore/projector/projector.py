@@ -19,10 +19,10 @@ import psycopg
 from psycopg import errors
 
 from opscore import resources
+from opscore.projector import answering, explaining, whatif
 from opscore.projector import compare as comparing
-from opscore.projector import whatif
-from opscore.projector.answers import Answers, Connects, ProjectionRefused
-from opscore.projector.catalogue import FOLLOWING, Connection, Entry
+from opscore.projector.answers import Answers, ChecksFail, Connects, ProjectionRefused, failing_in_words
+from opscore.projector.catalogue import FOLLOWING, Connection, Entry, Promotion
 from opscore.projector.filling import REBUILD_WINDOW, Filling, Progress, Stop, complete, cores
 from opscore.projector.folder import Definition, Loaded, read_all
 from opscore.projector.lock import refuse_edited
@@ -140,7 +140,8 @@ class Projector(Answers):
             return line("resume", f"its rebuild stands at position {entry.position}")
         if self.catalogue.texts(connection, entry.name, entry.version) != dict(definition.texts):
             return line("texts", "comments or checks changed")
-        return line("nothing", f"version {definition.version} is {entry.state}")
+        fails = f"; its checks fail: {', '.join(entry.failing)}" if entry.failing else ""
+        return line("nothing", f"version {definition.version} is {entry.state}{fails}")
 
     def deploy(
         self, *, by: str = "deploy", progress: Callable[[Progress], None] | None = None, stop: Stop | None = None
@@ -236,8 +237,12 @@ class Projector(Answers):
         ).run(connection)
 
     def _finish(self, connection: Connection, loaded: Loaded, by: str) -> None:
-        """Build the indexes, take in what came meanwhile, and open the version for following, in one transaction."""
+        """Build the indexes, run the checks, take in what came meanwhile, and open the version for following.
+
+        The first version of a projection serves, unless its checks fail: then somebody has to decide (see `promote`).
+        """
         complete(self.connect, connection, loaded, self._parts)
+        failed = self.check_built(connection, loaded)
         with connection.transaction():
             connection.execute("SET LOCAL synchronous_commit = on")
             entry = self.catalogue.lock(connection, loaded.name, loaded.version)
@@ -247,8 +252,10 @@ class Projector(Answers):
             if head > entry.position:
                 take_in(connection, self.catalogue, loaded, entry.position, head)
                 self.catalogue.move(connection, loaded.name, loaded.version, head)
-            if self.catalogue.serving(connection, loaded.name) is None:
-                self.catalogue.set_status(connection, loaded.name, loaded.version, "serving", by)
+            self.catalogue.set_checks(connection, loaded.name, loaded.version, failed)
+            entry = replace(entry, failed_checks=failed)
+            if self.catalogue.serving(connection, loaded.name) is None and not entry.failing:
+                self.catalogue.serve(connection, entry, None, by, None, None)
             else:
                 self.catalogue.set_status(connection, loaded.name, loaded.version, "ready")
 
@@ -407,11 +414,11 @@ class Projector(Answers):
             try:
                 with connection.transaction():
                     connection.execute("SET LOCAL synchronous_commit = on")
+                    versions = (self.loaded(reader, both[old]), self.loaded(reader, both[new]))
                     with comparing.storing(connection, self.schema, comparison_id) as keep:
-                        result = comparing.compare(
+                        result, rows = comparing.compare(
                             reader,
-                            self.loaded(reader, both[old]),
-                            self.loaded(reader, both[new]),
+                            *versions,
                             comparison_id=comparison_id,
                             position=both[old].position,
                             digest=comparing.pair_digest(both[old].digest, both[new].digest),
@@ -419,6 +426,7 @@ class Projector(Answers):
                             sample=sample,
                             keep=keep,
                         )
+                    result = comparing.keep_events(connection, reader, self.schema, result, versions, rows)
                     comparing.store(connection, self.schema, result)
             finally:
                 reader.execute("ROLLBACK")
@@ -455,24 +463,51 @@ class Projector(Answers):
             return comparing.stored_rows_count(connection, self.schema, comparison_id)
 
     def events_behind(
-        self, compared: comparing.Comparison, rows: Iterable[comparing.DifferingRow]
-    ) -> list[list[dict[str, Any]] | None]:
-        """Return for each row of a compare the events behind its difference; None once one of the versions is gone."""
-        found: list[list[dict[str, Any]] | None] = []
-        old_name = compared.name.rpartition("/")[2]
+        self,
+        compared: comparing.Comparison,
+        rows: Sequence[comparing.DifferingRow],
+        *,
+        after: int = 0,
+        limit: int | None = None,
+    ) -> dict[int, list[explaining.Behind]]:
+        """Return the events behind the difference of some rows of a compare, by the row's number.
+
+        after, limit: a page of each row's events, which are numbered from 1 (`place`); `of` says how many there are.
+        In a fixed number of statements for the tables of the rows. A row without an entry has events that are not known
+        any more (one of the versions is gone, and they were not kept), or that no cell of explain.sql names.
+        """
+        kept = [row.number for row in rows if row.number <= compared.rows_with_events]
+        found: dict[int, list[explaining.Behind]] = {number: [] for number in kept}
         with self._shared() as connection, connection.transaction():
-            both = [
-                self.catalogue.entry(connection, name, version)
-                for name, version in ((old_name, compared.old_version), (compared.name, compared.new_version))
-            ]
-            there = [entry for entry in both if entry is not None and entry.status != "retired"]
+            if kept:
+                for event in comparing.stored_events(connection, self.schema, compared.id, kept, after, limit):
+                    found[event.number].append(event)
+            left: dict[str, list[tuple[int, dict[str, Any]]]] = {}
             for row in rows:
-                if len(there) < 2:
-                    found.append(None)
-                    continue
-                old, new = (self.loaded(connection, entry) for entry in there)
-                found.append(comparing.events_behind(connection, old, new, row.table, row.key, compared.position))
+                if row.number not in found:
+                    left.setdefault(row.table, []).append((row.number, row.key))
+            versions = self._still_there(connection, compared) if left else None
+            for table, asked in left.items():
+                behind = versions and comparing.events_behind(
+                    connection, *versions, table, asked, compared.position, after=after, limit=limit
+                )
+                if behind is not None:
+                    found |= {number: [] for number, _ in asked}
+                    for event in behind:
+                        found[event.number].append(event)
         return found
+
+    def _still_there(self, connection: Connection, compared: comparing.Comparison) -> tuple[Loaded, Loaded] | None:
+        """Return the two versions of a compare as they were compared; None when one was dropped or built anew."""
+        old_name = compared.name.rpartition("/")[2]
+        both = [
+            self.catalogue.entry(connection, name, version)
+            for name, version in ((old_name, compared.old_version), (compared.name, compared.new_version))
+        ]
+        there = [entry for entry in both if entry is not None and entry.status not in ("retired", "building")]
+        if len(there) < 2 or comparing.pair_digest(there[0].digest, there[1].digest) != compared.digest:
+            return None
+        return self.loaded(connection, there[0]), self.loaded(connection, there[1])
 
     def _level(
         self, connection: Connection, versions: Iterable[tuple[str, int]], statuses: tuple[str, ...] = FOLLOWING
@@ -493,16 +528,19 @@ class Projector(Answers):
                 if step.after >= head:
                     break
 
-    def promote(self, name: str, version: int, *, by: str) -> Entry:
+    def promote(self, name: str, version: int, *, by: str, despite: str | None = None) -> Entry:
         """Let `version` serve from now on, in one transaction; the one that served goes on following beside it.
 
-        Raises `ProjectionRefused` unless the two were compared as they are now, and both are at the head of the log. A
-        serving version that a failure has stopped cannot be compared and need not be.
+        despite: why it shall serve though its checks fail; kept with who decided it.
+        Raises `ChecksFail` for one whose checks fail, `ProjectionRefused` unless the two were compared as they are now,
+        and both are at the head of the log. A serving version that a failure has stopped cannot be compared and need
+        not be.
         """
         self._require(name, version)
         with self.connect() as connection:
             # Once outside the lock, so that under it little is left to do.
             self._level(connection, [(name, version)])
+            self._check_again(connection, name, version)
             with connection.transaction():
                 connection.execute("SET LOCAL synchronous_commit = on")
                 entries = {
@@ -518,12 +556,15 @@ class Projector(Answers):
                 chosen = entries[version]
                 if serving is not None and serving.version == version:
                     return serving  # Asked twice, done once.
+                if chosen.failing and not despite:
+                    raise ChecksFail(f"{failing_in_words(chosen)}; mend it under a new version")
                 head = self.catalogue.head(connection)
+                compare_id = None
                 stopped = serving is not None and serving.failed_position is not None
                 if serving is not None and not stopped:
                     digest = comparing.pair_digest(serving.digest, chosen.digest)
-                    known = comparing.stored(connection, self.schema, name)
-                    if not any(compared.digest == digest for compared in known):
+                    compare_id = comparing.stored_of_digest(connection, self.schema, name, digest)
+                    if compare_id is None:
                         raise ProjectionRefused(
                             f"{name}: compare {serving.version} and {version} first; they were not compared as they are"
                         )
@@ -535,10 +576,30 @@ class Projector(Answers):
                         self.catalogue.move(connection, name, entry.version, head)
                 if serving is not None:
                     self.catalogue.set_status(connection, name, serving.version, "ready")
-                self.catalogue.set_status(connection, name, version, "serving", by)
+                before = None if serving is None else serving.version
+                self.catalogue.serve(connection, chosen, before, by, compare_id, despite if chosen.failing else None)
             promoted = self.catalogue.entry(connection, name, version)
         assert promoted is not None
         return promoted
+
+    def _check_again(self, connection: Connection, name: str, version: int) -> None:
+        """Run the checks of a version that is not known to hold: built before they were run, or mended since."""
+        entry = self._require(name, version)
+        if entry.failed_checks is None or entry.failing:
+            failed = self.check_built(connection, self.loaded(connection, entry))
+            self.catalogue.set_checks(connection, name, version, failed)
+
+    def promotions(
+        self, name: str | None = None, *, after: Sequence[Any] | None = None, limit: int | None = None
+    ) -> list[Promotion]:
+        """Return what was let serve (of one projection), latest first, behind (promoted_at, name, number)."""
+        with self._shared() as connection:
+            return self.catalogue.promotions(connection, name, after, limit)
+
+    def promotions_count(self, name: str | None) -> int:
+        """Return how often a version was let serve (of one projection)."""
+        with self._shared() as connection:
+            return self.catalogue.promotions_count(connection, name)
 
     def drop(self, name: str, version: int) -> None:
         """Drop a version's tables; its texts stay in the catalogue. Raises `ProjectionRefused` for one that serves."""
@@ -604,10 +665,12 @@ class Projector(Answers):
                 raise ProjectionRefused(f"{name} is a copy of the past; ask what if of {name.rpartition('/')[2]}")
             asked = self.loaded(connection, serving).definition
         try:
-            loaded = Loaded(whatif.changed(asked, changes, from_day), self.schema)
+            changed = whatif.changed(asked, changes, from_day)
         except whatif.RuleUnknown as unknown:
             raise ProjectionRefused(str(unknown)) from None
-        loaded = Loaded(loaded.definition, self.schema, whatif.copy_name(loaded.definition))
+        if (fault := answering.uncovered(changed, changes)) is not None:
+            raise ProjectionRefused(f"what if cannot answer this: {fault}")
+        loaded = Loaded(changed, self.schema, whatif.copy_name(changed))
         aside = (loaded.name, loaded.version)
         with self.connect() as connection:
             with connection.transaction():
