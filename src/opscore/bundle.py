@@ -202,6 +202,8 @@ class _Events:
         event = dict(zip(HASHED_COLUMNS, row, strict=False))
         event["occurred_at"] = microseconds(row[_OCCURRED_AT])
         event["recorded_at"] = microseconds(row[_RECORDED_AT])
+        if row[-3] is not None:
+            event["role"] = row[-3]
         event["data"] = msgspec.json.decode(row[-2])
         event["hash"] = self.last_hash = bytes(row[-1]).hex()
         self.last_recorded_at = event["recorded_at"]

@@ -15,8 +15,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 MASTER_KEY_BYTES = 32
 TOKEN_ROLES = (
-    "owner", "manager", "service", "editor", "promoter", "warehouse", "finance", "auditor", "platform", "storefront",
-    "customer",
+    "owner", "manager", "service", "after_sales", "editor", "promoter", "warehouse", "finance", "auditor", "platform",
+    "storefront", "customer",
 )  # fmt: skip
 """The roles that a token can have."""
 ASYMMETRIC = frozenset({"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"})

@@ -51,6 +51,8 @@ COLUMNS = (
     "position", "stream_id", "version", "stream_type", "type", "schema_version", "store_id", "occurred_at",
     "recorded_at", "time_zone", "actor", "origin", "idempotency_key", "correlation_id", "causation_position",
 )  # fmt: skip
+ROLE = "role"
+"""A column that only newer events have, and then a hash that covers it behind the others."""
 NUMBERS = frozenset({"position", "version", "schema_version", "occurred_at", "recorded_at", "causation_position"})
 IDS = frozenset({"stream_id", "store_id"})
 OPTIONAL = frozenset({"correlation_id", "causation_position"})
@@ -456,7 +458,7 @@ class Chain:
         if position != self.expected:
             report.add("chain", f"this position stands where {self.expected} was due", position)
             self.expected = position
-        columns = canonical([event[name] for name in COLUMNS])
+        columns = canonical([event[name] for name in (*COLUMNS, *([ROLE] if ROLE in event else []))])
         if self.previous is not None:
             made = hashlib.sha256(self.previous + columns + canonical(event["data"])).hexdigest()
             if made != event["hash"]:
@@ -476,7 +478,7 @@ class Chain:
 
     def _event(self, line: bytes) -> dict[str, Any]:
         event = _decode(line)
-        if type(event) is not dict or set(event) != {*COLUMNS, "data", "hash"}:
+        if type(event) is not dict or set(event) - {ROLE} != {*COLUMNS, "data", "hash"}:
             raise Fault("not an event: other columns than those of HASH.md, data and hash")
         for name in COLUMNS:
             value = event[name]
@@ -486,6 +488,8 @@ class Chain:
                 raise Fault(f"{name} is no {'number' if name in NUMBERS else 'string'}")
             if name in IDS and not _UUID.match(value):
                 raise Fault(f"{name} is no lower-case UUID with hyphens")
+        if not isinstance(event.get(ROLE, ""), str):
+            raise Fault(f"{ROLE} is no string")
         if not _is_hash(event["hash"]):
             raise Fault("hash is not 64 lower-case hexadecimal digits")
         if canonical(event) != line:
