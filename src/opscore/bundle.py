@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import msgspec
 import psycopg
@@ -31,9 +32,10 @@ from opscore.log.event_types import event_types
 from opscore.projector.folder import Definition
 
 FORMAT = "opscore audit bundle"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 HASH_FORMAT_VERSION = 1
 """The version of what schema/events/HASH.md describes."""
+ROWS_AT_ONCE = 500
 SLICE = 5_000
 """Events that are read at a time; between slices the export can be stopped."""
 
@@ -88,6 +90,7 @@ def export(
             connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
             catalogue = _rows(connection, "catalogue")
             compares = _rows(connection, "compares", after=first, until=last)
+            promotions = _rows(connection, "promotions", after=first, until=last)
         with appearing(file) as out, zipfile.ZipFile(out, "w") as archive:
             members = _Members(archive)
             events = _Events(connection, first, last, progress, stop)
@@ -98,6 +101,8 @@ def export(
                 members.write(f"schemas/{name}", [content])
             texts = _write_catalogue(members, catalogue)
             members.write("compares.json", [_document(compares)])
+            members.write("compare_rows.jsonl", _compare_rows(connection, [each["id"] for each in compares], stop))
+            members.write("promotions.json", [_document(promotions)])
             for source in (
                 resources.path("schema") / "events" / "HASH.md",
                 resources.path("data") / "verify_bundle.py",
@@ -126,6 +131,8 @@ def export(
                     "rules": len(catalogue),
                     "rule_texts": texts,
                     "compares": len(compares),
+                    "compare_rows": sum(each["rows_kept"] for each in compares),
+                    "promotions": len(promotions),
                 },
                 "members": members.listed,
             }
@@ -261,6 +268,18 @@ def _write_catalogue(members: _Members, catalogue: list[dict[str, Any]]) -> int:
         count += len(texts)
     members.write("catalogue.json", [_document(catalogue)])
     return count
+
+
+def _compare_rows(
+    connection: psycopg.Connection[Any], compares: list[UUID], stop: Callable[[], bool]
+) -> Iterator[bytes]:
+    """Yield the kept rows of comparisons as lines; neither rows nor events of a comparison ever change."""
+    with connection.transaction(), connection.cursor(name="compare_rows", row_factory=dict_row) as cursor:
+        cursor.execute(_SQL["compare_rows"], {"compares": compares})
+        while rows := cursor.fetchmany(ROWS_AT_ONCE):
+            if stop():
+                raise BundleStopped(_CUT_SHORT)
+            yield b"".join(canonical(row) + b"\n" for row in rows)
 
 
 def _digest_of(name: str, texts: Mapping[str, str]) -> str | None:
