@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import msgspec
 import psycopg
@@ -34,6 +35,7 @@ FORMAT = "opscore audit bundle"
 FORMAT_VERSION = 2
 HASH_FORMAT_VERSION = 1
 """The version of what schema/events/HASH.md describes."""
+ROWS_AT_ONCE = 500
 SLICE = 5_000
 """Events that are read at a time; between slices the export can be stopped."""
 
@@ -89,6 +91,7 @@ def export(
             catalogue = _rows(connection, "catalogue")
             compares = _rows(connection, "compares", after=first, until=last)
             kpis = _rows(connection, "kpis")
+            promotions = _rows(connection, "promotions", after=first, until=last)
         with appearing(file) as out, zipfile.ZipFile(out, "w") as archive:
             members = _Members(archive)
             events = _Events(connection, first, last, progress, stop)
@@ -100,6 +103,8 @@ def export(
             texts = _write_catalogue(members, catalogue)
             members.write("compares.json", [_document(compares)])
             members.write("kpis.json", [_document(kpis)])
+            members.write("compare_rows.jsonl", _compare_rows(connection, [each["id"] for each in compares], stop))
+            members.write("promotions.json", [_document(promotions)])
             for source in (
                 resources.path("schema") / "events" / "HASH.md",
                 resources.path("data") / "verify_bundle.py",
@@ -129,6 +134,8 @@ def export(
                     "rule_texts": texts,
                     "compares": len(compares),
                     "kpis": len(kpis),
+                    "compare_rows": sum(each["rows_kept"] for each in compares),
+                    "promotions": len(promotions),
                 },
                 "members": members.listed,
             }
@@ -266,6 +273,18 @@ def _write_catalogue(members: _Members, catalogue: list[dict[str, Any]]) -> int:
         count += len(texts)
     members.write("catalogue.json", [_document(catalogue)])
     return count
+
+
+def _compare_rows(
+    connection: psycopg.Connection[Any], compares: list[UUID], stop: Callable[[], bool]
+) -> Iterator[bytes]:
+    """Yield the kept rows of comparisons as lines; neither rows nor events of a comparison ever change."""
+    with connection.transaction(), connection.cursor(name="compare_rows", row_factory=dict_row) as cursor:
+        cursor.execute(_SQL["compare_rows"], {"compares": compares})
+        while rows := cursor.fetchmany(ROWS_AT_ONCE):
+            if stop():
+                raise BundleStopped(_CUT_SHORT)
+            yield b"".join(canonical(row) + b"\n" for row in rows)
 
 
 def _digest_of(name: str, texts: Mapping[str, str]) -> str | None:

@@ -10,15 +10,35 @@ ORDER BY position;
 
 -- catalogue: every version of every projection, with its own texts and rules and where it stands.
 SELECT name, version, digest, rules, status, position, failed_position, failed_statement, error, created_at, updated_at,
-    promoted_at, promoted_by, sql
+    promoted_at, promoted_by, failed_checks, sql
 FROM projection_catalogue
 ORDER BY name, version;
 
 -- compares: what the comparisons said that were made while the log stood within the period.
-SELECT id, name, old_version, new_version, compared_at, compared_by, position, digest, differing_rows, totals, sample
-FROM projection_compares
-WHERE position > :after AND position <= :until
-ORDER BY compared_at, id;
+SELECT made.id, made.name, made.old_version, made.new_version, made.compared_at, made.compared_by, made.position, made.digest,
+    made.differing_rows, made.totals, made.sample, made.remarks, made.rows_with_events,
+    (SELECT count(*) FROM projection_compare_rows AS kept WHERE kept.compare_id = made.id) AS rows_kept
+FROM projection_compares AS made
+WHERE made.position > :after AND made.position <= :until
+ORDER BY made.compared_at, made.id;
+
+-- compare_rows: the differing rows that those comparisons have kept, with the events behind them as far as they were kept.
+SELECT kept.compare_id, kept.number, kept.table_name, kept.key, kept.old, kept.new, CASE
+        WHEN kept.number <= made.rows_with_events THEN coalesce((
+            SELECT jsonb_agg(jsonb_build_array(event.position, event.old, event.new) ORDER BY event.place)
+            FROM projection_compare_events AS event
+            WHERE event.compare_id = kept.compare_id AND event.number = kept.number
+        ), '[]')
+    END AS events
+FROM projection_compares AS made JOIN projection_compare_rows AS kept ON kept.compare_id = made.id
+WHERE made.id = ANY (:compares)
+ORDER BY made.compared_at, made.id, kept.number;
+
+-- promotions: what was let serve while the log stood within the period; with its beginning, what was so on an empty log.
+SELECT name, number, version, from_version, digest, position, promoted_at, promoted_by, compare_id, despite
+FROM projection_promotions
+WHERE (position > :after OR :after = 0) AND position <= :until
+ORDER BY name, number;
 
 -- kpis: every definition of a key figure and when it was in force.
 SELECT code, version, digest, definition, in_force_from, in_force_until

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import threading
 import time
 from concurrent.futures import Future
 from pathlib import Path
@@ -16,7 +17,7 @@ from opscore.api import projection_mutations
 from opscore.comparisons import Comparisons
 from opscore.domain.command import Role
 from opscore.domain.order_commands import PayOrder
-from opscore.projector import Projector, own
+from opscore.projector import Projector, filling, own
 from tests.api.conftest import Api, gid
 from tests.api.socket_client import socket
 from tests.api.test_figures import statements
@@ -252,6 +253,63 @@ def test_an_admin_page_plans_builds_compares_promotes_goes_back_and_drops(
     serving = give(api, "dropProjection", "ProjectionVersionInput", PAYLOAD, name="kpi_daily", version=3)
     assert "serves" in serving["userErrors"][0]["message"]
     shutil.rmtree(folder / "kpi_daily")
+
+
+def test_whoever_follows_a_rebuild_sees_its_steps_how_fast_it_goes_and_how_long_it_will_take(
+    api: Api, folder: Path, trade: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    edit(folder, "income_split", ("version = 1", "version = 2"))
+    steps = threading.Semaphore(0)
+    real = filling.advance
+
+    def one_window_for_each_step(*given: Any, **more: Any) -> Any:
+        assert steps.acquire(timeout=30), "nobody let it go on"
+        return real(*given, **more)
+
+    monkeypatch.setattr(filling, "advance", one_window_for_each_step)
+    monkeypatch.setitem(Projector.rebuild.__kwdefaults__, "window", 20)
+    head = api.server.services.log.head().position
+    seen: list[dict[str, Any]] = []
+    try:
+        with socket(api.url, api.token()) as client:
+            client.subscribe(
+                "subscription { projectionProgress { name version state position lag eventsPerSecond secondsLeft } }"
+            )
+
+            def step() -> dict[str, Any]:
+                """Return the next that is said of the version."""
+                while True:
+                    for each in client.next()["projectionProgress"]:
+                        if (each["name"], each["version"]) == ("income_split", 2) and each not in seen[-1:]:
+                            seen.append(each)
+                            return each
+
+            assert (
+                give(api, "rebuildProjection", "RebuildProjectionInput", PAYLOAD, name="income_split")["userErrors"]
+                == []
+            )
+            first = step()
+            assert (first["state"], first["position"], first["eventsPerSecond"]) == ("building", 0, None)
+            for number in (1, 2, 3):
+                steps.release()
+                now = step()
+                assert (now["state"], now["position"], now["lag"]) == ("building", 20 * number, head - 20 * number)
+                assert now["eventsPerSecond"] >= 0 and now["secondsLeft"] >= 0
+            steps.release(1000)
+            while (last := step())["state"] != "ready":
+                assert last["state"] == "building"
+            assert (last["position"], last["lag"], last["eventsPerSecond"], last["secondsLeft"]) == (
+                head,
+                0,
+                None,
+                None,
+            )
+        positions = [each["position"] for each in seen]
+        assert positions == sorted(positions)
+    finally:
+        steps.release(1000)
+        edit(folder, "income_split", ("version = 2", "version = 1"))
+        api.server.projector.drop("income_split", 2)
 
 
 def test_what_if_is_answered_and_changes_nothing(api: Api, trade: dict[str, Any]) -> None:

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 Event = dict[str, Any]
 Events = list[Event]
@@ -418,7 +419,7 @@ def changed_manifests(bundle: dict[str, bytes]) -> Iterator[Forgery]:
         "no JSON": b"{",
         "nothing": b"",
         "an array": b"[]\n",
-        "a float": document({**manifest, "format_version": 1.0}),
+        "a float": document({**manifest, "format_version": 2.0}),
         "a word twice": bundle["manifest.json"].replace(b'  "format":', b'  "format": "zip",\n  "format":', 1),
     }.items():
         members = {**bundle, "manifest.json": content}
@@ -450,7 +451,7 @@ def changed_members(bundle: dict[str, bytes]) -> Iterator[Forgery]:
     forger.members[used] = forger.members["schemas/OrderPaid.v1.json"]
     yield Forgery("the schema of another event", forger.sealed())
     for content in (b"", b"[]\n", b"{}\n", b"\xff", b"1\n"):
-        for name in (used, "catalogue.json", "compares.json", "kpis.json"):
+        for name in (used, "catalogue.json", "compares.json", "promotions.json", "kpis.json"):
             if content != b"[]\n" or name == used:
                 forger = Forger(bundle)
                 forger.members[name] = content
@@ -496,6 +497,81 @@ def changed_rules(bundle: dict[str, bytes]) -> Iterator[Forgery]:
         yield Forgery(f"catalogue with {name}", forger.sealed())
 
 
+def changed_comparisons(bundle: dict[str, bytes]) -> Iterator[Forgery]:
+    """Change what a comparison has kept, and whatever the manifest says of it."""
+    rows = [json.loads(line) for line in bundle["compare_rows.jsonl"].splitlines()]
+    first, second, *others = rows
+    position = json.loads(bundle["compares.json"])[0]["position"]
+
+    def made(name: str, forged: list[Any], **more: Any) -> Forgery:
+        forger = Forger(bundle)
+        forger.members["compare_rows.jsonl"] = b"".join(canonical(row) + b"\n" for row in forged)
+        forger.manifest["counts"]["compare_rows"] = len(forged)
+        return Forgery(f"compare rows: {name}", forger.sealed(), **more)
+
+    yield made("one less", rows[:-1])
+    yield made("none", [])
+    yield made("one twice", [first, *rows])
+    yield made("turned round", [second, first, *others])
+    yield made("another number", [{**first, "number": 7}, second, *others])
+    yield made("of another comparison", [{**first, "compare_id": str(UUID(int=5))}, second, *others])
+    yield made("both sides alike", [{**first, "new": first["old"]}, second, *others])
+    yield made("no sides", [{**first, "old": 1, "new": 2}, second, *others])
+    yield made("without its events", [{**first, "events": None}, second, *others])
+    yield made("a field more", [{**first, "note": 1}, second, *others])
+    yield made("no key", [{**first, "key": None}, second, *others])
+    yield made("no row", [7, second, *others])
+    for name, events in {
+        "an event behind the position": [[position + 1, None, {}]],
+        "an event before the first": [[0, None, {}]],
+        "events out of order": first["events"][::-1],
+        "an event of no kind": [7],
+        "a position of no kind": [["1", None, {}]],
+    }.items():
+        yield made(name, [{**first, "events": events}, second, *others])
+    yield made("another value", [{**first, "new": {"buyers": 0}}, second, *others], digest=True)
+    (compared,) = json.loads(bundle["compares.json"])
+    for name, forged in {
+        "fewer rows kept": {**compared, "rows_kept": 1},
+        "more rows kept": {**compared, "rows_kept": compared["differing_rows"] + 1},
+        "fewer rows with events": {**compared, "rows_with_events": 0},
+        "another position": {**compared, "position": 1},
+        "another id": {**compared, "id": str(UUID(int=5))},
+        "no id": {**compared, "id": None},
+        "no entry": 7,
+    }.items():
+        forger = Forger(bundle)
+        forger.members["compares.json"] = document([forged])
+        yield Forgery(f"compares: {name}", forger.sealed())
+    forger = Forger(bundle)
+    forger.members["compares.json"] = document([{**compared, "compared_by": "forged"}])
+    yield Forgery("compares: by somebody else", forger.sealed(), digest=True)
+
+
+def changed_promotions(bundle: dict[str, bytes]) -> Iterator[Forgery]:
+    """Change what is on record of who let which version serve."""
+    one, two, three = json.loads(bundle["promotions.json"])
+
+    def made(name: str, forged: list[Any], **more: Any) -> Forgery:
+        forger = Forger(bundle)
+        forger.members["promotions.json"] = document(forged)
+        forger.manifest["counts"]["promotions"] = len(forged)
+        return Forgery(f"promotions: {name}", forger.sealed(), **more)
+
+    yield made("the middle one gone", [one, three])
+    yield made("turned round", [one, three, two])
+    yield made("one twice", [one, two, two, three])
+    yield made("of a version that never was", [one, {**two, "version": 9}, three])
+    yield made("from another version", [one, two, {**three, "from_version": 3}])
+    yield made("on a comparison of others", [one, {**two, "from_version": None}, three])
+    yield made("before the one before", [one, two, {**three, "position": 0}])
+    yield made("no time", [one, two, {**three, "promoted_at": None}])
+    yield made("no number", [one, two, {name: value for name, value in three.items() if name != "number"}])
+    yield made("no entry", [one, two, 7])
+    yield made("by somebody else", [one, two, {**three, "promoted_by": "forged"}], digest=True)
+    yield made("the last one gone", [one, two], digest=True)
+
+
 def forgeries(file: Path) -> Iterator[Forgery]:
     """Yield every forgery of a bundle, the same ones each time."""
     bundle, chance = members_of(file), random.Random(7)
@@ -508,3 +584,5 @@ def forgeries(file: Path) -> Iterator[Forgery]:
     yield from changed_manifests(bundle)
     yield from changed_members(bundle)
     yield from changed_rules(bundle)
+    yield from changed_comparisons(bundle)
+    yield from changed_promotions(bundle)

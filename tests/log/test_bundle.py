@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import psycopg
 import pytest
@@ -27,6 +28,7 @@ from opscore import kpi_versions, kpis, resources
 from opscore.audit import anchor
 from opscore.bundle import BundleRefused, BundleStopped, export
 from opscore.database import Database
+from opscore.domain.order_commands import PayOrder
 from opscore.embedded import EmbeddedServer
 from opscore.projector import Projector
 from opscore.settings import Settings
@@ -81,19 +83,23 @@ def anchors(database: Database, tmp_path_factory: pytest.TempPathFactory) -> Pat
             shop.do(shop.order((sku, 1), recipient=SECRET, address=f"{SECRET}'s house", remark="\x07 ring twice"))
         anchor(database, file)
         for _ in range(4):
-            shop.do(shop.order((sku, 2)))
+            order = shop.do(shop.order((sku, 2)))
+            shop.do(PayOrder(order_id=order, amount_minor=2000, method="card", currency="GBP"))
     finally:
         writer.stop()
     kpi_versions.take_into_service(database)
     folder = Path(shutil.copytree(resources.path("projections"), file.parent / "projections"))
     Projector(database, folder).rebuild("kpi_daily")
     text = (folder / "kpi_daily" / "projection.toml").read_text("utf-8")
-    changed = text.replace("version = 3", "version = 4")
-    assert changed != text
+    changed = text.replace("version = 3", "version = 4").replace("buyer = true", "buyer = false")
+    assert changed.count("buyer = false") == 1
     (folder / "kpi_daily" / "projection.toml").write_text(changed, "utf-8")
     (folder / "versions.lock").unlink()
     Projector(database, folder).rebuild("kpi_daily")
-    Projector(database, folder).compare("kpi_daily", 3, 4, by="tester")
+    projector = Projector(database, folder)
+    projector.compare("kpi_daily", 3, 4, by="tester")
+    projector.promote("kpi_daily", 4, by="ann")
+    projector.promote("kpi_daily", 3, by="ben")
     anchor(database, file)
     return file
 
@@ -187,6 +193,21 @@ def test_the_bundle_has_rules_comparisons_anchors_and_states(database: Database,
         code: each.digest for code, each in kpis.released(kpis.load()).items()
     }
     assert manifest["counts"]["kpis"] == len(in_force)
+    rows = [json.loads(line) for line in members["compare_rows.jsonl"].splitlines()]
+    assert len(rows) == compared["rows_kept"] == compared["differing_rows"] == manifest["counts"]["compare_rows"] == 3
+    kept = projector.compare_rows(UUID(compared["id"]))
+    assert [(row["number"], row["table_name"], row["key"], row["old"], row["new"]) for row in rows] == [
+        (row.number, row.table, row.key, row.old, row.new) for row in kept
+    ]
+    behind = projector.events_behind(projector.compares()[0], kept)
+    assert [[event[0] for event in row["events"]] for row in rows] == [
+        [event.position for event in behind[row.number]] for row in kept
+    ]
+    assert [len(row["events"]) for row in rows] == [4, 4, 4]
+    promotions = json.loads(members["promotions.json"])
+    assert [(each["number"], each["version"], each["promoted_by"], each["compare_id"]) for each in promotions] == [
+        (1, 3, "rebuild", None), (2, 4, "ann", compared["id"]), (3, 3, "ben", compared["id"]),
+    ]  # fmt: skip
     assert len(members["anchors.jsonl"].splitlines()) == 2
     assert members["HASH.md"] == (resources.path("schema") / "events" / "HASH.md").read_bytes()
 
@@ -265,6 +286,8 @@ def test_every_forgery_is_refused(
         "members",
         "digest",
         "rules",
+        "compares",
+        "promotions",
         "manifest",
         "bundle",
     }

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,7 +20,7 @@ import pytest
 
 from opscore import resources
 from opscore.database import Database
-from opscore.projector import Projector
+from opscore.projector import ProjectionRefused, Projector
 from opscore.projector.folder import Loaded
 from opscore.settings import Settings
 from tests.projections.logs import Log, contents
@@ -74,16 +75,22 @@ def killed(settings: Settings, folder: Path, work: str) -> Iterator[None]:
         "PYTHONPATH": "src",
         "OPSCORE_DATABASE_URL": settings.database_url.get_secret_value(),
         "OPSCORE_SCHEMA_NAME": settings.schema_name,
+        **({"OPSCORE_MASTER_KEY": settings.master_key.get_secret_value()} if settings.master_key else {}),
     }
     script = WORKER.replace("{work}", work.strip().replace("\n", "\n    "))
     with subprocess.Popen(
         [sys.executable, "-c", script, str(folder)], env=environment, stdout=subprocess.PIPE, text=True
     ) as process:
+        # Whatever goes wrong in it, nobody waits for ever.
+        watchdog = threading.Timer(120, process.kill)
+        watchdog.start()
         try:
             assert process.stdout is not None
-            assert process.stdout.readline() == "here\n", "it never came as far as it was to be killed"
+            # A server writes its log there as well.
+            assert "here\n" in process.stdout, "it never came as far as it was to be killed"
             yield
         finally:
+            watchdog.cancel()
             process.send_signal(signal.SIGKILL)
             process.wait(10)
 
@@ -150,6 +157,122 @@ def test_a_rebuild_killed_anywhere_leaves_what_serves_and_goes_on(
     assert served(connection, changed)[1] == ("kpi_daily", 4, "ready")
     assert_built_whole(connection, changed, "kpi_daily", 4)
     assert totals(projector) == before
+
+
+@pytest.mark.parametrize("times", [1, 9, 30])
+def test_several_rebuilds_side_by_side_that_are_killed_go_on_each_where_it_stood(
+    log: Log, settings: Settings, projector: Projector, folder: Path, connection: psycopg.Connection[Any], times: int
+) -> None:
+    log.fill(900)
+    work = f"""
+Projector.rebuild.__kwdefaults__["window"] = 100
+projections._parts = 3
+stand_still(Catalogue, "move", {times})
+projections.deploy()
+"""
+    with killed(settings, folder, work):
+        pass
+    settled(connection)
+    stood = {entry.name: (entry.status, entry.position) for entry in projector.catalogue.entries(connection)}
+    assert any(status == "building" for status, _ in stood.values())
+    lines = {line.name: line.action for line in projector.plan()}
+    assert {lines[name] for name, (status, _) in stood.items() if status == "building"} == {"resume"}
+    seen: dict[str, int] = {}
+
+    projector.deploy(progress=lambda done: seen.setdefault(done.name, done.position))
+
+    for name, (status, position) in stood.items():
+        assert (name in seen) == (status in ("building", "retired"))
+        assert status != "building" or seen[name] >= position, f"{name} began afresh"
+    for name, definition in projector.definitions().items():
+        assert_built_whole(connection, projector, name, definition.version)
+    assert projector.check() == []
+
+
+SERVED = """
+import httpx, threading
+from opscore.projector import own as folders
+from opscore.app import HttpServer, create_app, http_config
+from opscore.domain.command import Role
+from opscore.tokens import create_token
+
+served = Settings(_env_file=None, port=0, projections=folder)
+app = create_app(served)
+running = HttpServer(http_config(app, "127.0.0.1", 0))
+threading.Thread(target=running.run, daemon=True).start()
+while not running.started:
+    time.sleep(0.01)
+port = running.servers[0].sockets[0].getsockname()[1]
+client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30)
+app.state.server._deploying.join()
+folders.copy(Projector(database).definitions()["kpi_daily"], folder)
+Projector.rebuild.__kwdefaults__["window"] = 200
+stand_still(Catalogue, "move", 3)
+token = create_token(database, "owner", Role.OWNER)[1]
+given = 'mutation { rebuildProjection(input: {name: "kpi_daily", idempotencyKey: "r"}) { userErrors { message } } }'
+headers = {"authorization": f"Bearer {token}"}
+answer = client.post("/graphql", json={"query": given}, headers=headers).json()
+assert answer == {"data": {"rebuildProjection": {"userErrors": []}}}, answer
+time.sleep(600)
+"""
+
+
+def test_a_rebuild_begun_over_graphql_whose_server_is_killed_goes_on_where_it_stood(
+    log: Log, settings: Settings, projector: Projector, database: Database, tmp_path: Path,
+    connection: psycopg.Connection[Any],
+) -> None:  # fmt: skip
+    log.fill(900)
+    projector.deploy()
+    before = totals(projector)
+    mine = tmp_path / "own"
+    mine.mkdir()
+
+    with killed(settings, mine, SERVED):
+        assert totals(projector) == before
+    settled(connection)
+
+    assert served(connection, projector) == [("kpi_daily", 3, "serving"), ("kpi_daily", 4, "building")]
+    stood = projector.catalogue.entry(connection, "kpi_daily", 4)
+    assert stood is not None and stood.position == 400
+    again = Projector(database)
+    again._own = mine
+    seen: list[int] = []
+    # A server deploys what it finds as it starts: it goes on with it.
+    again.deploy(progress=lambda done: seen.append(done.position))
+    assert served(connection, again)[1] == ("kpi_daily", 4, "ready") and seen[0] > 400
+    assert_built_whole(connection, again, "kpi_daily", 4)
+    assert totals(projector) == before
+
+
+REPLAYS = {
+    "between two windows": 'stand_still(Catalogue, "move", 12)',
+    "before it stands still": 'stand_still(Catalogue, "set_status", 4)',
+}
+
+
+@pytest.mark.parametrize("where", REPLAYS)
+def test_a_replay_that_was_killed_is_not_asked_and_goes_on_where_it_stood(
+    log: Log, settings: Settings, projector: Projector, folder: Path, connection: psycopg.Connection[Any], where: str
+) -> None:
+    then = log.fill(900)
+    log.fill(200, seed=4)
+    with killed(settings, folder, f'{REPLAYS[where]}\nprojections.replay({then}, "march")'):
+        pass
+    settled(connection)
+
+    states = {entry.name: entry.status for entry in projector.catalogue.entries(connection)}
+    assert set(states.values()) == {"frozen", "building"}
+    with pytest.raises(ProjectionRefused, match="march is not whole"):
+        projector.of_replay("march")
+    seen: dict[str, int] = {}
+    copies = projector.replay(then, "march", progress=lambda done: seen.setdefault(done.name, done.position))
+
+    assert not {name for name, status in states.items() if status == "frozen"} & seen.keys()
+    assert {copy.position for copy in copies} == {then}
+    whole = {copy.name: contents(connection, projector.loaded(connection, copy)) for copy in copies}
+    again = projector.replay(then, "april")
+    assert [contents(connection, projector.loaded(connection, copy)) for copy in again] == list(whole.values())
+    assert projector.of_replay("march")[1] == then
 
 
 COMPARES = {

@@ -15,13 +15,15 @@ A bundle holds, each exactly once and nothing besides:
     rules/NAME/vN/*      those texts
     compares.json        the comparisons of versions that were made in the period
     kpis.json            each definition of a key figure, its digest, and from when until when it was in force
+    compare_rows.jsonl   one differing row of them a line, as kept, with the events behind it: [position, old, new]
+    promotions.json      which version was let serve in the period, by whom, on which comparison
     HASH.md              how the hashes are made: what this file was written from
     verify_bundle.py     this file
 
 What the bundle brings along cannot vouch for the bundle. Take this program from a source you trust, not from a bundle
 that you doubt. Give anchors that you kept yourself (`--anchors`), since a chain that was rewritten as a whole agrees
 with itself; and the manifest's SHA-256 that `opscore audit export` printed (`--digest`), since rules, schemas,
-comparisons and definitions are in no chain.
+comparisons, promotions and definitions are in no chain.
 """
 
 from __future__ import annotations
@@ -56,8 +58,8 @@ ROLE = "role"
 NUMBERS = frozenset({"position", "version", "schema_version", "occurred_at", "recorded_at", "causation_position"})
 IDS = frozenset({"stream_id", "store_id"})
 OPTIONAL = frozenset({"correlation_id", "causation_position"})
-FIXED = ("manifest.json", "events.jsonl", "anchors.jsonl", "catalogue.json", "compares.json", "kpis.json", "HASH.md",
-         "verify_bundle.py")  # fmt: skip
+FIXED = ("manifest.json", "events.jsonl", "anchors.jsonl", "catalogue.json", "compares.json", "compare_rows.jsonl",
+         "promotions.json", "kpis.json", "HASH.md", "verify_bundle.py")  # fmt: skip
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
 _SHA256 = re.compile(r"[0-9a-f]{64}\Z")
@@ -666,6 +668,112 @@ def _check_catalogue(members: Members, report: Report) -> dict[str, int]:
     return {"rules": len(entries), "rule_texts": len(texts)}
 
 
+def _check_compares(members: Members, report: Report) -> dict[str, int]:
+    """Hold the kept rows against the comparisons they are of: all there, in order, with events up to its position."""
+    compares = members.document("compares.json", list, _plain_once)
+    left: list[dict[str, Any]] = []
+    for entry in compares:
+        numbers = ("position", "differing_rows", "rows_kept", "rows_with_events")
+        if type(entry) is dict and isinstance(entry.get("id"), str) and all(_is_number(entry.get(n)) for n in numbers):
+            left.append(entry)
+            if not 0 <= entry["rows_kept"] <= entry["differing_rows"]:
+                report.add("compares", f"of {entry['id']} more rows are kept than differ")
+        else:
+            report.add("compares", "compares.json has an entry without id, position or numbers of rows")
+    known = {entry["id"]: entry for entry in left}
+    found = dict.fromkeys(known, 0)
+    order = {compare_id: place for place, compare_id in enumerate(known)}
+    place = count = 0
+    for line in members.lines("compare_rows.jsonl"):
+        count += 1
+        try:
+            row = _decode(line, _plain_once)
+            entry = known[row["compare_id"]]
+            found[entry["id"]] += 1
+            problem = _misfit_row(row, entry, found[entry["id"]])
+            if order[entry["id"]] < place:
+                problem = "stands behind those of another comparison"
+            place = order[entry["id"]]
+        except (Fault, KeyError, TypeError) as error:
+            report.add("compares", f"compare_rows.jsonl, line {count}: no row of a comparison here ({error})")
+            continue
+        if problem:
+            report.add("compares", f"row {row['number']} of {entry['id']} {problem}")
+    for compare_id, entry in known.items():
+        if found[compare_id] != entry["rows_kept"]:
+            report.add("compares", f"of {compare_id} {found[compare_id]} rows are here, not {entry['rows_kept']}")
+    return {"compares": len(compares), "compare_rows": count}
+
+
+def _misfit_row(row: dict[str, Any], entry: dict[str, Any], due: int) -> str | None:
+    if set(row) != {"compare_id", "number", "table_name", "key", "old", "new", "events"}:
+        return "has other fields"
+    if not _is_number(row["number"]) or row["number"] != due:
+        return f"stands where {due} was due"
+    if not (isinstance(row["table_name"], str) and type(row["key"]) is dict):
+        return "is of no table or has no key"
+    if row["old"] == row["new"] or not all(type(row[side]) in (dict, type(None)) for side in ("old", "new")):
+        return "does not differ"
+    events = row["events"]
+    if (events is not None) != (due <= entry["rows_with_events"]):
+        return "has events where none were kept, or none where they were"
+    before = 0
+    for event in events or ():
+        if not (type(event) is list and len(event) == 3 and _is_number(event[0])):
+            return "has an event that is not [position, old, new]"
+        if not max(before, 1) <= event[0] <= entry["position"]:
+            return "has an event out of order, or behind the position of the comparison"
+        before = event[0]
+    return None
+
+
+def _check_promotions(members: Members, report: Report) -> int:
+    """Hold the promotions against each other, the catalogue and the comparisons; return how many there are."""
+    promotions = members.document("promotions.json", list)
+    versions = {
+        (entry.get("name"), entry.get("version"))
+        for entry in members.document("catalogue.json", list)
+        if type(entry) is dict and isinstance(entry.get("name"), str) and _is_number(entry.get("version"))
+    }
+    compares = {
+        entry["id"]: entry
+        for entry in members.document("compares.json", list, _plain_once)
+        if type(entry) is dict and isinstance(entry.get("id"), str)
+    }
+    last: dict[str, Any] = {}
+    elsewhere = 0
+    for entry in promotions:
+        try:
+            name, number, version = entry["name"], entry["number"], entry["version"]
+            of = f"promotion {number} of {name}"
+            if _moment(entry["promoted_at"]) is None or not (_is_number(number) and _is_number(entry["position"])):
+                raise TypeError
+            if (name, version) not in versions:
+                report.add("promotions", f"{of}: version {version} is not in the catalogue")
+            before = last.get(name)
+            if before is not None:
+                if number != before["number"] + 1:
+                    report.add("promotions", f"{of} stands where {before['number'] + 1} was due")
+                if entry["from_version"] not in (None, before["version"]):
+                    report.add("promotions", f"{of}: version {before['version']} served before it")
+                if entry["position"] < before["position"]:
+                    report.add("promotions", f"{of} is of an earlier position than the one before it")
+            compare_id = entry["compare_id"]
+            compared = compares.get(compare_id)
+            elsewhere += compare_id is not None and compared is None
+            if compared is not None and {compared["old_version"], compared["new_version"]} != {
+                version,
+                entry["from_version"],
+            }:
+                report.add("promotions", f"{of} relies on a comparison of other versions")
+            last[name] = entry
+        except (KeyError, TypeError):
+            report.add("promotions", "promotions.json has an entry without name, number, version, time or position")
+    if elsewhere:
+        report.notes.append(f"{elsewhere} promotions rely on comparisons that are not of this period.")
+    return len(promotions)
+
+
 def check(container: Container, outside: list[dict[str, Any]], digest: str | None, report: Report) -> None:
     """Check a bundle against itself, anchors from outside and the manifest's SHA-256; findings go to the report."""
     members = Members(container, report)
@@ -699,8 +807,9 @@ def check(container: Container, outside: list[dict[str, Any]], digest: str | Non
 
     counts = {"anchors": len(inside), "events": chain.events, "schemas": len(schemas)}
     counts.update(_check_catalogue(members, report))
-    for name in ("compares", "kpis"):
-        counts[name] = len(members.document(f"{name}.json", list, _plain_once))
+    counts.update(_check_compares(members, report))
+    counts["promotions"] = _check_promotions(members, report)
+    counts["kpis"] = len(members.document("kpis.json", list, _plain_once))
     if counts != manifest["counts"]:
         report.add("manifest", f"the counts are {counts}, not {manifest['counts']}")
     members.content("HASH.md")
@@ -721,7 +830,8 @@ def check(container: Container, outside: list[dict[str, Any]], digest: str | Non
         report.notes.append("Without an anchor kept elsewhere this shows only that the events agree with themselves.")
     if digest is None:
         report.notes.append(
-            "Without --digest, rules, schemas, comparisons and definitions are only those that the manifest names."
+            "Without --digest, rules, schemas, comparisons, promotions and definitions are only those that the manifest"
+            " names."
         )
 
 
