@@ -356,8 +356,8 @@ MADE = [each for of in (ORDER, LINE) for each in of.attributes.values()]
 PLAIN = {name for each in MADE if isinstance(each, Made) and each.make is None for name in each.columns} - {
     name for each in MADE if not isinstance(each, Made) or each.make is not None for name in columns_of(each)
 }
-"""Columns that are handed out as they are. What cannot be made of others fails a whole row for whoever makes an object of
-it, and for the compiled executor only if it is asked for."""
+"""Columns that are handed out as they are. What cannot be made of others fails a whole row for whoever makes objects
+of them, and for the compiled executor only if it is asked for."""
 
 
 def test_rows_of_a_read_model_are_answered_as_the_objects_they_stand_for_would_be() -> None:
