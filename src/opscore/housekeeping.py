@@ -15,6 +15,7 @@ from opscore.comparisons import SQL as ASKED
 from opscore.database import Database
 from opscore.log.snapshots import fold_digest
 from opscore.projector import ProjectionRefused, Projector
+from opscore.retries import SQL as RETRIES
 from opscore.settings import Settings
 from opscore.sqlfiles import load
 
@@ -77,6 +78,7 @@ class Housekeeping:
                 commands += forgotten
                 if forgotten < COMMANDS_AT_ONCE:
                     break
-            connection.execute(ASKED["forget"], {"days": self._settings.keep_commands_days})
+            for each in (ASKED, RETRIES):
+                connection.execute(each["forget"], {"days": self._settings.keep_commands_days})
             snapshots = connection.execute(SQL["drop_snapshots"], {"fold_digest": fold_digest()}).rowcount
         return commands, snapshots

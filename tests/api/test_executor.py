@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
+import pytest
 from graphql import (
     ExecutionResult,
     GraphQLEnumType,
@@ -39,15 +40,16 @@ from opscore.api.guard import Limits
 from opscore.api.http import GraphQLRequest
 from opscore.api.order_lists import LINE, ORDER
 from opscore.api.paging import Window, connection_of_rows, edges_of
-from opscore.api.rows import Found, MadeObject, Rows
+from opscore.api.rows import Found, Made, MadeObject, Rows, columns_of
 from opscore.api.schema import build_schema
 from opscore.domain.order_state import OrderStatus
 from opscore.settings import Settings
 from tests.api.conftest import Api, gid
 from tests.shop import Shop
 
-QUERIES = int(os.environ.get("OPSCORE_EXECUTOR_QUERIES", "1500"))
-"""How many questions are made up; 10,000 take some minutes."""
+QUERIES = int(os.environ.get("OPSCORE_EXECUTOR_QUERIES", "10000"))
+"""How many questions are made up; these take a minute of one core. Not by hypothesis-graphql: it makes no fragments, no
+@skip and no field asked twice, which is where two executors could part."""
 
 REAL = build_schema()._schema
 assert REAL.query_type is not None
@@ -276,6 +278,10 @@ def roots(seed: int, faults: float) -> dict[str, Any]:
     return {name: maker.value(field.type) for name, field in SCHEMA.query_type.fields.items()}
 
 
+# What stands beside a null that goes up is never awaited by the library's own executor, and it says so of a few of ten
+# thousand answers; within a compiled function, which can import nothing, even that cannot be said.
+@pytest.mark.filterwarnings("ignore:coroutine .*_async_resolver' was never awaited:RuntimeWarning")
+@pytest.mark.filterwarnings("ignore:.*_async_resolver:pytest.PytestUnraisableExceptionWarning")
 def test_the_compiled_executor_answers_what_the_stock_one_answers_errors_included() -> None:
     data = [roots(seed, 0.0) for seed in range(6)] + [roots(seed, 0.01 * (1 + seed % 6)) for seed in range(6, 24)]
     asked = failed = ran = left = seed = 0
@@ -311,7 +317,7 @@ def row_page(chance: random.Random, faults: float) -> Any:
     maker = Maker(chance, 0.0)
 
     def value(column: str) -> Any:
-        if chance.random() < faults:
+        if column in PLAIN and chance.random() < faults:
             return chance.choice([None, Undefined, "text", 1, 2**40, True, object(), Decimal("NaN"), [1]])
         if column.endswith("_at") or column in ("ship_by", "ship_by_hard"):
             return chance.choice([None, maker.scalar("DateTime")])
@@ -366,6 +372,13 @@ def test_what_was_not_fetched_of_a_row_is_no_attribute_of_its_object() -> None:
 
 QUANTITIES = frozenset({"quantity", "cancelled", "exchanged", "returned", "refunded"})
 
+MADE = [each for of in (ORDER, LINE) for each in of.attributes.values()]
+PLAIN = {name for each in MADE if isinstance(each, Made) and each.make is None for name in each.columns} - {
+    name for each in MADE if not isinstance(each, Made) or each.make is not None for name in columns_of(each)
+}
+"""Columns that are handed out as they are. What cannot be made of others fails a whole row for whoever makes objects
+of them, and for the compiled executor only if it is asked for."""
+
 
 def test_rows_of_a_read_model_are_answered_as_the_objects_they_stand_for_would_be() -> None:
     assert SCHEMA.query_type is not None
@@ -384,15 +397,12 @@ def test_rows_of_a_read_model_are_answered_as_the_objects_they_stand_for_would_b
             if validate(SCHEMA, document, [OverlappingFieldsCanBeMergedRule]):
                 continue
             asked += 1
-            faults = chance.choice((0.0, 0.0, 0.002))
-            root = {"orders": row_page(chance, faults)}
+            root = {"orders": row_page(chance, chance.choice((0.0, 0.0, 0.01)))}
             plans = Plans(document)
             for variables in ({"yes": True}, {"yes": False, "no": True}):
                 stock = await _run(document, root, variables, None)
                 compiled = await _run(document, root, variables, plans)
-                # These rows hold all columns: whoever makes objects of them stumbles over some that nobody asked for.
-                stumbled = bool(faults) and stock.data is None
-                assert stumbled or shown(compiled) == shown(stock), f"seed {seed}"
+                assert shown(compiled) == shown(stock), f"seed {seed}"
                 failed += bool(stock.errors)
             ran += plans.ran
             left += plans.left

@@ -7,29 +7,43 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from graphql import OperationDefinitionNode, build_schema, parse, print_ast, validate
-from graphql.language import FragmentDefinitionNode, FragmentSpreadNode
+from graphql import (
+    GraphQLInterfaceType,
+    GraphQLObjectType,
+    OperationDefinitionNode,
+    TypeInfo,
+    TypeInfoVisitor,
+    build_schema,
+    parse,
+    print_ast,
+    validate,
+)
+from graphql.language import FieldNode, FragmentDefinitionNode, FragmentSpreadNode
 from graphql.language.visitor import Visitor, visit
 
 from opscore import resources
+from opscore.api.command_documents import command_documents
 from opscore.api.documents import Documents
 from opscore.api.guard import Limits
 from opscore.api.schema import build_schema as strawberry_schema
 from opscore.api.schema import export_schema
 from opscore.domain.campaign_events import CampaignGoal
 from opscore.domain.command import Role
+from tests.api.anything import value_of
 from tests.api.conftest import Api, gid
 from tests.api.socket_client import socket
 from tests.shop import Shop
 from tests.webhooks.receiver import Receiver
 
-FILES = sorted((resources.path("schema") / "operations").glob("*.graphql"))
+FOLDER = resources.path("schema") / "operations"
+COVERED_MIN = 0.95
+"""What part of all fields the documents have to ask for: what none of ours asks for, nobody has tried."""
 
 
-def _operations() -> dict[str, str]:
-    """Return every operation by name, each with the fragments that it spreads, as a client would send it."""
+def _operations(pattern: str) -> dict[str, str]:
+    """Return operations of files by name, each with the fragments that it spreads, as a client would send it."""
     found = {}
-    for file in FILES:
+    for file in sorted(FOLDER.glob(pattern)):
         document = parse(file.read_text(encoding="utf-8"))
         fragments = {each.name.value: each for each in document.definitions if isinstance(each, FragmentDefinitionNode)}
         for operation in document.definitions:
@@ -48,15 +62,61 @@ def _operations() -> dict[str, str]:
     return found
 
 
-OPERATIONS = _operations()
+COMMANDS = _operations("commands_*.graphql")
+OPERATIONS = {name: text for name, text in _operations("*.graphql").items() if name not in COMMANDS}
+"""Those that are written by hand."""
 SCHEMA = build_schema(export_schema())
 KEPT = Documents(strawberry_schema()._schema, Limits())
 
 
-@pytest.mark.parametrize("name", OPERATIONS)
+@pytest.mark.parametrize("name", [*OPERATIONS, *COMMANDS])
 def test_every_document_fits_the_schema_and_the_limits(name: str) -> None:
-    assert validate(SCHEMA, parse(OPERATIONS[name])) == []
-    assert len(KEPT.get(OPERATIONS[name]).operations) == 1
+    text = {**OPERATIONS, **COMMANDS}[name]
+    assert validate(SCHEMA, parse(text)) == []
+    assert len(KEPT.get(text).operations) == 1
+
+
+def test_the_documents_of_commands_that_are_written_down_are_what_the_schema_says() -> None:
+    made = command_documents(SCHEMA)
+    written = {file.name: file.read_text(encoding="utf-8") for file in FOLDER.glob("commands_*.graphql")}
+
+    assert written == made, "run: opscore schema export"
+    assert SCHEMA.mutation_type is not None
+    assert {f"{name[0].lower()}{name[1:]}" for name in COMMANDS} == set(SCHEMA.mutation_type.fields)
+
+
+def test_nearly_every_field_of_the_schema_is_asked_for_by_some_document() -> None:
+    asked: set[str] = set()
+    types = TypeInfo(SCHEMA)
+
+    class Fields(Visitor):
+        def enter_field(self, node: FieldNode, *_: Any) -> None:
+            asked.add(f"{types.get_parent_type()}.{node.name.value}")
+
+    for text in (*OPERATIONS.values(), *COMMANDS.values()):
+        visit(parse(text), TypeInfoVisitor(types, Fields()))
+    kinds = [kind for kind in SCHEMA.type_map.values() if not kind.name.startswith("__")]
+    fields = {
+        f"{kind.name}.{name}"
+        for kind in kinds
+        if isinstance(kind, GraphQLObjectType | GraphQLInterfaceType)
+        for name in kind.fields
+    }
+
+    assert {each for each in fields - asked if each.startswith(("Query.", "Mutation.", "Subscription."))} == set()
+    assert len(fields & asked) >= COVERED_MIN * len(fields), f"nobody asks for {sorted(fields - asked)}"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_document_of_a_command_is_answered(api: Api, name: str) -> None:
+    """About things that are not there: what is asked for of an answer is asked for of a refusal too."""
+    field = f"{name[0].lower()}{name[1:]}"
+    assert SCHEMA.mutation_type is not None
+    given = value_of("input", SCHEMA.mutation_type.fields[field].args["input"].type)
+    payload = api.ask(COMMANDS[name], {"input": given})[field]
+    rows = payload.get("rows", [payload])
+
+    assert all(set(row["userErrors"][0]) >= {"code", "message", "path", "ids"} for row in rows if row["userErrors"])
 
 
 def test_a_working_day_sends_every_document(api: Api, shop: Shop) -> None:
@@ -252,6 +312,22 @@ def test_a_working_day_sends_every_document(api: Api, shop: Shop) -> None:
         assert send("AdminDeadLetters", owner, **which, first=5)["webhookDeadLetters"] == []
         assert send("AdminRedeliver", owner, input=which)["redeliverWebhookEvents"]["events"] == 0
         assert send("AdminResumeWebhook", owner, input=which)["resumeWebhook"]["webhook"]["state"] == "ACTIVE"
+
+    # What a reporting tool reads of all that.
+    given = {
+        "first": 10, **window, "code": "K017", "grain": "DAY", "side": "NUMERATOR", "reference": "nobody's",
+        "currencyCode": "GBP", "customerIds": [customer], "skuIds": [sku], "ids": [sku, customer],
+    }  # fmt: skip
+    ids = {"ReportStore": store, "ReportSku": sku, "ReportCampaign": planned["campaign"]["id"]}
+    for name in (each for each in OPERATIONS if each.startswith("Report")):
+        [operation] = [
+            each for each in parse(OPERATIONS[name]).definitions if isinstance(each, OperationDefinitionNode)
+        ]
+        wanted = {each.variable.name.value for each in operation.variable_definitions or ()}
+        own = {"grain": "TOTAL"} if name in ("ReportKpi", "ReportExplainKpi") else {}
+        variables = {**given, "id": ids.get(name), **own}
+        [found] = send(name, owner, **{key: variables[key] for key in wanted & variables.keys()}).values()
+        assert found or name in ("ReportCampaignResults", "ReportCustomerByReference"), f"{name} shows nothing"
 
     assert sent == set(OPERATIONS), f"never sent: {set(OPERATIONS) - sent}"
 

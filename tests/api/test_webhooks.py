@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
 from opscore.domain.command import Role
+from opscore.retries import Attempt
 from opscore.tokens import create_token
 from tests.api.conftest import Api, gid
 from tests.shop import Shop
@@ -20,6 +23,8 @@ mutation ($input: RegisterWebhookInput!) {{
   registerWebhook(input: $input) {{ secret replayed webhook {{ {WEBHOOK} }} userErrors {{ code message path ids }} }}
 }}
 """
+
+PING = "mutation ($input: WebhookInput!) { pingWebhook(input: $input) { taken } }"
 
 
 @pytest.fixture(scope="module")
@@ -210,3 +215,106 @@ def test_an_auditor_reads_webhooks_and_what_they_could_not_deliver_and_no_secret
     )  # fmt: skip
     assert refused.status_code == 403
     change(api, "deleteWebhook", webhook_id)
+
+
+# The same request again -----------------------------------------------------------------------------------------------
+
+
+def test_a_retry_of_a_change_does_not_undo_what_somebody_has_done_since(api: Api, receiver: Receiver) -> None:
+    webhook_id = register(api, receiver.url)["webhook"]["id"]
+    first = change(api, "pauseWebhook", webhook_id, shown="replayed", idempotencyKey="pause once")
+    change(api, "resumeWebhook", webhook_id)
+    again = change(api, "pauseWebhook", webhook_id, shown="replayed", idempotencyKey="pause once")
+    [now] = [each for each in api.ask("{ webhooks { id state } }")["webhooks"] if each["id"] == webhook_id]
+
+    assert (first["replayed"], again["replayed"]) == (False, True)
+    assert again["webhook"] == first["webhook"] and first["webhook"]["state"] == "PAUSED"
+    assert now["state"] == "ACTIVE"
+
+
+def test_a_deletion_that_is_sent_again_is_answered_as_it_was(api: Api, receiver: Receiver) -> None:
+    webhook_id = register(api, receiver.url)["webhook"]["id"]
+    answers = [
+        change(api, "deleteWebhook", webhook_id, shown="replayed", idempotencyKey="delete once") for _ in range(2)
+    ]
+    without = change(api, "deleteWebhook", webhook_id, shown="replayed")
+
+    assert [each["replayed"] for each in answers] == [False, True]
+    assert answers[0]["webhook"] == answers[1]["webhook"] is not None
+    assert without["userErrors"][0]["code"] == "NOT_FOUND"
+
+
+def test_a_ping_goes_out_once_under_its_key(api: Api, receiver: Receiver) -> None:
+    webhook_id = register(api, f"{receiver.url}/pinged")["webhook"]["id"]
+    shown = "replayed taken status error"
+    answers = [change(api, "pingWebhook", webhook_id, shown=shown, idempotencyKey="ping once") for _ in range(3)]
+
+    assert [each["replayed"] for each in answers] == [False, True, True]
+    assert all((each["taken"], each["error"]) == (True, None) for each in answers)
+    assert len([each for each in receiver.messages if each.path.endswith("/pinged")]) == 1
+
+
+def test_a_ping_whose_end_nobody_heard_is_not_sent_again(
+    api: Api, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    webhook_id = register(api, f"{receiver.url}/unheard")["webhook"]["id"]
+
+    def killed(*_: object) -> None:
+        raise RuntimeError("the process ends here")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Attempt, "end", killed)
+        api.errors(PING, {"input": {"webhookId": webhook_id, "idempotencyKey": "unheard"}})
+    again = change(api, "pingWebhook", webhook_id, shown="replayed taken error", idempotencyKey="unheard")
+
+    assert (again["replayed"], again["taken"]) == (True, False) and "not known" in again["error"]
+    assert len([each for each in receiver.messages if each.path.endswith("/unheard")]) == 1
+
+
+def test_dead_letters_are_called_up_once_under_a_key(api: Api, receiver: Receiver) -> None:
+    webhook_id = register(api, receiver.url)["webhook"]["id"]
+    with api.server.database.pool.connection() as connection:
+        connection.execute(
+            "INSERT INTO webhook_dead_letters (webhook_id, position, attempts, error, dead_at)"
+            " VALUES (%s, 1, 12, 'answered with status 500', now())",
+            (webhook_id,),
+        )
+    once = {"shown": "replayed events", "idempotencyKey": "again once"}
+    first = change(api, "redeliverWebhookEvents", webhook_id, **once)
+    again = change(api, "redeliverWebhookEvents", webhook_id, **once)
+    other = change(api, "redeliverWebhookEvents", webhook_id, **once, positions=[1])
+
+    assert (first["replayed"], first["events"]) == (False, 1)
+    assert (again["replayed"], again["events"]) == (True, 1)
+    assert other["userErrors"][0]["code"] == "IDEMPOTENCY_KEY_REUSED"
+
+
+def test_a_key_is_of_one_operation_one_sender_and_what_the_sender_may_see(
+    api: Api, shop: Shop, receiver: Receiver
+) -> None:
+    webhook_id = register(api, receiver.url)["webhook"]["id"]
+    change(api, "pauseWebhook", webhook_id, idempotencyKey="mine")
+    reused = change(api, "resumeWebhook", webhook_id, idempotencyKey="mine")
+    somebody = change(api, "resumeWebhook", webhook_id, api.token(name="somebody else"), idempotencyKey="mine")
+    empty = change(api, "resumeWebhook", webhook_id, idempotencyKey="")
+    refused = change(api, "redeliverWebhookEvents", str(uuid4()), idempotencyKey="free")
+
+    assert reused["userErrors"][0]["code"] == "IDEMPOTENCY_KEY_REUSED"
+    assert reused["userErrors"][0]["path"] == ["idempotencyKey"]
+    assert somebody["webhook"]["state"] == "ACTIVE"
+    assert empty["userErrors"][0]["code"] == "INVALID_FIELD"
+    assert refused["userErrors"][0]["code"] == "NOT_FOUND"
+    assert change(api, "pauseWebhook", webhook_id, idempotencyKey="free")["userErrors"] == [], "a refusal keeps no key"
+
+
+def test_fifty_of_one_change_at_once_are_one(api: Api, receiver: Receiver) -> None:
+    webhook_id = register(api, f"{receiver.url}/at-once")["webhook"]["id"]
+    with ThreadPoolExecutor(10) as threads:
+        answers = list(
+            threads.map(
+                lambda _: change(api, "pauseWebhook", webhook_id, shown="replayed", idempotencyKey="at once"), range(50)
+            )
+        )
+
+    assert sorted(each["replayed"] for each in answers) == [False] + [True] * 49
+    assert len({json.dumps(each["webhook"]) for each in answers}) == 1

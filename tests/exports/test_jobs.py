@@ -123,7 +123,7 @@ def test_a_job_is_seen_by_its_holder_while_it_has_the_role_and_the_stores(book: 
 
 def test_a_job_that_nobody_began_is_cancelled_at_once(book: ExportBook, exports: Exports, trade: Trade) -> None:
     job = start(book)
-    assert book.cancel(OWNER, job.id).progress == "cancelled"
+    assert book.cancel(OWNER, job.id)[0].progress == "cancelled"
     assert not exports.run_once()
     assert not path_of(trade.database, job).exists()
 
@@ -140,7 +140,7 @@ def test_a_job_under_way_is_cancelled_within_moments(
     def cancelling(statement: str, job_id: UUID, **values: Any) -> Any:
         if statement == "note" and values["rows"] == 2:
             seen.append(now(book, job).progress)
-            assert book.cancel(OWNER, job_id).progress == "running", "whoever is at it ends it"
+            assert book.cancel(OWNER, job_id)[0].progress == "running", "whoever is at it ends it"
         return note(statement, job_id, **values)
 
     monkeypatch.setattr(exports, "_note", cancelling)
@@ -153,8 +153,19 @@ def test_a_job_under_way_is_cancelled_within_moments(
 def test_a_file_that_is_there_stays(book: ExportBook, exports: Exports, trade: Trade) -> None:
     job = start(book)
     exports.run_once()
-    assert book.cancel(OWNER, job.id).progress == "done"
+    assert book.cancel(OWNER, job.id)[0].progress == "done"
     assert path_of(trade.database, job).exists()
+
+
+def test_a_cancellation_that_is_sent_again_is_answered_as_it_was(book: ExportBook, trade: Trade) -> None:
+    job, other = start(book), start(book)
+    first = book.cancel(OWNER, job.id, "cancel once")
+    again = book.cancel(OWNER, job.id, "cancel once")
+    with pytest.raises(IdempotencyKeyReused):
+        book.cancel(OWNER, other.id, "cancel once")
+
+    assert (first[1], again[1]) == (False, True) and first[0] == again[0] and first[0].progress == "cancelled"
+    assert now(book, other).progress == "waiting"
 
 
 # Failing, killed, two at once ----------------------------------------------------------------------------------------

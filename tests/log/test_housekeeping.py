@@ -11,9 +11,10 @@ from opscore.database import Database
 from opscore.domain.sku import Sku
 from opscore.housekeeping import Housekeeping
 from opscore.log.event_log import EventLog
+from opscore.retries import Attempt
 from opscore.settings import Settings
 from opscore.writer import Writer
-from tests.shop import Shop
+from tests.shop import OWNER, Shop
 
 
 @pytest.fixture
@@ -42,6 +43,21 @@ def test_keys_are_remembered_for_their_days_and_then_forgotten(
     # The answer is forgotten, the order is not: it is never placed a second time.
     assert first.refusal is None
     assert again.refusal is not None and again.refusal.code == "ALREADY_EXISTS"
+
+
+def test_keys_of_what_records_nothing_are_forgotten_likewise(database: Database, settings: Settings) -> None:
+    def once(key: str) -> bool:
+        with database.connect() as connection, connection.transaction():
+            return Attempt(OWNER, key, ("anything",)).once(connection, str, lambda: "done")[1]
+
+    assert [once(key) for key in ("old", "young", "old", "young")] == [False, False, True, True]
+    with database.connect() as connection:
+        connection.execute(
+            "UPDATE operation_keys SET recorded_at = recorded_at - make_interval(days => %s) WHERE key = 'old'",
+            (settings.keep_commands_days + 1,),
+        )
+    Housekeeping(database, settings).run_once()
+    assert [once(key) for key in ("old", "young")] == [False, True]
 
 
 def test_only_the_newest_snapshot_of_the_present_rules_stays(

@@ -377,7 +377,7 @@ def test_a_secret_is_kept_sealed(post: Post, shop: Shop, receiver: Receiver) -> 
 def test_a_ping_is_signed_and_moves_nothing(post: Post, shop: Shop, receiver: Receiver) -> None:
     answer = post.register(receiver.url)
     post.book.pause(OWNER, answer.webhook.id)
-    sent = post.book.ping(OWNER, answer.webhook.id)
+    sent, _ = post.book.ping(OWNER, answer.webhook.id)
     assert (sent.status, sent.error) == (204, None)
     [message] = receiver.messages
     assert message.content["type"] == "webhook.ping"

@@ -25,7 +25,7 @@ from opscore.api.errors import ApiError, NotAuthenticated, PageSize
 from opscore.api.http import address_of_scope, error_response
 from opscore.api.ids import key_of
 from opscore.api.nodes import store_gid
-from opscore.api.operations import answered, checked_key, error_type, user_error
+from opscore.api.operations import answered, checked_key, error_type, optional_key, user_error
 from opscore.api.paging import Connection, connection, window
 from opscore.api.scalars import Json, Position
 from opscore.api.selected import wants_total
@@ -119,6 +119,9 @@ class StartExportInput:
 @strawberry.input(description="Which export.")
 class CancelExportInput:
     export_id: UUID = strawberry.field(description="The export.")
+    idempotency_key: str | None = strawberry.field(
+        default=strawberry.UNSET, description="Names this request: sent again it is answered as it was."
+    )
 
 
 def job_view(job: Job) -> ExportJob:
@@ -230,7 +233,8 @@ class ExportMutations:
         context = info.context
         return _payload(
             await context.services.read(
-                answered, lambda: (_book(context).cancel(context.viewer, input.export_id), False)
+                answered,
+                lambda: _book(context).cancel(context.viewer, input.export_id, optional_key(input.idempotency_key)),
             )
         )
 

@@ -62,6 +62,11 @@ def checked_key(key: str) -> str:
     return key
 
 
+def optional_key(key: Any) -> str | None:
+    """Return an idempotency key that need not be given, None when it is not; refuses one that is empty or too long."""
+    return None if key is None or key is strawberry.UNSET else checked_key(key)
+
+
 def answered(work: Callable[[], ResultT]) -> ResultT | Refusal:
     """Do the work and return its result, or the refusal it ended in."""
     try:

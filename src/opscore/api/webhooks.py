@@ -21,7 +21,7 @@ from opscore.api.enums import expose
 from opscore.api.errors import BadInput
 from opscore.api.ids import key_of
 from opscore.api.nodes import store_gid
-from opscore.api.operations import answered, checked_key, error_type, user_error
+from opscore.api.operations import answered, checked_key, error_type, optional_key, user_error
 from opscore.api.scalars import Position
 from opscore.api.sizing import PAGE_MAX
 from opscore.domain.refusals import IdempotencyKeyReused, InvalidField, NotAuthorised, NotFound, Refusal, WrongState
@@ -98,6 +98,7 @@ class WebhookDeadLetter:
 @strawberry.type(description="Answer to a mutation of a webhook.")
 class WebhookPayload:
     webhook: Webhook | None = strawberry.field(description="The webhook afterwards; null when it was refused.")
+    replayed: bool = strawberry.field(description="Whether this key had been answered before.")
     # Its type is made from the refusals when the program starts.
     user_errors: list[WebhookError] = strawberry.field(  # type: ignore[valid-type]
         description="Why it was refused; empty when it was done."
@@ -109,7 +110,6 @@ class WebhookSecretPayload(WebhookPayload):
     secret: str | None = strawberry.field(
         description="The new secret (`whsec_...`). It is shown this once: a repeated answer has null here."
     )
-    replayed: bool = strawberry.field(description="Whether this key had been answered before.")
 
 
 @strawberry.type(description="Answer to `redeliverWebhookEvents`.")
@@ -156,6 +156,10 @@ class RotateWebhookSecretInput:
 @strawberry.input(description="Which webhook.")
 class WebhookInput:
     webhook_id: UUID = strawberry.field(description="The webhook.")
+    idempotency_key: str | None = strawberry.field(
+        default=strawberry.UNSET,
+        description="Names this request: sent again it does nothing and is answered as it was.",
+    )
 
 
 @strawberry.input(description="What to try once more.")
@@ -163,6 +167,10 @@ class RedeliverWebhookEventsInput:
     webhook_id: UUID = strawberry.field(description="The webhook; it has to be active.")
     positions: list[Position] | None = strawberry.field(
         default=strawberry.UNSET, description="Positions of its dead letters, at most 1000; all of them if left out."
+    )
+    idempotency_key: str | None = strawberry.field(
+        default=strawberry.UNSET,
+        description="Names this request: sent again it does nothing and is answered as it was.",
     )
 
 
@@ -192,6 +200,10 @@ def webhook_view(found: book.Webhook) -> Webhook:
     )
 
 
+def _asked(given: WebhookInput) -> tuple[UUID, str | None]:
+    return given.webhook_id, optional_key(given.idempotency_key)
+
+
 def _given(value: Any) -> Any:
     return None if value is strawberry.UNSET else value
 
@@ -207,8 +219,8 @@ def _errors(refusal: Refusal) -> list[Any]:
 async def _change(info: ContextInfo, work: Callable[[book.WebhookBook], book.Answer]) -> WebhookPayload:
     found = await info.context.services.read(answered, lambda: work(_book(info.context)))
     if isinstance(found, Refusal):
-        return WebhookPayload(webhook=None, user_errors=_errors(found))
-    return WebhookPayload(webhook=webhook_view(found.webhook), user_errors=[])
+        return WebhookPayload(webhook=None, user_errors=_errors(found), replayed=False)
+    return WebhookPayload(webhook=webhook_view(found.webhook), user_errors=[], replayed=found.replayed)
 
 
 async def _secret(info: ContextInfo, work: Callable[[book.WebhookBook], book.Answer]) -> WebhookSecretPayload:
@@ -298,15 +310,15 @@ class WebhookMutations:
 
     @strawberry.mutation(description="Delivers no more until the webhook is resumed; its place in the log is kept.")
     async def pause_webhook(self, info: ContextInfo, input: _Which) -> WebhookPayload:
-        return await _change(info, lambda found: found.pause(info.context.viewer, input.webhook_id))
+        return await _change(info, lambda found: found.pause(info.context.viewer, *_asked(input)))
 
     @strawberry.mutation(description="Goes on where a webhook stopped, at once; nothing in between is left out.")
     async def resume_webhook(self, info: ContextInfo, input: _Which) -> WebhookPayload:
-        return await _change(info, lambda found: found.resume(info.context.viewer, input.webhook_id))
+        return await _change(info, lambda found: found.resume(info.context.viewer, *_asked(input)))
 
     @strawberry.mutation(description="Ends a webhook and forgets its secrets; answers with what it was.")
     async def delete_webhook(self, info: ContextInfo, input: _Which) -> WebhookPayload:
-        return await _change(info, lambda found: book.Answer(found.delete(info.context.viewer, input.webhook_id)))
+        return await _change(info, lambda found: found.delete(info.context.viewer, *_asked(input)))
 
     @strawberry.mutation(description="Tries dead letters once more, soon, beside what is being delivered in order.")
     async def redeliver_webhook_events(self, info: ContextInfo, input: _Again) -> RedeliverWebhookEventsPayload:
@@ -315,25 +327,37 @@ class WebhookMutations:
         if positions is not None and not 1 <= len(positions) <= 1_000:
             raise BadInput("Name 1 to 1000 positions, or none for all.")
         found = await context.services.read(
-            answered, lambda: _book(context).redeliver(context.viewer, input.webhook_id, positions)
+            answered,
+            lambda: _book(context).redeliver(
+                context.viewer, input.webhook_id, positions, optional_key(input.idempotency_key)
+            ),
         )
         if isinstance(found, Refusal):
-            return RedeliverWebhookEventsPayload(webhook=None, user_errors=_errors(found), events=0)
+            return RedeliverWebhookEventsPayload(webhook=None, user_errors=_errors(found), replayed=False, events=0)
         answer, events = found
-        return RedeliverWebhookEventsPayload(webhook=webhook_view(answer.webhook), user_errors=[], events=events)
+        return RedeliverWebhookEventsPayload(
+            webhook=webhook_view(answer.webhook), user_errors=[], replayed=answer.replayed, events=events
+        )
 
     @strawberry.mutation(description="Sends a signed message of type webhook.ping now, once, whatever the state.")
     async def ping_webhook(self, info: ContextInfo, input: _Which) -> PingWebhookPayload:
         context = info.context
         webhooks = _book(context)
         # The receiver may take its time; the threads that answer questions do not wait for it.
-        sent = await asyncio.to_thread(answered, lambda: webhooks.ping(context.viewer, input.webhook_id))
-        if isinstance(sent, Refusal):
-            return PingWebhookPayload(webhook=None, user_errors=_errors(sent), taken=False, status=None, error=None)
+        answer = await asyncio.to_thread(
+            answered,
+            lambda: webhooks.ping(context.viewer, input.webhook_id, key=optional_key(input.idempotency_key)),
+        )
+        if isinstance(answer, Refusal):
+            return PingWebhookPayload(
+                webhook=None, user_errors=_errors(answer), replayed=False, taken=False, status=None, error=None
+            )
+        sent, replayed = answer
         found = await context.services.read(lambda: webhooks.one(context.viewer, input.webhook_id))
         return PingWebhookPayload(
             webhook=None if found is None else webhook_view(found),
             user_errors=[],
+            replayed=replayed,
             taken=sent.error is None,
             status=sent.status,
             error=sent.error,

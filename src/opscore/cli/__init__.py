@@ -385,13 +385,15 @@ def schema_export(
     """Write schema/opscore.graphql and the JSON Schema of new event versions; name what would break a client."""
     from opscore import resources
     from opscore.api import promises
-    from opscore.api.schema import export_schema
+    from opscore.api.command_documents import command_documents
+    from opscore.api.schema import build_schema, export_schema
     from opscore.api.trusted import MANIFEST, manifest, operations_folder
     from opscore.log import schemas
 
     folder = resources.path("schema")
     path = folder / "opscore.graphql"
     listed = operations_folder() / MANIFEST
+    commands = {operations_folder() / name: text for name, text in command_documents(build_schema()._schema).items()}
     kept, now = path.read_text(encoding="utf-8") if path.exists() else "", export_schema()
     promised = promises.promised_path().read_text(encoding="utf-8")
     broken = promises.broken(promised, now)
@@ -402,12 +404,20 @@ def schema_export(
             out.print(f"may surprise clients of the last release: {line}", markup=False)
     if not check:
         path.write_text(now, encoding="utf-8")
+        for file, text in commands.items():
+            file.write_text(text, encoding="utf-8")
         listed.write_text(manifest(), encoding="utf-8")
         for written in schemas.export(folder / "events"):
             out.print(f"new: {written.name}", markup=False)
     faults = [fault.message for fault in schemas.faults(folder / "events")]
     if check and kept != now:
         faults.append("schema/opscore.graphql is not what the code says; run: opscore schema export")
+    if check:
+        faults += [
+            f"schema/operations/{file.name} is not what the code says; run: opscore schema export"
+            for file, text in commands.items()
+            if not file.exists() or file.read_text(encoding="utf-8") != text
+        ]
     if check and broken:
         faults += [f"breaks clients of the last release: {line}" for line in broken]
         faults.append(promises.REMEDY)

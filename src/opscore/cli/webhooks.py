@@ -120,7 +120,7 @@ def remove(webhook_id: WebhookId) -> None:
 def ping(webhook_id: WebhookId) -> None:
     """Send a signed message of type webhook.ping and say what came of it."""
     with _book() as book:
-        sent = book.ping(ACTOR, webhook_id)
+        sent, _ = book.ping(ACTOR, webhook_id)
     if sent.error is not None:
         raise fail(f"Not taken: {sent.error}")
     out.print(f"Taken, with status {sent.status}.")

@@ -35,6 +35,7 @@ from opscore.exports.files import ExportStopped, write
 from opscore.exports.formats import Format, require
 from opscore.permissions import may_ask
 from opscore.projector import ProjectionRefused, Projector
+from opscore.retries import Attempt
 
 WAITING_MAX = 20
 """Exports that one holder may have waiting."""
@@ -180,13 +181,20 @@ class ExportBook:
         if since is not None and before is not None and since >= before:
             raise InvalidField(why="the period ends before it begins", path=("before",))
 
-    def cancel(self, actor: Actor, job_id: UUID) -> Job:
-        """End a job that is not done, at once or within moments; one that is done stays. Refuses: NotFound."""
+    def cancel(self, actor: Actor, job_id: UUID, key: str | None = None) -> tuple[Job, bool]:
+        """End a job that is not done, at once or within moments; one that is done stays.
+
+        Return the job and whether this key had been answered with it before. Refuses: NotFound, IdempotencyKeyReused.
+        """
         with self._transaction() as connection:
-            self._one(connection, actor, job_id)
-            connection.execute(SQL["ask_to_cancel"], {"id": job_id})
-            connection.execute(SQL["cancel_waiting"], {"id": job_id})
-            return self._one(connection, actor, job_id)
+
+            def work() -> Job:
+                self._one(connection, actor, job_id)
+                connection.execute(SQL["ask_to_cancel"], {"id": job_id})
+                connection.execute(SQL["cancel_waiting"], {"id": job_id})
+                return self._one(connection, actor, job_id)
+
+            return Attempt(actor, key, ("cancelExport", job_id)).once(connection, Job, work)
 
     def one(self, actor: Actor, job_id: UUID) -> Job | None:
         """Return a job that this holder asked for, in this role, within the stores it still has."""

@@ -32,6 +32,7 @@ from opscore.domain.refusals import (
 )
 from opscore.domain.values import derived_id
 from opscore.log.event_types import event_types
+from opscore.retries import Attempt
 from opscore.settings import Settings
 from opscore.sqlfiles import load
 from opscore.webhooks.addresses import Bounds
@@ -225,49 +226,98 @@ class WebhookBook:
             webhook = self._one(connection, actor, webhook_id)
         return Answer(webhook, None if replayed else shown(secret), replayed)
 
-    def pause(self, actor: Actor, webhook_id: UUID) -> Answer:
-        """Deliver no more until it is resumed; its place in the log is kept. Refuses: NotFound."""
-        with self._transaction() as connection:
+    # Each of these may be given a key: sent again under it, it does nothing and returns what it returned.
+
+    def pause(self, actor: Actor, webhook_id: UUID, key: str | None = None) -> Answer:
+        """Deliver no more until it is resumed; its place in the log is kept.
+
+        Refuses: NotFound, IdempotencyKeyReused.
+        """
+
+        def work(connection: psycopg.Connection[Any]) -> Webhook:
             if self._hold(connection, actor, webhook_id) == "active":
                 self._set_state(connection, webhook_id, "paused", f"paused by {actor.id}")
-            return Answer(self._one(connection, actor, webhook_id))
+            return self._one(connection, actor, webhook_id)
 
-    def resume(self, actor: Actor, webhook_id: UUID) -> Answer:
-        """Go on behind the last event that was delivered or put aside, at once. Refuses: NotFound."""
-        with self._transaction() as connection:
+        return self._once(Attempt(actor, key, ("pauseWebhook", webhook_id)), work)
+
+    def resume(self, actor: Actor, webhook_id: UUID, key: str | None = None) -> Answer:
+        """Go on behind the last event that was delivered or put aside, at once.
+
+        Refuses: NotFound, IdempotencyKeyReused.
+        """
+
+        def work(connection: psycopg.Connection[Any]) -> Webhook:
             if self._hold(connection, actor, webhook_id) != "active":
                 self._set_state(connection, webhook_id, "active", None)
                 connection.execute(SQL["begin_again"], {"id": webhook_id, "now": self._clock()})
-            return Answer(self._one(connection, actor, webhook_id))
+            return self._one(connection, actor, webhook_id)
 
-    def delete(self, actor: Actor, webhook_id: UUID) -> Webhook:
-        """End a webhook and forget its secrets; return it as it was. Refuses: NotFound."""
-        with self._transaction() as connection:
+        return self._once(Attempt(actor, key, ("resumeWebhook", webhook_id)), work)
+
+    def delete(self, actor: Actor, webhook_id: UUID, key: str | None = None) -> Answer:
+        """End a webhook and forget its secrets; return it as it was. Refuses: NotFound, IdempotencyKeyReused."""
+
+        def work(connection: psycopg.Connection[Any]) -> Webhook:
             self._hold(connection, actor, webhook_id)
             found = self._one(connection, actor, webhook_id)
             self._set_state(connection, webhook_id, "deleted", f"deleted by {actor.id}")
             connection.execute(SQL["forget_secrets"], {"id": webhook_id})
-        return found
+            return found
 
-    def redeliver(self, actor: Actor, webhook_id: UUID, positions: Sequence[int] | None = None) -> tuple[Answer, int]:
-        """Try dead letters (None: all) once more, soon; return how many. Refuses: NotFound, WrongState."""
+        return self._once(Attempt(actor, key, ("deleteWebhook", webhook_id)), work)
+
+    def redeliver(
+        self, actor: Actor, webhook_id: UUID, positions: Sequence[int] | None = None, key: str | None = None
+    ) -> tuple[Answer, int]:
+        """Try dead letters (None: all) once more, soon; return how many.
+
+        Refuses: NotFound, WrongState, IdempotencyKeyReused.
+        """
         with self._transaction() as connection:
-            state = self._hold(connection, actor, webhook_id)
-            if state != "active":
-                raise WrongState(what="webhook", state=state, needed="active; resume it first", path=("webhook_id",))
-            wanted = {"id": webhook_id, "positions": None if positions is None else list(positions)}
-            count = connection.execute(SQL["again"], {**wanted, "now": self._clock()}).rowcount
-            return Answer(self._one(connection, actor, webhook_id)), count
 
-    def ping(self, actor: Actor, webhook_id: UUID, sender: Sender | None = None) -> Sent:
-        """Send a signed message of type `webhook.ping` now, once, and return what came of it. Refuses: NotFound."""
+            def work() -> tuple[Webhook, int]:
+                state = self._hold(connection, actor, webhook_id)
+                if state != "active":
+                    needed = "active; resume it first"
+                    raise WrongState(what="webhook", state=state, needed=needed, path=("webhook_id",))
+                wanted = {"id": webhook_id, "positions": None if positions is None else list(positions)}
+                count = connection.execute(SQL["again"], {**wanted, "now": self._clock()}).rowcount
+                return self._one(connection, actor, webhook_id), count
+
+            attempt = Attempt(actor, key, ("redeliverWebhookEvents", webhook_id, positions and sorted(positions)))
+            (webhook, count), replayed = attempt.once(connection, tuple[Webhook, int], work)
+        return Answer(webhook, replayed=replayed), count
+
+    def ping(
+        self, actor: Actor, webhook_id: UUID, sender: Sender | None = None, *, key: str | None = None
+    ) -> tuple[Sent, bool]:
+        """Send a signed message of type `webhook.ping` now, once; return what came of it, and if it was sent before.
+
+        Under a key it is sent once even if this process ends before it hears what came of it; then nobody knows.
+        Refuses: NotFound, IdempotencyKeyReused.
+        """
         now = self._clock()
+        attempt = Attempt(actor, key, ("pingWebhook", webhook_id))
         with self._transaction() as connection:
             webhook = self._one(connection, actor, webhook_id)
+            known = attempt.begin(connection, Sent)
+            if known is None:
+                return Sent(None, "it was sent before, and what came of it is not known"), True
+            if isinstance(known, Sent):
+                return known, True
             keys = self.signing(connection, webhook_id, now)
         body = ping_body(webhook_id, now.isoformat().replace("+00:00", "Z"))
         headers = signed_headers(keys, f"msg_{webhook_id.hex}_ping_{secrets.token_hex(8)}", now, body)
-        return (sender or Sender(bounds_of(self._settings))).post(webhook.url, headers, body)
+        sent = (sender or Sender(bounds_of(self._settings))).post(webhook.url, headers, body)
+        with self._transaction() as connection:
+            attempt.end(connection, sent)
+        return sent, False
+
+    def _once(self, attempt: Attempt, work: Callable[[psycopg.Connection[Any]], Webhook]) -> Answer:
+        with self._transaction() as connection:
+            webhook, replayed = attempt.once(connection, Webhook, lambda: work(connection))
+        return Answer(webhook, replayed=replayed)
 
     # Questions ---------------------------------------------------------------------------------------------------
 
