@@ -22,8 +22,7 @@ from psycopg.rows import class_row
 
 from opscore.database import Database
 from opscore.domain.command import READ, WRITE, Actor, Role
-from opscore.oidc import NAME_PREFIX, Grant, Oidc
-from opscore.oidc import TokenRefused as TokenRefused
+from opscore.oidc import NAME_PREFIX, Grant, Oidc, TokenRefused as TokenRefused
 from opscore.permissions import BULK, METRICS, table
 from opscore.sqlfiles import load
 

@@ -19,8 +19,7 @@ from graphql import (
     parse,
 )
 from graphql.execution import get_variable_values
-from hypothesis import HealthCheck, example, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, example, given, settings, strategies as st
 
 from opscore.api.fast import shortcut
 from opscore.api.ids import AGGREGATE_NAMES, global_id

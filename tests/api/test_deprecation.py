@@ -10,8 +10,7 @@ from graphql import GraphQLSchema, build_schema, parse
 
 from opscore.api import deprecation
 from opscore.api.deprecation import UndatedDeprecation, deprecated_parts, used
-from opscore.api.schema import build_schema as served_schema
-from opscore.api.schema import export_schema
+from opscore.api.schema import build_schema as served_schema, export_schema
 from tests.api.conftest import Api
 from tests.api.socket_client import socket
 

@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 from graphql import parse
 
-from opscore.api import documents as documents_module
-from opscore.api import guard as guard_module
+from opscore.api import documents as documents_module, guard as guard_module
 from opscore.api.documents import Documents
 from opscore.api.errors import ApiError, ParseFailed, TooComplex
 from opscore.api.guard import Limits, judge

@@ -25,13 +25,13 @@ from opscore import resources
 from opscore.api.command_documents import command_documents
 from opscore.api.documents import Documents
 from opscore.api.guard import Limits
-from opscore.api.schema import build_schema as strawberry_schema
-from opscore.api.schema import export_schema
+from opscore.api.schema import build_schema as strawberry_schema, export_schema
 from opscore.domain.campaign_events import CampaignGoal
 from opscore.domain.command import Role
 from tests.api.anything import value_of
 from tests.api.conftest import Api, gid
 from tests.api.socket_client import socket
+from tests.reached import wait_for
 from tests.shop import Shop
 from tests.webhooks.receiver import Receiver
 
@@ -258,7 +258,7 @@ def test_a_working_day_sends_every_document(api: Api, shop: Shop) -> None:
     guest = give("StorefrontPlaceOrder", storefront, storeId=store, lines=order["lines"])["order"]
     given = {"orderId": guest["id"], "currency": "GBP", "method": "card"}
     paid = give("StorefrontPay", storefront, **given, amountMinor=guest["total"]["amountMinor"])
-    assert api.server.projector.wait_for("kpi_daily", paid["position"], timeout_seconds=30)
+    wait_for(api.server.projector, "kpi_daily", paid["position"])
     answer = give("AdminWhatIf", owner, name="kpi_daily", rules=change)
     assert {each["name"] for each in answer["compare"]["tables"] if each["differingRows"]} == {
         "query days", "query periods", "query totals",

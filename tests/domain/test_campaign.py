@@ -9,8 +9,7 @@ from uuid import uuid4
 
 import msgspec
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from opscore.domain.campaign import (
     CampaignGoal,

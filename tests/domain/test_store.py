@@ -10,8 +10,7 @@ from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from opscore.domain.calendars import Calendar, CalendarKind, add_working_days
 from opscore.domain.command import Actor, Command, Role

@@ -7,8 +7,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from opscore.domain.refusals import InvalidField, NotFound, Refusal
 from opscore.domain.traffic import (

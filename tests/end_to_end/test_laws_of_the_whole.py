@@ -18,8 +18,7 @@ from uuid import UUID, uuid4
 import hypothesis
 import psycopg
 import pytest
-from hypothesis import HealthCheck, Phase
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, Phase, strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,

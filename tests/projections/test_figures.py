@@ -11,8 +11,7 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 from babel.core import get_global
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from opscore.database import Database
 from opscore.domain.order import Order

@@ -18,8 +18,7 @@ from opscore.database import Database
 from opscore.housekeeping import Housekeeping
 from opscore.projector import ProjectionRefused, Projector, own
 from opscore.projector.asking import Filter
-from opscore.projector.lock import EditedWithoutVersion
-from opscore.projector.lock import write as lock
+from opscore.projector.lock import EditedWithoutVersion, write as lock
 from opscore.projector.sqltext import SqlFileError
 from opscore.settings import Settings
 from tests.benchmarks import generate

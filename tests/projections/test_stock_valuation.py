@@ -11,8 +11,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 
 from opscore.database import Database
 from tests.projections.costing import Books, Record, Truth, keep_books, moment, read_cases, stored_books, write

@@ -33,8 +33,7 @@ from opscore.api.http import Answer, GraphQLRequest
 from opscore.api.mutations import Mutation
 from opscore.api.throttle import ENTRY, Account, Throttle
 from opscore.api.trusted import TrustedDocuments
-from opscore.deadlines import CURRENT as DEADLINE
-from opscore.deadlines import Deadline
+from opscore.deadlines import CURRENT as DEADLINE, Deadline
 from opscore.domain.command import READ, WRITE, Actor
 from opscore.permissions import OF_REPLAY, OPERATES, REPLAYS, may_ask, may_follow, may_operate
 from opscore.tokens import RoleNotHeld, TokenRefused

@@ -12,11 +12,13 @@ from opscore.api.mutations import Mutation, ObjectKind, make_mutations
 from opscore.api.orders import Order, order_view
 from opscore.api.skus import Sku, sku_view
 from opscore.api.stores import Store, store_view
-from opscore.domain import campaign as campaign_domain
-from opscore.domain import customer as customer_domain
-from opscore.domain import order as order_domain
-from opscore.domain import sku as sku_domain
-from opscore.domain import store as store_domain
+from opscore.domain import (
+    campaign as campaign_domain,
+    customer as customer_domain,
+    order as order_domain,
+    sku as sku_domain,
+    store as store_domain,
+)
 
 KINDS: dict[Any, ObjectKind] = {
     kind.aggregate: kind

@@ -42,8 +42,7 @@ from opscore.api.nodes import gid, store_gid
 from opscore.api.orders import Order, OrderLine, order_view
 from opscore.api.rows import Attribute, Found, Made, MadeList, MadeObject, Row, Rows
 from opscore.api.selected import Selected
-from opscore.domain import customer as customer_domain
-from opscore.domain import order as order_domain
+from opscore.domain import customer as customer_domain, order as order_domain
 from opscore.domain.order_events import OrderKind, PriceSource
 from opscore.domain.order_state import OrderStatus
 from opscore.domain.values import plain

@@ -22,8 +22,7 @@ from opscore.api.ids import key_of
 from opscore.api.money import Money, UnitPrice, money, unit_price
 from opscore.api.nodes import Stream, gid, store_gid, stream_fields
 from opscore.api.paging import Connection
-from opscore.domain import customer as customer_domain
-from opscore.domain import order as domain
+from opscore.domain import customer as customer_domain, order as domain
 from opscore.domain.order_events import DeclineReason, OrderKind, PriceSource, ReturnReason
 from opscore.domain.order_state import OrderStatus, ReturnStatus
 from opscore.domain.values import plain

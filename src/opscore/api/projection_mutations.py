@@ -19,8 +19,7 @@ from uuid import UUID, uuid5
 
 import strawberry
 
-from opscore.api import log
-from opscore.api import projections as views
+from opscore.api import log, projections as views
 from opscore.api.arguments import ContextInfo
 from opscore.api.context import Context
 from opscore.api.operations import checked_key, error_type, user_error

@@ -54,10 +54,12 @@ from opscore.api.selected import wants_total
 from opscore.api.skus import Sku, sku_view
 from opscore.api.stores import Store, store_view
 from opscore.api.webhooks import WebhookQueries
-from opscore.domain import campaign as campaign_domain
-from opscore.domain import customer as customer_domain
-from opscore.domain import sku as sku_domain
-from opscore.domain import store as store_domain
+from opscore.domain import (
+    campaign as campaign_domain,
+    customer as customer_domain,
+    sku as sku_domain,
+    store as store_domain,
+)
 from opscore.domain.command import WRITE, Role
 from opscore.permissions import commands_of
 

@@ -12,8 +12,7 @@ from strawberry.schema_directive import Location
 
 from opscore.api.bulk import bulk_field
 from opscore.api.exports import ExportMutations
-from opscore.api.kinds import KINDS
-from opscore.api.kinds import mutations as mutations
+from opscore.api.kinds import KINDS, mutations as mutations
 from opscore.api.mutations import mutation_type
 from opscore.api.projection_mutations import ProjectionMutations
 from opscore.api.queries import Query

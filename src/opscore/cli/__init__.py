@@ -207,8 +207,7 @@ def import_online_retail(
     ] = None,
 ) -> None:
     """Import a file of Online Retail II. Run again it adds only what is new; it can be stopped and run again."""
-    from opscore.imports.online_retail import ImportStopped, RetailStore
-    from opscore.imports.online_retail import import_online_retail as book
+    from opscore.imports.online_retail import ImportStopped, RetailStore, import_online_retail as book
 
     rejects = rejects or Path(f"{file.name}.rejects.csv")
     named = None if store is None else RetailStore(name=store)
@@ -228,8 +227,7 @@ def import_taobao_behaviour(
     ] = None,
 ) -> None:
     """Import a file of Taobao user behaviour: traffic by day and hour, purchases as orders without a price."""
-    from opscore.imports.taobao_behaviour import TaobaoStopped
-    from opscore.imports.taobao_behaviour import import_taobao_behaviour as book
+    from opscore.imports.taobao_behaviour import TaobaoStopped, import_taobao_behaviour as book
 
     rejects = rejects or Path(f"{file.name}.rejects.csv")
     with _booking(TaobaoStopped) as (writer, progress):
@@ -255,8 +253,7 @@ def import_complete_journey(
     ] = None,
 ) -> None:
     """Import the campaigns of 84.51 Complete Journey: whom each reached, and the coupons that were redeemed."""
-    from opscore.imports.complete_journey import CompleteJourneyStopped
-    from opscore.imports.complete_journey import import_complete_journey as book
+    from opscore.imports.complete_journey import CompleteJourneyStopped, import_complete_journey as book
 
     rejects = rejects or Path(f"{folder.name}.rejects.csv")
     with _booking(CompleteJourneyStopped) as (writer, progress):

@@ -16,80 +16,30 @@ from uuid import UUID
 from opscore.domain.aggregate import Aggregate, folds
 from opscore.domain.campaign_events import (
     AdSpendRecorded as AdSpendRecorded,
-)
-from opscore.domain.campaign_events import (
     CampaignBudgetClaimed as CampaignBudgetClaimed,
-)
-from opscore.domain.campaign_events import (
     CampaignBudgetReleased as CampaignBudgetReleased,
-)
-from opscore.domain.campaign_events import (
     CampaignBudgetSet as CampaignBudgetSet,
-)
-from opscore.domain.campaign_events import (
     CampaignCancelled as CampaignCancelled,
-)
-from opscore.domain.campaign_events import (
     CampaignEnded as CampaignEnded,
-)
-from opscore.domain.campaign_events import (
     CampaignEvaluated as CampaignEvaluated,
-)
-from opscore.domain.campaign_events import (
     CampaignGoal as CampaignGoal,
-)
-from opscore.domain.campaign_events import (
     CampaignKind as CampaignKind,
-)
-from opscore.domain.campaign_events import (
     CampaignLineAdded as CampaignLineAdded,
-)
-from opscore.domain.campaign_events import (
     CampaignPaused as CampaignPaused,
-)
-from opscore.domain.campaign_events import (
     CampaignPlanned as CampaignPlanned,
-)
-from opscore.domain.campaign_events import (
     CampaignResumed as CampaignResumed,
-)
-from opscore.domain.campaign_events import (
     CampaignScheduled as CampaignScheduled,
-)
-from opscore.domain.campaign_events import (
     CampaignStarted as CampaignStarted,
-)
-from opscore.domain.campaign_events import (
     CampaignStatus as CampaignStatus,
-)
-from opscore.domain.campaign_events import (
     CampaignType as CampaignType,
-)
-from opscore.domain.campaign_events import (
     CouponClaimed as CouponClaimed,
-)
-from opscore.domain.campaign_events import (
     CouponReleased as CouponReleased,
-)
-from opscore.domain.campaign_events import (
     ForecastSet as ForecastSet,
-)
-from opscore.domain.campaign_events import (
     LineRole as LineRole,
-)
-from opscore.domain.campaign_events import (
     PriceCheckFailed as PriceCheckFailed,
-)
-from opscore.domain.campaign_events import (
     PriceCheckPassed as PriceCheckPassed,
-)
-from opscore.domain.campaign_events import (
     PriceDifference as PriceDifference,
-)
-from opscore.domain.campaign_events import (
     PromotionAdded as PromotionAdded,
-)
-from opscore.domain.campaign_events import (
     QuotedFigure as QuotedFigure,
 )
 from opscore.domain.pricing import (

@@ -21,186 +21,68 @@ from opscore.domain.refusals import (
 )
 from opscore.domain.sku_events import (
     AboveMarket as AboveMarket,
-)
-from opscore.domain.sku_events import (
     AllocationExceedsQuota as AllocationExceedsQuota,
-)
-from opscore.domain.sku_events import (
     AlreadyReserved as AlreadyReserved,
-)
-from opscore.domain.sku_events import (
     BelowCost as BelowCost,
-)
-from opscore.domain.sku_events import (
     BelowMinimumQuantity as BelowMinimumQuantity,
-)
-from opscore.domain.sku_events import (
     CampaignQuotaUsed as CampaignQuotaUsed,
-)
-from opscore.domain.sku_events import (
     CampaignStockAllocated as CampaignStockAllocated,
-)
-from opscore.domain.sku_events import (
     CampaignStockReleased as CampaignStockReleased,
-)
-from opscore.domain.sku_events import (
     ContentMissing as ContentMissing,
-)
-from opscore.domain.sku_events import (
     CountBelowHeld as CountBelowHeld,
-)
-from opscore.domain.sku_events import (
     CountOutdated as CountOutdated,
-)
-from opscore.domain.sku_events import (
     DelistReason as DelistReason,
-)
-from opscore.domain.sku_events import (
     ExceedsBatch as ExceedsBatch,
-)
-from opscore.domain.sku_events import (
     ExceedsOnHand as ExceedsOnHand,
-)
-from opscore.domain.sku_events import (
     ExceedsTransfer as ExceedsTransfer,
-)
-from opscore.domain.sku_events import (
     FulfilmentMode as FulfilmentMode,
-)
-from opscore.domain.sku_events import (
     HoldsNoStock as HoldsNoStock,
-)
-from opscore.domain.sku_events import (
     LowAboveHigh as LowAboveHigh,
-)
-from opscore.domain.sku_events import (
     LowStockReached as LowStockReached,
-)
-from opscore.domain.sku_events import (
     NoSellableStock as NoSellableStock,
-)
-from opscore.domain.sku_events import (
     NotReserved as NotReserved,
-)
-from opscore.domain.sku_events import (
     OpenReservations as OpenReservations,
-)
-from opscore.domain.sku_events import (
     Pick as Pick,
-)
-from opscore.domain.sku_events import (
     PriceMissing as PriceMissing,
-)
-from opscore.domain.sku_events import (
     ProhibitedGoods as ProhibitedGoods,
-)
-from opscore.domain.sku_events import (
     ReservationReleased as ReservationReleased,
-)
-from opscore.domain.sku_events import (
     SameLocation as SameLocation,
-)
-from opscore.domain.sku_events import (
     SampleIssued as SampleIssued,
-)
-from opscore.domain.sku_events import (
     SkuContentSet as SkuContentSet,
-)
-from opscore.domain.sku_events import (
     SkuDelisted as SkuDelisted,
-)
-from opscore.domain.sku_events import (
     SkuListed as SkuListed,
-)
-from opscore.domain.sku_events import (
     SkuNotListed as SkuNotListed,
-)
-from opscore.domain.sku_events import (
     SkuPriced as SkuPriced,
-)
-from opscore.domain.sku_events import (
     SkuRegistered as SkuRegistered,
-)
-from opscore.domain.sku_events import (
     SkuRetired as SkuRetired,
-)
-from opscore.domain.sku_events import (
     SkuReviewFailed as SkuReviewFailed,
-)
-from opscore.domain.sku_events import (
     SkuReviewPassed as SkuReviewPassed,
-)
-from opscore.domain.sku_events import (
     SkuStatus as SkuStatus,
-)
-from opscore.domain.sku_events import (
     SkuSubmitted as SkuSubmitted,
-)
-from opscore.domain.sku_events import (
     StockAdjusted as StockAdjusted,
-)
-from opscore.domain.sku_events import (
     StockBackdated as StockBackdated,
-)
-from opscore.domain.sku_events import (
     StockCondition as StockCondition,
-)
-from opscore.domain.sku_events import (
     StockCounted as StockCounted,
-)
-from opscore.domain.sku_events import (
     StockDepleted as StockDepleted,
-)
-from opscore.domain.sku_events import (
     StockInsufficient as StockInsufficient,
-)
-from opscore.domain.sku_events import (
     StockLeft as StockLeft,
-)
-from opscore.domain.sku_events import (
     StockPolicySet as StockPolicySet,
-)
-from opscore.domain.sku_events import (
     StockReceived as StockReceived,
-)
-from opscore.domain.sku_events import (
     StockReclassified as StockReclassified,
-)
-from opscore.domain.sku_events import (
     StockReserved as StockReserved,
-)
-from opscore.domain.sku_events import (
     StockReturned as StockReturned,
-)
-from opscore.domain.sku_events import (
     StockShipped as StockShipped,
-)
-from opscore.domain.sku_events import (
     StockState as StockState,
-)
-from opscore.domain.sku_events import (
     StockTransferredIn as StockTransferredIn,
-)
-from opscore.domain.sku_events import (
     StockTransferredOut as StockTransferredOut,
-)
-from opscore.domain.sku_events import (
     StockWrittenOff as StockWrittenOff,
-)
-from opscore.domain.sku_events import (
     TierPrice as TierPrice,
-)
-from opscore.domain.sku_events import (
     TierPricesSet as TierPricesSet,
-)
-from opscore.domain.sku_events import (
     TransferUnknown as TransferUnknown,
-)
-from opscore.domain.sku_events import (
     WriteOffKind as WriteOffKind,
 )
-from opscore.domain.sku_state import ZERO as ZERO
 from opscore.domain.sku_state import (
+    ZERO as ZERO,
     BatchLevel,
     ComingIn,
     Content,
@@ -213,8 +95,8 @@ from opscore.domain.sku_state import (
     Transfer,
     in_order,
     parts_of,
+    tier_amount as tier_amount,
 )
-from opscore.domain.sku_state import tier_amount as tier_amount
 from opscore.domain.values import plain
 
 MAX_QUANTITY: Final = Decimal(10**12)

@@ -29,8 +29,7 @@ from opscore.database import Database
 from opscore.domain.command import READ, Actor, Role
 from opscore.domain.refusals import IdempotencyKeyReused, InvalidField, NotAuthorised, NotFound, Refusal
 from opscore.domain.values import derived_id
-from opscore.exports.datasets import ABOUT, Dataset, Wanted
-from opscore.exports.datasets import STATEMENTS as SQL
+from opscore.exports.datasets import ABOUT, STATEMENTS as SQL, Dataset, Wanted
 from opscore.exports.files import ExportStopped, write
 from opscore.exports.formats import Format, require
 from opscore.permissions import may_ask

@@ -19,8 +19,7 @@ import psycopg
 from psycopg import errors
 
 from opscore import resources
-from opscore.projector import answering, explaining, whatif
-from opscore.projector import compare as comparing
+from opscore.projector import answering, compare as comparing, explaining, whatif
 from opscore.projector.answers import Answers, ChecksFail, Connects, ProjectionRefused, failing_in_words
 from opscore.projector.catalogue import FOLLOWING, Connection, Entry, Promotion
 from opscore.projector.filling import REBUILD_WINDOW, Filling, Progress, Stop, complete, cores
