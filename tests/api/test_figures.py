@@ -15,6 +15,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 
+from opscore import tokens
 from opscore.domain.order_commands import PayOrder
 from opscore.domain.stock_commands import ReceiveStock
 from tests.api.conftest import Api, gid
@@ -65,7 +66,9 @@ def statements(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
 
     def noting(real: Any) -> Any:
         def noted(self: Any, query: Any, *more: Any, **named: Any) -> Any:
-            if threading.current_thread().name.startswith("opscore-read"):
+            # Who asks is looked up anew each few seconds, whatever is asked.
+            who = query in (tokens.SQL["find"], tokens.SQL["use"])
+            if threading.current_thread().name.startswith("opscore-read") and not who:
                 sent.append(str(query)[:60])
             return real(self, query, *more, **named)
 
