@@ -20,7 +20,7 @@ WHERE line.sku_id = :sku_id::uuid AND line.position > :window_from AND line.posi
         SELECT FROM stock_skus AS sku WHERE sku.sku_id = line.sku_id AND sku.store_id = ANY (:store_ids::uuid[])
     ));
 
--- stock_days: the movements at one location that happened on one UTC day.
+-- stock_days: the movements at one location that happened on one UTC day, of one block of the log.
 SELECT line.position, line.leg, line.kind, line.occurred_at, line.on_hand,
     coalesce(line.reserved, 0) AS reserved, coalesce(line.allocated, 0) AS allocated,
     coalesce(line.quarantined, 0) AS quarantined, coalesce(line.damaged, 0) AS damaged, coalesce(line.in_transit, 0) AS in_transit, line.value_minor
@@ -28,6 +28,7 @@ FROM stock_movements AS line
 WHERE line.sku_id = :sku_id::uuid AND line.location_id = :location_id::uuid
     AND line.occurred_at >= (:day::date)::timestamp AT TIME ZONE 'UTC'
     AND line.occurred_at < (:day::date + 1)::timestamp AT TIME ZONE 'UTC'
+    AND line.position / 16384 = :block::bigint
     AND line.position > :window_from AND line.position <= :window_to
     AND (:store_ids::uuid[] IS NULL OR EXISTS (
         SELECT FROM stock_skus AS sku WHERE sku.sku_id = line.sku_id AND sku.store_id = ANY (:store_ids::uuid[])
