@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
 
+from opscore.domain.campaign_commands import (
+    AddCampaignLine,
+    CheckCampaignPrices,
+    CheckedPriceTerms,
+    PlanCampaign,
+    ScheduleCampaign,
+    SetForecast,
+    StartCampaign,
+)
+from opscore.domain.campaign_events import CampaignGoal, LineRole
 from opscore.domain.command import Actor, Command, Role
 from opscore.domain.customer_commands import RegisterCustomer
 from opscore.domain.order_placing import PlaceLine, PlaceOrder
@@ -98,6 +110,25 @@ class Shop:
         self.do(PassSkuReview(sku_id=sku), actor=SECOND)
         self.do(ListSku(sku_id=sku))
         return sku
+
+    def campaign(self, name: str = "Sale", prices: Mapping[UUID, Decimal] | None = None, **more: Any) -> UUID:
+        """Plan a campaign that sells articles at these prices; see `start`."""
+        goal = CampaignGoal.RAISE_SALES
+        campaign = self.do(PlanCampaign(store_id=self.store_id, name=name, goal=goal, **more))
+        for sku, price in (prices or {}).items():
+            self.do(AddCampaignLine(campaign_id=campaign, sku_id=sku, role=LineRole.BASE, price=price))
+        return campaign
+
+    def start(self, campaign: UUID, prices: Mapping[UUID, Decimal]) -> UUID:
+        """Put a planned campaign on, from a minute ago for an hour; the prices are those of its lines."""
+        now, minute = datetime.now(UTC), timedelta(minutes=1)
+        self.do(ScheduleCampaign(campaign_id=campaign, starts_at=now - minute, ends_at=now + 60 * minute))
+        self.do(
+            SetForecast(campaign_id=campaign, visitors=9, conversion=Decimal("0.1"), units=Decimal(3), gmv_minor=2700)
+        )
+        read = tuple(CheckedPriceTerms(sku_id=sku, label=at, detail=at, plan=at) for sku, at in prices.items())
+        self.do(CheckCampaignPrices(campaign_id=campaign, lines=read), actor=SECOND)
+        return self.do(StartCampaign(campaign_id=campaign))
 
     def customer(self, **card: Any) -> UUID:
         """Register a customer."""

@@ -17,7 +17,6 @@ from opscore import migrations
 from opscore.database import Database, has_data_checksums, migrated_version, newest_version
 from opscore.migrations import migrate
 from opscore.projector import Projector
-from opscore.projector.catalogue import Part
 from opscore.projector.folder import Loaded
 from opscore.settings import Settings, SetupError
 
@@ -119,25 +118,31 @@ def test_eight_that_migrate_at_once_all_succeed_and_one_works(new_settings: Call
         assert connection.execute("SELECT count(*) FROM events").fetchone() == (0,)
 
 
-def test_a_rebuild_that_is_under_way_in_parts_goes_on_as_it_was_divided(new_settings: Callable[[], Settings]) -> None:
+def test_a_rebuild_that_was_divided_by_hash_is_begun_anew(new_settings: Callable[[], Settings]) -> None:
     settings = new_settings().model_copy(update={"schema_name": "older"})
     with Database.open(settings) as database:
         migrations.prepare(database)
-        migrations._upgrade(database, "0007")
+        migrations._upgrade(database, "0008")
         projector = Projector(database)
         loaded = Loaded(projector.definitions()["stock_ledger"], projector.schema)
         with projector.connect() as connection:
-            projector.catalogue.claim(connection, loaded)
             connection.execute(
-                "INSERT INTO projection_parts (name, version, part, position) SELECT %s, %s, part, 100 * part"
-                " FROM generate_series(0, 2) AS part",
+                "INSERT INTO projection_catalogue (name, version, digest, sql, rules, status)"
+                " VALUES (%s, %s, %s, '{}', '{}', 'building')",
+                (loaded.name, loaded.version, loaded.definition.digest),
+            )
+            connection.execute(
+                "INSERT INTO projection_parts (name, version, part, position, bucket_count, buckets)"
+                " SELECT %s, %s, part, 100 * part, 3, ARRAY[part] FROM generate_series(0, 2) AS part",
                 (loaded.name, loaded.version),
             )
         assert migrate(database) is True
         with projector.connect() as connection:
-            found = projector.catalogue.parts(connection, loaded.name, loaded.version)
-    # By the rest of the hash divided by three, as before.
-    assert found == [(Part(number, 3, [number]), 100 * number) for number in range(3)]
+            entry = projector.catalogue.entry(connection, loaded.name, loaded.version)
+            assert entry is not None and entry.status == "retired"
+            assert projector.catalogue.parts(connection, loaded.name, loaded.version) == []
+        [line] = [line for line in projector.plan() if line.name == "stock_ledger"]
+        assert line.action == "build"
 
 
 def test_alembic_by_itself_comes_to_the_same(new_settings: Callable[[], Settings]) -> None:

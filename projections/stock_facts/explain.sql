@@ -1,5 +1,6 @@
 -- unit_changes: the stock event behind a change.
-SELECT line.position, line.event, line.occurred_at, line.on_hand, line.reserved, line.allocated, line.damaged
+SELECT line.position, line.event, line.occurred_at, line.on_hand, line.reserved, line.allocated, line.quarantined,
+    line.damaged
 FROM unit_changes AS line
 WHERE line.position = :position::bigint AND line.position > :window_from AND line.position <= :window_to
     AND (:store_ids::uuid[] IS NULL OR line.store_id = ANY (:store_ids::uuid[]));

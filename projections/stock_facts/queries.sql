@@ -18,6 +18,10 @@ FROM (
         line.order_id, line.sku_id, line.damaged
     FROM unit_changes AS line WHERE line.damaged <> 0
     UNION ALL
+    SELECT line.position, 11, line.event, line.occurred_at, 'quarantined', line.store_id, line.day, line.hour,
+        line.order_id, line.sku_id, line.quarantined
+    FROM unit_changes AS line WHERE line.quarantined <> 0
+    UNION ALL
     SELECT line.position, 5, line.event, line.occurred_at, 'received', line.store_id, line.day, line.hour,
         line.order_id, line.sku_id, line.on_hand
     FROM unit_changes AS line WHERE line.event = 'StockReceived'
@@ -28,7 +32,7 @@ FROM (
     UNION ALL
     SELECT line.position, 7, line.event, line.occurred_at, 'returned_good', line.store_id, line.day, line.hour,
         line.order_id, line.sku_id, line.on_hand
-    FROM unit_changes AS line WHERE line.event = 'StockReturned' AND line.damaged = 0
+    FROM unit_changes AS line WHERE line.event = 'StockReturned' AND line.damaged = 0 AND line.quarantined = 0
     UNION ALL
     SELECT shelf.position, 8, shelf.event, shelf.since_at, 'on_sale', shelf.store_id,
         (shelf.since_at AT TIME ZONE shelf.time_zone)::date,

@@ -17,6 +17,7 @@ CREATE TABLE unit_changes (
     on_hand      numeric NOT NULL,
     reserved     numeric NOT NULL,
     allocated    numeric NOT NULL,
+    quarantined  numeric NOT NULL,
     damaged      numeric NOT NULL
 );
 

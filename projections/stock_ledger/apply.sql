@@ -11,61 +11,75 @@ FROM sku_registered AS sku;
 -- in the log, where the queries fetch them by position.
 WITH moved AS (
     SELECT position, 1::smallint AS leg, stream_id AS sku_id, location_id, 'received' AS kind, occurred_at,
-        quantity AS on_hand, NULL::numeric AS reserved, NULL::numeric AS allocated, NULL::numeric AS damaged,
-        NULL::numeric AS in_transit, quantity AS change, unit_cost AS cost
+        quantity AS on_hand, NULL::numeric AS reserved, NULL::numeric AS allocated,
+        CASE condition WHEN 'quarantined' THEN quantity END AS quarantined,
+        CASE WHEN condition NOT IN ('good', 'quarantined') THEN quantity END AS damaged,
+        NULL::numeric AS in_transit, quantity AS change, unit_cost AS cost, batch
     FROM stock_received
     UNION ALL
     -- Out of a campaign's quota, units that were allocated become reserved.
     SELECT position, 1, stream_id, location_id, 'reserved', occurred_at,
-        0, quantity, CASE WHEN campaign_id IS NOT NULL THEN -quantity END, NULL, NULL, 0, NULL
+        0, quantity, CASE WHEN campaign_id IS NOT NULL THEN -quantity END, NULL, NULL, NULL, 0, NULL, NULL
     FROM stock_reserved
     UNION ALL
     SELECT position, 1, stream_id, location_id, 'released', occurred_at,
-        0, -quantity, CASE WHEN to_quota AND campaign_id IS NOT NULL THEN quantity END, NULL, NULL, 0, NULL
+        0, -quantity, CASE WHEN to_quota AND campaign_id IS NOT NULL THEN quantity END, NULL, NULL, NULL, 0, NULL, NULL
     FROM reservation_released
     UNION ALL
     SELECT position, 1, stream_id, location_id, 'shipped', occurred_at,
-        -quantity, -quantity, NULL, NULL, NULL, -quantity, NULL
+        -quantity, -quantity, NULL, NULL, NULL, NULL, -quantity, NULL, batch
     FROM stock_shipped
     UNION ALL
     SELECT position, 1, stream_id, location_id, 'returned', occurred_at,
-        quantity, NULL, NULL, CASE WHEN condition <> 'good' THEN quantity END, NULL, quantity, NULL
+        quantity, NULL, NULL, CASE condition WHEN 'quarantined' THEN quantity END,
+        CASE WHEN condition NOT IN ('good', 'quarantined') THEN quantity END, NULL, quantity, NULL, batch
     FROM stock_returned
     UNION ALL
     SELECT position, 1, stream_id, location_id, 'written_off', occurred_at,
-        -quantity, NULL, NULL, CASE WHEN condition <> 'good' THEN -quantity END, NULL, -quantity, NULL
+        -quantity, NULL, NULL, CASE condition WHEN 'quarantined' THEN -quantity END,
+        CASE WHEN condition NOT IN ('good', 'quarantined') THEN -quantity END, NULL, -quantity, NULL, batch
     FROM stock_written_off
     UNION ALL
+    SELECT position, 1, stream_id, location_id, 'reclassified', occurred_at, 0, NULL, NULL,
+        CASE 'quarantined' WHEN to_state THEN quantity WHEN from_state THEN -quantity END,
+        CASE 'damaged' WHEN to_state THEN quantity WHEN from_state THEN -quantity END, NULL, 0, NULL, batch
+    FROM stock_reclassified
+    UNION ALL
     SELECT position, 1, stream_id, location_id, 'sample', occurred_at,
-        -quantity, NULL, NULL, NULL, NULL, -quantity, NULL
+        -quantity, NULL, NULL, NULL, NULL, NULL, -quantity, NULL, batch
     FROM sample_issued
     UNION ALL
     -- A count moves nothing by itself; its line shows what was found, and the adjustment after it what was booked.
-    SELECT position, 1, stream_id, location_id, 'counted', occurred_at, 0, NULL, NULL, NULL, NULL, 0, NULL
+    SELECT position, 1, stream_id, location_id, 'counted', occurred_at, 0, NULL, NULL, NULL, NULL, NULL, 0, NULL, batch
     FROM stock_counted
     UNION ALL
     SELECT position, 1, stream_id, location_id, 'adjusted', occurred_at,
-        difference, NULL, NULL, NULL, NULL, difference, NULL
+        difference, NULL, NULL, NULL, NULL, NULL, difference, CASE WHEN difference > 0 THEN unit_cost END, batch
     FROM stock_adjusted
     UNION ALL
-    SELECT position, 1, stream_id, location_id, 'transferred_out', occurred_at, -quantity, NULL, NULL, NULL, NULL, 0, NULL
+    SELECT position, 1, stream_id, location_id, 'transferred_out', occurred_at,
+        -quantity, NULL, NULL, NULL, NULL, NULL, 0, NULL, batch
     FROM stock_transferred_out
     UNION ALL
-    SELECT position, 2, stream_id, to_location_id, 'transferred_out', occurred_at, 0, NULL, NULL, NULL, quantity, 0, NULL
+    SELECT position, 2, stream_id, to_location_id, 'transferred_out', occurred_at,
+        0, NULL, NULL, NULL, NULL, quantity, 0, NULL, batch
     FROM stock_transferred_out
     UNION ALL
     SELECT position, 1, stream_id, location_id, 'transferred_in', occurred_at,
-        quantity, NULL, NULL, NULL, -(quantity + lost), -lost, NULL
+        quantity, NULL, NULL, NULL, NULL, -(quantity + lost), -lost, NULL, batch
     FROM stock_transferred_in
     UNION ALL
-    SELECT position, 1, stream_id, location_id, 'allocated', occurred_at, 0, NULL, quantity, NULL, NULL, 0, NULL
+    SELECT position, 1, stream_id, location_id, 'allocated', occurred_at,
+        0, NULL, quantity, NULL, NULL, NULL, 0, NULL, NULL
     FROM campaign_stock_allocated
     UNION ALL
-    SELECT position, 1, stream_id, location_id, 'deallocated', occurred_at, 0, NULL, -quantity, NULL, NULL, 0, NULL
+    SELECT position, 1, stream_id, location_id, 'deallocated', occurred_at,
+        0, NULL, -quantity, NULL, NULL, NULL, 0, NULL, NULL
     FROM campaign_stock_released
 ), folded AS (
     SELECT moved.position, moved.leg, moved.sku_id, moved.location_id, moved.kind, moved.occurred_at,
-        moved.on_hand, moved.reserved, moved.allocated, moved.damaged, moved.in_transit, moved.change,
+        moved.on_hand, moved.reserved, moved.allocated, moved.quarantined, moved.damaged, moved.in_transit, moved.change,
+        moved.batch,
         coalesce(level.on_hand, 0) + sum(moved.on_hand) OVER place AS running_on_hand,
         -- Half of the movements only set units apart and change neither quantity nor value.
         moving_average(
@@ -84,8 +98,8 @@ WITH moved AS (
         place AS (PARTITION BY moved.sku_id, moved.location_id ORDER BY moved.position, moved.leg ROWS UNBOUNDED PRECEDING),
         stock AS (PARTITION BY moved.sku_id ORDER BY moved.position, moved.leg ROWS UNBOUNDED PRECEDING)
 ), lines AS MATERIALIZED (
-    SELECT position, leg, sku_id, location_id, kind, occurred_at, on_hand, reserved, allocated, damaged, in_transit,
-        running_on_hand,
+    SELECT position, leg, sku_id, location_id, kind, occurred_at, on_hand, reserved, allocated, quarantined, damaged,
+        in_transit, batch, running_on_hand,
         CASE WHEN average IS NULL THEN kept_quantity ELSE average[1] END AS running_quantity,
         CASE WHEN average IS NULL THEN kept_cost ELSE average[2] END AS unit_cost,
         CASE WHEN change = 0 THEN 0 ELSE average[4] END AS value_minor,
@@ -94,12 +108,31 @@ WITH moved AS (
     FROM folded
 ), ledger AS (
     INSERT INTO stock_movements (
-        position, leg, sku_id, location_id, kind, occurred_at, on_hand, reserved, allocated, damaged, in_transit,
-        running_on_hand, running_quantity, unit_cost, value_minor, running_value_minor
+        position, leg, sku_id, location_id, kind, occurred_at, on_hand, reserved, allocated, quarantined, damaged,
+        in_transit, running_on_hand, running_quantity, unit_cost, value_minor, running_value_minor
     )
-    SELECT position, leg, sku_id, location_id, kind, occurred_at, on_hand, reserved, allocated, damaged, in_transit,
-        running_on_hand, running_quantity, unit_cost, value_minor, running_value_minor
+    SELECT position, leg, sku_id, location_id, kind, occurred_at, on_hand, reserved, allocated, quarantined, damaged,
+        in_transit, running_on_hand, running_quantity, unit_cost, value_minor, running_value_minor
     FROM lines
+), batch_ledger AS (
+    -- Few movements name a batch: these are kept a second time, so that the others pay nothing for it.
+    INSERT INTO stock_batch_movements (
+        position, leg, sku_id, location_id, batch, kind, occurred_at, on_hand, quarantined, damaged, in_transit
+    )
+    SELECT position, leg, sku_id, location_id, batch, kind, occurred_at, on_hand, coalesce(quarantined, 0),
+        coalesce(damaged, 0), coalesce(in_transit, 0)
+    FROM lines WHERE batch IS NOT NULL
+), batches AS (
+    INSERT INTO stock_batches AS level (
+        sku_id, location_id, batch, on_hand, quarantined, damaged, in_transit, movements, position
+    )
+    SELECT sku_id, location_id, batch, sum(on_hand), coalesce(sum(quarantined), 0), coalesce(sum(damaged), 0),
+        coalesce(sum(in_transit), 0), count(*), max(position)
+    FROM lines WHERE batch IS NOT NULL GROUP BY 1, 2, 3
+    ON CONFLICT (sku_id, location_id, batch) DO UPDATE SET
+        on_hand = level.on_hand + excluded.on_hand, quarantined = level.quarantined + excluded.quarantined,
+        damaged = level.damaged + excluded.damaged, in_transit = level.in_transit + excluded.in_transit,
+        movements = level.movements + excluded.movements, position = excluded.position
 ), worth AS (
     -- Each SKU stands where its last movement of the window left it.
     MERGE INTO stock_values AS worth
@@ -112,40 +145,48 @@ WITH moved AS (
         VALUES (line.sku_id, line.running_quantity, line.unit_cost, line.running_value_minor, line.position)
 ), days AS MATERIALIZED (
     SELECT sku_id, location_id, date_bin('1 day', occurred_at, '2000-01-01 00:00:00+00') AS midnight,
+        position >> 14 AS block,
         sum(on_hand) AS on_hand, coalesce(sum(reserved), 0) AS reserved, coalesce(sum(allocated), 0) AS allocated,
-        coalesce(sum(damaged), 0) AS damaged, coalesce(sum(in_transit), 0) AS in_transit,
-        sum(value_minor) AS value_minor, count(*) AS movements, max(position) AS position
-    FROM lines GROUP BY 1, 2, 3
+        coalesce(sum(quarantined), 0) AS quarantined, coalesce(sum(damaged), 0) AS damaged,
+        coalesce(sum(in_transit), 0) AS in_transit, sum(value_minor) AS value_minor, count(*) AS movements,
+        max(position) AS position
+    FROM lines GROUP BY 1, 2, 3, 4
 ), levels AS (
     -- What the window's movements changed at each location.
     MERGE INTO stock_levels AS level
     USING (
         SELECT sku_id, location_id, sum(on_hand) AS on_hand, sum(reserved) AS reserved, sum(allocated) AS allocated,
-            sum(damaged) AS damaged, sum(in_transit) AS in_transit, sum(movements)::bigint AS movements, max(position) AS position
+            sum(quarantined) AS quarantined, sum(damaged) AS damaged, sum(in_transit) AS in_transit,
+            sum(movements)::bigint AS movements, max(position) AS position
         FROM days GROUP BY 1, 2
     ) AS change ON change.sku_id = level.sku_id AND change.location_id = level.location_id
     WHEN MATCHED THEN UPDATE SET
         on_hand = level.on_hand + change.on_hand,
         reserved = level.reserved + change.reserved,
         allocated = level.allocated + change.allocated,
+        quarantined = level.quarantined + change.quarantined,
         damaged = level.damaged + change.damaged,
         in_transit = level.in_transit + change.in_transit,
         movements = level.movements + change.movements,
         position = change.position
-    WHEN NOT MATCHED THEN INSERT (sku_id, location_id, on_hand, reserved, allocated, damaged, in_transit, movements, position)
-        VALUES (change.sku_id, change.location_id, change.on_hand, change.reserved, change.allocated, change.damaged,
-            change.in_transit, change.movements, change.position)
+    WHEN NOT MATCHED THEN INSERT (
+        sku_id, location_id, on_hand, reserved, allocated, quarantined, damaged, in_transit, movements, position
+    ) VALUES (
+        change.sku_id, change.location_id, change.on_hand, change.reserved, change.allocated, change.quarantined,
+        change.damaged, change.in_transit, change.movements, change.position
+    )
 )
--- What they changed on the UTC day on which they happened.
+-- What they changed on the UTC day on which they happened, by the block of the log in which they stand.
 INSERT INTO stock_days AS done
-    (sku_id, location_id, day, on_hand, reserved, allocated, damaged, in_transit, value_minor)
-SELECT sku_id, location_id, (midnight AT TIME ZONE 'UTC')::date, on_hand, reserved, allocated, damaged, in_transit,
-    value_minor
+    (sku_id, location_id, day, block, on_hand, reserved, allocated, quarantined, damaged, in_transit, value_minor)
+SELECT sku_id, location_id, (midnight AT TIME ZONE 'UTC')::date, block, on_hand, reserved, allocated, quarantined, damaged,
+    in_transit, value_minor
 FROM days
-ON CONFLICT (sku_id, location_id, day) DO UPDATE SET
+ON CONFLICT (sku_id, location_id, day, block) DO UPDATE SET
     on_hand = done.on_hand + excluded.on_hand,
     reserved = done.reserved + excluded.reserved,
     allocated = done.allocated + excluded.allocated,
+    quarantined = done.quarantined + excluded.quarantined,
     damaged = done.damaged + excluded.damaged,
     in_transit = done.in_transit + excluded.in_transit,
     value_minor = done.value_minor + excluded.value_minor;

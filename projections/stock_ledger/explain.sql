@@ -1,7 +1,7 @@
 -- stock_levels: the movements at one location, each with what it changed.
 SELECT line.position, line.leg, line.kind, line.occurred_at, line.on_hand,
     coalesce(line.reserved, 0) AS reserved, coalesce(line.allocated, 0) AS allocated,
-    coalesce(line.damaged, 0) AS damaged, coalesce(line.in_transit, 0) AS in_transit
+    coalesce(line.quarantined, 0) AS quarantined, coalesce(line.damaged, 0) AS damaged, coalesce(line.in_transit, 0) AS in_transit
 FROM stock_movements AS line
 WHERE line.sku_id = :sku_id::uuid AND line.location_id = :location_id::uuid
     AND line.position > :window_from AND line.position <= :window_to
@@ -23,11 +23,20 @@ WHERE line.sku_id = :sku_id::uuid AND line.position > :window_from AND line.posi
 -- stock_days: the movements at one location that happened on one UTC day.
 SELECT line.position, line.leg, line.kind, line.occurred_at, line.on_hand,
     coalesce(line.reserved, 0) AS reserved, coalesce(line.allocated, 0) AS allocated,
-    coalesce(line.damaged, 0) AS damaged, coalesce(line.in_transit, 0) AS in_transit, line.value_minor
+    coalesce(line.quarantined, 0) AS quarantined, coalesce(line.damaged, 0) AS damaged, coalesce(line.in_transit, 0) AS in_transit, line.value_minor
 FROM stock_movements AS line
 WHERE line.sku_id = :sku_id::uuid AND line.location_id = :location_id::uuid
     AND line.occurred_at >= (:day::date)::timestamp AT TIME ZONE 'UTC'
     AND line.occurred_at < (:day::date + 1)::timestamp AT TIME ZONE 'UTC'
+    AND line.position > :window_from AND line.position <= :window_to
+    AND (:store_ids::uuid[] IS NULL OR EXISTS (
+        SELECT FROM stock_skus AS sku WHERE sku.sku_id = line.sku_id AND sku.store_id = ANY (:store_ids::uuid[])
+    ));
+
+-- stock_batches: the movements that name a batch at one location, each with what it changed of it.
+SELECT line.position, line.leg, line.kind, line.occurred_at, line.on_hand, line.quarantined, line.damaged, line.in_transit
+FROM stock_batch_movements AS line
+WHERE line.sku_id = :sku_id::uuid AND line.location_id = :location_id::uuid AND line.batch = :batch::text
     AND line.position > :window_from AND line.position <= :window_to
     AND (:store_ids::uuid[] IS NULL OR EXISTS (
         SELECT FROM stock_skus AS sku WHERE sku.sku_id = line.sku_id AND sku.store_id = ANY (:store_ids::uuid[])

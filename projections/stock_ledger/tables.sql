@@ -24,6 +24,7 @@ CREATE TABLE stock_movements (
     on_hand              numeric NOT NULL,
     reserved             numeric,
     allocated            numeric,
+    quarantined          numeric,
     damaged              numeric,
     in_transit           numeric,
     -- What came of it: units at the location; units, moving average and value of the SKU in all, in transit included.
@@ -50,6 +51,7 @@ CREATE TABLE stock_levels (
     on_hand      numeric NOT NULL,
     reserved     numeric NOT NULL,
     allocated    numeric NOT NULL,
+    quarantined  numeric NOT NULL,
     damaged      numeric NOT NULL,
     in_transit   numeric NOT NULL,
     movements    bigint NOT NULL,
@@ -66,16 +68,50 @@ CREATE TABLE stock_values (
     position     bigint NOT NULL
 ) WITH (fillfactor = 50);
 
--- stock_days: what the movements that happened on one UTC day changed, so that no as-of figure adds up a whole history.
+-- stock_days: what the movements that happened on one UTC day changed, by the block of the log in which they were recorded
+-- (position / 16384), so that no figure as of a time, a position or both adds up a whole history.
 CREATE TABLE stock_days (
     sku_id       uuid NOT NULL,
     location_id  uuid NOT NULL,
     day          date NOT NULL,
+    block        bigint NOT NULL,
     on_hand      numeric NOT NULL,
     reserved     numeric NOT NULL,
     allocated    numeric NOT NULL,
+    quarantined  numeric NOT NULL,
     damaged      numeric NOT NULL,
     in_transit   numeric NOT NULL,
     value_minor  bigint NOT NULL,
-    PRIMARY KEY (sku_id, location_id, day)
+    PRIMARY KEY (sku_id, location_id, day, block)
+) WITH (fillfactor = 50);
+
+-- stock_batch_movements: what the movements that name a batch changed of it.
+CREATE TABLE stock_batch_movements (
+    position     bigint NOT NULL,
+    leg          smallint NOT NULL,
+    sku_id       uuid NOT NULL,
+    location_id  uuid NOT NULL,
+    batch        text COLLATE "C" NOT NULL,
+    kind         text COLLATE "C" NOT NULL,
+    occurred_at  timestamptz NOT NULL,
+    on_hand      numeric NOT NULL,
+    quarantined  numeric NOT NULL,
+    damaged      numeric NOT NULL,
+    in_transit   numeric NOT NULL,
+    PRIMARY KEY (sku_id, batch, position, leg)
+);
+
+-- stock_batches: what is left of each batch that was named, at each location. Below zero: more left under a number than had
+-- come in under it.
+CREATE TABLE stock_batches (
+    sku_id       uuid NOT NULL,
+    location_id  uuid NOT NULL,
+    batch        text COLLATE "C" NOT NULL,
+    on_hand      numeric NOT NULL,
+    quarantined  numeric NOT NULL,
+    damaged      numeric NOT NULL,
+    in_transit   numeric NOT NULL,
+    movements    bigint NOT NULL,
+    position     bigint NOT NULL,
+    PRIMARY KEY (sku_id, location_id, batch)
 ) WITH (fillfactor = 50);

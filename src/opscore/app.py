@@ -18,28 +18,32 @@ import structlog
 import uvicorn
 from psycopg_pool import PoolTimeout
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 
-from opscore import logs
+from opscore import kpi_versions, logs, metrics
 from opscore.api import explorer, exports
 from opscore.api.context import Services
 from opscore.api.engine import GraphQLEngine
+from opscore.api.errors import ApiError, MethodNotAllowed, NotServed, format_api_error
 from opscore.api.guard import Limits
 from opscore.api.http import REPLAY, GraphQLEndpoint
 from opscore.api.live import Live
 from opscore.api.schema import build_schema, mutations
-from opscore.api.sockets import SocketEndpoint
+from opscore.api.sockets import NoSocket, SocketEndpoint
 from opscore.api.throttle import Throttle
 from opscore.api.trusted import TrustedDocuments, operations_folder
 from opscore.database import Database, migrated_version, newest_version
 from opscore.exports.jobs import Exports
 from opscore.followups import FollowUps
 from opscore.housekeeping import Housekeeping
+from opscore.kpis import KpiFileError
 from opscore.log.event_log import EventLog
+from opscore.metrics import Metrics
 from opscore.oidc import Oidc
 from opscore.projector import Follower, ProjectionRefused, Projector
 from opscore.projector.lock import EditedWithoutVersion
@@ -80,6 +84,8 @@ class Server:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.database = Database.open(settings)
+        # What is read for requests ends in time; what the process does by itself takes as long as it takes.
+        self.reading = self.database.for_reads()
         try:
             require_usable(self.database)
             self.writer = Writer(self.database, settings)
@@ -90,13 +96,15 @@ class Server:
             self.webhooks = Delivery(self.database)
             self.exports = Exports(self.database, self.projector)
             self.services = Services(
-                database=self.database,
-                log=EventLog(self.database.pool.connection),
+                database=self.reading,
+                log=EventLog(self.reading.pool.connection),
                 writer=self.writer,
-                projector=self.projector,
+                projector=Projector(self.reading),
                 tokens=TokenBook(self.database, None if settings.oidc_issuer is None else Oidc(settings)),
             )
+            self.metrics = Metrics(self)
         except BaseException:
+            self.reading.close()
             self.database.close()
             raise
         self._deploying: threading.Thread | None = None
@@ -126,8 +134,9 @@ class Server:
 
     def _deploy(self) -> None:
         try:
+            kpi_versions.take_into_service(self.database)
             self.projector.deploy(by="serve", stop=lambda: self._stopping)
-        except (ProjectionRefused, SqlFileError, EditedWithoutVersion) as refused:
+        except (ProjectionRefused, SqlFileError, EditedWithoutVersion, KpiFileError) as refused:
             if not self._stopping:
                 self._deploy_failure = str(refused)
                 log.error("projections_not_deployed", reason=str(refused))
@@ -154,6 +163,7 @@ class Server:
         self.services.works.stop()
         self.services.threads.shutdown(wait=True)
         self.services.doorman.shutdown(wait=True)
+        self.reading.close()
         self.database.close()
 
     # Health ------------------------------------------------------------------------------------------------------
@@ -256,7 +266,7 @@ def trusted_documents(settings: Settings) -> TrustedDocuments:
 
 def create_app(settings: Settings) -> Starlette:
     """Return the ASGI application; its lifespan starts and stops everything else."""
-    limits = Limits()
+    limits = Limits(body_seconds=settings.body_seconds_max)
     trusted = trusted_documents(settings)
     routes: list[BaseRoute] = []
 
@@ -264,9 +274,13 @@ def create_app(settings: Settings) -> Starlette:
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         server = await asyncio.to_thread(Server, settings)
         app.state.server = server
-        throttle = None
+        throttle = strangers = None
         if settings.throttle_points:
             throttle = Throttle(settings.throttle_points, settings.throttle_points_per_second)
+        if settings.throttle_address_points:
+            strangers = Throttle(
+                settings.throttle_address_points, settings.throttle_address_points_per_second, of="address"
+            )
         engine = GraphQLEngine(
             build_schema()._schema,
             server.services,
@@ -276,15 +290,18 @@ def create_app(settings: Settings) -> Starlette:
             commands=mutations(),
             compiled=settings.compiled_executor,
             throttle=throttle,
+            strangers=strangers,
             trusted=trusted,
+            counts=server.metrics.requests,
+            read_seconds_max=settings.read_seconds_max,
         )
         endpoint = GraphQLEndpoint(engine, limits, explorer.page() if settings.explorer else None)
         # First, because nearly every request is for it.
         app.router.routes.insert(0, Route("/graphql", endpoint))
-        sockets = SocketEndpoint(engine, origins=settings.cors_origins)
+        sockets = SocketEndpoint(engine, origins=settings.cors_origins, counts=server.metrics.requests)
         app.state.sockets = sockets
         app.router.routes.insert(1, WebSocketRoute("/graphql", sockets))
-        app.router.routes.append(exports.route(engine, server.services))
+        app.router.routes += [exports.route(engine, server.services), metrics.route(engine, server.metrics)]
         live = server.services.live = Live(server.services)
         live.start()
         server.writer.after_commit.append(lambda _: live.hint())
@@ -310,7 +327,7 @@ def create_app(settings: Settings) -> Starlette:
     async def home(_: Request) -> Response:
         return RedirectResponse("/graphql")
 
-    routes += [Route("/healthz", healthz), Route("/readyz", readyz)]
+    routes += [Route("/healthz", healthz), Route("/readyz", readyz), WebSocketRoute("/{path:path}", NoSocket())]
     if settings.explorer:
         routes += [Route("/", home), Route("/explorer/{name}", explorer.explorer_file)]
     pages = Middleware(
@@ -318,9 +335,25 @@ def create_app(settings: Settings) -> Starlette:
         allow_origins=settings.cors_origins,
         allow_methods=("GET", "POST"),
         allow_headers=("authorization", "content-type", "x-request-id", REPLAY),
-        expose_headers=("x-request-id", "retry-after"),
+        expose_headers=("x-request-id", "retry-after", "deprecation", "x-deprecated"),
     )
-    return Starlette(routes=routes, lifespan=lifespan, middleware=[pages] if settings.cors_origins else [])
+    return Starlette(
+        routes=routes,
+        lifespan=lifespan,
+        middleware=[pages] if settings.cors_origins else [],
+        exception_handlers={HTTPException: _not_served},
+    )
+
+
+async def _not_served(_: Request, error: Exception) -> Response:
+    """Answer what no route takes as everything else is answered: with errors that carry a code."""
+    assert isinstance(error, HTTPException)
+    fault: ApiError = NotServed("There is nothing here; the API is at /graphql.")
+    if error.status_code == MethodNotAllowed.STATUS:
+        fault = MethodNotAllowed(f"This path takes {(error.headers or {}).get('Allow')} only.")
+    response = _json({"errors": [format_api_error(fault)]}, fault.STATUS)
+    response.headers.update(error.headers or {})
+    return response
 
 
 def _json(body: Any, status: int = 200) -> Response:

@@ -91,6 +91,7 @@ def export(
             catalogue = _rows(connection, "catalogue")
             compares = _rows(connection, "compares", after=first, until=last)
             promotions = _rows(connection, "promotions", after=first, until=last)
+            kpis = _rows(connection, "kpis")
         with appearing(file) as out, zipfile.ZipFile(out, "w") as archive:
             members = _Members(archive)
             events = _Events(connection, first, last, progress, stop)
@@ -103,6 +104,7 @@ def export(
             members.write("compares.json", [_document(compares)])
             members.write("compare_rows.jsonl", _compare_rows(connection, [each["id"] for each in compares], stop))
             members.write("promotions.json", [_document(promotions)])
+            members.write("kpis.json", [_document(kpis)])
             for source in (
                 resources.path("schema") / "events" / "HASH.md",
                 resources.path("data") / "verify_bundle.py",
@@ -133,6 +135,7 @@ def export(
                     "compares": len(compares),
                     "compare_rows": sum(each["rows_kept"] for each in compares),
                     "promotions": len(promotions),
+                    "kpis": len(kpis),
                 },
                 "members": members.listed,
             }

@@ -39,3 +39,8 @@ SELECT name, number, version, from_version, digest, position, promoted_at, promo
 FROM projection_promotions
 WHERE (position > :after OR :after = 0) AND position <= :until
 ORDER BY name, number;
+
+-- kpis: every definition of a key figure and when it was in force.
+SELECT code, version, digest, definition, in_force_from, in_force_until
+FROM kpi_definitions
+ORDER BY code, in_force_from;

@@ -20,6 +20,7 @@ from psycopg.types.json import set_json_loads
 from psycopg_pool import ConnectionPool
 
 from opscore import resources
+from opscore.deadlines import WatchedConnection, WatchedPool
 from opscore.settings import Settings, SetupError
 
 SERVER_VERSION_MIN = 150000
@@ -33,15 +34,26 @@ ConnectionRole = Literal["app", "admin"]
 class Database:
     """One operator's schema in one PostgreSQL. Make it with `open`; close it when done."""
 
-    def __init__(self, settings: Settings, url: str, *, on_close: Callable[[], None] | None = None) -> None:
-        """Use the PostgreSQL at `url` (libpq URL or key=value text, of a role that owns the schema or may make it)."""
+    def __init__(
+        self,
+        settings: Settings,
+        url: str,
+        *,
+        on_close: Callable[[], None] | None = None,
+        statement_seconds_max: float | None = None,
+    ) -> None:
+        """Use the PostgreSQL at `url` (libpq URL or key=value text, of a role that owns the schema or may make it).
+
+        statement_seconds_max: how long a statement on the shared connections may take; None for as long as it takes.
+        """
         self.settings = settings
         self.schema = settings.schema_name
         self.app_role = settings.app_role
         self.keys_schema = settings.keys_schema
         self._url = url
         self._on_close = on_close
-        self._pool: ConnectionPool[psycopg.Connection[Any]] | None = None
+        self._statement_seconds_max = statement_seconds_max
+        self._pool: WatchedPool | None = None
 
     @classmethod
     def open(cls, settings: Settings) -> Self:
@@ -57,17 +69,27 @@ class Database:
         server.watch()
         return cls(settings, server.url, on_close=server.close)
 
+    def for_reads(self) -> Database:
+        """Return the same database for whoever answers requests; the caller closes it.
+
+        On its shared connections no statement takes longer than the settings allow, and the deadline of a request holds
+        (`opscore.deadlines`); connections of one's own are as they are here.
+        """
+        return Database(self.settings, self._url, statement_seconds_max=self.settings.statement_seconds_max)
+
     @property
     def own_projections(self) -> Path | None:
         """The operator's own folder of projections, if the settings name one."""
         return self.settings.projections
 
-    def conninfo(self, role: ConnectionRole = "app") -> str:
+    def conninfo(self, role: ConnectionRole = "app", *, statement_seconds_max: float | None = None) -> str:
         """Return libpq connection text; `app` acts as the application's role, `admin` as the owner of the schema.
 
         Both work in UTC and resolve unqualified names in the operator's schema.
         """
         options = [f"-c search_path={self.schema}", "-c timezone=UTC"]
+        if statement_seconds_max is not None:
+            options.append(f"-c statement_timeout={round(statement_seconds_max * 1000)}")
         if role == "app":
             options.insert(0, f"-c role={self.app_role}")
         try:
@@ -97,12 +119,13 @@ class Database:
         return connection
 
     @property
-    def pool(self) -> ConnectionPool[psycopg.Connection[Any]]:
+    def pool(self) -> WatchedPool:
         """Shared connections of the application's role, in autocommit mode, opened on first use."""
         if self._pool is None:
             self.connect().close()  # Says what is wrong at once; a pool would try in the background until it times out.
-            self._pool = ConnectionPool(
-                self.conninfo(),
+            self._pool = WatchedPool(
+                self.conninfo(statement_seconds_max=self._statement_seconds_max),
+                connection_class=WatchedConnection,
                 kwargs={"autocommit": True},
                 min_size=1,
                 max_size=self.settings.pool_size,

@@ -10,10 +10,12 @@ from __future__ import annotations
 import calendar
 import enum
 import functools
+import hashlib
+import json
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import MISSING, dataclass, fields, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -23,7 +25,7 @@ from uuid import UUID
 
 from opscore import resources
 from opscore.domain.values import minor_digits, plain
-from opscore.projector import Projector, counting, read_all
+from opscore.projector import Projector, counting, lock, read_all
 
 COUNTS = counting.ways()
 """How the rows of a side become one number; projector/counting.sql says what each of them is."""
@@ -36,6 +38,10 @@ LATEST = 2**63 - 2
 """The position of a question about now: before the one at which what still holds is said to end."""
 PART_PLACES = 10**12
 """Added to the place of the rows of the second part of a numerator, twice to those of the third, and so on."""
+LOCK = "kpis.lock"
+"""The file beside kpis.toml that says which digest each version of each figure was released with."""
+WORDS = frozenset({"code", "version", "name", "name_zh", "question", "question_zh", "null_rule", "grains", "slices"})
+"""What of a definition may change without a new version: words about it, and what it can be asked for."""
 RATIO_PLACES = 6
 """Places of a ratio, rounded half to even; a quotient of money has four more than its currency."""
 
@@ -144,6 +150,15 @@ class Asked:
     as_of: int = LATEST
 
 
+@dataclass(frozen=True, slots=True)
+class Released:
+    """A version of a key figure as kpis.lock knows it; `name` is its code."""
+
+    name: str
+    version: int
+    digest: str
+
+
 Key = tuple[date, int | None, str | None]
 """A cell: first day of the window, hour, currency."""
 
@@ -160,9 +175,49 @@ class Cell:
 def load(folder: Path | None = None) -> dict[str, Kpi]:
     """Return the key figures of a projections folder (the package's own when None) by code, in the file's order.
 
-    Raises `KpiFileError`.
+    Raises `KpiFileError`, and `EditedWithoutVersion` when kpis.lock knows one with another digest.
     """
-    return read((folder or resources.path("projections")) / "kpis.toml")
+    folder = folder or resources.path("projections")
+    kpis = read(folder / "kpis.toml")
+    lock.refuse_edited(folder, released(kpis), LOCK, edited="kpis.toml")
+    return kpis
+
+
+def released(kpis: Mapping[str, Kpi]) -> dict[str, Released]:
+    """Return what kpis.lock has to know of each figure.
+
+    The digest (SHA-256, hexadecimal) is over everything that decides a value, the formula in words too. A figure made
+    of others has their versions in it: when one of them changes its meaning, so does the product.
+    """
+    found = {}
+    for code, kpi in kpis.items():
+        said = {name: value for name, value in as_json(kpi).items() if name not in WORDS}
+        said["made_of"] = [[factor, kpis[factor].version] for factor in (*kpi.factors, *kpi.divisors)]
+        text = json.dumps(said, ensure_ascii=False, sort_keys=True)
+        found[code] = Released(code, kpi.version, hashlib.sha256(text.encode()).hexdigest())
+    return found
+
+
+def as_json(kpi: Kpi) -> dict[str, Any]:
+    """Return a definition as plain JSON: what kpis.toml says of it, with its code; `from_json` reads it again."""
+
+    def plain_of(thing: Kpi | Side) -> dict[str, Any]:
+        said = {}
+        for each in fields(thing):
+            value = getattr(thing, each.name)
+            if each.default is not MISSING and value == each.default:
+                continue
+            if isinstance(value, tuple):
+                value = [plain_of(one) if isinstance(one, Side) else one for one in value]
+            said[each.name] = plain_of(value) if isinstance(value, Side) else value
+        return said
+
+    return plain_of(kpi)
+
+
+def from_json(said: Mapping[str, Any]) -> Kpi:
+    """Return a definition that `as_json` wrote, maybe of a version that this program counts no more."""
+    return _parsed(said["code"], {name: value for name, value in said.items() if name != "code"})
 
 
 @functools.cache
@@ -192,16 +247,8 @@ def read(path: Path) -> dict[str, Kpi]:
 def _kpi(code: str, said: Mapping[str, Any]) -> Kpi:
     if not re.fullmatch(r"[KP]\d{3}[A-Z]?", code):
         raise KpiFileError(f"{code}: a code is K or P, three digits and at most one capital")
-    fields = dict(said)
     try:
-        for name in ("numerator", "denominator"):
-            if name in fields:
-                parts = fields[name] if isinstance(fields[name], list) else [fields[name]]
-                made = tuple(Side(**{key: _plain(value) for key, value in part.items()}) for part in parts)
-                fields[name] = made if name == "numerator" else made[0]
-        fields["unit"] = Unit(fields["unit"])
-        fields["grains"] = tuple(KpiGrain(grain) for grain in fields["grains"])
-        kpi = Kpi(code=code, **{key: _plain(value) for key, value in fields.items()})
+        kpi = _parsed(code, said)
     except (KeyError, TypeError, ValueError) as fault:
         raise KpiFileError(f"{code}: {fault}") from None
     if bool(kpi.numerator) == bool(kpi.factors) or (kpi.factors and kpi.denominator):
@@ -224,6 +271,18 @@ def _kpi(code: str, said: Mapping[str, Any]) -> Kpi:
     if kpi.version < 1 or kpi.book not in (None, "PLATFORM", "ACCOUNTING"):
         raise KpiFileError(f"{code}: versions start at 1, and a book is PLATFORM or ACCOUNTING")
     return kpi
+
+
+def _parsed(code: str, said: Mapping[str, Any]) -> Kpi:
+    known = dict(said)
+    for name in ("numerator", "denominator"):
+        if name in known:
+            parts = known[name] if isinstance(known[name], list) else [known[name]]
+            made = tuple(Side(**{key: _plain(value) for key, value in part.items()}) for part in parts)
+            known[name] = made if name == "numerator" else made[0]
+    known["unit"] = Unit(known["unit"])
+    known["grains"] = tuple(KpiGrain(grain) for grain in known["grains"])
+    return Kpi(code=code, **{key: _plain(value) for key, value in known.items()})
 
 
 def _plain(value: Any) -> Any:

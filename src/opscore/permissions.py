@@ -25,6 +25,8 @@ _AUDIT = frozenset({Role.AUDITOR})
 _VERSIONS = frozenset({Role.MANAGER, Role.FINANCE, Role.AUDITOR})
 _CUSTOMERS = _SHOP - {Role.WAREHOUSE, Role.EDITOR}
 _COSTS = _SHOP - {Role.WAREHOUSE, Role.STOREFRONT, Role.CUSTOMER}
+_PRICES = _SHOP - {Role.WAREHOUSE}
+_INSIDE = STAFF | {Role.AUDITOR}
 
 READS: dict[str, frozenset[Role]] = {
     "viewer": frozenset(Role),
@@ -40,11 +42,13 @@ READS: dict[str, frozenset[Role]] = {
     "orders": _SHOP,
     "campaign": _SHOP,
     "campaigns": _SHOP,
+    "priceCart": COMMANDS["placeOrder"].ROLES,
     "customer": _CUSTOMERS,
     "customerByReference": _STORE_SIDE - {Role.WAREHOUSE, Role.EDITOR},
     "customers": _STORE_SIDE - {Role.WAREHOUSE, Role.EDITOR},
     "stockLevels": _STORE_SIDE,
     "stockAsOf": STAFF | {Role.AUDITOR},
+    "stockBatches": STAFF | {Role.AUDITOR},
     "stockLedger": STAFF | {Role.AUDITOR},
     "stockMovements": STAFF | {Role.AUDITOR},
     "stockMovementTotals": STAFF | {Role.AUDITOR},
@@ -79,8 +83,8 @@ READS: dict[str, frozenset[Role]] = {
     "verification": _AUDIT,
     "exportJob": STAFF | {Role.AUDITOR},
     "exportJobs": STAFF | {Role.AUDITOR},
-    "webhooks": frozenset(),
-    "webhookDeadLetters": frozenset(),
+    "webhooks": _AUDIT,
+    "webhookDeadLetters": _AUDIT,
 }
 """Root field of Query -> the roles that may ask it, beside those of `ALWAYS`; of any other it is refused."""
 
@@ -125,28 +129,74 @@ FOLLOWS = {"events": "events", "figures": "kpiDaily", "projectionProgress": "pro
 """Root field of Subscription -> the question whose roles may follow it."""
 
 FIELDS: dict[str, frozenset[Role]] = {
+    "Sku.onHand": _STORE_SIDE,
+    "Sku.prices": _PRICES,
+    "Sku.tierPrices": _PRICES,
     "SkuPrice.cost": _COSTS,
+    "SkuPrice.marketPrice": _COSTS,
+    "StockPolicy.lowLine": _INSIDE,
+    "StockPolicy.highLine": _INSIDE,
+    "StockPolicy.coverDays": _INSIDE,
+    "StockPolicy.stockClass": _INSIDE,
     "StockBalance.unitCost": _COSTS,
     "StockMovement.unitCost": _COSTS,
     "StockMovement.value": _COSTS,
     "StockMovement.runningValue": _COSTS,
-    "Store.deposit": STAFF | {Role.AUDITOR},
-    "Store.serviceFee": STAFF | {Role.AUDITOR},
-    "Store.documents": STAFF | {Role.AUDITOR},
+    "Store.deposit": _INSIDE,
+    "Store.serviceFee": _INSIDE,
+    "Store.documents": _INSIDE,
     "Sku.levels": READS["stockLevels"],
     "Sku.allocations": READS["stockLevels"],
-    "Campaign.target": STAFF | {Role.AUDITOR},
-    "Campaign.budget": STAFF | {Role.AUDITOR},
-    "Campaign.budgetClaimed": STAFF | {Role.AUDITOR},
-    "Campaign.couponUses": STAFF | {Role.AUDITOR},
-    "Promotion.coupon": STAFF | {Role.AUDITOR},
+    "Campaign.target": _INSIDE,
+    "Campaign.promotions": _PRICES,
+    "Campaign.budget": _INSIDE - {Role.WAREHOUSE},
+    "Campaign.budgetClaimed": _INSIDE - {Role.WAREHOUSE},
+    "Campaign.couponUses": _INSIDE,
+    "CampaignLine.role": _INSIDE,
+    "CampaignLine.price": _PRICES,
+    "CampaignLine.quota": _INSIDE,
+    "CampaignLine.belowCost": _COSTS,
+    "Promotion.coupon": _INSIDE,
     "Campaign.forecast": READS["campaignResults"],
     "Campaign.adSpend": READS["campaignResults"],
     "Order.customer": READS["customer"],
+    **dict.fromkeys(
+        (
+            "Order.goods",
+            "Order.discount",
+            "Order.freight",
+            "Order.freightWaived",
+            "Order.total",
+            "Order.netTotal",
+            "Order.paid",
+            "Order.due",
+            "Order.refunded",
+            "Order.refundable",
+            "Order.pointsValue",
+            "Order.payments",
+            "Order.refunds",
+            "OrderLine.listPrice",
+            "OrderLine.unitPrice",
+            "OrderLine.gross",
+            "OrderLine.discount",
+            "OrderLine.amount",
+            "OrderCount.goods",
+            "OrderCount.discount",
+            "OrderCount.freight",
+            "OrderCount.total",
+            "OrderCount.paid",
+            "OrderCount.refunded",
+        ),
+        _PRICES,
+    ),
     "Projection.failure": _AUDIT,
     "FailedCheck.rows": _AUDIT,
 }
 """Field of an object -> the roles that see it, beside those of `ALWAYS`; any other sees null or an empty list."""
+
+
+METRICS = "metrics"
+"""The scope of a token that /metrics is read with, where it is not given for reading everything."""
 
 
 @functools.cache
@@ -191,6 +241,11 @@ def may_see_field(role: Role, place: str) -> bool:
 def may_operate(role: Role, field: str) -> bool:
     """Say whether a role may select a root field of Mutation that is no command of the domain."""
     return role in table().get(f"Mutation.{field}", ())
+
+
+def may_read_metrics(role: Role) -> bool:
+    """Say whether a role may read /metrics, which tells how much is sold: the roles that may see figures."""
+    return role in _FIGURES | ALWAYS
 
 
 def may_see_kind(role: Role, type_name: str) -> bool:

@@ -111,7 +111,20 @@ class Settings(BaseSettings):
     )
 
     compiled_executor: bool = Field(
-        default=True, description="Whether plain selections of a query are compiled; off, each field is run by itself."
+        default=True,
+        description="Whether plain selections of a query and single commands are compiled; off, each field is run by "
+        "itself.",
+    )
+
+    read_seconds_max: Annotated[float, Field(gt=0)] = Field(
+        default=10,
+        description="How long a query may take in all; then its statements are cancelled and it is TIMED_OUT.",
+    )
+    statement_seconds_max: Annotated[float, Field(gt=0, le=86_400)] = Field(
+        default=5, description="How long the database may take over one statement of what is read for the API."
+    )
+    body_seconds_max: Annotated[float, Field(gt=0)] = Field(
+        default=10, description="How long the body of a request may take to come; then it is answered with 408."
     )
 
     throttle_points: Annotated[int, Field(ge=0)] = Field(
@@ -121,6 +134,15 @@ class Settings(BaseSettings):
     )
     throttle_points_per_second: Annotated[int, Field(ge=1)] = Field(
         default=100_000, description="Points that come back to a token in a second; two cores earn fewer."
+    )
+
+    throttle_address_points: Annotated[int, Field(ge=0)] = Field(
+        default=2_000,
+        description="Points of an address from which requests without a token, or with an unknown one, come; behind "
+        "a proxy, the address that it forwards (FORWARDED_ALLOW_IPS says which proxies are believed). 0: no throttle.",
+    )
+    throttle_address_points_per_second: Annotated[int, Field(ge=1)] = Field(
+        default=100, description="Points that come back to an address in a second."
     )
 
     queue_size: Annotated[int, Field(ge=1)] = Field(

@@ -24,7 +24,7 @@ from opscore.database import Database
 from opscore.domain.command import READ, WRITE, Actor, Role
 from opscore.oidc import NAME_PREFIX, Oidc
 from opscore.oidc import TokenRefused as TokenRefused
-from opscore.permissions import BULK, table
+from opscore.permissions import BULK, METRICS, table
 from opscore.sqlfiles import load
 
 SQL = load(__file__, "tokens.sql")
@@ -85,7 +85,8 @@ def create_token(
     name: who holds it, as events will show: a pseudonym, no personal data. Tokens of one holder carry one name, because
     a second person is asked for by name.
     store_ids: the stores it may act for; None means all. customer_id: the customer that a token of that role is of.
-    scopes: all that it is for: `read`, `write`, or names of questions and commands; None means whatever the role may.
+    scopes: all that it is for: `read`, `write`, `metrics`, or names of questions and commands; None means all that the
+        role may.
     expires_at: UTC; 90 days from now when None.
     Raises ValueError for a customer's token without its customer, for what is not there, and for an unknown scope.
     """
@@ -99,7 +100,7 @@ def create_token(
         raise ValueError("The role system is the program's own; no token has it.")
     if scopes is not None and (unknown := sorted(set(scopes) - scope_names())):
         raise ValueError(
-            f"There is no scope {', '.join(unknown)}; give read, write, or names of questions and commands."
+            f"There is no scope {', '.join(unknown)}; give read, write, metrics, or names of questions and commands."
         )
     token = PREFIX + secrets.token_urlsafe(32)
     token_id = uuid4()
@@ -126,7 +127,7 @@ def scope_names() -> frozenset[str]:
     """Return everything that a token can be given for; a command's name stands for lists of it as well."""
     roots = ("Query.", "Mutation.", "Subscription.")
     names = {place.partition(".")[2] for place in table() if place.startswith(roots)}
-    return frozenset({READ, WRITE, *names} - {f"{name}InBulk" for name in BULK})
+    return frozenset({READ, WRITE, METRICS, *names} - {f"{name}InBulk" for name in BULK})
 
 
 def _require_begun(connection: psycopg.Connection[Any], kind: str, ids: Sequence[UUID]) -> None:
@@ -168,6 +169,12 @@ class TokenBook:
         if known is None or time.monotonic() - known.asked_at > TRUSTED_SECONDS:
             return None
         return _good(known)
+
+    def was_good(self, authorization: str | None) -> bool:
+        """Say whether this is remembered as a token that was good when it was last asked about. Raises TokenRefused."""
+        with self._lock:
+            known = self._known.get(_key(authorization))
+        return known is not None and known.actor is not None
 
     def ask(self, authorization: str | None) -> Actor:
         """Return the actor as the database, or the identity provider, knows it now (blocking). Raises TokenRefused."""

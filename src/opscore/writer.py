@@ -14,7 +14,7 @@ import hmac
 import logging
 import threading
 import time
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -176,6 +176,21 @@ class WriterStatistics:
     events: int = 0
     reconnects: int = 0
     foreign_events: int = 0
+    turned_away: int = 0
+    """Commands that a full queue did not take."""
+    outcomes: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Commands by name and what became of them: accepted, refused, replayed, failed (a fault of ours)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """One committed batch, for those who measure."""
+
+    commands: int
+    seconds: float
+    """From taking the lock to the end of the commit."""
+    commit_seconds: float
+    """For writing down what was decided and the commit, which waits for the disk."""
 
 
 class _Work(UnitOfWork):
@@ -225,6 +240,8 @@ class Writer:
         """Why this process no longer decides; None while it does."""
         self.after_commit: list[Callable[[int], None]] = []
         """Called with the new head position after each commit that appended events; must return at once."""
+        self.after_batch: list[Callable[[Batch], None]] = []
+        """Called after each commit, events or not, on the writer's thread; must return at once."""
         self._request_key = self.keyring.keyed_hash("request hash").encode()
         self._mapper = EventMapper()
         self._cache: OrderedDict[UUID, Aggregate] = OrderedDict()
@@ -299,6 +316,7 @@ class Writer:
             if self._stopping:
                 raise Busy("this server is shutting down; send the same command with the same key to another")
             if len(queue) >= self.settings.queue_size:
+                self.statistics.turned_away += len(pending.members)
                 raise Busy(" ".join((Busy.__doc__ or "").split()))
             queue.append(pending)
             self._wake.notify()
@@ -320,9 +338,7 @@ class Writer:
                 self._process(batch)
             except BaseException as error:
                 logger.exception("writer.failed", extra={"commands": len(batch)})
-                for pending in batch:
-                    if not pending.future.done():
-                        pending.future.set_exception(error)
+                self._fail([pending for pending in batch if not pending.future.done()], error)
                 self._forget_everything()
             self._keep_snapshots()
 
@@ -364,20 +380,21 @@ class Writer:
                 logger.warning("writer.connection_lost", extra={"error": type(error).__name__})
                 self._disconnect()
                 if time.monotonic() > deadline:
-                    for pending in batch:
-                        pending.future.set_exception(Unavailable(" ".join((Unavailable.__doc__ or "").split())))
+                    self._fail(batch, Unavailable(" ".join((Unavailable.__doc__ or "").split())))
                     return
                 time.sleep(0.1)
                 continue
             except psycopg.Error as error:
                 self._forget_everything()
                 if len(batch) == 1 and _stream_has_begun(error) and not batch[0].together:
-                    batch[0].future.set_result(self._begun_before(batch[0]))
+                    outcome = self._begun_before(batch[0])
+                    self._count(batch[0], outcome)
+                    batch[0].future.set_result(outcome)
                     return
                 if len(batch) == 1:
                     name = batch[0].request.command.command_name()
                     logger.exception("writer.command_failed", extra={"command": name})
-                    batch[0].future.set_exception(error)
+                    self._fail(batch, error)
                     return
                 # One command's data made the whole batch fail: each for itself, so that only that one does.
                 for pending in batch:
@@ -387,8 +404,7 @@ class Writer:
                 self.halted = str(error)
                 logger.critical("writer.halted", extra={"reason": self.halted})
                 self._forget_everything()
-                for pending in batch:
-                    pending.future.set_exception(NotDeciding(self.halted))
+                self._fail(batch, NotDeciding(self.halted))
                 return
             self._put_back(rest)
             # Large commands end a batch by time; looking up keys that are not reached would be for nothing.
@@ -402,6 +418,19 @@ class Writer:
                     pending.future.set_result(answer)
             return
 
+    def _count(self, pending: _Pending, answer: Answer) -> None:
+        """Note what became of the commands of one entry of the queue."""
+        answers = answer if isinstance(answer, list) else [answer] * len(pending.members)
+        for member, each in zip(pending.members, answers, strict=True):
+            self.statistics.outcomes[member.request.command.command_name(), _word(each)] += 1
+
+    def _fail(self, batch: Iterable[_Pending], error: BaseException) -> None:
+        """Answer entries of the queue with an error."""
+        for pending in batch:
+            for member in pending.members:
+                self.statistics.outcomes[member.request.command.command_name(), "failed"] += 1
+            pending.future.set_exception(error)
+
     def _begun_before(self, pending: _Pending) -> Outcome:
         """Answer a command that was given before its key was forgotten: what it started is there."""
         what = pending.request.command.AGGREGATE.STREAM_TYPE.lower()
@@ -411,10 +440,12 @@ class Writer:
         self, connection: psycopg.Connection[TupleRow], batch: list[_Pending]
     ) -> tuple[list[tuple[_Pending, Answer]], list[_Pending]]:
         self._batch, self._batch_events, self._batch_claims = {}, {}, {}
+        begun = time.perf_counter()
         try:
             known = self._begin(connection, batch)
             before = head = self._head
             decided, answers, rest = self._decide_all(connection, batch, known)
+            settled = time.perf_counter()
             if any(each.events for each in decided):
                 head = append_rows(connection, before, (row for each in decided for row in each.events))
             # The commit travels with what is recorded: each wait for the server is a wait of all who come after.
@@ -433,11 +464,17 @@ class Writer:
             raise
         touched = self._batch
         self._head = head
+        ended = time.perf_counter()
         statistics = self.statistics
         statistics.batches += 1
-        statistics.commands += sum(len(pending.members) for pending, _ in answers)
+        commands = sum(len(pending.members) for pending, _ in answers)
+        statistics.commands += commands
         statistics.events += head.position - before.position
+        for pending, answer in answers:
+            self._count(pending, answer)
         self._remember(touched)
+        for measuring in self.after_batch:
+            measuring(Batch(commands, ended - begun, ended - settled))
         if head.position > before.position:
             for listener in self.after_commit:
                 listener(head.position)
@@ -818,6 +855,14 @@ class Writer:
         body = canonical([name, request.command, request.occurred_at, request.expected_version])
         # Keyed, because a command may hold personal data and its hash outlives an erasure.
         return hmac.new(self._request_key, body, hashlib.sha256).digest()
+
+
+def _word(answer: Outcome | Exception) -> str:
+    if isinstance(answer, Exception):
+        return "failed"
+    if answer.replayed:
+        return "replayed"
+    return "accepted" if answer.refusal is None else "refused"
 
 
 def _stream_has_begun(error: psycopg.Error) -> bool:

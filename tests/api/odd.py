@@ -82,9 +82,6 @@ ODD: dict[str, list[Any]] = {
 }  # fmt: skip
 """What a scalar takes at its very edge, and what it has to refuse."""
 
-WAITS = {"atLeast"}
-"""Positions still to come are waited for, which is right and takes seconds."""
-
 
 @dataclass(frozen=True)
 class Known:
@@ -139,7 +136,7 @@ class Drawing:
         return depth < DEPTH_MAX and self.chance(self.optional)
 
     def scalar(self, name: str, kind: str) -> Any:
-        if self.chance(self.odd) and name not in WAITS:
+        if self.chance(self.odd):
             return self.one(ODD[kind])
         if name == "idempotencyKey":
             return str(uuid4())  # Never the same: another command's would be refused for the key alone.

@@ -57,18 +57,51 @@ def test_the_same_key_gives_the_same_answer_and_another_body_is_refused(api: Api
     assert other["userErrors"][0]["path"] == ["idempotencyKey"]
 
 
-def test_twenty_copies_at_once_are_one_order(api: Api, shop: Shop, cup: UUID) -> None:
+def test_fifty_copies_at_once_are_one_order(api: Api, shop: Shop, cup: UUID) -> None:
     body = an_order(shop, cup, idempotencyKey=str(uuid4()))
     before = api.server.services.log.head().position
-    with ThreadPoolExecutor(20) as many:
-        answers = list(many.map(lambda _: api.give("placeOrder", PLACE, body), range(20)))
+    api.token()
+    with ThreadPoolExecutor(50) as many:
+        answers = list(many.map(lambda _: api.give("placeOrder", PLACE, body), range(50)))
 
     assert len({answer["order"]["id"] for answer in answers}) == 1
+    assert [answer["userErrors"] for answer in answers] == [[]] * 50
     assert sum(not answer["replayed"] for answer in answers) == 1
     types = api.ask(
         "query ($a: [String!]) { events(last: 50, filter: {types: $a}) { nodes { position } } }", {"a": ["OrderPlaced"]}
     )["events"]["nodes"]
     assert sum(each["position"] > before for each in types) == 1
+
+
+@pytest.mark.parametrize("selection", [PLACE, PLACE_LONG])
+def test_what_is_no_command_yet_leaves_its_key_free_for_the_mended_one(
+    api: Api, shop: Shop, cup: UUID, selection: str
+) -> None:
+    key = str(uuid4())
+    for fault in ({"channel": ""}, {"storeId": "x"}, {"lines": []}):
+        refused = api.give("placeOrder", selection, {**an_order(shop, cup), **fault, "idempotencyKey": key})
+        assert [error["code"] for error in refused["userErrors"]] == ["INVALID_FIELD"], refused
+
+    mended = api.give("placeOrder", selection, an_order(shop, cup, idempotencyKey=key))
+
+    assert (mended["userErrors"], mended["replayed"]) == ([], False)
+
+
+@pytest.mark.parametrize("selection", [PLACE, PLACE_LONG])
+def test_what_was_decided_keeps_its_key_so_that_the_mended_command_needs_another(
+    api: Api, shop: Shop, cup: UUID, selection: str
+) -> None:
+    refused = an_order(shop, cup, idempotencyKey=str(uuid4()), occurredAt="2999-01-01T00:00:00Z")
+    mended = {key: value for key, value in refused.items() if key != "occurredAt"}
+
+    first, again = (api.give("placeOrder", selection, refused) for _ in range(2))
+    under_the_same_key = api.give("placeOrder", selection, mended)
+    under_another = api.give("placeOrder", selection, {**mended, "idempotencyKey": str(uuid4())})
+
+    assert [error["code"] for error in first["userErrors"]] == ["INVALID_FIELD"]
+    assert again == {**first, "replayed": True}
+    assert [error["code"] for error in under_the_same_key["userErrors"]] == ["IDEMPOTENCY_KEY_REUSED"]
+    assert under_another["userErrors"] == []
 
 
 def test_a_repeated_answer_shows_the_object_as_it_was(api: Api, shop: Shop, cup: UUID) -> None:

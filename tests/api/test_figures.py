@@ -291,12 +291,6 @@ def test_stock_is_the_same_now_and_then_from_article_ledger_and_levels(api: Api,
     assert api.ask(past, {"sku": sku, "as": long_ago})["stockAsOf"] == []
 
 
-def test_a_question_waits_for_the_position_it_names_and_says_when_it_gives_up(api: Api, trade: dict[str, Any]) -> None:
-    [error] = api.errors(ORDERS, {"first": 1, "atLeast": trade["position"] + 10_000})
-
-    assert error["extensions"]["code"] == "NOT_YET_VISIBLE"
-
-
 def test_what_is_to_do_and_what_sells_is_listed(api: Api, trade: dict[str, Any]) -> None:
     found = api.ask(
         """

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import pytest
 
 from opscore.api.gathering import READ_AT_ONCE, READERS, Gathering
+from opscore.deadlines import CURRENT, Deadline
 
 
 class Rows:
@@ -149,5 +150,17 @@ def test_who_gives_up_takes_nobody_along() -> None:
         let(rows, 1)
         assert await patient == 1
         assert impatient.cancelled()
+
+    asyncio.run(run())
+
+
+def test_a_batch_does_not_end_with_the_time_of_whoever_asked_first() -> None:
+    async def run() -> None:
+        async def read(keys: Sequence[str]) -> Mapping[str, int]:
+            assert CURRENT.get() is None
+            return dict.fromkeys(keys, 1)
+
+        CURRENT.set(Deadline())
+        assert await Gathering(read).get("a") == 1
 
     asyncio.run(run())

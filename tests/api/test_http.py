@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
+from opscore.api import documents
 from opscore.api.errors import log as error_log
 from opscore.api.http import negotiate
 from tests.api.conftest import Api
@@ -102,6 +103,25 @@ def test_a_document_that_cannot_run_is_400_or_200_by_media_type_and_has_no_data(
         b'{"query":"{ __typename }","variables":{"x":"\\u0000"}}',
         b'{"query":"{ __typename }","variables":{"\\u0000":1}}',
         b'{"query":"{ __typename }","variables":{"x":' + b"[" * 40_000 + b"]" * 40_000 + b"}}",
+        b'{"query":"{ __typename }","variables":{"x":' + b"9" * 5_000 + b"}}",
+        b'{"query":"{ __typename }","variables":{"x":-' + b"9" * 5_000 + b"}}",
+        b'{"query":"{ __typename }","variables":{"x":1e5000}}',
+        b'{"query":"{ __typename }","variables":{"x":Infinity}}',
+        b'{"query":"{ __typename }","variables":{"x":01}}',
+        b"{'query':'{ __typename }'}",
+        b'{"query":"{ __typename }",}',
+        b'{"query":"{ __typename }"} {"query":"{ __typename }"}',
+        b'{"query":"{ __typename }\x00"}',
+        b"\x00" * 100,
+        '{"query":"{ __typename }"}'.encode("utf-16"),
+        b"query=%7B__typename%7D",
+        b"{ __typename }",
+        b'{"query":null}',
+        b'{"query":["{ __typename }"]}',
+        b'{"query":{"query":"{ __typename }"}}',
+        b'{"mutation":"{ __typename }"}',
+        b'{"query":"{ __typename }","documentId":"sha256:00"}',
+        b'{"documentId":7}',
     ],
 )
 def test_a_body_that_is_no_request_is_400_whatever_it_is(api: Api, body: bytes) -> None:
@@ -109,6 +129,62 @@ def test_a_body_that_is_no_request_is_400_whatever_it_is(api: Api, body: bytes) 
         answer = api.post(body, accept=accept)
         assert answer.status_code == 400, answer.text
         assert answer.json()["errors"][0]["extensions"]["code"] == "MALFORMED_REQUEST"
+
+
+@pytest.mark.parametrize(
+    ("body", "name"),
+    [
+        (b'{"query":"{ a: __typename }","query":"{ b: __typename }"}', "query"),
+        (b'{"query":"{ a: __typename }","\\u0071uery":"{ b: __typename }"}', "query"),
+        (b'{"\\u0071ue\\u0072y":"{ a: __typename }","query":"{ b: __typename }"}', "query"),
+        (b'{"query":"{ __typename }","variables":{"a":1},"variables":{"a":2}}', "variables"),
+        (b'{"query":"query A { __typename }","operationName":"A","operationName":"A"}', "operationName"),
+        (b'{"query":"{ __typename }","extensions":{},"extensions":{}}', "extensions"),
+        (b'{"documentId":"sha256:0","documentId":"sha256:1"}', "documentId"),
+        (b'{"variables":null,"query":"{ __typename }","variables":' + b"[" * 1_000 + b"]" * 1_000 + b"}", ""),
+    ],
+)
+def test_of_two_members_of_one_name_neither_is_taken(api: Api, body: bytes, name: str) -> None:
+    answer = api.post(body)
+
+    assert answer.status_code == 400
+    [error] = answer.json()["errors"]
+    assert error["extensions"]["code"] == "MALFORMED_REQUEST"
+    assert f"`{name}` more than once" in error["message"] if name else True
+
+
+def test_names_of_a_request_may_occur_within_it(api: Api) -> None:
+    for body in (
+        b'{"query":"{ __typename }","variables":{"query":1,"variables":2,"operationName":"query"}}',
+        b'{"query":"query query { __typename }","operationName":"query"}',
+        '{"query":"{ __typename } #\\u00e9\u4e2d","variables":{"\\u0071uery":"\\u0041"}}'.encode(),
+        b'{"query":"{ __typename }","nothing":1,"nothing":2}',
+    ):
+        assert api.post(body).json()["data"] == {"__typename": "Query"}, body
+
+
+def test_of_two_parameters_of_one_name_in_an_address_neither_is_taken(api: Api) -> None:
+    answer = api.client.get("/graphql?query={a:__typename}&query={b:__typename}", headers={"accept": "*/*"})
+
+    assert answer.status_code == 400
+    assert answer.json()["errors"][0]["extensions"]["code"] == "MALFORMED_REQUEST"
+
+
+@pytest.mark.parametrize("query", ["{ viewer { name } }", "{ head { hash } }", '{ __typename node(id: "x") { id } }'])
+def test_nothing_of_anybody_is_read_by_a_get_that_a_browser_sends_without_asking_first(api: Api, query: str) -> None:
+    # Only the header `authorization` carries rights, and a page cannot set it without a preflight.
+    answer = api.client.get(
+        "/graphql",
+        params={"query": query},
+        headers={"accept": "*/*", "origin": "https://evil.example", "cookie": f"authorization=Bearer {api.token()}"},
+    )
+
+    assert answer.status_code == 401
+    assert answer.json()["errors"][0]["extensions"]["code"] == "UNAUTHENTICATED"
+    preflight = api.client.options(
+        "/graphql", headers={"origin": "https://evil.example", "access-control-request-headers": "authorization"}
+    )
+    assert "access-control-allow-origin" not in preflight.headers
 
 
 @pytest.mark.parametrize(
@@ -240,7 +316,31 @@ def test_nothing_of_a_request_is_written_to_the_log_of_an_ordinary_day(
     assert "Anna Meier" not in caplog.text
 
 
+def test_a_hundred_equal_requests_are_validated_once(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+    real = documents.validate
+    monkeypatch.setattr(documents, "validate", lambda *a, **k: calls.append(1) or real(*a, **k))
+    query = "query Counted($n: Int) { stores(first: $n) { nodes { id name } } }"
+
+    for number in range(100):
+        answer = api.post({"query": query, "variables": {"n": 1 + number % 3}})
+        assert answer.json()["data"] is not None
+
+    assert len(calls) == 1
+
+
 def test_the_paths_beside_the_endpoint_are_not_there(api: Api) -> None:
     assert httpx.get(f"{api.url}/graphql/").status_code in (307, 404)
-    assert httpx.get(f"{api.url}/explorer/../app.py").status_code == 404
-    assert httpx.get(f"{api.url}/explorer/%2e%2e%2fhttp.py").status_code == 404
+    for path in ("/nothing", "/exports", "/explorer/../app.py", "/explorer/%2e%2e%2fhttp.py", "/explorer/nothing.js"):
+        answer = httpx.get(f"{api.url}{path}")
+        assert answer.status_code == 404
+        assert answer.headers["content-type"] == "application/json"
+        assert answer.json()["errors"][0]["extensions"] == {"code": "NOT_FOUND"}
+
+
+def test_a_method_that_a_path_does_not_take_is_answered_like_any_other_fault(api: Api) -> None:
+    answer = httpx.post(f"{api.url}/healthz")
+
+    assert answer.status_code == 405
+    assert set(answer.headers["allow"].split(", ")) == {"GET", "HEAD"}
+    assert answer.json()["errors"][0]["extensions"] == {"code": "METHOD_NOT_ALLOWED"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -10,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from opscore import kpi_versions, kpis
 from opscore.domain.command import Role
 from opscore.domain.customer_commands import JoinMembership
 from opscore.domain.customer_events import MembershipSource
@@ -104,6 +106,46 @@ def test_the_figures_of_the_day_are_right(api: Api, trade: dict[str, Any]) -> No
     assert row("K012", grain="TOTAL") == ("0.25", "3", "12")
 
 
+DEFINITIONS = """
+query ($code: String, $past: Boolean!) {
+  kpiDefinitions(code: $code, past: $past) { code version formula digest inForceFrom inForceUntil }
+}
+"""
+
+
+def test_definitions_say_since_when_they_are_in_force_and_past_ones_can_be_asked_for(
+    api: Api, trade: dict[str, Any]
+) -> None:
+    [now] = api.ask(DEFINITIONS, {"code": "K019", "past": False})["kpiDefinitions"]
+    [shown] = api.ask(
+        """
+        query ($d: Date!) {
+          kpi(code: "K019", fromDay: $d, toDay: $d, grain: DAY) {
+            definition { code version formula digest inForceFrom inForceUntil }
+          }
+        }
+        """,
+        {"d": trade["day"]},
+    ).values()
+    assert shown["definition"] == now
+    assert now["inForceFrom"] is not None and now["inForceUntil"] is None
+
+    # Somebody serves a program in which it means something else, then this one again.
+    kpi = kpis.load()["K019"]
+    other = replace(kpi, version=kpi.version + 1, formula="other words")
+    for each in (other, kpi):
+        kpi_versions.take_into_service(api.server.database, {**kpis.load(), "K019": each})
+    found = api.ask(DEFINITIONS, {"code": "K019", "past": True})["kpiDefinitions"]
+    assert [(each["version"], each["inForceUntil"] is None) for each in found] == [
+        (kpi.version, False), (kpi.version + 1, False), (kpi.version, True),
+    ]  # fmt: skip
+    assert found[1]["formula"] == "other words"
+    assert found[1]["digest"] != found[0]["digest"] == found[2]["digest"] == now["digest"]
+    assert len(api.ask(DEFINITIONS, {"past": False})["kpiDefinitions"]) == len(kpis.load())
+    [error] = api.errors(DEFINITIONS, {"code": "K999", "past": True})
+    assert "kpiDefinitions lists them" in error["message"]
+
+
 def test_a_stale_report_is_refused_with_its_code(api: Api, trade: dict[str, Any]) -> None:
     fields = {"storeId": trade["store"], "day": trade["day"], "pageViews": 1, "revision": 1}
     future = {**fields, "day": str(datetime.now(UTC).date() + timedelta(days=3)), "revision": 9}
@@ -191,7 +233,7 @@ def test_what_cannot_be_asked_is_refused_with_its_remedy(api: Api, trade: dict[s
     for change, says in (
         ({"code": "K999"}, "kpiDefinitions"),
         ({"from": "2025-02-01"}, "before it begins"),
-        ({"from": "2001-01-01"}, "at most|1 to 1100"),
+        ({"from": "2001-01-01"}, "at most|1 to 1100|ask for less"),
         ({"code": "P001", "sku": gid("Sku", trade["skus"][0])}, "cannot be narrowed"),
     ):
         [error] = api.errors(KPI, {**base, **change})

@@ -20,6 +20,7 @@ from opscore.domain.campaign_events import CampaignGoal
 from opscore.domain.command import Role
 from tests.api.conftest import Api, gid
 from tests.api.socket_client import socket
+from tests.reached import wait_for
 from tests.shop import Shop
 from tests.webhooks.receiver import Receiver
 
@@ -93,7 +94,9 @@ def test_a_working_day_sends_every_document(api: Api, shop: Shop) -> None:
     # A buyer orders, pays, and another thinks better of it.
     customer = give("StorefrontRegister", storefront, storeId=store, channel="web")["customer"]["id"]
     order = {"storeId": store, "customerId": customer, "lines": [{"skuId": sku, "quantity": "2"}]}
+    cart = send("StorefrontCart", storefront, input=order)["priceCart"]["cart"]
     placed = give("StorefrontPlaceOrder", storefront, **order, externalReference="T-77")["order"]
+    assert cart["total"] == {"amount": "9.00", "currencyCode": "GBP"}
     assert placed["total"] == {"amount": "9.00", "amountMinor": 900, "currencyCode": "GBP"}
     paid = give("StorefrontPay", storefront, orderId=placed["id"], amountMinor=900, currency="GBP", method="card")[
         "order"
@@ -196,7 +199,7 @@ def test_a_working_day_sends_every_document(api: Api, shop: Shop) -> None:
     guest = give("StorefrontPlaceOrder", storefront, storeId=store, lines=order["lines"])["order"]
     given = {"orderId": guest["id"], "currency": "GBP", "method": "card"}
     paid = give("StorefrontPay", storefront, **given, amountMinor=guest["total"]["amountMinor"])
-    assert api.server.projector.wait_for("kpi_daily", paid["position"], timeout_seconds=30)
+    wait_for(api.server.projector, "kpi_daily", paid["position"])
     answer = give("AdminWhatIf", owner, name="kpi_daily", rules=change)
     assert {each["name"] for each in answer["compare"]["tables"] if each["differingRows"]} == {
         "query days", "query periods", "query totals",

@@ -21,6 +21,7 @@ from opscore.projector import Projector, filling, own
 from tests.api.conftest import Api, gid
 from tests.api.socket_client import socket
 from tests.api.test_figures import statements
+from tests.reached import wait_for
 from tests.shop import Shop
 
 ROWS = """
@@ -52,7 +53,8 @@ def folder(api: Api, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The operator's own folder, as the running server has it from now on."""
     made = tmp_path_factory.mktemp("own") / "folder"
     own.begin(made, resources.path("data") / "own_projections")
-    api.server.projector._own = made
+    for projector in (api.server.projector, api.server.services.read_models):
+        projector._own = made
     api.server.projector.rebuild("income_split")
     return made
 
@@ -67,8 +69,8 @@ def trade(api: Api, shop: Shop, folder: Path) -> dict[str, Any]:
             order = each.do(each.order((sku, number + 1), freight_minor=495))
             each.do(PayOrder(order_id=order, amount_minor=1000 * (number + 1) + 495, method="card", currency="GBP"))
     head = api.server.services.log.head().position
-    assert api.server.projector.wait_for("income_split", head, timeout_seconds=30)
-    assert api.server.projector.wait_for("kpi_daily", head, timeout_seconds=30)
+    wait_for(api.server.projector, "income_split", head)
+    wait_for(api.server.projector, "kpi_daily", head)
     return {"other": other}
 
 
@@ -525,7 +527,7 @@ def test_a_statement_that_fails_is_shown_with_its_message_to_auditors_and_resume
         connection.execute(f'ALTER TABLE "{projector.schema}".away RENAME TO {table.split(".")[1]}')
     resumed = give(api, "resumeProjection", "ProjectionVersionInput", PAYLOAD, name="income_split", version=1)
     assert resumed["projection"]["state"] == "serving"
-    assert projector.wait_for("income_split", paid.position or 0, timeout_seconds=30)
+    wait_for(projector, "income_split", paid.position or 0)
     api.server._checked = None
     assert api.client.get("/readyz").status_code == 200
     assert projector.check(["income_split"]) == []

@@ -14,6 +14,7 @@ from opscore.domain.order_commands import CancelOrder, PayOrder
 from opscore.domain.sku_commands import PriceSku
 from opscore.permissions import OF_REPLAY, READS
 from tests.api.conftest import Api, gid
+from tests.reached import wait_for
 from tests.shop import Shop
 
 TODAY = datetime.now(UTC).date()
@@ -40,7 +41,7 @@ QUESTIONS = {
 def followed(api: Api, position: int) -> None:
     """Wait until every read model has taken in a position."""
     for name in api.server.projector.definitions():
-        assert api.server.projector.wait_for(name, position, timeout_seconds=30)
+        wait_for(api.server.projector, name, position)
 
 
 @pytest.fixture(scope="module")

@@ -129,6 +129,7 @@ def test_lists_and_figures_hold_the_rows_of_ones_own_stores_alone(api: Api, two:
             query ($skus: [ID!]!, $sku: ID!, $customers: [ID!]!, $campaigns: [ID!]!, $store: ID!, $day: Date!, $key: JSON!) {
               stockLedger(skuId: $sku, first: 100) { nodes { position } }
               stockAsOf(skuId: $sku, asOf: {position: 1000}) { onHand }
+              stockBatches(skuIds: $skus) { skuCode }
               stockWorth(first: 100) { skuCode }
               stockTotals { skus }
               stockValuation(skuIds: $skus) { skuCode }
@@ -164,7 +165,14 @@ def test_lists_and_figures_hold_the_rows_of_ones_own_stores_alone(api: Api, two:
     assert data["ofThem"]["nodes"] == data["theirs"] == data["stockLevels"] == []
     for name in ("stockLedger", "kpiExplain", "explain", "ofThem"):
         assert further[name]["nodes"] == [], name
-    for name in ("stockAsOf", "stockValuation", "stockMovementTotals", "customerCards", "campaignResults"):
+    for name in (
+        "stockAsOf",
+        "stockBatches",
+        "stockValuation",
+        "stockMovementTotals",
+        "customerCards",
+        "campaignResults",
+    ):
         assert further[name] == [], name
     assert further["skuByCode"] is None and further["orderByExternalReference"] is None
     assert further["stockTotals"] == [{"skus": 1}] and [each["skuCode"] for each in further["stockWorth"]] == ["S-mine"]

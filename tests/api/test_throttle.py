@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from opscore.api import documents
 from opscore.api.errors import Throttled, TooComplex
-from opscore.api.throttle import BUCKETS_KEPT, Throttle
+from opscore.api.throttle import BUCKETS_KEPT, ENTRY, Throttle
 from opscore.domain.command import Role
 from tests.api.conftest import Api
 from tests.api.socket_client import socket
@@ -18,6 +19,7 @@ from tests.shop import Shop
 
 NANO = 1_000_000_000
 MAXIMUM, RATE = 1_000, 1
+NUMBERS = itertools.count()
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +82,44 @@ def test_no_token_is_let_more_through_than_its_bucket_and_what_came_back_in_any_
             assert within * NANO <= maximum * NANO + (end - start) * rate
 
 
+@given(points=st.integers(1, 300), left=st.integers(0, 300))
+def test_what_was_taken_before_is_not_taken_again_and_is_needed_again_after_a_refusal(points: int, left: int) -> None:
+    clock = Clock()
+    throttle = Throttle(301, 1, clock_ns=clock)
+    throttle.take(b"a", 301 - left - ENTRY)
+    throttle.take(b"a", ENTRY)  # The entry of a request, whose cost is known only then.
+    if points - ENTRY <= left:
+        throttle.take(b"a", points, taken=ENTRY)
+        assert throttle.available(b"a") == left - (points - ENTRY)
+    else:
+        with pytest.raises(Throttled) as refused:
+            throttle.take(b"a", points, taken=ENTRY)
+        assert throttle.available(b"a") == left
+        clock.now += refused.value.extensions["retryAfter"] * NANO
+        throttle.take(b"a", ENTRY)
+        throttle.take(b"a", points, taken=ENTRY)
+
+
+def test_what_cost_more_than_was_counted_on_is_owed() -> None:
+    clock = Clock()
+    throttle = Throttle(100, 1, clock_ns=clock)
+    throttle.take(b"a", 90)
+    throttle.give_back(b"a", -50)
+    assert throttle.available(b"a") == 0
+    with pytest.raises(Throttled) as refused:
+        throttle.take(b"a", 1)
+    assert refused.value.extensions["retryAfter"] == 41
+    clock.now += 41 * NANO
+    throttle.take(b"a", 1)
+
+
+def test_addresses_of_one_network_have_one_bucket() -> None:
+    key = Throttle.key_of_address
+    assert key("203.0.113.7") == key("::ffff:203.0.113.7") != key("203.0.113.8")
+    assert key("2001:db8:1:2::1") == key("2001:db8:1:2:ffff::9%eth0") != key("2001:db8:1:3::1")
+    assert key("") != key("a path")
+
+
 @given(points=st.integers(1, 300), back=st.integers(0, 300))
 def test_what_is_given_back_never_makes_a_bucket_more_than_full(points: int, back: int) -> None:
     throttle = Throttle(300, 7, clock_ns=Clock())
@@ -138,7 +178,7 @@ def test_an_answer_says_what_it_could_cost_what_it_did_and_what_is_left(api: Api
     worth = "query ($at: Position) { stockWorth(first: 100, atLeast: $at) { unitCost { amount } } }"
     head = api.server.services.log.head().position
     assert cost_of(api, worth, token, at=head) | {"throttle": None} == {
-        "requested": 101, "actual": 3, "throttle": None,
+        "requested": 201, "actual": 5, "throttle": None,
     }  # fmt: skip
     assert cost_of(api, "{ __typename }", token)["actual"] == 1
     given = {"storeId": "x", "idempotencyKey": "k", "lines": []}
@@ -184,9 +224,60 @@ def test_what_a_bucket_never_holds_is_refused_for_good(api: Api) -> None:
     assert (error["extensions"]["code"], error["extensions"]["limit"]) == ("QUERY_TOO_COMPLEX", "throttle")
 
 
-def test_a_mistake_costs_a_point(api: Api) -> None:
-    token = api.token(Role.OWNER, name="mistaken")
+MISTAKES = {
+    "no GraphQL": {"query": "{"},
+    "a long document": {"query": "{ __typename } #" + "x" * 20_000},
+    "too many aliases": {"query": "{ " + " ".join(f"a{n}: __typename" for n in range(16)) + " }"},
+    "nothing of the schema": {"query": "{ nothing }"},
+    "no operation": {"query": "query A { __typename } query B { __typename }"},
+    "no document": {"documentId": "sha256:" + "0" * 64},
+    "variables that do not fit": {"query": STOCK, "variables": {"n": "many"}},
+    "another role's question": {"query": "{ webhooks { id } }"},
+    "a subscription": {"query": "subscription { events { position } }"},
+}
+
+
+@pytest.fixture
+def throttle(api: Api, monkeypatch: pytest.MonkeyPatch) -> Throttle:
+    """The server's buckets, while nothing comes back to them."""
+    found: Throttle = api.sockets.engine._throttle  # type: ignore[attr-defined]
+    now = found._clock_ns()
+    monkeypatch.setattr(found, "_clock_ns", lambda: now)
+    return found
+
+
+@pytest.mark.parametrize("body", MISTAKES.values(), ids=MISTAKES.keys())
+@pytest.mark.usefixtures("throttle")
+def test_a_mistake_costs_a_point(api: Api, body: dict[str, Any]) -> None:
+    token = api.token(Role.WAREHOUSE, name=f"mistaken {next(NUMBERS)}")
     for _ in range(3):
-        api.errors(STOCK, {"n": "many"}, token=token)
+        api.post(body, token=token)
 
     assert cost_of(api, "{ __typename }", token)["throttle"]["available"] == MAXIMUM - 4
+
+
+def test_whoever_has_no_point_is_sent_away_before_a_document_is_looked_at(
+    api: Api, throttle: Throttle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = api.token(Role.OWNER, name="spendthrift")
+    key = Throttle.key_of(f"Bearer {token}")
+    assert cost_of(api, "{ __typename }", token)["actual"] == 1
+    throttle.take(key, throttle.available(key))
+    looked_at: list[str] = []
+    monkeypatch.setattr(documents, "parse", lambda text, **_: looked_at.append(text))
+
+    for number in range(3):
+        answer = api.post({"query": f"{{ unheard{number}"}, token=token)
+        assert (answer.status_code, answer.json()["errors"][0]["extensions"]["code"]) == (429, "THROTTLED")
+
+    assert looked_at == []
+
+
+def test_whoever_is_sent_away_has_paid_for_the_look(api: Api, throttle: Throttle) -> None:
+    token = api.token(Role.OWNER, name="insistent")
+    key = Throttle.key_of(f"Bearer {token}")
+    throttle.take(key, MAXIMUM - 150)
+    for _ in range(50):
+        assert api.post({"query": STOCK, "variables": {"n": 100}}, token=token).status_code == 429
+
+    assert throttle.available(key) == 100

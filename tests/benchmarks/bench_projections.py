@@ -179,9 +179,9 @@ def asked(projector: Projector) -> list[tuple[str, float, int]]:
     take("explain a day", lambda: projector.explain("kpi_daily", "kpi_daily", key, store_ids=stores))
     at = {"sku_id": sku, "position": middle, "occurred_at": then}
     hottest = f"hottest SKU ({count:,} movements)"
-    take(f"{hottest}, levels known then", ask("stock_ledger", "levels_known_at", at))
+    take(f"{hottest}, levels known then", ask("stock_ledger", "levels_at", {**at, "occurred_at": None}))
     take(f"{hottest}, worth known then", ask("stock_ledger", "worth_known_at", at))
-    take(f"{hottest}, levels true then", ask("stock_ledger", "levels_true_at", at))
+    take(f"{hottest}, levels true then", ask("stock_ledger", "levels_at", {**at, "position": None}))
     return found
 
 

@@ -142,7 +142,8 @@ class World:
         self._hash = hashlib.sha256(self._hash + data).digest()
         self.rows.append(
             (
-                position, stream, version, self._streams[name], name, 1, self.stores[store], occurred,
+                position, stream, version, self._streams[name], name, self._types[name].version, self.stores[store],
+                occurred,
                 self.now + timedelta(microseconds=position), self.zones[store], "generator", "live", f"key {position}",
                 None, None, data.decode(), self._hash,
             )

@@ -76,7 +76,7 @@ class Shop:
         """Return an article that moves no stock."""
         return self.article(code, price, "0", mode="service")
 
-    def receive(self, sku_id: UUID, quantity: str, location_id: UUID | None = None) -> None:
+    def receive(self, sku_id: UUID, quantity: str, location_id: UUID | None = None, **fields: Any) -> None:
         """Take units in."""
         self.desk.do(
             ReceiveStock(
@@ -84,6 +84,7 @@ class Shop:
                 location_id=location_id or self.location_id,
                 quantity=Decimal(quantity),
                 store_id=self.store_id,
+                **fields,
             )
         )
 

@@ -11,18 +11,22 @@ import pytest
 
 from opscore.domain.command import Actor, Command, Origin, Role
 from opscore.domain.order import Order
-from opscore.domain.order_commands import ShipOrder
+from opscore.domain.order_commands import CancelOrder, CancelOrderLines, LineQuantity, ShipOrder
 from opscore.domain.order_events import ReturnCondition
-from opscore.domain.order_placing import RecordedLine, RecordOrder
+from opscore.domain.order_placing import PlaceLine, PlaceOrder, RecordedLine, RecordOrder
 from opscore.domain.order_returns import DisposalOf, DisposeReturn, RecordedReturnLine, RecordReturn
 from opscore.domain.policies import Costing, CostMethod
 from opscore.domain.refusals import NotAuthorised, Refusal
-from opscore.domain.sku import Sku, StockBackdated, StockCondition, WriteOffKind
+from opscore.domain.sku import Sku, StockBackdated, StockCondition, StockState, WriteOffKind
 from opscore.domain.stock_commands import (
+    AllocateCampaignStock,
     CountStock,
     IssueSample,
     ReceiveStock,
     ReceiveTransfer,
+    ReclassifyStock,
+    ReleaseCampaignStock,
+    ReleaseReservation,
     ReserveStock,
     ShipStock,
     TakeBackStock,
@@ -131,9 +135,26 @@ def _ship(shop: Shop, sku: UUID, why: str | None) -> Command:
     return ShipStock(sku_id=sku, reference="hold", override_reason=why)
 
 
+def _look(shop: Shop, sku: UUID, why: str | None) -> Command:
+    return ReclassifyStock(
+        sku_id=sku, location_id=shop.location_id, quantity=Decimal(1), from_state=StockState.AVAILABLE,
+        to_state=StockState.QUARANTINED, reason="smells", override_reason=why,
+    )  # fmt: skip
+
+
+def _hold(shop: Shop, sku: UUID, why: str | None) -> Command:
+    return ReserveStock(
+        sku_id=sku, location_id=shop.location_id, quantity=Decimal(1), reference="late", override_reason=why
+    )
+
+
+def _let_go(shop: Shop, sku: UUID, why: str | None) -> Command:
+    return ReleaseReservation(sku_id=sku, reference="hold", override_reason=why)
+
+
 COMMANDS: dict[str, Make] = {
     "receive": _receive, "take_back": _take_back, "write_off": _write_off, "sample": _sample, "count": _count,
-    "send": _send, "arrive": _arrive, "ship": _ship,
+    "send": _send, "arrive": _arrive, "ship": _ship, "look": _look, "hold": _hold, "let go": _let_go,
 }  # fmt: skip
 
 
@@ -209,8 +230,9 @@ def test_an_import_of_an_order_and_its_return_obeys_a_close(shop: Shop) -> None:
         with pytest.raises(PeriodClosedAlready):
             shop.desk.do(refused, at=late, origin=Origin.IMPORT)
 
-    # What moves no stock is not the stock's books.
-    shop.desk.do(RecordOrder(store_id=shop.store_id, lines=sold), at=late, origin=Origin.IMPORT)
+    # What sets stock apart has a date in the ledger as well.
+    with pytest.raises(PeriodClosedAlready):
+        shop.desk.do(RecordOrder(store_id=shop.store_id, lines=sold), at=late, origin=Origin.IMPORT)
     order_id = shop.desk.do(
         RecordOrder(store_id=shop.store_id, lines=sold, shipped=True, override_reason="old file"),
         at=late, origin=Origin.IMPORT,
@@ -221,6 +243,52 @@ def test_an_import_of_an_order_and_its_return_obeys_a_close(shop: Shop) -> None:
     )  # fmt: skip
     assert shop.desk.recorded(sku).count("StockBackdated") == 2
     assert shop.desk.get(Order, order_id).store_id == shop.store_id
+
+
+def test_an_order_is_neither_placed_nor_called_off_in_a_closed_period_but_by_an_override(shop: Shop) -> None:
+    sku = shop.article("lamp", stock="10")
+    placed = shop.place((sku, "3"))
+    late = shop.desk.now
+    close(shop, date(2024, 5, 31))
+    mark = len(shop.desk.events)
+    one = (LineQuantity(line=1, quantity=Decimal(1)),)
+
+    for refused in (
+        PlaceOrder(store_id=shop.store_id, lines=(PlaceLine(sku_id=sku, quantity=Decimal(1)),)),
+        CancelOrderLines(order_id=placed, lines=one),
+        CancelOrder(order_id=placed),
+    ):
+        with pytest.raises(PeriodClosedAlready):
+            shop.desk.do(refused, at=late)
+    assert shop.desk.events[mark:] == []
+
+    why = "written down on paper"
+    shop.place((sku, "1"), at=late, override_reason=why)
+    assert shop.desk.recorded(sku)[-2:] == ["StockReserved", "StockBackdated"]
+    shop.desk.do(CancelOrderLines(order_id=placed, lines=one, override_reason=why), at=late)
+    shop.desk.do(CancelOrder(order_id=placed, override_reason=why), at=late)
+    assert shop.desk.recorded(sku)[-4:] == ["ReservationReleased", "StockBackdated"] * 2
+
+
+def test_a_quota_neither_grows_nor_shrinks_in_a_closed_period_but_by_an_override(shop: Shop) -> None:
+    sku = shop.article("lamp", stock="10")
+    campaign = shop.campaign({sku: "90"}, quota="4")
+    late = shop.desk.now
+    close(shop, shop.desk.now.date())
+    where = {"sku_id": sku, "campaign_id": campaign, "location_id": shop.location_id, "quantity": Decimal(1)}
+
+    for command in (ReleaseCampaignStock, AllocateCampaignStock):
+        with pytest.raises(PeriodClosedAlready):
+            shop.desk.do(command(**where), at=late)
+        shop.desk.do(command(**where, override_reason="agreed that day"), at=late)
+        assert shop.desk.recorded(sku)[-1] == "StockBackdated"
+
+
+def test_an_order_of_what_holds_no_stock_has_no_books_to_close(shop: Shop) -> None:
+    fee = shop.service("fee")
+    late = shop.desk.now
+    close(shop, date(2024, 5, 31))
+    shop.desk.do(CancelOrder(order_id=shop.place((fee, "1"), at=late)), at=late)
 
 
 def test_goods_that_came_back_are_not_restocked_in_a_closed_period(shop: Shop) -> None:

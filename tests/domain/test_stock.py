@@ -195,7 +195,8 @@ def test_units_that_come_back_in_bad_condition_are_never_sold(shelf: Shelf) -> N
     for condition in StockCondition:
         shelf.do(TakeBackStock(sku_id=sku_id, location_id=here, quantity=Decimal(1), condition=condition))
     sku = shelf.sku(sku_id)
-    assert (sku.on_hand, sku.sellable, sku.level_at(here).damaged) == (3, 1, 2)
+    level = sku.level_at(here)
+    assert (sku.on_hand, sku.sellable, level.damaged, level.quarantined) == (4, 1, 2, 1)
     with pytest.raises(StockInsufficient):
         sku.plan_reservation(Decimal(2), shelf.location_ids)
 

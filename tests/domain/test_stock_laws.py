@@ -17,16 +17,18 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invar
 from opscore.domain.aggregate import Event
 from opscore.domain.command import Command
 from opscore.domain.refusals import Refusal
-from opscore.domain.sku import Sku, SkuStatus, StockCondition, WriteOffKind
+from opscore.domain.sku import Sku, SkuStatus, StockCondition, StockState, WriteOffKind
 from opscore.domain.sku_commands import ListSku, SetStockPolicy
 from opscore.domain.sku_events import (
     CampaignQuotaUsed,
     CountBelowHeld,
     CountOutdated,
+    ExceedsBatch,
     ExceedsOnHand,
     ExceedsTransfer,
     LowStockReached,
     ReservationReleased,
+    SameState,
     SampleIssued,
     SkuDelisted,
     SkuNotListed,
@@ -48,6 +50,7 @@ from opscore.domain.stock_commands import (
     IssueSample,
     ReceiveStock,
     ReceiveTransfer,
+    ReclassifyStock,
     ReleaseCampaignStock,
     ReleaseReservation,
     ReserveStock,
@@ -66,14 +69,17 @@ stocks = st.integers(0, 15).map(Decimal)
 small = st.integers(0, 1)
 campaigns = st.sampled_from([None, 0, 0, 1])
 places = st.integers(0, 2)
+numbers = st.sampled_from([None, "B1", "B2"])
+OPEN, QUARANTINED, DAMAGED = StockState.AVAILABLE, StockState.QUARANTINED, StockState.DAMAGED
+STATE_OF = {"good": OPEN, "rebrand": DAMAGED, "damaged": DAMAGED, "quarantined": QUARANTINED}
 
 
 class StockMachine(RuleBasedStateMachine):
     """Random work on one article in three locations with two campaigns.
 
-    The model keeps, per location: open, aside, reserved, quota and under-way units, and moves them by what each request
-    means; it shares no code with the aggregate. Where units of an order come from is read off the events, how many may
-    be had is not.
+    The model keeps, per location: open, quarantined, damaged, reserved, quota and under-way units, and what is left of
+    each batch; it moves them by what each request means and shares no code with the aggregate. Where units of an order
+    come from is read off the events, how many may be had is not.
     """
 
     transfers = Bundle("transfers")
@@ -86,11 +92,16 @@ class StockMachine(RuleBasedStateMachine):
         self.locations = self.shelf.location_ids
         self.campaigns = self.shelf.campaign_ids
         self.open: dict[UUID, Decimal] = dict.fromkeys(self.locations, Decimal(0))
-        self.aside: dict[UUID, Decimal] = dict.fromkeys(self.locations, Decimal(0))
+        self.aside: dict[StockState, dict[UUID, Decimal]] = {
+            state: dict.fromkeys(self.locations, Decimal(0)) for state in (QUARANTINED, DAMAGED)
+        }
+        self.batches: dict[tuple[UUID, str], dict[StockState, Decimal]] = defaultdict(lambda: defaultdict(Decimal))
+        self.apart: set[UUID] = set()
         self.under_way: dict[UUID, Decimal] = dict.fromkeys(self.locations, Decimal(0))
         self.quota: dict[UUID, dict[UUID, Decimal]] = {}
         self.held: dict[UUID, dict[tuple[UUID, UUID | None], Decimal]] = {}
         self.due: dict[UUID, Decimal] = {}
+        self.batch_of: dict[UUID, str | None] = {}
         self.names = 0
 
     # What the model and the aggregate are both asked -----------------------------------------------------------------
@@ -131,6 +142,25 @@ class StockMachine(RuleBasedStateMachine):
     def free(self, location: UUID, campaign: UUID | None) -> Decimal:
         return self.open[location] if campaign not in self.quota else self.quota[campaign][location]
 
+    def bucket(self, state: StockState) -> dict[UUID, Decimal]:
+        """The units of a state that nobody holds, by location."""
+        return self.open if state is OPEN else self.aside[state]
+
+    def move(self, location: UUID, state: StockState, change: Decimal, batch: str | None) -> None:
+        """Let units come in or go."""
+        self.bucket(state)[location] += change
+        self.move_batch(location, state, change, batch)
+
+    def move_batch(self, location: UUID, state: StockState, change: Decimal, batch: str | None) -> None:
+        if batch is not None:
+            self.batches[location, batch][state] += change
+            if change > 0:
+                self.apart.add(location)
+
+    def lacks(self, location: UUID, state: StockState, quantity: Decimal, batch: str | None) -> bool:
+        """Say whether a batch has too few units, at a location where batches are kept apart."""
+        return batch is not None and location in self.apart and self.batches[location, batch][state] < quantity
+
     def take(self, order: UUID, picked: list[Event], asked: Decimal, campaign: UUID | None) -> None:
         reserved = [event for event in picked if isinstance(event, StockReserved)]
         assert sum(event.quantity for event in reserved) == asked
@@ -162,11 +192,16 @@ class StockMachine(RuleBasedStateMachine):
             self.a_campaign_gets_stock(which, which, quantity)
         self.it_is_put_on_sale()
 
-    @rule(at=places, quantity=quantities)
-    def goods_come_in(self, at: int, quantity: Decimal) -> None:
+    @rule(at=places, quantity=quantities, batch=numbers, condition=st.sampled_from(StockCondition))
+    def goods_come_in(
+        self, at: int, quantity: Decimal, batch: str | None = None, condition: StockCondition = StockCondition.GOOD
+    ) -> None:
         location = self.locations[at]
-        self.ask(ReceiveStock(sku_id=self.sku_id, location_id=location, quantity=quantity), None)
-        self.open[location] += quantity
+        command = ReceiveStock(
+            sku_id=self.sku_id, location_id=location, quantity=quantity, batch=batch, condition=condition
+        )
+        self.ask(command, None)
+        self.move(location, STATE_OF[condition], quantity, batch)
 
     @precondition(lambda self: not self.is_listed)
     @rule()
@@ -219,16 +254,47 @@ class StockMachine(RuleBasedStateMachine):
         gone = self.ask(lambda: self.shelf.ship(self.sku_id, order, part, self.locations[at]), None)
         assert self.let_go(order, gone) == min(holds, part)
 
-    @rule(at=places, quantity=quantities, condition=st.sampled_from(StockCondition))
-    def goods_come_back(self, at: int, quantity: Decimal, condition: StockCondition) -> None:
+    @rule(at=places, quantity=quantities, condition=st.sampled_from(StockCondition), batch=numbers)
+    def goods_come_back(self, at: int, quantity: Decimal, condition: StockCondition, batch: str | None) -> None:
         location = self.locations[at]
-        self.ask(TakeBackStock(sku_id=self.sku_id, location_id=location, quantity=quantity, condition=condition), None)
-        (self.open if condition == "good" else self.aside)[location] += quantity
+        command = TakeBackStock(
+            sku_id=self.sku_id, location_id=location, quantity=quantity, condition=condition, batch=batch
+        )
+        self.ask(command, None)
+        self.move(location, STATE_OF[condition], quantity, batch)
 
-    @rule(at=places, quantity=quantities, condition=st.sampled_from(StockCondition))
-    def units_are_written_off(self, at: int, quantity: Decimal, condition: StockCondition) -> None:
+    @rule(
+        at=places, quantity=quantities, source=st.sampled_from(StockState), to=st.sampled_from(StockState), of=numbers
+    )
+    def units_are_looked_at(
+        self, at: int, quantity: Decimal, source: StockState, to: StockState, of: str | None
+    ) -> None:
         location = self.locations[at]
-        source = self.open if condition == "good" else self.aside
+        command = ReclassifyStock(
+            sku_id=self.sku_id,
+            location_id=location,
+            quantity=quantity,
+            from_state=source,
+            to_state=to,
+            reason="looked at",
+            batch=of,
+        )
+        refusal: type[Refusal] | None = SameState if source is to else None
+        if refusal is None and self.bucket(source)[location] < quantity:
+            refusal = ExceedsOnHand
+        elif refusal is None and self.lacks(location, source, quantity, of):
+            refusal = ExceedsBatch
+        self.ask(command, refusal)
+        if refusal is None:
+            self.bucket(source)[location] -= quantity
+            self.bucket(to)[location] += quantity
+            if of is not None:
+                self.batches[location, of][source] -= quantity
+                self.batches[location, of][to] += quantity
+
+    @rule(at=places, quantity=quantities, condition=st.sampled_from(StockCondition), batch=numbers)
+    def units_are_written_off(self, at: int, quantity: Decimal, condition: StockCondition, batch: str | None) -> None:
+        location, state = self.locations[at], STATE_OF[condition]
         command = WriteOffStock(
             sku_id=self.sku_id,
             location_id=location,
@@ -236,25 +302,41 @@ class StockMachine(RuleBasedStateMachine):
             kind=WriteOffKind.SPOILED,
             reason="water",
             condition=condition,
+            batch=batch,
         )
-        enough = source[location] >= quantity
-        self.ask(command, None if enough else ExceedsOnHand)
-        if enough:
-            source[location] -= quantity
+        refusal: type[Refusal] | None = None
+        if self.bucket(state)[location] < quantity:
+            refusal = ExceedsOnHand
+        elif self.lacks(location, state, quantity, batch):
+            refusal = ExceedsBatch
+        self.ask(command, refusal)
+        if refusal is None:
+            self.move(location, state, -quantity, batch)
 
-    @rule(at=places, quantity=quantities)
-    def a_sample_is_given(self, at: int, quantity: Decimal) -> None:
-        location = self.locations[at]
-        enough = self.open[location] >= quantity
-        command = IssueSample(sku_id=self.sku_id, location_id=location, quantity=quantity, purpose="photograph")
-        self.ask(command, None if enough else StockInsufficient)
-        if enough:
-            self.open[location] -= quantity
+    def refused(self, location: UUID, quantity: Decimal, batch: str | None) -> type[Refusal] | None:
+        """What is said to who takes open units away."""
+        if self.open[location] < quantity:
+            return StockInsufficient
+        return ExceedsBatch if self.lacks(location, OPEN, quantity, batch) else None
 
-    @rule(at=places, off=st.integers(-4, 4), stale=st.sampled_from([False, False, False, True]))
-    def somebody_counts(self, at: int, off: int, stale: bool) -> None:
+    @rule(at=places, quantity=quantities, batch=numbers)
+    def a_sample_is_given(self, at: int, quantity: Decimal, batch: str | None) -> None:
         location = self.locations[at]
-        book = self.on_hand(location)
+        refusal = self.refused(location, quantity, batch)
+        command = IssueSample(
+            sku_id=self.sku_id, location_id=location, quantity=quantity, purpose="photograph", batch=batch
+        )
+        self.ask(command, refusal)
+        if refusal is None:
+            self.move(location, OPEN, -quantity, batch)
+
+    @rule(at=places, off=st.integers(-4, 4), stale=st.sampled_from([False, False, False, True]), batch=numbers)
+    def somebody_counts(self, at: int, off: int, stale: bool, batch: str | None) -> None:
+        location = self.locations[at]
+        book, aside = self.on_hand(location), Decimal(0)
+        if batch is not None:
+            aside = self.batches[location, batch][QUARANTINED] + self.batches[location, batch][DAMAGED]
+            book = self.batches[location, batch][OPEN] + aside
         counted = max(book + off, Decimal(0))
         command = CountStock(
             sku_id=self.sku_id,
@@ -262,25 +344,29 @@ class StockMachine(RuleBasedStateMachine):
             counted=counted,
             expected_on_hand=book + 1 if stale else book,
             reason="broken",
+            batch=batch,
         )
-        held = book - self.open[location]
+        held = max(book - self.open[location], aside)
         refusal = CountOutdated if stale else CountBelowHeld if counted < held else None
         self.ask(command, refusal)
         if refusal is None:
-            self.open[location] += counted - book
+            self.move(location, OPEN, counted - book, batch)
 
-    @rule(target=transfers, at=places, step=st.integers(1, 2), quantity=quantities)
-    def goods_are_sent_on(self, at: int, step: int, quantity: Decimal) -> Any:
+    @rule(target=transfers, at=places, step=st.integers(1, 2), quantity=quantities, batch=numbers)
+    def goods_are_sent_on(self, at: int, step: int, quantity: Decimal, batch: str | None) -> Any:
         here, there = self.locations[at], self.locations[(at + step) % 3]
-        enough = self.open[here] >= quantity
-        command = TransferStock(sku_id=self.sku_id, location_id=here, to_location_id=there, quantity=quantity)
-        sent = self.ask(command, None if enough else StockInsufficient)
-        if not enough:
+        refusal = self.refused(here, quantity, batch)
+        command = TransferStock(
+            sku_id=self.sku_id, location_id=here, to_location_id=there, quantity=quantity, batch=batch
+        )
+        sent = self.ask(command, refusal)
+        if refusal is not None:
             return multiple()
-        self.open[here] -= quantity
+        self.move(here, OPEN, -quantity, batch)
         self.under_way[there] += quantity
         (out,) = [event for event in sent if isinstance(event, StockTransferredOut)]
         self.due[out.transfer_id] = quantity
+        self.batch_of[out.transfer_id] = batch
         return out.transfer_id, there
 
     @rule(transfer=transfers, most=quantities, rest=st.sampled_from(["comes later", "is lost", "was never sent"]))
@@ -297,7 +383,7 @@ class StockMachine(RuleBasedStateMachine):
         if refusal is None:
             self.due[transfer_id] -= arrived + lost
             self.under_way[there] -= arrived + lost
-            self.open[there] += arrived
+            self.move(there, OPEN, arrived, self.batch_of[transfer_id])
 
     @rule(which=small, at=places, quantity=quantities)
     def a_campaign_gets_stock(self, which: int, at: int, quantity: Decimal) -> None:
@@ -335,8 +421,8 @@ class StockMachine(RuleBasedStateMachine):
         for location, left in self.quota.pop(campaign).items():
             self.open[location] += left
 
-    @rule(at=places, quantity=quantities, ships=st.booleans())
-    def units_are_held_by_name_and_let_go(self, at: int, quantity: Decimal, ships: bool) -> None:
+    @rule(at=places, quantity=quantities, ships=st.booleans(), batch=numbers)
+    def units_are_held_by_name_and_let_go(self, at: int, quantity: Decimal, ships: bool, batch: str | None) -> None:
         location = self.locations[at]
         self.names += 1
         name = f"fair {self.names}"
@@ -346,9 +432,11 @@ class StockMachine(RuleBasedStateMachine):
         if not enough:
             return
         assert self.sku.reserved_for(hold_id(self.sku_id, name)) == quantity
+        refusal = ExceedsBatch if self.lacks(location, OPEN, quantity, batch) else None
         if ships:
-            self.ask(ShipStock(sku_id=self.sku_id, reference=name), None)
-            self.open[location] -= quantity
+            self.ask(ShipStock(sku_id=self.sku_id, reference=name, batch=batch), refusal)
+        if ships and refusal is None:
+            self.move(location, OPEN, -quantity, batch)
         else:
             self.ask(ReleaseReservation(sku_id=self.sku_id, reference=name), None)
         assert hold_id(self.sku_id, name) not in self.sku.reservations
@@ -362,19 +450,36 @@ class StockMachine(RuleBasedStateMachine):
             (units for held in self.held.values() for (place, _), units in held.items() if place == location),
             Decimal(0),
         )
-        return self.open[location] + self.aside[location] + quota + held
+        return self.open[location] + sum(aside[location] for aside in self.aside.values()) + quota + held
 
     @invariant()
     def buckets_are_what_the_model_says(self) -> None:
         for location in self.locations:
             level = self.sku.level_at(location)
             assert level.sellable == self.open[location]
-            assert level.damaged == self.aside[location]
+            assert level.quarantined == self.aside[QUARANTINED][location]
+            assert level.damaged == self.aside[DAMAGED][location]
             assert level.in_transit == self.under_way[location]
             assert level.allocated == sum(quota[location] for quota in self.quota.values())
             assert level.on_hand == self.on_hand(location)
-            assert level.sellable + level.reserved + level.allocated + level.damaged == level.on_hand
-            assert min(level.on_hand, level.reserved, level.allocated, level.damaged, level.sellable) >= 0
+            held = level.reserved + level.allocated + level.quarantined + level.damaged
+            assert level.sellable + held == level.on_hand
+            assert min(level.reserved, level.allocated, level.quarantined, level.damaged, level.sellable) >= 0
+
+    @invariant()
+    def batches_are_what_the_model_says(self) -> None:
+        for location in self.locations:
+            level = self.sku.level_at(location)
+            assert level.batches_apart == (location in self.apart)
+            left = {name: states for (place, name), states in self.batches.items() if place == location}
+            assert {
+                name: {OPEN: kept.on_hand - kept.held, QUARANTINED: kept.quarantined, DAMAGED: kept.damaged}
+                for name, kept in level.batches.items()
+            } == {
+                name: {state: states[state] for state in StockState}
+                for name, states in left.items()
+                if any(states.values())
+            }
 
     @invariant()
     def units_on_hand_are_the_sum_of_movements(self) -> None:

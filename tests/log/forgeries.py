@@ -101,10 +101,17 @@ class Forger:
         return zipped([*self.members.items(), ("manifest.json", document(self.manifest))])
 
 
+def schema_of(event: dict[str, Any]) -> str:
+    """Return the name of the member that holds the schema of an event's version."""
+    return f"schemas/{event['type']}.v{event['schema_version']}.json"
+
+
 def small(file: Path) -> bytes:
     """Return a bundle of the same events with the schemas of their types only, which is checked faster."""
     forger = Forger(members_of(file))
-    used = {f"schemas/{event['type']}.v1.json" for event in events_of(forger.members)} | {"schemas/OrderPaid.v1.json"}
+    used = {f"schemas/{event['type']}.v{event['schema_version']}.json" for event in events_of(forger.members)} | {
+        "schemas/OrderPaid.v1.json"
+    }
     forger.members = {name: text for name, text in forger.members.items() if name[:8] != "schemas/" or name in used}
     forger.manifest["counts"]["schemas"] = len(used)
     return forger.sealed()
@@ -395,7 +402,7 @@ def changed_manifests(bundle: dict[str, bytes]) -> Iterator[Forgery]:
     for name in ("previous_hash", "last_hash"):
         yield forged(f"another {name}", name, value="3" * 64)
         yield forged(f"no {name}", name, value=None)
-    for name, value in (("format", "zip"), ("format_version", 3), ("format_version", "1"), ("hash_format_version", 0)):
+    for name, value in (("format", "zip"), ("format_version", 1), ("format_version", "2"), ("hash_format_version", 0)):
         yield forged(f"{name} {value}", name, value=value)
     for name in ("opscore", "schema"):
         yield forged(f"another {name}", name, value="forged", digest=True)
@@ -435,7 +442,7 @@ def changed_members(bundle: dict[str, bytes]) -> Iterator[Forgery]:
             forger = Forger(bundle)
             del forger.members[name]
             yield Forgery(f"without {name}, manifest made to fit", forger.sealed())
-    used = f"schemas/{events_of(bundle)[0]['type']}.v1.json"
+    used = schema_of(events_of(bundle)[0])
     forger = Forger(bundle)
     del forger.members[used]
     forger.manifest["counts"]["schemas"] -= 1
@@ -444,7 +451,7 @@ def changed_members(bundle: dict[str, bytes]) -> Iterator[Forgery]:
     forger.members[used] = forger.members["schemas/OrderPaid.v1.json"]
     yield Forgery("the schema of another event", forger.sealed())
     for content in (b"", b"[]\n", b"{}\n", b"\xff", b"1\n"):
-        for name in (used, "catalogue.json", "compares.json", "promotions.json"):
+        for name in (used, "catalogue.json", "compares.json", "promotions.json", "kpis.json"):
             if content != b"[]\n" or name == used:
                 forger = Forger(bundle)
                 forger.members[name] = content

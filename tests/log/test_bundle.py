@@ -24,7 +24,7 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from opscore import resources
+from opscore import kpi_versions, kpis, resources
 from opscore.audit import anchor
 from opscore.bundle import BundleRefused, BundleStopped, export
 from opscore.database import Database
@@ -87,6 +87,7 @@ def anchors(database: Database, tmp_path_factory: pytest.TempPathFactory) -> Pat
             shop.do(PayOrder(order_id=order, amount_minor=2000, method="card", currency="GBP"))
     finally:
         writer.stop()
+    kpi_versions.take_into_service(database)
     folder = Path(shutil.copytree(resources.path("projections"), file.parent / "projections"))
     Projector(database, folder).rebuild("kpi_daily")
     text = (folder / "kpi_daily" / "projection.toml").read_text("utf-8")
@@ -201,6 +202,12 @@ def test_the_bundle_has_rules_comparisons_anchors_and_states(database: Database,
     assert [(each["number"], each["version"], each["promoted_by"], each["compare_id"]) for each in promotions] == [
         (1, 3, "rebuild", None), (2, 4, "ann", compared["id"]), (3, 3, "ben", compared["id"]),
     ]  # fmt: skip
+    in_force = {row["code"]: row for row in json.loads(members["kpis.json"])}
+    assert {code: kpis.from_json(row["definition"]) for code, row in in_force.items()} == kpis.load()
+    assert {code: row["digest"] for code, row in in_force.items()} == {
+        code: each.digest for code, each in kpis.released(kpis.load()).items()
+    }
+    assert manifest["counts"]["kpis"] == len(in_force)
     assert len(members["anchors.jsonl"].splitlines()) == 2
     assert members["HASH.md"] == (resources.path("schema") / "events" / "HASH.md").read_bytes()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -57,7 +58,7 @@ def _properties(stored: EventType) -> dict[str, list[str]]:
 
 
 def test_a_missing_file_and_a_changed_shape_are_found_with_their_remedy(tmp_path: Path) -> None:
-    schemas.export(tmp_path)
+    shutil.copytree(FOLDER, tmp_path, dirs_exist_ok=True)
     names = sorted(event_types())
     (tmp_path / schemas.file_name(names[0], 1)).unlink()
     changed = tmp_path / schemas.file_name(names[1], 1)

@@ -37,6 +37,47 @@ class Trade(generate.World):
             else:
                 self.record("ReturnCancelled", order.id, order.store, return_id=case, lines=back, whole=True)
 
+    def handle(self, number: int, kind: int, quantity: int) -> None:
+        """Move units of a batch, or units that nobody may sell, by what the trade of every day does not do."""
+        number %= len(self.skus)
+        store, sku, place = self.sku_store[number], self.skus[number], self._place(number)
+        other = self.locations[store][1 - number // 2 % 2]
+        units, batch = Decimal(quantity), (None, "B1", "B2")[quantity % 3]
+        state = ("available", "quarantined", "damaged")
+        transfer = self.made_id("transfer", next(self._numbers))
+        cost = {"unit_cost": units / 4, "currency": self.currencies[store], "cost_assumed": False}
+        facts: list[tuple[str, dict[str, Any]]] = [
+            ("StockReceived", {"quantity": units, "condition": ("good", "quarantined")[quantity % 2], **cost}),
+            (
+                "StockReclassified",
+                {
+                    "quantity": units, "reason": "looked at", "from_state": state[quantity % 3],
+                    "to_state": state[(quantity + number + 1) % 3],
+                },
+            ),
+            (
+                "StockReturned",
+                {
+                    "order_id": None, "store_id": self.stores[store], "quantity": units, "condition": "quarantined",
+                    "return_id": transfer,
+                },
+            ),
+            (
+                "StockWrittenOff",
+                {"quantity": units, "kind": "lost", "reason": "old", "condition": ("good", "quarantined")[number % 2]},
+            ),
+            ("SampleIssued", {"quantity": units, "receiver": None, "purpose": "laboratory"}),
+            ("StockCounted", {"book": units, "counted": units + 1}),
+            ("StockAdjusted", {"difference": Decimal(quantity - 4), "reason": "count"}),
+            ("StockTransferredOut", {"transfer_id": transfer, "to_location_id": other, "quantity": units}),
+            (
+                "StockTransferredIn",
+                {"transfer_id": transfer, "from_location_id": other, "quantity": units, "lost": Decimal(number % 2)},
+            ),
+        ]  # fmt: skip
+        name, fields = facts[kind % len(facts)]
+        self.record(name, sku, store, location_id=place, batch=batch, **fields)
+
     def tell(self, number: int, kind: int) -> None:
         """Record what is told of customers, campaigns and stores beside the trade."""
         who = number % len(self.customers)
@@ -70,7 +111,7 @@ class Trade(generate.World):
 class Doings(generate.Actions):
     """Turns small whole numbers into events of a `Trade`."""
 
-    COUNT = generate.Actions.COUNT + 3
+    COUNT = generate.Actions.COUNT + 4
 
     def __init__(self, world: Trade) -> None:
         super().__init__(world)
@@ -79,6 +120,9 @@ class Doings(generate.Actions):
     def do(self, action: int, one: int, two: int, minutes: int) -> None:
         """Do the action with this number; one and two choose among what there is."""
         further = action % self.COUNT - generate.Actions.COUNT
+        if further == 3:
+            self.trade.pass_time(minutes)
+            return self.trade.handle(one, two, 1 + minutes % 7)
         if further < 0 or not self.trade.orders:
             return super().do(action % generate.Actions.COUNT, one, two, minutes)
         order = self.trade.orders[-1 - one % min(len(self.trade.orders), 4)]

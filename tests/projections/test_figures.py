@@ -234,10 +234,12 @@ def test_stock_can_be_asked_as_it_was_known_and_as_it_was(
     head = log.append(world)
     projector.deploy()
 
+    def levels_at(**when: Any) -> list[dict[str, Any]]:
+        asked = {"sku_id": sku, "position": None, "occurred_at": None, **when}
+        return projector.run_query("stock_ledger", "levels_at", asked, store_ids=None)
+
     def known(position: int) -> tuple[Decimal, Decimal, int]:
-        level = projector.run_query(
-            "stock_ledger", "levels_known_at", {"sku_id": sku, "position": position}, store_ids=None
-        )
+        level = levels_at(position=position)
         worth = projector.run_query(
             "stock_ledger", "worth_known_at", {"sku_id": sku, "position": position}, store_ids=None
         )
@@ -245,15 +247,10 @@ def test_stock_can_be_asked_as_it_was_known_and_as_it_was(
 
     assert known(known_then) == (Decimal(10), Decimal(1), 1000)
     assert known(head) == (Decimal(15), Decimal("1.333333"), 2000)
-    true_then = projector.run_query(
-        "stock_ledger", "levels_true_at", {"sku_id": sku, "occurred_at": now}, store_ids=None
-    )
-    assert [(row["on_hand"], row["value_minor"]) for row in true_then] == [(Decimal(15), 2000)]
+    assert [row["on_hand"] for row in levels_at(occurred_at=now)] == [Decimal(15)]
     before = now - timedelta(hours=13)
-    earlier = projector.run_query(
-        "stock_ledger", "levels_true_at", {"sku_id": sku, "occurred_at": before}, store_ids=None
-    )
-    assert [row["on_hand"] for row in earlier] == [Decimal(10)]
+    assert [row["on_hand"] for row in levels_at(occurred_at=before)] == [Decimal(10)]
+    assert [row["on_hand"] for row in levels_at(occurred_at=now, position=known_then)] == [Decimal(10)]
 
 
 # Figures and the events behind them ----------------------------------------------------------------------------------

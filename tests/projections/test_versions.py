@@ -11,6 +11,7 @@ import threading
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import psycopg
 import pytest
@@ -18,12 +19,13 @@ import pytest
 from opscore import resources
 from opscore.database import Database
 from opscore.projector import Follower, ProjectionRefused, Projector, filling, window
-from opscore.projector.catalogue import BUCKETS
+from opscore.projector.catalogue import LAST_STREAM, even_parts
 from opscore.projector.folder import Loaded
 from opscore.projector.lock import EditedWithoutVersion
 from opscore.settings import Settings
 from tests.benchmarks import generate
 from tests.projections.logs import Log, contents
+from tests.reached import wait_for
 
 NAMES = [
     "campaign_results",
@@ -166,14 +168,33 @@ def test_the_parts_of_a_rebuild_are_about_equally_heavy(
         divided = projector.catalogue.divide(connection, loaded, 3)
 
     parts = [part for part, _ in divided]
-    assert sorted(bucket for part in parts for bucket in part.buckets) == list(range(BUCKETS))
+    assert [part.first_stream.int for part in parts] == [0, *(part.last_stream.int + 1 for part in parts[:-1])]
+    assert parts[-1].last_stream == LAST_STREAM
     heavy = connection.execute(
-        f"SELECT uuid_hash(stream_id) & {BUCKETS - 1}, count(*) FROM events WHERE type = ANY (%s) GROUP BY 1",
-        (list(loaded.definition.events),),
+        "SELECT stream_id, count(*) FROM events WHERE type = ANY (%s) GROUP BY 1", (list(loaded.definition.events),)
     ).fetchall()
-    weights = [sum(count for bucket, count in heavy if bucket in part.buckets) for part in parts]
+    weights = [
+        sum(count for stream_id, count in heavy if part.first_stream <= stream_id <= part.last_stream) for part in parts
+    ]
     assert sum(weights) > 500
-    assert max(weights) - min(weights) <= max(count for _, count in heavy)
+    assert max(weights) - min(weights) <= 2 * max(count for _, count in heavy)
+
+
+def test_parts_end_where_they_are_closest_to_their_share() -> None:
+    def ends(*weights: int, of: int) -> list[int]:
+        parts = even_parts([(UUID(int=number), weight) for number, weight in enumerate(weights)], of)
+        assert [part.number for part in parts] == list(range(len(parts)))
+        assert [part.first_stream.int for part in parts] == [0, *(part.last_stream.int + 1 for part in parts[:-1])]
+        assert parts[-1].last_stream == LAST_STREAM
+        return [part.last_stream.int for part in parts[:-1]]
+
+    assert ends(1, 1, 1, 1, of=2) == [1]
+    assert ends(1, 1, 1, 1, 1, 1, of=3) == [1, 3]
+    assert ends(1, 1, 9, 1, of=2) == [1]
+    assert ends(9, 1, 1, 1, of=2) == [0]
+    assert ends(1, 1, 1, 9, of=2) == [2]
+    assert ends(of=3) == ends(5, of=3) == [], "what cannot be divided is one part"
+    assert ends(1, 1, of=9) == [0]
 
 
 def test_indexes_are_built_side_by_side(
@@ -194,9 +215,10 @@ def test_indexes_are_built_side_by_side(
 
 
 def test_rows_that_an_index_does_not_allow_are_named(log: Log, database: Database, folder: Path) -> None:
+    now = Projector(database, folder).definitions()["order_book"].version
     plain = "CREATE INDEX order_book_time ON order_book (store_id, placed_at DESC, order_id DESC);"
     edit(folder, "order_book", "tables.sql", plain, "CREATE UNIQUE INDEX order_book_time ON order_book (store_id);")
-    edit(folder, "order_book", "projection.toml", "version = 4", "version = 5")
+    edit(folder, "order_book", "projection.toml", f"version = {now}", f"version = {now + 1}")
     log.fill(300)
 
     with pytest.raises(ProjectionRefused, match=r"order_book version \d+: could not create unique index .*store_id"):
@@ -509,7 +531,8 @@ def test_two_followers_share_the_work_and_lose_nothing(
             log.fill(120, seed=seed)
             followers[seed % 2].hint()
         head = log.head()
-        assert all(projector.wait_for(name, head, timeout_seconds=60) for name in NAMES)
+        for name in NAMES:
+            wait_for(projector, name, head)
     finally:
         for follower in followers:
             follower.stop()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from typing import Any
+from uuid import UUID
 
 import pytest
 from hypothesis import HealthCheck, given
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from opscore import resources
 from opscore.database import Database
 from opscore.projector import Projector
-from opscore.projector.catalogue import Part
+from opscore.projector.catalogue import even_parts
 from opscore.projector.folder import Loaded
 from opscore.projector.window import take_in
 from opscore.settings import Settings
@@ -75,12 +76,11 @@ class Copies:
         loaded = self.copies["parts"]
         for table in loaded.definition.tables:
             self.connection.execute(f"TRUNCATE {loaded.table(table)}")
-        for number, windows in enumerate((bounds, [bounds[0], bounds[-1]], bounds)):
+        parts = even_parts([(UUID(int=each << 120), 1) for each in range(256)], 3)
+        for part, windows in zip(parts, (bounds, [bounds[0], bounds[-1]], bounds), strict=True):
             for low, high in itertools.pairwise(windows):
                 with self.connection.transaction():
-                    take_in(
-                        self.connection, self.projector.catalogue, loaded, low, high, part=Part(number, 3, [number])
-                    )
+                    take_in(self.connection, self.projector.catalogue, loaded, low, high, part=part)
         return contents(self.connection, loaded)
 
     def broken_checks(self, high: int, low: int) -> list[Any]:

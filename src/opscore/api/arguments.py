@@ -11,9 +11,9 @@ from strawberry.types import Info
 
 from opscore.api.context import Context
 from opscore.api.errors import BadInput, PageSize
-from opscore.api.guard import PAGE_MAX
 from opscore.api.ids import key_of
 from opscore.api.scalars import Position
+from opscore.api.sizing import PAGE_MAX
 
 ContextInfo = Info[Context, None]
 
@@ -30,14 +30,15 @@ AtLeast = Annotated[
     Position | None,
     strawberry.argument(
         description="A position, such as a command's, that the read model has to have reached: the query waits some "
-        "seconds for it, then fails as NOT_YET_VISIBLE."
+        "seconds for it, then fails as NOT_YET_VISIBLE; a position beyond the log is POSITION_NOT_RECORDED at once."
     ),
 ]
 ListAtLeast = Annotated[
     Position | None,
     strawberry.argument(
         description="A position, such as a command's, that the list has to have reached: the query waits some seconds "
-        "for it, then fails as NOT_YET_VISIBLE. Without this, a filter and an order, the list is read from the log."
+        "for it, then fails as NOT_YET_VISIBLE; a position beyond the log is POSITION_NOT_RECORDED at once. "
+        "Without this, a filter and an order, the list is read from the log."
     ),
 ]
 FromDay = Annotated[date, strawberry.argument(description="First day of the window, in each store's own zone.")]

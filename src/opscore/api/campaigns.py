@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -29,13 +30,19 @@ PromotionType: Any = output_type(Promotion)
 @strawberry.type(description="An article's place in a campaign.")
 class CampaignLine:
     sku_id: strawberry.ID = strawberry.field(description="The article.")
-    role: str = strawberry.field(description="What it is there for: traffic, base or image.")
-    price: UnitPrice = strawberry.field(description="Its price in the campaign.")
+    role: str | None = strawberry.field(
+        description="What it is there for: traffic, base or image; null for roles of the shop's front."
+    )
+    price: UnitPrice | None = strawberry.field(
+        description="Its price in the campaign; null for roles that see no prices."
+    )
     quota: Decimal | None = strawberry.field(
-        description="Units that the campaign may sell; null: as many as there are."
+        description="Units that the campaign may sell; null: as many as there are, or not shown."
     )
     max_per_customer: int | None = strawberry.field(description="Units that one customer may have.")
-    below_cost: bool = strawberry.field(description="Whether a price under cost was approved.")
+    below_cost: bool | None = strawberry.field(
+        description="Whether a price under cost was approved; null for roles that see no cost."
+    )
 
 
 @strawberry.type(description="What a campaign is meant to reach.")
@@ -84,7 +91,7 @@ class Campaign(Stream):
     lines: list[CampaignLine] = strawberry.field(description="Articles with a price of their own in it.")
     promotions: list[PromotionType] = strawberry.field(
         description="Its offers; amounts in minor units are in the campaign's currency. Roles of the shop's front are "
-        "not told the codes of coupons."
+        "not told the codes of coupons; empty for roles that see no prices."
     )
     prices_checked: bool = strawberry.field(description="Whether a second person has confirmed its prices.")
     budget: Money | None = strawberry.field(description="What its discounts may cost; null: no bound, or not shown.")
@@ -104,10 +111,13 @@ def campaign_view(campaign: domain.Campaign, context: Context) -> Campaign:
     """Return a campaign as the API shows it."""
     currency = campaign.currency
     forecast = campaign.forecast
-    role = context.viewer.role
-    figures, inner = may_see_field(role, "Campaign.adSpend"), may_see_field(role, "Campaign.budget")
-    offers = list(campaign.promotions.values())
-    if not may_see_field(role, "Promotion.coupon"):
+
+    def shows(place: str) -> bool:
+        return may_see_field(context.viewer.role, place)
+
+    figures, inner, budget = shows("Campaign.adSpend"), shows("Campaign.target"), shows("Campaign.budget")
+    offers = list(campaign.promotions.values()) if shows("Campaign.promotions") else []
+    if not shows("Promotion.coupon"):
         # Whoever has the code may use it, so it is no part of what is on show.
         offers = [msgspec.structs.replace(each, coupon=None) for each in offers]
     return Campaign(
@@ -126,25 +136,25 @@ def campaign_view(campaign: domain.Campaign, context: Context) -> Campaign:
         warmup_from=campaign.warmup_from,
         starts_at=campaign.starts_at,
         ends_at=campaign.ends_at,
-        lines=[_line(sku_id, each, currency) for sku_id, each in campaign.lines.items()],
+        lines=[_line(sku_id, each, currency, shows) for sku_id, each in campaign.lines.items()],
         promotions=offers,
         prices_checked=campaign.prices_checked,
-        budget=money_or_none(campaign.budget_minor if inner else None, currency),
-        budget_claimed=money(campaign.budget_claimed_minor, currency) if inner else None,
+        budget=money_or_none(campaign.budget_minor if budget else None, currency),
+        budget_claimed=money(campaign.budget_claimed_minor, currency) if budget else None,
         coupon_uses=[CouponUse(code=code, uses=uses) for code, uses in campaign.coupon_uses.items()] if inner else [],
         forecast=None if forecast is None or not figures else _forecast(forecast, currency),
         ad_spend=[_ad_spend(key, each, currency) for key, each in campaign.ad_spend.items()] if figures else [],
     )
 
 
-def _line(sku_id: UUID, line: Any, currency: str) -> CampaignLine:
+def _line(sku_id: UUID, line: Any, currency: str, shows: Callable[[str], bool]) -> CampaignLine:
     return CampaignLine(
         sku_id=gid("Sku", sku_id),
-        role=line.role,
-        price=unit_price(line.price, currency),
-        quota=line.quota,
+        role=line.role if shows("CampaignLine.role") else None,
+        price=unit_price(line.price, currency) if shows("CampaignLine.price") else None,
+        quota=line.quota if shows("CampaignLine.quota") else None,
         max_per_customer=line.max_per_customer,
-        below_cost=line.below_cost,
+        below_cost=line.below_cost if shows("CampaignLine.belowCost") else None,
     )
 
 

@@ -254,7 +254,8 @@ class _Writer:
     def _row_object(self, chosen: Chosen, of: MadeObject, columns: Sequence[str], rows: Rows) -> tuple[list[str], str]:
         """Return the lines that read an object out of a row, and the expression for its answer."""
         definition = chosen.type.extensions.get("strawberry-definition")
-        if not isinstance(definition, StrawberryObjectDefinition) or definition.origin is not of.kind:
+        # Of a generic class (an edge), the schema has one of its own that is made of it.
+        if not isinstance(definition, StrawberryObjectDefinition) or not issubclass(definition.origin, of.kind):
             raise Unusual
         lines: list[str] = []
         members = []

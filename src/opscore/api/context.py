@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -12,8 +13,9 @@ from uuid import UUID
 
 import psycopg
 
-from opscore.api.errors import BadInput, NotReady
+from opscore.api.errors import BadInput, NotReady, TimedOut
 from opscore.api.gathering import Gathering
+from opscore.api.reaching import Reaching
 from opscore.api.reads import StreamKinds
 from opscore.comparisons import Comparisons
 from opscore.database import Database
@@ -21,7 +23,7 @@ from opscore.domain.aggregate import Aggregate
 from opscore.domain.command import Actor, Role
 from opscore.log.batches import load_many
 from opscore.log.event_log import EventLog
-from opscore.projector import ProjectionRefused
+from opscore.projector import Behind, ProjectionRefused
 from opscore.tokens import TokenBook
 from opscore.works import Works
 from opscore.writer import Writer
@@ -62,11 +64,32 @@ class Services:
     )
     """Waits for the identity provider, so that nobody else has to when it is slow."""
 
+    reaching: Reaching = field(init=False)
+    """Those who wait for a read model."""
+
     _gathering: dict[type[Aggregate], Gathering[UUID, Any]] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        self.reaching = Reaching(lambda: self._in_thread(self.read_models.checkpoints))
+
     async def read(self, work: Callable[..., ResultT], *arguments: Any) -> ResultT:
-        """Run a blocking read beside the event loop and return its result."""
-        return await asyncio.get_running_loop().run_in_executor(self.threads, work, *arguments)
+        """Run a blocking read beside the event loop and return its result.
+
+        A read that finds its read model behind what it was asked for is run again when that is there; see `Reaching`.
+        Raises TimedOut when a statement of it is cancelled.
+        """
+        while True:
+            try:
+                return await self._in_thread(work, *arguments)
+            except Behind as behind:
+                await self.reaching.until(behind)
+            except psycopg.errors.QueryCanceled:
+                raise TimedOut from None
+
+    async def _in_thread(self, work: Callable[..., ResultT], *arguments: Any) -> ResultT:
+        # The deadline of the request goes with it.
+        run = contextvars.copy_context().run
+        return await asyncio.get_running_loop().run_in_executor(self.threads, run, work, *arguments)
 
     async def current(self, kind: type[AggregateT], stream_id: UUID) -> AggregateT | None:
         """Return an aggregate as it is now, read together with what other requests ask for; as of `until` if set."""
@@ -78,7 +101,7 @@ class Services:
             async def read(stream_ids: Sequence[UUID]) -> Mapping[UUID, AggregateT]:
                 return await self.read(load_many, self.database.pool.connection, kind, stream_ids)
 
-            gathering = self._gathering[kind] = Gathering(read, unavailable=psycopg.OperationalError)
+            gathering = self._gathering[kind] = Gathering(read, unavailable=(psycopg.OperationalError, TimedOut))
         found: AggregateT | None = await gathering.get(stream_id)
         return found
 

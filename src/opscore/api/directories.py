@@ -1,15 +1,17 @@
 """Lists of stores, articles, campaigns and customers: what they can be narrowed to and sorted by.
 
 Without a filter, an order or a total a list comes from the log and shows what was recorded a moment ago. With any of
-them it comes from a read model, which `atLeast` waits for. Either way the rows are folded from the log, all at once.
+them, and for buyers, who see of articles and campaigns what is on offer, it comes from a read model, which `atLeast`
+waits for. Either way the rows are folded from the log, all at once.
 """
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 import strawberry
 
@@ -31,15 +33,16 @@ from opscore.api.filters import (
     on,
     without,
 )
-from opscore.api.lists import Listing, PageArguments, listed, rows_of
+from opscore.api.lists import Listing, PageArguments, listed, refuse_hidden, rows_of
 from opscore.api.paging import connection
 from opscore.domain.aggregate import Aggregate
 from opscore.domain.campaign_events import CampaignGoal, CampaignKind, CampaignStatus, CampaignType
+from opscore.domain.command import Role
 from opscore.domain.customer_events import CustomerStatus
 from opscore.domain.sku_events import DelistReason, FulfilmentMode, SkuStatus
 from opscore.domain.store_events import StoreStatus
 from opscore.log.event_log import EventFilter
-from opscore.projector.lists import Column
+from opscore.projector.lists import Column, Compare, Condition, Every, Operator
 
 for each in (
     StoreStatus, SkuStatus, FulfilmentMode, DelistReason, CampaignStatus, CampaignGoal, CampaignKind, CampaignType,
@@ -112,7 +115,9 @@ class SkuFilter:
     mode: Filter[FulfilmentMode] | None = on("mode", "Where the goods come from once sold.")
     status: Filter[SkuStatus] | None = on("status", "How far it is between draft and retirement.")
     currency_code: TextFilter | None = on("currency", "The currency of its prices.")
-    list_price: DecimalFilter | None = on("list_price", "Its list price in its home store, in main units.")
+    list_price: DecimalFilter | None = on(
+        "list_price", "Its list price in its home store, in main units.", shown_as="Sku.prices"
+    )
     season_end: TimeFilter | None = on("season_end", "When its season ends.")
     registered_at: TimeFilter | None = on("registered_at", "When it was registered.")
 
@@ -258,6 +263,7 @@ SKUS = Listing(
         SkuSortKey.LIST_PRICE: Column("list_price", "numeric", nullable=True),
     },
     (SkuSortKey.REGISTERED_AT, Direction.DESC),
+    {SkuSortKey.LIST_PRICE: "Sku.prices"},
 )
 CAMPAIGNS = Listing(
     "campaign_results",
@@ -270,6 +276,22 @@ CAMPAIGNS = Listing(
     },
     (CampaignSortKey.STARTS_AT, Direction.DESC),
 )
+
+
+def on_sale(_: Sequence[UUID] | None) -> Condition:
+    """Return which articles are on sale in the stores of who asks, as `Sku.offered_in` says of each by itself."""
+    return Compare(Column("listed_in", "uuid", link=_SHELF["link"], key=_SHELF["key"]), Operator.IS_SET)
+
+
+def on_now(store_ids: Sequence[UUID] | None) -> Condition:
+    """Return which campaigns are on in these stores (None: all), as `Campaign.offered_in` says of each by itself."""
+    live = Compare(Column("status", "text"), Operator.IS_IN, [CampaignStatus.LIVE.value])
+    if store_ids is None:
+        return live
+    place = Column("store_id", "uuid", link="campaign_stores", key="campaign_id")
+    return Every((live, Compare(place, Operator.IS_IN, list(store_ids))))
+
+
 CUSTOMERS = Listing(
     "customer_card",
     "customer_rows",
@@ -291,6 +313,8 @@ class Directory:
     first_event: str
     listing: Listing
     view: Callable[[Any, Context], Any]
+    on_offer: Callable[[Sequence[UUID] | None], Condition] | None = None
+    """Says which rows there are for buyers of some stores, if not all of theirs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,17 +330,24 @@ class Question:
 
 def directory(context: Context, of: Directory, asked: Question) -> Any:
     """Return a page of aggregates of one kind, in a fixed number of statements (blocking)."""
+    role = context.viewer.role
+    refuse_hidden(role, of.listing, asked.sort)
+    wanted = condition(asked.filter_, role)
     plain = asked.filter_ is None and asked.sort is None and asked.at_least is None
-    if plain and context.services.until is None:
+    if role is Role.CUSTOMER and of.on_offer is not None:
+        wanted = Every((of.on_offer(context.store_ids), wanted))
+    elif plain and context.services.until is None:
         return _from_the_log(context, of, asked)
-    page = listed(
-        of.listing, condition(asked.filter_, context.viewer.role), asked.sort, asked.page, counted=asked.counted
-    )
+    page = listed(of.listing, wanted, asked.sort, asked.page, counted=asked.counted)
     rows, total = rows_of(context, page, store_ids=context.store_ids, at_least=asked.at_least)
     name = of.listing.tail[0].name
     found = reads.many(context, of.aggregate, [row[name] for row in page.cut(rows)])
-    # The log may be ahead of a read model, never behind it: every row that is shown is found.
-    return page.connection(rows, lambda row: of.view(found[row[name]], context), total)
+    # The log may be ahead of a read model, never behind it: what is not found has gone off offer since.
+    return page.connection(rows, lambda row: _shown(of, found.get(row[name]), context), total)
+
+
+def _shown(of: Directory, aggregate: Aggregate | None, context: Context) -> Any:
+    return None if aggregate is None else of.view(aggregate, context)
 
 
 def _from_the_log(context: Context, of: Directory, asked: Question) -> Any:
@@ -336,10 +367,10 @@ def _from_the_log(context: Context, of: Directory, asked: Question) -> Any:
     if asked.counted:
         total = context.services.log.count(EventFilter(store_ids=context.store_ids, types=(of.first_event,)))
     return connection(
-        [row for row in rows if row.stream_id in found],
+        rows,
         window,
         binding,
         lambda row: [row.position],
-        lambda row: of.view(found[row.stream_id], context),
+        lambda row: _shown(of, found.get(row.stream_id), context),
         total=total,
     )

@@ -11,13 +11,16 @@ from typing import Any
 from graphql import GraphQLError, GraphQLSchema, parse, validate
 from graphql.language import DocumentNode, OperationDefinitionNode, OperationType
 
-from opscore.api.errors import OperationNotResolved, ParseFailed, TooComplex, ValidationFailed
+from opscore.api.deprecation import deprecated_parts, headers, used
+from opscore.api.errors import OperationNotResolved, ParseFailed, ValidationFailed
 from opscore.api.executor import Plans
 from opscore.api.fast import Shortcut
-from opscore.api.guard import Limits, Verdict, judge, refuse_shape
+from opscore.api.guard import Limits, Verdict, judge, refuse_shape, too_much
 
 KEPT_DOCUMENTS = 500
 ERRORS_SHOWN = 10
+PARSER_LIMITS = {"contains more than": "tokens", "nested too deeply": "depth"}
+"""How the parser words that it gave up, and which limit of ours that is: length and depth are no faults of syntax."""
 
 
 class Invalid(ValidationFailed):
@@ -39,6 +42,10 @@ class Document:
     """Answers that depend on the schema alone (introspection)."""
     shortcuts: dict[str | None, Shortcut | None] = field(default_factory=dict)
     """Operations that are a single plain command (None: looked at, and it is not)."""
+    deprecated: tuple[str, ...] = ()
+    """What it uses of the schema that is to go, by coordinates."""
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+    """What its sender is told of that."""
     plans: Plans = field(init=False)
     """Its selections, compiled."""
 
@@ -66,6 +73,7 @@ class Documents:
         self._schema = schema
         self._limits = limits
         self._suggestions = suggestions
+        self._deprecated = deprecated_parts(schema)
         self._kept: OrderedDict[str, Document] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -93,26 +101,23 @@ class Documents:
         name = operation.name.value if operation.name else None
         known = document.verdicts.get(name)
         if known is None:
-            known, settled = judge(document.node, operation, variables, self._limits)
+            known, settled = judge(document.node, operation, variables, self._limits, self._schema)
             if settled:
                 document.verdicts[name] = known
         return known
 
     def _prepare(self, text: str) -> Document:
         if len(text) > self._limits.characters:
-            raise TooComplex(
-                f"This document is longer than {self._limits.characters} characters.",
-                limit="characters",
-                most=self._limits.characters,
-            )
+            raise too_much("characters", self._limits.characters, len(text))
         try:
             node = parse(text, max_tokens=self._limits.tokens)
         except GraphQLError as error:
+            for said, limit in PARSER_LIMITS.items():
+                if said in error.message:
+                    raise too_much(limit, getattr(self._limits, limit)) from None
             raise ParseFailed(
                 error.message, locations=[{"line": at.line, "column": at.column} for at in error.locations or ()]
             ) from None
-        except RecursionError:
-            raise TooComplex("This document is nested too deeply.", limit="depth", most=self._limits.depth) from None
         refuse_shape(node, self._limits)
         operations: dict[str | None, OperationDefinitionNode] = {}
         document = Document(node, operations)
@@ -124,6 +129,8 @@ class Documents:
         faults = validate(self._schema, node, max_errors=ERRORS_SHOWN, hide_suggestions=not self._suggestions)
         if faults:
             raise Invalid(faults)
+        document.deprecated = used(self._schema, self._deprecated, node)
+        document.headers = headers(self._deprecated, document.deprecated)
         return document
 
 

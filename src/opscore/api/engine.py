@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from inspect import isawaitable
-from typing import Any
+from typing import Any, cast
 
 import orjson
 from graphql import ExecutionResult, GraphQLError, GraphQLSchema, execute, subscribe
 from graphql.language import OperationDefinitionNode
 
 from opscore.api.context import Context, Services
+from opscore.api.counting import RequestCounts, TimedRequest
 from opscore.api.documents import Document, Documents, is_mutation, is_subscription
 from opscore.api.errors import (
     BadInput,
@@ -20,7 +21,9 @@ from opscore.api.errors import (
     MethodNotAllowed,
     NotAuthenticated,
     SubscriptionNeedsSocket,
+    TimedOut,
     ValidationFailed,
+    cause_of,
     format_graphql_error,
 )
 from opscore.api.executor import run_with
@@ -28,8 +31,10 @@ from opscore.api.fast import shortcut
 from opscore.api.guard import INTROSPECTION_FIELDS, Limits, Verdict
 from opscore.api.http import Answer, GraphQLRequest
 from opscore.api.mutations import Mutation
-from opscore.api.throttle import Throttle
+from opscore.api.throttle import ENTRY, Account, Throttle
 from opscore.api.trusted import TrustedDocuments
+from opscore.deadlines import CURRENT as DEADLINE
+from opscore.deadlines import Deadline
 from opscore.domain.command import READ, WRITE, Actor
 from opscore.permissions import OF_REPLAY, OPERATES, REPLAYS, may_ask, may_follow, may_operate
 from opscore.tokens import TokenRefused
@@ -59,24 +64,32 @@ class GraphQLEngine:
         commands: Mapping[str, Mutation] | None = None,
         compiled: bool = True,
         throttle: Throttle | None = None,
+        strangers: Throttle | None = None,
         trusted: TrustedDocuments | None = None,
+        counts: RequestCounts | None = None,
+        read_seconds_max: float = 10.0,
     ) -> None:
         """Run requests against a schema.
 
         introspection: whether anybody may read the schema. suggestions: whether errors say "did you mean".
-        commands: the mutations that may take the shortcut; None switches it off. compiled: whether plain selections
-        are compiled. throttle: the points that tokens have; None for as many as they like. trusted: the documents that
-        are known by name, and may be all that is run.
+        commands: the mutations that may take the shortcut. compiled: whether plain selections are compiled and the
+        shortcut is taken; off, all goes through the stock executor. throttle: the points that tokens have, strangers:
+        those of addresses that show none that is known; None for as many as they like. trusted: the documents that are
+        known by name, and may be all that is run. counts: where requests are counted.
+        read_seconds_max: how long a query may take; a mutation takes as long as it takes.
         """
         self._schema = schema
         self._services = services
         self._documents = Documents(schema, limits, suggestions=suggestions)
         self._introspection = introspection
         self._suggestions = suggestions
-        self._commands = commands
+        self._commands = commands if compiled else None
         self._compiled = compiled
         self._throttle = throttle
+        self._strangers = strangers
         self._trusted = trusted
+        self._counts = counts or RequestCounts()
+        self._read_seconds_max = read_seconds_max
         self._asking: dict[str, asyncio.Task[Actor]] = {}
 
     def _document(self, request: GraphQLRequest) -> Document:
@@ -92,53 +105,93 @@ class GraphQLEngine:
 
     async def run(self, request: GraphQLRequest) -> Answer:
         """Return the answer; raises ApiError when the request is not run."""
-        actor = None
-        if request.authorization is not None:
-            actor = await self.authenticate(request.authorization)
-        document = self._document(request)
-        operation = document.operation(request.operation_name)
-        if request.read_only and is_mutation(operation):
-            raise MethodNotAllowed("Send mutations by POST.", allow="POST")
-        if is_subscription(operation):
-            raise SubscriptionNeedsSocket("Subscriptions are taken over a websocket (graphql-transport-ws) here.")
-        return await self._answer(request, actor, document, operation)
+        with self._counts.timed() as timed:
+            actor = None
+            if request.authorization is not None:
+                actor = await self.authenticate(request.authorization, request.address)
+            account = self._account(request)
+            document, operation = self._resolved(request, timed)
+            if request.read_only and is_mutation(operation):
+                raise MethodNotAllowed("Send mutations by POST.", allow="POST")
+            if is_subscription(operation):
+                raise SubscriptionNeedsSocket("Subscriptions are taken over a websocket (graphql-transport-ws) here.")
+            answer = await self._answer(request, actor, document, operation, account)
+            timed.answered(answer.body)
+            return answer
 
     async def start(self, request: GraphQLRequest, actor: Actor) -> Answer | AsyncGenerator[Answer, None]:
         """Return the answer, or for a subscription its answers; raises ApiError when the request is not run."""
+        with self._counts.timed() as timed:
+            account = self._account(request)
+            document, operation = self._resolved(request, timed)
+            if is_subscription(operation):
+                self._require_followable(request, actor, document, operation, account)
+                return self._follow(await self._source(document, request, actor), request.request_id)
+            answer = await self._answer(request, actor, document, operation, account)
+            timed.answered(answer.body)
+            return answer
+
+    def _resolved(self, request: GraphQLRequest, timed: TimedRequest) -> tuple[Document, OperationDefinitionNode]:
+        """Return the document of a request and which of its operations is to be run; raises ApiError."""
         document = self._document(request)
         operation = document.operation(request.operation_name)
-        if not is_subscription(operation):
-            return await self._answer(request, actor, document, operation)
+        timed.operation = operation.operation.value
+        if document.deprecated:
+            self._counts.deprecated(document.deprecated)
+        return document, operation
+
+    def _require_followable(
+        self,
+        request: GraphQLRequest,
+        actor: Actor,
+        document: Document,
+        operation: OperationDefinitionNode,
+        account: Account,
+    ) -> None:
         verdict = self._documents.judge(document, operation, request.variables)
         for name in verdict.root_fields:
             if not may_follow(actor.role, name):
                 raise Forbidden(f"Your role ({actor.role}) may not follow {name}.")
             _require_scope(actor, READ, name)
-        if self._throttle is not None and request.authorization is not None:
-            # For the start alone: what comes is paced by how fast the client reads.
-            self._throttle.take(self._throttle.key_of(request.authorization), verdict.measure.cost)
-        return self._follow(document, request, actor)
+        # For the start alone: what comes is paced by how fast the client reads.
+        account.take(verdict.measure.cost)
+
+    def _account(self, request: GraphQLRequest) -> Account:
+        """Return where a request's points are taken from, the first of them taken; raises Throttled.
+
+        Before its document is looked at, since a bad one costs us as much as a good one.
+        """
+        if request.authorization is None:
+            return self._stranger(request.address)
+        return Account(self._throttle, Throttle.key_of(request.authorization))
+
+    def _stranger(self, address: str) -> Account:
+        return Account(self._strangers, Throttle.key_of_address(address))
 
     async def _answer(
-        self, request: GraphQLRequest, actor: Actor | None, document: Document, operation: OperationDefinitionNode
+        self,
+        request: GraphQLRequest,
+        actor: Actor | None,
+        document: Document,
+        operation: OperationDefinitionNode,
+        account: Account,
     ) -> Answer:
         verdict = self._documents.judge(document, operation, request.variables)
         self._require_permitted(actor, verdict.root_fields, is_mutation(operation))
         if request.replay is not None:
             self._require_of_replay(actor, verdict.root_fields)
-        throttle = self._throttle
-        if throttle is None or request.authorization is None:
-            body, _ = await self._body(request, actor, document, operation, verdict)
-            return Answer(body, ran=True)
-        bucket, requested = throttle.key_of(request.authorization), max(1, verdict.measure.cost)
-        throttle.take(bucket, requested)
-        unused = requested - 1  # Unless it is answered: nothing is free, a mistake neither.
+        requested = max(ENTRY, verdict.measure.cost)
+        account.take(requested)
+        unused = requested - ENTRY  # Unless it is answered: nothing is free, a mistake neither.
         try:
             body, unused = await self._body(request, actor, document, operation, verdict)
         finally:
-            throttle.give_back(bucket, unused)
-        # Every body is one object, so it ends with a brace.
-        return Answer(body[:-1] + b"," + throttle.extension(bucket, requested, requested - unused) + b"}", ran=True)
+            account.give_back(unused)
+        extension = None if actor is None else account.extension(requested, requested - unused)
+        if extension is not None:
+            # Every body is one object, so it ends with a brace.
+            body = body[:-1] + b"," + extension + b"}"
+        return Answer(body, ran=True, headers=document.headers)
 
     async def _body(
         self,
@@ -163,11 +216,35 @@ class GraphQLEngine:
         settled = verdict.introspects and not request.variables
         if settled and name in document.answers:
             return document.answers[name], 0
-        result = await self._execute(document, request, actor)
+        if is_mutation(operation):
+            # Never left before it is answered: what was decided stays decided.
+            result = await self._execute(document, request, actor)
+        else:
+            result = await self._timely(lambda: self._execute(document, request, actor))
         body = self._encoded(result, request.request_id)
+        if result.errors and any(isinstance(each.original_error, TimedOut) for each in result.errors):
+            return body, 0
         if settled:
             document.answers[name] = body
         return body, verdict.unused(result.data)
+
+    async def _timely(self, work: Callable[[], Awaitable[ExecutionResult]]) -> ExecutionResult:
+        """Return the result of a query; when it takes too long, end what it reads and say so in place of its data."""
+        deadline = Deadline()
+        token = DEADLINE.set(deadline)
+        try:
+            async with asyncio.timeout(self._read_seconds_max) as patience:
+                return await work()
+        except TimeoutError:
+            if not patience.expired():
+                raise
+            deadline.passed = True
+            # Not awaited, and not by the threads that read: they may all be waiting for this.
+            asyncio.get_running_loop().run_in_executor(None, deadline.cancel)
+            late = TimedOut()
+            return ExecutionResult(None, [GraphQLError(late.message, original_error=late)])
+        finally:
+            DEADLINE.reset(token)
 
     async def _execute(self, document: Document, request: GraphQLRequest, actor: Actor | None) -> ExecutionResult:
         services = self._services
@@ -187,7 +264,10 @@ class GraphQLEngine:
             raise BadVariables(result.errors)
         return result
 
-    async def _follow(self, document: Document, request: GraphQLRequest, actor: Actor) -> AsyncGenerator[Answer, None]:
+    async def _source(
+        self, document: Document, request: GraphQLRequest, actor: Actor
+    ) -> AsyncGenerator[ExecutionResult, None]:
+        """Begin a subscription and return what comes of it; raises ApiError, or GraphQLError for a fault of ours."""
         starting = subscribe(
             self._schema,
             document.node,
@@ -201,12 +281,18 @@ class GraphQLEngine:
             faults = source.errors or []
             if all(fault.path is None for fault in faults):
                 raise BadVariables(faults)
-            raise faults[0]
-        try:
-            async for result in source:
-                yield Answer(self._encoded(result, request.request_id), ran=True)
-        finally:
-            await source.aclose()
+            raise cause_of(faults[0])
+        return cast("AsyncGenerator[ExecutionResult, None]", source)
+
+    async def _follow(
+        self, source: AsyncGenerator[ExecutionResult, None], request_id: str
+    ) -> AsyncGenerator[Answer, None]:
+        with self._counts.subscriptions.track_inprogress():
+            try:
+                async for result in source:
+                    yield Answer(self._encoded(result, request_id), ran=True)
+            finally:
+                await source.aclose()
 
     def _encoded(self, result: ExecutionResult, request_id: str) -> bytes:
         if not result.errors:
@@ -221,15 +307,27 @@ class GraphQLEngine:
         except TokenRefused as refused:
             raise NotAuthenticated(str(refused)) from None
 
-    async def authenticate(self, authorization: str) -> Actor:
-        """Return who asks; raises NotAuthenticated."""
+    async def authenticate(self, authorization: str, address: str) -> Actor:
+        """Return who asks; raises NotAuthenticated, or Throttled where too many unknown tokens come from an address.
+
+        address: where the request came from, as far as we know.
+        """
         tokens = self._services.tokens
         try:
             known = tokens.recall(authorization)
-            if known is None:
-                known = await asyncio.shield(self._asked(authorization))
+        except TokenRefused as refused:
+            self._stranger(address)
+            raise NotAuthenticated(str(refused)) from None
+        if known is not None:
+            return known
+        # Whoever was somebody shortly ago does not suffer from strangers at the same address.
+        stranger = None if tokens.was_good(authorization) else self._stranger(address)
+        try:
+            known = await asyncio.shield(self._asked(authorization))
         except TokenRefused as refused:
             raise NotAuthenticated(str(refused)) from None
+        if stranger is not None:
+            stranger.give_back(ENTRY)
         return known
 
     def _asked(self, authorization: str) -> asyncio.Task[Actor]:

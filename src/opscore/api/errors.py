@@ -38,6 +38,20 @@ class BodyTooLarge(ApiError):
     STATUS = 413
 
 
+class BodyTooSlow(ApiError):
+    """The body did not come to its end in time; the connection is closed."""
+
+    CODE = "BODY_TOO_SLOW"
+    STATUS = 408
+
+
+class NotServed(ApiError):
+    """There is nothing at this path."""
+
+    CODE = "NOT_FOUND"
+    STATUS = 404
+
+
 class UnsupportedMediaType(ApiError):
     """The body is of another type than application/json."""
 
@@ -171,6 +185,25 @@ class NotYetVisible(ApiError):
     CODE = "NOT_YET_VISIBLE"
 
 
+class TimedOut(ApiError):
+    """A query, or a statement of it, took longer than this server lets it, and was cancelled."""
+
+    CODE = "TIMED_OUT"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This took longer than the server lets one question take, and was cancelled. The same question would be"
+            " again: narrow it (fewer days, stores or rows, no totalCount), or have the rows written with startExport.",
+            retryable=False,
+        )
+
+
+class PositionNotRecorded(BadInput):
+    """`atLeast` names a position that the log has not reached, so that there is nothing to wait for."""
+
+    CODE = "POSITION_NOT_RECORDED"
+
+
 class NotReady(ApiError):
     """A part of the server that this needs is not there (yet)."""
 
@@ -193,19 +226,24 @@ def log_unexpected(error: BaseException, request_id: str, **facts: Any) -> None:
     )
 
 
+def cause_of(error: BaseException) -> BaseException:
+    """Return what an error of the execution was raised for; the error itself when it was raised for nothing else."""
+    while isinstance(error, GraphQLError) and error.original_error is not None:
+        error = error.original_error
+    return error
+
+
 def format_graphql_error(error: GraphQLError, request_id: str) -> GraphQLFormattedError | dict[str, Any]:
     """Return an error of the execution for the client: ours by its code, anything else masked and logged."""
-    original = error.original_error
-    while isinstance(original, GraphQLError) and original.original_error is not None:
-        original = original.original_error
+    cause = cause_of(error)
     formatted = error.formatted
-    if isinstance(original, ApiError):
-        formatted["message"] = original.message
-        formatted["extensions"] = original.extensions
-    elif original is None or isinstance(original, GraphQLError):
+    if isinstance(cause, ApiError):
+        formatted["message"] = cause.message
+        formatted["extensions"] = cause.extensions
+    elif isinstance(cause, GraphQLError):
         formatted["extensions"] = {"code": BadInput.CODE, **(error.extensions or {})}
     else:
-        log_unexpected(original, request_id, path=error.path)
+        log_unexpected(cause, request_id, path=error.path)
         formatted["message"] = f"Something went wrong on our side; tell us the id {request_id}."
         formatted["extensions"] = {"code": "INTERNAL", "id": request_id}
     return formatted

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 from pathlib import Path
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -37,7 +38,7 @@ async def explorer_file(request: Request) -> Response:
     """Answer with a file of the page; 404 for any other name."""
     name = request.path_params["name"]
     if name not in served_names():
-        return Response(status_code=404)
+        raise HTTPException(404)
     headers = {"cache-control": "public, max-age=86400", "x-content-type-options": "nosniff", "vary": "accept-encoding"}
     packed = FOLDER / f"{name}.gz"
     if packed.exists():

@@ -12,7 +12,6 @@ from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-import orjson
 import strawberry
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
@@ -22,7 +21,8 @@ from opscore.api.arguments import After, ContextInfo, First
 from opscore.api.context import Context, Services
 from opscore.api.engine import GraphQLEngine
 from opscore.api.enums import expose
-from opscore.api.errors import ApiError, NotAuthenticated, PageSize, format_api_error
+from opscore.api.errors import ApiError, NotAuthenticated, PageSize
+from opscore.api.http import address_of_scope, error_response
 from opscore.api.ids import key_of
 from opscore.api.nodes import store_gid
 from opscore.api.operations import answered, checked_key, error_type, user_error
@@ -249,7 +249,7 @@ def route(engine: GraphQLEngine, services: Services) -> Route:
             authorization = request.headers.get("authorization")
             if authorization is None:
                 raise NotAuthenticated("Send 'Authorization: Bearer <token>'.")
-            actor = await engine.authenticate(authorization)
+            actor = await engine.authenticate(authorization, address_of_scope(request.scope))
             try:
                 job_id = UUID(request.path_params["job_id"])
             except ValueError:
@@ -266,11 +266,7 @@ def route(engine: GraphQLEngine, services: Services) -> Route:
                     " folder of exports (OPSCORE_EXPORTS_DIR)."
                 )
         except ApiError as error:
-            headers = {"cache-control": "no-store"}
-            if isinstance(error, NotAuthenticated):
-                headers["www-authenticate"] = 'Bearer realm="opscore"'
-            body = orjson.dumps({"errors": [format_api_error(error)]})
-            return Response(body, error.STATUS, headers, "application/json")
+            return error_response(error)
         digest = base64.b64encode(bytes.fromhex(job.manifest["sha256"])).decode()
         return FileResponse(
             file,

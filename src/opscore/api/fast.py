@@ -55,6 +55,8 @@ class Shortcut:
     """The response key of the command."""
     variable: str
     payload: Read
+    root: FieldNode
+    """Where an error of the command points."""
 
     async def run(self, variables: Mapping[str, Any], context: Context) -> bytes | None:
         """Return the body of the answer; None, before anything has been done, when the ordinary way has to be taken."""
@@ -72,7 +74,7 @@ class Shortcut:
             return orjson.dumps({"data": {self.key: self.payload(answer)}})
         except Exception as error:
             # A payload is never null, so an error of the command leaves no data, as it would on the ordinary way.
-            located = GraphQLError(str(error), path=[self.key], original_error=error)
+            located = GraphQLError(str(error), self.root, path=[self.key], original_error=error)
             return orjson.dumps({"errors": [format_graphql_error(located, context.request_id)], "data": None})
 
 
@@ -113,7 +115,7 @@ def shortcut(operation: OperationDefinitionNode, mutations: Mapping[str, Mutatio
     payload = _payload(root.selection_set, mutation)
     if payload is None:
         return None
-    return Shortcut(mutation, _key(root), definition.variable.name.value, payload)
+    return Shortcut(mutation, _key(root), definition.variable.name.value, payload, root)
 
 
 def _key(node: FieldNode) -> str:

@@ -41,6 +41,13 @@ from opscore.api.paging import Connection, connection, window
 from opscore.api.scalars import Json, Position
 from opscore.api.selected import selected, wants_total
 
+KnownAt = Annotated[
+    stock.StockKnownAt | None,
+    strawberry.argument(
+        description="With a time at which things happened: up to when they were known; now if left out."
+    ),
+]
+
 
 @strawberry.type
 class FigureQueries:
@@ -120,16 +127,41 @@ class FigureQueries:
         context = info.context
         return await context.services.read(stock.levels, context, skus(sku_ids), location_id, at_least)
 
-    @strawberry.field(description="Where the units of an article were at a moment, on either axis of time.")
+    @strawberry.field(
+        description="Where the units of an article were at a moment, on either axis of time or on both: what had "
+        "happened by then, as it was known by then."
+    )
     async def stock_as_of(
         self,
         info: ContextInfo,
         sku_id: SkuId,
         as_of: Annotated[stock.StockAsOf, strawberry.argument(description="The moment.")],
+        known_at: KnownAt = None,
         at_least: AtLeast = None,
     ) -> list[stock.PastStock]:
         context = info.context
-        return await context.services.read(stock.past_levels, context, key_of(sku_id, "Sku"), as_of, at_least)
+        return await context.services.read(stock.past_levels, context, key_of(sku_id, "Sku"), as_of, known_at, at_least)
+
+    @strawberry.field(
+        description="What is left of each batch of these articles, now or as of a moment. A movement is of the batch "
+        "that it named; units that moved without are of none."
+    )
+    async def stock_batches(
+        self,
+        info: ContextInfo,
+        sku_ids: SkuIds,
+        location_id: Annotated[UUID | None, strawberry.argument(description="Only this place.")] = None,
+        batch: Annotated[str | None, strawberry.argument(description="Only this batch.")] = None,
+        as_of: Annotated[
+            stock.StockAsOf | None, strawberry.argument(description="The moment; now if left out.")
+        ] = None,
+        known_at: KnownAt = None,
+        at_least: AtLeast = None,
+    ) -> list[stock.StockBatch]:
+        context = info.context
+        return await context.services.read(
+            stock.batches, context, skus(sku_ids), location_id, batch, as_of, known_at, at_least
+        )
 
     @strawberry.field(description="Every movement of an article, oldest first, with the balance after it.")
     async def stock_ledger(

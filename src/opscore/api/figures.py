@@ -15,7 +15,7 @@ import strawberry
 
 from opscore.api.context import Context
 from opscore.api.enums import expose
-from opscore.api.errors import BadInput, NotReady, NotYetVisible
+from opscore.api.errors import BadInput, NotReady
 from opscore.api.ids import global_id, key_of
 from opscore.api.inputs import aggregate_of
 from opscore.api.money import Money, UnitPrice, money, unit_price
@@ -54,7 +54,7 @@ def ask(
 ) -> list[dict[str, Any]]:
     """Return the rows of a projection's query within these stores (blocking).
 
-    at_least: a position that the read model has to have reached; waits, and raises NotYetVisible in the end.
+    at_least: a position that the read model has to have reached; raises Behind, and `Services.read` waits for it.
     """
     return reading(context, projection, lambda ask: ask(query, params), store_ids=store_ids, at_least=at_least)
 
@@ -68,11 +68,8 @@ def reading(
     at_least: int | None = None,
 ) -> FoundT:
     """Return what `work` makes of several queries of one version of a projection (blocking); see `ask`."""
-    projector = context.services.read_models
     try:
-        if at_least is not None and not projector.wait_for(projection, at_least):
-            raise NotYetVisible(f"{projection} has not reached position {at_least}; ask again a little later.")
-        return projector.read(projection, work, store_ids=store_ids)
+        return context.services.read_models.read(projection, work, store_ids=store_ids, at_least=at_least)
     except ProjectionRefused as refused:
         raise NotReady(str(refused)) from None
 

@@ -8,6 +8,7 @@ is, the less each request costs it.
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from typing import Generic, TypeVar
 
@@ -46,7 +47,8 @@ class Gathering(Generic[KeyT, ValueT]):
         if asked is None:
             asked = self._waiting[key] = asyncio.get_running_loop().create_future()
             if len(self._readers) < READERS:
-                self._readers.add(asyncio.create_task(self._read_waiting()))
+                # In a context of its own: the deadline of whoever asked first is not that of the others.
+                self._readers.add(asyncio.create_task(self._read_waiting(), context=contextvars.Context()))
         # Whoever gives up gives up for themselves alone.
         return await asyncio.shield(asked)
 

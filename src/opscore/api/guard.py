@@ -11,13 +11,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from graphql import GraphQLField, GraphQLSchema, get_named_type
 from graphql.language import (
     DocumentNode,
     FieldNode,
     FragmentDefinitionNode,
     FragmentSpreadNode,
     InlineFragmentNode,
-    IntValueNode,
     ListValueNode,
     ObjectValueNode,
     OperationDefinitionNode,
@@ -29,16 +29,10 @@ from graphql.language import (
 from graphql.language.visitor import Visitor, visit
 
 from opscore.api.errors import ParseFailed, TooComplex
-from opscore.permissions import BULK
-
-PAGE_MAX = 100
-"""Most rows of one page of a connection."""
+from opscore.api.sizing import Size, returns_list, size_of
 
 COMMAND_COST = 10
 """What a command costs beside what its answer shows: it is decided alone, and written."""
-
-IN_BULK = frozenset(f"{name}InBulk" for name in BULK)
-"""Root fields that take a list of commands."""
 
 INTROSPECTION_FIELDS = frozenset({"__schema", "__type"})
 
@@ -48,6 +42,7 @@ class Limits:
     """The most that one request may hold."""
 
     body_bytes: int = 100_000
+    body_seconds: float = 10.0
     characters: int = 15_000
     tokens: int = 2_000
     depth: int = 12
@@ -66,8 +61,8 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """What a selection asks for. Objects have a cost of one, multiplied by the page sizes above them; each item of a
-    filter costs one as well."""
+    """What a selection asks for. Objects have a cost of one, multiplied by the sizes of the lists above them; each item
+    of a filter or of another list that is given costs one as well."""
 
     depth: int = 0
     fields: int = 0
@@ -78,24 +73,37 @@ class Measure:
 
 
 @dataclass(frozen=True, slots=True)
+class Page:
+    """A list at the root. rows: how many were counted on, each at a cost. sized: whether arguments say so."""
+
+    key: str
+    rows: int
+    cost: int
+    sized: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
-    """What an operation was measured to be. pages: its pages at the root, (response key, rows, cost of a row)."""
+    """What an operation was measured to be. pages: its lists at the root."""
 
     measure: Measure
     root_fields: tuple[str, ...]
-    pages: tuple[tuple[str, int, int], ...]
+    pages: tuple[Page, ...]
     introspects: bool
     """Whether every root field is an introspection field, so that the answer depends on the schema alone."""
 
     def unused(self, data: Mapping[str, Any] | None) -> int:
-        """Return how much of its cost an operation with this answer did not have: rows that its pages did not fill."""
+        """Return how much of its cost an operation with this answer did not have: rows that its pages did not fill.
+
+        Less than none where a list that nothing bounds was longer than was counted on.
+        """
         points = 0
-        for key, rows, cost in self.pages:
-            page = (data or {}).get(key)
+        for page in self.pages:
+            answer = (data or {}).get(page.key)
             # A connection, whose rows are under one of its members, or a plain list.
-            lists = page.values() if type(page) is dict else [page]
+            lists = answer.values() if type(answer) is dict else [answer]
             found = max((len(each) for each in lists if type(each) is list), default=0)
-            points += max(0, rows - found) * cost
+            points += (page.rows - (found if page.sized else max(found, page.rows))) * page.cost
         return points
 
 
@@ -104,45 +112,54 @@ class _Pass:
     fragments: dict[str, FragmentDefinitionNode]
     variables: Mapping[str, Any]
     limits: Limits
+    schema: GraphQLSchema | None = None
+    root: Any = None
+    """The type of root fields, also those in fragments; None without a schema."""
     measured: dict[str, Measure] = field(default_factory=dict)
     defaults: Mapping[str, Any] = field(default_factory=dict)
     """Values of the variables that the document gives itself."""
     open: set[str] = field(default_factory=set)
     varies: bool = False
     """Whether the figures depend on variables."""
-    pages: list[tuple[str, int, int]] = field(default_factory=list)
+    pages: list[Page] = field(default_factory=list)
     roots: int = 0
     """Root fields outside fragments; one that takes a list of commands counts for each of them."""
 
-    def measure(self, selections: SelectionSetNode | None, nesting: int) -> Measure:
-        """Return the figures of a selection set. `nesting` bounds this walk itself, before anything is known."""
+    def measure(self, selections: SelectionSetNode | None, nesting: int, parent: Any) -> Measure:
+        """Return the figures of a selection set.
+
+        nesting: bounds this walk itself, before anything is known. parent: the type that it selects of, None for one
+        that the schema has not.
+        """
         if selections is None:
             return _NOTHING
         if nesting > 4 * self.limits.introspection_depth:
-            raise _too("depth", self.limits.depth)
+            raise too_much("depth", self.limits.depth)
         depth = fields = aliases = directives = nodes = cost = 0
         for selection in selections.selections:
             directives += len(selection.directives or ())
             if isinstance(selection, FieldNode):
-                inner = self.measure(selection.selection_set, nesting + 1)
+                definition = getattr(parent, "fields", _NO_FIELDS).get(selection.name.value)
+                below = None if definition is None else get_named_type(definition.type)
+                inner = self.measure(selection.selection_set, nesting + 1, below)
                 fields += 1 + inner.fields
                 aliases += (selection.alias is not None) + inner.aliases
                 depth = max(depth, 1 + inner.depth)
                 if selection.selection_set is not None:
-                    size = self.page_size(selection)
-                    nodes += size + size * inner.nodes
-                    cost += 1 + size * inner.cost + self.filter_size(selection)
+                    size = size_of(selection, definition, self.known)
+                    row = inner.cost + size.listed
+                    nodes += size.rows + size.rows * inner.nodes
+                    cost += 1 + size.rows * row + size.beside + self.filter_size(selection)
                     if nesting == 0:
-                        self.roots += size
-                        if size > 1:
-                            key = selection.alias or selection.name
-                            self.pages.append((key.value, size, inner.cost))
+                        self.roots += size.rows
+                    if nesting == 0 or (parent is not None and parent is self.root):
+                        self.note(selection, definition, size, row)
             else:
                 if isinstance(selection, FragmentSpreadNode):
                     inner = self.fragment(selection, nesting + 1)
                 else:
                     assert isinstance(selection, InlineFragmentNode)
-                    inner = self.measure(selection.selection_set, nesting + 1)
+                    inner = self.measure(selection.selection_set, nesting + 1, self.named(selection, parent))
                 depth = max(depth, inner.depth)
                 fields += inner.fields
                 aliases += inner.aliases
@@ -161,42 +178,25 @@ class _Pass:
             if name in self.open:
                 raise TooComplex(f"Fragment {name} spreads itself.", limit="fragment_cycle")
             self.open.add(name)
-            known = self.measure(definition.selection_set, nesting)
+            known = self.measure(definition.selection_set, nesting, self.named(definition, None))
             self.open.discard(name)
             self.measured[name] = known
         return known
 
-    def page_size(self, node: FieldNode) -> int:
-        """Return the rows that a field may bring: its `first` or `last`, the commands it is given, else one."""
-        if node.name.value in IN_BULK:
-            return max(1, self.commands(node))
-        for argument in node.arguments or ():
-            if argument.name.value in ("first", "last"):
-                value = argument.value
-                if isinstance(value, IntValueNode):
-                    # Whatever is out of range is refused by the field itself; here it must only not be free.
-                    return min(int(value.value[:10]), 10 * PAGE_MAX) if value.value[0] != "-" else PAGE_MAX
-                if isinstance(value, VariableNode):
-                    self.varies = True
-                    given = self.variables.get(value.name.value)
-                    return given if type(given) is int and 0 < given <= PAGE_MAX else PAGE_MAX
-        return 1
+    def named(self, node: InlineFragmentNode | FragmentDefinitionNode, parent: Any) -> Any:
+        """Return the type that a fragment selects of."""
+        condition = node.type_condition
+        if condition is None or self.schema is None:
+            return parent
+        return self.schema.type_map.get(condition.name.value)
 
-    def commands(self, node: FieldNode) -> int:
-        """Return how many rows a list of commands has."""
-        for argument in node.arguments or ():
-            if argument.name.value == "input":
-                value = self.known(argument.value)
-                if isinstance(value, ObjectValueNode):
-                    value = next((member.value for member in value.fields if member.name.value == "rows"), None)
-                    value = self.known(value)
-                elif isinstance(value, dict):
-                    value = value.get("rows")
-                if isinstance(value, ListValueNode):
-                    return len(value.values)
-                if isinstance(value, list):
-                    return len(value)
-        return 1
+    def note(self, node: FieldNode, definition: GraphQLField | None, size: Size, row: int) -> None:
+        """Keep a list at the root, to be settled by what was found."""
+        key = (node.alias or node.name).value
+        if size.rows > 1 or size.sure:
+            self.pages.append(Page(key, size.rows, row, True))
+        elif definition is not None and returns_list(definition):
+            self.pages.append(Page(key, 1, row + 1 - size.listed, False))
 
     def known(self, value: Any) -> Any:
         """Return a value, that of a variable if it is one."""
@@ -227,16 +227,18 @@ class _Pass:
             waiting += [(each, depth + 1) for each in found]
             items += depth > 0
             if depth > self.limits.filter_depth:
-                raise _too("filter_depth", self.limits.filter_depth)
+                raise too_much("filter_depth", self.limits.filter_depth)
             if items + len(waiting) > self.limits.filter_items:
-                raise _too("filter_items", self.limits.filter_items)
+                raise too_much("filter_items", self.limits.filter_items)
         return items
 
 
 _NOTHING = Measure()
+_NO_FIELDS: Mapping[str, GraphQLField] = {}
 
 
-def _too(limit: str, most: int, found: int | None = None) -> TooComplex:
+def too_much(limit: str, most: int, found: int | None = None) -> TooComplex:
+    """Return what says that a document exceeds a limit, by the name of the limit."""
     extra = {} if found is None or found > 10**12 else {"found": found}
     return TooComplex(
         f"This document exceeds the limit of {most} {limit.replace('_', ' ')}; ask for less in one request.",
@@ -257,26 +259,32 @@ def refuse_shape(document: DocumentNode, limits: Limits) -> None:
     operations = sum(isinstance(item, OperationDefinitionNode) for item in document.definitions)
     fragments = sum(isinstance(item, FragmentDefinitionNode) for item in document.definitions)
     if operations > limits.operations:
-        raise _too("operations", limits.operations, operations)
+        raise too_much("operations", limits.operations, operations)
     if fragments > limits.fragments:
-        raise _too("fragments", limits.fragments, fragments)
+        raise too_much("fragments", limits.fragments, fragments)
     source = document.loc.source.body if document.loc else ""
     if "\\u" in source or "\x00" in source:
         visit(document, _Text())
 
 
 def judge(
-    document: DocumentNode, operation: OperationDefinitionNode, variables: Mapping[str, Any] | None, limits: Limits
+    document: DocumentNode,
+    operation: OperationDefinitionNode,
+    variables: Mapping[str, Any] | None,
+    limits: Limits,
+    schema: GraphQLSchema | None = None,
 ) -> tuple[Verdict, bool]:
     """Measure an operation; raises TooComplex beyond any limit.
 
     variables: the request's own, or None while only the shape of the document is to be judged, not its page sizes.
+    schema: says which fields are lists and what is meant where an argument is left out.
     Returns the verdict and whether it holds for every set of variables (no page size and no filter is a variable).
     """
     fragments = {item.name.value: item for item in document.definitions if isinstance(item, FragmentDefinitionNode)}
     defaults = {item.variable.name.value: item.default_value for item in operation.variable_definitions or ()}
-    run = _Pass(fragments, variables or {}, limits, defaults=defaults)
-    measure = run.measure(operation.selection_set, 0)
+    root = None if schema is None else schema.get_root_type(operation.operation)
+    run = _Pass(fragments, variables or {}, limits, schema, root, defaults=defaults)
+    measure = run.measure(operation.selection_set, 0, root)
     roots = _root_fields(operation.selection_set, fragments, set())
     if operation.operation is OperationType.MUTATION:
         measure = replace(measure, cost=measure.cost + COMMAND_COST * max(run.roots, len(roots)))
@@ -295,7 +303,7 @@ def judge(
         ("cost", measure.cost if sized else 0, limits.cost),
     ):
         if found > most:
-            raise _too(name, most, found)
+            raise too_much(name, most, found)
     return Verdict(measure, tuple(roots), tuple(run.pages), introspects), not run.varies
 
 

@@ -10,19 +10,24 @@ site cannot make a browser send a request that carries anybody's rights.
 
 from __future__ import annotations
 
+import asyncio
+import json
 import re
 import secrets
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import orjson
 from starlette.datastructures import QueryParams
+from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from opscore.api.errors import (
     ApiError,
     BadInput,
     BodyTooLarge,
+    BodyTooSlow,
     DocumentNotTrusted,
     DocumentUnknown,
     MalformedRequest,
@@ -57,6 +62,10 @@ ANSWERED_IN_200 = (
 )
 """Faults of a document or its variables: 200 under application/json, 400 under the media type of GraphQL."""
 
+PARAMETERS = ("query", "documentId", "operationName", "variables", "extensions")
+"""What a request is made of, by GET as in the members of a body."""
+
+_QUOTED = tuple(f'"{name}"'.encode() for name in PARAMETERS)
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
@@ -73,6 +82,8 @@ class GraphQLRequest:
     authorization: str | None
     request_id: str
     document_id: str | None = None
+    address: str = ""
+    """Where it came from: the client's, as far as the proxies that the server trusts tell; empty when nobody does."""
     replay: str | None = None
     """The replay that shall be asked in place of what serves."""
 
@@ -125,7 +136,9 @@ class GraphQLEndpoint:
                 parameters = self._from_query_string(scope)
             else:
                 parameters = await self._from_body(headers, receive)
-            request = checked_request(parameters, method == "GET", headers.get("authorization"), request_id)
+            request = checked_request(
+                parameters, method == "GET", headers.get("authorization"), request_id, address_of_scope(scope)
+            )
             if (replay := headers.get(REPLAY)) is not None:
                 request = replace(request, replay=replay)
             answer = await self._engine.run(request)
@@ -164,6 +177,7 @@ class GraphQLEndpoint:
         if len(raw) > self._limits.body_bytes:
             raise BodyTooLarge(f"A request holds at most {self._limits.body_bytes} bytes.")
         given = QueryParams(raw)
+        _refuse_repeated(name for name, _ in given.multi_items())
         parameters: dict[str, Any] = {}
         for name in ("query", "documentId", "operationName"):
             if given.get(name):
@@ -180,7 +194,14 @@ class GraphQLEndpoint:
             raise UnsupportedMediaType(f"Send the request as {JSON}, in UTF-8.")
         if headers.get("content-encoding", "identity").lower() != "identity":
             raise UnsupportedMediaType("Send the body as it is, without compression.")
-        return parse_json(await self._read(headers, receive))
+        body = await self._read(headers, receive)
+        parameters = parse_json(body)
+        # JSON leaves open which of two members of one name counts, so whoever looked at the request on its way here may
+        # have read another one. The second look takes ten times as long, and next to no request needs it.
+        suspect = b"\\u00" in body or any(body.count(name) > 1 for name in _QUOTED)
+        if suspect and isinstance(parameters, dict):
+            _refuse_repeated(_member_names(body))
+        return parameters
 
     async def _read(self, headers: dict[str, str], receive: Receive) -> bytes:
         most = self._limits.body_bytes
@@ -188,15 +209,19 @@ class GraphQLEndpoint:
         if declared.isascii() and declared.isdigit() and int(declared[:12]) > most:
             raise BodyTooLarge(f"A request holds at most {most} bytes.")
         body = bytearray()
-        while True:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                raise MalformedRequest("The connection ended before the request did.")
-            body += message.get("body", b"")
-            if len(body) > most:
-                raise BodyTooLarge(f"A request holds at most {most} bytes.")
-            if not message.get("more_body", False):
-                return bytes(body)
+        try:
+            async with asyncio.timeout(self._limits.body_seconds):
+                while True:
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        raise MalformedRequest("The connection ended before the request did.")
+                    body += message.get("body", b"")
+                    if len(body) > most:
+                        raise BodyTooLarge(f"A request holds at most {most} bytes.")
+                    if not message.get("more_body", False):
+                        return bytes(body)
+        except TimeoutError:
+            raise BodyTooSlow(f"A request has to be here within {self._limits.body_seconds:g} s.") from None
 
 
 def headers_of_scope(scope: Scope) -> dict[str, str]:
@@ -205,6 +230,12 @@ def headers_of_scope(scope: Scope) -> dict[str, str]:
     for name, value in scope["headers"]:
         found.setdefault(name.decode("latin-1"), value.decode("latin-1"))
     return found
+
+
+def address_of_scope(scope: Scope) -> str:
+    """Return the address that a request came from; empty where there is none."""
+    client = scope.get("client")
+    return str(client[0]) if client else ""
 
 
 def negotiate(accept: str | None, *, explorer: bool) -> str | None:
@@ -243,10 +274,30 @@ def parse_json(raw: bytes) -> Any:
     try:
         value = orjson.loads(raw)
     except orjson.JSONDecodeError:
-        raise MalformedRequest("The request is not JSON in UTF-8 (or nests too deeply).") from None
+        raise MalformedRequest(
+            "The request is not JSON in UTF-8, nests too deeply, or holds a number of hundreds of digits."
+        ) from None
     if b"\\u0000" in raw:
         _refuse_nul(value)
     return value
+
+
+def _member_names(raw: bytes) -> Iterable[str]:
+    """Return the names of the members of a JSON object in the order they stand in, repeated ones too."""
+    try:
+        # Called for each object within as well; the outermost one comes last.
+        names: list[str] = json.loads(raw, object_pairs_hook=lambda pairs: [name for name, _ in pairs])
+    except RecursionError:
+        raise MalformedRequest("The request nests too deeply.") from None
+    return names
+
+
+def _refuse_repeated(names: Iterable[str]) -> None:
+    seen = set()
+    for name in names:
+        if name in PARAMETERS and name in seen:
+            raise MalformedRequest(f"The request has `{name}` more than once; send one.")
+        seen.add(name)
 
 
 def _refuse_nul(value: Any) -> None:
@@ -263,7 +314,9 @@ def _refuse_nul(value: Any) -> None:
             _refuse_nul(item)
 
 
-def checked_request(parameters: Any, read_only: bool, authorization: str | None, request_id: str) -> GraphQLRequest:
+def checked_request(
+    parameters: Any, read_only: bool, authorization: str | None, request_id: str, address: str
+) -> GraphQLRequest:
     """Return the request that these parameters make; raises MalformedRequest."""
     if not isinstance(parameters, dict):
         raise MalformedRequest("A request is one JSON object with `query`; batches are not taken.")
@@ -288,7 +341,7 @@ def checked_request(parameters: Any, read_only: bool, authorization: str | None,
     if extensions is not None and not isinstance(extensions, dict):
         raise MalformedRequest("`extensions` has to be an object.")
     return GraphQLRequest(
-        query, variables or {}, operation_name or None, read_only, authorization, request_id, document_id
+        query, variables or {}, operation_name or None, read_only, authorization, request_id, document_id, address
     )
 
 
@@ -306,7 +359,16 @@ def error_list(error: ApiError) -> list[dict[str, Any]]:
     return shown
 
 
+def error_response(error: ApiError) -> Response:
+    """Return the answer of another address than /graphql to a request that is refused: the same shape, as JSON."""
+    headers = {"cache-control": "no-store"}
+    headers |= {name.decode(): value.decode() for name, value in _headers_of(error)}
+    return Response(orjson.dumps({"errors": error_list(error)}), error.STATUS, headers, JSON)
+
+
 def _headers_of(error: ApiError) -> list[tuple[bytes, bytes]]:
+    if error.STATUS == 408:
+        return [(b"connection", b"close")]  # What comes yet of this body would be taken for the next request.
     if error.STATUS == 405:
         return [(b"allow", str(error.extensions.get("allow", "POST")).encode())]
     if error.STATUS == 401:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from decimal import Decimal
 from types import GenericAlias
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -40,6 +40,7 @@ from opscore.domain.command import Command
 INT_MAX = 2**31 - 1
 
 Convert = Callable[[Any], Any]
+StructT = TypeVar("StructT", bound=msgspec.Struct)
 
 
 class Unusual(Exception):
@@ -223,6 +224,12 @@ class InputTypes:
         made = self._struct(
             command, f"{command.__name__}Input", f"Input of `{command.command_name()}`.", _common_fields(command)
         )
+        made.type_.__strawberry_definition__.from_input = lambda _type, value, _context: value
+        return made
+
+    def struct(self, cls: type) -> InputType:
+        """Return the input type of a struct that is no command."""
+        made = self._struct(cls, _input_name(cls), sentence(cls.__doc__), {})
         made.type_.__strawberry_definition__.from_input = lambda _type, value, _context: value
         return made
 
@@ -416,8 +423,8 @@ def _common_fields(command: type[Command]) -> dict[str, tuple[Any, Any]]:
     }
 
 
-def decoded(command: type[Command], fields: dict[str, Any]) -> Command:
-    """Return the command of these fields, checked; raises InputFault naming the one that cannot be used."""
+def decoded(command: type[StructT], fields: dict[str, Any]) -> StructT:
+    """Return the command (or another struct) of these fields, checked; raises InputFault naming the one at fault."""
     try:
         return msgspec.convert(fields, command)
     except msgspec.ValidationError as error:

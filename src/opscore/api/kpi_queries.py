@@ -28,7 +28,7 @@ from opscore.api.lists import PageArguments
 from opscore.api.paging import Connection
 from opscore.api.selected import wants_total
 from opscore.domain.order_events import ReturnReason
-from opscore.kpis import Asked, KpiComparison, KpiGrain, load
+from opscore.kpis import Asked, KpiComparison, KpiGrain
 
 Code = Annotated[str, strawberry.argument(description="Code of the figure, such as K017.")]
 Grain = Annotated[KpiGrain, strawberry.argument(description="How long its windows are.")]
@@ -77,10 +77,18 @@ class KpiQueries:
     """Questions about key figures."""
 
     @strawberry.field(
-        description="Every key figure: what it asks, how it is worked out, from what, and when it is null."
+        description="Every key figure: what it asks, how it is worked out, from what, and when it is null; with "
+        "`past`, by what was in force when, oldest first."
     )
-    async def kpi_definitions(self, info: ContextInfo) -> list[views.KpiDefinition]:
-        return [views.definition(kpi) for kpi in load().values()]
+    async def kpi_definitions(
+        self,
+        info: ContextInfo,
+        code: Annotated[str | None, strawberry.argument(description="Only the figure of this code.")] = None,
+        past: Annotated[
+            bool, strawberry.argument(description="Every version that was ever in force here, and when.")
+        ] = False,
+    ) -> list[views.KpiDefinition]:
+        return await info.context.services.read(views.definitions, info.context, code, past)
 
     @strawberry.field(
         description="A key figure of these stores together, window by window. Different buyers are counted exactly "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -10,20 +11,22 @@ from typing import Any
 
 import strawberry
 
-from opscore import kpis
+from opscore import kpi_versions, kpis
 from opscore.api.arguments import window_of_days
 from opscore.api.context import Context
 from opscore.api.enums import expose
-from opscore.api.errors import BadInput, NotReady, NotYetVisible
+from opscore.api.errors import BadInput, NotReady
 from opscore.api.figures import ask
 from opscore.api.ids import global_id
 from opscore.api.lists import PageArguments
 from opscore.api.money import Money, money
 from opscore.api.paging import connection
 from opscore.api.scalars import Position
+from opscore.kpi_versions import InForce
 from opscore.kpis import Asked, Cell, Kpi, KpiComparison, KpiGrain
 from opscore.log.event_log import EventFilter
-from opscore.projector import ProjectionRefused
+from opscore.projector import Behind, ProjectionRefused
+from opscore.projector.lock import EditedWithoutVersion
 
 DAYS_MAX = {KpiGrain.HOUR: 62, KpiGrain.DAY: 1_100}
 """Most days of one question at a grain; coarser ones have the bound of 4,000."""
@@ -100,6 +103,15 @@ class KpiDefinition:
     divisors: list[str] = strawberry.field(description="Codes of the figures by which that product is divided.")
     matures_days: int = strawberry.field(
         description="How many days after its end a window still changes as a matter of course."
+    )
+    digest: str = strawberry.field(
+        description="SHA-256, hexadecimal, over what decides its values; another meaning has another version."
+    )
+    in_force_from: datetime | None = strawberry.field(
+        description="Since when this server's database has it in force; null until a server has taken it into service."
+    )
+    in_force_until: datetime | None = strawberry.field(
+        description="When another version took its place, or the figure went; null while it is in force."
     )
 
 
@@ -207,7 +219,27 @@ class RetentionCohort:
     active_customers: int = strawberry.field(description="Those of them who paid in the later month.")
 
 
-def definition(kpi: Kpi) -> KpiDefinition:
+def definitions(context: Context, code: str | None, past: bool) -> list[KpiDefinition]:
+    """Return every definition, or those of one figure; with the past ones, if they are asked for (blocking)."""
+    if code is not None:
+        find(code)
+    listed = kpi_versions.listed(context.services.database, code)
+    if past:
+        return [definition(each.kpi, each.digest, each.since, each.until) for each in listed]
+    return [defined(context, kpi, listed) for kpi in known().values() if code in (None, kpi.code)]
+
+
+def defined(context: Context, kpi: Kpi, listed: Sequence[InForce] | None = None) -> KpiDefinition:
+    """Return a definition with its digest and since when it is in force; `listed`, if that is known (blocking)."""
+    if listed is None:
+        listed = kpi_versions.listed(context.services.database, kpi.code)
+    digest = kpis.released(known())[kpi.code].digest
+    now = (each for each in listed if each.until is None and (each.kpi.code, each.digest) == (kpi.code, digest))
+    found = next(now, None)
+    return definition(kpi, digest, None if found is None else found.since, None)
+
+
+def definition(kpi: Kpi, digest: str, since: datetime | None, until: datetime | None) -> KpiDefinition:
     """Return a definition as the API shows it."""
     return KpiDefinition(
         code=kpi.code,
@@ -238,13 +270,24 @@ def definition(kpi: Kpi) -> KpiDefinition:
         factors=list(kpi.factors),
         divisors=list(kpi.divisors),
         matures_days=kpi.matures_days,
+        digest=digest,
+        in_force_from=since,
+        in_force_until=until,
     )
+
+
+def known() -> dict[str, Kpi]:
+    """Return every key figure by code; raises NotReady when one was edited without a new version."""
+    try:
+        return kpis.load()
+    except EditedWithoutVersion as refused:
+        raise NotReady(str(refused)) from None
 
 
 def find(code: str) -> Kpi:
     """Return a key figure; raises BadInput for an unknown code."""
     try:
-        return kpis.load()[code]
+        return known()[code]
     except KeyError:
         raise BadInput(f"There is no key figure {code}; kpiDefinitions lists them.") from None
 
@@ -292,34 +335,31 @@ def answer(
     """Return the cells of a key figure, each with the window it is compared with (blocking)."""
     require(kpi, asked)
     asked = replace(asked, **moment(context, as_of))
-    known = kpis.load()
-    reached = _reached(context, kpis.sources(kpi, known), at_least)
+    all_kpis = known()
+    reached = _reached(context, kpis.sources(kpi, all_kpis), at_least)
     projector = context.services.read_models
     try:
-        found = kpis.cells(projector, known, kpi, asked)
-        before = None if comparison is None else kpis.cells(projector, known, kpi, kpis.earlier(asked, comparison))
+        found = kpis.cells(projector, all_kpis, kpi, asked)
+        before = None if comparison is None else kpis.cells(projector, all_kpis, kpi, kpis.earlier(asked, comparison))
     except ProjectionRefused as refused:
         raise NotReady(str(refused)) from None
     return KpiAnswer(
-        definition=definition(kpi),
+        definition=defined(context, kpi),
         known_at_position=Position(min(reached, asked.as_of)),
         rows=[_row(kpi, asked, key, cell, comparison, before) for key, cell in found.items()],
     )
 
 
 def _reached(context: Context, names: set[str], at_least: int | None) -> int:
-    """Return the position that all of these read models have reached; waits for `at_least`."""
-    projector = context.services.read_models
-    for name in sorted(names) if at_least is not None else ():
-        try:
-            if not projector.wait_for(name, at_least or 0):
-                raise NotYetVisible(f"{name} has not reached position {at_least}; ask again a little later.")
-        except ProjectionRefused as refused:
-            raise NotReady(str(refused)) from None
-    reached = [each.entry.position for each in projector.status() if each.entry.name in names and _serves(each)]
-    if len(reached) < len(names):
+    """Return the position that all of these read models have reached; raises Behind while it is below `at_least`."""
+    serving = [each.entry for each in context.services.read_models.status() if _serves(each)]
+    sources = [entry for entry in serving if entry.name in names]
+    if len(sources) < len(names):
         raise NotReady(f"{' or '.join(sorted(names))} has not been built yet.")
-    return min(reached)
+    last = min(sources, key=lambda entry: entry.position)
+    if at_least is not None and last.position < at_least:
+        raise Behind(last.name, last.version, at_least)
+    return last.position
 
 
 BOOKS = ("P001", "P002", "K017", "K023")
@@ -330,10 +370,10 @@ def books(context: Context, asked: Asked, at_least: int | None, as_of: KpiAsOf |
     asked = replace(asked, **moment(context, as_of))
     figures = [find(code) for code in BOOKS]
     require(figures[0], asked)
-    known = kpis.load()
-    reached = _reached(context, set().union(*(kpis.sources(kpi, known) for kpi in figures)), at_least)
+    all_kpis = known()
+    reached = _reached(context, set().union(*(kpis.sources(kpi, all_kpis) for kpi in figures)), at_least)
     try:
-        found = [kpis.cells(context.services.read_models, known, kpi, asked) for kpi in figures]
+        found = [kpis.cells(context.services.read_models, all_kpis, kpi, asked) for kpi in figures]
     except ProjectionRefused as refused:
         raise NotReady(str(refused)) from None
     rows = []
@@ -354,8 +394,8 @@ def books(context: Context, asked: Asked, at_least: int | None, as_of: KpiAsOf |
             )
         )
     return SalesBooks(
-        platform=definition(figures[0]),
-        accounting=definition(figures[1]),
+        platform=defined(context, figures[0]),
+        accounting=defined(context, figures[1]),
         known_at_position=Position(min(reached, asked.as_of)),
         rows=rows,
     )

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
 import psycopg
 
 from opscore.api.context import Context
-from opscore.api.errors import BadCursor
+from opscore.api.errors import BadCursor, Forbidden
 from opscore.api.figures import reading
 from opscore.api.filters import Direction
 from opscore.api.ids import BAD_CURSOR
 from opscore.api.paging import Window, connection, connection_of_rows, window
 from opscore.api.rows import Rows
+from opscore.domain.command import Role
+from opscore.permissions import may_see_field
 from opscore.projector import Ask
 from opscore.projector.lists import ALL, Column, Condition, Key, Page, Total
 
@@ -49,6 +51,8 @@ class Listing:
     """What it can be sorted by, under the members of its enum."""
     default: tuple[Any, Direction]
     """How it is sorted when nothing is said."""
+    shown_as: Mapping[Any, str] = field(default_factory=dict)
+    """Members of `sorts` -> the field that shows what they sort by, if only some roles see that."""
 
     def keys(self, sort: Any) -> tuple[Key, ...]:
         """Return the order that is asked for, an input with `by` and `direction`, and at its end what is unique."""
@@ -122,6 +126,13 @@ class Listed:
     def cut(self, rows: Sequence[RowT]) -> Sequence[RowT]:
         """Return the rows that the page shows."""
         return self.asked.cut(rows)
+
+
+def refuse_hidden(role: Role, listing: Listing, sort: Any) -> None:
+    """Refuse an order by what the role does not see: the order of the rows would tell. Raises Forbidden."""
+    hidden = None if sort is None else listing.shown_as.get(sort.by)
+    if hidden is not None and not may_see_field(role, hidden):
+        raise Forbidden(f"Your role ({role}) does not see {hidden}, and may not sort by it.")
 
 
 def listed(

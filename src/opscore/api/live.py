@@ -1,9 +1,9 @@
 """Watches the log and the read models for all subscriptions of the process, and tells those whom a change concerns.
 
-There is one reader for the live end, however many subscriptions wait there: new events are read once, held against the
-filters that may be for them, each different one once, and handed to everybody who has that filter. Whoever is further
-behind reads pages of the log by position. Nothing is queued for a subscription: the log is its queue, and its position
-in it all that is kept.
+There is one reader for the live end, however many subscriptions wait there: the envelopes of new events are read once
+and held against the filters that may be for them, each different one once; events that are for somebody are then read
+whole and handed to everybody who has that filter. Whoever is further behind reads pages of the log by position. Nothing
+is queued for a subscription: the log is its queue, and its position in it all that is kept.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from opscore.api.errors import BadInput, NotReady
 from opscore.api.figures import KpiDay, kpi_days
 from opscore.api.ids import key_of
 from opscore.domain.store import Store
-from opscore.log.event_log import EventFilter, LoggedEvent
+from opscore.log.event_log import Envelope, EventFilter, LoggedEvent
 from opscore.logs import exception_facts
 
 POLL_SECONDS = 0.5
@@ -49,7 +49,7 @@ WINDOW_POSITIONS = 20_000
 logger = structlog.get_logger("opscore.live")
 
 
-def matches(wanted: EventFilter, event: LoggedEvent) -> bool:
+def matches(wanted: EventFilter, event: Envelope) -> bool:
     """Say whether an event is what `EventLog.select` would return for this filter."""
     return (
         (wanted.store_ids is None or event.store_id in wanted.store_ids)
@@ -164,7 +164,7 @@ class Groups:
             if not standing:
                 del self._standing[place]
 
-    def of(self, event: LoggedEvent) -> list[_Group]:
+    def of(self, event: Envelope) -> list[_Group]:
         """Return the groups whose filter an event matches."""
         return [
             group
@@ -357,7 +357,7 @@ class Live:
             self._headed.set()
             return False
         before = self._head
-        found = await self._services.read(lambda: source.select(EventFilter(), after=before, limit=LIVE_PAGE))
+        found = await self._services.read(source.envelopes, before, LIVE_PAGE)
         if len(found) == LIVE_PAGE:
             head = (await self._services.read(source.head)).position
             if head - before > FAR_EVENTS:
@@ -368,12 +368,20 @@ class Live:
                 self._keeping.clear()
                 return True
         now = time.monotonic()
+        events: dict[int, LoggedEvent] = {}
+        while True:
+            groups = {each.position: of_it for each in found if (of_it := self._groups.of(each))}
+            missing = sorted(groups.keys() - events.keys())
+            if not missing:
+                break
+            # Whoever comes while these are read is behind the same position, so it is asked once more who wants what.
+            events |= {each.position: each for each in await self._services.read(source.at, missing)}
         if found:
             self._head = found[-1].position
         told = set()
-        for event in found:
-            for group in self._groups.of(event):
-                group.take_in(event, now)
+        for position, of_it in groups.items():
+            for group in of_it:
+                group.take_in(events[position], now)
                 told.add(group)
         for group in told:
             group.signal.give()

@@ -94,17 +94,17 @@ class UndeclaredRefusal(ApiError):
         self.extensions["code"] = refusal.code
 
 
-def _named_in(value: Any, name: str = "") -> Iterator[tuple[UUID, str]]:
+def ids_in(value: Any, name: str = "") -> Iterator[tuple[UUID, str]]:
     """Give every id of a command's input as it is shown: a global id where its field names an aggregate."""
     if isinstance(value, UUID):
         kind = aggregate_of(name)
         yield value, str(value) if kind is None else global_id(kind, value)
     elif isinstance(value, msgspec.Struct):
         for each in value.__struct_fields__:
-            yield from _named_in(getattr(value, each), each)
+            yield from ids_in(getattr(value, each), each)
     elif isinstance(value, tuple | list):
         for item in value:
-            yield from _named_in(item, name)
+            yield from ids_in(item, name)
 
 
 View = Callable[[Any, Context], Any]
@@ -159,12 +159,13 @@ class Mutation:
         try:
             fields = self.input.to_python(value)
         except InputFault as fault:
-            return self._faulty(fault)
+            return self.faulty(fault)
         return self._request(
             fields, value["idempotencyKey"], value.get("expectedVersion"), value.get("occurredAt"), context
         )
 
-    def _faulty(self, fault: InputFault) -> Payload:
+    def faulty(self, fault: InputFault) -> Payload:
+        """Return the answer to an input that cannot be used."""
         why = fault.message.rstrip(".")
         message = InvalidField(why=why[:1].lower() + why[1:]).message
         return self._refused("INVALID_FIELD", message, [str(step) for step in fault.path])
@@ -193,7 +194,7 @@ class Mutation:
         try:
             command = decoded(self.command, fields)
         except InputFault as fault:
-            return self._faulty(fault)
+            return self.faulty(fault)
         return Request(command, context.viewer, key, occurred_at=occurred_at, expected_version=expected_version)
 
     async def _decided(self, prepared: Request | Payload, context: Context) -> Payload:
@@ -236,7 +237,7 @@ class Mutation:
             current_version = await services.read(services.log.version_at, refusal.ids[0])
         # As the input names it: looked up, an id of another's store and one of nothing would differ, and tell the asker
         # which of them it is. What the input does not name comes out of the state of what the asker may see.
-        named = dict(_named_in(command))
+        named = dict(ids_in(command))
         others = [each for each in refusal.ids if each not in named]
         looked_up = services.kinds.recall(others)
         if looked_up is None and names:
@@ -320,9 +321,8 @@ def template(refusal: type[Refusal]) -> str:
     return re.sub(r"\{(\w+)\}", lambda found: f"<{found.group(1).replace('_', ' ')}>", sentence(refusal.__doc__))
 
 
-def make_mutations(kinds: Mapping[type[Aggregate], ObjectKind]) -> dict[str, Mutation]:
+def make_mutations(kinds: Mapping[type[Aggregate], ObjectKind], inputs: InputTypes) -> dict[str, Mutation]:
     """Return a mutation for each command of the domain, by name."""
-    inputs = InputTypes()
     return {name: _mutation(command, inputs, kinds[command.AGGREGATE]) for name, command in sorted(COMMANDS.items())}
 
 

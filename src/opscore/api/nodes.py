@@ -64,7 +64,8 @@ def may_see(viewer: Actor, aggregate: Aggregate) -> bool:
     """Say whether an aggregate lies in a viewer's scope; what does not is answered like what is not there.
 
     An article is seen by every store that sells it, a campaign by every store it runs in. A customer sees itself, its
-    own orders, and what is on offer. Who may not ask for a kind does not reach it by another way either.
+    own orders, articles that are on sale and campaigns that are on. A line of an order names its article as it was
+    ordered, whether or not that is still on sale. Who may not ask for a kind does not reach it by another way either.
     """
     if not may_see_kind(viewer.role, aggregate.STREAM_TYPE):
         return False

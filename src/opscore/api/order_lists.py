@@ -35,8 +35,8 @@ from opscore.api.filters import (
     on,
     without,
 )
-from opscore.api.lists import Listing, PageArguments, listed
-from opscore.api.money import Money, money, money_in, unit_price_in
+from opscore.api.lists import Listing, PageArguments, listed, refuse_hidden
+from opscore.api.money import Money, UnitPrice, money, money_in, unit_price_in
 from opscore.api.naming import camel
 from opscore.api.nodes import gid, store_gid
 from opscore.api.orders import Order, OrderLine, order_view
@@ -120,6 +120,23 @@ ORDER = MadeObject(
 )
 """The same of an order."""
 
+_NOTHING = Made((), lambda: None)
+
+
+def _without_prices(of: MadeObject) -> MadeObject:
+    """Return how the same object is made for who sees no prices."""
+    shown: dict[str, Attribute] = {
+        name: _NOTHING if isinstance(each, MadeObject) and each.kind in (Money, UnitPrice) else each
+        for name, each in of.attributes.items()
+    }
+    return MadeObject(of.kind, shown)
+
+
+LINE_UNPRICED = _without_prices(LINE)
+_unpriced = _without_prices(ORDER)
+ORDER_UNPRICED = MadeObject(Order, {**_unpriced.attributes, "lines": MadeList("order_id", LINE_UNPRICED)})
+"""What roles see that see no prices; a test holds it against the table of permissions."""
+
 _WIRE = {name: camel(name) for name in (*ORDER.attributes, *LINE.attributes)}
 _LINE_KEYS = (Key(Column("order_id", "uuid")), Key(Column("line", "bigint")))
 
@@ -161,8 +178,10 @@ class OrderFilter:
     delivered_at: TimeFilter | None = on("delivered_at", "When all of it had arrived.")
     completed_at: TimeFilter | None = on("completed_at", "When it was completed.")
     cancelled_at: TimeFilter | None = on("cancelled_at", "When it was called off or lapsed.")
-    total: AmountFilter | None = on("total_minor", "What it cost, before anything was called off.")
-    refunded: AmountFilter | None = on("refunded_minor", "What went back.")
+    total: AmountFilter | None = on(
+        "total_minor", "What it cost, before anything was called off.", shown_as="Order.total"
+    )
+    refunded: AmountFilter | None = on("refunded_minor", "What went back.", shown_as="Order.refunded")
 
 
 class OrderSortKey(enum.StrEnum):
@@ -198,6 +217,7 @@ ORDERS = Listing(
         OrderSortKey.TOTAL: Column("total_minor", "bigint"),
     },
     (OrderSortKey.PLACED_AT, Direction.DESC),
+    {OrderSortKey.TOTAL: "Order.total"},
 )
 COUNTED_BY = (Column("currency", "text"),)
 COUNTED = tuple(
@@ -205,15 +225,17 @@ COUNTED = tuple(
 )
 
 
-@strawberry.type(description="How many orders a filter finds, in one currency.")
+@strawberry.type(
+    description="How many orders a filter finds, in one currency; amounts are null for roles that see no prices."
+)
 class OrderCount:
     orders: int = strawberry.field(description="How many.")
-    goods: Money = strawberry.field(description="Their goods after discounts, together.")
-    discount: Money = strawberry.field(description="What was taken off, together.")
-    freight: Money = strawberry.field(description="Their carriage together.")
-    total: Money = strawberry.field(description="Their totals together, before anything was called off.")
-    paid: Money = strawberry.field(description="What was paid of them.")
-    refunded: Money = strawberry.field(description="What of that went back.")
+    goods: Money | None = strawberry.field(description="Their goods after discounts, together.")
+    discount: Money | None = strawberry.field(description="What was taken off, together.")
+    freight: Money | None = strawberry.field(description="Their carriage together.")
+    total: Money | None = strawberry.field(description="Their totals together, before anything was called off.")
+    paid: Money | None = strawberry.field(description="What was paid of them.")
+    refunded: Money | None = strawberry.field(description="What of that went back.")
 
 
 @strawberry.type(description="How many orders of a store stand at one state.")
@@ -251,9 +273,11 @@ def orders(
     at_least: int | None,
 ) -> Any:
     """Return a page of orders, latest first unless sorted (blocking). wanted: what is selected of the connection."""
-    own = context.customer_id
+    own, role = context.customer_id, context.viewer.role
+    refuse_hidden(role, ORDERS, sort)
+    order, line = (ORDER, LINE) if may_see_field(role, "Order.total") else (ORDER_UNPRICED, LINE_UNPRICED)
     scope = {"customer_id": own}
-    asked = listed(ORDERS, condition(given, context.viewer.role), sort, page, counted="totalCount" in wanted, scope=own)
+    asked = listed(ORDERS, condition(given, role), sort, page, counted="totalCount" in wanted, scope=own)
     edges = "edges" in wanted
     wanted = Selected().merge(wanted.at("nodes")).merge(wanted.at("edges", "node"))
     in_the_book = wanted.keys() <= IN_THE_BOOK and wanted.at("lines").keys() <= LINES_IN_THE_BOOK
@@ -261,14 +285,14 @@ def orders(
     def read(ask: Ask) -> tuple[Rows, int | None]:
         columns = ["order_id", *(["customer_id"] if "customer" in wanted else [])]
         if in_the_book:
-            columns += _wanted_columns(ORDER, wanted)
+            columns += _wanted_columns(order, wanted)
         names, rows = asked.tuples(ask, scope, columns)
         total = asked.total(ask, scope)
         lists = {}
         if in_the_book and "lines" in wanted:
             place = names.index("order_id")
-            lists["lines"] = _lines(ask, [row[place] for row in asked.cut(rows)], wanted.at("lines"))
-        return Rows(ORDER, names, rows, lists), total
+            lists["lines"] = _lines(ask, [row[place] for row in asked.cut(rows)], line, wanted.at("lines"))
+        return Rows(order, names, rows, lists), total
 
     rows, total = reading(context, "order_book", read, store_ids=context.store_ids, at_least=at_least)
     if in_the_book and "customer" not in wanted:
@@ -279,7 +303,7 @@ def orders(
         views = {row["order_id"]: view for row, view in zip(shown, asked.cut(rows), strict=True)}
     else:
         orders = reads.many(context, order_domain.Order, [row["order_id"] for row in shown])
-        views = {key: order_view(order, context) for key, order in orders.items()}
+        views = {key: order_view(each, context) for key, each in orders.items()}
     if "customer" in wanted:
         _add_customers(context, shown, views)
     # The log may be ahead of the book, never behind it: every order of the book is found.
@@ -291,9 +315,9 @@ def _wanted_columns(of: MadeObject, wanted: Selected) -> list[str]:
     return list(of.columns([name for name in of.attributes if _WIRE[name] in wanted]))
 
 
-def _lines(ask: Ask, order_ids: Sequence[UUID], wanted: Selected) -> Found:
-    """Return what is wanted of the lines of these orders, by order."""
-    columns = tuple(dict.fromkeys(("order_id", *_wanted_columns(LINE, wanted))))
+def _lines(ask: Ask, order_ids: Sequence[UUID], of: MadeObject, wanted: Selected) -> Found:
+    """Return what is wanted of the lines of these orders, by order. of: how a line is made."""
+    columns = tuple(dict.fromkeys(("order_id", *_wanted_columns(of, wanted))))
     of_order: dict[UUID, list[Row]] = defaultdict(list)
     if order_ids:
         shape = Page(ALL, _LINE_KEYS, None, columns=columns)
@@ -324,10 +348,14 @@ def count(context: Context, given: OrderFilter | None, at_least: int | None) -> 
         store_ids=context.store_ids,
         at_least=at_least,
     )
+    prices = may_see_field(context.viewer.role, "OrderCount.total")
     return [
         OrderCount(
             orders=row["rows"],
-            **{column.name.removesuffix("_minor"): money(row[column.name], row["currency"]) for column in COUNTED},
+            **{
+                column.name.removesuffix("_minor"): money(row[column.name], row["currency"]) if prices else None
+                for column in COUNTED
+            },
         )
         for row in rows
     ]

@@ -41,11 +41,13 @@ class OrderLine:
     name: str = strawberry.field(description="Its name when it was ordered.")
     unit: str = strawberry.field(description="What one of it is.")
     quantity: Decimal = strawberry.field(description="Units ordered.")
-    list_price: UnitPrice = strawberry.field(description="Price per unit without any offer.")
-    unit_price: UnitPrice = strawberry.field(description="Price per unit before promotions: list, tier or campaign.")
-    gross: Money = strawberry.field(description="The units at list price.")
-    discount: Money = strawberry.field(description="What is taken off.")
-    amount: Money = strawberry.field(description="What is to be paid: gross less discount.")
+    list_price: UnitPrice | None = strawberry.field(description="Price per unit without any offer.")
+    unit_price: UnitPrice | None = strawberry.field(
+        description="Price per unit before promotions: list, tier or campaign."
+    )
+    gross: Money | None = strawberry.field(description="The units at list price.")
+    discount: Money | None = strawberry.field(description="What is taken off.")
+    amount: Money | None = strawberry.field(description="What is to be paid: gross less discount.")
     campaign_id: strawberry.ID | None = strawberry.field(description="The campaign whose price or gift it is.")
     gift: bool = strawberry.field(description="Whether it is a gift.")
     service: bool = strawberry.field(description="Whether it is a service, which moves no stock.")
@@ -71,6 +73,7 @@ class OrderParcelLine:
     line: int = strawberry.field(description="Number of the order line.")
     sku_id: strawberry.ID = strawberry.field(description="The article.")
     quantity: Decimal = strawberry.field(description="Units in this parcel.")
+    batch: str | None = strawberry.field(description="Batch they are of, where it was named.")
 
 
 @strawberry.type(description="What is sent in one piece.")
@@ -120,7 +123,8 @@ class OrderShortLine:
 
 @strawberry.type(
     description="One order, up to its last refund; or, of kind RETURN, goods of no order we know that came back. "
-    "Personal data of the recipient is not shown here."
+    "Personal data of the recipient is not shown here. Amounts are null, payments and refunds empty, for roles that "
+    "see no prices."
 )
 class Order(Stream):
     store_id: strawberry.ID = strawberry.field(description="The store it was placed in.")
@@ -144,19 +148,19 @@ class Order(Stream):
     cancelled_at: datetime | None = strawberry.field(description="When the whole of it was called off.")
     expired: bool = strawberry.field(description="Whether it lapsed because nobody paid.")
     lines: list[OrderLine] = strawberry.field(description="Its lines.")
-    goods: Money = strawberry.field(description="The lines' amounts, after all discounts and points.")
-    discount: Money = strawberry.field(description="What was taken off the list prices.")
-    freight: Money = strawberry.field(description="What is asked for carriage.")
-    freight_waived: Money = strawberry.field(description="What was not asked for carriage.")
-    total: Money = strawberry.field(description="Goods and freight as agreed.")
-    net_total: Money = strawberry.field(description="The total less what was called off.")
-    paid: Money = strawberry.field(description="What came in.")
-    due: Money = strawberry.field(description="What is still to be paid.")
-    refunded: Money = strawberry.field(description="What went back.")
-    refundable: Money = strawberry.field(description="The most that may still go back.")
+    goods: Money | None = strawberry.field(description="The lines' amounts, after all discounts and points.")
+    discount: Money | None = strawberry.field(description="What was taken off the list prices.")
+    freight: Money | None = strawberry.field(description="What is asked for carriage.")
+    freight_waived: Money | None = strawberry.field(description="What was not asked for carriage.")
+    total: Money | None = strawberry.field(description="Goods and freight as agreed.")
+    net_total: Money | None = strawberry.field(description="The total less what was called off.")
+    paid: Money | None = strawberry.field(description="What came in.")
+    due: Money | None = strawberry.field(description="What is still to be paid.")
+    refunded: Money | None = strawberry.field(description="What went back.")
+    refundable: Money | None = strawberry.field(description="The most that may still go back.")
     coupon_code: str | None = strawberry.field(description="The coupon that was used.")
     points_spent: int = strawberry.field(description="Points that paid for a part.")
-    points_value: Money = strawberry.field(description="What these points were worth.")
+    points_value: Money | None = strawberry.field(description="What these points were worth.")
     campaign_ids: list[strawberry.ID] = strawberry.field(description="The campaigns that had a part in its prices.")
     payments: list[OrderPayment] = strawberry.field(description="Money that came in, in order.")
     parcels: list[OrderParcel] = strawberry.field(description="Its parcels.")
@@ -178,7 +182,10 @@ class Order(Stream):
         return None if found is None else customer_view(found, context)
 
 
-def _line(line: Any, currency: str) -> OrderLine:
+def _line(line: Any, currency: str, prices: bool) -> OrderLine:
+    def amount(minor: int) -> Money | None:
+        return money(minor, currency) if prices else None
+
     return OrderLine(
         line=line.line,
         sku_id=gid("Sku", line.sku_id),
@@ -186,11 +193,11 @@ def _line(line: Any, currency: str) -> OrderLine:
         name=line.name,
         unit=line.unit,
         quantity=plain(line.ordered),
-        list_price=unit_price(line.list_price, currency),
-        unit_price=unit_price(line.unit_price, currency),
-        gross=money(line.gross_minor, currency),
-        discount=money(line.discount_minor, currency),
-        amount=money(line.amount_minor, currency),
+        list_price=unit_price(line.list_price, currency) if prices else None,
+        unit_price=unit_price(line.unit_price, currency) if prices else None,
+        gross=amount(line.gross_minor),
+        discount=amount(line.discount_minor),
+        amount=amount(line.amount_minor),
         campaign_id=gid("Campaign", line.campaign_id),
         gift=line.gift,
         service=line.service,
@@ -204,12 +211,13 @@ def _line(line: Any, currency: str) -> OrderLine:
     )
 
 
-def order_view(order: domain.Order, _: Context) -> Order:
+def order_view(order: domain.Order, context: Context) -> Order:
     """Return an order as the API shows it, from its aggregate."""
     currency = order.currency
+    prices = may_see_field(context.viewer.role, "Order.total")
 
-    def amount(minor: int) -> Money:
-        return money(minor, currency)
+    def amount(minor: int) -> Money | None:
+        return money(minor, currency) if prices else None
 
     return Order(
         **stream_fields(order),
@@ -233,7 +241,7 @@ def order_view(order: domain.Order, _: Context) -> Order:
         completed_at=order.completed_at,
         cancelled_at=order.cancelled_at,
         expired=order.expired,
-        lines=[_line(line, currency) for line in order.lines],
+        lines=[_line(line, currency, prices) for line in order.lines],
         goods=amount(order.goods_minor),
         discount=amount(order.discount_minor),
         freight=amount(order.freight_minor),
@@ -250,22 +258,24 @@ def order_view(order: domain.Order, _: Context) -> Order:
         campaign_ids=[gid("Campaign", each) for each in order.campaign_ids],
         payments=[
             OrderPayment(
-                amount=amount(each.amount_minor),
+                amount=money(each.amount_minor, currency),
                 method=each.method,
                 provider_reference=each.provider_reference,
                 received_at=each.received_at,
             )
             for each in order.payments
+            if prices
         ],
         parcels=[_parcel(parcel_id, each) for parcel_id, each in order.parcels.items()],
         returns=[_return(return_id, each) for return_id, each in order.returns.items()],
         refunds=[
             OrderRefund(
                 refund_id=each.refund_id,
-                amount=amount(each.amount_minor),
+                amount=money(each.amount_minor, currency),
                 provider_reference=each.provider_reference,
             )
             for each in order.refunds
+            if prices
         ],
         shortage=[
             OrderShortLine(line=each.line, sku_id=gid("Sku", each.sku_id), quantity=each.quantity)
@@ -283,7 +293,7 @@ def _parcel(parcel_id: UUID, parcel: Any) -> OrderParcel:
         shipped_at=parcel.shipped_at,
         delivered_at=parcel.delivered_at,
         lines=[
-            OrderParcelLine(line=each.line, sku_id=gid("Sku", each.sku_id), quantity=each.quantity)
+            OrderParcelLine(line=each.line, sku_id=gid("Sku", each.sku_id), quantity=each.quantity, batch=each.batch)
             for each in parcel.lines
         ],
     )

@@ -10,10 +10,10 @@ from typing import Any, Generic, TypeVar
 import strawberry
 
 from opscore.api.errors import BadCursor, PageSize
-from opscore.api.guard import PAGE_MAX
 from opscore.api.ids import BAD_CURSOR, decode_cursor, encode_cursor
 from opscore.api.rows import Made, MadeObject, Row, Rows
 from opscore.api.scalars import MAX_POSITION
+from opscore.api.sizing import PAGE_MAX
 
 NodeT = TypeVar("NodeT")
 RowT = TypeVar("RowT")
@@ -114,19 +114,18 @@ def connection(
 ) -> Any:
     """Return the page of these rows, which were fetched with `asked.fetch` and are in list order.
 
-    keys: the sort keys of a row; node: what is shown of it. total: rows of the whole list; None where nobody has
-    asked for it (see `selected.wants_total`), never otherwise. edges: whether somebody looks at them; a cursor for each
-    row takes a tenth of a page's time.
+    keys: the sort keys of a row; node: what is shown of it, None for a row that is not. total: rows of the whole list;
+    None where nobody has asked for it (see `selected.wants_total`), never otherwise. edges: whether somebody looks at
+    them; a cursor for each row takes a tenth of a page's time.
     """
-    shown = asked.cut(rows)
-    nodes = [node(row) for row in shown]
+    shown = [(row, made) for row in asked.cut(rows) if (made := node(row)) is not None]
 
     def cursor(row: Any) -> str:
         return encode_cursor(binding, keys(row))
 
     return Connection(
-        edges=[Edge(cursor=cursor(row), node=each) for row, each in zip(shown, nodes, strict=True)] if edges else [],
-        nodes=nodes,
+        edges=[Edge(cursor=cursor(row), node=made) for row, made in shown] if edges else [],
+        nodes=[made for _, made in shown],
         page_info=page_info(rows, asked, cursor),
         total_count=total,  # type: ignore[arg-type]  # Nobody looks at it where nobody asked.
     )
@@ -149,14 +148,14 @@ def connection_of_rows(
 
     shown = replace(rows, rows=asked.cut(rows.rows))
     return Connection(
-        edges=_edges(shown, cursor) if edges else [],  # type: ignore[arg-type]  # A sequence of them.
+        edges=edges_of(shown, cursor) if edges else [],  # type: ignore[arg-type]  # A sequence of them.
         nodes=shown,  # type: ignore[arg-type]
         page_info=page_info(rows.rows, asked, cursor),
         total_count=total,  # type: ignore[arg-type]
     )
 
 
-def _edges(rows: Rows, cursor: Callable[[Row], str]) -> Rows:
+def edges_of(rows: Rows, cursor: Callable[[Row], str]) -> Rows:
     """Return rows of edges: the cursor of each, and behind it the columns of its node."""
     return Rows(edge_of(rows.of), (_CURSOR, *rows.columns), [(cursor(row), *row) for row in rows.rows], rows.lists)
 

@@ -17,17 +17,17 @@ import strawberry
 from opscore.api.arguments import After, ContextInfo, First
 from opscore.api.context import Context
 from opscore.api.enums import expose
-from opscore.api.errors import BadInput, Forbidden, NotReady, NotYetVisible
+from opscore.api.errors import BadInput, Forbidden, NotReady, TimedOut
 from opscore.api.ids import encode_cursor, parse_global_id
 from opscore.api.inputs import aggregate_of
 from opscore.api.paging import Connection, PageInfo, connection, window
 from opscore.api.scalars import MAX_POSITION, Json, Position
 from opscore.api.selected import selected, wants_total
-from opscore.projector import Comparison, ProjectionRefused
+from opscore.projector import Comparison, ProjectionRefused, TookTooLong
 from opscore.projector.asking import Filter, Question
 from opscore.projector.catalogue import Promotion
 from opscore.projector.compare import EVENTS_MAX, DifferingRow
-from opscore.projector.explaining import Behind
+from opscore.projector.explaining import EventBehind
 from opscore.projector.lock import EditedWithoutVersion
 from opscore.projector.sqltext import SqlFileError
 
@@ -264,11 +264,11 @@ def _plain_object(value: dict[str, Any] | None) -> Json | None:
     return None if value is None else Json({name: plain_value(each) for name, each in value.items()})
 
 
-def _event(event: Behind) -> DifferingEvent:
+def _event(event: EventBehind) -> DifferingEvent:
     return DifferingEvent(position=Position(event.position), old=_plain_object(event.old), new=_plain_object(event.new))
 
 
-def _differing(row: DifferingRow, events: list[Behind] | None) -> DifferingRowView:
+def _differing(row: DifferingRow, events: list[EventBehind] | None) -> DifferingRowView:
     return DifferingRowView(
         number=row.number,
         table=row.table,
@@ -358,14 +358,15 @@ def rows(
     wanted = [Filter(each.column, each.operator.value, each.value) for each in filters]
     binding = f"rows:{name}:{query}:{version}:{sorted(values.items())}:{wanted}"
     try:
-        if at_least is not None and not projector.wait_for(name, at_least):
-            raise NotYetVisible(f"{name} has not reached position {at_least}; ask again a little later.")
         key = projector.key_of_query(name, query, version=version)
         asked = window(binding, len(key), page[0], page[1], None, None)
         found = projector.rows(
             name, query, values,
             store_ids=store_ids, version=version, filters=wanted, after=asked.after, limit=asked.fetch,
+            at_least=at_least, seconds_max=context.services.database.settings.statement_seconds_max,
         )  # fmt: skip
+    except TookTooLong:
+        raise TimedOut from None
     except ProjectionRefused as refused:
         raise BadInput(str(refused)) from None
     names = [column.name for column in found.question.columns]

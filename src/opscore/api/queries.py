@@ -15,6 +15,7 @@ import strawberry
 from opscore.api import reads
 from opscore.api.arguments import After, Before, ContextInfo, First, Last, ListAtLeast
 from opscore.api.campaigns import Campaign, campaign_view
+from opscore.api.carts import CartQueries
 from opscore.api.customers import Customer, customer_view
 from opscore.api.directories import (
     CAMPAIGNS,
@@ -32,18 +33,20 @@ from opscore.api.directories import (
     StoreFilter,
     StoreSort,
     directory,
+    on_now,
+    on_sale,
 )
 from opscore.api.enums import expose
 from opscore.api.errors import BadInput
 from opscore.api.exports import ExportQueries
 from opscore.api.figure_queries import FigureQueries
 from opscore.api.ids import key_of, parse_global_id
+from opscore.api.kinds import BY_NAME
 from opscore.api.kpi_queries import KpiQueries
 from opscore.api.lists import PageArguments
 from opscore.api.log_queries import LogQueries
-from opscore.api.mutations import ObjectKind
 from opscore.api.nodes import Node
-from opscore.api.orders import Order, order_view
+from opscore.api.orders import Order
 from opscore.api.paging import Connection
 from opscore.api.projection_queries import ProjectionQueries
 from opscore.api.scalars import Position
@@ -53,25 +56,11 @@ from opscore.api.stores import Store, store_view
 from opscore.api.webhooks import WebhookQueries
 from opscore.domain import campaign as campaign_domain
 from opscore.domain import customer as customer_domain
-from opscore.domain import order as order_domain
 from opscore.domain import sku as sku_domain
 from opscore.domain import store as store_domain
 from opscore.domain.command import WRITE, Role
 from opscore.permissions import commands_of
 
-KINDS: dict[Any, ObjectKind] = {
-    kind.aggregate: kind
-    for kind in (
-        ObjectKind(store_domain.Store, Store, store_view),
-        ObjectKind(sku_domain.Sku, Sku, sku_view),
-        ObjectKind(order_domain.Order, Order, order_view),
-        ObjectKind(campaign_domain.Campaign, Campaign, campaign_view),
-        ObjectKind(customer_domain.Customer, Customer, customer_view),
-    )
-}
-"""How each aggregate is shown."""
-
-BY_NAME = {kind.aggregate.STREAM_TYPE: kind for kind in KINDS.values()}
 NODES_MAX = 100
 
 expose(Role)
@@ -144,8 +133,8 @@ def _moment(as_of: AsOf | None) -> dict[str, Any]:
 
 DIRECTORIES = {
     "Store": Directory(store_domain.Store, "StoreApplied", STORES, store_view),
-    "Sku": Directory(sku_domain.Sku, "SkuRegistered", SKUS, sku_view),
-    "Campaign": Directory(campaign_domain.Campaign, "CampaignPlanned", CAMPAIGNS, campaign_view),
+    "Sku": Directory(sku_domain.Sku, "SkuRegistered", SKUS, sku_view, on_sale),
+    "Campaign": Directory(campaign_domain.Campaign, "CampaignPlanned", CAMPAIGNS, campaign_view, on_now),
     "Customer": Directory(customer_domain.Customer, "CustomerRegistered", CUSTOMERS, customer_view),
 }
 """The lists of aggregates."""
@@ -256,7 +245,7 @@ class AggregateQueries:
 
     @strawberry.field(
         description="The articles, newest first unless sorted. With a filter or an order, those of other home stores "
-        "that these stores sell or have a price for are among them."
+        "that these stores sell or have a price for are among them. A customer sees those that are on sale."
     )
     async def skus(
         self,
@@ -301,7 +290,9 @@ class AggregateQueries:
     ) -> Campaign | None:
         return await _get(info, Campaign, id, as_of)
 
-    @strawberry.field(description="The campaigns, newest first unless sorted.")
+    @strawberry.field(
+        description="The campaigns, newest first unless sorted. A customer sees those that are on, latest start first."
+    )
     async def campaigns(
         self,
         info: ContextInfo,
@@ -379,5 +370,14 @@ async def _holder(info: ContextInfo, type_: type[ViewT], claim: str, scope: str,
 
 
 @strawberry.type(description="Questions. What lies out of a token's scope is answered like what is not there.")
-class Query(AggregateQueries, FigureQueries, KpiQueries, LogQueries, WebhookQueries, ExportQueries, ProjectionQueries):
+class Query(
+    AggregateQueries,
+    CartQueries,
+    FigureQueries,
+    KpiQueries,
+    LogQueries,
+    WebhookQueries,
+    ExportQueries,
+    ProjectionQueries,
+):
     """Everything that can be asked."""

@@ -12,6 +12,7 @@ from uuid import UUID
 from opscore.api.ids import AGGREGATE_NAMES, global_id
 from opscore.api.nodes import may_see
 from opscore.domain.aggregate import Aggregate
+from opscore.domain.command import Role
 from opscore.log.batches import load_many
 from opscore.log.event_log import EventFilter, LoggedEvent
 from opscore.sqlfiles import load
@@ -36,10 +37,17 @@ def one(
 ) -> AggregateT | None:
     """Return an aggregate as of a version, position or time (UTC), now without any; None out of the viewer's scope.
 
-    What the viewer may see is decided by the aggregate as it is at that moment.
+    What the viewer may see is decided by the aggregate as it is at that moment, and for a customer as it is now too:
+    what has gone off offer has no past for buyers.
     """
-    found = context.services.log.aggregate(kind, stream_id, version=version, position=position, at=at)
-    return found if found is not None and may_see(context.viewer, found) else None
+    log, viewer = context.services.log, context.viewer
+    found = log.aggregate(kind, stream_id, version=version, position=position, at=at)
+    if found is None or not may_see(viewer, found):
+        return None
+    if viewer.role is Role.CUSTOMER and (version, position, at) != (None, None, None):
+        now = log.aggregate(kind, stream_id)
+        return found if now is not None and may_see(viewer, now) else None
+    return found
 
 
 async def current(context: Context, kind: type[AggregateT], stream_id: UUID) -> AggregateT | None:

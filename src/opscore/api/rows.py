@@ -111,7 +111,7 @@ def _maker(of: MadeObject, columns: tuple[str, ...], lists: Mapping[str, Found])
     place = {name: index for index, name in enumerate(columns)}
     makers: list[tuple[str, Callable[[Row], Any]]] = []
     for name, each in of.attributes.items():
-        if place.keys() >= set(columns_of(each)) and (not isinstance(each, MadeList) or name in lists):
+        if _is_there(name, each, place.keys(), lists.keys()):
             makers.append((name, _attribute_maker(name, each, columns, place, lists)))
 
     def made(row: Row) -> Any:
@@ -121,6 +121,17 @@ def _maker(of: MadeObject, columns: tuple[str, ...], lists: Mapping[str, Found])
         return shown
 
     return made
+
+
+def _is_there(name: str, attribute: Attribute, columns: Collection[str], lists: Collection[str]) -> bool:
+    """Say whether an attribute can be made of these columns; an object can when anything of it can."""
+    match attribute:
+        case Made(own):
+            return all(each in columns for each in own)
+        case MadeList(column):
+            return column in columns and name in lists
+        case MadeObject(_, attributes):
+            return any(_is_there(inner, each, columns, lists) for inner, each in attributes.items())
 
 
 def _attribute_maker(
@@ -134,7 +145,7 @@ def _attribute_maker(
             indexes = [place[each] for each in own]
             return lambda row: make(*[row[index] for index in indexes])
         case MadeObject():
-            return _maker(attribute, columns, {})
+            return _maker(attribute, columns, lists)
         case MadeList(column, item):
             found, index = lists[name], place[column]
             make_item = _maker(item, found.columns, {})

@@ -12,9 +12,11 @@ from strawberry.schema_directive import Location
 
 from opscore.api.bulk import bulk_field
 from opscore.api.exports import ExportMutations
-from opscore.api.mutations import Mutation, make_mutations, mutation_type
+from opscore.api.kinds import KINDS
+from opscore.api.kinds import mutations as mutations
+from opscore.api.mutations import mutation_type
 from opscore.api.projection_mutations import ProjectionMutations
-from opscore.api.queries import KINDS, Query
+from opscore.api.queries import Query
 from opscore.api.scalars import SCALARS
 from opscore.api.subscriptions import Subscription
 from opscore.api.webhooks import WebhookMutations
@@ -36,12 +38,6 @@ HELD_BY_NOBODY = frozenset({Role.SYSTEM})
 )
 class Access:
     roles: list[Role]
-
-
-@functools.cache
-def mutations() -> dict[str, Mutation]:
-    """Return the mutations of the schema by name; made once for the process."""
-    return make_mutations(KINDS)
 
 
 @functools.cache

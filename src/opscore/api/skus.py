@@ -13,6 +13,7 @@ from opscore.api.enums import expose
 from opscore.api.money import UnitPrice, unit_price, unit_price_or_none
 from opscore.api.nodes import Stream, gid, store_gid, stream_fields
 from opscore.domain import sku as domain
+from opscore.domain.command import Role
 from opscore.domain.sku_events import DelistReason, FulfilmentMode, SkuStatus
 from opscore.domain.values import plain
 from opscore.permissions import may_see_field
@@ -34,7 +35,9 @@ class SkuPrice:
     store_id: strawberry.ID = strawberry.field(description="The store; the home store's price holds where none is set.")
     list_price: UnitPrice = strawberry.field(description="What a buyer pays for one without any offer.")
     cost: UnitPrice | None = strawberry.field(description="What one cost us; null for roles that see no cost.")
-    market_price: UnitPrice | None = strawberry.field(description="What others ask; the price stays below.")
+    market_price: UnitPrice | None = strawberry.field(
+        description="What others ask, the price stays below; null for roles that see no cost."
+    )
 
 
 @strawberry.type(description="What members of one tier pay.")
@@ -62,17 +65,30 @@ class SkuProperty:
     value: str = strawberry.field(description="Its value.")
 
 
+@strawberry.type(description="The units of one batch of an article at one place; none of them is reserved by batch.")
+class BatchLevel:
+    batch: str = strawberry.field(description="Number of the batch.")
+    on_hand: Decimal = strawberry.field(
+        description="Units that are there; below zero, more left under this number than had come in under it."
+    )
+    quarantined: Decimal = strawberry.field(description="Units that nobody may sell until they are looked at.")
+    damaged: Decimal = strawberry.field(description="Units that cannot be sold.")
+
+
 @strawberry.type(
-    description="The units of an article at one place. Sellable is what is neither reserved, allocated nor damaged."
+    description="The units of an article at one place. Sellable is what is neither reserved, allocated nor set aside: "
+    "in quarantine or damaged."
 )
 class StockLevel:
     location_id: UUID = strawberry.field(description="The place.")
     on_hand: Decimal = strawberry.field(description="Units that are there.")
     reserved: Decimal = strawberry.field(description="Units set apart for orders.")
     allocated: Decimal = strawberry.field(description="Units set apart for campaigns and not sold yet.")
+    quarantined: Decimal = strawberry.field(description="Units that nobody may sell until they are looked at.")
     damaged: Decimal = strawberry.field(description="Units that cannot be sold.")
     in_transit: Decimal = strawberry.field(description="Units on the way here.")
     sellable: Decimal = strawberry.field(description="Units that anybody may buy.")
+    batches: list[BatchLevel] = strawberry.field(description="What is left of each batch that was named.")
 
 
 @strawberry.type(description="When stock counts as low or too much.")
@@ -108,23 +124,46 @@ class Sku(Stream):
     properties: list[SkuProperty] = strawberry.field(description="Its properties.")
     contents: list[SkuContent] = strawberry.field(description="What buyers read, by language.")
     listings: list[Listing] = strawberry.field(description="Stores in which it is or was on sale.")
-    prices: list[SkuPrice] = strawberry.field(description="Its prices by store.")
-    tier_prices: list[TierPrice] = strawberry.field(description="What members pay, by store and tier.")
-    stock_policy: StockPolicy = strawberry.field(description="When its stock is low or too much.")
+    prices: list[SkuPrice] = strawberry.field(description="Its prices by store; empty for roles that see no prices.")
+    tier_prices: list[TierPrice] = strawberry.field(
+        description="What members pay, by store and tier; empty for roles that see no prices."
+    )
+    stock_policy: StockPolicy = strawberry.field(
+        description="When its stock is low or too much; empty for roles of the shop's front."
+    )
     levels: list[StockLevel] = strawberry.field(description="Where its units are; not shown to customers.")
     allocations: list[CampaignAllocation] = strawberry.field(
         description="What campaigns still have of it; not shown to customers."
     )
-    on_hand: Decimal = strawberry.field(description="Units that are there, over all places.")
+    on_hand: Decimal | None = strawberry.field(
+        description="Units that are there, over all places; not shown to customers."
+    )
     sellable: Decimal = strawberry.field(description="Units that anybody may buy, over all places.")
     available: Decimal = strawberry.field(description="Sellable units and what campaigns have left.")
 
 
 def sku_view(sku: domain.Sku, context: Context) -> Sku:
-    """Return an article as the API shows it; stores out of the viewer's scope are left out."""
+    """Return an article as the API shows it; stores out of the viewer's scope are left out, and for buyers all others
+    than those that have it on sale."""
     viewer = context.viewer
     currency = sku.currency
-    costs, places = may_see_field(viewer.role, "SkuPrice.cost"), may_see_field(viewer.role, "Sku.levels")
+
+    def shows(place: str) -> bool:
+        return may_see_field(viewer.role, place)
+
+    costs, prices, places = shows("SkuPrice.cost"), shows("Sku.prices"), shows("Sku.levels")
+    policy, on_hand = shows("StockPolicy.lowLine"), shows("Sku.onHand")
+    stores = {each for each in sku.offered_in if viewer.may_act_for(each)} if viewer.role is Role.CUSTOMER else None
+
+    def within(store_id: UUID) -> bool:
+        return viewer.may_act_for(store_id) if stores is None else store_id in stores
+
+    def priced_for(store_id: UUID) -> bool:
+        """Say whether a price of this store is one that the viewer meets: the home store's holds where none is set."""
+        if within(store_id):
+            return True
+        return store_id == sku.store_id and (stores is None or not stores <= sku.prices.keys())
+
     return Sku(
         **stream_fields(sku),
         store_id=store_gid(sku.store_id),
@@ -156,17 +195,17 @@ def sku_view(sku: domain.Sku, context: Context) -> Sku:
         listings=[
             Listing(store_id=store_gid(store_id), listed=each.listed, reason=each.reason)
             for store_id, each in sku.listings.items()
-            if viewer.may_act_for(store_id)
+            if within(store_id)
         ],
         prices=[
             SkuPrice(
                 store_id=store_gid(store_id),
                 list_price=unit_price(each.list_price, currency),
                 cost=unit_price_or_none(each.cost if costs else None, currency),
-                market_price=unit_price_or_none(each.market_price, currency),
+                market_price=unit_price_or_none(each.market_price if costs else None, currency),
             )
             for store_id, each in sku.prices.items()
-            if viewer.may_act_for(store_id) or store_id == sku.store_id
+            if prices and priced_for(store_id)
         ],
         tier_prices=[
             TierPrice(
@@ -176,14 +215,14 @@ def sku_view(sku: domain.Sku, context: Context) -> Sku:
                 factor=each.factor,
             )
             for store_id, tiers in sku.tier_prices.items()
-            if viewer.may_act_for(store_id) or store_id == sku.store_id
+            if prices and priced_for(store_id)
             for tier, each in tiers.items()
         ],
         stock_policy=StockPolicy(
-            low_line=sku.stock_policy.low_line,
-            high_line=sku.stock_policy.high_line,
-            cover_days=sku.stock_policy.cover_days,
-            stock_class=sku.stock_policy.stock_class,
+            low_line=sku.stock_policy.low_line if policy else None,
+            high_line=sku.stock_policy.high_line if policy else None,
+            cover_days=sku.stock_policy.cover_days if policy else None,
+            stock_class=sku.stock_policy.stock_class if policy else None,
         ),
         levels=[
             StockLevel(
@@ -191,9 +230,19 @@ def sku_view(sku: domain.Sku, context: Context) -> Sku:
                 on_hand=plain(each.on_hand),
                 reserved=plain(each.reserved),
                 allocated=plain(each.allocated),
+                quarantined=plain(each.quarantined),
                 damaged=plain(each.damaged),
                 in_transit=plain(each.in_transit),
                 sellable=plain(each.sellable),
+                batches=[
+                    BatchLevel(
+                        batch=batch,
+                        on_hand=plain(left.on_hand),
+                        quarantined=plain(left.quarantined),
+                        damaged=plain(left.damaged),
+                    )
+                    for batch, left in sorted(each.batches.items())
+                ],
             )
             for location_id, each in sku.levels.items()
             if places
@@ -206,7 +255,7 @@ def sku_view(sku: domain.Sku, context: Context) -> Sku:
             for location_id, quantity in quotas.items()
             if places
         ],
-        on_hand=plain(sku.on_hand),
+        on_hand=plain(sku.on_hand) if on_hand else None,
         sellable=plain(sku.sellable),
         available=plain(sku.available),
     )

@@ -16,11 +16,30 @@ from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import orjson
-from graphql import GraphQLError
 from starlette.types import Receive, Scope, Send
 
-from opscore.api.errors import ApiError, MalformedRequest, NotAuthenticated, TooManyOperations, log_unexpected
-from opscore.api.http import Answer, GraphQLRequest, checked_request, error_list, headers_of_scope, parse_json
+from opscore.api.counting import RequestCounts
+from opscore.api.errors import (
+    ApiError,
+    Forbidden,
+    MalformedRequest,
+    NotAuthenticated,
+    NotReady,
+    NotServed,
+    Throttled,
+    TooManyOperations,
+    cause_of,
+    log_unexpected,
+)
+from opscore.api.http import (
+    Answer,
+    GraphQLRequest,
+    address_of_scope,
+    checked_request,
+    error_list,
+    headers_of_scope,
+    parse_json,
+)
 from opscore.domain.command import Actor
 
 SUBPROTOCOL = "graphql-transport-ws"
@@ -55,8 +74,8 @@ class SocketLimits:
 class SocketEngine(Protocol):
     """Runs what is asked over a socket."""
 
-    async def authenticate(self, authorization: str) -> Actor:
-        """Return who asks; raises NotAuthenticated."""
+    async def authenticate(self, authorization: str, address: str) -> Actor:
+        """Return who asks; raises NotAuthenticated or Throttled."""
 
     def recall(self, authorization: str) -> None:
         """Raise NotAuthenticated when the token is known to be no longer good; asks nobody."""
@@ -78,12 +97,21 @@ class SocketEndpoint:
     """The ASGI application behind `/graphql` for websockets."""
 
     def __init__(
-        self, engine: SocketEngine, limits: SocketLimits | None = None, *, origins: Collection[str] = ()
+        self,
+        engine: SocketEngine,
+        limits: SocketLimits | None = None,
+        *,
+        origins: Collection[str] = (),
+        counts: RequestCounts | None = None,
     ) -> None:
-        """origins: of other pages from which sockets are opened too, as browsers name them; `*` stands for all."""
+        """origins: of other pages from which sockets are opened too, as browsers name them; `*` stands for all.
+
+        counts: where sockets are counted.
+        """
         self.engine = engine
         self.origins = frozenset(origins)
         self.limits = limits or SocketLimits()
+        self.counts = counts or RequestCounts()
         self.sessions: set[_Session] = set()
         self._leaving = False
 
@@ -94,17 +122,18 @@ class SocketEndpoint:
         scope["query_string"] = b""
         headers = headers_of_scope(scope)
         if self._leaving:
-            return await _refuse(scope, send, 503, "This server is about to stop.")
+            return await _refuse(scope, send, NotReady("This server is about to stop."))
         origin = headers.get("origin")
         if origin is not None and not self._is_welcome(origin, headers.get("host", "")):
-            return await _refuse(scope, send, 403, "Sockets are not opened from pages of other sites.")
+            return await _refuse(scope, send, Forbidden("Sockets are not opened from pages of other sites."))
         if SUBPROTOCOL not in scope.get("subprotocols", ()):
-            return await _refuse(scope, send, 400, f"Speak the subprotocol {SUBPROTOCOL}.")
+            return await _refuse(scope, send, MalformedRequest(f"Speak the subprotocol {SUBPROTOCOL}."))
         await send({"type": "websocket.accept", "subprotocol": SUBPROTOCOL})
-        session = _Session(self, headers.get("authorization"), receive, send)
+        session = _Session(self, headers.get("authorization"), address_of_scope(scope), receive, send)
         self.sessions.add(session)
         try:
-            await session.run()
+            with self.counts.sockets.track_inprogress():
+                await session.run()
         finally:
             self.sessions.discard(session)
         return None
@@ -123,23 +152,37 @@ class SocketEndpoint:
             await asyncio.sleep(0.02)
 
 
-async def _refuse(scope: Scope, send: Send, status: int, message: str) -> None:
+class NoSocket:
+    """The ASGI application behind every other path for websockets: it refuses the handshake."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Say where sockets are opened."""
+        await receive()
+        scope["query_string"] = b""
+        await _refuse(scope, send, NotServed("Sockets are opened at /graphql."))
+
+
+async def _refuse(scope: Scope, send: Send, error: ApiError) -> None:
     """Answer the handshake with an error."""
     if "websocket.http.response" not in scope.get("extensions", {}):
         await send({"type": "websocket.close"})
         return
-    headers = [(b"content-type", b"text/plain; charset=utf-8")]
-    await send({"type": "websocket.http.response.start", "status": status, "headers": headers})
-    await send({"type": "websocket.http.response.body", "body": message.encode()})
+    headers = [(b"content-type", b"application/json"), (b"cache-control", b"no-store")]
+    await send({"type": "websocket.http.response.start", "status": error.STATUS, "headers": headers})
+    await send({"type": "websocket.http.response.body", "body": orjson.dumps({"errors": error_list(error)})})
 
 
 class _Session:
     """One socket and what runs over it."""
 
-    def __init__(self, endpoint: SocketEndpoint, authorization: str | None, receive: Receive, send: Send) -> None:
+    def __init__(
+        self, endpoint: SocketEndpoint, authorization: str | None, address: str, receive: Receive, send: Send
+    ) -> None:
         self._engine = endpoint.engine
         self._limits = endpoint.limits
+        self._counts = endpoint.counts
         self._authorization = authorization
+        self._address = address
         self._receive = receive
         self._asgi_send = send
         self._actor: Actor | None = None
@@ -170,6 +213,7 @@ class _Session:
                 log_unexpected(error, request_id)
                 close = _Close(INTERNAL_ERROR, f"Something went wrong on our side; tell us the id {request_id}.")
         if close is not None:
+            self._counts.closed(close.code)
             try:
                 async with asyncio.timeout(self._limits.farewell_seconds):
                     await self._asgi_send(
@@ -236,8 +280,8 @@ class _Session:
         if not isinstance(given, str):
             raise _Close(FORBIDDEN, 'Forbidden: send {"authorization": "Bearer <token>"} with connection_init.')
         try:
-            self._actor = await self._engine.authenticate(given)
-        except NotAuthenticated as error:
+            self._actor = await self._engine.authenticate(given, self._address)
+        except (NotAuthenticated, Throttled) as error:
             raise _Close(FORBIDDEN, f"Forbidden: {error.message}") from None
         self._authorization = given
         await self._send({"type": "connection_ack"})
@@ -249,7 +293,7 @@ class _Session:
         if operation_id in self._operations:
             raise _Close(SUBSCRIBER_EXISTS, f"Subscriber for {operation_id} already exists")
         try:
-            request = checked_request(payload, False, self._authorization, secrets.token_hex(8))
+            request = checked_request(payload, False, self._authorization, secrets.token_hex(8), self._address)
         except MalformedRequest as error:
             raise _Close(BAD_REQUEST, error.message) from None
         if len(self._operations) >= self._limits.operations:
@@ -319,7 +363,7 @@ class _Session:
         while True:
             await asyncio.sleep(self._limits.token_seconds)
             try:
-                await self._engine.authenticate(self._authorization)
+                await self._engine.authenticate(self._authorization, self._address)
             except NotAuthenticated as error:
                 self.end(_Close(FORBIDDEN, f"Forbidden: {error.message}"))
                 return
@@ -336,9 +380,7 @@ def _checked_id(given: Any) -> str:
 
 def _shown(error: Exception, request_id: str) -> list[dict[str, Any]]:
     """Return an error that ended an operation, as the client may see it."""
-    cause: BaseException = error
-    while isinstance(cause, GraphQLError) and cause.original_error is not None:
-        cause = cause.original_error
+    cause = cause_of(error)
     if isinstance(cause, ApiError):
         return error_list(cause)
     log_unexpected(cause, request_id)

@@ -38,6 +38,9 @@ from opscore.projector.lists import Column, Compare, Condition, Every, Operator,
 
 SKUS_MAX = 100
 
+STATES = ("on_hand", "reserved", "allocated", "quarantined", "damaged", "in_transit", "sellable")
+"""Quantities of a level, in the queries as in the API."""
+
 
 @strawberry.type(description="The units of an article at one place, as the ledger has them.")
 class StockBalance:
@@ -49,6 +52,7 @@ class StockBalance:
     on_hand: Decimal = strawberry.field(description="Units that are there.")
     reserved: Decimal = strawberry.field(description="Units set apart for orders.")
     allocated: Decimal = strawberry.field(description="Units set apart for campaigns.")
+    quarantined: Decimal = strawberry.field(description="Units that nobody may sell until they are looked at.")
     damaged: Decimal = strawberry.field(description="Units that cannot be sold.")
     in_transit: Decimal = strawberry.field(description="Units on the way here.")
     sellable: Decimal = strawberry.field(description="Units that anybody may buy.")
@@ -63,6 +67,12 @@ class PastStock:
     location_id: UUID = strawberry.field(description="The place.")
     unit: str = strawberry.field(description="What one of it is.")
     on_hand: Decimal = strawberry.field(description="Units that were there.")
+    reserved: Decimal = strawberry.field(description="Units that were set apart for orders.")
+    allocated: Decimal = strawberry.field(description="Units that were set apart for campaigns.")
+    quarantined: Decimal = strawberry.field(description="Units that nobody might sell until they were looked at.")
+    damaged: Decimal = strawberry.field(description="Units that could not be sold.")
+    in_transit: Decimal = strawberry.field(description="Units that were on the way there.")
+    sellable: Decimal = strawberry.field(description="Units that anybody might have bought.")
 
 
 @strawberry.input(one_of=True, description="A moment of the ledger: exactly one of its members.")
@@ -70,9 +80,42 @@ class StockAsOf:
     position: Position | None = strawberry.field(
         default=strawberry.UNSET, description="What the ledger said when the log stood at this position."
     )
+    recorded_at: datetime | None = strawberry.field(
+        default=strawberry.UNSET, description="What the ledger said at this moment."
+    )
     occurred_at: datetime | None = strawberry.field(
         default=strawberry.UNSET, description="What we know today was there at this moment, late entries included."
     )
+
+
+@strawberry.input(one_of=True, description="Up to when something was known: exactly one of its members.")
+class StockKnownAt:
+    position: Position | None = strawberry.field(
+        default=strawberry.UNSET, description="When the log stood at this position."
+    )
+    recorded_at: datetime | None = strawberry.field(default=strawberry.UNSET, description="At this moment.")
+
+
+@strawberry.type(
+    description="What is or was left of one batch of an article at one place. Units are reserved of the article, not "
+    "of a batch, so a batch has no sellable units of its own."
+)
+class StockBatch:
+    sku_id: strawberry.ID = strawberry.field(description="The article.")
+    sku_code: str = strawberry.field(description="Its code.")
+    location_id: UUID = strawberry.field(description="The place.")
+    batch: str = strawberry.field(description="Number of the batch.")
+    unit: str = strawberry.field(description="What one of it is.")
+    on_hand: Decimal = strawberry.field(
+        description="Units that are there; below zero, more left under this number than had come in under it."
+    )
+    quarantined: Decimal = strawberry.field(
+        description="Of these, units that nobody may sell until they are looked at."
+    )
+    damaged: Decimal = strawberry.field(description="Of these, units that cannot be sold.")
+    good: Decimal = strawberry.field(description="The others.")
+    in_transit: Decimal = strawberry.field(description="Units on the way here.")
+    position: Position = strawberry.field(description="The last event that moved it.")
 
 
 @strawberry.type(description="One line of the stock ledger: one event's effect at one place.")
@@ -91,12 +134,16 @@ class StockMovement:
     parcel_id: UUID | None = strawberry.field(description="The parcel it left in.")
     campaign_id: strawberry.ID | None = strawberry.field(description="The campaign whose quota it was.")
     transfer_id: UUID | None = strawberry.field(description="The transfer it belongs to.")
+    return_id: UUID | None = strawberry.field(description="The return by which it came back.")
     batch: str | None = strawberry.field(description="Batch of the goods.")
     document: str | None = strawberry.field(description="The document behind it.")
     reason: str | None = strawberry.field(description="Why.")
     on_hand: Decimal = strawberry.field(description="Change of units there.")
     reserved: Decimal = strawberry.field(description="Change of units set apart for orders.")
     allocated: Decimal = strawberry.field(description="Change of units set apart for campaigns.")
+    quarantined: Decimal = strawberry.field(
+        description="Change of units that nobody may sell until they are looked at."
+    )
     damaged: Decimal = strawberry.field(description="Change of units that cannot be sold.")
     in_transit: Decimal = strawberry.field(description="Change of units on the way here.")
     running_on_hand: Decimal = strawberry.field(description="Units at this place after it.")
@@ -124,6 +171,7 @@ class StockMovementFilter:
     campaign_id: IdFilter | None = on("campaign_id", "The campaign whose quota it was.", of="Campaign")
     parcel_id: UuidFilter | None = on("parcel_id", "The parcel it left in.")
     transfer_id: UuidFilter | None = on("transfer_id", "The transfer it belongs to.")
+    return_id: UuidFilter | None = on("return_id", "The return by which it came back.")
     batch: TextFilter | None = on("batch", "Batch of the goods.")
     document: TextFilter | None = on("document", "The document behind it.")
     reason: TextFilter | None = on("reason", "Why.")
@@ -221,8 +269,7 @@ def levels(context: Context, sku_ids: list[UUID], location_id: UUID | None, at_l
             name=row["name"],
             location_id=row["location_id"],
             unit=row["unit"],
-            **{name: plain(row[name]) for name in ("on_hand", "reserved", "allocated", "damaged", "in_transit")},
-            sellable=plain(row["sellable"]),
+            **{name: plain(row[name]) for name in STATES},
             unit_cost=unit_price_or_none(row["unit_cost"] if costs else None, row["currency"]),
             position=Position(row["position"]),
         )
@@ -230,14 +277,67 @@ def levels(context: Context, sku_ids: list[UUID], location_id: UUID | None, at_l
     ]
 
 
-def past_levels(context: Context, sku_id: UUID, moment: StockAsOf, at_least: int | None) -> list[PastStock]:
+def _given(value: Any) -> Any:
+    return None if value is strawberry.UNSET else value
+
+
+def known_at(context: Context, said: StockKnownAt | None) -> int | None:
+    """Return the position of the log at which something was known, None for now (blocking)."""
+    if said is None:
+        return None
+    recorded_at = _given(said.recorded_at)
+    return _given(said.position) if recorded_at is None else context.services.read_models.position_of(recorded_at)
+
+
+def _axes(context: Context, moment: StockAsOf | None, known: StockKnownAt | None) -> dict[str, Any]:
+    """Return a moment on both axes as the queries take it (blocking); raises BadInput when it is said twice."""
+    occurred_at = None if moment is None else _given(moment.occurred_at)
+    if moment is not None and occurred_at is None:
+        if known is not None:
+            raise BadInput("knownAt goes with asOf: {occurredAt}; a position or recordedAt says it already.")
+        known = StockKnownAt(position=moment.position, recorded_at=moment.recorded_at)
+    return {"occurred_at": occurred_at, "position": known_at(context, known)}
+
+
+def past_levels(
+    context: Context, sku_id: UUID, moment: StockAsOf, known: StockKnownAt | None, at_least: int | None
+) -> list[PastStock]:
     """Return where the units of an article were at a moment (blocking)."""
-    if moment.occurred_at is not strawberry.UNSET and moment.occurred_at is not None:
-        query, asked = "levels_true_at", {"sku_id": sku_id, "occurred_at": moment.occurred_at}
-    else:
-        query, asked = "levels_known_at", {"sku_id": sku_id, "position": moment.position}
+    asked = {"sku_id": sku_id, **_axes(context, moment, known)}
+    rows = ask(context, "stock_ledger", "levels_at", asked, store_ids=context.store_ids, at_least=at_least)
+    return [
+        PastStock(location_id=row["location_id"], unit=row["unit"], **{name: plain(row[name]) for name in STATES})
+        for row in rows
+    ]
+
+
+def batches(
+    context: Context,
+    sku_ids: list[UUID],
+    location_id: UUID | None,
+    batch: str | None,
+    moment: StockAsOf | None,
+    known: StockKnownAt | None,
+    at_least: int | None,
+) -> list[StockBatch]:
+    """Return what is left of the batches of these articles, now or at a moment (blocking)."""
+    asked = {"sku_ids": _few(sku_ids), "location_id": location_id, "batch": batch}
+    query = "batches"
+    if moment is not None or known is not None:
+        query, asked = "batches_at", {**asked, **_axes(context, moment, known)}
     rows = ask(context, "stock_ledger", query, asked, store_ids=context.store_ids, at_least=at_least)
-    return [PastStock(location_id=row["location_id"], unit=row["unit"], on_hand=plain(row["on_hand"])) for row in rows]
+    return [
+        StockBatch(
+            sku_id=gid("Sku", row["sku_id"]),
+            sku_code=row["code"],
+            location_id=row["location_id"],
+            batch=row["batch"],
+            unit=row["unit"],
+            **{name: plain(row[name]) for name in ("on_hand", "quarantined", "damaged", "good", "in_transit")},
+            position=Position(row["position"]),
+        )
+        for row in rows
+    ]
 
 
 def ledger_of(sku_id: UUID, location_id: UUID | None, until_position: int | None) -> Condition:
@@ -287,6 +387,7 @@ def _movement(row: dict[str, Any], costs: bool) -> StockMovement:
         parcel_id=row["parcel_id"],
         campaign_id=gid("Campaign", row["campaign_id"]),
         transfer_id=row["transfer_id"],
+        return_id=row["return_id"],
         batch=row["batch"],
         document=row["document"],
         reason=row["reason"],
@@ -296,6 +397,7 @@ def _movement(row: dict[str, Any], costs: bool) -> StockMovement:
                 "on_hand",
                 "reserved",
                 "allocated",
+                "quarantined",
                 "damaged",
                 "in_transit",
                 "running_on_hand",

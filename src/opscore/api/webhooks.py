@@ -19,11 +19,11 @@ from opscore.api.arguments import ContextInfo
 from opscore.api.context import Context
 from opscore.api.enums import expose
 from opscore.api.errors import BadInput
-from opscore.api.guard import PAGE_MAX
 from opscore.api.ids import key_of
 from opscore.api.nodes import store_gid
 from opscore.api.operations import answered, checked_key, error_type, user_error
 from opscore.api.scalars import Position
+from opscore.api.sizing import PAGE_MAX
 from opscore.domain.refusals import IdempotencyKeyReused, InvalidField, NotAuthorised, NotFound, Refusal, WrongState
 from opscore.webhooks import book
 from opscore.webhooks.addresses import UrlRefused

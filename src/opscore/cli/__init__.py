@@ -56,13 +56,14 @@ def main() -> None:
     """Run the command line; what a person can mend is said in a sentence, without a trace."""
     # Half a million objects of modules and schema stay: looking for dead ones among them is a quarter of a start.
     gc.set_threshold(100_000, 20, 20)
+    from opscore.kpis import KpiFileError
     from opscore.projector import ProjectionRefused
     from opscore.projector.lock import EditedWithoutVersion
     from opscore.projector.sqltext import SqlFileError
 
     try:
         app()
-    except (SetupError, ProjectionRefused, EditedWithoutVersion, SqlFileError) as error:
+    except (SetupError, ProjectionRefused, EditedWithoutVersion, SqlFileError, KpiFileError) as error:
         raise fail(str(error)) from None
     except Stopped:
         raise fail("Stopped. Run the same command again to go on.", code=STOPPED_EXIT) from None

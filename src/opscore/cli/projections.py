@@ -7,6 +7,7 @@ from __future__ import annotations
 import csv
 import getpass
 import json
+from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from opscore.cli.common import opened_projector
+from opscore.cli.common import migrated, opened_projector
 from opscore.console import Bars, counted, fail, figure, out, stoppable, table
 from opscore.settings import load_settings
 
@@ -184,8 +185,13 @@ def projections_rebuild(
     """Build the newest version beside the one that serves. Can be stopped and run again."""
     if anew and name is None:
         raise fail("Say which projection to build anew: opscore projections rebuild NAME --anew")
-    with opened_projector() as projector, Bars() as bars, stoppable() as stop:
+    from opscore import kpi_versions
+    from opscore.projector import Projector
+
+    with migrated() as (database, _), Bars() as bars, stoppable() as stop:
+        projector = Projector(database)
         if name is None:
+            kpi_versions.take_into_service(database)
             projector.deploy(by=_user(), progress=bars.projecting, stop=stop)
         else:
             _print_checks(projector.rebuild(name, by=_user(), progress=bars.projecting, stop=stop, anew=anew))
@@ -409,18 +415,26 @@ def projections_copy(name: Name) -> None:
 def projections_lock(
     check: Annotated[bool, typer.Option("--check", help="Write nothing; fail when a version is not locked.")] = False,
 ) -> None:
-    """Write the digest of each new version to versions.lock, in your own folder if you have one."""
-    from opscore import resources
+    """Write the digest of each new version to versions.lock, in your own folder if you have one, and to kpis.lock."""
+    from opscore import kpis, resources
     from opscore.projector import lock, read_all
 
-    folder = load_settings().projections or resources.path("projections")
-    definitions = read_all(folder)
-    lock.refuse_edited(folder, definitions)
-    missing = lock.unlocked(folder, definitions)
+    own = load_settings().projections
+    folder = own or resources.path("projections")
+    locked: dict[str, Mapping[str, lock.Versioned]] = {lock.FILE: read_all(folder)}
+    if own is None:
+        locked[kpis.LOCK] = kpis.released(kpis.load())
+    missing = []
+    for file, definitions in locked.items():
+        lock.refuse_edited(folder, definitions, file)
+        missing += lock.unlocked(folder, definitions, file)
     if check and missing:
         raise fail(f"Not locked yet: {', '.join(missing)}; run: opscore projections lock")
-    if not check:
-        lock.write(folder, definitions)
-    out.print(
-        f"{counted(len(definitions), 'projection')} locked" + (f", {', '.join(missing)} newly." if missing else ".")
+    for file, definitions in locked.items():
+        if not check:
+            lock.write(folder, definitions, file)
+    counts = " and ".join(
+        counted(len(definitions), what)
+        for what, definitions in zip(("projection", "key figure"), locked.values(), strict=False)
     )
+    out.print(f"{counts} locked" + (f", {', '.join(missing)} newly." if missing else "."))

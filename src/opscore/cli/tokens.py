@@ -28,8 +28,8 @@ def token_create(
     scope: Annotated[
         list[str] | None,
         typer.Option(
-            help="All that it is for: read, write, or the name of one question or command; repeatable; whatever the "
-            "role may if none."
+            help="All that it is for: read, write, metrics, or the name of one question or command; repeatable; "
+            "whatever the role may if none."
         ),
     ] = None,
     days: Annotated[int, typer.Option(min=1, max=3650, help="Days until it expires.")] = 90,

@@ -16,13 +16,14 @@ A bundle holds, each exactly once and nothing besides:
     compares.json        the comparisons of versions that were made in the period
     compare_rows.jsonl   one differing row of them a line, as kept, with the events behind it: [position, old, new]
     promotions.json      which version was let serve in the period, by whom, on which comparison
+    kpis.json            each definition of a key figure, its digest, and from when until when it was in force
     HASH.md              how the hashes are made: what this file was written from
     verify_bundle.py     this file
 
 What the bundle brings along cannot vouch for the bundle. Take this program from a source you trust, not from a bundle
 that you doubt. Give anchors that you kept yourself (`--anchors`), since a chain that was rewritten as a whole agrees
 with itself; and the manifest's SHA-256 that `opscore audit export` printed (`--digest`), since rules, schemas,
-comparisons and promotions are in no chain.
+comparisons, promotions and definitions are in no chain.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ NUMBERS = frozenset({"position", "version", "schema_version", "occurred_at", "re
 IDS = frozenset({"stream_id", "store_id"})
 OPTIONAL = frozenset({"correlation_id", "causation_position"})
 FIXED = ("manifest.json", "events.jsonl", "anchors.jsonl", "catalogue.json", "compares.json",
-         "compare_rows.jsonl", "promotions.json", "HASH.md", "verify_bundle.py")  # fmt: skip
+         "compare_rows.jsonl", "promotions.json", "kpis.json", "HASH.md", "verify_bundle.py")  # fmt: skip
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
 _SHA256 = re.compile(r"[0-9a-f]{64}\Z")
@@ -804,6 +805,7 @@ def check(container: Container, outside: list[dict[str, Any]], digest: str | Non
     counts.update(_check_catalogue(members, report))
     counts.update(_check_compares(members, report))
     counts["promotions"] = _check_promotions(members, report)
+    counts["kpis"] = len(members.document("kpis.json", list, _plain_once))
     if counts != manifest["counts"]:
         report.add("manifest", f"the counts are {counts}, not {manifest['counts']}")
     members.content("HASH.md")
@@ -824,7 +826,8 @@ def check(container: Container, outside: list[dict[str, Any]], digest: str | Non
         report.notes.append("Without an anchor kept elsewhere this shows only that the events agree with themselves.")
     if digest is None:
         report.notes.append(
-            "Without --digest, rules, schemas, comparisons and promotions are only those that the manifest names."
+            "Without --digest, rules, schemas, comparisons, promotions and definitions are only those that the manifest"
+            " names."
         )
 
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Collection
 from datetime import UTC, datetime, timedelta
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Final, TypeVar
 from uuid import UUID
 
 import eventsourcing.domain as library
@@ -28,6 +28,10 @@ EVENT_CLASSES: dict[str, type[Event]] = {}
 
 AGGREGATE_CLASSES: dict[str, type[Aggregate]] = {}
 """Every aggregate class, by stream type."""
+
+
+FIELDS_ADDED: Final[tuple[tuple[()], ...]] = ((),)
+"""The upcasts of an event whose second version only adds fields that may be absent: absent, each is its default."""
 
 
 class RecordingClock:
@@ -122,8 +126,18 @@ class Aggregate(library.Aggregate):
 
     @property
     def seen_in(self) -> Collection[UUID]:
-        """The stores whose staff and customers may see it: its own, and where it is on offer besides."""
+        """The stores whose staff may see it: its own, and where it is on offer besides."""
         return (self.store_id,)
+
+    @property
+    def offered_in(self) -> Collection[UUID]:
+        """The stores whose buyers see it now."""
+        return self.seen_in
+
+    @property
+    def once_offered_in(self) -> Collection[UUID]:
+        """The stores whose buyers see it or have seen it; naming it, they are told what became of it."""
+        return self.seen_in
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

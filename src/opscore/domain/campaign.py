@@ -398,6 +398,16 @@ class Campaign(Aggregate):
         """Its home store and every store that it runs in."""
         return {self.store_id, *self.store_ids}
 
+    @property
+    def offered_in(self) -> Collection[UUID]:
+        """Every store that it runs in, while it is on."""
+        return self.store_ids if self.status is CampaignStatus.LIVE else ()
+
+    @property
+    def once_offered_in(self) -> Collection[UUID]:
+        """Every store that it runs in, once it may have been on."""
+        return () if self.status in (CampaignStatus.PLANNED, CampaignStatus.SCHEDULED) else self.store_ids
+
     def require_status(self, *statuses: CampaignStatus) -> None:
         """Refuse WrongState unless the campaign stands at one of these."""
         if self.status not in statuses:

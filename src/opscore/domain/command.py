@@ -105,8 +105,20 @@ class Actor:
         )
 
     def may_see(self, aggregate: Aggregate) -> bool:
-        """Say whether it is seen in one of this actor's stores, and nobody else's own."""
-        return self.may_know(aggregate) and (self.stores is None or not self.stores.isdisjoint(aggregate.seen_in))
+        """Say whether it is seen in one of this actor's stores, and nobody else's own; buyers see what is on offer."""
+        return self._reaches(aggregate, aggregate.offered_in if self.role is Role.CUSTOMER else aggregate.seen_in)
+
+    def may_name(self, aggregate: Aggregate) -> bool:
+        """Say whether a command may name it: what is seen, and for buyers also what has gone off offer since.
+
+        So that whoever still has it in the cart is told that it is off sale, and not that it never was.
+        """
+        return self._reaches(aggregate, aggregate.once_offered_in if self.role is Role.CUSTOMER else aggregate.seen_in)
+
+    def _reaches(self, aggregate: Aggregate, store_ids: Collection[UUID]) -> bool:
+        if not self.may_know(aggregate) or not store_ids:
+            return False
+        return self.stores is None or not self.stores.isdisjoint(store_ids)
 
 
 _OWN_ID = {"Customer": "id", "Order": "customer_id"}
@@ -270,7 +282,7 @@ class UnitOfWork:
         """
         found = self.find(kind, stream_id)
         allowed = found is not None and (
-            self.actor.may_see(found) if seen else not scoped or self.actor.may_act_for(found.store_id)
+            self.actor.may_name(found) if seen else not scoped or self.actor.may_act_for(found.store_id)
         )
         if found is None or not allowed:
             what = kind.__name__ if kind.__name__ == "SKU" else kind.__name__.lower()

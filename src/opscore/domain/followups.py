@@ -42,6 +42,7 @@ from opscore.domain.sku_events import (
     ReservationReleased,
     StockAdjusted,
     StockReceived,
+    StockReclassified,
     StockReturned,
     StockTransferredIn,
 )
@@ -177,7 +178,14 @@ def _has_earned(look: Look, customer: Customer, rule: str, reference: str) -> bo
 
 # Back on sale --------------------------------------------------------------------------------------------------------
 
-INFLOWS = (StockReceived, StockReturned, StockAdjusted, StockTransferredIn, ReservationReleased)
+INFLOWS = (
+    StockReceived,
+    StockReturned,
+    StockReclassified,
+    StockAdjusted,
+    StockTransferredIn,
+    ReservationReleased,
+)
 """What may give an article something to sell again."""
 
 

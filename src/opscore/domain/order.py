@@ -652,10 +652,8 @@ class Order(Aggregate):
         """End the shortage; `require_shortage_resolvable` first. A refund is followed by `cancel`."""
         self.trigger_event(ShortageResolved, kind=kind, currency=self.currency, exchanges=exchanges, occurred_at=at)
 
-    def pack(
-        self, parcel_id: UUID, location_id: UUID | None, scanned: Sequence[tuple[int, UUID, Decimal]], at: datetime
-    ) -> None:
-        """Close a parcel over what was scanned: (line, SKU, quantity).
+    def pack(self, parcel_id: UUID, location_id: UUID | None, scanned: Sequence[ParcelLine], at: datetime) -> None:
+        """Close a parcel over what was scanned; a line comes once, or once for each of its batches.
 
         Refuses: WrongState, NotFound, ParcelEmpty, ArticleMismatch, QuantityMismatch.
         """
@@ -664,23 +662,25 @@ class Order(Aggregate):
             raise WrongState(what="parcel", state="packed", needed="new", path=("parcel_id",), ids=[self.id])
         if not scanned:
             raise ParcelEmpty(path=("lines",), ids=[self.id])
-        require_each_once([line for line, _, _ in scanned])
-        lines = []
-        for index, (number, sku_id, quantity) in enumerate(scanned):
-            line = self.line(number, ("lines", index, "line"))
-            if sku_id != line.sku_id:
-                raise ArticleMismatch(line=number, path=("lines", index, "sku_id"), ids=[sku_id])
-            if quantity > line.to_pack:
+        open_units: dict[int, Decimal] = {}
+        for index, entry in enumerate(scanned):
+            line = self.line(entry.line, ("lines", index, "line"))
+            if any((entry.line, entry.batch) == (other.line, other.batch) for other in scanned[:index]):
+                raise InvalidField(why=f"line {entry.line} is named twice", path=("lines", index, "line"))
+            if entry.sku_id != line.sku_id:
+                raise ArticleMismatch(line=entry.line, path=("lines", index, "sku_id"), ids=[entry.sku_id])
+            expected = open_units.get(entry.line, line.to_pack)
+            if entry.quantity > expected:
                 raise QuantityMismatch(
-                    scanned=quantity,
-                    line=number,
-                    expected=line.to_pack,
+                    scanned=entry.quantity,
+                    line=entry.line,
+                    expected=expected,
                     path=("lines", index, "quantity"),
                     ids=[self.id],
                 )
-            lines.append(ParcelLine(line=number, sku_id=sku_id, quantity=quantity))
+            open_units[entry.line] = expected - entry.quantity
         self.trigger_event(
-            ParcelPacked, parcel_id=parcel_id, location_id=location_id, lines=tuple(lines), occurred_at=at
+            ParcelPacked, parcel_id=parcel_id, location_id=location_id, lines=tuple(scanned), occurred_at=at
         )
 
     def parcel(self, parcel_id: UUID) -> Parcel:

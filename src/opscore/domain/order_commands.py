@@ -17,7 +17,7 @@ from opscore.domain.command import Command, Role, UnitOfWork
 from opscore.domain.customer import Customer
 from opscore.domain.customer_commands import hand_on
 from opscore.domain.order import Order
-from opscore.domain.order_events import CancelReason, ExchangedLine, ParcelUnpacked, ShortageRemedy
+from opscore.domain.order_events import CancelReason, ExchangedLine, ParcelLine, ParcelUnpacked, ShortageRemedy
 from opscore.domain.order_refusals import (
     ArticleMismatch,
     CancelExceedsOpen,
@@ -37,7 +37,7 @@ from opscore.domain.periods import OverrideReason, note_override, require_open_b
 from opscore.domain.policies import PriceGuard, ShipPromise
 from opscore.domain.refusals import CurrencyMismatch, InvalidField, NotFound, ReferenceTaken, Refusal, WrongState
 from opscore.domain.sku import FulfilmentMode, Pick, Sku, StockInsufficient
-from opscore.domain.sku_events import BelowCost, NotReserved
+from opscore.domain.sku_events import BelowCost, ExceedsBatch, NotReserved
 from opscore.domain.store import Store
 from opscore.domain.store_events import CourierNotAllowed, PaymentMethodNotEnabled, PeriodClosedAlready
 from opscore.domain.values import (
@@ -76,6 +76,9 @@ class ScannedLine(Value):
     line: LineNumber
     sku_id: Annotated[UUID, Meta(description="The article that was scanned.")]
     quantity: Quantity
+    batch: Annotated[
+        Code | None, Meta(description="Number of the batch they are of; a line may come once for each batch.")
+    ] = None
 
 
 class ExchangeFor(Value):
@@ -257,13 +260,14 @@ class ResolveShortage(Command):
 
     AGGREGATE: ClassVar[type[Aggregate]] = Order
     ROLES: ClassVar[frozenset[Role]] = SERVICE_DESK
-    REFUSES: ClassVar[tuple[type[Refusal], ...]] = (CustomerNotContacted, StockInsufficient)
+    REFUSES: ClassVar[tuple[type[Refusal], ...]] = (CustomerNotContacted, StockInsufficient, PeriodClosedAlready)
 
     order_id: OrderId
     kind: Annotated[ShortageRemedy, Meta(description="What was agreed with the customer.")]
     exchanges: Annotated[
         tuple[ExchangeFor, ...], Meta(description="For an exchange: what replaces the missing units of each line.")
     ] = ()
+    override_reason: OverrideReason = None
 
     def decide(self, work: UnitOfWork) -> UUID:
         """Work the remedy out, then record it with what it does to stock, campaign and customer."""
@@ -276,9 +280,9 @@ class ResolveShortage(Command):
             self._exchange(work, order)
         elif self.kind is ShortageRemedy.REFUND:
             plan = order.plan_cancel([(short.line, short.quantity) for short in order.shortage])
-            held = Held.gather(work, order, plan)
+            held = Held.gather(work, order, plan, self.override_reason)
             order.resolve_shortage(self.kind, at)
-            held.give_back(order, plan, work)
+            held.give_back(order, plan, work, self.override_reason)
             before = order.points_given_back
             order.cancel(plan, CancelReason.INVENTORY, at)
             give_back_points(work, order, held.customer, before)
@@ -316,14 +320,22 @@ class ResolveShortage(Command):
                     service=sku.mode is FulfilmentMode.SERVICE,
                 )
             )
+        moved = {sku.id: sku for sku, picks in reservations if picks}
+        for replaced in exchanged:
+            old = work.sku(order.line(replaced.from_line).sku_id, scoped=False)
+            moved[old.id] = old
+        for sku in moved.values():
+            require_open_books(work, sku, self.override_reason)
         for replaced in exchanged:
             line = order.line(replaced.from_line)
-            old = work.sku(line.sku_id, scoped=False)
+            old = moved[line.sku_id]
             old.release(
                 order.id, order.store_id, work.occurred_at, replaced.replaced_quantity, campaign_id=line.campaign_id
             )
         for sku, picks in reservations:
             sku.reserve(order.id, order.store_id, picks, work.occurred_at)
+        for sku in moved.values():
+            note_override(work, sku, self.override_reason)
         order.resolve_shortage(self.kind, work.occurred_at, tuple(exchanged))
 
 
@@ -348,7 +360,12 @@ class PackParcel(Command):
         store = work.get(Store, order.store_id, scoped=False)
         store.require_location(self.location_id, ("location_id",), closed_too=True)
         scanned = [
-            (entry.line, entry.sku_id, line_quantity(work, order, entry.line, entry.quantity, index))
+            ParcelLine(
+                line=entry.line,
+                sku_id=entry.sku_id,
+                quantity=line_quantity(work, order, entry.line, entry.quantity, index),
+                batch=entry.batch,
+            )
             for index, entry in enumerate(self.lines)
         ]
         order.pack(self.parcel_id or work.new_id(), self.location_id, scanned, work.occurred_at)
@@ -383,7 +400,13 @@ class ShipOrder(Command):
 
     AGGREGATE: ClassVar[type[Aggregate]] = Order
     ROLES: ClassVar[frozenset[Role]] = SHIPPING
-    REFUSES: ClassVar[tuple[type[Refusal], ...]] = (CourierNotAllowed, ReferenceTaken, NotReserved, PeriodClosedAlready)
+    REFUSES: ClassVar[tuple[type[Refusal], ...]] = (
+        CourierNotAllowed,
+        ReferenceTaken,
+        NotReserved,
+        ExceedsBatch,
+        PeriodClosedAlready,
+    )
 
     order_id: OrderId
     parcel_id: ParcelId
@@ -407,6 +430,12 @@ class ShipOrder(Command):
         skus = {sku_id: work.sku(sku_id, scoped=False) for sku_id in needed}
         for sku_id, quantity in needed.items():
             skus[sku_id].require_reserved(order.id, quantity, path=("parcel_id",))
+            contents = [
+                (entry.quantity, order.lines[entry.line - 1].campaign_id, entry.batch)
+                for entry in parcel.lines
+                if entry.sku_id == sku_id
+            ]
+            skus[sku_id].require_batches(order.id, contents, parcel.location_id, ("parcel_id",))
             require_open_books(work, skus[sku_id], self.override_reason)
         work.claim("waybill", "operator", self.waybill, order.id)
         order.ship(self.parcel_id, self.courier, self.waybill, work.occurred_at)
@@ -419,6 +448,7 @@ class ShipOrder(Command):
                 work.occurred_at,
                 location_id=parcel.location_id,
                 campaign_id=order.lines[entry.line - 1].campaign_id,
+                batch=entry.batch,
             )
         for sku in skus.values():
             note_override(work, sku, self.override_reason)
@@ -468,26 +498,33 @@ class Held:
     customer: Customer | None
 
     @classmethod
-    def gather(cls, work: UnitOfWork, order: Order, plan: Cancellation) -> Held:
-        """Look everything up that the cancellation gives something back to; refuses NotFound."""
+    def gather(cls, work: UnitOfWork, order: Order, plan: Cancellation, override_reason: str | None = None) -> Held:
+        """Look everything up that the cancellation gives something back to; refuses NotFound, PeriodClosedAlready."""
         campaign_ids = set(order.claims)
         if order.coupon_campaign_id is not None:
             campaign_ids.add(order.coupon_campaign_id)
+        skus = {line.sku_id: work.sku(line.sku_id, scoped=False) for line in plan.lines}
+        for sku in skus.values():
+            if order.id in sku.reservations:
+                require_open_books(work, sku, override_reason)
         return cls(
-            skus={line.sku_id: work.sku(line.sku_id, scoped=False) for line in plan.lines},
+            skus=skus,
             campaigns={found: work.campaign(found, scoped=False) for found in sorted(campaign_ids)},
             customer=None if order.customer_id is None else work.customer(order.customer_id, scoped=False),
         )
 
-    def give_back(self, order: Order, plan: Cancellation, work: UnitOfWork) -> None:
+    def give_back(self, order: Order, plan: Cancellation, work: UnitOfWork, override_reason: str | None = None) -> None:
         """Free stock, quota, budget, coupon, points and limits; before the order itself records the cancellation."""
         at = work.occurred_at
+        freed = [sku for sku in self.skus.values() if order.id in sku.reservations]
         if plan.whole:
-            for sku in self.skus.values():
+            for sku in freed:
                 sku.release(order.id, order.store_id, at)
             self._give_back_everything(order, work)
         else:
             self._give_back_lines(order, plan, at)
+        for sku in freed:
+            note_override(work, sku, override_reason)
         if self.customer is not None:
             hand_on(work, self.customer)
 
@@ -529,10 +566,11 @@ class CancelOrder(Command):
 
     AGGREGATE: ClassVar[type[Aggregate]] = Order
     ROLES: ClassVar[frozenset[Role]] = BUYING
-    REFUSES: ClassVar[tuple[type[Refusal], ...]] = (OrderAlreadyShipped,)
+    REFUSES: ClassVar[tuple[type[Refusal], ...]] = (OrderAlreadyShipped, PeriodClosedAlready)
 
     order_id: OrderId
     reason: Annotated[CancelReason, Meta(description="Why.")] = CancelReason.CUSTOMER
+    override_reason: OverrideReason = None
 
     def decide(self, work: UnitOfWork) -> UUID:
         """Work out what goes back, then give it back and cancel. Asked twice, recorded once."""
@@ -540,8 +578,8 @@ class CancelOrder(Command):
         if order.cancelled_at is not None:
             return order.id
         plan = order.plan_cancel()
-        held = Held.gather(work, order, plan)
-        held.give_back(order, plan, work)
+        held = Held.gather(work, order, plan, self.override_reason)
+        held.give_back(order, plan, work, self.override_reason)
         order.cancel(plan, self.reason, work.occurred_at)
         return order.id
 
@@ -555,19 +593,20 @@ class CancelOrderLines(Command):
 
     AGGREGATE: ClassVar[type[Aggregate]] = Order
     ROLES: ClassVar[frozenset[Role]] = BUYING
-    REFUSES: ClassVar[tuple[type[Refusal], ...]] = (OrderAlreadyShipped, CancelExceedsOpen)
+    REFUSES: ClassVar[tuple[type[Refusal], ...]] = (OrderAlreadyShipped, CancelExceedsOpen, PeriodClosedAlready)
 
     order_id: OrderId
     lines: Annotated[tuple[LineQuantity, ...], Meta(min_length=1, description="What is not wanted any more.")]
     reason: Annotated[CancelReason, Meta(description="Why.")] = CancelReason.CUSTOMER
+    override_reason: OverrideReason = None
 
     def decide(self, work: UnitOfWork) -> UUID:
         """Work out what goes back, then give it back and cancel; an order that has become cheaper may now be paid."""
         order = own_order(work, self.order_id)
         plan = order.plan_cancel(quantities(work, order, self.lines))
-        held = Held.gather(work, order, plan)
+        held = Held.gather(work, order, plan, self.override_reason)
         promise = promise_of(work, order.store_id)
-        held.give_back(order, plan, work)
+        held.give_back(order, plan, work, self.override_reason)
         before = order.points_given_back
         order.cancel(plan, self.reason, work.occurred_at)
         give_back_points(work, order, held.customer, before)
@@ -598,7 +637,7 @@ class ExpireOrder(Command):
     """End an order that was not paid in time; everything that it held is free again."""
 
     AGGREGATE: ClassVar[type[Aggregate]] = Order
-    REFUSES: ClassVar[tuple[type[Refusal], ...]] = (OrderNotExpired,)
+    REFUSES: ClassVar[tuple[type[Refusal], ...]] = (OrderNotExpired, PeriodClosedAlready)
 
     order_id: OrderId
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 import enum
 from datetime import datetime
 from decimal import Decimal
+from typing import ClassVar
 from uuid import UUID
 
-from opscore.domain.aggregate import Event, FirstEvent
+from opscore.domain.aggregate import FIELDS_ADDED, Event, FirstEvent
 from opscore.domain.pricing import Discount, DiscountSource
 from opscore.domain.values import Sealed, Value
 
@@ -88,10 +89,11 @@ class ShortageRemedy(enum.StrEnum):
 
 
 class ReturnCondition(enum.StrEnum):
-    """What is done with a unit that came back: it is sold again, or it is not."""
+    """What is done with a unit that came back: it is sold again, it is not, or somebody has to look at it first."""
 
     RESTOCK = "restock"
     DAMAGED = "damaged"
+    QUARANTINE = "quarantine"
 
 
 class OrderLine(Value, kw_only=True):
@@ -143,11 +145,12 @@ class ShortLine(Value, kw_only=True):
 
 
 class ParcelLine(Value, kw_only=True):
-    """What a parcel holds of one line."""
+    """What a parcel holds of one line, and of which batch if that is known."""
 
     line: int
     sku_id: UUID
     quantity: Decimal
+    batch: str | None = None
 
 
 class CancelledLine(Value, kw_only=True):
@@ -190,6 +193,7 @@ class DisposedLine(Value, kw_only=True):
     sku_id: UUID
     quantity: Decimal
     condition: ReturnCondition
+    batch: str | None = None
 
 
 class RefundLine(Value, kw_only=True):
@@ -317,6 +321,9 @@ class ShortageResolved(Event):
 class ParcelPacked(Event):
     """A parcel was packed and its contents checked against the order."""
 
+    VERSION: ClassVar[int] = 2
+    UPCASTS: ClassVar[tuple[tuple[()], ...]] = FIELDS_ADDED
+
     parcel_id: UUID
     location_id: UUID | None
     lines: tuple[ParcelLine, ...]
@@ -325,12 +332,18 @@ class ParcelPacked(Event):
 class ParcelUnpacked(Event):
     """A parcel that had not left was opened again; `lines` is what it held and what is to be packed anew."""
 
+    VERSION: ClassVar[int] = 2
+    UPCASTS: ClassVar[tuple[tuple[()], ...]] = FIELDS_ADDED
+
     parcel_id: UUID
     lines: tuple[ParcelLine, ...]
 
 
 class OrderShipped(Event):
     """A parcel left; `complete` when nothing of the order remains to be shipped."""
+
+    VERSION: ClassVar[int] = 2
+    UPCASTS: ClassVar[tuple[tuple[()], ...]] = FIELDS_ADDED
 
     parcel_id: UUID
     courier: str | None
@@ -432,6 +445,9 @@ class ReturnReceived(Event):
 
 class ReturnDisposed(Event):
     """It was decided what becomes of the goods that came back."""
+
+    VERSION: ClassVar[int] = 2
+    UPCASTS: ClassVar[tuple[tuple[()], ...]] = FIELDS_ADDED
 
     return_id: UUID
     location_id: UUID | None

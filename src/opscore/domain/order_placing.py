@@ -6,7 +6,7 @@ events; once the first event is recorded nothing can refuse.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import ROUND_FLOOR, Decimal
@@ -55,7 +55,7 @@ from opscore.domain.periods import OverrideReason, note_override, require_open_b
 from opscore.domain.policies import Freight, OrderTerms, Points, ShipPromise
 from opscore.domain.pricing import Buyer, CouponTerms, LineToPrice, PricedLine, PricedOrder
 from opscore.domain.refusals import CurrencyMismatch, InvalidField, NotAuthorised, ReferenceTaken, Refusal
-from opscore.domain.sku import FulfilmentMode, Pick, Sku
+from opscore.domain.sku import FulfilmentMode, Sku
 from opscore.domain.sku_events import (
     BelowMinimumQuantity,
     CampaignQuotaUsed,
@@ -63,6 +63,7 @@ from opscore.domain.sku_events import (
     SkuNotListed,
     StockInsufficient,
 )
+from opscore.domain.stock_plan import Need, StockPlan, plan_stock
 from opscore.domain.store import Store
 from opscore.domain.store_events import PeriodClosedAlready, StoreNotOpen
 from opscore.domain.values import (
@@ -85,6 +86,24 @@ ZERO = Decimal(0)
 StoreId = Annotated[UUID, Meta(description="The store that sells.")]
 CustomerId = Annotated[UUID | None, Meta(description="Who buys; a guest if left out.")]
 Channel = Annotated[Code, Meta(description="The sales channel it came through, for example web or app.")]
+WantedCampaigns = Annotated[
+    tuple[UUID, ...], Meta(max_length=20, description="The campaigns whose prices and offers are wanted.")
+]
+WantedCode = Annotated[Code | None, Meta(description="A coupon code of a campaign; either this or `coupon_id`.")]
+WantedCoupon = Annotated[UUID | None, Meta(description="A coupon that the customer holds.")]
+WantedPoints = Annotated[
+    int, Meta(ge=0, le=10**12, description="Points to pay with; no more are taken than the goods cost.")
+]
+AgreedFreight = Annotated[
+    NonNegativeMinor | None,
+    Meta(
+        description="Freight before waivers, in minor units, as agreed by staff; what the store's policy freight "
+        "says if left out. A storefront or customer leaves it out."
+    ),
+]
+ShownTotal = Annotated[
+    NonNegativeMinor | None, Meta(description="The total that the buyer was shown; refused if it has changed.")
+]
 Region = Annotated[Code | None, Meta(description="Where it goes, as a region code; kept in the clear for figures.")]
 ExternalReference = Annotated[
     Code | None, Meta(description="The order's number elsewhere; unique in the store, the same number is refused.")
@@ -112,48 +131,6 @@ class RecordedLine(Value):
     quantity: Annotated[Decimal, Meta(description="How much, in the article's unit.")]
     unit_price: Annotated[Decimal, Meta(description="Price per unit before the discount, at most six places.")]
     discount_minor: Annotated[NonNegativeMinor, Meta(description="Discount on the whole line, in minor units.")] = 0
-
-
-# Stock ---------------------------------------------------------------------------------------------------------------
-
-
-@dataclass(slots=True)
-class Need:
-    """How much of one article an order takes, from a campaign's quota or from open stock."""
-
-    sku: Sku
-    campaign_id: UUID | None
-    quantity: Decimal
-    path: tuple[str | int, ...]
-    """The first line that asks for it."""
-
-
-class StockPlan:
-    """Where the units of an order come from, none of them twice: picks by article, in the order they were planned."""
-
-    def __init__(self, location_ids: Sequence[UUID]) -> None:
-        """Plan over these locations, in order of preference."""
-        self._location_ids = location_ids
-        self._picks: dict[UUID, tuple[Sku, tuple[Pick, ...]]] = {}
-
-    def add(self, need: Need) -> None:
-        """Say where the units come from; records nothing. Refuses StockInsufficient, CampaignQuotaUsed."""
-        sku = need.sku
-        _, taken = self._picks.get(sku.id, (sku, ()))
-        picks = sku.plan_reservation(need.quantity, self._location_ids, need.campaign_id, need.path, taken=taken)
-        self._picks[sku.id] = (sku, (*taken, *picks))
-
-    def __iter__(self) -> Iterator[tuple[Sku, tuple[Pick, ...]]]:
-        """Give each article with its picks."""
-        return iter(self._picks.values())
-
-
-def plan_stock(needs: Sequence[Need], location_ids: Sequence[UUID]) -> StockPlan:
-    """Say where every unit comes from; records nothing. Refuses StockInsufficient, CampaignQuotaUsed."""
-    plan = StockPlan(location_ids)
-    for need in needs:
-        plan.add(need)
-    return plan
 
 
 def require_amounts(lines: Sequence[PricedLine] | Sequence[OrderLine]) -> None:
@@ -233,40 +210,52 @@ class PlaceOrder(Command):
         CustomerNotActive,
         CurrencyMismatch,
         ReferenceTaken,
+        PeriodClosedAlready,
     )
 
     store_id: StoreId
     lines: Annotated[tuple[PlaceLine, ...], Meta(min_length=1, max_length=MAX_LINES, description="What is ordered.")]
     customer_id: CustomerId = None
     channel: Channel = "web"
-    campaign_ids: Annotated[
-        tuple[UUID, ...], Meta(max_length=20, description="The campaigns whose prices and offers are wanted.")
-    ] = ()
-    coupon_code: Annotated[
-        Code | None, Meta(description="A coupon code of a campaign; either this or `coupon_id`.")
-    ] = None
-    coupon_id: Annotated[UUID | None, Meta(description="A coupon that the customer holds.")] = None
-    points_to_spend: Annotated[
-        int, Meta(ge=0, le=10**12, description="Points to pay with; no more are taken than the goods cost.")
-    ] = 0
-    freight_minor: Annotated[
-        NonNegativeMinor | None,
-        Meta(
-            description="Freight before waivers, in minor units, as agreed by staff; what the store's policy freight "
-            "says if left out. A storefront or customer leaves it out."
-        ),
-    ] = None
-    client_total_minor: Annotated[
-        NonNegativeMinor | None, Meta(description="The total that the buyer was shown; refused if it has changed.")
-    ] = None
+    campaign_ids: WantedCampaigns = ()
+    coupon_code: WantedCode = None
+    coupon_id: WantedCoupon = None
+    points_to_spend: WantedPoints = 0
+    freight_minor: AgreedFreight = None
+    client_total_minor: ShownTotal = None
     region: Region = None
     recipient: Recipient = None
     address: Address = None
     remark: Remark = None
     external_reference: ExternalReference = None
+    override_reason: OverrideReason = None
 
     def decide(self, work: UnitOfWork) -> UUID:
         """Check everything on every aggregate, price, then record the order and all that it takes."""
+        plan = self.plan(work)
+        store, customer, offer, priced, order_id = plan.store, plan.customer, plan.offer, plan.priced, plan.order_id
+        promise = store.policy(ShipPromise, work.occurred_at)
+
+        order = self._record(work, store, order_id, offer, priced)
+        for sku, picks in plan.stock:
+            sku.reserve(order_id, store.id, picks, work.occurred_at)
+            note_override(work, sku, self.override_reason)
+        for campaign_id, claimed_minor in priced.campaign_discounts.items():
+            offer.campaigns[campaign_id].claim(
+                order_id, self.customer_id, claimed_minor, _code_of(priced, campaign_id), work.occurred_at
+            )
+        if customer is not None:
+            for campaign_id, sku_id, quantity in plan.redemptions:
+                customer.redeem_campaign(order_id, campaign_id, sku_id, quantity, work.occurred_at)
+            if priced.coupon is not None and self.coupon_id is not None:
+                customer.use_coupon(self.coupon_id, order_id, work.occurred_at)
+            customer.spend_points(order_id, priced.points_spent, work.occurred_at)
+        # An order that costs nothing is paid as it is placed.
+        order.settle(promise, work.occurred_at)
+        return order_id
+
+    def plan(self, work: UnitOfWork) -> PlacingPlan:
+        """Check everything on every aggregate and price; records nothing. Refuses whatever `decide` does."""
         store = work.store(self.store_id)
         store.require_open(path=("store_id",))
         customer = buyer_of(work, self.customer_id)
@@ -280,6 +269,8 @@ class PlaceOrder(Command):
         require_amounts(priced.lines)
         self._require_prices_shown(priced, offer.skus)
         priced, stock = self._plan_stock(priced, offer, work, store.open_location_ids)
+        for sku, _ in stock:
+            require_open_books(work, sku, self.override_reason)
         redemptions = self._plan_redemptions(priced, customer)
         for campaign_id, claimed_minor in priced.campaign_discounts.items():
             offer.campaigns[campaign_id].plan_claim(
@@ -287,24 +278,7 @@ class PlaceOrder(Command):
             )
         if customer is not None and priced.points_spent:
             customer.plan_points(priced.points_spent, work.occurred_at, path=("points_to_spend",))
-        promise = store.policy(ShipPromise, work.occurred_at)
-
-        order = self._record(work, store, order_id, offer, priced)
-        for sku, picks in stock:
-            sku.reserve(order_id, store.id, picks, work.occurred_at)
-        for campaign_id, claimed_minor in priced.campaign_discounts.items():
-            offer.campaigns[campaign_id].claim(
-                order_id, self.customer_id, claimed_minor, _code_of(priced, campaign_id), work.occurred_at
-            )
-        if customer is not None:
-            for campaign_id, sku_id, quantity in redemptions:
-                customer.redeem_campaign(order_id, campaign_id, sku_id, quantity, work.occurred_at)
-            if priced.coupon is not None and self.coupon_id is not None:
-                customer.use_coupon(self.coupon_id, order_id, work.occurred_at)
-            customer.spend_points(order_id, priced.points_spent, work.occurred_at)
-        # An order that costs nothing is paid as it is placed.
-        order.settle(promise, work.occurred_at)
-        return order_id
+        return PlacingPlan(store, customer, order_id, offer, priced, stock, redemptions)
 
     def _require_prices_shown(self, priced: PricedOrder, skus: dict[UUID, Sku]) -> None:
         for index, (asked, line) in enumerate(zip(self.lines, priced.lines, strict=False)):
@@ -427,6 +401,49 @@ class PlaceOrder(Command):
         if self.external_reference is not None:
             work.claim("external_reference", str(store.id), self.external_reference, order_id)
         return order
+
+
+@dataclass(frozen=True, slots=True)
+class PlacingPlan:
+    """An order that may be placed: its price, and what it takes from whom."""
+
+    store: Store
+    customer: Customer | None
+    order_id: UUID
+    offer: _Offer
+    priced: PricedOrder
+    stock: StockPlan
+    redemptions: list[tuple[UUID, UUID, Decimal]]
+    """What counts against a limit per customer: (campaign, SKU or coupon offer, units)."""
+
+    @property
+    def skus(self) -> dict[UUID, Sku]:
+        """The articles of its lines, by id."""
+        return self.offer.skus
+
+    @property
+    def passed_over(self) -> tuple[PassedOver, ...]:
+        """The offers that were looked at and not taken."""
+        return _passed_over(self.priced)
+
+
+class Cart(Value):
+    """What somebody wants to order, to be priced as an order would be that is placed now."""
+
+    store_id: StoreId
+    lines: Annotated[tuple[PlaceLine, ...], Meta(min_length=1, max_length=MAX_LINES, description="What is wanted.")]
+    customer_id: CustomerId = None
+    campaign_ids: WantedCampaigns = ()
+    coupon_code: WantedCode = None
+    coupon_id: WantedCoupon = None
+    points_to_spend: WantedPoints = 0
+    freight_minor: AgreedFreight = None
+    client_total_minor: ShownTotal = None
+    region: Region = None
+
+    def order(self) -> PlaceOrder:
+        """Return the command that would place it."""
+        return PlaceOrder(**msgspec.structs.asdict(self))
 
 
 @dataclass(slots=True)
@@ -722,9 +739,8 @@ class RecordOrder(Command):
         lines, needs = self._lines(work, store)
         require_amounts(lines)
         stock = plan_stock(needs, location_ids)
-        if self.shipped:
-            for sku, _ in stock:
-                require_open_books(work, sku, self.override_reason)
+        for sku, _ in stock:
+            require_open_books(work, sku, self.override_reason)
         promise = store.policy(ShipPromise, work.occurred_at)
 
         order = self._record(work, store, order_id, lines)
@@ -734,6 +750,8 @@ class RecordOrder(Command):
             self._pay(order, promise, work)
         if self.shipped:
             self._ship(order, stock, work)
+        for sku, _ in stock:
+            note_override(work, sku, self.override_reason)
         return order_id
 
     def _require_steps_in_order(self) -> None:
@@ -853,7 +871,6 @@ class RecordOrder(Command):
             for sku, picks in stock:
                 quantity = sum((pick.quantity for pick in picks), ZERO)
                 sku.ship(order.id, order.store_id, parcel_id, quantity, at)
-                note_override(work, sku, self.override_reason)
             if self.delivered:
                 order.deliver(parcel_id, at)
         if self.completed:

@@ -72,7 +72,7 @@ from opscore.domain.refusals import (
     WrongState,
 )
 from opscore.domain.sku_commands import require_unit_price
-from opscore.domain.sku_events import FulfilmentMode, StockCondition
+from opscore.domain.sku_events import CountBelowHeld, FulfilmentMode, StockCondition
 from opscore.domain.store import Store
 from opscore.domain.store_events import LocationClosedAlready, PeriodClosedAlready
 from opscore.domain.values import (
@@ -283,7 +283,8 @@ class DisposalOf(Value):
 
     line: LineNumber
     quantity: Quantity
-    condition: Annotated[ReturnCondition, Meta(description="Sold again, or set aside as damaged.")]
+    condition: Annotated[ReturnCondition, Meta(description="Sold again, set aside as damaged, or put in quarantine.")]
+    batch: Annotated[Code | None, Meta(description="Number of the batch they are of, if it is known.")] = None
 
 
 class RefundOf(Value):
@@ -411,11 +412,11 @@ class ReceiveReturn(Command):
 
 
 class DisposeReturn(Command):
-    """Decide what becomes of goods that came back: back on sale, or set aside as damaged."""
+    """Decide what becomes of goods that came back: back on sale, into quarantine, or set aside as damaged."""
 
     AGGREGATE: ClassVar[type[Aggregate]] = Order
     ROLES: ClassVar[frozenset[Role]] = SHIPPING
-    REFUSES: ClassVar[tuple[type[Refusal], ...]] = (DisposalExceedsReceived, PeriodClosedAlready)
+    REFUSES: ClassVar[tuple[type[Refusal], ...]] = (DisposalExceedsReceived, CountBelowHeld, PeriodClosedAlready)
 
     order_id: OrderId
     return_id: ReturnId
@@ -449,11 +450,11 @@ class DisposeReturn(Command):
                     sku_id=order.lines[asked.line - 1].sku_id,
                     quantity=quantity,
                     condition=asked.condition,
+                    batch=asked.batch,
                 )
             )
         if case.location_id is not None:
-            for line in disposed:
-                require_open_books(work, work.sku(line.sku_id, scoped=False), self.override_reason)
+            _require_room(work, case.location_id, disposed, self.override_reason)
         order.trigger_event(
             ReturnDisposed,
             return_id=self.return_id,
@@ -463,29 +464,51 @@ class DisposeReturn(Command):
         )
         if case.location_id is not None:
             for line in disposed:
-                _take_back(work, order.id, order.store_id, case.location_id, line.sku_id, line.quantity, line.condition)
+                _take_back(work, order.id, self.return_id, order.store_id, case.location_id, line)
             for sku_id in dict.fromkeys(line.sku_id for line in disposed):
                 note_override(work, work.sku(sku_id, scoped=False), self.override_reason)
         return order.id
 
 
+def _require_room(
+    work: UnitOfWork, location_id: UUID, lines: Sequence[DisposedLine], override_reason: str | None
+) -> None:
+    """Refuse PeriodClosedAlready, or CountBelowHeld when a count has what is to be set aside among the free units."""
+    for line in lines:
+        require_open_books(work, work.sku(line.sku_id, scoped=False), override_reason)
+    for sku_id in dict.fromkeys(line.sku_id for line in lines):
+        sku = work.sku(sku_id, scoped=False)
+        if sku.mode is FulfilmentMode.STOCKED:
+            units = [
+                (_CONDITIONS[line.condition], line.quantity, line.batch) for line in lines if line.sku_id == sku_id
+            ]
+            sku.require_uncounted(location_id, work.occurred_at, units, ("lines",))
+
+
+_CONDITIONS = {
+    ReturnCondition.RESTOCK: StockCondition.GOOD,
+    ReturnCondition.DAMAGED: StockCondition.DAMAGED,
+    ReturnCondition.QUARANTINE: StockCondition.QUARANTINED,
+}
+
+
 def _take_back(
     work: UnitOfWork,
     order_id: UUID | None,
+    return_id: UUID,
     store_id: UUID,
     location_id: UUID,
-    sku_id: UUID,
-    quantity: Decimal,
-    condition: ReturnCondition,
+    back: DisposedLine,
 ) -> None:
-    good = condition is ReturnCondition.RESTOCK
-    work.sku(sku_id, scoped=False).take_back(
+    work.sku(back.sku_id, scoped=False).take_back(
         order_id,
         store_id,
         location_id,
-        quantity,
-        StockCondition.GOOD if good else StockCondition.DAMAGED,
+        back.quantity,
+        _CONDITIONS[back.condition],
         work.occurred_at,
+        return_id=return_id,
+        batch=back.batch,
     )
 
 
@@ -624,6 +647,7 @@ class RecordedReturnLine(Value):
         Annotated[int, Meta(ge=1)] | None,
         Meta(description="Number of the order's line; found by the article if left out."),
     ] = None
+    batch: Annotated[Code | None, Meta(description="Number of the batch they are of, if it is known.")] = None
 
 
 class RecordReturn(Command):
@@ -637,6 +661,7 @@ class RecordReturn(Command):
         ReferenceTaken,
         CurrencyMismatch,
         AlreadyExists,
+        CountBelowHeld,
         PeriodClosedAlready,
     )
 
@@ -672,9 +697,8 @@ class RecordReturn(Command):
             raise CurrencyMismatch(expected=store.currency, given=self.currency, path=("currency",), ids=[store.id])
         counted = [self._counted(work, asked, index) for index, asked in enumerate(self.lines)]
         location_id = self._location(store)
-        if self.condition is not None and location_id is not None:
-            for asked in self.lines:
-                require_open_books(work, work.sku(asked.sku_id, scoped=False), self.override_reason)
+        if location_id is not None:
+            _require_room(work, location_id, self._disposed([0] * len(counted), counted), self.override_reason)
         if self.order_id is not None:
             return self._of_order(work, work.order(self.order_id), counted, location_id)
         return self._of_no_order(work, store, counted, location_id)
@@ -725,16 +749,10 @@ class RecordReturn(Command):
             external_reference=self.external_reference,
             occurred_at=at,
         )
-        if self.condition is not None:
+        disposed = self._disposed(matched, counted)
+        if disposed:
             order.trigger_event(
-                ReturnDisposed,
-                return_id=return_id,
-                location_id=location_id,
-                lines=tuple(
-                    DisposedLine(line=back.line, sku_id=back.sku_id, quantity=back.quantity, condition=self.condition)
-                    for back in returned
-                ),
-                occurred_at=at,
+                ReturnDisposed, return_id=return_id, location_id=location_id, lines=disposed, occurred_at=at
             )
         lines = tuple(
             RefundLine(
@@ -749,7 +767,7 @@ class RecordReturn(Command):
         )
         refund(order, refund_id, RefundPlan(lines, amount_minor, 0, 0), RefundReason.RETURNED, None, at)
         give_back_points(work, order, customer, before)
-        self._restock(work, order.id, location_id, counted)
+        self._restock(work, order.id, return_id, location_id, disposed)
         return order.id
 
     def _of_no_order(self, work: UnitOfWork, store: Store, counted: list[Decimal], location_id: UUID | None) -> UUID:
@@ -789,7 +807,7 @@ class RecordReturn(Command):
         work.add(order)
         plan = RefundPlan(lines, amount_minor, 0, 0)
         refund(order, refund_id, plan, RefundReason.RETURNED, None, work.occurred_at)
-        self._restock(work, None, location_id, counted)
+        self._restock(work, None, stream_id, location_id, self._disposed([0] * len(counted), counted))
         return order.id
 
     def _require_unused(self, work: UnitOfWork, stream_id: UUID) -> None:
@@ -805,14 +823,30 @@ class RecordReturn(Command):
             return work.new_id()
         return derived_id(kind, self.store_id, self.external_reference)
 
+    def _disposed(self, numbers: Sequence[int], counted: Sequence[Decimal]) -> tuple[DisposedLine, ...]:
+        """Return what becomes of the goods, line by line; nothing when none came back to stock."""
+        if self.condition is None:
+            return ()
+        return tuple(
+            DisposedLine(
+                line=number, sku_id=asked.sku_id, quantity=quantity, condition=self.condition, batch=asked.batch
+            )
+            for number, asked, quantity in zip(numbers, self.lines, counted, strict=True)
+        )
+
     def _restock(
-        self, work: UnitOfWork, order_id: UUID | None, location_id: UUID | None, counted: list[Decimal]
+        self,
+        work: UnitOfWork,
+        order_id: UUID | None,
+        return_id: UUID,
+        location_id: UUID | None,
+        disposed: Sequence[DisposedLine],
     ) -> None:
-        if self.condition is None or location_id is None:
+        if location_id is None:
             return
-        for asked, quantity in zip(self.lines, counted, strict=True):
-            _take_back(work, order_id, self.store_id, location_id, asked.sku_id, quantity, self.condition)
-        for sku_id in dict.fromkeys(asked.sku_id for asked in self.lines):
+        for back in disposed:
+            _take_back(work, order_id, return_id, self.store_id, location_id, back)
+        for sku_id in dict.fromkeys(back.sku_id for back in disposed):
             note_override(work, work.sku(sku_id, scoped=False), self.override_reason)
 
 

@@ -1,4 +1,7 @@
-"""Closed books: no stock moves before the last close of an article's home store, unless somebody answers for it."""
+"""Closed books: nothing about stock is dated before the last close of an article's home store, unless somebody answers.
+
+That holds for what is set apart as well as for what moves: a reservation has a date in the ledger like a shipment.
+"""
 
 from __future__ import annotations
 

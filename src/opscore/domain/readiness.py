@@ -214,6 +214,7 @@ SKU_ANYWHERE: dict[type[Command], Check] = {
     stock_commands.ShipStock: _held,
     stock_commands.TakeBackStock: _stocked,
     stock_commands.WriteOffStock: _stocked,
+    stock_commands.ReclassifyStock: _stocked,
     stock_commands.IssueSample: _stocked,
     stock_commands.CountStock: _stocked,
     stock_commands.TransferStock: _stocked,

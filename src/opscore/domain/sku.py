@@ -7,13 +7,12 @@ staff ask for is decided in sku_commands.py (the article) and stock_commands.py 
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Collection, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
-
-import msgspec
 
 from opscore.domain.aggregate import Aggregate, Event, folds
 from opscore.domain.refusals import (
@@ -55,6 +54,9 @@ from opscore.domain.sku_events import (
 )
 from opscore.domain.sku_events import (
     DelistReason as DelistReason,
+)
+from opscore.domain.sku_events import (
+    ExceedsBatch as ExceedsBatch,
 )
 from opscore.domain.sku_events import (
     ExceedsOnHand as ExceedsOnHand,
@@ -162,6 +164,9 @@ from opscore.domain.sku_events import (
     StockReceived as StockReceived,
 )
 from opscore.domain.sku_events import (
+    StockReclassified as StockReclassified,
+)
+from opscore.domain.sku_events import (
     StockReserved as StockReserved,
 )
 from opscore.domain.sku_events import (
@@ -169,6 +174,9 @@ from opscore.domain.sku_events import (
 )
 from opscore.domain.sku_events import (
     StockShipped as StockShipped,
+)
+from opscore.domain.sku_events import (
+    StockState as StockState,
 )
 from opscore.domain.sku_events import (
     StockTransferredIn as StockTransferredIn,
@@ -191,9 +199,22 @@ from opscore.domain.sku_events import (
 from opscore.domain.sku_events import (
     WriteOffKind as WriteOffKind,
 )
+from opscore.domain.sku_state import ZERO as ZERO
+from opscore.domain.sku_state import (
+    BatchLevel,
+    ComingIn,
+    Content,
+    Listing,
+    Price,
+    Reservation,
+    StockLevel,
+    StockPolicy,
+    Transfer,
+    in_order,
+    parts_of,
+)
 from opscore.domain.values import MAX_PLACES, plain
 
-ZERO: Final = Decimal(0)
 MAX_QUANTITY: Final = Decimal(10**12)
 MAX_UNIT_PRICE: Final = Decimal(10**12)
 _ONE: Final = Decimal(1)
@@ -203,74 +224,6 @@ Path = Sequence[str | int]
 
 
 # What it adds up to --------------------------------------------------------------------------------------------------
-
-
-class StockLevel(msgspec.Struct):
-    """The units at one location. Sellable is what is neither reserved, allocated nor set aside as damaged."""
-
-    on_hand: Decimal = ZERO
-    reserved: Decimal = ZERO
-    allocated: Decimal = ZERO
-    damaged: Decimal = ZERO
-    in_transit: Decimal = ZERO
-    """On the way here from another location; not on hand yet."""
-
-    @property
-    def sellable(self) -> Decimal:
-        """Units that anybody may buy."""
-        return self.on_hand - self.reserved - self.allocated - self.damaged
-
-
-class Reservation(msgspec.Struct):
-    """Units set apart at one location for a store, from a campaign's quota or from open stock."""
-
-    store_id: UUID
-    location_id: UUID
-    quantity: Decimal
-    campaign_id: UUID | None = None
-
-
-class Transfer(msgspec.Struct):
-    """Units under way between two locations."""
-
-    from_location_id: UUID
-    to_location_id: UUID
-    quantity: Decimal
-
-
-class Listing(msgspec.Struct):
-    """Whether it is on sale in one store, and if not any more, why."""
-
-    listed: bool
-    reason: DelistReason | None = None
-
-
-class Price(msgspec.Struct):
-    """List price in one store, with the cost and market price it was measured against (None: unknown)."""
-
-    list_price: Decimal
-    cost: Decimal | None
-    market_price: Decimal | None
-
-
-class Content(msgspec.Struct):
-    """What buyers read and see of it in one language."""
-
-    title: str
-    description: str | None
-    specification: str | None
-    images: list[str]
-    after_sale_text: str | None
-    keywords: list[str]
-
-
-class StockPolicy(msgspec.Struct):
-    """When it counts as low or as too much, and how long its stock should last."""
-
-    low_line: Decimal | None = None
-    high_line: Decimal | None = None
-    cover_days: int | None = None
-    stock_class: str | None = None
 
 
 class Sku(Aggregate):
@@ -392,7 +345,7 @@ class Sku(Aggregate):
 
     @folds(StockReceived)
     def _received(self, event: StockReceived) -> None:
-        self._level(event.location_id).on_hand += event.quantity
+        self._level(event.location_id).move(event.quantity, event.condition, event.batch)
         if event.unit_cost is not None:
             self.last_unit_cost = event.unit_cost
 
@@ -425,42 +378,49 @@ class Sku(Aggregate):
     @folds(StockShipped)
     def _shipped(self, event: StockShipped) -> None:
         level = self._level(event.location_id)
-        level.on_hand -= event.quantity
+        level.move(-event.quantity, StockCondition.GOOD, event.batch)
         level.reserved -= event.quantity
         self._take_reserved(event)
 
     @folds(StockReturned)
     def _returned(self, event: StockReturned) -> None:
-        level = self._level(event.location_id)
-        level.on_hand += event.quantity
-        if event.condition is not StockCondition.GOOD:
-            level.damaged += event.quantity
+        self._level(event.location_id).move(event.quantity, event.condition, event.batch)
 
     @folds(StockWrittenOff)
     def _written_off(self, event: StockWrittenOff) -> None:
+        self._level(event.location_id).move(-event.quantity, event.condition, event.batch)
+
+    @folds(StockReclassified)
+    def _reclassified(self, event: StockReclassified) -> None:
         level = self._level(event.location_id)
-        level.on_hand -= event.quantity
-        if event.condition is not StockCondition.GOOD:
-            level.damaged -= event.quantity
+        level.reclassify(event.from_state, event.to_state, event.quantity, event.batch)
 
     @folds(SampleIssued)
     def _sample_issued(self, event: SampleIssued) -> None:
-        self._level(event.location_id).on_hand -= event.quantity
+        self._level(event.location_id).move(-event.quantity, StockCondition.GOOD, event.batch)
 
     @folds(StockAdjusted)
     def _adjusted(self, event: StockAdjusted) -> None:
-        self._level(event.location_id).on_hand += event.difference
+        self._level(event.location_id).move(event.difference, StockCondition.GOOD, event.batch)
+        if event.unit_cost is not None:
+            self.last_unit_cost = event.unit_cost
+
+    @folds(StockCounted)
+    def _counted(self, event: StockCounted) -> None:
+        self._level(event.location_id).counted(event.occurred_at, event.batch)
 
     @folds(StockTransferredOut)
     def _transferred_out(self, event: StockTransferredOut) -> None:
-        self._level(event.location_id).on_hand -= event.quantity
+        self._level(event.location_id).move(-event.quantity, StockCondition.GOOD, event.batch)
         self._level(event.to_location_id).in_transit += event.quantity
-        self.transfers[event.transfer_id] = Transfer(event.location_id, event.to_location_id, event.quantity)
+        self.transfers[event.transfer_id] = Transfer(
+            event.location_id, event.to_location_id, event.quantity, event.batch
+        )
 
     @folds(StockTransferredIn)
     def _transferred_in(self, event: StockTransferredIn) -> None:
         level = self._level(event.location_id)
-        level.on_hand += event.quantity
+        level.move(event.quantity, StockCondition.GOOD, event.batch)
         level.in_transit -= event.quantity + event.lost
         transfer = self.transfers[event.transfer_id]
         transfer.quantity -= event.quantity + event.lost
@@ -483,7 +443,7 @@ class Sku(Aggregate):
             del self.allocations[event.campaign_id]
             self.quota_sold.pop(event.campaign_id, None)
 
-    @folds(StockBackdated, StockCounted, LowStockReached, StockDepleted)
+    @folds(StockBackdated, LowStockReached, StockDepleted)
     def _noted(self, event: Event) -> None:
         """Facts for the ledger and for alerts; the levels do not move by them."""
 
@@ -514,7 +474,9 @@ class Sku(Aggregate):
     @property
     def available(self) -> Decimal:
         """Units that may be sold at all: open stock and what campaigns still have of their quotas."""
-        return sum((level.on_hand - level.reserved - level.damaged for level in self.levels.values()), ZERO)
+        return sum(
+            (level.on_hand - level.reserved - level.quarantined - level.damaged for level in self.levels.values()), ZERO
+        )
 
     @property
     def on_hand(self) -> Decimal:
@@ -525,6 +487,16 @@ class Sku(Aggregate):
     def seen_in(self) -> Collection[UUID]:
         """Its home store and every store that has it on sale or has a price for it."""
         return {self.store_id, *self.listings, *self.prices}
+
+    @property
+    def offered_in(self) -> Collection[UUID]:
+        """Every store that has it on sale."""
+        return [store_id for store_id, listing in self.listings.items() if listing.listed]
+
+    @property
+    def once_offered_in(self) -> Collection[UUID]:
+        """Every store that has or had it on sale."""
+        return self.listings
 
     def require_status(self, *needed: SkuStatus) -> None:
         """Refuse WrongState unless the article is in one of these."""
@@ -559,6 +531,85 @@ class Sku(Aggregate):
         free = self.level_at(location_id).sellable
         if free < quantity:
             raise StockInsufficient(code=self.code, available=plain(free), asked=quantity, path=path, ids=[self.id])
+
+    def require_in_batch(
+        self,
+        location_id: UUID,
+        batch: str | None,
+        quantity: Decimal,
+        state: StockState = StockState.AVAILABLE,
+        path: Path = ("quantity",),
+    ) -> None:
+        """Refuse ExceedsBatch when the batch has fewer units of this state at a location where batches are kept apart.
+
+        Batches are kept apart at a location from the first units on that come in there under a batch's number. Before,
+        a number is no more than a label. Who names no batch (None) may take any unit, and is not held to any of them.
+        """
+        level = self.level_at(location_id)
+        if batch is None or not level.batches_apart:
+            return
+        left = level.of_batch(batch, state)
+        if left < quantity:
+            raise ExceedsBatch(
+                code=self.code,
+                batch=batch,
+                available=plain(left),
+                state=state.value,
+                asked=plain(quantity),
+                path=path,
+                ids=[self.id],
+            )
+
+    def require_uncounted(
+        self, location_id: UUID, at: datetime, units: Sequence[ComingIn], path: Path = ("quantity",)
+    ) -> None:
+        """Refuse CountBelowHeld when units that come in set aside were counted since, and not as many are free now.
+
+        A count takes in what is set aside, so units that turn out late to have been so were counted as free ones.
+        """
+        level = self.level_at(location_id)
+        needed: dict[str | None, Decimal] = {}
+        for condition, quantity, batch in units:
+            if condition is not StockCondition.GOOD:
+                corrected = level.corrections(quantity, batch, at)
+                for of_batch in {None, *(named for _, _, named in corrected)} if corrected else ():
+                    needed[of_batch] = needed.get(of_batch, ZERO) + quantity
+        for of_batch, quantity in needed.items():
+            free = level.sellable if of_batch is None else level.of_batch(of_batch, StockState.AVAILABLE)
+            if free < quantity:
+                counted = level.on_hand if of_batch is None else level.batches.get(of_batch, BatchLevel()).on_hand
+                held, there = plain(counted - free + quantity), plain(counted)
+                raise CountBelowHeld(code=self.code, held=held, counted=there, path=path, ids=[self.id])
+
+    def move(self, event_class: type[Event], change: Decimal, **fields: Any) -> None:
+        """Record a movement that changes the units of a location by `change`; a count that is dated after it stands.
+
+        What comes of the movement is taken out of the book again from that count on.
+        """
+        self.trigger_event(event_class, **fields)
+        counts = self._level(fields["location_id"]).counts
+        if counts and fields["occurred_at"] < counts[-1].at:
+            self._stand_by_counts(change, **fields)
+
+    def _stand_by_counts(
+        self, change: Decimal, *, location_id: UUID, occurred_at: datetime, batch: str | None = None, **fields: Any
+    ) -> None:
+        before = self.sellable
+        for counted_at, units, of_batch in self._level(location_id).corrections(change, batch, occurred_at):
+            if units:
+                self.trigger_event(
+                    StockAdjusted,
+                    location_id=location_id,
+                    difference=plain(units),
+                    reason="counted since: what was dated before is in the count",
+                    batch=of_batch,
+                    corrects=True,
+                    occurred_at=counted_at,
+                )
+        came_aside = change > 0 and fields.get("condition", StockCondition.GOOD) is not StockCondition.GOOD
+        if came_aside and self.sellable < before:
+            # Units that were counted as free ones turned out to be set aside.
+            self.note_outflow(before, occurred_at)
 
     def require_quantity(self, quantity: Decimal, path: Path = ("quantity",), *, zero: bool = False) -> Decimal:
         """Return the quantity in its canonical spelling.
@@ -697,18 +748,40 @@ class Sku(Aggregate):
         held = self.reservations.get(order_id, [])
         if len(held) > 1:
             held = sorted(held, key=lambda part: part.campaign_id != campaign_id)
-        for location_id, campaign, part in _parts(held, quantity):
+        for part, units in parts_of(held, quantity):
             self.trigger_event(
                 ReservationReleased,
                 order_id=order_id,
                 store_id=store_id,
-                location_id=location_id,
-                quantity=part,
-                campaign_id=campaign,
-                to_quota=campaign in self.allocations,
+                location_id=part.location_id,
+                quantity=units,
+                campaign_id=part.campaign_id,
+                to_quota=part.campaign_id in self.allocations,
                 document=document,
                 occurred_at=at,
             )
+
+    def require_batches(
+        self,
+        order_id: UUID,
+        parcel: Sequence[tuple[Decimal, UUID | None, str | None]],
+        location_id: UUID | None,
+        path: Path = (),
+    ) -> None:
+        """Refuse ExceedsBatch when `ship` of (quantity, campaign, batch) would take more of a batch than is there."""
+        if all(batch is None for _, _, batch in parcel):
+            return
+        rest = [copy.copy(part) for part in self.reservations.get(order_id, ())]
+        leaving: dict[tuple[UUID, str], Decimal] = {}
+        for quantity, campaign_id, batch in parcel:
+            for part, units in parts_of(in_order(rest, location_id, campaign_id), quantity):
+                part.quantity -= units
+                if batch is not None:
+                    key = (part.location_id, batch)
+                    leaving[key] = leaving.get(key, ZERO) + units
+            rest = [part for part in rest if part.quantity]
+        for (place, batch), units in leaving.items():
+            self.require_in_batch(place, batch, units, path=path)
 
     def ship(
         self,
@@ -727,18 +800,17 @@ class Sku(Aggregate):
 
         Units at `location_id`, then units of `campaign_id`, leave before others.
         """
-        held = self.reservations.get(order_id, [])
-        if len(held) > 1:
-            held = sorted(held, key=lambda part: (part.location_id != location_id, part.campaign_id != campaign_id))
-        for from_location_id, campaign, part in _parts(held, quantity):
-            self.trigger_event(
+        held = in_order(self.reservations.get(order_id, []), location_id, campaign_id)
+        for part, units in parts_of(held, quantity):
+            self.move(
                 StockShipped,
+                -units,
                 order_id=order_id,
                 store_id=store_id,
                 parcel_id=parcel_id,
-                location_id=from_location_id,
-                quantity=part,
-                campaign_id=campaign,
+                location_id=part.location_id,
+                quantity=units,
+                campaign_id=part.campaign_id,
                 batch=batch,
                 document=document,
                 occurred_at=at,
@@ -753,18 +825,23 @@ class Sku(Aggregate):
         condition: StockCondition,
         at: datetime,
         *,
+        return_id: UUID | None = None,
+        batch: str | None = None,
         document: str | None = None,
     ) -> None:
         """Take units back in; articles without stock of their own have nowhere to put them and record nothing."""
         if self.mode is not FulfilmentMode.STOCKED:
             return
-        self.trigger_event(
+        self.move(
             StockReturned,
+            quantity,
             order_id=order_id,
             store_id=store_id,
             location_id=location_id,
             quantity=quantity,
             condition=condition,
+            return_id=return_id,
+            batch=batch,
             document=document,
             occurred_at=at,
         )
@@ -817,19 +894,6 @@ class Sku(Aggregate):
         for store_id, listing in list(self.listings.items()):
             if listing.listed:
                 self.trigger_event(SkuDelisted, store_id=store_id, reason=DelistReason.OUT_OF_STOCK, occurred_at=at)
-
-
-def _parts(held: Sequence[Reservation], quantity: Decimal | None) -> list[tuple[UUID, UUID | None, Decimal]]:
-    """Split a quantity (None: everything) over reservations in the order given: (location, campaign, units)."""
-    parts: list[tuple[UUID, UUID | None, Decimal]] = []
-    for reservation in held:
-        part = reservation.quantity if quantity is None else min(reservation.quantity, quantity)
-        if not part:
-            break
-        parts.append((reservation.location_id, reservation.campaign_id, plain(part)))
-        if quantity is not None:
-            quantity -= part
-    return parts
 
 
 def tier_amount(entry: TierPrice, list_price: Decimal) -> Decimal:

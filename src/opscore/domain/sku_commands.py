@@ -25,7 +25,6 @@ from opscore.domain.refusals import (
 from opscore.domain.sku import (
     MAX_UNIT_PRICE,
     ZERO,
-    Content,
     DelistReason,
     FulfilmentMode,
     Sku,
@@ -39,7 +38,6 @@ from opscore.domain.sku import (
     SkuReviewPassed,
     SkuStatus,
     SkuSubmitted,
-    StockPolicy,
     StockPolicySet,
     TierPrice,
     TierPricesSet,
@@ -59,6 +57,7 @@ from opscore.domain.sku_events import (
     StockLeft,
     TierUnknown,
 )
+from opscore.domain.sku_state import Content, StockPolicy
 from opscore.domain.store import Store
 from opscore.domain.store_events import (
     BrandNotAuthorised,

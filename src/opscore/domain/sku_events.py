@@ -5,9 +5,10 @@ from __future__ import annotations
 import enum
 from datetime import datetime
 from decimal import Decimal
+from typing import ClassVar
 from uuid import UUID
 
-from opscore.domain.aggregate import Event, FirstEvent
+from opscore.domain.aggregate import FIELDS_ADDED, Event, FirstEvent
 from opscore.domain.refusals import Refusal
 from opscore.domain.values import Value
 
@@ -43,10 +44,22 @@ class DelistReason(enum.StrEnum):
 
 
 class StockCondition(enum.StrEnum):
-    """What state units are in; whatever is not good is set aside and never sold."""
+    """What state units are in; whatever is not good is set aside and never sold.
+
+    `quarantined` waits for somebody to find out whether it is good; the others are set aside as damaged.
+    """
 
     GOOD = "good"
     REBRAND = "rebrand"
+    DAMAGED = "damaged"
+    QUARANTINED = "quarantined"
+
+
+class StockState(enum.StrEnum):
+    """What may be done with units at a location: sold, nothing until they are looked at, or not sold any more."""
+
+    AVAILABLE = "available"
+    QUARANTINED = "quarantined"
     DAMAGED = "damaged"
 
 
@@ -188,6 +201,9 @@ class StockPolicySet(Event):
 class StockReceived(Event):
     """Units came in. `unit_cost` is None while unknown; `cost_assumed` marks a cost that is a guess."""
 
+    VERSION: ClassVar[int] = 2
+    UPCASTS: ClassVar[tuple[tuple[()], ...]] = FIELDS_ADDED
+
     location_id: UUID
     batch: str | None
     quantity: Decimal
@@ -195,6 +211,7 @@ class StockReceived(Event):
     currency: str
     cost_assumed: bool
     document: str | None = None
+    condition: StockCondition = StockCondition.GOOD
 
 
 class StockReserved(Event):
@@ -235,7 +252,10 @@ class StockShipped(Event):
 
 
 class StockReturned(Event):
-    """Units that had left came back; those that are not good are set aside."""
+    """Units that had left came back, by a return or without one; those that are not good are set aside."""
+
+    VERSION: ClassVar[int] = 2
+    UPCASTS: ClassVar[tuple[tuple[()], ...]] = FIELDS_ADDED
 
     order_id: UUID | None
     store_id: UUID
@@ -243,10 +263,15 @@ class StockReturned(Event):
     quantity: Decimal
     condition: StockCondition
     document: str | None = None
+    return_id: UUID | None = None
+    batch: str | None = None
 
 
 class StockWrittenOff(Event):
     """Units were given up, out of open stock (`condition` good) or out of what was set aside."""
+
+    VERSION: ClassVar[int] = 2
+    UPCASTS: ClassVar[tuple[tuple[()], ...]] = FIELDS_ADDED
 
     location_id: UUID
     quantity: Decimal
@@ -254,48 +279,93 @@ class StockWrittenOff(Event):
     reason: str
     condition: StockCondition = StockCondition.GOOD
     document: str | None = None
+    batch: str | None = None
+
+
+class StockReclassified(Event):
+    """Units that stay where they are went from one state into another: found damaged, put in quarantine, found good."""
+
+    location_id: UUID
+    quantity: Decimal
+    from_state: StockState
+    to_state: StockState
+    reason: str
+    batch: str | None = None
+    document: str | None = None
 
 
 class SampleIssued(Event):
     """Units left as a sample. `receiver` is a code of a customer, reviewer or department, never a name."""
+
+    VERSION: ClassVar[int] = 2
+    UPCASTS: ClassVar[tuple[tuple[()], ...]] = FIELDS_ADDED
 
     location_id: UUID
     quantity: Decimal
     receiver: str | None
     purpose: str
     document: str | None = None
+    batch: str | None = None
 
 
 class StockCounted(Event):
-    """Somebody counted a location: what the book said, and what was there (on hand, set-aside units included)."""
+    """Somebody counted a location, or one batch there: what the book said, and what was there, with what is set aside.
+
+    unit_cost: what one of the counted units costs from then on, in `currency`; None when the count was of units alone.
+    """
+
+    VERSION: ClassVar[int] = 2
+    UPCASTS: ClassVar[tuple[tuple[()], ...]] = FIELDS_ADDED
 
     location_id: UUID
     book: Decimal
     counted: Decimal
     document: str | None = None
+    batch: str | None = None
+    unit_cost: Decimal | None = None
+    currency: str | None = None
 
 
 class StockAdjusted(Event):
-    """The book was brought to a count; `difference` = counted - book."""
+    """The book was brought to a count; `difference` = counted - book.
+
+    counted, unit_cost: where the count set a cost, the units that have it from then on, in `currency`. `corrects`: the
+    count stands, and what was recorded after it but dated before it is taken out of the book again from the count on.
+    """
+
+    VERSION: ClassVar[int] = 2
+    UPCASTS: ClassVar[tuple[tuple[()], ...]] = FIELDS_ADDED
 
     location_id: UUID
     difference: Decimal
     reason: str
     document: str | None = None
+    batch: str | None = None
+    counted: Decimal | None = None
+    unit_cost: Decimal | None = None
+    currency: str | None = None
+    corrects: bool = False
 
 
 class StockTransferredOut(Event):
     """Units left a location for another one; until they arrive they are in transit there."""
+
+    VERSION: ClassVar[int] = 2
+    UPCASTS: ClassVar[tuple[tuple[()], ...]] = FIELDS_ADDED
 
     transfer_id: UUID
     location_id: UUID
     to_location_id: UUID
     quantity: Decimal
     document: str | None = None
+    batch: str | None = None
 
 
 class StockTransferredIn(Event):
     """Units in transit arrived; `lost` of them never will."""
+
+    VERSION: ClassVar[int] = 2
+    UPCASTS: ClassVar[tuple[tuple[()], ...]] = FIELDS_ADDED
 
     transfer_id: UUID
     location_id: UUID
@@ -304,6 +374,7 @@ class StockTransferredIn(Event):
     lost: Decimal
     reason: str | None = None
     document: str | None = None
+    batch: str | None = None
 
 
 class CampaignStockAllocated(Event):
@@ -380,6 +451,14 @@ class AlreadyReserved(Refusal):
 
 class ExceedsOnHand(Refusal):
     """Only {available} {condition} units of {code} are free here, not {asked}; release what is held or count again."""
+
+
+class ExceedsBatch(Refusal):
+    """Batch '{batch}' has {available} {state} units of {code} here, not {asked}; take another batch or count it."""
+
+
+class SameState(Refusal):
+    """Units that are {state} cannot become {state}; name another state."""
 
 
 class CountBelowHeld(Refusal):

@@ -28,6 +28,8 @@ from opscore.domain.sku import (
     StockCondition,
     StockCounted,
     StockReceived,
+    StockReclassified,
+    StockState,
     StockTransferredIn,
     StockTransferredOut,
     StockWrittenOff,
@@ -40,15 +42,18 @@ from opscore.domain.sku_events import (
     CampaignQuotaUsed,
     CountBelowHeld,
     CountOutdated,
+    ExceedsBatch,
     ExceedsOnHand,
     ExceedsTransfer,
     HoldsNoStock,
     NotInCampaign,
     NotReserved,
     SameLocation,
+    SameState,
     StockInsufficient,
     TransferUnknown,
 )
+from opscore.domain.sku_state import BatchLevel
 from opscore.domain.store_events import LocationClosedAlready, PeriodClosedAlready
 from opscore.domain.values import MAX_MINOR, Code, Currency, Reason, derived_id, line_amount_minor, plain
 
@@ -64,6 +69,13 @@ Quantity = Annotated[Decimal, Meta(description="How many units.")]
 Document = Annotated[Code | None, Meta(description="Number of the document behind it: delivery note, sheet, form.")]
 ReceiverCode = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._:/-]{1,64}$")]
 Reference = Annotated[Code, Meta(description="Name of the hold, unique per article.")]
+Batch = Annotated[
+    Code | None,
+    Meta(
+        description="Number of the batch the units are of; left out, they are of any. Where units came in by batch, no "
+        "batch gives more than it has."
+    ),
+]
 
 
 def stock_at(
@@ -94,24 +106,30 @@ class ReceiveStock(Command):
         HoldsNoStock,
         LocationClosedAlready,
         CurrencyMismatch,
+        CountBelowHeld,
         PeriodClosedAlready,
     )
 
     sku_id: SkuId
     location_id: LocationId
     quantity: Quantity
-    batch: Annotated[Code | None, Meta(description="Number of the batch they are from.")] = None
+    batch: Annotated[
+        Code | None, Meta(description="Number of the batch they are from; from then on batches are kept apart there.")
+    ] = None
     unit_cost: Annotated[Decimal | None, Meta(description="Cost of one unit; left out while unknown.")] = None
     currency: Annotated[Currency | None, Meta(description="Currency of the cost, to be sure; the article's own.")] = (
         None
     )
     cost_assumed: Annotated[bool, Meta(description="Whether the cost is a guess; figures made of it say so.")] = False
+    condition: Annotated[
+        StockCondition, Meta(description="What state they are in; what is not good is set aside, in quarantine say.")
+    ] = StockCondition.GOOD
     store_id: StoreId = None
     document: Document = None
     override_reason: OverrideReason = None
 
     def decide(self, work: UnitOfWork) -> UUID:
-        """Add them to open stock."""
+        """Add them to open stock, or set them aside."""
         sku = stock_at(work, self.sku_id, self.store_id, self.location_id)
         require_open_books(work, sku, self.override_reason)
         sku.require_status(SkuStatus.DRAFT, SkuStatus.REVIEW, SkuStatus.READY)
@@ -120,22 +138,31 @@ class ReceiveStock(Command):
             raise CurrencyMismatch(expected=sku.currency, given=self.currency, path=("currency",), ids=[sku.id])
         if self.cost_assumed and self.unit_cost is None:
             raise InvalidField(why="there is no cost that could be assumed", path=("cost_assumed",))
-        unit_cost = None if self.unit_cost is None else require_unit_price(self.unit_cost, ("unit_cost",))
-        if unit_cost is not None and line_amount_minor(unit_cost, quantity, sku.currency) > MAX_MINOR:
-            raise InvalidField(why=f"a receipt is worth at most {MAX_MINOR} minor units", path=("unit_cost",))
-        sku.trigger_event(
+        unit_cost = None if self.unit_cost is None else require_receipt_cost(sku, self.unit_cost, quantity)
+        sku.require_uncounted(self.location_id, work.occurred_at, [(self.condition, quantity, self.batch)])
+        sku.move(
             StockReceived,
+            quantity,
             location_id=self.location_id,
             batch=self.batch,
             quantity=quantity,
             unit_cost=unit_cost,
             currency=sku.currency,
             cost_assumed=self.cost_assumed,
+            condition=self.condition,
             document=self.document,
             occurred_at=work.occurred_at,
         )
         note_override(work, sku, self.override_reason)
         return sku.id
+
+
+def require_receipt_cost(sku: Sku, unit_cost: Decimal, quantity: Decimal) -> Decimal:
+    """Return the cost of one of these units in canonical spelling; refuses InvalidField, also for too much in all."""
+    spelled = require_unit_price(unit_cost, ("unit_cost",))
+    if line_amount_minor(spelled, quantity, sku.currency) > MAX_MINOR:
+        raise InvalidField(why=f"stock of one cost is worth at most {MAX_MINOR} minor units", path=("unit_cost",))
+    return spelled
 
 
 class ReserveStock(Command):
@@ -148,6 +175,7 @@ class ReserveStock(Command):
         LocationClosedAlready,
         StockInsufficient,
         AlreadyReserved,
+        PeriodClosedAlready,
     )
 
     sku_id: SkuId
@@ -156,11 +184,13 @@ class ReserveStock(Command):
     reference: Reference
     store_id: StoreId = None
     document: Document = None
+    override_reason: OverrideReason = None
 
     def decide(self, work: UnitOfWork) -> UUID:
         """Set open stock apart under the name."""
         sku = stock_at(work, self.sku_id, self.store_id, self.location_id)
         quantity = sku.require_quantity(self.quantity)
+        require_open_books(work, sku, self.override_reason)
         hold = hold_id(sku.id, self.reference)
         held = sku.reservations.get(hold)
         if held is not None:
@@ -176,6 +206,7 @@ class ReserveStock(Command):
             reference=self.reference,
             document=self.document,
         )
+        note_override(work, sku, self.override_reason)
         return sku.id
 
 
@@ -184,17 +215,20 @@ class ReleaseReservation(Command):
 
     AGGREGATE: ClassVar[type[Aggregate]] = Sku
     ROLES: ClassVar[frozenset[Role]] = KEEPERS | {Role.SERVICE}
-    REFUSES: ClassVar[tuple[type[Refusal], ...]] = (NotReserved,)
+    REFUSES: ClassVar[tuple[type[Refusal], ...]] = (NotReserved, PeriodClosedAlready)
 
     sku_id: SkuId
     reference: Reference
     quantity: Annotated[Decimal | None, Meta(description="How many units; all of them if left out.")] = None
     document: Document = None
+    override_reason: OverrideReason = None
 
     def decide(self, work: UnitOfWork) -> UUID:
         """Give them back to open stock."""
         sku, store_id, quantity = held_under(work, self.sku_id, self.reference, self.quantity)
+        require_open_books(work, sku, self.override_reason)
         sku.release(hold_id(sku.id, self.reference), store_id, work.occurred_at, quantity, document=self.document)
+        note_override(work, sku, self.override_reason)
         return sku.id
 
 
@@ -203,12 +237,12 @@ class ShipStock(Command):
 
     AGGREGATE: ClassVar[type[Aggregate]] = Sku
     ROLES: ClassVar[frozenset[Role]] = KEEPERS
-    REFUSES: ClassVar[tuple[type[Refusal], ...]] = (NotReserved, PeriodClosedAlready)
+    REFUSES: ClassVar[tuple[type[Refusal], ...]] = (NotReserved, ExceedsBatch, PeriodClosedAlready)
 
     sku_id: SkuId
     reference: Reference
     quantity: Annotated[Decimal | None, Meta(description="How many units; all of them if left out.")] = None
-    batch: Annotated[Code | None, Meta(description="Number of the batch they are from.")] = None
+    batch: Batch = None
     document: Document = None
     override_reason: OverrideReason = None
 
@@ -216,6 +250,7 @@ class ShipStock(Command):
         """Take them off the book as one parcel."""
         sku, store_id, quantity = held_under(work, self.sku_id, self.reference, self.quantity)
         require_open_books(work, sku, self.override_reason)
+        sku.require_batches(hold_id(sku.id, self.reference), [(quantity, None, self.batch)], None, ("quantity",))
         sku.ship(
             hold_id(sku.id, self.reference),
             store_id,
@@ -251,12 +286,18 @@ class TakeBackStock(Command):
 
     AGGREGATE: ClassVar[type[Aggregate]] = Sku
     ROLES: ClassVar[frozenset[Role]] = BOOKKEEPERS
-    REFUSES: ClassVar[tuple[type[Refusal], ...]] = (HoldsNoStock, LocationClosedAlready, PeriodClosedAlready)
+    REFUSES: ClassVar[tuple[type[Refusal], ...]] = (
+        HoldsNoStock,
+        LocationClosedAlready,
+        CountBelowHeld,
+        PeriodClosedAlready,
+    )
 
     sku_id: SkuId
     location_id: LocationId
     quantity: Quantity
     condition: Annotated[StockCondition, Meta(description="What state they are in; what is not good is set aside.")]
+    batch: Batch = None
     store_id: StoreId = None
     document: Document = None
     override_reason: OverrideReason = None
@@ -265,13 +306,16 @@ class TakeBackStock(Command):
         """Add them to open stock, or set them aside."""
         sku = stock_at(work, self.sku_id, self.store_id, self.location_id)
         require_open_books(work, sku, self.override_reason)
+        quantity = sku.require_quantity(self.quantity)
+        sku.require_uncounted(self.location_id, work.occurred_at, [(self.condition, quantity, self.batch)])
         sku.take_back(
             None,
             self.store_id or sku.store_id,
             self.location_id,
-            sku.require_quantity(self.quantity),
+            quantity,
             self.condition,
             work.occurred_at,
+            batch=self.batch,
             document=self.document,
         )
         note_override(work, sku, self.override_reason)
@@ -283,7 +327,7 @@ class WriteOffStock(Command):
 
     AGGREGATE: ClassVar[type[Aggregate]] = Sku
     ROLES: ClassVar[frozenset[Role]] = BOOKKEEPERS
-    REFUSES: ClassVar[tuple[type[Refusal], ...]] = (HoldsNoStock, ExceedsOnHand, PeriodClosedAlready)
+    REFUSES: ClassVar[tuple[type[Refusal], ...]] = (HoldsNoStock, ExceedsOnHand, ExceedsBatch, PeriodClosedAlready)
 
     sku_id: SkuId
     location_id: LocationId
@@ -292,8 +336,11 @@ class WriteOffStock(Command):
     reason: Annotated[Reason, Meta(description="How it came about.")]
     condition: Annotated[
         StockCondition,
-        Meta(description="Which units: good ones out of open stock, or those set aside when they came back."),
+        Meta(
+            description="Which units: good ones out of open stock, those in quarantine, or those set aside as damaged."
+        ),
     ] = StockCondition.GOOD
+    batch: Batch = None
     store_id: StoreId = None
     document: Document = None
     override_reason: OverrideReason = None
@@ -303,31 +350,94 @@ class WriteOffStock(Command):
         sku = stock_at(work, self.sku_id, self.store_id, self.location_id, closed_too=True)
         require_open_books(work, sku, self.override_reason)
         quantity = sku.require_quantity(self.quantity)
-        level = sku.level_at(self.location_id)
-        good = self.condition is StockCondition.GOOD
-        free = level.sellable if good else level.damaged
-        if free < quantity:
-            condition = "open" if good else "set-aside"
-            raise ExceedsOnHand(
-                code=sku.code,
-                available=plain(free),
-                condition=condition,
-                asked=quantity,
-                path=("quantity",),
-                ids=[sku.id],
-            )
+        state = _STATES.get(self.condition, StockState.DAMAGED)
+        require_of_state(sku, self.location_id, state, quantity, self.batch)
         before = sku.sellable
-        sku.trigger_event(
+        sku.move(
             StockWrittenOff,
+            -quantity,
             location_id=self.location_id,
             quantity=quantity,
             kind=self.kind,
             reason=self.reason,
             condition=self.condition,
+            batch=self.batch,
             document=self.document,
             occurred_at=work.occurred_at,
         )
-        if good:
+        if state is StockState.AVAILABLE:
+            sku.note_outflow(before, work.occurred_at)
+        note_override(work, sku, self.override_reason)
+        return sku.id
+
+
+_STATES = {StockCondition.GOOD: StockState.AVAILABLE, StockCondition.QUARANTINED: StockState.QUARANTINED}
+"""The state of units by their condition; of any other condition they are set aside as damaged."""
+
+
+def require_of_state(sku: Sku, location_id: UUID, state: StockState, quantity: Decimal, batch: str | None) -> None:
+    """Refuse ExceedsOnHand when fewer units of a state are free at a location, ExceedsBatch when of the batch are."""
+    free = sku.level_at(location_id).of_state(state)
+    if free < quantity:
+        raise ExceedsOnHand(
+            code=sku.code,
+            available=plain(free),
+            condition=state.value,
+            asked=quantity,
+            path=("quantity",),
+            ids=[sku.id],
+        )
+    sku.require_in_batch(location_id, batch, quantity, state)
+
+
+class ReclassifyStock(Command):
+    """Say that units are in another state than they were: found damaged, put in quarantine, found good after all.
+
+    They stay where they are, and units that are reserved or allocated stay so: only free ones leave open stock.
+    """
+
+    AGGREGATE: ClassVar[type[Aggregate]] = Sku
+    ROLES: ClassVar[frozenset[Role]] = KEEPERS
+    REFUSES: ClassVar[tuple[type[Refusal], ...]] = (
+        HoldsNoStock,
+        SameState,
+        ExceedsOnHand,
+        ExceedsBatch,
+        PeriodClosedAlready,
+    )
+
+    sku_id: SkuId
+    location_id: LocationId
+    quantity: Quantity
+    from_state: Annotated[StockState, Meta(description="What they were.")]
+    to_state: Annotated[StockState, Meta(description="What they are.")]
+    reason: Annotated[Reason, Meta(description="What was found.")]
+    batch: Batch = None
+    store_id: StoreId = None
+    document: Document = None
+    override_reason: OverrideReason = None
+
+    def decide(self, work: UnitOfWork) -> UUID:
+        """Move them between open stock, quarantine and damaged; the last free unit takes the article off sale."""
+        sku = stock_at(work, self.sku_id, self.store_id, self.location_id, closed_too=True)
+        require_open_books(work, sku, self.override_reason)
+        if self.from_state is self.to_state:
+            raise SameState(state=self.to_state.value, path=("to_state",), ids=[sku.id])
+        quantity = sku.require_quantity(self.quantity)
+        require_of_state(sku, self.location_id, self.from_state, quantity, self.batch)
+        before = sku.sellable
+        sku.trigger_event(
+            StockReclassified,
+            location_id=self.location_id,
+            quantity=quantity,
+            from_state=self.from_state,
+            to_state=self.to_state,
+            reason=self.reason,
+            batch=self.batch,
+            document=self.document,
+            occurred_at=work.occurred_at,
+        )
+        if self.from_state is StockState.AVAILABLE:
             sku.note_outflow(before, work.occurred_at)
         note_override(work, sku, self.override_reason)
         return sku.id
@@ -338,7 +448,7 @@ class IssueSample(Command):
 
     AGGREGATE: ClassVar[type[Aggregate]] = Sku
     ROLES: ClassVar[frozenset[Role]] = KEEPERS | {Role.PROMOTER}
-    REFUSES: ClassVar[tuple[type[Refusal], ...]] = (HoldsNoStock, StockInsufficient, PeriodClosedAlready)
+    REFUSES: ClassVar[tuple[type[Refusal], ...]] = (HoldsNoStock, StockInsufficient, ExceedsBatch, PeriodClosedAlready)
 
     sku_id: SkuId
     location_id: LocationId
@@ -348,6 +458,7 @@ class IssueSample(Command):
         ReceiverCode | None,
         Meta(description="Code of the customer, reviewer or department that gets it; never a person's name."),
     ] = None
+    batch: Batch = None
     store_id: StoreId = None
     document: Document = None
     override_reason: OverrideReason = None
@@ -358,13 +469,16 @@ class IssueSample(Command):
         require_open_books(work, sku, self.override_reason)
         quantity = sku.require_quantity(self.quantity)
         sku.require_sellable(self.location_id, quantity)
+        sku.require_in_batch(self.location_id, self.batch, quantity)
         before = sku.sellable
-        sku.trigger_event(
+        sku.move(
             SampleIssued,
+            -quantity,
             location_id=self.location_id,
             quantity=quantity,
             receiver=self.receiver,
             purpose=self.purpose,
+            batch=self.batch,
             document=self.document,
             occurred_at=work.occurred_at,
         )
@@ -374,7 +488,11 @@ class IssueSample(Command):
 
 
 class CountStock(Command):
-    """Enter what was counted at a location; a difference to the book is posted with its reason."""
+    """Enter what was counted at a location, or of a batch there; a difference to the book is posted with its reason.
+
+    From then on the count stands: a movement that is entered later and dated before it changes nothing after it. The
+    count itself is compared with the book as it is when it is entered, so enter it before anything moves again.
+    """
 
     AGGREGATE: ClassVar[type[Aggregate]] = Sku
     ROLES: ClassVar[frozenset[Role]] = BOOKKEEPERS
@@ -389,10 +507,17 @@ class CountStock(Command):
     sku_id: SkuId
     location_id: LocationId
     counted: Annotated[Decimal, Meta(description="Units found: open, reserved, allocated and set-aside ones together.")]
+    batch: Annotated[
+        Code | None, Meta(description="Number of the batch that was counted; the whole location if left out.")
+    ] = None
     expected_on_hand: Annotated[
         Decimal | None, Meta(description="What the book said when you counted; refused if it says something else now.")
     ] = None
     reason: Annotated[Reason | None, Meta(description="Why book and count differ; needed if they do.")] = None
+    unit_cost: Annotated[
+        Decimal | None,
+        Meta(description="What one of the counted units costs from then on; left out, they keep the cost they have."),
+    ] = None
     store_id: StoreId = None
     document: Document = None
     override_reason: OverrideReason = None
@@ -403,31 +528,44 @@ class CountStock(Command):
         require_open_books(work, sku, self.override_reason)
         counted = sku.require_quantity(self.counted, ("counted",), zero=True)
         level = sku.level_at(self.location_id)
-        book = plain(level.on_hand)
+        of_batch = None if self.batch is None else level.batches.get(self.batch, BatchLevel())
+        book = plain(level.on_hand if of_batch is None else of_batch.on_hand)
         if self.expected_on_hand is not None and self.expected_on_hand != book:
             path = ("expected_on_hand",)
             raise CountOutdated(code=sku.code, book=book, expected=self.expected_on_hand, path=path, ids=[sku.id])
         difference = plain(counted - book)
-        held = plain(level.on_hand - level.sellable)
+        # What is held of the location may be of the batch: only what is free of both may turn out not to be there.
+        held = book - level.sellable if of_batch is None else max(of_batch.held, book - level.sellable)
         if counted < held:
-            raise CountBelowHeld(code=sku.code, held=held, counted=counted, path=("counted",), ids=[sku.id])
+            raise CountBelowHeld(code=sku.code, held=plain(held), counted=counted, path=("counted",), ids=[sku.id])
         if difference and self.reason is None:
             raise ReasonMissing(path=("reason",), ids=[sku.id])
+        unit_cost = None if self.unit_cost is None else require_receipt_cost(sku, self.unit_cost, counted)
+        if unit_cost is not None and not counted:
+            raise InvalidField(why="no units were counted that could have a cost", path=("unit_cost",), ids=[sku.id])
         before = sku.sellable
         sku.trigger_event(
             StockCounted,
             location_id=self.location_id,
             book=book,
             counted=counted,
+            batch=self.batch,
+            unit_cost=unit_cost,
+            currency=None if unit_cost is None else sku.currency,
             document=self.document,
             occurred_at=work.occurred_at,
         )
-        if difference:
-            sku.trigger_event(
+        if difference or unit_cost is not None:
+            sku.move(
                 StockAdjusted,
+                difference,
                 location_id=self.location_id,
                 difference=difference,
-                reason=self.reason,
+                reason=self.reason or "the count set the cost",
+                batch=self.batch,
+                counted=None if unit_cost is None else counted,
+                unit_cost=unit_cost,
+                currency=None if unit_cost is None else sku.currency,
                 document=self.document,
                 occurred_at=work.occurred_at,
             )
@@ -447,6 +585,7 @@ class TransferStock(Command):
         LocationClosedAlready,
         SameLocation,
         StockInsufficient,
+        ExceedsBatch,
         PeriodClosedAlready,
     )
 
@@ -458,6 +597,7 @@ class TransferStock(Command):
     to_store_id: Annotated[
         UUID | None, Meta(description="The store that the other location is of, if not the same store.")
     ] = None
+    batch: Batch = None
     document: Document = None
     override_reason: OverrideReason = None
 
@@ -471,13 +611,16 @@ class TransferStock(Command):
         to_store.require_location(self.to_location_id, ("to_location_id",))
         quantity = sku.require_quantity(self.quantity)
         sku.require_sellable(self.location_id, quantity)
+        sku.require_in_batch(self.location_id, self.batch, quantity)
         before = sku.sellable
-        sku.trigger_event(
+        sku.move(
             StockTransferredOut,
+            -quantity,
             transfer_id=work.new_id(),
             location_id=self.location_id,
             to_location_id=self.to_location_id,
             quantity=quantity,
+            batch=self.batch,
             document=self.document,
             occurred_at=work.occurred_at,
         )
@@ -523,14 +666,16 @@ class ReceiveTransfer(Command):
             raise ExceedsTransfer(code=sku.code, available=under_way, asked=asked, path=("quantity",), ids=[sku.id])
         if lost and self.reason is None:
             raise ReasonMissing(path=("reason",), ids=[sku.id])
-        sku.trigger_event(
+        sku.move(
             StockTransferredIn,
+            quantity,
             transfer_id=self.transfer_id,
             location_id=transfer.to_location_id,
             from_location_id=transfer.from_location_id,
             quantity=quantity,
             lost=lost,
             reason=self.reason,
+            batch=transfer.batch,
             document=self.document,
             occurred_at=work.occurred_at,
         )
@@ -549,6 +694,7 @@ class AllocateCampaignStock(Command):
         NotInCampaign,
         AllocationExceedsQuota,
         StockInsufficient,
+        PeriodClosedAlready,
     )
 
     sku_id: SkuId
@@ -557,10 +703,12 @@ class AllocateCampaignStock(Command):
     quantity: Quantity
     store_id: StoreId = None
     document: Document = None
+    override_reason: OverrideReason = None
 
     def decide(self, work: UnitOfWork) -> UUID:
         """Move units from open stock into the quota."""
         sku = stock_at(work, self.sku_id, self.store_id, self.location_id)
+        require_open_books(work, sku, self.override_reason)
         campaign = work.campaign(self.campaign_id)
         if campaign.status not in _OPEN_CAMPAIGN:
             raise WrongState(
@@ -585,6 +733,7 @@ class AllocateCampaignStock(Command):
             occurred_at=work.occurred_at,
         )
         sku.note_outflow(before, work.occurred_at)
+        note_override(work, sku, self.override_reason)
         return sku.id
 
 
@@ -606,7 +755,7 @@ class ReleaseCampaignStock(Command):
 
     AGGREGATE: ClassVar[type[Aggregate]] = Sku
     ROLES: ClassVar[frozenset[Role]] = PROMOTERS
-    REFUSES: ClassVar[tuple[type[Refusal], ...]] = (CampaignQuotaUsed,)
+    REFUSES: ClassVar[tuple[type[Refusal], ...]] = (CampaignQuotaUsed, PeriodClosedAlready)
 
     sku_id: SkuId
     campaign_id: Annotated[UUID, Meta(description="The campaign.")]
@@ -615,6 +764,7 @@ class ReleaseCampaignStock(Command):
     )
     quantity: Annotated[Decimal | None, Meta(description="How many units; left out, all that are unsold there.")] = None
     document: Document = None
+    override_reason: OverrideReason = None
 
     def decide(self, work: UnitOfWork) -> UUID:
         """Move units out of the quota. Releasing everything closes it: units that come free later go to open stock."""
@@ -625,6 +775,7 @@ class ReleaseCampaignStock(Command):
             raise NotFound(what="sku", path=("sku_id",), ids=[sku.id])
         if quota is None:
             return sku.id  # Asked twice, recorded once.
+        require_open_books(work, sku, self.override_reason)
         if self.location_id is None:
             if self.quantity is not None:
                 raise InvalidField(why="name the location to free that many units at", path=("location_id",))
@@ -653,3 +804,4 @@ class ReleaseCampaignStock(Command):
                 document=self.document,
                 occurred_at=work.occurred_at,
             )
+        note_override(work, sku, self.override_reason)

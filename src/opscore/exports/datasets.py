@@ -61,8 +61,36 @@ class About:
 
 
 ABOUT: dict[Dataset, About] = {
-    Dataset.ORDERS: About("orders", "order_book", True),
-    Dataset.ORDER_LINES: About("orders", "order_book", True),
+    Dataset.ORDERS: About(
+        "orders",
+        "order_book",
+        True,
+        {
+            "goods_minor": "Order.goods",
+            "discount_minor": "Order.discount",
+            "freight_minor": "Order.freight",
+            "total_minor": "Order.total",
+            "cancelled_goods_minor": "Order.netTotal",
+            "cancelled_freight_minor": "Order.netTotal",
+            "paid_minor": "Order.paid",
+            "refunded_minor": "Order.refunded",
+        },
+    ),
+    Dataset.ORDER_LINES: About(
+        "orders",
+        "order_book",
+        True,
+        {
+            "list_price": "OrderLine.listPrice",
+            "unit_price": "OrderLine.unitPrice",
+            "gross_minor": "OrderLine.gross",
+            "discount_minor": "OrderLine.discount",
+            "amount_minor": "OrderLine.amount",
+            "cancelled_minor": "OrderLine.amount",
+            "exchanged_minor": "OrderLine.amount",
+            "refunded_minor": "OrderLine.amount",
+        },
+    ),
     Dataset.STOCK_MOVEMENTS: About(
         "stockLedger",
         "stock_ledger",

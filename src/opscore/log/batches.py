@@ -32,7 +32,7 @@ SELECT event.stream_id, event.version, event.type, convert_to(event.data::text, 
 FROM unnest(%(stream_ids)s) AS wanted(stream_id)
 LEFT JOIN known ON known.stream_id = wanted.stream_id
 JOIN events AS event ON event.stream_id = wanted.stream_id AND event.version > coalesce(known.version, 0)
-WHERE event.stream_type = %(kind)s
+WHERE %(kind)s::text IS NULL OR event.stream_type = %(kind)s
 ORDER BY 1, 2
 """
 
@@ -40,12 +40,15 @@ ORDER BY 1, 2
 def load_many(
     connections: ConnectionSource, kind: type[AggregateT], stream_ids: Iterable[UUID]
 ) -> dict[UUID, AggregateT]:
-    """Return the aggregates of these streams as of the head of the log; those that are not there are left out."""
+    """Return the aggregates of these streams as of the head of the log; those that are not there are left out.
+
+    kind: Aggregate itself for streams of any kind.
+    """
     wanted = list(dict.fromkeys(stream_ids))
     if not wanted:
         return {}
     found: dict[UUID, Any] = {}
-    asked = {"stream_ids": wanted, "digest": fold_digest(), "kind": kind.STREAM_TYPE}
+    asked = {"stream_ids": wanted, "digest": fold_digest(), "kind": getattr(kind, "STREAM_TYPE", None)}
     with connections() as connection:
         rows = connection.execute(_LOAD, asked, binary=True).fetchall()
     for stream_id, version, type_, data, schema_version, digest, began_at, recorded_at in rows:

@@ -7,14 +7,14 @@ from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 from uuid import UUID
 
 import eventsourcing.persistence as library
 from eventsourcing.application import AggregateNotFoundError, Application, Repository
 from eventsourcing.utils import Environment
 from psycopg import Connection
-from psycopg.rows import TupleRow, dict_row
+from psycopg.rows import TupleRow, args_row, class_row
 
 from opscore.domain.aggregate import Aggregate
 from opscore.log.event_types import event_types
@@ -48,6 +48,19 @@ class LoggedEvent:
     causation_position: int | None
     data: dict[str, Any]
     hash: bytes
+
+
+class Envelope(NamedTuple):
+    """What an event filter looks at, without what happened: read when most events are for nobody."""
+
+    position: int
+    stream_id: UUID
+    stream_type: str
+    type: str
+    store_id: UUID
+    occurred_at: datetime
+    actor: str
+    correlation_id: str | None
 
 
 @dataclass(frozen=True)
@@ -107,6 +120,9 @@ _WANTED = (
     " AND (%(occurred_until)s::timestamptz IS NULL OR occurred_at < %(occurred_until)s)"
     " AND (%(correlation_id)s::text IS NULL OR correlation_id = %(correlation_id)s)"
 )
+
+
+_ENVELOPES = f"SELECT {', '.join(Envelope._fields)} FROM events WHERE position > %s ORDER BY position LIMIT %s"
 
 
 def _values(wanted: EventFilter) -> dict[str, Any]:
@@ -215,7 +231,7 @@ class EventLog(Application[UUID]):
         newest_first: bool = False,
     ) -> list[LoggedEvent]:
         """Return at most `limit` events that match, in order of position, strictly between `after` and `before`."""
-        with self._connections() as connection, connection.cursor(row_factory=dict_row) as cursor:
+        with self._connections() as connection, connection.cursor(row_factory=class_row(LoggedEvent)) as cursor:
             cursor.execute(
                 "SELECT * FROM events WHERE position > %(after)s"
                 f" AND (%(before)s::bigint IS NULL OR position < %(before)s) AND {_WANTED}"
@@ -227,7 +243,19 @@ class EventLog(Application[UUID]):
                     "limit": min(limit, MAX_EVENTS_PER_PAGE),
                 },
             )
-            return [LoggedEvent(**row) for row in cursor]
+            return cursor.fetchall()
+
+    def envelopes(self, after: int, limit: int) -> list[Envelope]:
+        """Return the envelopes of the events behind a position, in order, at most `limit`."""
+        with self._connections() as connection, connection.cursor(row_factory=args_row(Envelope)) as cursor:
+            return cursor.execute(_ENVELOPES, (after, limit)).fetchall()
+
+    def at(self, positions: Sequence[int]) -> list[LoggedEvent]:
+        """Return the events at these positions, in order."""
+        with self._connections() as connection, connection.cursor(row_factory=class_row(LoggedEvent)) as cursor:
+            return cursor.execute(
+                "SELECT * FROM events WHERE position = ANY (%s) ORDER BY position", (list(positions),)
+            ).fetchall()
 
     def count(self, wanted: EventFilter) -> int:
         """Return how many events match."""

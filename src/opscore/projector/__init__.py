@@ -1,6 +1,6 @@
 """Runs a folder of SQL over the log: windows, versions side by side, compare, promote, explain."""
 
-from opscore.projector.answers import Ask, CheckFailure, ChecksFail, ProjectionRefused
+from opscore.projector.answers import Ask, Behind, CheckFailure, ChecksFail, ProjectionRefused, TookTooLong
 from opscore.projector.compare import Comparison
 from opscore.projector.filling import Progress
 from opscore.projector.folder import Definition, read_all
@@ -13,6 +13,7 @@ from opscore.projector.projector import (
 
 __all__ = [
     "Ask",
+    "Behind",
     "CheckFailure",
     "ChecksFail",
     "Comparison",
@@ -23,5 +24,6 @@ __all__ = [
     "ProjectionRefused",
     "ProjectionStatus",
     "Projector",
+    "TookTooLong",
     "read_all",
 ]

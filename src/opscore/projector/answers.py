@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -24,7 +23,6 @@ from opscore.projector.lists import Shape
 ReadT = TypeVar("ReadT")
 RowT = TypeVar("RowT")
 
-WAIT_SECONDS_MAX = 5.0
 CHECK_SECONDS_MAX = 300
 """How long one check may take once a version is built; `audit verify` waits for all of them."""
 CHECK_ROWS_MAX = 20
@@ -43,6 +41,20 @@ _SESSION = (
 
 class ProjectionRefused(Exception):
     """What was asked of a projection cannot be done now; the message says why and what to do."""
+
+
+class TookTooLong(ProjectionRefused):
+    """A statement took longer than it may and was cancelled."""
+
+
+class Behind(Exception):
+    """A version has not taken in a position that the asker wants it to have; nothing was read."""
+
+    def __init__(self, name: str, version: int, position: int) -> None:
+        super().__init__(f"{name} version {version} has not reached position {position}")
+        self.name = name
+        self.version = version
+        self.position = position
 
 
 class ChecksFail(ProjectionRefused):
@@ -123,19 +135,12 @@ class Answers:
             self._loaded[key] = found
         return found
 
-    def wait_for(self, name: str, position: int, *, timeout_seconds: float = WAIT_SECONDS_MAX) -> bool:
-        """Wait until the serving version of `name` has taken in `position`; return whether it has in time."""
-        until = time.monotonic() + timeout_seconds
-        while True:
-            with self._shared() as connection:
-                entry = self._serving(connection, name)
-            if entry.position >= position:
-                return True
-            if entry.status == "frozen":
-                return False
-            if time.monotonic() >= until or entry.failed_position is not None:
-                return False
-            time.sleep(0.01)
+    def checkpoints(self) -> tuple[int, dict[tuple[str, int], tuple[int, bool]]]:
+        """Return the last position of the log, and of each version by (name, version) where it stands and whether it
+        goes on from there. Cheap enough to be asked again and again by somebody who waits.
+        """
+        with self._shared() as connection:
+            return self.catalogue.checkpoints(connection)
 
     def query(self, name: str, query: str, *, version: int | None = None) -> Ready:
         """Return a query of the serving version (or `version`) as SQL with psycopg parameters."""
@@ -160,17 +165,25 @@ class Answers:
         return self.read(name, lambda ask: ask(query, params), store_ids=store_ids, version=version)
 
     def read(
-        self, name: str, work: Callable[[Ask], ReadT], *, store_ids: Sequence[UUID] | None, version: int | None = None
+        self,
+        name: str,
+        work: Callable[[Ask], ReadT],
+        *,
+        store_ids: Sequence[UUID] | None,
+        version: int | None = None,
+        at_least: int | None = None,
     ) -> ReadT:
         """Ask the serving version (or `version`) several of its queries; return what `work` makes of them.
 
         work: is given a function that asks a query; it may be run twice.
         store_ids: the stores that the asker may see; None for all of them.
+        at_least: a position that the version has to have taken in; raises `Behind` while it has not.
         """
         for attempt in (1, 2):
             # No transaction: it would hold no common snapshot, and cost two more ways to the database.
             with self._shared() as connection:
                 entry = self._serving(connection, name, version)
+                _require_reached(entry, at_least)
                 try:
                     return work(_Asking(self, connection, entry, store_ids))
                 except errors.UndefinedTable:
@@ -203,17 +216,19 @@ class Answers:
         filters: Sequence[asking.Filter] = (),
         after: Sequence[Any] | None = None,
         limit: int | None = None,
-        seconds_max: int = asking.STATEMENT_SECONDS_MAX,
+        at_least: int | None = None,
+        seconds_max: float = asking.STATEMENT_SECONDS_MAX,
     ) -> asking.Rows:
         """Ask any query of the serving version (or `version`) for a page of its rows; see `asking.ask`.
 
-        seconds_max: how long the statement may take.
-        Raises `ProjectionRefused` for what cannot be asked or takes longer.
+        at_least: as of `read`. seconds_max: how long the statement may take.
+        Raises `ProjectionRefused` for what cannot be asked, `TookTooLong` for what takes longer.
         """
         try:
             with self._shared() as connection, connection.transaction():
                 asking.bounded(connection, seconds_max)
                 entry = self._serving(connection, name, version)
+                _require_reached(entry, at_least)
                 loaded = self.loaded(connection, entry)
                 ready = self._query(loaded, query)
                 return asking.ask(
@@ -223,7 +238,7 @@ class Answers:
         except asking.CannotAsk as fault:
             raise ProjectionRefused(str(fault)) from None
         except errors.QueryCanceled:
-            raise ProjectionRefused(f"{name} {query} took longer than {seconds_max} s; ask for less") from None
+            raise TookTooLong(f"{name} {query} took longer than {seconds_max:g} s; ask for less") from None
         except errors.DataError as fault:
             raise ProjectionRefused(f"{name} {query}: {fault.diag.message_primary or 'a value does not fit'}") from None
 
@@ -393,6 +408,11 @@ class Answers:
 
     def _shared(self) -> AbstractContextManager[Connection]:
         return cast("AbstractContextManager[Connection]", self._lent())
+
+
+def _require_reached(entry: Entry, position: int | None) -> None:
+    if position is not None and entry.position < position:
+        raise Behind(entry.name, entry.version, position)
 
 
 def failing_in_words(entry: Entry) -> str:

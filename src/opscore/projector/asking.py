@@ -17,7 +17,7 @@ from opscore.projector.catalogue import Connection, Entry
 from opscore.projector.folder import Loaded, Ready
 from opscore.projector.sqltext import Statement
 
-STATEMENT_SECONDS_MAX = 5
+STATEMENT_SECONDS_MAX = 5.0
 """How long one page may take that somebody asked for over the API."""
 OPERATORS = {"EQ": "=", "NE": "<>", "LT": "<", "LE": "<=", "GT": ">", "GE": ">="}
 OWN_PARAMETERS = frozenset({"store_ids", "window_from", "window_to"})
@@ -185,10 +185,10 @@ def ask(
     return Rows(asked, rows, [[row[place] for place in places] for row in rows], entry.version, entry.position)
 
 
-def bounded(connection: Connection, seconds: int) -> None:
+def bounded(connection: Connection, seconds: float) -> None:
     """Let the transaction that was begun only read, and no statement of it take longer."""
     connection.execute("SET TRANSACTION READ ONLY")
-    connection.execute(f"SET LOCAL statement_timeout = '{int(seconds)}s'")
+    connection.execute(f"SET LOCAL statement_timeout = {round(seconds * 1000)}")
 
 
 def plain_rows(page: Rows) -> Iterator[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -86,25 +87,37 @@ class Promotion:
     despite: str | None
 
 
-BUCKETS = 64
-"""Into how many buckets the streams of a rebuild in parts fall by their hash."""
-
 SAMPLE = 50_000
-"""How many events are looked at, about, to learn how heavy each bucket is."""
+"""How many events are looked at, about, to learn how heavy each stream is."""
+
+LAST_STREAM = UUID(int=2**128 - 1)
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One part of a rebuild, by number from 0: the streams whose hash falls into `buckets` of `bucket_count`."""
+    """One part of a rebuild, by number from 0: the streams with these ids, both ends included."""
 
     number: int
-    bucket_count: int
-    buckets: Sequence[int]
+    first_stream: UUID
+    last_stream: UUID
 
-    @property
-    def other_buckets(self) -> list[int]:
-        """Return the buckets of the other parts."""
-        return sorted(set(range(self.bucket_count)) - set(self.buckets))
+
+def even_parts(weights: Sequence[tuple[UUID, int]], of: int) -> list[Part]:
+    """Divide all streams into at most `of` parts that are about equally heavy.
+
+    weights: how heavy a stream is, by its id, which rises; streams that are not named weigh nothing. Each part ends
+    with the stream that brings all parts so far closest to their share.
+    """
+    whole = sum(weight for _, weight in weights)
+    parts: list[Part] = []
+    first, weight = UUID(int=0), 0
+    for (stream_id, own), following in itertools.pairwise(weights):
+        weight += own
+        share = whole * (len(parts) + 1) / of
+        if len(parts) < of - 1 and share - weight <= weight + following[1] - share:
+            parts.append(Part(len(parts), first, stream_id))
+            first = UUID(int=stream_id.int + 1)
+    return [*parts, Part(len(parts), first, LAST_STREAM)]
 
 
 class Catalogue:
@@ -232,11 +245,12 @@ class Catalogue:
         """Return the parts of a rebuild, by number, each with its position; none while it is not done in parts."""
         rows = connection.execute(
             self._sql(
-                "SELECT part, bucket_count, buckets, position FROM PARTS WHERE name = %s AND version = %s ORDER BY part"
+                "SELECT part, first_stream, last_stream, position FROM PARTS WHERE name = %s AND version = %s"
+                " ORDER BY part"
             ),
             (name, version),
         ).fetchall()
-        return [(Part(number, bucket_count, buckets), position) for number, bucket_count, buckets, position in rows]
+        return [(Part(number, first, last), position) for number, first, last, position in rows]
 
     def divide(self, connection: Connection, loaded: Loaded, of: int) -> list[tuple[Part, int]]:
         """Divide what is left of a rebuild into `of` parts, about equally heavy, unless it is divided already."""
@@ -244,39 +258,30 @@ class Catalogue:
         found = self.parts(connection, loaded.name, loaded.version)
         if entry is None or entry.status != "building" or found:
             return found
-        for number, buckets in enumerate(self._even_buckets(connection, loaded, entry.position, min(of, BUCKETS))):
+        for part in even_parts(self._weights(connection, loaded, entry.position), of):
             connection.execute(
                 self._sql(
-                    "INSERT INTO PARTS (name, version, part, position, bucket_count, buckets)"
+                    "INSERT INTO PARTS (name, version, part, position, first_stream, last_stream)"
                     " VALUES (%s, %s, %s, %s, %s, %s)"
                 ),
-                (loaded.name, loaded.version, number, entry.position, BUCKETS, buckets),
+                (loaded.name, loaded.version, part.number, entry.position, part.first_stream, part.last_stream),
             )
         return self.parts(connection, loaded.name, loaded.version)
 
-    def _even_buckets(self, connection: Connection, loaded: Loaded, after: int, of: int) -> list[list[int]]:
-        """Return which buckets make up each of `of` parts: the heaviest first, each to the part that is lightest."""
+    def _weights(self, connection: Connection, loaded: Loaded, after: int) -> list[tuple[UUID, int]]:
+        """Return how many events of a sample each stream has, by its id."""
         left = max(self.head(connection) - after, 1)
-        sampled = connection.execute(
+        return connection.execute(
             self._sql(
-                "SELECT uuid_hash(stream_id) & %(mask)s, count(*) FROM EVENTS TABLESAMPLE SYSTEM (%(percent)s)"
-                " WHERE type = ANY (%(types)s) AND position > %(after)s GROUP BY 1"
+                "SELECT stream_id, count(*) FROM EVENTS TABLESAMPLE SYSTEM (%(percent)s)"
+                " WHERE type = ANY (%(types)s) AND position > %(after)s GROUP BY 1 ORDER BY 1"
             ),
             {
-                "mask": BUCKETS - 1,
                 "percent": min(100.0, 100.0 * SAMPLE / left),
                 "types": list(loaded.definition.events),
                 "after": after,
             },
         ).fetchall()
-        weights = dict.fromkeys(range(BUCKETS), 0) | dict(sampled)
-        parts: list[list[int]] = [[] for _ in range(of)]
-        weight = [0] * of
-        for bucket in sorted(weights, key=lambda each: (-weights[each], each)):
-            lightest = min(range(of), key=lambda number: (weight[number], len(parts[number])))
-            parts[lightest].append(bucket)
-            weight[lightest] += weights[bucket]
-        return parts
 
     def unite(self, connection: Connection, name: str, version: int) -> None:
         """Let the parts be one rebuild again, once all of them stand at the same position."""
@@ -419,6 +424,19 @@ class Catalogue:
             ),
             (position, [name for name, _ in entries], [version for _, version in entries]),
         )
+
+    def checkpoints(self, connection: Connection) -> tuple[int, dict[tuple[str, int], tuple[int, bool]]]:
+        """Return the last position of the log, and of each version by (name, version) where it stands and whether it
+        goes on from there. All of one snapshot.
+        """
+        rows = connection.execute(
+            self._sql(
+                "SELECT (SELECT coalesce(max(position), 0) FROM EVENTS), name, version, position,"
+                " failed_position IS NULL AND status <> 'frozen' FROM CATALOGUE WHERE status <> 'retired'"
+            )
+        ).fetchall()
+        head = rows[0][0] if rows else self.head(connection)
+        return head, {(name, version): (position, goes_on) for _, name, version, position, goes_on in rows}
 
     def head(self, connection: Connection) -> int:
         """Return the last position of the log."""

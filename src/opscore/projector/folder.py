@@ -303,7 +303,7 @@ class Ready:
     def over_window(self, occurring: Iterable[str], *, part: bool = False) -> str:
         """Return the text for a window in which only these types occur; its bounds are $1 and $2.
 
-        part: only over streams of one part; $3 is how many buckets there are, $4 the list of those of other parts.
+        part: only over streams of one part; $3 and $4 are the first and the last id of its range.
         """
         types = self.events.intersection(occurring)
         found = self._by_types.get((types, part))

@@ -1,23 +1,38 @@
-"""versions.lock: which rules each version of each projection had when it was released."""
+"""versions.lock: which rules each version of each projection had when it was released; kpis.lock the same of KPIs."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-
-from opscore.projector.folder import Definition
+from typing import Protocol
 
 FILE = "versions.lock"
 _HEAD = "# name version digest; written by: opscore projections lock\n"
+
+
+class Versioned(Protocol):
+    """What has versions that may not be edited: a projection, or a key figure."""
+
+    @property
+    def name(self) -> str:
+        """What it is called in the lock file."""
+
+    @property
+    def version(self) -> int:
+        """Its version, from 1."""
+
+    @property
+    def digest(self) -> str:
+        """Hexadecimal digest of everything that decides its figures."""
 
 
 class EditedWithoutVersion(Exception):
     """The rules of a version that is locked were edited; the message says which and how to mend it."""
 
 
-def read(folder: Path) -> dict[tuple[str, int], str]:
+def read(folder: Path, file: str = FILE) -> dict[tuple[str, int], str]:
     """Return the locked digests by (name, version)."""
-    path = folder / FILE
+    path = folder / file
     if not path.exists():
         return {}
     locked = {}
@@ -28,33 +43,38 @@ def read(folder: Path) -> dict[tuple[str, int], str]:
     return locked
 
 
-def refuse_edited(folder: Path, definitions: Mapping[str, Definition]) -> None:
-    """Raise `EditedWithoutVersion` for a projection whose rules differ from those locked under its version."""
-    locked = read(folder)
+def refuse_edited(
+    folder: Path, definitions: Mapping[str, Versioned], file: str = FILE, *, edited: str = "projection.toml"
+) -> None:
+    """Raise `EditedWithoutVersion` for a definition that differs from what is locked under its version.
+
+    edited: the file in which its version is raised.
+    """
+    locked = read(folder, file)
     for definition in definitions.values():
         digest = locked.get((definition.name, definition.version))
         if digest is not None and digest != definition.digest:
             raise EditedWithoutVersion(
                 f"{definition.name}: its rules differ from version {definition.version} as locked; raise the version in"
-                " projection.toml, then run: opscore projections lock"
+                f" {edited}, then run: opscore projections lock"
             )
 
 
-def unlocked(folder: Path, definitions: Mapping[str, Definition]) -> list[str]:
-    """Return the projections whose version has no line in versions.lock yet."""
-    locked = read(folder)
+def unlocked(folder: Path, definitions: Mapping[str, Versioned], file: str = FILE) -> list[str]:
+    """Return the names whose version has no line in the lock file yet."""
+    locked = read(folder, file)
     return [name for name, definition in definitions.items() if (name, definition.version) not in locked]
 
 
-def write(folder: Path, definitions: Mapping[str, Definition], *, anew: bool = False) -> None:
+def write(folder: Path, definitions: Mapping[str, Versioned], file: str = FILE, *, anew: bool = False) -> None:
     """Add a line for each version that has none.
 
     anew: take the rules as they are for versions that were locked with others; only for versions nobody has built.
     Raises `EditedWithoutVersion` otherwise.
     """
     if not anew:
-        refuse_edited(folder, definitions)
-    locked = read(folder)
+        refuse_edited(folder, definitions, file)
+    locked = read(folder, file)
     locked.update({(name, definition.version): definition.digest for name, definition in definitions.items()})
     lines = [f"{name} {version} {digest}\n" for (name, version), digest in sorted(locked.items())]
-    (folder / FILE).write_text(_HEAD + "".join(lines), "utf-8")
+    (folder / file).write_text(_HEAD + "".join(lines), "utf-8")

@@ -94,11 +94,8 @@ def _type_of(sql: str) -> str:
     return "text" if "->>" in sql else "jsonb"
 
 
-IN_PART = "(uuid_hash({stream_id}) & 65535) % :bucket_count <> ALL (:other_buckets)"
-"""Whether a stream falls into a bucket, of so many, that is not among `:other_buckets`.
-
-Said so, the planner expects a few events too many; of an equation it expects next to none and joins them one by one.
-"""
+IN_PART = "{stream_id} BETWEEN :first_stream AND :last_stream"
+"""Whether a stream belongs to a part of a rebuild. The index by type answers it: no part fetches events of others."""
 
 EVERY_EVENT = "every_event"
 """The relation of all events of the window of the types that a projection reads: envelope, `type`, `data`, and each
@@ -171,7 +168,8 @@ def relations_of(event_class: type[Event]) -> list[Relation]:
             columns = {**_columns("event.data", field_name, hint, field_name), **columns}
     versions = ",".join(map(str, range(1, event_class.VERSION + 1)))
     upcasts = getattr(event_class, "UPCASTS", ())
-    upcast = upcast_sql("event.data", "event.schema_version", upcasts) if upcasts else None
+    # An absent field is null already: where old shapes only lack fields, they are read as they are.
+    upcast = upcast_sql("event.data", "event.schema_version", upcasts) if any(upcasts) else None
     found = [Relation(name, event_class.__name__, versions, upcast, columns)]
     for field_name, element in children:
         own = {"ordinal": "item.ordinal"}

@@ -167,8 +167,8 @@ def bind_window(sql: str) -> str:
     places = {
         ":window_from": "$1::bigint",
         ":window_to": "$2::bigint",
-        ":bucket_count": "$3::integer",
-        ":other_buckets": "$4::integer[]",
+        ":first_stream": "$3::uuid",
+        ":last_stream": "$4::uuid",
     }
     return "".join(
         places.get(token.text, token.text) if token.kind == "parameter" else token.text for token in tokens(sql)

@@ -129,7 +129,7 @@ def take_in(
     """
     occurring = _occurring(connection, catalogue, loaded, low, high, seen)
     cursor = psycopg.RawCursor(connection)
-    parameters = (low, high) if part is None else (low, high, part.bucket_count, part.other_buckets)
+    parameters = (low, high) if part is None else (low, high, part.first_stream, part.last_stream)
     for statement in _due(loaded, occurring):
         try:
             cursor.execute(statement.over_window(occurring, part=part is not None), parameters)

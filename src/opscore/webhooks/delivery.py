@@ -14,6 +14,7 @@ import random
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, cast
 from uuid import UUID
@@ -51,6 +52,17 @@ def wait_seconds(attempts: int, chance: float) -> float:
     """
     longest: float = min(LONGEST_WAIT_SECONDS, FIRST_WAIT_SECONDS * GROWTH ** (attempts - 1))
     return longest * (0.5 + 0.5 * chance)
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Webhooks by state, dead letters of all, and how many events the slowest active one is behind the log."""
+
+    active: int
+    paused: int
+    disabled: int
+    dead_letters: int
+    behind: int
 
 
 class Delivery:
@@ -234,16 +246,18 @@ class Delivery:
 
     # For those who watch -----------------------------------------------------------------------------------------
 
+    def counts(self) -> Counts:
+        """Return how many webhooks are in which state, and how they get on."""
+        with self._database.pool.connection() as connection, connection.cursor(row_factory=class_row(Counts)) as cursor:
+            return cast(Counts, cursor.execute(SQL["counts"]).fetchone())
+
     def summary(self) -> str | None:
         """Return how deliveries get on, in one line; None where nobody has registered a webhook."""
-        with self._database.pool.connection() as connection:
-            row = connection.execute(SQL["counts"]).fetchone()
-        assert row is not None
-        active, paused, disabled, dead, behind = row
-        if not active + paused + disabled:
+        found = self.counts()
+        if not found.active + found.paused + found.disabled:
             return None
         line = (
-            f"{active} active, {paused} paused, {disabled} disabled, {dead} dead letters, the slowest is {behind}"
-            " events behind"
+            f"{found.active} active, {found.paused} paused, {found.disabled} disabled, {found.dead_letters} dead"
+            f" letters, the slowest is {found.behind} events behind"
         )
         return line if self.error is None else f"{line}; the last round failed: {self.error}"

@@ -137,12 +137,13 @@ const refusal = refused.userErrors.map(({ code, path }) => ({ isShort: code === 
 const placing = { input: { ...order, idempotencyKey: key() } };
 const { placeOrder } = await give(storefront, documents.StorefrontPlaceOrderDocument, placing);
 const placed = need(placeOrder.order, "the order");
+const total = need(placed.total, "what it costs");
 const { placeOrder: again } = await give(storefront, documents.StorefrontPlaceOrderDocument, placing);
 const { payOrder } = await give(storefront, documents.StorefrontPayDocument, {
   input: {
     orderId: placed.id,
-    amountMinor: placed.total.amountMinor,
-    currency: placed.total.currencyCode,
+    amountMinor: total.amountMinor,
+    currency: total.currencyCode,
     method: "card",
     idempotencyKey: key(),
   },
@@ -173,7 +174,7 @@ console.log(
     refusal,
     placed: { status: placed.status, total: placed.total },
     again: { same: again.order?.id === placed.id, replayed: again.replayed },
-    paid: { status: payOrder.order?.status, due: payOrder.order?.due.amount },
+    paid: { status: payOrder.order?.status, due: payOrder.order?.due?.amount },
     allowed: open?.allowedCommands.filter((each) => each.allowed).map((each) => each.name),
     seen: seen && { status: seen.status, parcels: seen.parcels.map(({ waybill, lines }) => ({ waybill, lines })) },
     listed: orders.nodes.map(({ id, status }) => ({ mine: id === placed.id, status })),
