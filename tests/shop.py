@@ -94,6 +94,16 @@ class Shop:
 
     def sku(self, code: str | None = None, *, stock: int = 100, price: str = "10.00", cost: str = "4.00") -> UUID:
         """Register, describe, price, review, stock and list an article."""
+        sku = self.sku_to_review(code, stock=stock, price=price, cost=cost)
+        self.do(SubmitSku(sku_id=sku))
+        self.do(PassSkuReview(sku_id=sku), actor=SECOND)
+        self.do(ListSku(sku_id=sku))
+        return sku
+
+    def sku_to_review(
+        self, code: str | None = None, *, stock: int = 100, price: str = "10.00", cost: str = "4.00"
+    ) -> UUID:
+        """Register, describe, price and stock an article, ready to be submitted."""
         code = code or f"SKU-{next(_numbers)}"
         sku = self.do(RegisterSku(store_id=self.store_id, code=code, name=f"Article {code}", category="gifts"))
         text = "It is what it says."
@@ -106,9 +116,6 @@ class Shop:
         self.do(
             ReceiveStock(sku_id=sku, location_id=self.location_id, quantity=Decimal(stock), unit_cost=Decimal(cost))
         )
-        self.do(SubmitSku(sku_id=sku))
-        self.do(PassSkuReview(sku_id=sku), actor=SECOND)
-        self.do(ListSku(sku_id=sku))
         return sku
 
     def campaign(self, name: str = "Sale", prices: Mapping[UUID, Decimal] | None = None, **more: Any) -> UUID:

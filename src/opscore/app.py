@@ -49,7 +49,7 @@ from opscore.projector import Follower, ProjectionRefused, Projector
 from opscore.projector.lock import EditedWithoutVersion
 from opscore.projector.sqltext import SqlFileError
 from opscore.settings import Settings, SetupError
-from opscore.tokens import TokenBook
+from opscore.tokens import ROLE_HEADER, TokenBook
 from opscore.webhooks.delivery import Delivery
 from opscore.writer import Writer
 
@@ -334,7 +334,7 @@ def create_app(settings: Settings) -> Starlette:
         CORSMiddleware,
         allow_origins=settings.cors_origins,
         allow_methods=("GET", "POST"),
-        allow_headers=("authorization", "content-type", "x-request-id", REPLAY),
+        allow_headers=("authorization", "content-type", "x-request-id", REPLAY, ROLE_HEADER.lower()),
         expose_headers=("x-request-id", "retry-after", "deprecation", "x-deprecated"),
     )
     return Starlette(

@@ -90,8 +90,8 @@ def export(
             connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
             catalogue = _rows(connection, "catalogue")
             compares = _rows(connection, "compares", after=first, until=last)
-            promotions = _rows(connection, "promotions", after=first, until=last)
             kpis = _rows(connection, "kpis")
+            promotions = _rows(connection, "promotions", after=first, until=last)
         with appearing(file) as out, zipfile.ZipFile(out, "w") as archive:
             members = _Members(archive)
             events = _Events(connection, first, last, progress, stop)
@@ -102,9 +102,9 @@ def export(
                 members.write(f"schemas/{name}", [content])
             texts = _write_catalogue(members, catalogue)
             members.write("compares.json", [_document(compares)])
+            members.write("kpis.json", [_document(kpis)])
             members.write("compare_rows.jsonl", _compare_rows(connection, [each["id"] for each in compares], stop))
             members.write("promotions.json", [_document(promotions)])
-            members.write("kpis.json", [_document(kpis)])
             for source in (
                 resources.path("schema") / "events" / "HASH.md",
                 resources.path("data") / "verify_bundle.py",
@@ -133,9 +133,9 @@ def export(
                     "rules": len(catalogue),
                     "rule_texts": texts,
                     "compares": len(compares),
+                    "kpis": len(kpis),
                     "compare_rows": sum(each["rows_kept"] for each in compares),
                     "promotions": len(promotions),
-                    "kpis": len(kpis),
                 },
                 "members": members.listed,
             }
@@ -209,6 +209,8 @@ class _Events:
         event = dict(zip(HASHED_COLUMNS, row, strict=False))
         event["occurred_at"] = microseconds(row[_OCCURRED_AT])
         event["recorded_at"] = microseconds(row[_RECORDED_AT])
+        if row[-3] is not None:
+            event["role"] = row[-3]
         event["data"] = msgspec.json.decode(row[-2])
         event["hash"] = self.last_hash = bytes(row[-1]).hex()
         self.last_recorded_at = event["recorded_at"]

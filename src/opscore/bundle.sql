@@ -3,7 +3,7 @@ SELECT hash FROM events WHERE position = :position;
 
 -- events: some rows of the log, exactly as they are stored.
 SELECT position, stream_id, version, stream_type, type, schema_version, store_id, occurred_at, recorded_at, time_zone,
-    actor, origin, idempotency_key, correlation_id, causation_position, convert_to(data::text, 'UTF8'), hash
+    actor, origin, idempotency_key, correlation_id, causation_position, role, convert_to(data::text, 'UTF8'), hash
 FROM events
 WHERE position > :after AND position <= :until
 ORDER BY position;

@@ -86,6 +86,7 @@ class Database:
         """Return libpq connection text; `app` acts as the application's role, `admin` as the owner of the schema.
 
         Both work in UTC and resolve unqualified names in the operator's schema.
+        statement_seconds_max: how long each statement may take; None for as long as it takes.
         """
         options = [f"-c search_path={self.schema}", "-c timezone=UTC"]
         if statement_seconds_max is not None:

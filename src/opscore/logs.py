@@ -16,6 +16,8 @@ import structlog
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
 FRAMES_KEPT = 12
+TALKATIVE = ("uvicorn", "websockets", "httpcore", "httpx")
+"""Libraries that write down whole messages at DEBUG, tokens and all."""
 
 
 def exception_facts(error: BaseException) -> dict[str, Any]:
@@ -59,6 +61,8 @@ def configure(level: str = "INFO") -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
+    for name in TALKATIVE:
+        logging.getLogger(name).setLevel(max(logging.INFO, root.level))
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,

@@ -41,6 +41,7 @@ from opscore.api.http import address_of_scope, error_response
 from opscore.domain.command import READ, Actor
 from opscore.permissions import METRICS, may_read_metrics
 from opscore.sqlfiles import load
+from opscore.tokens import ROLE_HEADER
 
 if TYPE_CHECKING:
     from opscore.api.engine import GraphQLEngine
@@ -257,7 +258,8 @@ def route(engine: GraphQLEngine, metrics: Metrics) -> Route:
             if authorization is None:
                 raise NotAuthenticated("Send 'Authorization: Bearer <token>'.")
             try:
-                _require_permitted(await engine.authenticate(authorization, address_of_scope(request.scope)))
+                role = request.headers.get(ROLE_HEADER)
+                _require_permitted(await engine.authenticate(authorization, address_of_scope(request.scope), role))
             except (psycopg.Error, PoolTimeout):
                 raise NotReady("The database does not answer, so this token cannot be looked up.") from None
         except ApiError as error:

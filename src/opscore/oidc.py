@@ -26,7 +26,7 @@ log = structlog.get_logger("opscore.oidc")
 NAME_PREFIX = "oidc:"
 """Begins the name of everybody whom the provider vouches for, so that it is nobody else's.
 
-A second person is asked for by name, so whoever signs in there is given no token of ours besides."""
+A second person is asked for by name, so a token of ours for somebody who signs in there carries the same one."""
 NAME_LENGTH_MAX = 100
 FETCH_SECONDS = 5.0
 """How long the provider may take to hand out its keys."""
@@ -61,10 +61,27 @@ class TokenRefused(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Identity:
-    """Whom a token names, and until when it is good (UTC)."""
+class Grant:
+    """What the holder of a token may act as, and from and until when (UTC, None: no bound)."""
 
     actor: Actor
+    valid_from: datetime | None = None
+    valid_until: datetime | None = None
+    by_default: bool = False
+    """Whether it is taken when a request asks for no role by name."""
+
+    def holds_at(self, now: datetime) -> bool:
+        """Say whether it holds at a moment."""
+        return (self.valid_from is None or self.valid_from <= now) and (
+            self.valid_until is None or now < self.valid_until
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Whom a token names, in each role that it names, and until when it is good (UTC)."""
+
+    grants: tuple[Grant, ...]
     expires_at: datetime
 
 
@@ -113,7 +130,8 @@ class Oidc:
             raise TokenRefused(why.format(issuer=self._issuer, audience=self._audience, claim=claim)) from None
         # However late it says, it is looked at again within seconds.
         expires_at = min(int(claims["exp"]), time.time() + A_DAY) + self._leeway
-        return Identity(self._actor(claims), datetime.fromtimestamp(expires_at, UTC))
+        grants = tuple(Grant(self._actor(claims, role)) for role in self._roles(claims))
+        return Identity(grants, datetime.fromtimestamp(expires_at, UTC))
 
     @property
     def _leeway(self) -> int:
@@ -144,8 +162,7 @@ class Oidc:
 
     # Claims to rights --------------------------------------------------------------------------------------------
 
-    def _actor(self, claims: Mapping[str, Any]) -> Actor:
-        role = self._role(claims)
+    def _actor(self, claims: Mapping[str, Any], role: Role) -> Actor:
         return Actor(
             id=self._name(claims),
             role=role,
@@ -160,15 +177,14 @@ class Oidc:
             raise TokenRefused(f"The claim '{claim}' has to be a text of 1 to {NAME_LENGTH_MAX} printable characters.")
         return NAME_PREFIX + name
 
-    def _role(self, claims: Mapping[str, Any]) -> Role:
+    def _roles(self, claims: Mapping[str, Any]) -> list[Role]:
         claim = self._settings.oidc_role_claim
         known = self._settings.oidc_roles
         # Groups that mean nothing here may stand beside the one that does.
         named = {known[each] for each in _texts(_claim(claims, claim)) if each in known}
-        if len(named) != 1:
-            found = "several roles" if named else "no role"
-            raise TokenRefused(f"The claim '{claim}' names {found} of this server; ask its operator for one.")
-        return Role(named.pop())
+        if not named:
+            raise TokenRefused(f"The claim '{claim}' names no role of this server; ask its operator for one.")
+        return sorted(map(Role, named), key=list(Role).index)
 
     def _stores(self, claims: Mapping[str, Any], role: Role) -> frozenset[UUID] | None:
         claim = self._settings.oidc_stores_claim

@@ -15,7 +15,9 @@ import functools
 import opscore.domain.catalogue  # noqa: F401  (afterwards COMMANDS is complete)
 from opscore.domain.command import ALWAYS, COMMANDS, Command, Role
 
-STAFF = frozenset({Role.MANAGER, Role.SERVICE, Role.EDITOR, Role.PROMOTER, Role.WAREHOUSE, Role.FINANCE})
+STAFF = frozenset(
+    {Role.MANAGER, Role.SERVICE, Role.AFTER_SALES, Role.EDITOR, Role.PROMOTER, Role.WAREHOUSE, Role.FINANCE}
+)
 """People who work in a store."""
 
 _SHOP = STAFF | {Role.AUDITOR, Role.STOREFRONT, Role.CUSTOMER}
@@ -159,6 +161,11 @@ FIELDS: dict[str, frozenset[Role]] = {
     "Promotion.coupon": _INSIDE,
     "Campaign.forecast": READS["campaignResults"],
     "Campaign.adSpend": READS["campaignResults"],
+    "Store.history": frozenset({Role.MANAGER, Role.FINANCE, Role.AUDITOR}),
+    "Sku.history": _INSIDE,
+    "Order.history": READS["order"],
+    "Campaign.history": _INSIDE,
+    "Customer.history": READS["customer"] - {Role.STOREFRONT, Role.CUSTOMER},
     "Order.customer": READS["customer"],
     **dict.fromkeys(
         (

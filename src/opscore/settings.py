@@ -15,8 +15,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 MASTER_KEY_BYTES = 32
 TOKEN_ROLES = (
-    "owner", "manager", "service", "editor", "promoter", "warehouse", "finance", "auditor", "platform", "storefront",
-    "customer",
+    "owner", "manager", "service", "after_sales", "editor", "promoter", "warehouse", "finance", "auditor", "platform",
+    "storefront", "customer",
 )  # fmt: skip
 """The roles that a token can have."""
 ASYMMETRIC = frozenset({"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"})
@@ -120,7 +120,7 @@ class Settings(BaseSettings):
         default=10,
         description="How long a query may take in all; then its statements are cancelled and it is TIMED_OUT.",
     )
-    statement_seconds_max: Annotated[float, Field(gt=0, le=86_400)] = Field(
+    statement_seconds_max: Annotated[float, Field(ge=0.001, le=86_400)] = Field(
         default=5, description="How long the database may take over one statement of what is read for the API."
     )
     body_seconds_max: Annotated[float, Field(gt=0)] = Field(

@@ -12,7 +12,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -22,7 +22,7 @@ from psycopg.rows import class_row
 
 from opscore.database import Database
 from opscore.domain.command import READ, WRITE, Actor, Role
-from opscore.oidc import NAME_PREFIX, Oidc
+from opscore.oidc import NAME_PREFIX, Grant, Oidc
 from opscore.oidc import TokenRefused as TokenRefused
 from opscore.permissions import BULK, METRICS, table
 from opscore.sqlfiles import load
@@ -34,6 +34,8 @@ LIFETIME = timedelta(days=90)
 TRUSTED_SECONDS = 3.0
 """How long an answer of the database is believed; a revoked token is dead after this at the latest."""
 REMEMBERED = 5_000
+ROLE_HEADER = "X-Opscore-Role"
+"""Names the one role that a request is made in, of those that its token gives."""
 
 _TOKEN = re.compile(r"opscore_[A-Za-z0-9_-]{43}")
 _JWT = re.compile(r"[A-Za-z0-9_-]{1,8000}\.[A-Za-z0-9_-]{1,8000}\.[A-Za-z0-9_-]{1,8000}")
@@ -57,8 +59,24 @@ class TokenRow:
 
 
 @dataclass(frozen=True, slots=True)
+class FurtherRole:
+    """A role of a token's holder besides the token's own: where, and from and until when (None: no bound)."""
+
+    token_id: UUID
+    role: str
+    store_ids: list[UUID] | None
+    valid_from: datetime | None
+    valid_until: datetime | None
+
+
+class RoleNotHeld(Exception):
+    """The request is to be made in a role that its token does not have, or not now; the message says which it has."""
+
+
+@dataclass(frozen=True, slots=True)
 class _Known:
-    actor: Actor | None
+    grants: tuple[Grant, ...]
+    """What the holder may act as, the token's own role first; none when the token is not good."""
     expires_at: datetime
     asked_at: float
     why: str = "This token is unknown, expired or revoked."
@@ -79,6 +97,7 @@ def create_token(
     customer_id: UUID | None = None,
     scopes: Sequence[str] | None = None,
     expires_at: datetime | None = None,
+    signs_in: bool = False,
 ) -> tuple[UUID, str]:
     """Make a token and return (id, token); it is shown this once.
 
@@ -87,13 +106,17 @@ def create_token(
     store_ids: the stores it may act for; None means all. customer_id: the customer that a token of that role is of.
     scopes: all that it is for: `read`, `write`, `metrics`, or names of questions and commands; None means all that the
         role may.
-    expires_at: UTC; 90 days from now when None.
+    expires_at: UTC; 90 days from now when None. signs_in: whether the holder is somebody whom the identity provider
+        knows under this name; events then show both as one person.
     Raises ValueError for a customer's token without its customer, for what is not there, and for an unknown scope.
     """
     if not name or len(name) > 100 or not name.isprintable():
         raise ValueError("a token needs a name of 1 to 100 printable characters")
     if name.startswith(NAME_PREFIX):
-        raise ValueError(f"a token's name does not begin with '{NAME_PREFIX}': such are those of the identity provider")
+        raise ValueError(
+            f"a token's name does not begin with '{NAME_PREFIX}'; for somebody who signs in at the identity provider, "
+            "give the name there and say that it is one"
+        )
     if (role is Role.CUSTOMER) != (customer_id is not None):
         raise ValueError("A token of the role customer has to name its customer; a token of another role names none.")
     if role is Role.SYSTEM:
@@ -112,7 +135,7 @@ def create_token(
             {
                 "id": token_id,
                 "token_hash": token_hash(token),
-                "name": name,
+                "name": NAME_PREFIX + name if signs_in else name,
                 "role": role.value,
                 "store_ids": None if store_ids is None else list(store_ids),
                 "customer_id": customer_id,
@@ -121,6 +144,53 @@ def create_token(
             },
         )
     return token_id, token
+
+
+def add_role(
+    database: Database,
+    token_id: UUID,
+    role: Role,
+    *,
+    store_ids: Sequence[UUID] | None = None,
+    valid_from: datetime | None = None,
+    valid_until: datetime | None = None,
+) -> None:
+    """Let the holder of a token act in a further role, when a request asks for it by name; once more, it is replaced.
+
+    store_ids: the stores in that role, None for all. valid_from, valid_until: UTC, None for no bound.
+    Raises ValueError for what makes no sense or is not there.
+    """
+    if role in (Role.CUSTOMER, Role.SYSTEM):
+        raise ValueError(f"The role {role} is nobody's further role.")
+    if valid_from is not None and valid_until is not None and valid_until <= valid_from:
+        raise ValueError("A role ends after it begins.")
+    with database.pool.connection() as connection:
+        _require_begun(connection, "Store", store_ids or ())
+        found = connection.execute(SQL["token"], {"id": token_id}).fetchone()
+        if found is None or found[0] in (role, Role.CUSTOMER):
+            raise ValueError("There is no good token of this id that could have this role as a further one.")
+        connection.execute(
+            SQL["add_role"],
+            {
+                "token_id": token_id,
+                "role": role.value,
+                "store_ids": None if store_ids is None else list(store_ids),
+                "valid_from": valid_from,
+                "valid_until": valid_until,
+            },
+        )
+
+
+def end_role(database: Database, token_id: UUID, role: Role) -> bool:
+    """Take a further role from a token now; return whether there was one. Every server heeds it within seconds."""
+    with database.pool.connection() as connection:
+        return connection.execute(SQL["end_role"], {"token_id": token_id, "role": role.value}).rowcount == 1
+
+
+def list_roles(database: Database) -> list[FurtherRole]:
+    """Return the further roles of all tokens."""
+    with database.pool.connection() as connection, connection.cursor(row_factory=class_row(FurtherRole)) as cursor:
+        return cursor.execute(SQL["roles"]).fetchall()
 
 
 def scope_names() -> frozenset[str]:
@@ -158,38 +228,38 @@ class TokenBook:
         self._known: OrderedDict[bytes, _Known] = OrderedDict()
         self._lock = threading.Lock()
 
-    def recall(self, authorization: str | None) -> Actor | None:
+    def recall(self, authorization: str | None, role: str | None = None) -> Actor | None:
         """Return the actor if this is known without asking the database; None when `ask` has to be called.
 
-        Raises TokenRefused.
+        role: the one that is asked for by name, None for the token's own. Raises TokenRefused, RoleNotHeld.
         """
         key = _key(authorization)
         with self._lock:
             known = self._known.get(key)
         if known is None or time.monotonic() - known.asked_at > TRUSTED_SECONDS:
             return None
-        return _good(known)
+        return _good(known, role)
 
     def was_good(self, authorization: str | None) -> bool:
         """Say whether this is remembered as a token that was good when it was last asked about. Raises TokenRefused."""
         with self._lock:
             known = self._known.get(_key(authorization))
-        return known is not None and known.actor is not None
+        return known is not None and bool(known.grants)
 
-    def ask(self, authorization: str | None) -> Actor:
-        """Return the actor as the database, or the identity provider, knows it now (blocking). Raises TokenRefused."""
+    def ask(self, authorization: str | None, role: str | None = None) -> Actor:
+        """Return the actor as the database, or the identity provider, knows it now (blocking). Raises as `recall`."""
         key = _key(authorization)
         if self.is_foreign(authorization):
             known = self._identified(_given(authorization))
             self._keep(key, known)
-            return _good(known)
+            return _good(known, role)
         with self._database.pool.connection() as connection:
             row = connection.execute(SQL["find"], {"token_hash": key}).fetchone()
             if row is not None and row[6] is None:
                 connection.execute(SQL["use"], {"token_hash": key})
-        known = _Known(_actor(row), datetime.now(UTC) if row is None else row[5], time.monotonic())
+        known = _Known(_grants(row), datetime.now(UTC) if row is None else row[5], time.monotonic())
         self._keep(key, known)
-        return _good(known)
+        return _good(known, role)
 
     def is_foreign(self, authorization: str | None) -> bool:
         """Say whether this is a token of the identity provider, for which somebody else's server may have to answer."""
@@ -200,8 +270,8 @@ class TokenBook:
         try:
             identity = self._oidc.identify(token)
         except TokenRefused as refused:
-            return _Known(None, datetime.now(UTC), time.monotonic(), str(refused))
-        return _Known(identity.actor, identity.expires_at, time.monotonic())
+            return _Known((), datetime.now(UTC), time.monotonic(), str(refused))
+        return _Known(identity.grants, identity.expires_at, time.monotonic())
 
     def _keep(self, key: bytes, known: _Known) -> None:
         with self._lock:
@@ -223,20 +293,50 @@ def _key(authorization: str | None) -> bytes:
     return token_hash(given)
 
 
-def _good(known: _Known) -> Actor:
-    if known.actor is None or known.expires_at <= datetime.now(UTC):
+def _good(known: _Known, role: str | None) -> Actor:
+    """Return who acts, in the one role that is asked for; without any, in the token's own."""
+    now = datetime.now(UTC)
+    if not known.grants or known.expires_at <= now:
         raise TokenRefused(known.why)
-    return known.actor
+    held = [grant for grant in known.grants if grant.holds_at(now)]
+    names = ", ".join(grant.actor.role for grant in held) or "none"
+    if role is None:
+        chosen = next((grant for grant in held if grant.by_default or len(held) == 1), None)
+        if chosen is None:
+            raise TokenRefused(f"This token names several roles ({names}); say in {ROLE_HEADER} which one to act in.")
+    else:
+        chosen = next((grant for grant in held if grant.actor.role == role.lower()), None)
+        if chosen is None:
+            raise RoleNotHeld(f"This token does not give the role that {ROLE_HEADER} asks for; it gives {names} now.")
+    return chosen.actor if len(held) == 1 else replace(chosen.actor, held=tuple(grant.actor.role for grant in held))
 
 
-def _actor(row: Any) -> Actor | None:
+def _grants(row: Any) -> tuple[Grant, ...]:
     if row is None or row[6] is not None:
-        return None
-    name, role, store_ids, customer_id, scopes, _, _ = row
-    return Actor(
-        id=name,
-        role=Role(role),
-        stores=None if store_ids is None else frozenset(store_ids),
-        customer_id=customer_id,
-        scopes=None if scopes is None else frozenset(scopes),
+        return ()
+    name, role, store_ids, customer_id, scopes, _, _, further = row
+
+    def actor(role: str, store_ids: list[UUID] | None) -> Actor:
+        return Actor(
+            id=name,
+            role=Role(role),
+            stores=None if store_ids is None else frozenset(store_ids),
+            customer_id=customer_id,
+            scopes=None if scopes is None else frozenset(scopes),
+        )
+
+    return (
+        Grant(actor(role, store_ids), by_default=True),
+        *(
+            Grant(
+                actor(each["role"], None if each["store_ids"] is None else [UUID(key) for key in each["store_ids"]]),
+                valid_from=_moment(each["from"]),
+                valid_until=_moment(each["until"]),
+            )
+            for each in further
+        ),
     )
+
+
+def _moment(said: str | None) -> datetime | None:
+    return None if said is None else datetime.fromisoformat(said)

@@ -707,6 +707,7 @@ class Writer:
                     request.correlation_id,
                     request.causation_position,
                     canonical(stored.data_of(event)),
+                    request.actor.role.value,
                 )
             )
         return rows

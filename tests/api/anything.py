@@ -99,7 +99,9 @@ def everything_of(type_name: str, depth: int = 6, above: tuple[str, ...] = ()) -
 def differences(one: Any, other: Any, place: str = "") -> set[str]:
     """Return the names of the fields in which two answers to one selection differ, list indexes left out."""
     if isinstance(one, dict) and isinstance(other, dict):
-        return {found for key in one for found in differences(one[key], other[key], f"{place}.{key}" if place else key)}
+        places = {key: f"{place}.{key}" if place else key for key in one}
+        there = {found for key in one if key in other for found in differences(one[key], other[key], places[key])}
+        return there | {places[key] for key in one if key not in other}
     if isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
         return {found for a, b in zip(one, other, strict=True) for found in differences(a, b, place)}
     return set() if one == other else {place}

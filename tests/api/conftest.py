@@ -25,6 +25,8 @@ from opscore.tokens import create_token
 from tests.conftest import MASTER_KEY
 from tests.shop import Shop
 
+DATABASE_PASSWORD = "database-password-4711"
+
 
 @dataclass
 class Api:
@@ -111,7 +113,8 @@ def api(
         )
     settings = Settings(
         _env_file=None,
-        database_url=make_conninfo(server.url, dbname=name),
+        # The password is not asked for; a test looks for it where it must not be.
+        database_url=make_conninfo(server.url, dbname=name, password=DATABASE_PASSWORD),
         master_key=MASTER_KEY,
         port=0,
         webhook_loopback=True,

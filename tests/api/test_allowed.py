@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 from opscore.api import allowed
+from opscore.api.ids import key_of
 from opscore.domain.command import COMMANDS, Role
 from opscore.domain.order_commands import PayOrder
+from opscore.permissions import table
 from tests.api.anything import SCHEMA, value_of
 from tests.api.conftest import Api, gid
 from tests.api.test_figures import statements
@@ -27,6 +29,7 @@ def goods(api: Api, shop: Shop) -> dict[str, str]:
         "Sku": gid("Sku", sku),
         "Customer": gid("Customer", customer),
         "Order": gid("Order", shop.do(shop.order((sku, 1), customer_id=customer))),
+        "Campaign": gid("Campaign", shop.campaign()),
     }
 
 
@@ -46,17 +49,28 @@ def test_what_an_order_lets_a_manager_and_a_packer_do(api: Api, goods: dict[str,
     assert packer["payOrder"]["code"] == "NOT_AUTHORISED" and not packer["payOrder"]["allowed"]
 
 
-@pytest.mark.parametrize("kind", ["Store", "Sku", "Customer", "Order"])
-def test_what_is_not_allowed_is_refused_with_the_same_code(api: Api, goods: dict[str, str], kind: str) -> None:
+ROLES = [Role.OWNER, Role.MANAGER, Role.SERVICE, Role.AFTER_SALES, Role.PROMOTER, Role.WAREHOUSE, Role.FINANCE]
+
+
+@pytest.mark.parametrize("role", [*ROLES, Role.EDITOR, Role.AUDITOR, Role.STOREFRONT, Role.CUSTOMER])
+@pytest.mark.parametrize("kind", ["Store", "Sku", "Customer", "Order", "Campaign"])
+def test_what_is_not_allowed_is_refused_with_the_same_code(
+    api: Api, goods: dict[str, str], kind: str, role: Role
+) -> None:
     assert SCHEMA.mutation_type is not None
-    target = f"{kind.lower()}Id"
+    customer = key_of(goods["Customer"], "Customer") if role is Role.CUSTOMER else None
+    token = api.token(role, name=f"allowed {role}", customer=customer)
+    node = api.ask("query ($id: ID!) { node(id: $id) { id } }", {"id": goods[kind]}, token=token)["node"]
+    if node is None:
+        assert role not in table()[f"Query.{kind.lower()}"] or (role, kind) == (Role.CUSTOMER, "Campaign")
+        return
     tried = 0
-    for name, each in said(api, goods[kind], api.token(Role.SERVICE)).items():
+    for name, each in said(api, goods[kind], token).items():
         if each["allowed"] or each["code"] == "DONE_ALREADY":
             continue
         given = value_of("input", SCHEMA.mutation_type.fields[name].args["input"].type)
-        fields = {**given, target: goods[kind], "idempotencyKey": f"not allowed {name}"}
-        payload = api.give(name, "userErrors { code message }", fields, token=api.token(Role.SERVICE))
+        fields = {**given, f"{kind.lower()}Id": goods[kind], "idempotencyKey": f"not allowed {name}"}
+        payload = api.give(name, "userErrors { code message }", fields, token=token)
         assert payload["userErrors"] == [{"code": each["code"], "message": each["reason"]}], name
         tried += 1
     assert tried >= 3

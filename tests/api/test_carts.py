@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -27,6 +27,7 @@ from opscore.domain.customer_events import MembershipSource
 from opscore.domain.pricing import PromotionScope
 from opscore.domain.sku_commands import DelistSku, SetTierPrices, TierPriceEntry
 from opscore.domain.sku_events import DelistReason
+from opscore.domain.stock_commands import ReceiveStock
 from opscore.domain.store_commands import SetPolicy
 from tests.api.anything import everything_of
 from tests.api.conftest import Api, gid
@@ -42,6 +43,17 @@ WHOLE = "goods discount freight freightWaived total pointsValue"
 ORDER = f"order {{ lines {{ {LINE} }} {' '.join(f'{each} {{ amount }}' for each in WHOLE.split())} pointsSpent couponCode campaignIds currencyCode }}"  # noqa: E501
 
 
+def a_member(api: Api, shop: Shop) -> tuple[UUID, str]:
+    """Return a member with points, and the id of a coupon that they hold."""
+    member = shop.customer()
+    shop.do(JoinMembership(customer_id=member, source=MembershipSource.GRANTED, tier="member"))
+    shop.do(EarnPoints(customer_id=member, rule="manual", reference="gift", points=4000, reason="a gift"))
+    shop.do(GrantCoupon(customer_id=member, code="HELD", currency="GBP", off_minor=300, spend_minor=1000, held_max=1))
+    query = "query ($id: ID!) { customer(id: $id) { coupons { couponId } } }"
+    [held] = api.ask(query, {"id": gid("Customer", member)})["customer"]["coupons"]
+    return member, held["couponId"]
+
+
 @pytest.fixture(scope="module")
 def market(api: Api, shop: Shop) -> dict[str, Any]:
     """Articles that run out, offers of every form, and buyers: a member with points and coupons, a customer, nobody."""
@@ -52,14 +64,8 @@ def market(api: Api, shop: Shop) -> dict[str, Any]:
     skus["off sale"] = shop.sku()
     do(DelistSku(sku_id=skus["off sale"], reason=DelistReason.MANUAL))
     gift = shop.sku(stock=8)
-    member, customer = shop.customer(), shop.customer()
-    do(JoinMembership(customer_id=member, source=MembershipSource.GRANTED, tier="member"))
+    (member, held), customer = a_member(api, shop), shop.customer()
     do(SetTierPrices(sku_id=skus["plenty"], tiers=(TierPriceEntry(tier="member", factor=Decimal("0.93")),)))
-    do(EarnPoints(customer_id=member, rule="manual", reference="gift", points=4000, reason="a gift"))
-    do(GrantCoupon(customer_id=member, code="HELD", currency="GBP", off_minor=300, spend_minor=1000, held_max=1))
-    held = api.ask("query ($id: ID!) { customer(id: $id) { coupons { couponId } } }", {"id": gid("Customer", member)})[
-        "customer"
-    ]["coupons"][0]["couponId"]
     campaigns = {}
     official = CampaignKind.OFFICIAL
     prices = {skus["plenty"]: Decimal("8.5"), skus["few"]: Decimal(30)}
@@ -81,7 +87,13 @@ def market(api: Api, shop: Shop) -> dict[str, Any]:
     shop.start(campaigns["prices"], prices)
     shop.start(campaigns["offers"], {})
     campaigns["planned"] = shop.campaign("planned", {}, kind=official)
-    return {"skus": skus, "buyers": {"member": member, "customer": customer}, "campaigns": campaigns, "held": held}
+    return {
+        "skus": skus,
+        "buyers": {"member": member, "customer": customer},
+        "campaigns": campaigns,
+        "held": held,
+        "gift": gift,
+    }
 
 
 def cart_of(shop: Shop, market: dict[str, Any], drawn: dict[str, Any]) -> dict[str, Any]:
@@ -166,6 +178,9 @@ def test_a_cart_costs_what_the_order_then_costs(
 def test_the_carts_above_meet_every_way_out(api: Api, shop: Shop, market: dict[str, Any]) -> None:
     """What the law is tried on: a price of every source, and the refusals that a storefront has to tell apart."""
     plain: dict[str, Any] = {"buyer": "member", "campaigns": [], "code": "", "held": False, "points": 0, "region": ""}
+    member, held = a_member(api, shop)
+    market = {**market, "buyers": {**market["buyers"], "member": member}, "held": held}
+    shop.do(ReceiveStock(sku_id=market["gift"], location_id=shop.location_id, quantity=Decimal(9)))
     told: set[str] = set()
     for more in (
         {"lines": [("plenty", "2", 0)], "campaigns": ["prices"]},
@@ -211,13 +226,13 @@ def test_nothing_is_written_and_no_stock_is_taken(api: Api, shop: Shop, market: 
 def test_a_cart_costs_the_same_statements_however_much_is_in_it(
     api: Api, shop: Shop, market: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    skus = [shop.sku() for _ in range(12)]
+    skus, (member, _) = [shop.sku() for _ in range(12)], a_member(api, shop)
     campaigns = [gid("Campaign", market["campaigns"][name]) for name in ("offers", "prices")]
     counts = []
     for many in (1, 12):
         cart = {
             "storeId": gid("Store", shop.store_id),
-            "customerId": gid("Customer", market["buyers"]["member"]),
+            "customerId": gid("Customer", member),
             "lines": [{"skuId": gid("Sku", sku), "quantity": "9"} for sku in skus[:many]],
             "campaignIds": campaigns[:many],
             "couponCode": "TEN",

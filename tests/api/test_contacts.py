@@ -79,3 +79,48 @@ def test_after_erasure_there_is_nothing_to_show(api: Api, shop: Shop) -> None:
     assert erased["userErrors"] == []
     payload = disclose(api, order)
     assert payload["contact"] is None and payload["userErrors"] == []
+
+
+def test_an_auditor_reads_for_a_reason_that_is_on_record(api: Api, ann: UUID, order: UUID) -> None:
+    token = api.token(Role.AUDITOR, name="auditor of contacts")
+    asked = {"customerId": gid("Customer", ann), "reason": "complaint 17"}
+    payload = api.give("discloseCustomerContact", CUSTOMER, asked, token=token)
+    assert payload["contact"]["name"] == "Ann Lee" and payload["userErrors"] == []
+    assert disclose(api, order, Role.AUDITOR, name="auditor of contacts")["contact"]["address"] == "1 Elm Street"
+
+    recorded = api.server.services.log.select(EventFilter(actor="auditor of contacts"))
+    assert [(each.type, each.role, each.data["reason"]) for each in recorded] == [
+        ("CustomerContactDisclosed", "auditor", "complaint 17"),
+        ("OrderContactDisclosed", "auditor", "to pack the parcel"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("reason", ["", " ", None])
+def test_without_a_reason_an_auditor_reads_nothing(api: Api, ann: UUID, reason: str | None) -> None:
+    token = api.token(Role.AUDITOR, name="curious")
+    key = {"customerId": gid("Customer", ann), "idempotencyKey": f"curious {reason!r}"}
+    document = f"""mutation ($input: DiscloseCustomerContactInput!) {{
+        discloseCustomerContact(input: $input) {{ {CUSTOMER} }}
+    }}"""
+    answer = api.post({"query": document, "variables": {"input": {**key, "reason": reason}}}, token=token)
+    assert "Ann Lee" not in answer.text
+    if reason is None:
+        assert answer.json()["errors"][0]["extensions"]["code"] == "BAD_USER_INPUT"
+    else:
+        payload = answer.json()["data"]["discloseCustomerContact"]
+        assert payload["contact"] is None
+        assert [error["code"] for error in payload["userErrors"]] == ["INVALID_FIELD"]
+    assert api.server.services.log.select(EventFilter(actor="curious")) == []
+
+
+def test_the_log_shows_an_auditor_personal_data_sealed(api: Api, ann: UUID, order: UUID) -> None:
+    token = api.token(Role.AUDITOR)
+    query = "query ($stream: UUID!) { events(first: 50, filter: {streamId: $stream}) { nodes { type data } } }"
+    for stream, type_, personal in (
+        (order, "OrderPlaced", ("recipient", "address", "remark")),
+        (ann, "ContactCardSet", ("card",)),
+    ):
+        answer = api.post({"query": query, "variables": {"stream": str(stream)}}, token=token)
+        assert not [said for said in ("Ann Lee", "1 Elm Street", "ann@example.org", "ring") if said in answer.text]
+        [data] = [row["data"] for row in answer.json()["data"]["events"]["nodes"] if row["type"] == type_]
+        assert all(data[name].startswith("v1.") for name in personal)

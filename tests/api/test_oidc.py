@@ -126,8 +126,14 @@ def test_a_role_may_lie_deep_in_a_claim(provider: Issuer) -> None:
     nested = oidc.Oidc(settings_of(provider, oidc_role_claim="realm_access.roles"))
     plain = oidc.Oidc(settings_of(provider, oidc_role_claim="https://shop.example/role"))
 
-    assert nested.identify(provider.token(realm_access={"roles": ["x", "shop-managers"]})).actor.role is Role.MANAGER
-    assert plain.identify(provider.token(**{"https://shop.example/role": "shop-managers"})).actor.role is Role.MANAGER
+    assert (
+        nested.identify(provider.token(realm_access={"roles": ["x", "shop-managers"]})).grants[0].actor.role
+        is Role.MANAGER
+    )
+    assert (
+        plain.identify(provider.token(**{"https://shop.example/role": "shop-managers"})).grants[0].actor.role
+        is Role.MANAGER
+    )
 
 
 def test_a_clock_that_is_a_little_off_does_no_harm(api: Api, provider: Issuer) -> None:
@@ -257,7 +263,7 @@ def test_a_rotated_key_is_found_and_a_withdrawn_one_dies(provider: Issuer, monke
     assert book.identify(old)
     try:
         provider.rotate("two")
-        assert book.identify(provider.token("two")).actor.id == "oidc:anna"
+        assert book.identify(provider.token("two")).grants[0].actor.id == "oidc:anna"
         with pytest.raises(oidc.TokenRefused, match="does not publish"):
             book.identify(old)
     finally:

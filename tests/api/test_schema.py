@@ -61,6 +61,9 @@ def test_a_seller_can_give_every_command_of_the_trade(name: str) -> None:
     assert name in SCHEMA.mutation_type.fields
 
 
+COMMON = ("userErrors", "position", "eventId", "eventHash", "replayed")
+
+
 def test_every_command_takes_one_input_with_its_key_and_answers_with_one_payload() -> None:
     assert SCHEMA.mutation_type is not None
     for name in COMMANDS:
@@ -75,7 +78,7 @@ def test_every_command_takes_one_input_with_its_key_and_answers_with_one_payload
         payload = field.type.of_type
         aggregate = COMMANDS[name].AGGREGATE.STREAM_TYPE.lower()
         shown = {"contact"} if COMMANDS[name].DISCLOSES else set()
-        assert set(payload.fields) == {aggregate, "userErrors", "position", "replayed"} | shown, name
+        assert set(payload.fields) == {aggregate, *COMMON} | shown, name
 
 
 def test_every_refusal_of_a_command_is_a_code_of_its_own_enum() -> None:

@@ -56,8 +56,8 @@ def test_a_webhook_from_registration_to_its_end(api: Api, shop: Shop, receiver: 
     shown = api.ask(
         """
         { events(filter: {types: ["SkuListed"]}, last: 1) { nodes {
-            position type schemaVersion streamId streamType aggregateId version storeId occurredAt recordedAt timeZone
-            actor origin idempotencyKey correlationId causationPosition data hash } } }
+            id position type schemaVersion streamId streamType aggregateId version storeId occurredAt recordedAt
+            timeZone actor role origin idempotencyKey correlationId causationPosition data hash } } }
         """
     )
     assert message.content["data"] == shown["events"]["nodes"][0], "what is sent is what the API shows"
@@ -191,3 +191,22 @@ def test_dead_letters_are_read_a_page_at_a_time(api: Api, shop: Shop) -> None:
     assert page[0]["type"] == "StoreApplied" and page[0]["waits"] is False
     [error] = api.errors(query.replace("first: 3", "first: 101"), {"id": webhook_id, "after": 0})
     assert error["extensions"]["code"] == "BAD_USER_INPUT"
+
+
+def test_an_auditor_reads_webhooks_and_what_they_could_not_deliver_and_no_secret(api: Api, receiver: Receiver) -> None:
+    answer = register(api, receiver.url, types=["SkuRetired"])
+    webhook_id, secret = answer["webhook"]["id"], answer["secret"]
+    auditor = api.token(Role.AUDITOR)
+    query = (
+        f"query ($id: UUID!) {{ webhooks {{ {WEBHOOK} }} webhookDeadLetters(webhookId: $id, first: 9) {{ position }} }}"
+    )
+    told = api.post({"query": query, "variables": {"id": webhook_id}}, token=auditor)
+
+    assert webhook_id in told.text and told.json()["data"]["webhookDeadLetters"] == []
+    assert secret not in told.text and "whsec" not in told.text
+    refused = api.post(
+        {"query": "mutation ($input: WebhookInput!) { pauseWebhook(input: $input) { webhook { id } } }",
+         "variables": {"input": {"webhookId": webhook_id}}}, token=auditor,
+    )  # fmt: skip
+    assert refused.status_code == 403
+    change(api, "deleteWebhook", webhook_id)

@@ -46,7 +46,7 @@ def chained(events: Events, previous: str = "0" * 64) -> Events:
     """Return the events with the hashes that a forger would make anew."""
     made = []
     for event in events:
-        columns = [event[name] for name in COLUMNS]
+        columns = [event[name] for name in (*COLUMNS, *(["role"] if "role" in event else []))]
         content = bytes.fromhex(previous) + canonical(columns) + canonical(event["data"])
         previous = hashlib.sha256(content).hexdigest()
         made.append({**event, "hash": previous})
@@ -169,7 +169,7 @@ def changed_events(bundle: dict[str, bytes], chance: random.Random) -> Iterator[
     def forged(name: str, changed: Events) -> Forgery:
         return Forgery(name, Forger(bundle).events(changed).sealed())
 
-    for column in COLUMNS:
+    for column in (*COLUMNS, "role"):
         place = chance.randrange(len(events))
         value = events[place][column]
         other = value + 1 if isinstance(value, int) else f"{value or ''}x"

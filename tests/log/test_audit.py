@@ -14,7 +14,7 @@ import pytest
 
 from opscore.audit import anchor, read_anchors, verify
 from opscore.database import Database
-from opscore.log.canonical import GENESIS, canonical, event_hash, microseconds
+from opscore.log.canonical import GENESIS, canonical, event_hash, microseconds, with_role
 from opscore.settings import Settings
 from opscore.writer import Writer
 from tests.shop import Shop
@@ -105,13 +105,14 @@ def test_a_log_rewritten_as_a_whole_fits_together_and_only_the_anchor_tells(
         connection.execute("UPDATE events SET actor = 'somebody else' WHERE position = 5")
         rows = connection.execute(
             "SELECT position, stream_id, version, stream_type, type, schema_version, store_id, occurred_at,"
-            " recorded_at, time_zone, actor, origin, idempotency_key, correlation_id, causation_position, data::text"
+            " recorded_at, time_zone, actor, origin, idempotency_key, correlation_id, causation_position, data::text,"
+            " role"
             " FROM events ORDER BY position"
         ).fetchall()
         previous = GENESIS
         for row in rows:
             columns = (*row[:7], microseconds(row[7]), microseconds(row[8]), *row[9:15])
-            previous = event_hash(previous, columns, canonical(msgspec.json.decode(row[15])))
+            previous = event_hash(previous, with_role(columns, row[16]), canonical(msgspec.json.decode(row[15])))
             connection.execute("UPDATE events SET hash = %s WHERE position = %s", (previous, row[0]))
         return 5
 

@@ -187,6 +187,12 @@ def test_the_bundle_has_rules_comparisons_anchors_and_states(database: Database,
     assert states == {("kpi_daily", 3): "serving", ("kpi_daily", 4): "ready"}
     (compared,) = json.loads(members["compares.json"])
     assert (compared["old_version"], compared["new_version"], compared["compared_by"]) == (3, 4, "tester")
+    in_force = {row["code"]: row for row in json.loads(members["kpis.json"])}
+    assert {code: kpis.from_json(row["definition"]) for code, row in in_force.items()} == kpis.load()
+    assert {code: row["digest"] for code, row in in_force.items()} == {
+        code: each.digest for code, each in kpis.released(kpis.load()).items()
+    }
+    assert manifest["counts"]["kpis"] == len(in_force)
     rows = [json.loads(line) for line in members["compare_rows.jsonl"].splitlines()]
     assert len(rows) == compared["rows_kept"] == compared["differing_rows"] == manifest["counts"]["compare_rows"] == 3
     kept = projector.compare_rows(UUID(compared["id"]))
@@ -202,12 +208,6 @@ def test_the_bundle_has_rules_comparisons_anchors_and_states(database: Database,
     assert [(each["number"], each["version"], each["promoted_by"], each["compare_id"]) for each in promotions] == [
         (1, 3, "rebuild", None), (2, 4, "ann", compared["id"]), (3, 3, "ben", compared["id"]),
     ]  # fmt: skip
-    in_force = {row["code"]: row for row in json.loads(members["kpis.json"])}
-    assert {code: kpis.from_json(row["definition"]) for code, row in in_force.items()} == kpis.load()
-    assert {code: row["digest"] for code, row in in_force.items()} == {
-        code: each.digest for code, each in kpis.released(kpis.load()).items()
-    }
-    assert manifest["counts"]["kpis"] == len(in_force)
     assert len(members["anchors.jsonl"].splitlines()) == 2
     assert members["HASH.md"] == (resources.path("schema") / "events" / "HASH.md").read_bytes()
 

@@ -113,7 +113,7 @@ class Bulk:
             elif isinstance(row, BaseException):
                 raise row
             elif isinstance(given, Request) and isinstance(row, Outcome):
-                payloads.append(await self.mutation.answered(given.command, row, services, names))
+                payloads.append(await self.mutation.answered(given, row, services, names))
             else:
                 payloads.append(row)
         return payloads

@@ -13,9 +13,11 @@ import strawberry
 
 from opscore.api.context import Context
 from opscore.api.enums import expose
+from opscore.api.history import HistoryEvent, history_field
 from opscore.api.money import Money, UnitPrice, money, money_or_none, unit_price
 from opscore.api.nodes import Stream, gid, store_gid, stream_fields
 from opscore.api.outputs import output_type
+from opscore.api.paging import Connection
 from opscore.domain import campaign as domain
 from opscore.domain.campaign_events import CampaignGoal, CampaignKind, CampaignStatus, CampaignType
 from opscore.domain.pricing import MemberScope, Promotion
@@ -74,6 +76,7 @@ class CouponUse:
 
 @strawberry.type(description="One campaign: a plan, its offers and what orders have claimed of them.")
 class Campaign(Stream):
+    history: Connection[HistoryEvent] | None = history_field("Campaign")
     store_id: strawberry.ID = strawberry.field(description="The store whose staff look after it.")
     store_ids: list[strawberry.ID] = strawberry.field(description="The stores it runs in.")
     name: str = strawberry.field(description="What it is called.")

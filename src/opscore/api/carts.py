@@ -130,7 +130,8 @@ class CartQueries:
         order = cart.order()
         found = await context.services.read(_planned, context, order)
         if isinstance(found, Refusal):
-            answer = await _PLACING.answered(order, Outcome(None, 0, refusal=Refused.of(found)), context.services)
+            outcome = Outcome(None, 0, refusal=Refused.of(found))
+            answer = await _PLACING.refusal(order, outcome, context.services, {})
             return PriceCartPayload(cart=None, user_errors=answer.user_errors)
         return PriceCartPayload(cart=_view(found), user_errors=[])
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
 
 import psycopg
+from strawberry.dataloader import DataLoader
 
 from opscore.api.errors import BadInput, NotReady, TimedOut
 from opscore.api.gathering import Gathering
@@ -22,15 +23,13 @@ from opscore.database import Database
 from opscore.domain.aggregate import Aggregate
 from opscore.domain.command import Actor, Role
 from opscore.log.batches import load_many
-from opscore.log.event_log import EventLog
+from opscore.log.event_log import EventLog, LoggedEvent
 from opscore.projector import Behind, ProjectionRefused
 from opscore.tokens import TokenBook
 from opscore.works import Works
 from opscore.writer import Writer
 
 if TYPE_CHECKING:
-    from strawberry.dataloader import DataLoader
-
     from opscore.api.live import Live
     from opscore.domain.store import Store
     from opscore.projector import Projector
@@ -105,10 +104,10 @@ class Services:
         found: AggregateT | None = await gathering.get(stream_id)
         return found
 
-    async def identify(self, authorization: str) -> Actor:
-        """Return who sends a token, asking whoever knows; raises TokenRefused."""
+    async def identify(self, authorization: str, role: str | None = None) -> Actor:
+        """Return who sends a token, asking whoever knows; raises TokenRefused, RoleNotHeld."""
         threads = self.doorman if self.tokens.is_foreign(authorization) else self.threads
-        return await asyncio.get_running_loop().run_in_executor(threads, self.tokens.ask, authorization)
+        return await asyncio.get_running_loop().run_in_executor(threads, self.tokens.ask, authorization, role)
 
     def of_replay(self, replay: str) -> Services:
         """Return the same with the copies of a replay in place of what serves (blocking); raises BadInput."""
@@ -147,6 +146,10 @@ class Context:
     request_id: str
     stores: DataLoader[UUID, Store | None] | None = None
     """The stores that this request has needed, for what is asked of many objects alike."""
+    events: DataLoader[int, LoggedEvent | None] | None = None
+    """The events that answers to this request's commands show."""
+    histories: DataLoader[Any, Any] | None = None
+    """The histories that this request asks for, for the same reason."""
 
     @property
     def viewer(self) -> Actor:
@@ -165,6 +168,17 @@ class Context:
         """The one customer whose rows this request may see; None: no such bound."""
         viewer = self.viewer
         return viewer.customer_id if viewer.role is Role.CUSTOMER else None
+
+    def event_at(self, position: int) -> Awaitable[LoggedEvent | None]:
+        """Return the event at a position, read together with the others that this request asks for."""
+        if self.events is None:
+
+            async def load(positions: list[int]) -> list[LoggedEvent | None]:
+                found = {event.position: event for event in await self.services.read(self.services.log.at, positions)}
+                return [found.get(each) for each in positions]
+
+            self.events = DataLoader(load_fn=load)
+        return self.events.load(position)
 
     def narrowed(self, wanted: Sequence[UUID] | None) -> list[UUID] | None:
         """Return the stores to look into: those asked for that the viewer may see; None: all."""

@@ -33,6 +33,7 @@ class RequestCounts:
             buckets=SECONDS,
             registry=registry,
         )
+        self._series: dict[tuple[str, str], tuple[Counter, Histogram]] = {}
         self._deprecated = Counter(
             "opscore_graphql_deprecated",
             "Requests by each deprecated part of the schema that their document uses; none: it can be removed.",
@@ -54,8 +55,14 @@ class RequestCounts:
 
     def request(self, operation: str, outcome: str, seconds: float) -> None:
         """Count a request. operation: query, mutation, subscription, or unknown when it was not got so far."""
-        self._requests.labels(operation, outcome).inc()
-        self._seconds.labels(operation).observe(seconds)
+        try:
+            count, clock = self._series[operation, outcome]
+        except KeyError:
+            # Finding a series by its labels takes longer than adding to it, and there are a dozen of them.
+            count, clock = self._requests.labels(operation, outcome), self._seconds.labels(operation)
+            self._series[operation, outcome] = count, clock
+        count.inc()
+        clock.observe(seconds)
 
     def deprecated(self, parts: tuple[str, ...]) -> None:
         """Count a request whose document uses these deprecated parts of the schema."""

@@ -11,8 +11,10 @@ import strawberry
 
 from opscore.api.context import Context
 from opscore.api.enums import expose
+from opscore.api.history import HistoryEvent, history_field
 from opscore.api.money import Money, money, money_or_none
 from opscore.api.nodes import Stream, gid, store_gid, stream_fields
+from opscore.api.paging import Connection
 from opscore.domain import customer as domain
 from opscore.domain.customer_events import CustomerStatus
 
@@ -50,6 +52,7 @@ class CustomerCoupon:
 
 @strawberry.type(description="One customer of the operator. Name, address and contact data are not shown here.")
 class Customer(Stream):
+    history: Connection[HistoryEvent] | None = history_field("Customer")
     store_id: strawberry.ID = strawberry.field(description="The store that registered the customer.")
     status: CustomerStatus = strawberry.field(description="Whether the customer may act.")
     channel: str = strawberry.field(description="Where the customer came in.")

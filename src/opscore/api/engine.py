@@ -37,7 +37,7 @@ from opscore.deadlines import CURRENT as DEADLINE
 from opscore.deadlines import Deadline
 from opscore.domain.command import READ, WRITE, Actor
 from opscore.permissions import OF_REPLAY, OPERATES, REPLAYS, may_ask, may_follow, may_operate
-from opscore.tokens import TokenRefused
+from opscore.tokens import RoleNotHeld, TokenRefused
 
 
 class BadVariables(BadInput, ValidationFailed):
@@ -90,7 +90,7 @@ class GraphQLEngine:
         self._trusted = trusted
         self._counts = counts or RequestCounts()
         self._read_seconds_max = read_seconds_max
-        self._asking: dict[str, asyncio.Task[Actor]] = {}
+        self._asking: dict[tuple[str, str | None], asyncio.Task[Actor]] = {}
 
     def _document(self, request: GraphQLRequest) -> Document:
         """Return the document of a request, sent or named; raises ApiError."""
@@ -108,7 +108,7 @@ class GraphQLEngine:
         with self._counts.timed() as timed:
             actor = None
             if request.authorization is not None:
-                actor = await self.authenticate(request.authorization, request.address)
+                actor = await self.authenticate(request.authorization, request.address, request.role)
             account = self._account(request)
             document, operation = self._resolved(request, timed)
             if request.read_only and is_mutation(operation):
@@ -300,43 +300,50 @@ class GraphQLEngine:
         errors = [format_graphql_error(error, request_id) for error in result.errors]
         return orjson.dumps({"errors": errors, "data": result.data})
 
-    def recall(self, authorization: str) -> None:
-        """Raise NotAuthenticated when the token is known to be no longer good; asks nobody."""
+    def recall(self, authorization: str, role: str | None = None) -> None:
+        """Raise NotAuthenticated when the token is known to be no longer good for this role; asks nobody."""
         try:
-            self._services.tokens.recall(authorization)
-        except TokenRefused as refused:
+            self._services.tokens.recall(authorization, role)
+        except (TokenRefused, RoleNotHeld) as refused:
             raise NotAuthenticated(str(refused)) from None
 
-    async def authenticate(self, authorization: str, address: str) -> Actor:
+    async def authenticate(self, authorization: str, address: str, role: str | None = None) -> Actor:
         """Return who asks; raises NotAuthenticated, or Throttled where too many unknown tokens come from an address.
 
-        address: where the request came from, as far as we know.
+        address: where the request came from, as far as we know. role: the one to act in, of those that the token gives;
+        raises Forbidden for another.
         """
         tokens = self._services.tokens
         try:
-            known = tokens.recall(authorization)
+            known = tokens.recall(authorization, role)
         except TokenRefused as refused:
             self._stranger(address)
             raise NotAuthenticated(str(refused)) from None
+        except RoleNotHeld as refused:
+            raise Forbidden(str(refused)) from None
         if known is not None:
             return known
         # Whoever was somebody shortly ago does not suffer from strangers at the same address.
         stranger = None if tokens.was_good(authorization) else self._stranger(address)
         try:
-            known = await asyncio.shield(self._asked(authorization))
+            known = await asyncio.shield(self._asked(authorization, role))
         except TokenRefused as refused:
             raise NotAuthenticated(str(refused)) from None
+        except RoleNotHeld as refused:
+            if stranger is not None:
+                stranger.give_back(ENTRY)
+            raise Forbidden(str(refused)) from None
         if stranger is not None:
             stranger.give_back(ENTRY)
         return known
 
-    def _asked(self, authorization: str) -> asyncio.Task[Actor]:
+    def _asked(self, authorization: str, role: str | None) -> asyncio.Task[Actor]:
         """Ask the database about a token, once for all requests that wait for the answer."""
-        asking = self._asking.get(authorization)
+        asking = self._asking.get((authorization, role))
         if asking is None:
-            asking = asyncio.create_task(self._services.identify(authorization))
-            self._asking[authorization] = asking
-            asking.add_done_callback(lambda _: self._asking.pop(authorization, None))
+            asking = asyncio.create_task(self._services.identify(authorization, role))
+            self._asking[authorization, role] = asking
+            asking.add_done_callback(lambda _: self._asking.pop((authorization, role), None))
         return asking
 
     def _require_permitted(self, actor: Actor | None, root_fields: tuple[str, ...], mutation: bool) -> None:

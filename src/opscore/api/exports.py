@@ -35,6 +35,7 @@ from opscore.exports.datasets import ABOUT, Dataset
 from opscore.exports.formats import MEDIA_TYPES, Format, FormatNotInstalled
 from opscore.exports.jobs import ExportBook, Job, TooManyExports, file_of
 from opscore.permissions import may_ask
+from opscore.tokens import ROLE_HEADER
 
 ExportError, _CODE = error_type(
     "ExportError",
@@ -249,7 +250,8 @@ def route(engine: GraphQLEngine, services: Services) -> Route:
             authorization = request.headers.get("authorization")
             if authorization is None:
                 raise NotAuthenticated("Send 'Authorization: Bearer <token>'.")
-            actor = await engine.authenticate(authorization, address_of_scope(request.scope))
+            role = request.headers.get(ROLE_HEADER)
+            actor = await engine.authenticate(authorization, address_of_scope(request.scope), role)
             try:
                 job_id = UUID(request.path_params["job_id"])
             except ValueError:

@@ -43,6 +43,7 @@ from opscore.api.errors import (
 )
 from opscore.api.explorer import CONTENT_SECURITY_POLICY
 from opscore.api.guard import Limits
+from opscore.tokens import ROLE_HEADER
 
 JSON = "application/json"
 GRAPHQL_JSON = "application/graphql-response+json"
@@ -86,6 +87,8 @@ class GraphQLRequest:
     """Where it came from: the client's, as far as the proxies that the server trusts tell; empty when nobody does."""
     replay: str | None = None
     """The replay that shall be asked in place of what serves."""
+    role: str | None = None
+    """The role to act in, of those that the token gives; None for its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,8 +142,7 @@ class GraphQLEndpoint:
             request = checked_request(
                 parameters, method == "GET", headers.get("authorization"), request_id, address_of_scope(scope)
             )
-            if (replay := headers.get(REPLAY)) is not None:
-                request = replace(request, replay=replay)
+            request = replace(request, replay=headers.get(REPLAY), role=headers.get(ROLE_HEADER.lower()))
             answer = await self._engine.run(request)
             await _send(send, 200, f"{media}; charset=utf-8", answer.body, request_id, *answer.headers)
         except ApiError as error:
@@ -393,7 +395,7 @@ async def _send(
                 (b"x-request-id", request_id.encode()),
                 (b"x-content-type-options", b"nosniff"),
                 (b"cache-control", b"no-store"),
-                (b"vary", b"accept, authorization"),
+                (b"vary", f"accept, authorization, {ROLE_HEADER.lower()}".encode()),
                 *extra,
             ],
         }

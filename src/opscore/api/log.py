@@ -13,12 +13,16 @@ import strawberry
 from strawberry.types import Info
 
 from opscore.api.context import Context
+from opscore.api.enums import expose
 from opscore.api.ids import AGGREGATE_NAMES, global_id
 from opscore.api.nodes import store_gid
 from opscore.api.scalars import Json, Position
+from opscore.domain.command import Role
 from opscore.log.chain import check_chain
 from opscore.log.event_log import LoggedEvent
 from opscore.permissions import may_see_field
+
+expose(Role)
 
 VERIFY_MAX = 20_000
 """Most events of one verification by the API; `opscore audit verify` checks a whole log."""
@@ -26,6 +30,7 @@ VERIFY_MAX = 20_000
 
 @strawberry.type(description="One event of the log, as it is stored.")
 class LogEvent:
+    id: UUID = strawberry.field(description="Its id, the same for ever.")
     position: Position = strawberry.field(description="Its place in the log.")
     type: str = strawberry.field(description="What happened.")
     schema_version: int = strawberry.field(description="Version of its stored shape.")
@@ -38,6 +43,7 @@ class LogEvent:
     recorded_at: datetime = strawberry.field(description="When we recorded it.")
     time_zone: str = strawberry.field(description="IANA zone of the store at that time.")
     actor: str = strawberry.field(description="Who gave the command: a pseudonym.")
+    role: Role | None = strawberry.field(description="In which role; null of events from before roles were recorded.")
     origin: str = strawberry.field(description="Whether it was recorded as it happened (live) or imported.")
     idempotency_key: str = strawberry.field(description="Key of the command.")
     correlation_id: str | None = strawberry.field(description="What it belongs together with.")
@@ -114,10 +120,16 @@ class Projection:
         return self.message if may_see_field(info.context.viewer.role, "Projection.failure") else None
 
 
+def role_of(event: LoggedEvent) -> Role | None:
+    """Return the role that an event was recorded in; None where it was not noted, or is a newer program's."""
+    return Role(event.role) if event.role in list(Role) else None
+
+
 def log_event(event: LoggedEvent) -> LogEvent:
     """Return an event as the API shows it."""
     known = event.stream_type in AGGREGATE_NAMES
     return LogEvent(
+        id=event.id,
         position=Position(event.position),
         type=event.type,
         schema_version=event.schema_version,
@@ -130,6 +142,7 @@ def log_event(event: LoggedEvent) -> LogEvent:
         recorded_at=event.recorded_at,
         time_zone=event.time_zone,
         actor=event.actor,
+        role=role_of(event),
         origin=event.origin,
         idempotency_key=event.idempotency_key,
         correlation_id=event.correlation_id,

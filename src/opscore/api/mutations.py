@@ -32,6 +32,7 @@ from opscore.domain.refusals import (
     RejectedWithOthers,
     StaleVersion,
 )
+from opscore.log.event_log import LoggedEvent
 from opscore.permissions import BULK
 from opscore.writer import Busy, NotDeciding, Outcome, Refused, Request, Unavailable, Writer
 
@@ -84,6 +85,8 @@ class Payload:
     replayed: bool = False
     shown: Any = None
     """The object, where it was fetched with others."""
+    given: Request | None = None
+    """What was decided."""
 
 
 class UndeclaredRefusal(ApiError):
@@ -204,7 +207,7 @@ class Mutation:
             outcome = await asyncio.wrap_future(writer_of(context).submit(prepared))
         except NOT_DECIDED as error:
             return self.not_decided(error)
-        return await self.answered(prepared.command, outcome, context.services)
+        return await self.answered(prepared, outcome, context.services)
 
     def not_decided(self, error: Exception) -> Payload:
         """Return the answer to a command that nobody decided."""
@@ -216,16 +219,17 @@ class Mutation:
         return self._refused(RejectedWithOthers.CODE, RejectedWithOthers().message, retryable=True)
 
     async def answered(
-        self, command: Command, outcome: Outcome, services: Services, names: Mapping[UUID, str] | None = None
+        self, given: Request, outcome: Outcome, services: Services, names: Mapping[UUID, str] | None = None
     ) -> Payload:
         """Return the answer to a command that was decided. names: global ids of what refusals blame, where known."""
         if outcome.refusal is None:
-            return Payload([], outcome.aggregate_id, outcome.position, outcome.replayed)
-        return await self._refusal(command, outcome, services, names or {})
+            return Payload([], outcome.aggregate_id, outcome.position, outcome.replayed, given=given)
+        return await self.refusal(given.command, outcome, services, names or {})
 
-    async def _refusal(
+    async def refusal(
         self, command: Command, outcome: Outcome, services: Services, names: Mapping[UUID, str]
     ) -> Payload:
+        """Return the answer to a command that was refused; see `answered`."""
         refusal = outcome.refusal
         assert refusal is not None
         if refusal.code == RejectedWithOthers.CODE:
@@ -298,6 +302,15 @@ class Mutation:
 
         found = await context.services.read(load, payload.aggregate_id)
         return None if found is None else self.kind.view(found, context)
+
+    async def event(self, payload: Payload, context: Context) -> LoggedEvent | None:
+        """Return the command's last event; None when it was refused, or when nothing had to be recorded."""
+        if payload.given is None or payload.position is None:
+            return None
+        found = await context.event_at(payload.position)
+        own = (payload.given.actor.id, payload.given.key)
+        # A command that changed nothing is answered with where the log stood: at somebody else's event.
+        return found if found is not None and (found.actor, found.idempotency_key) == own else None
 
     async def contact(self, payload: Payload, context: Context) -> contacts.Contact | None:
         """Return the personal data that the command was given to see; None when it was refused."""
@@ -391,8 +404,18 @@ def _payload_type(mutation: Mutation) -> Any:
     def aggregate(root: Any, info: Info[Context, Any]) -> Any:
         return mutation.aggregate(root, info)
 
+    async def event_id(root: Any, info: Info[Context, Any]) -> UUID | None:
+        event = await mutation.event(root, info.context)
+        return None if event is None else event.id
+
+    async def event_hash(root: Any, info: Info[Context, Any]) -> str | None:
+        event = await mutation.event(root, info.context)
+        return None if event is None else bytes(event.hash).hex()
+
     aggregate.__annotations__.update(root=PARENT, info=Info)
     aggregate.__annotations__["return"] = kind.type_ | None
+    for resolver in (event_id, event_hash):
+        resolver.__annotations__.update(root=PARENT, info=Info)
     members = {
         name: strawberry.field(
             resolver=aggregate,
@@ -402,6 +425,14 @@ def _payload_type(mutation: Mutation) -> Any:
         "user_errors": strawberry.field(description="Why it was refused; empty when it was carried out."),
         "position": strawberry.field(
             description="Position of the command's last event in the log; pass it as `atLeast` to read your own write."
+        ),
+        "event_id": strawberry.field(
+            resolver=event_id,
+            description="Id of the command's last event; null when it was refused or nothing had to be recorded.",
+        ),
+        "event_hash": strawberry.field(
+            resolver=event_hash,
+            description="Hash of that event over itself and the hash before, hexadecimal: it proves the log later.",
         ),
         "replayed": strawberry.field(description="Whether this key had been answered before and this is that answer."),
     }

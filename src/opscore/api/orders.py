@@ -17,9 +17,11 @@ from opscore.api import reads
 from opscore.api.context import Context
 from opscore.api.customers import Customer, customer_view
 from opscore.api.enums import expose
+from opscore.api.history import HistoryEvent, history_field
 from opscore.api.ids import key_of
 from opscore.api.money import Money, UnitPrice, money, unit_price
 from opscore.api.nodes import Stream, gid, store_gid, stream_fields
+from opscore.api.paging import Connection
 from opscore.domain import customer as customer_domain
 from opscore.domain import order as domain
 from opscore.domain.order_events import DeclineReason, OrderKind, PriceSource, ReturnReason
@@ -127,6 +129,7 @@ class OrderShortLine:
     "see no prices."
 )
 class Order(Stream):
+    history: Connection[HistoryEvent] | None = history_field("Order")
     store_id: strawberry.ID = strawberry.field(description="The store it was placed in.")
     customer_id: strawberry.ID | None = strawberry.field(description="The customer; null for a guest.")
     kind: OrderKind = strawberry.field(description="Whether it is a sale or a return.")

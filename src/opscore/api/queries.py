@@ -83,7 +83,10 @@ AsOfArgument = Annotated[AsOf | None, strawberry.argument(description="As it was
 @strawberry.type(description="Who asks.")
 class Viewer:
     name: str = strawberry.field(description="The pseudonym that events show.")
-    role: Role = strawberry.field(description="The role.")
+    role: Role = strawberry.field(description="The role that this request is made in.")
+    roles: list[Role] = strawberry.field(
+        description="The roles that its token gives now; the header X-Opscore-Role names the one to act in."
+    )
     store_ids: list[strawberry.ID] | None = strawberry.field(description="Stores it is bound to; null: all.")
     customer_id: strawberry.ID | None = strawberry.field(description="The customer it is.")
     commands: list[str] = strawberry.field(description="Names of the commands that it may give.")
@@ -160,6 +163,7 @@ class AggregateQueries:
         return Viewer(
             name=viewer.id,
             role=viewer.role,
+            roles=list(viewer.held or (viewer.role,)),
             store_ids=None
             if viewer.stores is None
             else [strawberry.ID(BY_NAME["Store"].global_id(each)) for each in sorted(viewer.stores)],

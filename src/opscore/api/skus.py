@@ -10,8 +10,10 @@ import strawberry
 
 from opscore.api.context import Context
 from opscore.api.enums import expose
+from opscore.api.history import HistoryEvent, history_field
 from opscore.api.money import UnitPrice, unit_price, unit_price_or_none
 from opscore.api.nodes import Stream, gid, store_gid, stream_fields
+from opscore.api.paging import Connection
 from opscore.domain import sku as domain
 from opscore.domain.command import Role
 from opscore.domain.sku_events import DelistReason, FulfilmentMode, SkuStatus
@@ -108,6 +110,7 @@ class CampaignAllocation:
 
 @strawberry.type(description="One article (stock-keeping unit) of the operator.")
 class Sku(Stream):
+    history: Connection[HistoryEvent] | None = history_field("Sku")
     store_id: strawberry.ID = strawberry.field(description="Its home store.")
     code: str = strawberry.field(description="The operator's own code, unique in the home store.")
     name: str = strawberry.field(description="What it is called inside the operation.")

@@ -41,6 +41,7 @@ from opscore.api.http import (
     parse_json,
 )
 from opscore.domain.command import Actor
+from opscore.tokens import ROLE_HEADER
 
 SUBPROTOCOL = "graphql-transport-ws"
 ID_MAX = 128
@@ -74,11 +75,11 @@ class SocketLimits:
 class SocketEngine(Protocol):
     """Runs what is asked over a socket."""
 
-    async def authenticate(self, authorization: str, address: str) -> Actor:
-        """Return who asks; raises NotAuthenticated or Throttled."""
+    async def authenticate(self, authorization: str, address: str, role: str | None = None) -> Actor:
+        """Return who asks, in the role that is asked for by name; raises NotAuthenticated, Forbidden or Throttled."""
 
-    def recall(self, authorization: str) -> None:
-        """Raise NotAuthenticated when the token is known to be no longer good; asks nobody."""
+    def recall(self, authorization: str, role: str | None = None) -> None:
+        """Raise NotAuthenticated when the token is known to be no longer good for this role; asks nobody."""
 
     async def start(self, request: GraphQLRequest, actor: Actor) -> Any:
         """Return an Answer, or an asynchronous generator of them for a subscription; raises ApiError."""
@@ -129,7 +130,7 @@ class SocketEndpoint:
         if SUBPROTOCOL not in scope.get("subprotocols", ()):
             return await _refuse(scope, send, MalformedRequest(f"Speak the subprotocol {SUBPROTOCOL}."))
         await send({"type": "websocket.accept", "subprotocol": SUBPROTOCOL})
-        session = _Session(self, headers.get("authorization"), address_of_scope(scope), receive, send)
+        session = _Session(self, headers, address_of_scope(scope), receive, send)
         self.sessions.add(session)
         try:
             with self.counts.sockets.track_inprogress():
@@ -176,12 +177,13 @@ class _Session:
     """One socket and what runs over it."""
 
     def __init__(
-        self, endpoint: SocketEndpoint, authorization: str | None, address: str, receive: Receive, send: Send
+        self, endpoint: SocketEndpoint, headers: dict[str, str], address: str, receive: Receive, send: Send
     ) -> None:
         self._engine = endpoint.engine
         self._limits = endpoint.limits
         self._counts = endpoint.counts
-        self._authorization = authorization
+        self._authorization = headers.get("authorization")
+        self._role = headers.get(ROLE_HEADER.lower())
         self._address = address
         self._receive = receive
         self._asgi_send = send
@@ -279,9 +281,13 @@ class _Session:
         given = payload.get("authorization", payload.get("Authorization", self._authorization))
         if not isinstance(given, str):
             raise _Close(FORBIDDEN, 'Forbidden: send {"authorization": "Bearer <token>"} with connection_init.')
+        role = payload.get("role", self._role)
+        if role is not None and not isinstance(role, str):
+            raise _Close(FORBIDDEN, "Forbidden: role names one of the roles that the token gives.")
+        self._role = role
         try:
-            self._actor = await self._engine.authenticate(given, self._address)
-        except (NotAuthenticated, Throttled) as error:
+            self._actor = await self._engine.authenticate(given, self._address, role)
+        except (NotAuthenticated, Forbidden, Throttled) as error:
             raise _Close(FORBIDDEN, f"Forbidden: {error.message}") from None
         self._authorization = given
         await self._send({"type": "connection_ack"})
@@ -339,7 +345,7 @@ class _Session:
     async def _next(self, operation_id: str, answer: Answer) -> None:
         assert self._authorization is not None
         try:
-            self._engine.recall(self._authorization)
+            self._engine.recall(self._authorization, self._role)
         except NotAuthenticated as error:
             raise _Close(FORBIDDEN, f"Forbidden: {error.message}") from None
         head = b'{"id":' + orjson.dumps(operation_id) + b',"type":"next","payload":'
@@ -363,8 +369,8 @@ class _Session:
         while True:
             await asyncio.sleep(self._limits.token_seconds)
             try:
-                await self._engine.authenticate(self._authorization, self._address)
-            except NotAuthenticated as error:
+                await self._engine.authenticate(self._authorization, self._address, self._role)
+            except (NotAuthenticated, Forbidden) as error:
                 self.end(_Close(FORBIDDEN, f"Forbidden: {error.message}"))
                 return
             except Exception as error:

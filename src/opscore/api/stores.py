@@ -11,8 +11,10 @@ import strawberry
 
 from opscore.api.context import Context
 from opscore.api.enums import expose
+from opscore.api.history import HistoryEvent, history_field
 from opscore.api.money import Money, money
 from opscore.api.nodes import Stream, stream_fields
+from opscore.api.paging import Connection
 from opscore.api.scalars import Json
 from opscore.domain import store as domain
 from opscore.domain.calendars import CalendarKind
@@ -64,6 +66,7 @@ class StorePolicy:
 
 @strawberry.type(description="One store of the operator on one platform.")
 class Store(Stream):
+    history: Connection[HistoryEvent] | None = history_field("Store")
     name: str = strawberry.field(description="Its name, unique for the operator.")
     operator: str = strawberry.field(description="Who runs it.")
     platform: str = strawberry.field(description="The platform it is on.")

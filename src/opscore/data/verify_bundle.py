@@ -14,9 +14,9 @@ A bundle holds, each exactly once and nothing besides:
     catalogue.json       each version of each projection: state, position, rules, digests, names of its texts
     rules/NAME/vN/*      those texts
     compares.json        the comparisons of versions that were made in the period
+    kpis.json            each definition of a key figure, its digest, and from when until when it was in force
     compare_rows.jsonl   one differing row of them a line, as kept, with the events behind it: [position, old, new]
     promotions.json      which version was let serve in the period, by whom, on which comparison
-    kpis.json            each definition of a key figure, its digest, and from when until when it was in force
     HASH.md              how the hashes are made: what this file was written from
     verify_bundle.py     this file
 
@@ -53,11 +53,13 @@ COLUMNS = (
     "position", "stream_id", "version", "stream_type", "type", "schema_version", "store_id", "occurred_at",
     "recorded_at", "time_zone", "actor", "origin", "idempotency_key", "correlation_id", "causation_position",
 )  # fmt: skip
+ROLE = "role"
+"""A column that only newer events have, and then a hash that covers it behind the others."""
 NUMBERS = frozenset({"position", "version", "schema_version", "occurred_at", "recorded_at", "causation_position"})
 IDS = frozenset({"stream_id", "store_id"})
 OPTIONAL = frozenset({"correlation_id", "causation_position"})
-FIXED = ("manifest.json", "events.jsonl", "anchors.jsonl", "catalogue.json", "compares.json",
-         "compare_rows.jsonl", "promotions.json", "kpis.json", "HASH.md", "verify_bundle.py")  # fmt: skip
+FIXED = ("manifest.json", "events.jsonl", "anchors.jsonl", "catalogue.json", "compares.json", "compare_rows.jsonl",
+         "promotions.json", "kpis.json", "HASH.md", "verify_bundle.py")  # fmt: skip
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
 _SHA256 = re.compile(r"[0-9a-f]{64}\Z")
@@ -458,7 +460,7 @@ class Chain:
         if position != self.expected:
             report.add("chain", f"this position stands where {self.expected} was due", position)
             self.expected = position
-        columns = canonical([event[name] for name in COLUMNS])
+        columns = canonical([event[name] for name in (*COLUMNS, *([ROLE] if ROLE in event else []))])
         if self.previous is not None:
             made = hashlib.sha256(self.previous + columns + canonical(event["data"])).hexdigest()
             if made != event["hash"]:
@@ -478,7 +480,7 @@ class Chain:
 
     def _event(self, line: bytes) -> dict[str, Any]:
         event = _decode(line)
-        if type(event) is not dict or set(event) != {*COLUMNS, "data", "hash"}:
+        if type(event) is not dict or set(event) - {ROLE} != {*COLUMNS, "data", "hash"}:
             raise Fault("not an event: other columns than those of HASH.md, data and hash")
         for name in COLUMNS:
             value = event[name]
@@ -488,6 +490,8 @@ class Chain:
                 raise Fault(f"{name} is no {'number' if name in NUMBERS else 'string'}")
             if name in IDS and not _UUID.match(value):
                 raise Fault(f"{name} is no lower-case UUID with hyphens")
+        if not isinstance(event.get(ROLE, ""), str):
+            raise Fault(f"{ROLE} is no string")
         if not _is_hash(event["hash"]):
             raise Fault("hash is not 64 lower-case hexadecimal digits")
         if canonical(event) != line:

@@ -50,6 +50,7 @@ class Role(enum.StrEnum):
     OWNER = "owner"
     MANAGER = "manager"
     SERVICE = "service"
+    AFTER_SALES = "after_sales"
     EDITOR = "editor"
     PROMOTER = "promoter"
     WAREHOUSE = "warehouse"
@@ -84,6 +85,8 @@ class Actor:
     role: Role
     stores: frozenset[UUID] | None = None
     customer_id: UUID | None = None
+    held: tuple[Role, ...] = ()
+    """The roles that they may act in, this one among them; a request is made in one. Empty: there is but this one."""
     scopes: frozenset[str] | None = None
     """What their token was given for, of all that the role may: `read`, `write`, names in the schema (None: all)."""
 

@@ -25,7 +25,7 @@ class DiscloseOrderContact(Command):
 
     AGGREGATE: ClassVar[type[Aggregate]] = Order
     ROLES: ClassVar[frozenset[Role]] = frozenset(
-        {Role.OWNER, Role.MANAGER, Role.SERVICE, Role.WAREHOUSE, Role.AUDITOR, Role.CUSTOMER}
+        {Role.OWNER, Role.MANAGER, Role.SERVICE, Role.AFTER_SALES, Role.WAREHOUSE, Role.AUDITOR, Role.CUSTOMER}
     )
     DISCLOSES: ClassVar[bool] = True
 
@@ -45,7 +45,9 @@ class DiscloseCustomerContact(Command):
     """Show a customer's contact card. Who asked, and why, is recorded first."""
 
     AGGREGATE: ClassVar[type[Aggregate]] = Customer
-    ROLES: ClassVar[frozenset[Role]] = frozenset({Role.OWNER, Role.MANAGER, Role.SERVICE, Role.AUDITOR, Role.CUSTOMER})
+    ROLES: ClassVar[frozenset[Role]] = frozenset(
+        {Role.OWNER, Role.MANAGER, Role.SERVICE, Role.AFTER_SALES, Role.AUDITOR, Role.CUSTOMER}
+    )
     DISCLOSES: ClassVar[bool] = True
 
     customer_id: Annotated[UUID, Meta(description="The customer.")]

@@ -54,6 +54,8 @@ from opscore.domain.values import (
 )
 
 SERVICE_DESK = frozenset({Role.OWNER, Role.MANAGER, Role.SERVICE})
+AFTER_SALES_DESK = frozenset({Role.OWNER, Role.MANAGER, Role.AFTER_SALES})
+"""Who decides what goods and money go back: given to experienced people, apart from the rest of the service desk."""
 SHIPPING = frozenset({Role.OWNER, Role.MANAGER, Role.WAREHOUSE})
 BUYING = frozenset({Role.OWNER, Role.MANAGER, Role.SERVICE, Role.STOREFRONT, Role.CUSTOMER})
 

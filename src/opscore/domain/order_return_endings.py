@@ -12,7 +12,7 @@ from msgspec import Meta
 from opscore.domain.aggregate import Aggregate
 from opscore.domain.command import Command, DoneAlready, Role, UnitOfWork
 from opscore.domain.order import Order
-from opscore.domain.order_commands import BUYING, SERVICE_DESK, OrderId, own_order
+from opscore.domain.order_commands import AFTER_SALES_DESK, BUYING, SERVICE_DESK, OrderId, own_order
 from opscore.domain.order_events import DeclineReason, ReturnCancelled, ReturnDeclined
 from opscore.domain.order_returns import ReturnId, case_of, return_lines
 from opscore.domain.order_state import ReturnCase, ReturnStatus
@@ -55,7 +55,7 @@ class DeclineReturn(Command):
     """Do not take goods back that were asked to be sent back; the customer may ask again."""
 
     AGGREGATE: ClassVar[type[Aggregate]] = Order
-    ROLES: ClassVar[frozenset[Role]] = SERVICE_DESK
+    ROLES: ClassVar[frozenset[Role]] = SERVICE_DESK | AFTER_SALES_DESK
 
     order_id: OrderId
     return_id: ReturnId
@@ -82,7 +82,7 @@ class CancelReturn(Command):
     """Expect the goods of a return no longer: the customer keeps them, or they never came. What came stays counted."""
 
     AGGREGATE: ClassVar[type[Aggregate]] = Order
-    ROLES: ClassVar[frozenset[Role]] = BUYING
+    ROLES: ClassVar[frozenset[Role]] = BUYING | AFTER_SALES_DESK
 
     order_id: OrderId
     return_id: ReturnId

@@ -18,6 +18,7 @@ from opscore.domain.command import Command, Role, UnitOfWork
 from opscore.domain.customer import Customer
 from opscore.domain.order import Order, require_each_once
 from opscore.domain.order_commands import (
+    AFTER_SALES_DESK,
     BUYING,
     SERVICE_DESK,
     SHIPPING,
@@ -90,7 +91,7 @@ from opscore.domain.values import (
 
 ZERO = Decimal(0)
 
-REFUNDING = frozenset({Role.OWNER, Role.MANAGER, Role.SERVICE, Role.FINANCE})
+REFUNDING = AFTER_SALES_DESK | {Role.FINANCE}
 HANDLING = SERVICE_DESK | SHIPPING
 
 ReturnId = Annotated[UUID, Meta(description="The return.")]
@@ -302,7 +303,7 @@ class RequestReturn(Command):
     """Ask to send goods back."""
 
     AGGREGATE: ClassVar[type[Aggregate]] = Order
-    ROLES: ClassVar[frozenset[Role]] = BUYING
+    ROLES: ClassVar[frozenset[Role]] = BUYING | AFTER_SALES_DESK
     REFUSES: ClassVar[tuple[type[Refusal], ...]] = (ReturnExceedsDelivered, ReturnWindowOver)
 
     order_id: OrderId
@@ -340,7 +341,7 @@ class ApproveReturn(Command):
     """Agree to take goods back, all that was asked for or less."""
 
     AGGREGATE: ClassVar[type[Aggregate]] = Order
-    ROLES: ClassVar[frozenset[Role]] = SERVICE_DESK
+    ROLES: ClassVar[frozenset[Role]] = AFTER_SALES_DESK
     REFUSES: ClassVar[tuple[type[Refusal], ...]] = (ReturnExceedsApproved,)
 
     order_id: OrderId
@@ -581,7 +582,7 @@ class ProtectPrice(Command):
     """Give the difference back when an article became cheaper soon after its delivery; once for each line."""
 
     AGGREGATE: ClassVar[type[Aggregate]] = Order
-    ROLES: ClassVar[frozenset[Role]] = SERVICE_DESK
+    ROLES: ClassVar[frozenset[Role]] = AFTER_SALES_DESK
     REFUSES: ClassVar[tuple[type[Refusal], ...]] = (
         PriceProtectionOver,
         PriceProtectedAlready,

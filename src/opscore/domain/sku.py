@@ -213,12 +213,12 @@ from opscore.domain.sku_state import (
     in_order,
     parts_of,
 )
-from opscore.domain.values import MAX_PLACES, plain
+from opscore.domain.sku_state import tier_amount as tier_amount
+from opscore.domain.values import plain
 
 MAX_QUANTITY: Final = Decimal(10**12)
 MAX_UNIT_PRICE: Final = Decimal(10**12)
 _ONE: Final = Decimal(1)
-_SIX_PLACES: Final = Decimal(1).scaleb(-MAX_PLACES)
 
 Path = Sequence[str | int]
 
@@ -894,10 +894,3 @@ class Sku(Aggregate):
         for store_id, listing in list(self.listings.items()):
             if listing.listed:
                 self.trigger_event(SkuDelisted, store_id=store_id, reason=DelistReason.OUT_OF_STOCK, occurred_at=at)
-
-
-def tier_amount(entry: TierPrice, list_price: Decimal) -> Decimal:
-    """Return what a tier pays: its own price, or its factor of the list price at six places, half-even."""
-    if entry.price is not None:
-        return entry.price
-    return plain((list_price * (entry.factor or Decimal(1))).quantize(_SIX_PLACES))

@@ -10,10 +10,11 @@ from uuid import UUID
 
 import msgspec
 
-from opscore.domain.sku_events import DelistReason, StockCondition, StockState
-from opscore.domain.values import plain
+from opscore.domain.sku_events import DelistReason, StockCondition, StockState, TierPrice
+from opscore.domain.values import MAX_PLACES, plain
 
 ZERO: Final = Decimal(0)
+_SIX_PLACES: Final = Decimal(1).scaleb(-MAX_PLACES)
 
 ComingIn = tuple[StockCondition, Decimal, str | None]
 """Units that come in: their condition, how many, and of which batch."""
@@ -219,3 +220,10 @@ def parts_of(held: Sequence[Reservation], quantity: Decimal | None) -> list[tupl
         if quantity is not None:
             quantity -= units
     return parts
+
+
+def tier_amount(entry: TierPrice, list_price: Decimal) -> Decimal:
+    """Return what a tier pays: its own price, or its factor of the list price at six places, half-even."""
+    if entry.price is not None:
+        return entry.price
+    return plain((list_price * (entry.factor or Decimal(1))).quantize(_SIX_PLACES))

@@ -1,6 +1,6 @@
 -- events: the log up to a position, of these stores, that happened in a period.
 SELECT position, type, schema_version, stream_id, stream_type, version, store_id, occurred_at, recorded_at, time_zone,
-    actor, origin, idempotency_key, correlation_id, causation_position, data, encode(hash, 'hex') AS hash
+    actor, origin, idempotency_key, correlation_id, causation_position, data, encode(hash, 'hex') AS hash, role
 FROM events
 WHERE position <= :position
     AND (:store_ids::uuid[] IS NULL OR store_id = ANY (:store_ids::uuid[]))

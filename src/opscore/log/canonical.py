@@ -32,7 +32,7 @@ HASHED_COLUMNS = (
     "correlation_id",
     "causation_position",
 )
-"""Columns that the hash covers, in this order, before `data`."""
+"""Columns that the hash covers, in this order, before `data`; behind them `role`, of events that have one."""
 
 
 def canonical(value: Any) -> bytes:
@@ -45,11 +45,16 @@ def microseconds(at: datetime) -> int:
     return (at - _EPOCH) // _MICROSECOND
 
 
+def with_role(columns: tuple[Any, ...], role: str | None) -> tuple[Any, ...]:
+    """Return the values that the hash covers: of events from before roles were recorded, the columns alone."""
+    return columns if role is None else (*columns, role)
+
+
 def event_hash(previous: bytes, columns: tuple[Any, ...], data: bytes) -> bytes:
     """Return the SHA-256 of one event in its place.
 
     previous: hash of the event before it (32 bytes; `GENESIS` before position 1).
-    columns: values of `HASHED_COLUMNS`, times as microseconds since the epoch, ids as UUID.
+    columns: values of `HASHED_COLUMNS`, times as microseconds since the epoch, ids as UUID; see `with_role`.
     data: the canonical form of the event's data.
     """
     return hashlib.sha256(b"".join((previous, _encoder.encode(columns), data))).digest()

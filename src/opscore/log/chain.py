@@ -17,7 +17,7 @@ import msgspec
 import psycopg
 from psycopg.types.numeric import Int8BinaryLoader
 
-from opscore.log.canonical import GENESIS, canonical, event_hash
+from opscore.log.canonical import GENESIS, canonical, event_hash, with_role
 
 FINDINGS_MAX = 1000
 """Findings of one kind that are kept; a rewritten log would otherwise name every row."""
@@ -28,7 +28,7 @@ _RANGE_MAX = 100_000
 _READ = (
     "SELECT position, stream_id::text, version, stream_type, type, schema_version, store_id::text, occurred_at,"
     " recorded_at, time_zone, actor, origin, idempotency_key, correlation_id, causation_position,"
-    " convert_to(data::text, 'UTF8'), hash"
+    " convert_to(data::text, 'UTF8'), hash, role"
     " FROM events WHERE position > %s AND position <= %s ORDER BY position"
 )
 _POSTGRES_EPOCH = 946_684_800_000_000
@@ -91,7 +91,7 @@ def check_chain(
                 yield Finding("chain", expected, f"position {missing} is missing")
                 expected = position
             columns = (*row[:7], row[7] + _POSTGRES_EPOCH, row[8] + _POSTGRES_EPOCH, *row[9:15])
-            if event_hash(previous, columns, canonical(msgspec.json.decode(row[15]))) != stored:
+            if event_hash(previous, with_role(columns, row[17]), canonical(msgspec.json.decode(row[15]))) != stored:
                 yield Finding("chain", position, "the hash is not that of this event behind the one before it")
             if recorded_at is not None and row[8] <= recorded_at:
                 yield Finding("chain", position, "recorded_at does not rise")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import bisect
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,6 +17,7 @@ from psycopg import Connection
 from psycopg.rows import TupleRow, args_row, class_row
 
 from opscore.domain.aggregate import Aggregate
+from opscore.domain.values import derived_id
 from opscore.log.event_types import event_types
 from opscore.log.mapper import EventMapper
 from opscore.log.recorder import ConnectionSource, EventRecorder, Head, SnapshotRecorder, read_head
@@ -48,6 +49,24 @@ class LoggedEvent:
     causation_position: int | None
     data: dict[str, Any]
     hash: bytes
+    role: str | None = None
+    """The role in which the command was given; None of events from before roles were recorded."""
+
+    @property
+    def id(self) -> UUID:
+        """Its id: of its place in its stream, which is the same for ever."""
+        return derived_id("event", self.stream_id, self.version)
+
+
+@dataclass(frozen=True)
+class StreamPage:
+    """Which events of a stream: of these types (none: all), strictly between two versions, `limit` from one end."""
+
+    types: tuple[str, ...] = ()
+    after: int = 0
+    before: int | None = None
+    limit: int = 100
+    newest_first: bool = False
 
 
 class Envelope(NamedTuple):
@@ -256,6 +275,40 @@ class EventLog(Application[UUID]):
             return cursor.execute(
                 "SELECT * FROM events WHERE position = ANY (%s) ORDER BY position", (list(positions),)
             ).fetchall()
+
+    def pages(self, streams: Mapping[UUID, int], page: StreamPage) -> dict[UUID, list[LoggedEvent]]:
+        """Return a page of each of these streams, none behind the version that stands with it, in one statement."""
+        found: dict[UUID, list[LoggedEvent]] = {stream_id: [] for stream_id in streams}
+        order = "DESC" if page.newest_first else "ASC"
+        with self._connections() as connection, connection.cursor(row_factory=class_row(LoggedEvent)) as cursor:
+            cursor.execute(
+                "SELECT event.* FROM unnest(%(stream_ids)s::uuid[], %(untils)s::integer[]) AS wanted (stream_id, until)"
+                " CROSS JOIN LATERAL (SELECT * FROM events AS one WHERE one.stream_id = wanted.stream_id"
+                " AND one.version > %(after)s AND one.version <= wanted.until"
+                " AND (%(before)s::integer IS NULL OR one.version < %(before)s)"
+                " AND (%(types)s::text[] = '{}' OR one.type = ANY(%(types)s))"
+                f" ORDER BY one.version {order} LIMIT %(limit)s) AS event ORDER BY event.version {order}",
+                {
+                    **vars(page),
+                    "types": list(page.types),
+                    "stream_ids": list(streams),
+                    "untils": list(streams.values()),
+                },
+            )
+            for event in cursor:
+                found[event.stream_id].append(event)
+        return found
+
+    def counts(self, streams: Mapping[UUID, int], types: Sequence[str] = ()) -> dict[UUID, int]:
+        """Return how many events of these types (none: all) each stream has up to the version that stands with it."""
+        with self._connections() as connection:
+            rows = connection.execute(
+                "SELECT wanted.stream_id, (SELECT count(*) FROM events AS one WHERE one.stream_id = wanted.stream_id"
+                " AND one.version <= wanted.until AND (%(types)s::text[] = '{}' OR one.type = ANY(%(types)s)))"
+                " FROM unnest(%(stream_ids)s::uuid[], %(untils)s::integer[]) AS wanted (stream_id, until)",
+                {"types": list(types), "stream_ids": list(streams), "untils": list(streams.values())},
+            ).fetchall()
+        return dict(rows)
 
     def count(self, wanted: EventFilter) -> int:
         """Return how many events match."""

@@ -14,7 +14,7 @@ import eventsourcing.persistence as library
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
-from opscore.log.canonical import GENESIS, event_hash, microseconds
+from opscore.log.canonical import GENESIS, event_hash, microseconds, with_role
 from opscore.log.mapper import RecordedEvent
 
 ConnectionSource = Callable[[], AbstractContextManager[Connection[TupleRow]]]
@@ -27,11 +27,12 @@ _SELECT = (
 )
 _COLUMNS = (
     "position, stream_id, version, stream_type, type, schema_version, store_id, occurred_at, recorded_at, time_zone, "
-    "actor, origin, idempotency_key, correlation_id, causation_position, data, hash"
+    "actor, origin, idempotency_key, correlation_id, causation_position, data, hash, "
+    "role"
 )
 _TYPES = (
     "int8", "uuid", "int4", "text", "text", "int2", "uuid", "timestamptz", "timestamptz", "text",
-    "text", "text", "text", "text", "int8", "text", "bytea",
+    "text", "text", "text", "text", "int8", "text", "bytea", "text",
 )  # fmt: skip
 _MAX_VERSION = 2**31 - 1
 
@@ -57,6 +58,7 @@ class Envelope:
     idempotency_key: str
     correlation_id: str | None = None
     causation_position: int | None = None
+    role: str | None = None
 
 
 def lock_log(connection: Connection[Any]) -> Head:
@@ -71,8 +73,10 @@ def read_head(connection: Connection[Any]) -> Head:
     return Head() if row is None else Head(row[0], bytes(row[1]), row[2])
 
 
-LogRow = tuple[UUID, int, str, str, int, UUID, datetime, datetime, str, str, str, str, str | None, int | None, bytes]
-"""The columns of `HASHED_COLUMNS` behind `position`, in their order, and the canonical form of `data`."""
+LogRow = tuple[
+    UUID, int, str, str, int, UUID, datetime, datetime, str, str, str, str, str | None, int | None, bytes, str | None
+]
+"""The columns of `HASHED_COLUMNS` behind `position`, in their order, the canonical form of `data`, and the role."""
 
 
 def append_rows(connection: Connection[Any], head: Head, rows: Iterable[LogRow]) -> Head:
@@ -90,8 +94,8 @@ def append_rows(connection: Connection[Any], head: Head, rows: Iterable[LogRow])
             position += 1
             recorded_at = row[7]
             columns = (position, *row[:6], microseconds(row[6]), microseconds(recorded_at), *row[8:14])
-            previous = event_hash(previous, columns, row[14])
-            copy.write_row((position, *row[:14], row[14].decode(), previous))
+            previous = event_hash(previous, with_role(columns, row[15]), row[14])
+            copy.write_row((position, *row[:14], row[14].decode(), previous, row[15]))
     return Head(position, previous, recorded_at)
 
 
@@ -117,6 +121,7 @@ def append_events(connection: Connection[Any], head: Head, recorded: Iterable[tu
                 envelope.correlation_id,
                 envelope.causation_position,
                 event.state,
+                envelope.role,
             )
             for event, envelope in recorded
         ),

@@ -33,6 +33,7 @@ def body_of(event: LoggedEvent) -> bytes:
     known = event.stream_type in AGGREGATE_NAMES
     occurred_at = serialize_date_time(event.occurred_at)
     data = {
+        "id": str(event.id),
         "position": event.position,
         "type": event.type,
         "schemaVersion": event.schema_version,
@@ -45,11 +46,12 @@ def body_of(event: LoggedEvent) -> bytes:
         "recordedAt": serialize_date_time(event.recorded_at),
         "timeZone": event.time_zone,
         "actor": event.actor,
+        "role": None if event.role is None else event.role.upper(),
         "origin": event.origin,
         "idempotencyKey": event.idempotency_key,
         "correlationId": event.correlation_id,
         "causationPosition": event.causation_position,
-        "data": _impersonal(event),
+        "data": impersonal(event),
         "hash": bytes(event.hash).hex(),
     }
     return _body(event.type, occurred_at, data)
@@ -64,7 +66,8 @@ def _body(type_: str, timestamp: str, data: dict[str, Any]) -> bytes:
     return orjson.dumps({"type": type_, "timestamp": timestamp, "data": data})
 
 
-def _impersonal(event: LoggedEvent) -> dict[str, Any]:
+def impersonal(event: LoggedEvent) -> dict[str, Any]:
+    """Return an event's data with null for what is personal. Raises UnknownEventType; see `body_of`."""
     event_type(event.type, event.schema_version)
     fields = {field.name: field for field in event_types()[event.type].fields}
     # Of an old shape only what is still called the same is known to be nobody's.

@@ -110,7 +110,7 @@ FOR UPDATE OF stand SKIP LOCKED;
 
 -- next_event: the first event behind a position and up to another that a webhook is for.
 SELECT position, stream_id, version, stream_type, type, schema_version, store_id, occurred_at, recorded_at, time_zone,
-    actor, origin, idempotency_key, correlation_id, causation_position, data, hash
+    actor, origin, idempotency_key, correlation_id, causation_position, data, hash, role
 FROM events
 WHERE position > :after AND position <= :until
     AND (:types::text[] IS NULL OR type = ANY (:types::text[]))
@@ -128,7 +128,7 @@ LIMIT 1;
 
 -- event_at: one event of the log.
 SELECT position, stream_id, version, stream_type, type, schema_version, store_id, occurred_at, recorded_at, time_zone,
-    actor, origin, idempotency_key, correlation_id, causation_position, data, hash
+    actor, origin, idempotency_key, correlation_id, causation_position, data, hash, role
 FROM events
 WHERE position = :position;
 
