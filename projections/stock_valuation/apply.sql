@@ -19,45 +19,45 @@ ON CONFLICT DO NOTHING;
 WITH moved AS MATERIALIZED (
     SELECT position, stream_id AS sku_id, occurred_at, recorded_at, time_zone, store_id, location_id, location_id AS transit_id,
         'received' AS kind, NULL::uuid AS order_id, batch, document, quantity AS on_hand, 0::numeric AS in_transit,
-        unit_cost AS given_cost
+        unit_cost AS given_cost, NULL::numeric AS counted
     FROM stock_received
     UNION ALL
     SELECT position, stream_id, occurred_at, recorded_at, time_zone, store_id, location_id, location_id,
-        'shipped', order_id, batch, document, -quantity, 0, NULL
+        'shipped', order_id, batch, document, -quantity, 0, NULL, NULL
     FROM stock_shipped
     UNION ALL
     SELECT position, stream_id, occurred_at, recorded_at, time_zone, store_id, location_id, location_id,
-        'returned', order_id, NULL, document, quantity, 0, NULL
+        'returned', order_id, batch, document, quantity, 0, NULL, NULL
     FROM stock_returned
     UNION ALL
     SELECT position, stream_id, occurred_at, recorded_at, time_zone, store_id, location_id, location_id,
-        'written_off', NULL, NULL, document, -quantity, 0, NULL
+        'written_off', NULL, batch, document, -quantity, 0, NULL, NULL
     FROM stock_written_off
     UNION ALL
     SELECT position, stream_id, occurred_at, recorded_at, time_zone, store_id, location_id, location_id,
-        'sample', NULL, NULL, document, -quantity, 0, NULL
+        'sample', NULL, batch, document, -quantity, 0, NULL, NULL
     FROM sample_issued
     UNION ALL
     SELECT position, stream_id, occurred_at, recorded_at, time_zone, store_id, location_id, location_id,
-        'adjusted', NULL, NULL, document, difference, 0, NULL
+        'adjusted', NULL, batch, document, difference, 0, unit_cost, counted
     FROM stock_adjusted
     UNION ALL
     -- What is under way is still ours: a transfer changes no value, only what is lost on the way does.
     SELECT position, stream_id, occurred_at, recorded_at, time_zone, store_id, location_id, to_location_id,
-        'transferred_out', NULL, NULL, document, -quantity, quantity, NULL
+        'transferred_out', NULL, batch, document, -quantity, quantity, NULL, NULL
     FROM stock_transferred_out
     UNION ALL
     SELECT position, stream_id, occurred_at, recorded_at, time_zone, store_id, location_id, location_id,
-        'transferred_in', NULL, NULL, document, quantity, -(quantity + lost), NULL
+        'transferred_in', NULL, batch, document, quantity, -(quantity + lost), NULL, NULL
     FROM stock_transferred_in
 ), recorded AS (
     SELECT position, sku_id, occurred_at, recorded_at, store_id, location_id, kind, order_id, batch, document, on_hand,
-        in_transit, on_hand + in_transit AS quantity, given_cost, false AS is_policy
+        in_transit, on_hand + in_transit AS quantity, given_cost, counted, false AS is_policy
     FROM moved
     UNION ALL
     -- A policy set while an article moves is looked at in its place: it may hold from before movements that are known.
     SELECT policy.position, sku.sku_id, policy.effective_from, policy.recorded_at, sku.store_id, NULL, 'costing', NULL,
-        NULL, NULL, 0, 0, 0, NULL, true
+        NULL, NULL, 0, 0, 0, NULL, NULL, true
     FROM policy_set AS policy
     JOIN valued_skus AS sku ON sku.store_id = policy.store_id
     LEFT JOIN valuation_state AS state ON state.sku_id = sku.sku_id
@@ -71,10 +71,11 @@ WITH moved AS MATERIALIZED (
         array_agg(entry.kind ORDER BY entry.position) AS kinds,
         array_agg(entry.quantity ORDER BY entry.position) AS changes,
         array_agg(entry.given_cost ORDER BY entry.position) AS given,
-        array_agg(entry.order_id ORDER BY entry.position) AS orders
+        array_agg(entry.order_id ORDER BY entry.position) AS orders,
+        array_agg(entry.counted ORDER BY entry.position) AS counts
     FROM (
         SELECT recorded.sku_id, recorded.position, recorded.occurred_at, recorded.kind, recorded.quantity,
-            recorded.given_cost, recorded.order_id,
+            recorded.given_cost, recorded.order_id, recorded.counted,
             recorded.is_policy OR coalesce(
                 recorded.occurred_at < lag(recorded.occurred_at) OVER (
                     PARTITION BY recorded.sku_id ORDER BY recorded.position
@@ -85,7 +86,7 @@ WITH moved AS MATERIALIZED (
     GROUP BY 1
 ), keyed AS MATERIALIZED (
     SELECT grouped.sku_id, grouped.is_late OR coalesce(grouped.times[1] < state.last_at, false) AS is_late,
-        grouped.positions, grouped.times, grouped.kinds, grouped.changes, grouped.given, grouped.orders
+        grouped.positions, grouped.times, grouped.kinds, grouped.changes, grouped.given, grouped.orders, grouped.counts
     FROM grouped LEFT JOIN valuation_state AS state ON state.sku_id = grouped.sku_id
 ), schedule AS MATERIALIZED (
     SELECT policy.store_id, array_agg(policy.effective_from ORDER BY policy.effective_from, policy.position) AS turns,
@@ -103,19 +104,19 @@ WITH moved AS MATERIALIZED (
         keyed.sku_id, 'infinity', 10::numeric ^ sku.minor_digits, rule.average_places::integer,
         rule.return_at_original_cost, rule.default_method, schedule.turns, schedule.turned_to,
         state.quantity, state.value_minor, state.method, state.unit_cost, state.layer_sizes, state.layer_costs,
-        keyed.positions, keyed.times, keyed.kinds, keyed.changes, keyed.given, keyed.orders
+        keyed.positions, keyed.times, keyed.kinds, keyed.changes, keyed.given, keyed.orders, keyed.counts
     ) AS line
     WHERE NOT keyed.is_late
 ), kept AS (
     INSERT INTO valued_movements (
         sku_id, occurred_at, position, location_id, store_id, kind, recorded_at, order_id, batch, document, on_hand,
-        in_transit, quantity, given_cost, unit_cost, layer_sizes, layer_costs, method, value_minor, revalued_minor,
-        running_quantity, running_value_minor
+        in_transit, quantity, given_cost, counted, unit_cost, layer_sizes, layer_costs, method, value_minor,
+        revalued_minor, running_quantity, running_value_minor
     )
     SELECT moved.sku_id, moved.occurred_at, moved.position, moved.location_id, moved.store_id, moved.kind,
         moved.recorded_at, moved.order_id, moved.batch, moved.document, moved.on_hand, moved.in_transit,
-        moved.on_hand + moved.in_transit, moved.given_cost, folded.unit, folded.part_sizes, folded.part_costs,
-        folded.method, folded.own, folded.revalued, folded.quantity, folded.worth
+        moved.on_hand + moved.in_transit, moved.given_cost, moved.counted, folded.unit, folded.part_sizes,
+        folded.part_costs, folded.method, folded.own, folded.revalued, folded.quantity, folded.worth
     FROM folded JOIN moved ON moved.position = folded.fold_position
 ), daily AS (
     INSERT INTO valuation_days AS done (
@@ -135,6 +136,14 @@ WITH moved AS MATERIALIZED (
         end_position = excluded.end_position, end_quantity = excluded.end_quantity, end_value = excluded.end_value,
         end_method = excluded.end_method, end_cost = excluded.end_cost, end_sizes = excluded.end_sizes,
         end_costs = excluded.end_costs
+), blocks AS (
+    INSERT INTO valuation_blocks AS done (sku_id, day, block, change, change_minor)
+    SELECT moved.sku_id, (moved.occurred_at AT TIME ZONE 'UTC')::date, moved.position >> 14,
+        sum(moved.on_hand + moved.in_transit), sum(folded.own + folded.revalued)
+    FROM folded JOIN moved ON moved.position = folded.fold_position
+    GROUP BY 1, 2, 3
+    ON CONFLICT (sku_id, day, block) DO UPDATE SET
+        change = done.change + excluded.change, change_minor = done.change_minor + excluded.change_minor
 ), states AS (
     INSERT INTO valuation_state AS state (
         sku_id, last_at, position, quantity, value_minor, method, unit_cost, layer_sizes, layer_costs
@@ -162,7 +171,8 @@ WITH moved AS MATERIALIZED (
         SELECT moved.sku_id, moved.location_id, coalesce(moved.batch, '') AS batch, moved.on_hand, 0 AS in_transit
         FROM moved
         UNION ALL
-        SELECT moved.sku_id, moved.transit_id, '', 0, moved.in_transit FROM moved WHERE moved.in_transit <> 0
+        SELECT moved.sku_id, moved.transit_id, coalesce(moved.batch, ''), 0, moved.in_transit
+        FROM moved WHERE moved.in_transit <> 0
     ) AS each
     GROUP BY 1, 2, 3
     ON CONFLICT (sku_id, location_id, batch) DO UPDATE SET
@@ -180,7 +190,8 @@ WITH moved AS MATERIALIZED (
         array_agg(entry.batch ORDER BY entry.position) AS batches,
         array_agg(entry.document ORDER BY entry.position) AS documents,
         array_agg(entry.on_hand ORDER BY entry.position) AS on_hands,
-        array_agg(entry.in_transit ORDER BY entry.position) AS in_transits
+        array_agg(entry.in_transit ORDER BY entry.position) AS in_transits,
+        array_agg(entry.counted ORDER BY entry.position) AS counts
     FROM recorded AS entry JOIN keyed ON keyed.sku_id = entry.sku_id AND keyed.is_late
     GROUP BY 1
 )
@@ -189,7 +200,7 @@ SELECT sum(
         late.sku_id, sku.store_id, 10::numeric ^ sku.minor_digits, rule.average_places::integer,
         rule.return_at_original_cost, rule.default_method,
         late.positions, late.times, late.kinds, late.changes, late.given, late.orders, late.locations, late.stores,
-        late.recorded_ats, late.batches, late.documents, late.on_hands, late.in_transits
+        late.recorded_ats, late.batches, late.documents, late.on_hands, late.in_transits, late.counts
     )
 )
 FROM late CROSS JOIN rules AS rule JOIN valued_skus AS sku ON sku.sku_id = late.sku_id;

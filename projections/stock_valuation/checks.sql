@@ -27,6 +27,14 @@ WHERE (state.quantity, state.value_minor, state.quantity, state.value_minor, sta
         found.quantity, found.value_minor, final.end_quantity, final.end_value, final.end_cost, final.end_sizes
     );
 
+-- blocks_are_days: a day changed by what was recorded about it, block by block.
+SELECT sku_id, day, done.change, found.change AS of_blocks, done.change_minor, found.change_minor AS minor_of_blocks
+FROM valuation_days AS done FULL JOIN (
+    SELECT sku_id, day, sum(change) AS change, sum(change_minor) AS change_minor FROM valuation_blocks GROUP BY 1, 2
+) AS found USING (sku_id, day)
+WHERE (coalesce(done.change, 0), coalesce(done.change_minor, 0)) IS DISTINCT FROM (found.change, found.change_minor)
+    AND (done.change <> 0 OR done.change_minor <> 0 OR found.sku_id IS NOT NULL);
+
 -- places_are_movements: the batches at all locations, and what is under way, are the units that are valued.
 SELECT state.sku_id, state.quantity, found.quantity AS at_places
 FROM valuation_state AS state
@@ -43,16 +51,48 @@ WHERE cardinality(state.layer_sizes) <> cardinality(state.layer_costs)
     )
     OR state.method <> 'fifo' AND cardinality(state.layer_sizes) > 0;
 
--- average_lies_between: no unit is valued below the lowest or above the highest cost that was ever paid for one.
-SELECT state.sku_id, state.unit_cost, paid.lowest, paid.highest
-FROM valuation_state AS state
-LEFT JOIN (
-    SELECT sku_id, min(given_cost) AS lowest, max(given_cost) AS highest FROM valued_movements GROUP BY 1
-) AS paid USING (sku_id)
-WHERE state.unit_cost IS NOT NULL AND (
-    state.unit_cost NOT BETWEEN paid.lowest AND paid.highest
+-- average_lies_between: no unit that is there is valued below the lowest or above the highest cost of what came in since
+-- there was last nothing: costs of units that are gone do not count.
+WITH run AS (
+    SELECT line.sku_id, line.occurred_at, line.position, line.kind, line.order_id, line.quantity, line.counted,
+        CASE WHEN known.position IS NULL THEN coalesce(line.layer_costs, ARRAY[line.unit_cost])
+            ELSE coalesce(known.layer_costs, ARRAY[known.unit_cost]) END AS costs,
+        sum(line.quantity) OVER (PARTITION BY line.sku_id ORDER BY line.occurred_at, line.position) AS running
+    FROM valued_movements AS line
+    LEFT JOIN true_costs AS known ON known.sku_id = line.sku_id AND known.occurred_at = line.occurred_at
+        AND known.position = line.position
+), emptied AS (
+    SELECT DISTINCT ON (run.sku_id) run.sku_id, run.occurred_at, run.position
+    FROM run WHERE run.running <= 0
+    ORDER BY run.sku_id, run.occurred_at DESC, run.position DESC
+), there AS (
+    SELECT run.sku_id, min(came.cost) AS lowest, max(came.cost) AS highest
+    FROM run LEFT JOIN emptied ON emptied.sku_id = run.sku_id
+    CROSS JOIN LATERAL (
+        SELECT part.cost FROM unnest(run.costs) AS part (cost)
+        UNION ALL
+        -- What comes back has the costs at which it left, and what did not leave by the order, the one last paid.
+        SELECT part.cost FROM run AS sent CROSS JOIN LATERAL unnest(sent.costs) AS part (cost)
+        WHERE run.kind = 'returned' AND sent.sku_id = run.sku_id AND sent.order_id = run.order_id AND sent.quantity < 0
+        UNION ALL
+        (
+            SELECT paid.given_cost FROM valued_movements AS paid
+            WHERE run.kind = 'returned' AND paid.sku_id = run.sku_id AND paid.given_cost IS NOT NULL
+                AND (paid.occurred_at, paid.position) < (run.occurred_at, run.position)
+            ORDER BY paid.occurred_at DESC, paid.position DESC LIMIT 1
+        )
+    ) AS came
+    WHERE (run.quantity > 0 OR run.counted IS NOT NULL)
+        AND (emptied.sku_id IS NULL OR (run.occurred_at, run.position) > (emptied.occurred_at, emptied.position))
+    GROUP BY 1
+)
+SELECT state.sku_id, state.method, state.unit_cost, state.layer_costs, there.lowest, there.highest
+FROM valuation_state AS state LEFT JOIN there ON there.sku_id = state.sku_id
+WHERE state.quantity > 0 AND state.unit_cost IS NOT NULL AND (
+    there.lowest IS NULL
+    OR state.method <> 'fifo' AND state.unit_cost NOT BETWEEN there.lowest AND there.highest
     OR EXISTS (
-        SELECT FROM unnest(state.layer_costs) AS layer (cost) WHERE layer.cost NOT BETWEEN paid.lowest AND paid.highest
+        SELECT FROM unnest(state.layer_costs) AS layer (cost) WHERE layer.cost NOT BETWEEN there.lowest AND there.highest
     )
 );
 

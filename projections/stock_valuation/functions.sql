@@ -82,7 +82,8 @@ CREATE FUNCTION fold_costs(
     turns timestamptz[], turned_to text[],
     kept_quantity numeric, kept_value numeric, kept_method text, kept_cost numeric, kept_sizes numeric[],
     kept_costs numeric[],
-    positions bigint[], times timestamptz[], kinds text[], changes numeric[], given numeric[], orders uuid[]
+    positions bigint[], times timestamptz[], kinds text[], changes numeric[], given numeric[], orders uuid[],
+    counts numeric[]
 ) RETURNS TABLE (
     fold_position bigint, own numeric, revalued numeric, unit numeric, part_sizes numeric[], part_costs numeric[],
     quantity numeric, worth numeric, method text, ends boolean, cost numeric, end_layers numeric[], end_prices numeric[]
@@ -181,7 +182,54 @@ BEGIN
         part_sizes := NULL;
         part_costs := NULL;
         unit := cost;
-        IF change < 0 THEN
+        IF counts[entry] IS NOT NULL AND paid THEN
+            -- A count that sets a cost: what the book had there leaves as it is valued, oldest first; what was counted lies
+            -- down as one layer of its cost. Of an article that is nowhere else, all units have that cost from then on.
+            need := greatest(counts[entry] - change, 0);
+            size := need + change;
+            unit := price;
+            own := half_even(change * price * scale);
+            IF cost IS NULL OR was <= need THEN
+                cost := price;
+                layers := '{}';
+                prices := '{}';
+                head := 1;
+                tail := 0;
+                IF method = 'fifo' AND quantity > 0 THEN
+                    layers := ARRAY[quantity];
+                    prices := ARRAY[price];
+                    tail := 1;
+                END IF;
+                worth := half_even(quantity * price * scale);
+            ELSE
+                IF method = 'moving_average' THEN
+                    amount := need * cost;
+                    cost := mean_cost((was - need) * cost + size * price, quantity, places);
+                ELSE
+                    amount := 0;
+                    WHILE need > 0 LOOP
+                        taken := least(layers[head], need);
+                        amount := amount + taken * prices[head];
+                        need := need - taken;
+                        IF taken = layers[head] THEN
+                            head := head + 1;
+                        ELSE
+                            layers[head] := layers[head] - taken;
+                        END IF;
+                    END LOOP;
+                    IF prices[tail] = price THEN
+                        layers[tail] := layers[tail] + size;
+                    ELSE
+                        tail := tail + 1;
+                        layers[tail] := size;
+                        prices[tail] := price;
+                    END IF;
+                    cost := price;
+                END IF;
+                worth := before - half_even(amount * scale) + half_even(size * price * scale);
+            END IF;
+            revalued := worth - before - own;
+        ELSIF change < 0 THEN
             -- Units leave: the oldest layers first, or at the average. Units that are not there leave at the last cost.
             parts := 0;
             IF method = 'moving_average' THEN
@@ -412,7 +460,7 @@ CREATE FUNCTION revalue(
     sku uuid, home uuid, scale numeric, places integer, original boolean, fallback text,
     positions bigint[], times timestamptz[], kinds text[], changes numeric[], given numeric[], orders uuid[],
     locations uuid[], stores uuid[], recorded timestamptz[], batches text[], documents text[], on_hands numeric[],
-    in_transits numeric[]
+    in_transits numeric[], counts numeric[]
 ) RETURNS integer LANGUAGE plpgsql VOLATILE
 -- Planned anew each time, as a rebuild plans its windows, its statements would take longer to plan than to run.
 SET plan_cache_mode = 'force_generic_plan' AS $$
@@ -445,14 +493,14 @@ BEGIN
             WITH entry AS (
                 SELECT each.position, each.occurred_at, each.kind, each.quantity, each.given_cost, each.order_id,
                     each.location_id, each.store_id, each.recorded_at, each.batch, each.document, each.on_hand,
-                    each.in_transit
+                    each.in_transit, each.counted
                 FROM unnest(
                     positions[first:last], times[first:last], kinds[first:last], changes[first:last],
                     given[first:last], orders[first:last], locations[first:last], stores[first:last],
                     recorded[first:last], batches[first:last], documents[first:last], on_hands[first:last],
-                    in_transits[first:last]
+                    in_transits[first:last], counts[first:last]
                 ) AS each (position, occurred_at, kind, quantity, given_cost, order_id, location_id, store_id,
-                    recorded_at, batch, document, on_hand, in_transit)
+                    recorded_at, batch, document, on_hand, in_transit, counted)
             ), folded AS MATERIALIZED (
                 SELECT line.fold_position, line.own, line.revalued, line.unit, line.part_sizes, line.part_costs,
                     line.quantity, line.worth, line.method, line.ends, line.cost, line.end_layers, line.end_prices
@@ -462,17 +510,17 @@ BEGIN
                     sku, 'infinity', scale, places, original, fallback, turns, turned_to,
                     state.quantity, state.value_minor, state.method, state.unit_cost, state.layer_sizes,
                     state.layer_costs, positions[first:last], times[first:last], kinds[first:last],
-                    changes[first:last], given[first:last], orders[first:last]
+                    changes[first:last], given[first:last], orders[first:last], counts[first:last]
                 ) AS line
             ), kept AS (
                 INSERT INTO valued_movements (
                     sku_id, occurred_at, position, location_id, store_id, kind, recorded_at, order_id, batch, document,
-                    on_hand, in_transit, quantity, given_cost, unit_cost, layer_sizes, layer_costs, method, value_minor,
-                    revalued_minor, running_quantity, running_value_minor
+                    on_hand, in_transit, quantity, given_cost, counted, unit_cost, layer_sizes, layer_costs, method,
+                    value_minor, revalued_minor, running_quantity, running_value_minor
                 )
                 SELECT sku, entry.occurred_at, entry.position, entry.location_id, entry.store_id, entry.kind,
                     entry.recorded_at, entry.order_id, entry.batch, entry.document, entry.on_hand, entry.in_transit,
-                    entry.quantity, entry.given_cost, folded.unit, folded.part_sizes, folded.part_costs, folded.method,
+                    entry.quantity, entry.given_cost, entry.counted, folded.unit, folded.part_sizes, folded.part_costs, folded.method,
                     folded.own, folded.revalued, folded.quantity, folded.worth
                 FROM entry JOIN folded ON folded.fold_position = entry.position
             ), daily AS (
@@ -492,6 +540,14 @@ BEGIN
                     end_position = excluded.end_position, end_quantity = excluded.end_quantity,
                     end_value = excluded.end_value, end_method = excluded.end_method, end_cost = excluded.end_cost,
                     end_sizes = excluded.end_sizes, end_costs = excluded.end_costs
+            ), blocks AS (
+                INSERT INTO valuation_blocks AS done (sku_id, day, block, change, change_minor)
+                SELECT sku, (entry.occurred_at AT TIME ZONE 'UTC')::date, entry.position >> 14, sum(entry.quantity),
+                    sum(folded.own + folded.revalued)
+                FROM entry JOIN folded ON folded.fold_position = entry.position
+                GROUP BY 2, 3
+                ON CONFLICT (sku_id, day, block) DO UPDATE SET
+                    change = done.change + excluded.change, change_minor = done.change_minor + excluded.change_minor
             )
             INSERT INTO valuation_state AS state (
                 sku_id, last_at, position, quantity, value_minor, method, unit_cost, layer_sizes, layer_costs
@@ -518,7 +574,7 @@ BEGIN
             ORDER BY before.day DESC LIMIT 1;
             WITH line AS MATERIALIZED (
                 SELECT moved.position, moved.occurred_at, moved.kind, moved.quantity, moved.given_cost, moved.order_id,
-                    false AS late,
+                    moved.counted, false AS late,
                     CASE WHEN known.position IS NULL THEN moved.value_minor ELSE known.value_minor END AS value_minor,
                     CASE WHEN known.position IS NULL THEN moved.revalued_minor ELSE known.revalued_minor END
                         AS revalued_minor,
@@ -531,7 +587,7 @@ BEGIN
                 WHERE moved.sku_id = sku AND moved.occurred_at >= starts
                 UNION ALL
                 SELECT positions[first], times[first], kinds[first], changes[first], given[first], orders[first],
-                    true, 0, 0, NULL, NULL, NULL
+                    counts[first], true, 0, 0, NULL, NULL, NULL
                 WHERE kinds[first] <> 'costing'
             ), folded AS MATERIALIZED (
                 SELECT fold.fold_position, fold.own, fold.revalued, fold.unit, fold.part_sizes, fold.part_costs,
@@ -542,12 +598,13 @@ BEGIN
                         array_agg(line.kind ORDER BY line.occurred_at, line.position) AS kinds,
                         array_agg(line.quantity ORDER BY line.occurred_at, line.position) AS changes,
                         array_agg(line.given_cost ORDER BY line.occurred_at, line.position) AS given,
-                        array_agg(line.order_id ORDER BY line.occurred_at, line.position) AS orders
+                        array_agg(line.order_id ORDER BY line.occurred_at, line.position) AS orders,
+                        array_agg(line.counted ORDER BY line.occurred_at, line.position) AS counts
                     FROM line
                 ) AS run CROSS JOIN LATERAL fold_costs(
                     sku, starts, scale, places, original, fallback, turns, turned_to,
                     base.end_quantity, base.end_value, base.end_method, base.end_cost, base.end_sizes, base.end_costs,
-                    run.positions, run.times, run.kinds, run.changes, run.given, run.orders
+                    run.positions, run.times, run.kinds, run.changes, run.given, run.orders, run.counts
                 ) AS fold
             ), final AS (
                 SELECT folded.quantity, folded.worth, folded.method, folded.cost, folded.end_layers, folded.end_prices,
@@ -557,12 +614,12 @@ BEGIN
             ), kept AS (
                 INSERT INTO valued_movements (
                     sku_id, occurred_at, position, location_id, store_id, kind, recorded_at, order_id, batch, document,
-                    on_hand, in_transit, quantity, given_cost, unit_cost, layer_sizes, layer_costs, method, value_minor,
-                    revalued_minor, running_quantity, running_value_minor
+                    on_hand, in_transit, quantity, given_cost, counted, unit_cost, layer_sizes, layer_costs, method,
+                    value_minor, revalued_minor, running_quantity, running_value_minor
                 )
                 SELECT sku, times[first], positions[first], locations[first], stores[first], kinds[first],
                     recorded[first], orders[first], batches[first], documents[first], on_hands[first],
-                    in_transits[first], changes[first], given[first], folded.unit, folded.part_sizes, folded.part_costs,
+                    in_transits[first], changes[first], given[first], counts[first], folded.unit, folded.part_sizes, folded.part_costs,
                     folded.method, folded.own, folded.revalued, final.quantity, final.worth
                 FROM folded CROSS JOIN final
                 WHERE folded.fold_position = positions[first]
@@ -605,6 +662,20 @@ BEGIN
                     value_minor = excluded.value_minor, revalued_minor = excluded.revalued_minor,
                     unit_cost = excluded.unit_cost, layer_sizes = excluded.layer_sizes,
                     layer_costs = excluded.layer_costs
+            ), changed AS (
+                SELECT each.day, sum(each.units) AS units, sum(each.minor) AS minor FROM (
+                    SELECT (learnt.occurred_at AT TIME ZONE 'UTC')::date AS day, changes[first] AS units,
+                        learnt.own + learnt.revalued AS minor
+                    FROM learnt WHERE learnt.late
+                    UNION ALL
+                    SELECT (booked.occurred_at AT TIME ZONE 'UTC')::date, 0, booked.value_more + booked.revalued_more
+                    FROM booked
+                ) AS each GROUP BY 1
+            ), blocks AS (
+                INSERT INTO valuation_blocks AS done (sku_id, day, block, change, change_minor)
+                SELECT sku, changed.day, positions[first] >> 14, changed.units, changed.minor FROM changed
+                ON CONFLICT (sku_id, day, block) DO UPDATE SET
+                    change = done.change + excluded.change, change_minor = done.change_minor + excluded.change_minor
             ), daily AS (
                 INSERT INTO valuation_days AS done (
                     sku_id, day, change, change_minor, end_position, end_quantity, end_value, end_method, end_cost,
@@ -618,16 +689,7 @@ BEGIN
                         folded.worth, folded.method, folded.cost, folded.end_layers, folded.end_prices
                     FROM folded JOIN line ON line.position = folded.fold_position
                     WHERE folded.ends
-                ) AS ending FULL JOIN (
-                    SELECT each.day, sum(each.units) AS units, sum(each.minor) AS minor FROM (
-                        SELECT (learnt.occurred_at AT TIME ZONE 'UTC')::date AS day, changes[first] AS units,
-                            learnt.own + learnt.revalued AS minor
-                        FROM learnt WHERE learnt.late
-                        UNION ALL
-                        SELECT (booked.occurred_at AT TIME ZONE 'UTC')::date, 0, booked.value_more + booked.revalued_more
-                        FROM booked
-                    ) AS each GROUP BY 1
-                ) AS change ON change.day = ending.day
+                ) AS ending FULL JOIN changed AS change ON change.day = ending.day
                 ON CONFLICT (sku_id, day) DO UPDATE SET
                     change = done.change + excluded.change, change_minor = done.change_minor + excluded.change_minor,
                     end_position = coalesce(excluded.end_position, done.end_position),

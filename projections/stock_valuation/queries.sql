@@ -1,16 +1,20 @@
 -- report: what each article (:sku_ids, NULL for all) is worth now, beside the exact value of its layers; richest first.
+-- `unit_cost` is the average, or under FIFO the cost last paid; `mean_cost` what one of the units that are there cost.
 SELECT state.sku_id, sku.code, sku.name, sku.store_id, sku.unit, sku.currency, state.quantity, state.method,
-    state.unit_cost, state.value_minor, exact.minor AS exact_minor, state.value_minor - exact.minor AS rounding_minor,
+    state.unit_cost, exact.mean_cost, state.value_minor, exact.minor AS exact_minor, state.value_minor - exact.minor AS rounding_minor,
     cardinality(state.layer_sizes) AS layers, state.last_at, state.position
 FROM valuation_state AS state
 JOIN valued_skus AS sku ON sku.sku_id = state.sku_id
 CROSS JOIN LATERAL (
-    SELECT trim_scale(10::numeric ^ sku.minor_digits * CASE
-        WHEN state.method = 'fifo' AND state.quantity > 0 THEN (
-            SELECT sum(layer.size * layer.cost) FROM unnest(state.layer_sizes, state.layer_costs) AS layer (size, cost)
-        )
-        ELSE state.quantity * coalesce(state.unit_cost, 0)
-    END) AS minor
+    SELECT
+        trim_scale(10::numeric ^ sku.minor_digits * coalesce(layers.amount, state.quantity * state.unit_cost, 0)) AS minor,
+        CASE WHEN layers.amount IS NULL OR state.unit_cost IS NULL THEN state.unit_cost
+            ELSE mean_cost(layers.amount, state.quantity, rule.average_places::integer)
+        END AS mean_cost
+    FROM rules AS rule CROSS JOIN (
+        SELECT sum(layer.size * layer.cost) AS amount
+        FROM unnest(state.layer_sizes, state.layer_costs) AS layer (size, cost)
+    ) AS layers
 ) AS exact
 WHERE (:store_ids::uuid[] IS NULL OR sku.store_id = ANY (:store_ids::uuid[]))
     AND (:sku_ids::uuid[] IS NULL OR state.sku_id = ANY (:sku_ids::uuid[]))
@@ -24,7 +28,8 @@ WHERE :store_ids::uuid[] IS NULL OR sku.store_id = ANY (:store_ids::uuid[])
 GROUP BY 1, 2
 ORDER BY 1, 2;
 
--- layers: the units in stock of one article by what they cost, oldest first; under a moving average all cost the same.
+-- layers: the units in stock of articles (:sku_ids, NULL for all) by what they cost, oldest first; under a moving average
+-- all cost the same.
 SELECT sku.sku_id, layer.number, layer.size AS quantity, layer.cost AS unit_cost, sku.currency
 FROM valuation_state AS state
 JOIN valued_skus AS sku ON sku.sku_id = state.sku_id
@@ -32,12 +37,12 @@ CROSS JOIN LATERAL unnest(
     CASE WHEN state.method = 'fifo' THEN state.layer_sizes ELSE ARRAY[state.quantity] END,
     CASE WHEN state.method = 'fifo' THEN state.layer_costs ELSE ARRAY[state.unit_cost] END
 ) WITH ORDINALITY AS layer (size, cost, number)
-WHERE state.sku_id = :sku_id::uuid AND layer.size > 0
+WHERE layer.size > 0 AND (:sku_ids::uuid[] IS NULL OR state.sku_id = ANY (:sku_ids::uuid[]))
     AND (:store_ids::uuid[] IS NULL OR sku.store_id = ANY (:store_ids::uuid[]))
-ORDER BY layer.number;
+ORDER BY sku.code, sku.sku_id, layer.number;
 
--- places: units of each batch at each location now, of these articles (NULL for all).
-SELECT place.sku_id, sku.code, place.location_id, nullif(place.batch, '') AS batch, place.on_hand, place.in_transit
+-- places: units of each batch ('' for none) at each location now, of these articles (NULL for all).
+SELECT place.sku_id, sku.code, place.location_id, place.batch, place.on_hand, place.in_transit
 FROM valued_places AS place JOIN valued_skus AS sku ON sku.sku_id = place.sku_id
 WHERE (:store_ids::uuid[] IS NULL OR sku.store_id = ANY (:store_ids::uuid[]))
     AND (:sku_ids::uuid[] IS NULL OR place.sku_id = ANY (:sku_ids::uuid[]))
@@ -48,41 +53,47 @@ SELECT sku.sku_id, sku.code, sku.store_id, sku.currency, sum(found.quantity) AS 
     sum(found.value_minor)::bigint AS value_minor
 FROM valued_skus AS sku
 CROSS JOIN LATERAL (
+    -- Days and blocks of the log that lie wholly before both are added up as they are, the last ones line by line.
     SELECT done.change AS quantity, done.change_minor AS value_minor
-    FROM valuation_days AS done
+    FROM valuation_blocks AS done
     WHERE done.sku_id = sku.sku_id
-        AND done.day < (coalesce(:occurred_at::timestamptz, 'infinity') AT TIME ZONE 'UTC')::date
+        AND done.day < coalesce((:occurred_at::timestamptz AT TIME ZONE 'UTC')::date, 'infinity')
+        AND (:position::bigint IS NULL OR done.block < :position::bigint >> 14)
     UNION ALL
     SELECT line.quantity, line.value_minor + line.revalued_minor
     FROM valued_movements AS line
     WHERE line.sku_id = sku.sku_id AND line.occurred_at <= :occurred_at::timestamptz
         AND line.occurred_at >= date_trunc('day', :occurred_at::timestamptz, 'UTC')
+        AND (:position::bigint IS NULL OR line.position <= :position::bigint)
     UNION ALL
     SELECT 0, more.value_minor + more.revalued_minor
     FROM value_adjustments AS more
     WHERE more.sku_id = sku.sku_id AND more.occurred_at <= :occurred_at::timestamptz
         AND more.occurred_at >= date_trunc('day', :occurred_at::timestamptz, 'UTC')
-    -- What was not known yet at the position is taken out again.
+        AND (:position::bigint IS NULL OR more.cause_position <= :position::bigint)
     UNION ALL
-    SELECT -line.quantity, -(line.value_minor + line.revalued_minor)
+    SELECT line.quantity, line.value_minor + line.revalued_minor
     FROM valued_movements AS line
-    WHERE line.sku_id = sku.sku_id AND line.position > :position::bigint
-        AND line.occurred_at <= coalesce(:occurred_at::timestamptz, 'infinity')
+    WHERE line.sku_id = sku.sku_id
+        AND line.position >= :position::bigint >> 14 << 14 AND line.position <= :position::bigint
+        AND line.occurred_at < coalesce(date_trunc('day', :occurred_at::timestamptz, 'UTC'), 'infinity')
     UNION ALL
-    SELECT 0, -(more.value_minor + more.revalued_minor)
+    SELECT 0, more.value_minor + more.revalued_minor
     FROM value_adjustments AS more
-    WHERE more.sku_id = sku.sku_id AND more.cause_position > :position::bigint
-        AND more.occurred_at <= coalesce(:occurred_at::timestamptz, 'infinity')
+    WHERE more.sku_id = sku.sku_id
+        AND more.cause_position >= :position::bigint >> 14 << 14 AND more.cause_position <= :position::bigint
+        AND more.occurred_at < coalesce(date_trunc('day', :occurred_at::timestamptz, 'UTC'), 'infinity')
 ) AS found
 WHERE (:store_ids::uuid[] IS NULL OR sku.store_id = ANY (:store_ids::uuid[]))
     AND (:sku_ids::uuid[] IS NULL OR sku.sku_id = ANY (:sku_ids::uuid[]))
 GROUP BY 1, 2, 3, 4
 ORDER BY sku.code, sku.sku_id;
 
--- movements: the movements of an article, oldest first after (:after_time, :after_position), as known at :position (NULL: now).
+-- movements: the movements of articles (:sku_id, NULL for all), each as it was recorded and what was learnt about it by
+-- :position (NULL: until now).
 SELECT line.sku_id, line.position, line.occurred_at, line.recorded_at, line.kind, line.location_id, line.store_id,
-    line.order_id, line.batch, line.document, line.quantity, line.given_cost, line.unit_cost, line.layer_sizes,
-    line.layer_costs, line.method, line.value_minor, line.revalued_minor, coalesce(more.value_minor, 0) AS adjusted_minor,
+    line.order_id, line.batch, line.document, line.quantity, line.given_cost, line.counted, line.unit_cost,
+    line.layer_sizes, line.layer_costs, line.method, line.value_minor, line.revalued_minor, coalesce(more.value_minor, 0) AS adjusted_minor,
     coalesce(more.revalued_minor, 0) AS adjusted_revalued_minor, coalesce(more.adjustments, 0) AS adjustments,
     line.running_quantity, line.running_value_minor, sku.currency, sku.unit
 FROM valued_movements AS line
@@ -94,12 +105,9 @@ LEFT JOIN LATERAL (
     WHERE found.sku_id = line.sku_id AND found.occurred_at = line.occurred_at AND found.position = line.position
         AND (:position::bigint IS NULL OR found.cause_position <= :position::bigint)
 ) AS more ON true
-WHERE line.sku_id = :sku_id::uuid AND (:store_ids::uuid[] IS NULL OR sku.store_id = ANY (:store_ids::uuid[]))
-    AND (:position::bigint IS NULL OR line.position <= :position::bigint)
-    AND (line.occurred_at, line.position)
-        > (coalesce(:after_time::timestamptz, '-infinity'), coalesce(:after_position::bigint, 0))
-ORDER BY line.occurred_at, line.position
-LIMIT coalesce(:row_limit::bigint, 100);
+WHERE (:store_ids::uuid[] IS NULL OR sku.store_id = ANY (:store_ids::uuid[]))
+    AND (:sku_id::uuid IS NULL OR line.sku_id = :sku_id::uuid)
+    AND (:position::bigint IS NULL OR line.position <= :position::bigint);
 
 -- cogs: cost of goods sold for each :grain of :time_zone from :from_time to before :until_time, as known at :position.
 -- What came back lowers it when it came back. `corrected_minor` is what was learnt afterwards, in the period that it is
@@ -130,17 +138,13 @@ WHERE (:store_ids::uuid[] IS NULL OR sku.store_id = ANY (:store_ids::uuid[]))
 GROUP BY 1, 2
 ORDER BY 1, 2;
 
--- adjustments: what was learnt afterwards, by cause, after (:after_cause, :after_position); of one article or one cause, or all.
+-- adjustments: what was learnt afterwards, by cause; of one article or one cause, or all. Position 0: of closed periods.
 SELECT more.cause_position, more.position, more.sku_id, sku.code, more.kind, more.occurred_at, more.recorded_at,
     more.value_minor, more.revalued_minor, more.cogs_minor, sku.currency
 FROM value_adjustments AS more JOIN valued_skus AS sku ON sku.sku_id = more.sku_id
 WHERE (:store_ids::uuid[] IS NULL OR sku.store_id = ANY (:store_ids::uuid[]))
     AND (:sku_id::uuid IS NULL OR more.sku_id = :sku_id::uuid)
-    AND (:cause_position::bigint IS NULL OR more.cause_position = :cause_position::bigint)
-    AND (more.cause_position, more.position)
-        > (coalesce(:after_cause::bigint, 0), coalesce(:after_position::bigint, -1))
-ORDER BY more.cause_position, more.position, more.sku_id
-LIMIT coalesce(:row_limit::bigint, 100);
+    AND (:cause_position::bigint IS NULL OR more.cause_position = :cause_position::bigint);
 
 -- fact_rows: what changed the value of stock, and what goods cost that were sold, as known at :as_of (always to be given).
 -- Value is its home store's, the cost of goods sold is the store's that sold them. What was learnt afterwards stands at the
@@ -242,3 +246,28 @@ WHERE (:store_ids::uuid[] IS NULL OR fact.store_id = ANY (:store_ids::uuid[]))
                         ELSE (given.value->>'source_id')::uuid END IS NOT NULL
             ))
     ));
+
+-- values_after: of each of these movements (:positions of the ledger), what it changed the value of its article's stock by, as
+-- booked when it was recorded, what it has been corrected by since, and what the article's stock was worth after it.
+SELECT asked.position, line.position IS NOT NULL AS is_valued, line.unit_cost, coalesce(line.value_minor + line.revalued_minor, 0) AS value_minor,
+    coalesce(learnt.minor, 0) AS adjusted_minor,
+    coalesce(last.running_value_minor, 0) + coalesce(more.minor, 0) AS running_value_minor
+FROM unnest(:positions::bigint[], :sku_ids::uuid[]) AS asked (position, sku_id)
+JOIN valued_skus AS sku ON sku.sku_id = asked.sku_id
+LEFT JOIN valued_movements AS line ON line.sku_id = asked.sku_id AND line.position = asked.position
+LEFT JOIN LATERAL (
+    SELECT sum(found.value_minor + found.revalued_minor)::bigint AS minor FROM value_adjustments AS found
+    WHERE found.sku_id = line.sku_id AND found.occurred_at = line.occurred_at AND found.position = line.position
+) AS learnt ON true
+LEFT JOIN LATERAL (
+    SELECT before.position, before.running_value_minor FROM valued_movements AS before
+    WHERE before.sku_id = asked.sku_id AND before.position <= asked.position
+    ORDER BY before.position DESC LIMIT 1
+) AS last ON true
+LEFT JOIN LATERAL (
+    -- A policy that held from before corrects by itself, with no movement of its own.
+    SELECT sum(found.value_minor + found.revalued_minor)::bigint AS minor FROM value_adjustments AS found
+    WHERE found.sku_id = asked.sku_id AND found.cause_position > last.position
+        AND found.cause_position <= asked.position
+) AS more ON true
+WHERE :store_ids::uuid[] IS NULL OR sku.store_id = ANY (:store_ids::uuid[]);

@@ -52,8 +52,9 @@ CREATE TABLE valued_movements (
     on_hand              numeric NOT NULL,
     in_transit           numeric NOT NULL,
     quantity             numeric NOT NULL,
-    -- The cost that a receipt names; the cost of the units that moved (a mean, where they are of several layers).
+    -- The cost that a receipt or a count names, and the units that a count found of that cost; the cost of the units that moved (a mean, where they are of several layers).
     given_cost           numeric,
+    counted              numeric,
     unit_cost            numeric,
     layer_sizes          numeric[],
     layer_costs          numeric[],
@@ -137,6 +138,17 @@ CREATE TABLE valuation_days (
     end_sizes       numeric[],
     end_costs       numeric[],
     PRIMARY KEY (sku_id, day)
+) WITH (fillfactor = 50);
+
+-- valuation_blocks: what each UTC day changed, by the block of the log in which it was recorded (position / 16384), so that no
+-- value as of a time, a position or both adds up a whole history.
+CREATE TABLE valuation_blocks (
+    sku_id        uuid NOT NULL,
+    day           date NOT NULL,
+    block         bigint NOT NULL,
+    change        numeric NOT NULL,
+    change_minor  bigint NOT NULL,
+    PRIMARY KEY (sku_id, day, block)
 ) WITH (fillfactor = 50);
 
 -- valued_places: units of each batch ('' where none is named) at each location.

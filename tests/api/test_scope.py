@@ -152,6 +152,18 @@ def test_lists_and_figures_hold_the_rows_of_ones_own_stores_alone(api: Api, two:
         },
         token=mine,
     )  # fmt: skip
+    worth = api.ask(
+        """query ($skus: [ID!]!, $sku: ID!, $day: Date!) {
+          stockLayers(skuIds: $skus) { skuId }
+          valuedMovements(skuId: $sku, first: 100) { nodes { position } }
+          stockAdjustments(skuId: $sku, first: 100) { nodes { position } }
+          cogsPeriods(grain: DAY, fromDay: $day, toDay: $day, skuIds: $skus) { startsOn }
+        }""",
+        {"skus": [gid("Sku", other["Sku"])], "sku": gid("Sku", other["Sku"]), "day": str(day)},
+        token=mine,
+    )
+    assert worth["stockLayers"] == worth["cogsPeriods"] == []
+    assert worth["valuedMovements"]["nodes"] == worth["stockAdjustments"]["nodes"] == []
     data, further = everything.json(), more.json()
     assert "errors" not in data, data["errors"]
     assert "errors" not in further, further["errors"]

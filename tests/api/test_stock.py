@@ -8,7 +8,8 @@ from typing import Any
 from uuid import UUID
 
 from opscore.domain.command import Role
-from opscore.domain.stock_commands import ReceiveStock, TakeBackStock
+from opscore.domain.stock_commands import ReceiveStock, ReserveStock, ShipStock, TakeBackStock
+from opscore.domain.store_commands import SetPolicy
 from tests.api.conftest import Api, gid
 from tests.shop import Shop
 
@@ -137,3 +138,139 @@ def test_levels_as_of_both_axes_at_once(api: Api, shop: Shop) -> None:
     assert on_hand("2020-01-11T00:00:00Z", None) == "12"
     assert on_hand("2020-01-11T00:00:00Z", by_position) == on_hand("2020-01-11T00:00:00Z", by_time) == "5"
     assert on_hand(None, by_position) == on_hand(None, by_time) == "6"
+
+
+# What stock is worth -------------------------------------------------------------------------------------------------
+
+
+def first_in_first_out(api: Api, name: str) -> Shop:
+    """Open a store that values its stock by FIFO."""
+    shop = Shop.open(api.server.writer, name=name)
+    shop.do(SetPolicy(store_id=shop.store_id, kind="costing", params={"method": "fifo"}))
+    return shop
+
+
+def test_every_value_of_a_fifo_store_follows_its_policy(api: Api) -> None:
+    # 10 at 4.00 and 10 at 6.00; 15 leave: 10 at 4.00 and 5 at 6.00, 70.00. 5 at 6.00 are left, 30.00; an average would
+    # say 75.00 and 25.00.
+    shop = first_in_first_out(api, "FIFO shop")
+    sku = shop.sku("F-1", stock=10, cost="4.00")
+    here = {"sku_id": sku, "location_id": shop.location_id}
+    shop.do(ReceiveStock(**here, quantity=Decimal(10), unit_cost=Decimal(6)))
+    shop.do(ReserveStock(**here, quantity=Decimal(15), reference="fair"))
+    shop.do(ShipStock(sku_id=sku, reference="fair"))
+    found = api.ask(
+        """query ($id: ID!, $store: ID!, $at: Position!, $day: Date!) {
+          stockLevels(skuIds: [$id], atLeast: $at) { unitCost { amount } }
+          stockWorth(first: 1, storeIds: [$store], atLeast: $at) { quantity unitCost { amount } value { amount } }
+          stockTotals(storeIds: [$store], atLeast: $at) { currencyCode skus value { amount } }
+          stockValuation(skuIds: [$id], atLeast: $at) { quantity value { amount } }
+          stockLayers(skuIds: [$id], atLeast: $at) { number quantity unitCost { amount } }
+          stockLedger(skuId: $id, first: 10, atLeast: $at) {
+            nodes { kind unitCost { amount } value { amount } adjustment { amount } runningValue { amount } }
+          }
+          cogsPeriods(grain: DAY, fromDay: $day, toDay: $day, storeIds: [$store], atLeast: $at) {
+            shipped { amount } returned { amount } costOfGoods { amount }
+          }
+        }""",
+        {
+            "id": gid("Sku", sku), "store": gid("Store", shop.store_id), "at": head(api)["position"],
+            "day": str(datetime.now(UTC).date()),
+        },
+    )  # fmt: skip
+    assert found["stockLevels"] == [{"unitCost": {"amount": "6"}}]
+    assert found["stockWorth"] == [{"quantity": "5", "unitCost": {"amount": "6"}, "value": {"amount": "30.00"}}]
+    assert found["stockTotals"] == [{"currencyCode": "GBP", "skus": 1, "value": {"amount": "30.00"}}]
+    assert found["stockValuation"] == [{"quantity": "5", "value": {"amount": "30.00"}}]
+    assert found["stockLayers"] == [{"number": 1, "quantity": "5", "unitCost": {"amount": "6"}}]
+    lines = [
+        (line["kind"], line["value"]["amount"], line["runningValue"]["amount"])
+        for line in found["stockLedger"]["nodes"]
+    ]
+    assert lines == [
+        ("received", "40.00", "40.00"),
+        ("received", "60.00", "100.00"),
+        ("reserved", "0.00", "100.00"),
+        ("shipped", "-70.00", "30.00"),
+    ]
+    costs = [line["unitCost"] for line in found["stockLedger"]["nodes"]]
+    assert costs == [{"amount": "4"}, {"amount": "6"}, None, {"amount": "4.666667"}]
+    cost = {"shipped": {"amount": "70.00"}, "returned": {"amount": "0.00"}, "costOfGoods": {"amount": "70.00"}}
+    assert found["cogsPeriods"] in ([cost], []), "the day may have turned in between"
+
+
+def test_what_came_late_corrects_a_line_of_its_own_and_can_be_turned_page_by_page(api: Api) -> None:
+    shop = first_in_first_out(api, "Late FIFO shop")
+    sku = shop.sku("F-2", stock=10, cost="8.00")
+    here = {"sku_id": sku, "location_id": shop.location_id}
+    shop.do(ReserveStock(**here, quantity=Decimal(2), reference="fair"))
+    shop.do(ShipStock(sku_id=sku, reference="fair"))
+    known = head(api)
+    received(shop, sku, 1, day=3, unit_cost=Decimal(5))
+    at = head(api)["position"]
+    query = """query ($id: ID!, $at: Position!, $after: String, $known: StockKnownAt) {
+      valuedMovements(skuId: $id, first: 1, after: $after, knownAt: $known, atLeast: $at) {
+        totalCount pageInfo { hasNextPage endCursor }
+        nodes { kind method quantity value { amount } adjustment { amount } runningValue { amount } }
+      }
+    }"""
+    found, after, counts = [], None, set()
+    while True:
+        page = api.ask(query, {"id": gid("Sku", sku), "at": at, "after": after})["valuedMovements"]
+        found += [(n["kind"], n["quantity"], n["value"]["amount"], n["adjustment"]["amount"]) for n in page["nodes"]]
+        counts.add(page["totalCount"])
+        after = page["pageInfo"]["endCursor"]
+        if not page["pageInfo"]["hasNextPage"]:
+            break
+    assert found == [
+        ("received", "1", "5.00", "0.00"), ("received", "10", "80.00", "0.00"), ("shipped", "-2", "-16.00", "3.00"),
+    ]  # fmt: skip
+    assert counts == {3}
+    before = {"id": gid("Sku", sku), "at": at, "known": {"recordedAt": known["recordedAt"]}}
+    assert api.ask(query, before)["valuedMovements"]["totalCount"] == 2
+    learnt = api.ask(
+        """query ($id: ID!, $at: Position!) {
+          stockAdjustments(skuId: $id, first: 10, atLeast: $at) {
+            nodes { causePosition position kind value { amount } costOfGoods { amount } }
+          }
+        }""",
+        {"id": gid("Sku", sku), "at": at},
+    )["stockAdjustments"]["nodes"]
+    assert [(each["kind"], each["value"]["amount"], each["costOfGoods"]["amount"]) for each in learnt] == [
+        ("shipped", "3.00", "-3.00")
+    ]
+    assert learnt[0]["causePosition"] <= at
+
+
+def test_what_stock_was_worth_as_of_both_axes(api: Api, shop: Shop) -> None:
+    sku = shop.sku(stock=10, cost="4.00")
+    early = head(api)
+    received(shop, sku, 10, day=1, unit_cost=Decimal(2))
+    late = head(api)["position"]
+    query = """query ($id: ID!, $happened: DateTime, $recorded: DateTime, $known: Position, $at: Position!) {
+      stockValuation(skuIds: [$id], occurredAt: $happened, recordedAt: $recorded, knownAt: $known, atLeast: $at) {
+        quantity value { amount }
+      }
+    }"""
+
+    def worth(**when: Any) -> list[tuple[str, str]]:
+        found = api.ask(query, {"id": gid("Sku", sku), "at": late, **when})["stockValuation"]
+        return [(each["quantity"], each["value"]["amount"]) for each in found]
+
+    assert worth() == [("20", "60.00")]
+    assert worth(happened="2021-01-01T00:00:00Z") == [("10", "20.00")]
+    assert worth(recorded=early["recordedAt"]) == worth(known=early["position"]) == [("10", "40.00")]
+    nothing = worth(happened="2021-01-01T00:00:00Z", recorded=early["recordedAt"])
+    assert nothing in ([], [("0", "0.00")])
+    wrong = {"id": gid("Sku", sku), "at": late, "recorded": early["recordedAt"], "known": 1}
+    (error,) = api.errors(query, wrong)
+    assert error["extensions"]["code"] == "BAD_USER_INPUT"
+
+
+def test_cost_of_goods_is_asked_for_in_days_of_a_zone_that_there_is(api: Api) -> None:
+    query = """query ($z: String!) {
+      cogsPeriods(grain: MONTH, fromDay: "1990-01-01", toDay: "1990-01-31", timeZone: $z) { startsOn }
+    }"""
+    assert api.ask(query, {"z": "Asia/Shanghai"})["cogsPeriods"] == []
+    (error,) = api.errors(query, {"z": "Mars/Olympus"})
+    assert error["extensions"]["code"] == "BAD_USER_INPUT" and "Europe/London" in error["message"]

@@ -182,6 +182,9 @@ def asked(projector: Projector) -> list[tuple[str, float, int]]:
     take(f"{hottest}, levels known then", ask("stock_ledger", "levels_at", {**at, "occurred_at": None}))
     take(f"{hottest}, worth known then", ask("stock_ledger", "worth_known_at", at))
     take(f"{hottest}, levels true then", ask("stock_ledger", "levels_at", {**at, "position": None}))
+    take(f"{hottest}, levels as of both", ask("stock_ledger", "levels_at", at))
+    take(f"{hottest}, value known then", ask("stock_valuation", "value_at", {"sku_ids": [sku], "position": middle}))
+    take(f"{hottest}, value as of both", ask("stock_valuation", "value_at", {**at, "sku_ids": [sku]}))
     return found
 
 

@@ -139,6 +139,10 @@ def test_a_count_sets_a_cost_with_or_without_a_difference(shelf: Shelf) -> None:
     assert (count.unit_cost, count.currency) == (adjusted.unit_cost, adjusted.currency) == (Decimal("4.5"), "GBP")
     assert (adjusted.difference, adjusted.counted) == (0, 10)
     assert shelf.sku(sku_id).last_unit_cost == Decimal("4.5")
+    late = ReceiveStock(sku_id=sku_id, location_id=here, quantity=Decimal(5), unit_cost=Decimal(9))
+    shelf.do(late, at=count.occurred_at - timedelta(seconds=1))
+    corrected = shelf.last(StockAdjusted)
+    assert (corrected.difference, corrected.counted, corrected.unit_cost) == (-5, 10, Decimal("4.5"))
     with pytest.raises(ReasonMissing):
         shelf.do(CountStock(sku_id=sku_id, location_id=here, counted=Decimal(8), unit_cost=Decimal(4)))
     for counted_units, cost in ((0, "4"), (8, "-1"), (8, "0.0000001")):

@@ -25,6 +25,7 @@ class Record:
     """One line of a history, in the order in which it was recorded; `at` is hours from the first day on.
 
     what: receive, ship, return, write_off, adjust, send, arrive, method (`text` names it), close (books open `at`).
+    counted: of an adjustment whose count set a cost, what was counted.
     """
 
     what: str
@@ -34,6 +35,7 @@ class Record:
     order: str | None = None
     text: str = ""
     lost: Decimal = Decimal(0)
+    counted: Decimal | None = None
 
     @property
     def change(self) -> Decimal:
@@ -91,7 +93,10 @@ def write(world: generate.World, history: Sequence[Record], sku: int = 0) -> lis
                     "StockWrittenOff", stream, store, location_id=place, quantity=units, kind="lost", reason="gone"
                 )
             case "adjust":
-                world.record("StockAdjusted", stream, store, location_id=place, difference=units, reason="count")
+                world.record(
+                    "StockAdjusted", stream, store, location_id=place, difference=units, reason="count",
+                    counted=record.counted, unit_cost=record.cost, currency=world.currencies[store],
+                )  # fmt: skip
             case "send":
                 world.record(
                     "StockTransferredOut", stream, store, transfer_id=transfer, location_id=place,
@@ -152,6 +157,11 @@ def value_all(entries: Sequence[tuple[int, Record]], turns: Sequence[tuple[int, 
             method = wanted
         was, worth = truth.quantity, truth.worth
         change = Fraction(record.change)
+        if record.counted is not None and record.cost is not None:
+            _count(truth, method, change, Fraction(record.counted), Fraction(record.cost), scale)
+            own = round(change * Fraction(record.cost) * scale)
+            truth.by_position[position] = Valued(own, truth.worth - worth - own)
+            continue
         if change == 0:
             truth.by_position[position] = Valued(0, 0)
             continue
@@ -180,6 +190,26 @@ def value_all(entries: Sequence[tuple[int, Record]], turns: Sequence[tuple[int, 
         else:
             truth.by_position[position] = Valued(moved, truth.worth - worth - moved)
     return truth
+
+
+def _count(truth: Truth, method: str, change: Fraction, counted: Fraction, cost: Fraction, scale: int) -> None:
+    """Let what the book had leave as it is valued, and what was counted come in at its cost."""
+    book = max(counted - change, Fraction(0))
+    came = book + change
+    rest = truth.quantity - book
+    truth.quantity += change
+    if truth.cost is None or rest <= 0:
+        truth.cost = cost
+        truth.lots = [[truth.quantity, cost]] if method == "fifo" and truth.quantity > 0 else []
+        truth.worth = round(truth.quantity * cost * scale)
+        return
+    gone = sum((size * (paid or 0) for size, paid in _take(truth, method, book)), Fraction(0))
+    truth.worth += round(came * cost * scale) - round(gone * scale)
+    if method == "fifo":
+        truth.lots.append([came, cost])
+        truth.cost = cost
+    else:
+        truth.cost = _six((rest * truth.cost + came * cost) / truth.quantity)
 
 
 def _six(value: Fraction) -> Fraction:
@@ -347,8 +377,8 @@ def stored_books(connection: Any, table: Any, sku: UUID) -> Books:
 # Cases worked by hand ------------------------------------------------------------------------------------------------
 
 _RECORD = re.compile(
-    r"@(?P<day>\d+) (?P<what>\w+) (?P<units>-?[\d.]+)(?: at (?P<cost>[\d.]+))?(?: for (?P<order>\w+))?"
-    r"(?: lost (?P<lost>[\d.]+))? -> (?P<own>\S+)(?: and (?P<revalued>\S+))?"
+    r"@(?P<day>\d+) (?P<what>\w+) (?P<units>-?[\d.]+)(?: to (?P<counted>[\d.]+))?(?: at (?P<cost>[\d.]+))?"
+    r"(?: for (?P<order>\w+))?(?: lost (?P<lost>[\d.]+))? -> (?P<own>\S+)(?: and (?P<revalued>\S+))?"
 )
 _METHOD = re.compile(r"method (?P<name>\w+) from (?P<day>\d+)")
 _CLOSE = re.compile(r"close before (?P<day>\d+)")
@@ -416,6 +446,7 @@ def _read_line(case: Case, line: str) -> None:
                 cost=None if cost is None else Decimal(cost),
                 order=found["order"],
                 lost=Decimal(lost or 0),
+                counted=None if found["counted"] is None else Decimal(found["counted"]),
             )
         )
         case.expected[f"record {latest + 1}"] = (case.minor(found["own"]), case.minor(found["revalued"] or "0"))

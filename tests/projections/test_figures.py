@@ -400,7 +400,8 @@ def test_no_query_and_no_explanation_shows_a_foreign_store(
     projector.deploy()
     far = world.now + timedelta(days=9)
     params = {
-        "sku_id": world.skus[0], "customer_ids": first.customers,
+        "sku_id": world.skus[0], "customer_ids": first.customers, "sku_ids": (skus := [*first.skus, *world.skus]),
+        "positions": [log.head()] * len(skus),
         "order_ids": [order.id for order in first.orders + world.orders],
         "position": log.head(), "occurred_at": far, "due_before": far, "grain": "year", "row_limit": 10**6,
         "from_day": date(2024, 1, 1), "first_day": date(2024, 1, 1), "to_day": date(2026, 1, 1),

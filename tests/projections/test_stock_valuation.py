@@ -16,6 +16,8 @@ from hypothesis import strategies as st
 
 from opscore.database import Database
 from tests.projections.costing import Books, Record, Truth, keep_books, moment, read_cases, stored_books, write
+from tests.projections.logs import Trade
+from tests.projections.test_stock_as_of import BLOCK
 from tests.projections.test_window_law import Copies
 
 UNITS = [Decimal(text) for text in ("1", "2", "3", "7", "10", "0.5", "0.001")]
@@ -48,7 +50,9 @@ def histories(draw: st.DrawFn) -> list[Record]:
         if what == "receive":
             found.append(Record(what, at, units, cost=draw(st.sampled_from(COSTS))))
         elif what == "adjust":
-            found.append(Record(what, at, units if draw(st.booleans()) else -units))
+            change, cost = units if draw(st.booleans()) else -units, draw(st.sampled_from([None, *COSTS]))
+            counted = None if cost is None else draw(st.sampled_from(UNITS))
+            found.append(Record(what, at, change, cost=cost, counted=counted))
         elif what == "arrive":
             found.append(Record(what, at, units, lost=draw(st.sampled_from([Decimal(0), Decimal(1)]))))
         else:
@@ -93,7 +97,12 @@ def assert_same(stored: Books, expected: Books) -> None:
     assert stored.truth.cost == expected.truth.cost
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60,
+    phases=[__import__("hypothesis").Phase.generate],
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(history=histories(), cuts=st.lists(st.floats(0, 1), max_size=4))
 def test_given_any_history_however_it_is_cut_the_books_are_those_of_the_model(
     copies: Copies, history: list[Record], cuts: list[float]
@@ -191,6 +200,69 @@ def test_given_any_history_what_was_known_at_any_position_prints_again(
     for position in positions:
         again = value_at(copies, sku, position=position), value_at(copies, sku, position=position, hour=hour)
         assert again == said[position]
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(history=histories())
+def test_given_any_history_what_was_booked_less_rounding_is_what_the_units_are_worth_exactly(
+    copies: Copies, history: list[Record]
+) -> None:
+    start, end, positions, sku = keep(copies, history)
+    copies.take("one", [start, end])
+    booked = sum(
+        own + revalued
+        for own, revalued, _, _ in stored_books(copies.connection, copies.copies["one"].table, sku).movements.values()
+    )
+    table = copies.copies["one"].table
+    (more,) = copies.connection.execute(
+        f"SELECT coalesce(sum(value_minor + revalued_minor), 0) FROM {table('value_adjustments')} WHERE sku_id = %s",
+        (sku,),
+    ).fetchone() or (0,)
+    query = copies.copies["one"].queries["report"]
+    cursor = copies.connection.execute(query.sql, {"store_ids": None, "sku_ids": [sku], "row_limit": None})
+    names = [column.name for column in cursor.description or ()]
+    rows = [dict(zip(names, row, strict=True)) for row in cursor]
+    truth = keep_books(history, positions).truth
+    if not rows:
+        assert booked == more == 0
+        return
+    [row] = rows
+    fifo = row["method"] == "fifo" and truth.quantity > 0
+    units = sum((size * cost for size, cost in truth.lots), Fraction(0)) if fifo else truth.quantity * (truth.cost or 0)
+    assert Fraction(row["exact_minor"]) == units * 100
+    assert booked + more - row["rounding_minor"] == row["exact_minor"]
+    assert row["value_minor"] == booked + more
+    if not truth.quantity:
+        assert row["rounding_minor"] == 0
+    if truth.cost is not None and truth.quantity > 0:
+        low, high = (min, max)
+        costs = [cost for _, cost in truth.lots] if fifo else [truth.cost]
+        assert low(costs) <= Fraction(row["mean_cost"]) <= high(costs)
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(history=histories(), hour=st.none() | st.integers(0, 200), known=st.none() | st.integers(0, 21))
+def test_given_any_log_over_the_edge_of_a_block_value_as_of_both_axes_is_what_its_rows_add_up_to(
+    copies: Copies, history: list[Record], hour: int | None, known: int | None
+) -> None:
+    start = (copies.log.head() // BLOCK + 2) * BLOCK - 12 - len(history) // 2
+    world = Trade(after=start, stores=1, skus=1, customers=1, campaigns=1)
+    positions = write(world, history)
+    sku = world.skus[0]
+    end = copies.log.append(world)
+    copies.take("one", [start, end])
+    position = None if known is None else positions[known % len(positions)]
+    table = copies.copies["one"].table
+    quantity, value = Fraction(0), 0
+    for units, minor in copies.connection.execute(
+        f"SELECT quantity, value_minor + revalued_minor FROM {table('valued_movements')}"
+        " WHERE sku_id = %(sku)s AND position <= %(known)s AND occurred_at <= %(at)s"
+        f" UNION ALL SELECT 0, value_minor + revalued_minor FROM {table('value_adjustments')}"
+        " WHERE sku_id = %(sku)s AND cause_position <= %(known)s AND occurred_at <= %(at)s",
+        {"sku": sku, "known": position or end, "at": moment(10**6 if hour is None else hour)},
+    ):
+        quantity, value = quantity + Fraction(units), value + minor
+    assert value_at(copies, sku, position=position, hour=hour) == (quantity, value)
 
 
 # Cases worked by hand ------------------------------------------------------------------------------------------------

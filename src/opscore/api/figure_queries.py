@@ -208,7 +208,7 @@ class FigureQueries:
         sort = sort or stock.LATEST
         return await context.services.read(stock.movements, context, asked, sort, page, wants_total(info), at_least)
 
-    @strawberry.field(description="The articles whose stock is worth most, at moving average cost.")
+    @strawberry.field(description="The articles whose stock is worth most, by the costing method of their home store.")
     async def stock_worth(
         self,
         info: ContextInfo,
@@ -234,11 +234,92 @@ class FigureQueries:
             Position | None,
             strawberry.argument(description="By what the log said at this position; all of it if left out."),
         ] = None,
+        recorded_at: Annotated[
+            datetime | None, strawberry.argument(description="By what the log said at this time; instead of knownAt.")
+        ] = None,
         at_least: AtLeast = None,
     ) -> list[stock.StockValuation]:
         context = info.context
         asked = {"sku_ids": skus(sku_ids), "occurred_at": occurred_at, "position": known_at}
-        return await context.services.read(stock.valuation, context, asked, context.store_ids, at_least)
+        return await context.services.read(stock.valuation, context, asked, recorded_at, context.store_ids, at_least)
+
+    @strawberry.field(
+        description="Units of these articles by what they cost, oldest first: layers of FIFO, or all at their average."
+    )
+    async def stock_layers(
+        self, info: ContextInfo, sku_ids: SkuIds, at_least: AtLeast = None
+    ) -> list[stock.StockLayer]:
+        context = info.context
+        return await context.services.read(stock.layers, context, skus(sku_ids), at_least)
+
+    @strawberry.field(
+        description="The movements of an article that changed its value, by when they happened, each as it was "
+        "recorded and with what was learnt since."
+    )
+    async def valued_movements(
+        self,
+        info: ContextInfo,
+        sku_id: SkuId,
+        known_at: KnownAt = None,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+        at_least: AtLeast = None,
+    ) -> Connection[stock.ValuedMovement]:
+        context = info.context
+        page = PageArguments(first, after, last, before)
+        return await context.services.read(
+            stock.valued_movements, context, key_of(sku_id, "Sku"), known_at, page, wants_total(info), at_least
+        )
+
+    @strawberry.field(
+        description="What later records taught about the value of earlier movements, as it was learnt one by one."
+    )
+    async def stock_adjustments(
+        self,
+        info: ContextInfo,
+        sku_id: Annotated[strawberry.ID | None, strawberry.argument(description="Only this article.")] = None,
+        cause_position: Annotated[
+            Position | None, strawberry.argument(description="Only what this record taught.")
+        ] = None,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+        at_least: AtLeast = None,
+    ) -> Connection[stock.StockAdjustment]:
+        context = info.context
+        page = PageArguments(first, after, last, before)
+        of = None if sku_id is None else key_of(sku_id, "Sku")
+        return await context.services.read(
+            stock.adjustments, context, of, cause_position, page, wants_total(info), at_least
+        )
+
+    @strawberry.field(
+        description="What the goods cost that left in each period, less those that came back, by the costing method of "
+        "each article's home store; an entry for each currency."
+    )
+    async def cogs_periods(
+        self,
+        info: ContextInfo,
+        grain: Annotated[figures.Grain, strawberry.argument(description="How long a period is.")],
+        from_day: FromDay,
+        to_day: ToDay,
+        time_zone: Annotated[str, strawberry.argument(description="IANA zone whose days these are.")] = "UTC",
+        sku_ids: Annotated[
+            list[strawberry.ID] | None, strawberry.argument(description="Only these articles, at most 100.")
+        ] = None,
+        known_at: KnownAt = None,
+        store_ids: StoreIds = None,
+        at_least: AtLeast = None,
+    ) -> list[stock.CogsPeriod]:
+        context = info.context
+        of = None if sku_ids is None else skus(sku_ids)
+        asked = {"grain": grain.value, "time_zone": time_zone, "sku_ids": of, **window_of_days(from_day, to_day)}
+        return await context.services.read(
+            stock.cogs_periods, context, asked, known_at, stores(context, store_ids), at_least
+        )
 
     @strawberry.field(description="What all the stock of these stores is worth, one entry for each currency.")
     async def stock_totals(

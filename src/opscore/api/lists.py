@@ -158,13 +158,21 @@ def _fits(value: Any, key: Key) -> bool:
 
 
 def rows_of(
-    context: Context, page: Listed, *, store_ids: list[UUID] | None, at_least: int | None
+    context: Context,
+    page: Listed,
+    params: Mapping[str, Any] | None = None,
+    *,
+    store_ids: list[UUID] | None,
+    at_least: int | None,
 ) -> tuple[list[dict[str, Any]], int | None]:
-    """Return the rows of a page and how long the whole list is, if that is wanted (blocking)."""
+    """Return the rows of a page and how long the whole list is, if that is wanted (blocking).
+
+    params: what the list's query takes beside the stores.
+    """
     return reading(
         context,
         page.listing.projection,
-        lambda ask: (page.rows(ask), page.total(ask)),
+        lambda ask: (page.rows(ask, params), page.total(ask, params)),
         store_ids=store_ids,
         at_least=at_least,
     )

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import enum
-from datetime import datetime
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import strawberry
 
@@ -57,7 +58,8 @@ class StockBalance:
     in_transit: Decimal = strawberry.field(description="Units on the way here.")
     sellable: Decimal = strawberry.field(description="Units that anybody may buy.")
     unit_cost: UnitPrice | None = strawberry.field(
-        description="Moving average of what one cost; null when unknown or for roles that see no cost."
+        description="What one of the article's units cost, by the costing method of its home store (under FIFO the "
+        "mean of its layers); null when unknown or for roles that see no cost."
     )
     position: Position = strawberry.field(description="The last event that moved it.")
 
@@ -148,10 +150,18 @@ class StockMovement:
     in_transit: Decimal = strawberry.field(description="Change of units on the way here.")
     running_on_hand: Decimal = strawberry.field(description="Units at this place after it.")
     running_quantity: Decimal = strawberry.field(description="Units of the article over all places after it.")
-    unit_cost: UnitPrice | None = strawberry.field(description="What one cost; null for roles that see no cost.")
-    value: Money | None = strawberry.field(description="Change of the stock's value; null for roles that see no cost.")
+    unit_cost: UnitPrice | None = strawberry.field(
+        description="What one of the units that moved cost, by the costing method of the home store, as it was known "
+        "when it was recorded; null where none moved and for roles that see no cost."
+    )
+    value: Money | None = strawberry.field(
+        description="Change of the stock's value as it was known when it was recorded; null for roles that see no cost."
+    )
+    adjustment: Money | None = strawberry.field(
+        description="What later records taught about that change, to be added to it; null for roles that see no cost."
+    )
     running_value: Money | None = strawberry.field(
-        description="Value of the article's stock after it; null for roles that see no cost."
+        description="Value of the article's stock right after it was recorded; null for roles that see no cost."
     )
 
 
@@ -221,8 +231,10 @@ class StockWorth:
     name: str = strawberry.field(description="Its name.")
     unit: str = strawberry.field(description="What one of it is.")
     quantity: Decimal = strawberry.field(description="Units over all places.")
-    unit_cost: UnitPrice | None = strawberry.field(description="Moving average of what one cost.")
-    value: Money = strawberry.field(description="Units at that cost.")
+    unit_cost: UnitPrice | None = strawberry.field(
+        description="What one of them cost, by the costing method of the home store; under FIFO the mean of the layers."
+    )
+    value: Money = strawberry.field(description="What they are worth, by that method.")
 
 
 @strawberry.type(
@@ -233,6 +245,75 @@ class StockValuation:
     sku_code: str = strawberry.field(description="Its code.")
     quantity: Decimal = strawberry.field(description="Units over all places, those in transit included.")
     value: Money = strawberry.field(description="What they were worth.")
+
+
+@strawberry.type(
+    description="Units of an article that cost the same: under FIFO a layer, under an average all of them."
+)
+class StockLayer:
+    sku_id: strawberry.ID = strawberry.field(description="The article.")
+    number: int = strawberry.field(description="Its place, oldest first, from 1.")
+    quantity: Decimal = strawberry.field(description="Units of the layer, over all places.")
+    unit_cost: UnitPrice | None = strawberry.field(description="What one of them cost; null while unknown.")
+
+
+@strawberry.type(
+    description="A movement that changed what stock is worth, as it was recorded and as it is known since."
+)
+class ValuedMovement:
+    sku_id: strawberry.ID = strawberry.field(description="The article.")
+    position: Position = strawberry.field(description="The event in the log.")
+    occurred_at: datetime = strawberry.field(description="When it happened.")
+    recorded_at: datetime = strawberry.field(description="When we recorded it.")
+    kind: str = strawberry.field(description="What it was: received, shipped, returned, ...")
+    location_id: UUID = strawberry.field(description="The place.")
+    order_id: strawberry.ID | None = strawberry.field(description="The order it was for.")
+    batch: str | None = strawberry.field(description="Batch of the goods.")
+    document: str | None = strawberry.field(description="The document behind it.")
+    method: str = strawberry.field(description="How it was valued: moving_average or fifo.")
+    quantity: Decimal = strawberry.field(description="Change of units, those in transit included.")
+    unit_cost: UnitPrice | None = strawberry.field(description="What one of them cost, as it was recorded.")
+    value: Money = strawberry.field(description="Change of value by its own units, as it was recorded.")
+    revaluation: Money = strawberry.field(
+        description="Change of value of units that were there before or were owed, whose cost is known by it."
+    )
+    adjustment: Money = strawberry.field(description="What later records taught about both, to be added.")
+    running_quantity: Decimal = strawberry.field(description="Units right after it was recorded.")
+    running_value: Money = strawberry.field(description="Their value right after it was recorded.")
+
+
+@strawberry.type(
+    description="What a later record taught about the value of a movement: a row of its own, that rewrites nothing."
+)
+class StockAdjustment:
+    cause_position: Position = strawberry.field(description="The record by which it was learnt.")
+    position: Position | None = strawberry.field(
+        description="The movement it is about; null for all of closed periods together."
+    )
+    sku_id: strawberry.ID = strawberry.field(description="The article.")
+    sku_code: str = strawberry.field(description="Its code.")
+    kind: str = strawberry.field(description="What the movement was, or closed_period.")
+    occurred_at: datetime = strawberry.field(
+        description="When the movement happened; of closed periods, when the books opened."
+    )
+    recorded_at: datetime = strawberry.field(description="When it was learnt.")
+    value: Money = strawberry.field(description="Change of the stock's value.")
+    cost_of_goods: Money = strawberry.field(description="Change of the cost of goods sold.")
+
+
+@strawberry.type(description="What the goods cost that left in a period, less those that came back, in one currency.")
+class CogsPeriod:
+    starts_on: date = strawberry.field(description="First day of the period.")
+    shipped: Money = strawberry.field(description="Cost of what was shipped, as it was recorded.")
+    returned: Money = strawberry.field(description="Cost of what came back, when it came back.")
+    corrected: Money = strawberry.field(
+        description="What later records taught about both, in the period it is booked in."
+    )
+    cost_of_goods: Money = strawberry.field(description="Shipped, less returned, corrected.")
+    variance: Money = strawberry.field(
+        description="What units cost more that had left before they were there, or before their cost was known."
+    )
+    other: Money = strawberry.field(description="Change of value by counts, samples, write-offs and losses.")
 
 
 @strawberry.type(description="What all the stock of these stores is worth, in one currency.")
@@ -261,7 +342,11 @@ def levels(context: Context, sku_ids: list[UUID], location_id: UUID | None, at_l
     """Return where the units of these articles are now (blocking)."""
     asked = {"sku_ids": _few(sku_ids), "location_id": location_id}
     rows = ask(context, "stock_ledger", "levels", asked, store_ids=context.store_ids, at_least=at_least)
-    costs = may_see_field(context.viewer.role, "StockBalance.unitCost")
+    costs: dict[UUID, Decimal | None] = {}
+    if may_see_field(context.viewer.role, "StockBalance.unitCost"):
+        worth = {"sku_ids": sku_ids, "row_limit": None}
+        found = ask(context, "stock_valuation", "report", worth, store_ids=context.store_ids, at_least=at_least)
+        costs = {row["sku_id"]: row["mean_cost"] for row in found}
     return [
         StockBalance(
             sku_id=gid("Sku", row["sku_id"]),
@@ -270,7 +355,7 @@ def levels(context: Context, sku_ids: list[UUID], location_id: UUID | None, at_l
             location_id=row["location_id"],
             unit=row["unit"],
             **{name: plain(row[name]) for name in STATES},
-            unit_cost=unit_price_or_none(row["unit_cost"] if costs else None, row["currency"]),
+            unit_cost=unit_price_or_none(costs.get(row["sku_id"]), row["currency"]),
             position=Position(row["position"]),
         )
         for row in rows
@@ -361,16 +446,25 @@ def movements(
     """Return a page of the ledgers' lines, first recorded first unless sorted (blocking)."""
     asked = listed(MOVEMENTS, wanted, sort, page, counted=counted)
     rows, total = rows_of(context, asked, store_ids=context.store_ids, at_least=at_least)
-    costs = may_see_field(context.viewer.role, "StockMovement.unitCost")
-    return asked.connection(rows, lambda row: _movement(row, costs), total)
+    worth: dict[int, dict[str, Any]] = {}
+    if rows and may_see_field(context.viewer.role, "StockMovement.unitCost"):
+        which = {"positions": [row["position"] for row in rows], "sku_ids": [row["sku_id"] for row in rows]}
+        found = ask(context, "stock_valuation", "values_after", which, store_ids=context.store_ids, at_least=at_least)
+        worth = {row["position"]: row for row in found}
+    return asked.connection(rows, lambda row: _movement(row, worth.get(row["position"])), total)
 
 
-def _movement(row: dict[str, Any], costs: bool) -> StockMovement:
+UNVALUED = frozenset({"reserved", "released", "allocated", "deallocated", "reclassified", "counted"})
+"""Kinds of movements that change no value."""
+
+
+def _movement(row: dict[str, Any], valued: dict[str, Any] | None) -> StockMovement:
     currency = row["currency"]
+    if valued is not None and not valued["is_valued"] and row["kind"] not in UNVALUED:
+        valued = None  # The valuation has not come as far yet.
 
     def worth(name: str) -> Money | None:
-        value = row[name]
-        return money(int(value), currency) if costs and value is not None else None
+        return None if valued is None else money(int(valued[name]), currency)
 
     return StockMovement(
         position=Position(row["position"]),
@@ -404,8 +498,9 @@ def _movement(row: dict[str, Any], costs: bool) -> StockMovement:
                 "running_quantity",
             )
         },
-        unit_cost=unit_price_or_none(row["unit_cost"] if costs else None, currency),
+        unit_cost=unit_price_or_none(None if valued is None else valued["unit_cost"], currency),
         value=worth("value_minor"),
+        adjustment=worth("adjusted_minor"),
         running_value=worth("running_value_minor"),
     )
 
@@ -414,7 +509,8 @@ def worth(context: Context, first: int, store_ids: list[UUID] | None, at_least: 
     """Return the articles whose stock is worth most (blocking)."""
     if not 1 <= first <= SKUS_MAX:
         raise BadInput(f"Ask for 1 to {SKUS_MAX} articles at once.")
-    rows = ask(context, "stock_ledger", "worth", {"row_limit": first}, store_ids=store_ids, at_least=at_least)
+    asked = {"sku_ids": None, "row_limit": first}
+    rows = ask(context, "stock_valuation", "report", asked, store_ids=store_ids, at_least=at_least)
     return [
         StockWorth(
             sku_id=gid("Sku", row["sku_id"]),
@@ -422,7 +518,7 @@ def worth(context: Context, first: int, store_ids: list[UUID] | None, at_least: 
             name=row["name"],
             unit=row["unit"],
             quantity=plain(row["quantity"]),
-            unit_cost=unit_price_or_none(row["unit_cost"], row["currency"]),
+            unit_cost=unit_price_or_none(row["mean_cost"], row["currency"]),
             value=money(int(row["value_minor"]), row["currency"]),
         )
         for row in rows
@@ -430,9 +526,17 @@ def worth(context: Context, first: int, store_ids: list[UUID] | None, at_least: 
 
 
 def valuation(
-    context: Context, asked: dict[str, Any], store_ids: list[UUID] | None, at_least: int | None
+    context: Context,
+    asked: dict[str, Any],
+    recorded_at: datetime | None,
+    store_ids: list[UUID] | None,
+    at_least: int | None,
 ) -> list[StockValuation]:
-    """Return what articles were worth at a time, as known at a position (blocking)."""
+    """Return what articles were worth at a time, as known at a position or at recorded_at (blocking)."""
+    if recorded_at is not None:
+        if asked["position"] is not None:
+            raise BadInput("Say knownAt or recordedAt, not both.")
+        asked = {**asked, "position": context.services.read_models.position_of(recorded_at)}
     rows = ask(context, "stock_valuation", "value_at", asked, store_ids=store_ids, at_least=at_least)
     return [
         StockValuation(
@@ -447,12 +551,149 @@ def valuation(
 
 def totals(context: Context, store_ids: list[UUID] | None, at_least: int | None) -> list[StockTotal]:
     """Return what all stock is worth, by currency (blocking)."""
-    rows = ask(context, "stock_ledger", "total_worth", {}, store_ids=store_ids, at_least=at_least)
+    rows = ask(context, "stock_valuation", "totals", {}, store_ids=store_ids, at_least=at_least)
+    found: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        found.setdefault(row["currency"], []).append(row)
     return [
         StockTotal(
-            currency_code=row["currency"],
-            skus=row["skus"],
-            value=money(int(row["value_minor"] or 0), row["currency"]),
+            currency_code=currency,
+            skus=sum(row["skus"] for row in of_stores),
+            value=money(sum(int(row["value_minor"]) for row in of_stores), currency),
+        )
+        for currency, of_stores in sorted(found.items())
+    ]
+
+
+def layers(context: Context, sku_ids: list[UUID], at_least: int | None) -> list[StockLayer]:
+    """Return the units of these articles by what they cost, oldest first (blocking)."""
+    asked = {"sku_ids": _few(sku_ids)}
+    rows = ask(context, "stock_valuation", "layers", asked, store_ids=context.store_ids, at_least=at_least)
+    return [
+        StockLayer(
+            sku_id=gid("Sku", row["sku_id"]),
+            number=row["number"],
+            quantity=plain(row["quantity"]),
+            unit_cost=unit_price_or_none(row["unit_cost"], row["currency"]),
+        )
+        for row in rows
+    ]
+
+
+class _InOrder(enum.Enum):
+    """The one order of a list."""
+
+    ONLY = enum.auto()
+
+
+VALUED = Listing(
+    "stock_valuation",
+    "movements",
+    (Column("occurred_at", "timestamptz"), Column("position", "bigint")),
+    {_InOrder.ONLY: Column("occurred_at", "timestamptz")},
+    (_InOrder.ONLY, Direction.ASC),
+)
+ADJUSTMENTS = Listing(
+    "stock_valuation",
+    "adjustments",
+    (Column("cause_position", "bigint"), Column("position", "bigint"), Column("sku_id", "uuid")),
+    {_InOrder.ONLY: Column("cause_position", "bigint")},
+    (_InOrder.ONLY, Direction.ASC),
+)
+
+
+def valued_movements(
+    context: Context, sku_id: UUID, known: StockKnownAt | None, page: PageArguments, counted: bool, at_least: int | None
+) -> Any:
+    """Return a page of the movements of an article at their true value, oldest first (blocking)."""
+    params = {"sku_id": sku_id, "position": known_at(context, known)}
+    asked = listed(VALUED, Every(), None, page, counted=counted, scope=sorted(params.items()))
+    rows, total = rows_of(context, asked, params, store_ids=context.store_ids, at_least=at_least)
+    return asked.connection(rows, _valued, total)
+
+
+def _valued(row: dict[str, Any]) -> ValuedMovement:
+    currency = row["currency"]
+    return ValuedMovement(
+        sku_id=gid("Sku", row["sku_id"]),
+        position=Position(row["position"]),
+        occurred_at=row["occurred_at"],
+        recorded_at=row["recorded_at"],
+        kind=row["kind"],
+        location_id=row["location_id"],
+        order_id=gid("Order", row["order_id"]),
+        batch=row["batch"],
+        document=row["document"],
+        method=row["method"],
+        quantity=plain(row["quantity"]),
+        unit_cost=unit_price_or_none(row["unit_cost"], currency),
+        value=money(int(row["value_minor"]), currency),
+        revaluation=money(int(row["revalued_minor"]), currency),
+        adjustment=money(int(row["adjusted_minor"] + row["adjusted_revalued_minor"]), currency),
+        running_quantity=plain(row["running_quantity"]),
+        running_value=money(int(row["running_value_minor"]), currency),
+    )
+
+
+def adjustments(
+    context: Context,
+    sku_id: UUID | None,
+    cause: int | None,
+    page: PageArguments,
+    counted: bool,
+    at_least: int | None,
+) -> Any:
+    """Return a page of what was learnt afterwards, of one article or by one record or all (blocking)."""
+    params = {"sku_id": sku_id, "cause_position": cause}
+    asked = listed(ADJUSTMENTS, Every(), None, page, counted=counted, scope=sorted(params.items()))
+    rows, total = rows_of(context, asked, params, store_ids=context.store_ids, at_least=at_least)
+    return asked.connection(rows, _adjustment, total)
+
+
+def _adjustment(row: dict[str, Any]) -> StockAdjustment:
+    return StockAdjustment(
+        cause_position=Position(row["cause_position"]),
+        position=Position(row["position"]) if row["position"] else None,
+        sku_id=gid("Sku", row["sku_id"]),
+        sku_code=row["code"],
+        kind=row["kind"],
+        occurred_at=row["occurred_at"],
+        recorded_at=row["recorded_at"],
+        value=money(int(row["value_minor"] + row["revalued_minor"]), row["currency"]),
+        cost_of_goods=money(int(row["cogs_minor"]), row["currency"]),
+    )
+
+
+def cogs_periods(
+    context: Context,
+    asked: dict[str, Any],
+    known: StockKnownAt | None,
+    store_ids: list[UUID] | None,
+    at_least: int | None,
+) -> list[CogsPeriod]:
+    """Return what goods cost that left, by period and currency (blocking)."""
+    try:
+        zone = ZoneInfo(asked["time_zone"])
+    except (ValueError, ZoneInfoNotFoundError):
+        raise BadInput(f"{asked['time_zone']!r} is no time zone; say one like Europe/London.") from None
+    params = {
+        "grain": asked["grain"],
+        "time_zone": asked["time_zone"],
+        "from_time": datetime.combine(asked["from_day"], time(), zone),
+        "until_time": datetime.combine(asked["to_day"] + timedelta(days=1), time(), zone),
+        "position": known_at(context, known),
+        "sku_ids": asked["sku_ids"],
+    }
+    rows = ask(context, "stock_valuation", "cogs", params, store_ids=store_ids, at_least=at_least)
+    return [
+        CogsPeriod(
+            starts_on=row["starts_on"],
+            shipped=money(int(row["shipped_minor"]), row["currency"]),
+            returned=money(int(row["returned_minor"]), row["currency"]),
+            corrected=money(int(row["corrected_minor"]), row["currency"]),
+            cost_of_goods=money(int(row["cogs_minor"]), row["currency"]),
+            variance=money(int(row["variance_minor"]), row["currency"]),
+            other=money(int(row["other_minor"]), row["currency"]),
         )
         for row in rows
     ]

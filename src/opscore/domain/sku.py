@@ -204,6 +204,7 @@ from opscore.domain.sku_state import (
     BatchLevel,
     ComingIn,
     Content,
+    CountMark,
     Listing,
     Price,
     Reservation,
@@ -407,7 +408,8 @@ class Sku(Aggregate):
 
     @folds(StockCounted)
     def _counted(self, event: StockCounted) -> None:
-        self._level(event.location_id).counted(event.occurred_at, event.batch)
+        counted = None if event.unit_cost is None else event.counted
+        self._level(event.location_id).counted(CountMark(event.occurred_at, event.batch, counted, event.unit_cost))
 
     @folds(StockTransferredOut)
     def _transferred_out(self, event: StockTransferredOut) -> None:
@@ -542,8 +544,7 @@ class Sku(Aggregate):
     ) -> None:
         """Refuse ExceedsBatch when the batch has fewer units of this state at a location where batches are kept apart.
 
-        Batches are kept apart at a location from the first units on that come in there under a batch's number. Before,
-        a number is no more than a label. Who names no batch (None) may take any unit, and is not held to any of them.
+        They are from the first units on that came in there by batch; before, a number is a label. None: any unit.
         """
         level = self.level_at(location_id)
         if batch is None or not level.batches_apart:
@@ -595,16 +596,21 @@ class Sku(Aggregate):
         self, change: Decimal, *, location_id: UUID, occurred_at: datetime, batch: str | None = None, **fields: Any
     ) -> None:
         before = self.sellable
-        for counted_at, units, of_batch in self._level(location_id).corrections(change, batch, occurred_at):
+        for count, units, of_batch in self._level(location_id).corrections(change, batch, occurred_at):
             if units:
+                # The units that a count set the cost of have that cost still, whatever came to light since.
+                costed = count.unit_cost is not None and count.batch == of_batch
                 self.trigger_event(
                     StockAdjusted,
                     location_id=location_id,
                     difference=plain(units),
                     reason="counted since: what was dated before is in the count",
                     batch=of_batch,
+                    counted=count.counted if costed else None,
+                    unit_cost=count.unit_cost if costed else None,
+                    currency=self.currency if costed else None,
                     corrects=True,
-                    occurred_at=counted_at,
+                    occurred_at=count.at,
                 )
         came_aside = change > 0 and fields.get("condition", StockCondition.GOOD) is not StockCondition.GOOD
         if came_aside and self.sellable < before:

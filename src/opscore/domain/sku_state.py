@@ -75,10 +75,12 @@ class BatchLevel(msgspec.Struct):
 
 
 class CountMark(msgspec.Struct):
-    """When a location was counted, or one batch there."""
+    """When a location was counted, or one batch there; and where the count set a cost, of how many units which."""
 
     at: datetime
     batch: str | None = None
+    counted: Decimal | None = None
+    unit_cost: Decimal | None = None
 
 
 class StockLevel(msgspec.Struct):
@@ -135,34 +137,33 @@ class StockLevel(msgspec.Struct):
         if batch is not None:
             self._move_batch(batch, change, quarantined, damaged)
 
-    def counted(self, at: datetime, batch: str | None) -> None:
+    def counted(self, mark: CountMark) -> None:
         """Take a count in, which may be dated before others."""
-        mark = CountMark(at, batch)
         place = len(self.counts)
-        while place and self.counts[place - 1].at > at:
+        while place and self.counts[place - 1].at > mark.at:
             place -= 1
         self.counts.insert(place, mark)
 
     def corrections(
         self, change: Decimal, batch: str | None, at: datetime
-    ) -> list[tuple[datetime, Decimal, str | None]]:
-        """Return what takes a change out again from the counts on that came after it: (when, units, batch).
+    ) -> list[tuple[CountMark, Decimal, str | None]]:
+        """Return what takes a change out again from the counts on that came after it: (count, units, batch).
 
         The first count of the whole place, or of the change's own batch, says what is there. A count of the place says
         nothing of batches, so the batch keeps the change until its own count; that one gives it back to no batch.
         """
-        found: list[tuple[datetime, Decimal, str | None]] = []
+        found: list[tuple[CountMark, Decimal, str | None]] = []
         of_place, of_batch = True, batch is not None
         for mark in self.counts:
             if mark.at <= at:
                 continue
             if mark.batch is None and of_place:
-                found.append((mark.at, -change, None))
+                found.append((mark, -change, None))
                 of_place = False
             elif mark.batch is not None and mark.batch == batch and of_batch:
-                found.append((mark.at, -change, batch))
+                found.append((mark, -change, batch))
                 if not of_place:
-                    found.append((mark.at, change, None))
+                    found.append((mark, change, None))
                 of_place = of_batch = False
         return found
 
