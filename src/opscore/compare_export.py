@@ -12,7 +12,7 @@ from opscore.exports.datasets import Column, Kind
 from opscore.exports.formats import Format, FormatNotInstalled, require, writer
 from opscore.files import appearing
 from opscore.projector import Comparison, Projector
-from opscore.projector.explaining import Behind
+from opscore.projector.explaining import EventBehind
 
 COLUMNS = ("number", "table", "key", "column", "old", "new", "difference", "events", "event_count")
 """A line for each value that differs: the row's number and key (JSON), both values as text, new less old where both are
@@ -69,7 +69,7 @@ def export(
     return count
 
 
-def _lines(row: Any, events: list[Behind] | None) -> Iterator[Line]:
+def _lines(row: Any, events: list[EventBehind] | None) -> Iterator[Line]:
     old: Mapping[str, Any] = row.old or {}
     new: Mapping[str, Any] = row.new or {}
     key = json.dumps(row.key, ensure_ascii=False)

@@ -95,7 +95,7 @@ def test_what_opens_a_table_is_written_down_or_follows_from_its_key(
     streams = [column for column in key if columns[column] == "uuid"]
     assert table in loaded.explains or positions or streams, f"write {table} a statement in {name}/explain.sql"
     found = explaining.cell(connection, loaded, table)
-    assert found is not None and set(found.key) == set(key), f"{name} {table} is opened by another key than its own"
+    assert found is not None and set(found.key) <= set(key), f"{name} {table} is opened by more than its own key"
 
 
 def test_every_cell_of_explain_sql_pages_like_the_tables(trade: Log, projector: Projector) -> None:
@@ -331,7 +331,7 @@ def test_events_beyond_the_first_two_hundred_are_kept_counted_and_paged(
     assert (len(shown["events"]), shown["event_count"]) == (compare.EVENTS_MAX, 230)
     whole = projector.events_behind(compared, [total])[total.number]
     assert [event.place for event in whole] == list(range(1, 231)) and {event.of for event in whole} == {230}
-    pages: list[explaining.Behind] = []
+    pages: list[explaining.EventBehind] = []
     while page := projector.events_behind(compared, [total], after=len(pages), limit=64)[total.number]:
         pages += page
     assert pages == whole

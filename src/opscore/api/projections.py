@@ -27,7 +27,7 @@ from opscore.projector import Comparison, ProjectionRefused, TookTooLong
 from opscore.projector.asking import Filter, Question
 from opscore.projector.catalogue import Promotion
 from opscore.projector.compare import EVENTS_MAX, DifferingRow
-from opscore.projector.explaining import Behind
+from opscore.projector.explaining import EventBehind
 from opscore.projector.lock import EditedWithoutVersion
 from opscore.projector.sqltext import SqlFileError
 
@@ -264,11 +264,11 @@ def _plain_object(value: dict[str, Any] | None) -> Json | None:
     return None if value is None else Json({name: plain_value(each) for name, each in value.items()})
 
 
-def _event(event: Behind) -> DifferingEvent:
+def _event(event: EventBehind) -> DifferingEvent:
     return DifferingEvent(position=Position(event.position), old=_plain_object(event.old), new=_plain_object(event.new))
 
 
-def _differing(row: DifferingRow, events: list[Behind] | None) -> DifferingRowView:
+def _differing(row: DifferingRow, events: list[EventBehind] | None) -> DifferingRowView:
     return DifferingRowView(
         number=row.number,
         table=row.table,

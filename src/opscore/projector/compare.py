@@ -19,7 +19,7 @@ from opscore.projector import answering, counting, explaining
 from opscore.projector.answering import Compared
 from opscore.projector.asking import plain
 from opscore.projector.catalogue import Connection
-from opscore.projector.explaining import Behind
+from opscore.projector.explaining import EventBehind
 from opscore.projector.folder import Loaded
 
 EVENTS_MAX = 200
@@ -227,7 +227,7 @@ def events_behind(
     *,
     after: int = 0,
     limit: int | None = None,
-) -> Iterator[Behind] | None:
+) -> Iterator[EventBehind] | None:
     """Yield the events behind differing rows, (number, key) each, of one table or answer, by number and place.
 
     In one statement, however many rows; see `explaining.behind`. None for an answer that no cell opens.
@@ -403,7 +403,7 @@ def stored_rows_count(connection: Connection, schema: str, comparison_id: UUID) 
 
 def stored_events(
     connection: Connection, schema: str, comparison_id: UUID, numbers: Sequence[int], after: int, limit: int | None
-) -> list[Behind]:
+) -> list[EventBehind]:
     """Return kept events of rows with these numbers: of each those behind a place, at most `limit`, in order."""
     rows = connection.execute(
         "SELECT number, place, of_all, position, old, new FROM ("
@@ -413,4 +413,4 @@ def stored_events(
         " AND (%(limit)s::bigint IS NULL OR place <= %(after)s + %(limit)s::bigint) ORDER BY number, place",
         {"id": comparison_id, "numbers": list(numbers), "after": after, "limit": limit},
     ).fetchall()
-    return [Behind(*row) for row in rows]
+    return [EventBehind(*row) for row in rows]

@@ -163,7 +163,7 @@ def page(found: Cell) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Behind:
+class EventBehind:
     """An event behind a difference: what it contributed under either version; None: nothing.
 
     number: of the row; place: among the row's events, from 1; of: how many the row has.
@@ -185,7 +185,7 @@ def behind(
     *,
     after: int = 0,
     limit: int | None = None,
-) -> Iterator[Behind]:
+) -> Iterator[EventBehind]:
     """Yield the events behind some rows, (number, key) each, in one statement, by number and place.
 
     Those that contributed differently under the two versions; where every single one contributed the same, all of them.
@@ -223,7 +223,7 @@ def behind(
     }
     with connection.cursor() as cursor:
         for row in cursor.stream(sql, bound):
-            yield Behind(*row)
+            yield EventBehind(*row)
 
 
 def _common(old: Cell, new: Cell) -> dict[str, str]:

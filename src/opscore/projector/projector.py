@@ -468,7 +468,7 @@ class Projector(Answers):
         *,
         after: int = 0,
         limit: int | None = None,
-    ) -> dict[int, list[explaining.Behind]]:
+    ) -> dict[int, list[explaining.EventBehind]]:
         """Return the events behind the difference of some rows of a compare, by the row's number.
 
         after, limit: a page of each row's events, which are numbered from 1 (`place`); `of` says how many there are.
@@ -476,7 +476,7 @@ class Projector(Answers):
         any more (one of the versions is gone, and they were not kept), or that no cell of explain.sql names.
         """
         kept = [row.number for row in rows if row.number <= compared.rows_with_events]
-        found: dict[int, list[explaining.Behind]] = {number: [] for number in kept}
+        found: dict[int, list[explaining.EventBehind]] = {number: [] for number in kept}
         with self._shared() as connection, connection.transaction():
             if kept:
                 for event in comparing.stored_events(connection, self.schema, compared.id, kept, after, limit):
