@@ -1,9 +1,9 @@
 """Counts the facts of a projection: a query `fact_rows` brings with it one query for each way of counting its rows.
 
 A row of `fact_rows` has position, place, event, occurred_at, measure, store_id, day, hour, currency, order_id, who,
-channel and amount. `cells_sum` and its like return starts_on, hour, currency, value and parts (the number is
-value / parts); `fact_rows_page` returns the rows themselves. What a fact is, is the projection's to say; how facts are
-counted is the same for all of them.
+channel, amount and slice (what a breakdown :by tells it apart by). `cells_sum` and its like return starts_on, hour,
+currency, slice, value and parts (the number is value / parts); `fact_rows_page` returns the rows themselves. What a
+fact is, is the projection's to say; how facts are counted is the same for all of them.
 """
 
 from __future__ import annotations
@@ -20,6 +20,12 @@ FROM_THE_BEGINNING = frozenset({"balance", "daily_mean"})
 """Ways of counting that need every fact up to the last day, not only those of the window."""
 
 
+_COLUMNS = (
+    "position", "place", "event", "occurred_at", "measure", "store_id", "day", "hour", "currency", "order_id", "who",
+    "channel", "amount",
+)  # fmt: skip
+
+
 @functools.cache
 def _texts() -> dict[str, Statement]:
     path = Path(__file__).with_name("counting.sql")
@@ -34,7 +40,12 @@ def ways() -> tuple[str, ...]:
 def counted(facts: Statement) -> list[Statement]:
     """Return the queries that come with a query `fact_rows`."""
     texts = _texts()
-    wanted = f"WITH wanted AS ({facts.sql})"
+    sql = facts.sql
+    if "slice" not in facts.words:
+        # A version of before breakdowns has no such column.
+        listed = ", ".join(f"one.{name}" for name in _COLUMNS)
+        sql = f"SELECT {listed}, NULL::text AS slice FROM ({sql}) AS one"
+    wanted = f"WITH wanted AS ({sql})"
     made = [
         Statement(name, texts[text].description, f"{wanted} {texts[text].sql}")
         for name, text in ((PAGE, "page"), (HOW_MANY, "how_many"))
