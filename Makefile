@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo clean-demo serve test lint format bench schema lock ci clean
+.PHONY: help demo clean-demo serve test gold lint format bench schema lock ci clean
 
 help: ## List these words
 	@$(PYTHON) -c 'import re; [print(f"  make {word:12} {text}") for word, text in re.findall(r"^([a-z-]+):.*?## (.*)", open("Makefile").read(), re.M)]'
@@ -27,6 +27,12 @@ serve: $(READY) ## Serve the API (settings: OPSCORE_... in the environment)
 
 test: $(READY) ## Run all tests; no service needed
 	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
+
+gold: $(READY) ## Import whole public files and compare with another program's figures: make gold DATA=folder
+	@test -d "$(DATA)/gold" || { echo "Say where the files and the folder gold are: make gold DATA=folder"; exit 2; }
+	$(BIN)/python -m tests.gold_taobao $(wildcard $(DATA)/taobao_userbehavior/*.csv*) $(DATA)/gold
+	$(BIN)/python -m tests.gold_complete_journey $(DATA)/complete_journey $(DATA)/gold
+	$(BIN)/python -m tests.gold_online_retail $(wildcard $(DATA)/online_retail/*2009*.csv*) $(DATA)/gold
 
 lint: $(READY) ## Check style and types
 	$(BIN)/ruff check .

@@ -4,6 +4,14 @@ python tests/gold_taobao.py FILE GOLD
 
 FILE is UserBehavior_....csv(.gz); GOLD a folder with tb_daily.csv, tb_hourly.csv and tb_summary.csv. The gold figures
 are those of the days in tb_daily.csv. Leaves with status 1 when any figure differs.
+
+Not compared, because nothing of it is on record once the file is booked as reports of traffic and orders:
+- uv and conversion of all days: visitors of days are never added, and no report covers all of them (K002 is null then);
+- active: who only looked is counted in reports, not known by name (K032 knows who ordered);
+- one_pv, bounce_pv: visits with one page and something besides; reports know visits of one page and nothing else;
+- carted_pairs, bought_same_day, bought_later: which person put which article into the cart;
+- tb_sessions30: sessions by gaps of half an hour; a visit here is a person's day, as in tb_daily;
+- rows, users, items, categories, duplicate rows: facts of the file.
 """
 
 from __future__ import annotations
@@ -75,14 +83,15 @@ def compare(client: httpx.Client, folder: Path) -> Gold:
     def by_day(code: str) -> dict[str, dict[str, Any]]:
         return {row["startsOn"]: row for row in ask(code, "DAY")}
 
-    views, visitors, orders, conversion, bounce, liked = map(by_day, ("K001", "K002", "K019", "K012", "K004", "K008"))
+    codes = ("K001", "K002", "K019", "K012", "K004", "K008", "P007")
+    views, visitors, orders, conversion, bounce, liked, carts = map(by_day, codes)
     for day in days:
         at = day["date"]
         for column, found in (
             ("pv", views[at]["value"]), ("uv", visitors[at]["value"]), ("buy", orders[at]["value"]),
             ("buyers", conversion[at]["numerator"]), ("conversion", conversion[at]["value"]),
             ("user_days_with_pv", bounce[at]["denominator"]), ("bounced", bounce[at]["numerator"]),
-            ("fav", liked[at]["numerator"]),
+            ("fav", liked[at]["numerator"]), ("cart", carts[at]["value"]),
         ):  # fmt: skip
             gold.is_met(f"tb_daily {at} {column}", found, day[column])
     hours: dict[str, dict[int, Decimal]] = {"pv": defaultdict(Decimal), "buy": defaultdict(Decimal)}
@@ -94,10 +103,13 @@ def compare(client: httpx.Client, folder: Path) -> Gold:
             gold.is_met(f"tb_hourly {hour['hour']} {column}", found_at[int(hour["hour"])], hour[column])
     [summary] = read(folder / "tb_summary.csv")
     [conversion_of_all], [bounce_of_all], [again] = ask("K012", "TOTAL"), ask("K004", "TOTAL"), ask("K034", "TOTAL")
+    [liked_of_all], [of_two] = ask("K008", "TOTAL"), ask("K013", "TOTAL")
     for column, found in (
         ("pv", ask("K001", "TOTAL")[0]["value"]), ("buy", ask("K019", "TOTAL")[0]["value"]),
         ("buyers", conversion_of_all["numerator"]), ("bounced", bounce_of_all["numerator"]),
         ("user_days_with_pv", bounce_of_all["denominator"]), ("bounce", bounce_of_all["value"]),
+        ("cart", ask("P007", "TOTAL")[0]["value"]), ("fav", liked_of_all["numerator"]),
+        ("buyers_2plus_buy_rows", of_two["numerator"]),
     ):  # fmt: skip
         gold.is_met(f"tb_summary {column}", found, summary[column])
     gold.is_met("tb_summary buyers_on_2plus_days", again["numerator"], summary["buyers_on_2plus_days"])

@@ -49,14 +49,14 @@ FROM order_placed_freight_waivers AS given WHERE given.source = 'free_shipping' 
 -- paid_lines: a line is sold when its order is paid, at what it costs at that position, on the store's own day.
 INSERT INTO sold (
     position, line, order_id, store_id, occurred_at, day, hour, currency, channel, sku_id, campaign_id, customer_id,
-    units, amount_minor
+    units, amount_minor, goods_minor
 )
 SELECT bill.position, line.line, line.order_id, bill.store_id, bill.occurred_at,
     (bill.occurred_at AT TIME ZONE bill.time_zone)::date,
     extract(hour FROM bill.occurred_at AT TIME ZONE bill.time_zone)::bigint,
     bill.currency, bill.channel, line.sku_id, line.campaign_id, bill.customer_id,
     CASE WHEN line.counted THEN line.quantity - coalesce(since.cancelled, 0) ELSE 0 END,
-    coalesce(since.amount_minor, line.amount_minor) - coalesce(since.cancelled_minor, 0)
+    coalesce(since.amount_minor, line.amount_minor) - coalesce(since.cancelled_minor, 0), bill.goods_minor
 FROM order_paid AS bill
 -- Looked up order by order, here and below (LATERAL with OFFSET 0, and rows by their ctid): read from end to end, what there
 -- was before would cost more in each window.
@@ -72,6 +72,18 @@ CROSS JOIN LATERAL (
     WHERE change.order_id = line.order_id AND change.line = line.line AND change.position < bill.position
 ) AS since
 WHERE line.quantity > coalesce(since.cancelled, 0);
+
+-- paid_freight: where GMV counts freight, it is a line of no article.
+INSERT INTO sold (
+    position, line, order_id, store_id, occurred_at, day, hour, currency, channel, customer_id, units, amount_minor,
+    goods_minor
+)
+SELECT bill.position, 0, bill.stream_id, bill.store_id, bill.occurred_at,
+    (bill.occurred_at AT TIME ZONE bill.time_zone)::date,
+    extract(hour FROM bill.occurred_at AT TIME ZONE bill.time_zone)::bigint,
+    bill.currency, bill.channel, bill.customer_id, 0, bill.total_minor - bill.goods_minor, bill.goods_minor
+FROM order_paid AS bill CROSS JOIN rules AS rule
+WHERE rule.gmv_counts_freight AND bill.total_minor <> bill.goods_minor;
 
 -- paid_orders: what was paid in all, and what was promised for it; a surge order has the hard promise only.
 INSERT INTO paid (
@@ -189,22 +201,25 @@ ON CONFLICT (customer_id, store_id, first_position) DO UPDATE SET until_position
 -- refunded: money that went back, on its own day and on the day of the sale; what no line accounts for stands at place 0.
 INSERT INTO refunds (
     position, place, order_id, store_id, occurred_at, day, hour, sold_day, sold_hour, currency, channel, sku_id,
-    campaign_id, customer_id, goods_minor, whole_minor
+    campaign_id, customer_id, goods_minor, net_minor, whole_minor
 )
 SELECT back.position, back.place, back.order_id, back.store_id, back.occurred_at,
     (back.occurred_at AT TIME ZONE back.time_zone)::date,
     extract(hour FROM back.occurred_at AT TIME ZONE back.time_zone)::bigint,
     bill.day, bill.hour, back.currency, origin.channel, back.sku_id, coalesce(line.campaign_id, back.campaign_id),
-    back.customer_id, back.goods_minor, back.whole_minor
+    back.customer_id, back.goods_minor, back.net_minor, back.whole_minor
 FROM (
     SELECT part.position, part.ordinal AS place, part.stream_id AS order_id, part.store_id, part.occurred_at,
         part.time_zone, part.currency, part.line, part.sku_id, part.campaign_id, part.customer_id,
-        part.amount_minor AS goods_minor, 0::bigint AS whole_minor
+        part.amount_minor AS goods_minor, part.amount_minor AS net_minor, 0::bigint AS whole_minor
     FROM order_refunded_lines AS part
     UNION ALL
     SELECT whole.position, 0, whole.stream_id, whole.store_id, whole.occurred_at, whole.time_zone, whole.currency, NULL,
-        NULL, NULL, whole.customer_id, whole.goods_minor - coalesce(parts.amount_minor, 0), whole.amount_minor
-    FROM order_refunded AS whole LEFT JOIN (
+        NULL, NULL, whole.customer_id, whole.goods_minor - coalesce(parts.amount_minor, 0),
+        whole.goods_minor - coalesce(parts.amount_minor, 0)
+            + CASE WHEN rule.refund_counts_freight THEN whole.freight_minor ELSE 0 END,
+        whole.amount_minor
+    FROM order_refunded AS whole CROSS JOIN rules AS rule LEFT JOIN (
         SELECT part.position, sum(part.amount_minor)::bigint AS amount_minor FROM order_refunded_lines AS part GROUP BY 1
     ) AS parts ON parts.position = whole.position
 ) AS back
@@ -355,6 +370,24 @@ SELECT held.campaign_id, held.day, held.channel, held.currency, held.revision, h
 FROM held WHERE NOT held.is_kept OR held.until_position < 9223372036854775807
 ON CONFLICT (campaign_id, day, channel, currency, position) DO UPDATE SET until_position = excluded.until_position;
 
+-- budgeted: what a campaign may cost, as it was said last.
+WITH found AS (
+    SELECT said.stream_id AS campaign_id, said.position, said.store_id, said.occurred_at,
+        (said.occurred_at AT TIME ZONE said.time_zone)::date AS day, said.currency, said.budget_minor AS amount_minor
+    FROM campaign_budget_set AS said
+    UNION ALL
+    SELECT kept.campaign_id, kept.position, kept.store_id, kept.occurred_at, kept.day, kept.currency, kept.amount_minor
+    FROM budgets AS kept
+    WHERE kept.until_position = 9223372036854775807
+        AND kept.campaign_id IN (SELECT said.stream_id FROM campaign_budget_set AS said)
+)
+INSERT INTO budgets (campaign_id, position, until_position, store_id, occurred_at, day, currency, amount_minor)
+SELECT found.campaign_id, found.position,
+    lead(found.position, 1, 9223372036854775807) OVER (PARTITION BY found.campaign_id ORDER BY found.position),
+    found.store_id, found.occurred_at, found.day, found.currency, found.amount_minor
+FROM found
+ON CONFLICT (campaign_id, position) DO UPDATE SET until_position = excluded.until_position;
+
 -- scheduled: when a campaign starts, as it was scheduled last.
 WITH found AS (
     SELECT said.stream_id AS campaign_id, said.position, (said.starts_at AT TIME ZONE said.time_zone)::date AS day,
@@ -395,12 +428,13 @@ ON CONFLICT (campaign_id, position) DO UPDATE SET until_position = excluded.unti
 
 -- moved: stock and quotas, expenses, freight, deposits and points; units that an unshipped order gives back to a quota are unsold again.
 INSERT INTO moves (
-    position, measure, event, store_id, occurred_at, day, hour, currency, sku_id, campaign_id, order_id, amount
+    position, measure, event, store_id, occurred_at, day, hour, currency, sku_id, campaign_id, order_id, location_id,
+    amount
 )
 SELECT said.position, said.measure, said.event, said.store_id, said.occurred_at,
     (said.occurred_at AT TIME ZONE said.time_zone)::date,
     extract(hour FROM said.occurred_at AT TIME ZONE said.time_zone)::bigint,
-    said.currency, said.sku_id, said.campaign_id, said.order_id, said.amount
+    said.currency, said.sku_id, said.campaign_id, said.order_id, counted.location_id, said.amount
 FROM (
     SELECT position, 'quota_sold' AS measure, 'StockReserved' AS event, store_id, occurred_at, time_zone,
         NULL::text AS currency, stream_id AS sku_id, campaign_id, order_id, quantity AS amount
@@ -476,6 +510,14 @@ FROM (
         SELECT part.position, sum(part.amount) AS amount FROM customer_merged_into_lots AS part GROUP BY 1
     ) AS lot ON lot.position = head.position
     UNION ALL
+    SELECT claim.position, 'budget_claimed', 'CampaignBudgetClaimed', claim.store_id, claim.occurred_at, claim.time_zone,
+        claim.currency, NULL, claim.stream_id, claim.order_id, claim.amount_minor
+    FROM campaign_budget_claimed AS claim
+    UNION ALL
+    SELECT back.position, 'budget_claimed', 'CampaignBudgetReleased', back.store_id, back.occurred_at, back.time_zone,
+        back.currency, NULL, back.stream_id, back.order_id, -back.amount_minor
+    FROM campaign_budget_released AS back
+    UNION ALL
     SELECT position, 'deposit', 'DepositFrozen', store_id, occurred_at, time_zone, currency, NULL, NULL, NULL,
         amount_minor
     FROM deposit_frozen
@@ -483,7 +525,7 @@ FROM (
     SELECT position, 'deposit', 'DepositReleased', store_id, occurred_at, time_zone, currency, NULL, NULL, NULL,
         -amount_minor
     FROM deposit_released
-) AS said;
+) AS said LEFT JOIN stock_counted AS counted ON counted.position = said.position;
 
 -- opened: the currency of a store; it never changes.
 INSERT INTO currencies (store_id, position, currency)

@@ -1,8 +1,12 @@
--- lines_are_the_goods: the lines of a paid order add up to what was paid for its goods.
-SELECT bill.order_id, bill.goods_minor, sum(line.amount_minor) AS of_lines
-FROM paid AS bill LEFT JOIN sold AS line ON line.position = bill.position
+-- lines_are_the_goods: the lines of a paid order add up to what was paid for its goods, with the freight if GMV counts it.
+SELECT bill.order_id, bill.gmv_minor, sum(line.amount_minor) AS of_lines
+FROM (
+    SELECT one.order_id, one.position, CASE WHEN rule.gmv_counts_freight THEN one.total_minor ELSE one.goods_minor END
+        AS gmv_minor
+    FROM paid AS one CROSS JOIN rules AS rule
+) AS bill LEFT JOIN sold AS line ON line.position = bill.position
 GROUP BY 1, 2
-HAVING bill.goods_minor IS DISTINCT FROM coalesce(sum(line.amount_minor), 0)::bigint;
+HAVING bill.gmv_minor IS DISTINCT FROM coalesce(sum(line.amount_minor), 0)::bigint;
 
 -- paid_is_the_log: what is on record as paid is what the log says, counted anew by store and currency.
 SELECT store_id, currency, kept.orders, log.orders AS orders_in_log, kept.goods, log.goods AS goods_in_log
@@ -13,12 +17,18 @@ FULL JOIN (
 WHERE (kept.orders, kept.goods) IS DISTINCT FROM (log.orders, log.goods);
 
 -- refunds_are_the_log: what went back for goods, line by line, is what the log says.
-SELECT store_id, currency, kept.goods, log.goods AS goods_in_log, kept.whole, log.whole AS whole_in_log
-FROM (SELECT store_id, currency, sum(goods_minor) AS goods, sum(whole_minor) AS whole FROM refunds GROUP BY 1, 2) AS kept
+SELECT store_id, currency, kept.goods, log.goods AS goods_in_log, kept.net, log.net AS net_in_log, kept.whole,
+    log.whole AS whole_in_log
+FROM (
+    SELECT store_id, currency, sum(goods_minor) AS goods, sum(net_minor) AS net, sum(whole_minor) AS whole
+    FROM refunds GROUP BY 1, 2
+) AS kept
 FULL JOIN (
-    SELECT store_id, currency, sum(goods_minor) AS goods, sum(amount_minor) AS whole FROM order_refunded GROUP BY 1, 2
+    SELECT store_id, currency, sum(goods_minor) AS goods, sum(amount_minor) AS whole,
+        sum(goods_minor + CASE WHEN rule.refund_counts_freight THEN freight_minor ELSE 0 END) AS net
+    FROM order_refunded CROSS JOIN rules AS rule GROUP BY 1, 2
 ) AS log USING (store_id, currency)
-WHERE (kept.goods, kept.whole) IS DISTINCT FROM (log.goods, log.whole);
+WHERE (kept.goods, kept.net, kept.whole) IS DISTINCT FROM (log.goods, log.net, log.whole);
 
 -- first_is_first: no customer has a paid order in a store before the first one.
 SELECT bill.customer_id, bill.store_id, bill.position, began.first_position
@@ -39,6 +49,8 @@ FROM (
         SELECT 'first', customer_id || ' ' || store_id, first_position, until_position FROM first_orders
         UNION ALL
         SELECT 'forecast', campaign_id::text, position, until_position FROM forecasts
+        UNION ALL
+        SELECT 'budget', campaign_id::text, position, until_position FROM budgets
         UNION ALL
         SELECT 'schedule', campaign_id::text, position, until_position FROM schedules
         UNION ALL

@@ -54,7 +54,8 @@ CREATE TABLE waivers (
     PRIMARY KEY (order_id, place)
 );
 
--- sold: one row for each line of a paid order, at what it cost when it was paid; day and hour are the store's own.
+-- sold: one row for each line of a paid order, at what it cost when it was paid; day and hour are the store's own. Line 0 is
+-- the freight, where GMV counts it (rule gmv_counts_freight); it is of no article.
 CREATE TABLE sold (
     position      bigint NOT NULL,
     line          bigint NOT NULL,
@@ -65,11 +66,13 @@ CREATE TABLE sold (
     hour          bigint NOT NULL,
     currency      text COLLATE "C" NOT NULL,
     channel       text,
-    sku_id        uuid NOT NULL,
+    sku_id        uuid,
     campaign_id   uuid,
     customer_id   uuid,
     units         numeric NOT NULL,
     amount_minor  bigint NOT NULL,
+    -- What all goods of the order cost.
+    goods_minor   bigint NOT NULL,
     PRIMARY KEY (position, line)
 );
 
@@ -140,6 +143,8 @@ CREATE TABLE refunds (
     campaign_id   uuid,
     customer_id   uuid,
     goods_minor   bigint NOT NULL,
+    -- What net sales lose: the goods, and at place 0 the freight where the rule refund_counts_freight says so.
+    net_minor     bigint NOT NULL,
     whole_minor   bigint NOT NULL,
     PRIMARY KEY (position, place)
 );
@@ -259,12 +264,26 @@ CREATE TABLE moves (
     sku_id       uuid,
     campaign_id  uuid,
     order_id     uuid,
+    location_id  uuid,
     amount       numeric NOT NULL,
     PRIMARY KEY (position, measure)
 );
 
 -- moves_days: what happened in a store in a window.
 CREATE INDEX moves_days ON moves (measure, store_id, day);
+
+-- budgets: what a campaign may cost, from a position until another.
+CREATE TABLE budgets (
+    campaign_id     uuid NOT NULL,
+    position        bigint NOT NULL,
+    until_position  bigint NOT NULL,
+    store_id        uuid NOT NULL,
+    occurred_at     timestamptz NOT NULL,
+    day             date NOT NULL,
+    currency        text COLLATE "C" NOT NULL,
+    amount_minor    bigint NOT NULL,
+    PRIMARY KEY (campaign_id, position)
+);
 
 -- ads: what advertising on a channel cost on a day, by the report that was the highest revision from a position on.
 CREATE TABLE ads (

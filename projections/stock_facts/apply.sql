@@ -1,62 +1,75 @@
 -- articles: where an article is at home.
-INSERT INTO articles (sku_id, store_id) SELECT sku.stream_id, sku.store_id FROM sku_registered AS sku;
+INSERT INTO articles (sku_id, store_id, currency, scale)
+SELECT sku.stream_id, sku.store_id, sku.currency, 10::numeric ^ currency_digits(sku.currency)
+FROM sku_registered AS sku;
 
 -- changes: each stock event with what it changed. A transfer between locations leaves when it is sent and is there when it arrives.
 INSERT INTO unit_changes (
-    position, sku_id, store_id, event, occurred_at, day, hour, order_id, on_hand, reserved, allocated, quarantined, damaged
+    position, sku_id, store_id, event, occurred_at, day, hour, order_id, location_id, batch, unit_cost,
+    on_hand, reserved, allocated, quarantined, damaged
 )
 SELECT moved.position, moved.sku_id, sku.store_id, moved.event, moved.occurred_at,
     (moved.occurred_at AT TIME ZONE moved.time_zone)::date,
-    extract(hour FROM moved.occurred_at AT TIME ZONE moved.time_zone)::bigint, moved.order_id, moved.on_hand,
-    moved.reserved, moved.allocated, moved.quarantined, moved.damaged
+    extract(hour FROM moved.occurred_at AT TIME ZONE moved.time_zone)::bigint, moved.order_id,
+    moved.location_id, moved.batch, moved.unit_cost, moved.on_hand, moved.reserved, moved.allocated, moved.quarantined,
+    moved.damaged
 FROM (
     SELECT position, stream_id AS sku_id, 'StockReceived' AS event, occurred_at, time_zone, NULL::uuid AS order_id,
-        quantity AS on_hand, 0::numeric AS reserved, 0::numeric AS allocated,
+        location_id, batch, unit_cost, quantity AS on_hand, 0::numeric AS reserved, 0::numeric AS allocated,
         CASE WHEN condition = 'quarantined' THEN quantity ELSE 0 END AS quarantined,
         CASE WHEN condition NOT IN ('good', 'quarantined') THEN quantity ELSE 0 END AS damaged
     FROM stock_received
     UNION ALL
     -- Out of a campaign's quota, units that were allocated become reserved.
-    SELECT position, stream_id, 'StockReserved', occurred_at, time_zone, order_id, 0, quantity,
+    SELECT position, stream_id, 'StockReserved', occurred_at, time_zone, order_id, location_id, NULL, NULL, 0, quantity,
         CASE WHEN campaign_id IS NULL THEN 0 ELSE -quantity END, 0, 0
     FROM stock_reserved
     UNION ALL
-    SELECT position, stream_id, 'ReservationReleased', occurred_at, time_zone, order_id, 0, -quantity,
-        CASE WHEN to_quota AND campaign_id IS NOT NULL THEN quantity ELSE 0 END, 0, 0
+    SELECT position, stream_id, 'ReservationReleased', occurred_at, time_zone, order_id, location_id, NULL, NULL, 0,
+        -quantity, CASE WHEN to_quota AND campaign_id IS NOT NULL THEN quantity ELSE 0 END, 0, 0
     FROM reservation_released
     UNION ALL
-    SELECT position, stream_id, 'StockShipped', occurred_at, time_zone, order_id, -quantity, -quantity, 0, 0, 0
+    SELECT position, stream_id, 'StockShipped', occurred_at, time_zone, order_id, location_id, batch, NULL, -quantity,
+        -quantity, 0, 0, 0
     FROM stock_shipped
     UNION ALL
-    SELECT position, stream_id, 'StockReturned', occurred_at, time_zone, order_id, quantity, 0, 0,
-        CASE WHEN condition = 'quarantined' THEN quantity ELSE 0 END,
+    SELECT position, stream_id, 'StockReturned', occurred_at, time_zone, order_id, location_id, batch, NULL,
+        quantity, 0, 0, CASE WHEN condition = 'quarantined' THEN quantity ELSE 0 END,
         CASE WHEN condition NOT IN ('good', 'quarantined') THEN quantity ELSE 0 END
     FROM stock_returned
     UNION ALL
-    SELECT position, stream_id, 'StockWrittenOff', occurred_at, time_zone, NULL, -quantity, 0, 0,
-        CASE WHEN condition = 'quarantined' THEN -quantity ELSE 0 END,
+    SELECT position, stream_id, 'StockWrittenOff', occurred_at, time_zone, NULL, location_id, batch, NULL,
+        -quantity, 0, 0, CASE WHEN condition = 'quarantined' THEN -quantity ELSE 0 END,
         CASE WHEN condition NOT IN ('good', 'quarantined') THEN -quantity ELSE 0 END
     FROM stock_written_off
     UNION ALL
-    SELECT position, stream_id, 'StockReclassified', occurred_at, time_zone, NULL, 0, 0, 0,
+    SELECT position, stream_id, 'StockReclassified', occurred_at, time_zone, NULL, location_id, batch, NULL, 0, 0, 0,
         CASE 'quarantined' WHEN to_state THEN quantity WHEN from_state THEN -quantity ELSE 0 END,
         CASE 'damaged' WHEN to_state THEN quantity WHEN from_state THEN -quantity ELSE 0 END
     FROM stock_reclassified
     UNION ALL
-    SELECT position, stream_id, 'SampleIssued', occurred_at, time_zone, NULL, -quantity, 0, 0, 0, 0 FROM sample_issued
+    SELECT position, stream_id, 'SampleIssued', occurred_at, time_zone, NULL, location_id, batch, NULL,
+        -quantity, 0, 0, 0, 0
+    FROM sample_issued
     UNION ALL
-    SELECT position, stream_id, 'StockAdjusted', occurred_at, time_zone, NULL, difference, 0, 0, 0, 0 FROM stock_adjusted
+    SELECT position, stream_id, 'StockAdjusted', occurred_at, time_zone, NULL, location_id, batch, NULL,
+        difference, 0, 0, 0, 0
+    FROM stock_adjusted
     UNION ALL
-    SELECT position, stream_id, 'StockTransferredOut', occurred_at, time_zone, NULL, -quantity, 0, 0, 0, 0
+    SELECT position, stream_id, 'StockTransferredOut', occurred_at, time_zone, NULL, location_id, batch, NULL,
+        -quantity, 0, 0, 0, 0
     FROM stock_transferred_out
     UNION ALL
-    SELECT position, stream_id, 'StockTransferredIn', occurred_at, time_zone, NULL, quantity, 0, 0, 0, 0
+    SELECT position, stream_id, 'StockTransferredIn', occurred_at, time_zone, NULL, location_id, batch, NULL,
+        quantity, 0, 0, 0, 0
     FROM stock_transferred_in
     UNION ALL
-    SELECT position, stream_id, 'CampaignStockAllocated', occurred_at, time_zone, NULL, 0, 0, quantity, 0, 0
+    SELECT position, stream_id, 'CampaignStockAllocated', occurred_at, time_zone, NULL, location_id, NULL, NULL,
+        0, 0, quantity, 0, 0
     FROM campaign_stock_allocated
     UNION ALL
-    SELECT position, stream_id, 'CampaignStockReleased', occurred_at, time_zone, NULL, 0, 0, -quantity, 0, 0
+    SELECT position, stream_id, 'CampaignStockReleased', occurred_at, time_zone, NULL, location_id, NULL, NULL,
+        0, 0, -quantity, 0, 0
     FROM campaign_stock_released
 ) AS moved JOIN articles AS sku ON sku.sku_id = moved.sku_id;
 

@@ -1,57 +1,65 @@
 -- fact_rows: what changed of stock and of what is on sale, as known at :as_of (always to be given); measures say what a row adds.
+-- All branches have the very same types and no window function of their own, so that conditions reach each of them.
 SELECT fact.position, fact.place, fact.event, fact.occurred_at, fact.measure, fact.store_id, fact.day, fact.hour,
-    NULL::text AS currency, fact.order_id, NULL::uuid AS who, NULL::text AS channel, fact.amount
+    fact.currency, fact.order_id, NULL::uuid AS who, NULL::text AS channel, fact.amount, CASE :by::text
+        WHEN 'store' THEN fact.store_id::text WHEN 'sku' THEN fact.sku_id::text
+        WHEN 'location' THEN fact.location_id::text WHEN 'batch' THEN fact.batch WHEN 'age' THEN fact.age
+    END AS slice
 FROM (
     SELECT line.position, 1::bigint AS place, line.event, line.occurred_at, 'on_hand' AS measure, line.store_id,
-        line.day, line.hour, line.order_id, line.sku_id, line.on_hand AS amount
+        line.day, line.hour, line.order_id, line.sku_id, line.on_hand AS amount, line.location_id, line.batch,
+        NULL::text AS age, NULL::text AS currency
     FROM unit_changes AS line WHERE line.on_hand <> 0
     UNION ALL
-    SELECT line.position, 2, line.event, line.occurred_at, 'reserved', line.store_id, line.day, line.hour,
-        line.order_id, line.sku_id, line.reserved
+    SELECT line.position, 2::bigint, line.event, line.occurred_at, 'reserved', line.store_id, line.day, line.hour,
+        line.order_id, line.sku_id, line.reserved, line.location_id, line.batch, NULL, NULL
     FROM unit_changes AS line WHERE line.reserved <> 0
     UNION ALL
-    SELECT line.position, 3, line.event, line.occurred_at, 'allocated', line.store_id, line.day, line.hour,
-        line.order_id, line.sku_id, line.allocated
+    SELECT line.position, 3::bigint, line.event, line.occurred_at, 'allocated', line.store_id, line.day, line.hour,
+        line.order_id, line.sku_id, line.allocated, line.location_id, line.batch, NULL, NULL
     FROM unit_changes AS line WHERE line.allocated <> 0
     UNION ALL
-    SELECT line.position, 4, line.event, line.occurred_at, 'damaged', line.store_id, line.day, line.hour,
-        line.order_id, line.sku_id, line.damaged
+    SELECT line.position, 4::bigint, line.event, line.occurred_at, 'damaged', line.store_id, line.day, line.hour,
+        line.order_id, line.sku_id, line.damaged, line.location_id, line.batch, NULL, NULL
     FROM unit_changes AS line WHERE line.damaged <> 0
     UNION ALL
-    SELECT line.position, 11, line.event, line.occurred_at, 'quarantined', line.store_id, line.day, line.hour,
-        line.order_id, line.sku_id, line.quarantined
+    SELECT line.position, 11::bigint, line.event, line.occurred_at, 'quarantined', line.store_id, line.day, line.hour,
+        line.order_id, line.sku_id, line.quarantined, line.location_id, line.batch, NULL, NULL
     FROM unit_changes AS line WHERE line.quarantined <> 0
     UNION ALL
-    SELECT line.position, 5, line.event, line.occurred_at, 'received', line.store_id, line.day, line.hour,
-        line.order_id, line.sku_id, line.on_hand
+    SELECT line.position, 5::bigint, line.event, line.occurred_at, 'received', line.store_id, line.day, line.hour,
+        line.order_id, line.sku_id, line.on_hand, line.location_id, line.batch, NULL, NULL
     FROM unit_changes AS line WHERE line.event = 'StockReceived'
     UNION ALL
-    SELECT line.position, 6, line.event, line.occurred_at, 'shipped', line.store_id, line.day, line.hour,
-        line.order_id, line.sku_id, -line.on_hand
+    SELECT line.position, 6::bigint, line.event, line.occurred_at, 'shipped', line.store_id, line.day, line.hour,
+        line.order_id, line.sku_id, -line.on_hand, line.location_id, line.batch, NULL, NULL
     FROM unit_changes AS line WHERE line.event = 'StockShipped'
     UNION ALL
-    SELECT line.position, 7, line.event, line.occurred_at, 'returned_good', line.store_id, line.day, line.hour,
-        line.order_id, line.sku_id, line.on_hand
+    SELECT line.position, 7::bigint, line.event, line.occurred_at, 'returned_good', line.store_id, line.day,
+        line.hour, line.order_id, line.sku_id, line.on_hand, line.location_id, line.batch, NULL, NULL
     FROM unit_changes AS line WHERE line.event = 'StockReturned' AND line.damaged = 0 AND line.quarantined = 0
     UNION ALL
-    SELECT shelf.position, 8, shelf.event, shelf.since_at, 'on_sale', shelf.store_id,
+    SELECT shelf.position, 8::bigint, shelf.event, shelf.since_at, 'on_sale', shelf.store_id,
         (shelf.since_at AT TIME ZONE shelf.time_zone)::date,
-        extract(hour FROM shelf.since_at AT TIME ZONE shelf.time_zone)::bigint, NULL, shelf.sku_id, 1
+        extract(hour FROM shelf.since_at AT TIME ZONE shelf.time_zone)::bigint, NULL, shelf.sku_id, 1::numeric, NULL,
+        NULL, NULL, NULL
     FROM listings AS shelf WHERE shelf.state = 'on_sale'
     UNION ALL
     -- An article that is retired leaves the shelves of several stores by one event.
     SELECT shelf.until_position, 100 + shelf.number, shelf.until_event, shelf.until_at, 'on_sale', shelf.store_id,
         (shelf.until_at AT TIME ZONE shelf.time_zone)::date,
-        extract(hour FROM shelf.until_at AT TIME ZONE shelf.time_zone)::bigint, NULL, shelf.sku_id, -1
+        extract(hour FROM shelf.until_at AT TIME ZONE shelf.time_zone)::bigint, NULL, shelf.sku_id, (-1)::numeric,
+        NULL, NULL, NULL, NULL
     FROM (
         SELECT one.sku_id, one.store_id, one.time_zone, one.until_position, one.until_at, one.until_event,
             row_number() OVER (PARTITION BY one.until_position ORDER BY one.store_id) AS number
         FROM listings AS one WHERE one.state = 'on_sale' AND one.until_at IS NOT NULL
     ) AS shelf
     UNION ALL
-    SELECT shelf.position, 10, shelf.event, shelf.since_at, 'arrivals', shelf.store_id,
+    SELECT shelf.position, 10::bigint, shelf.event, shelf.since_at, 'arrivals', shelf.store_id,
         (shelf.since_at AT TIME ZONE shelf.time_zone)::date,
-        extract(hour FROM shelf.since_at AT TIME ZONE shelf.time_zone)::bigint, NULL, shelf.sku_id, 1
+        extract(hour FROM shelf.since_at AT TIME ZONE shelf.time_zone)::bigint, NULL, shelf.sku_id, 1::numeric, NULL,
+        NULL, NULL, NULL
     FROM listings AS shelf
     WHERE shelf.state = 'on_sale' AND NOT EXISTS (
         SELECT FROM listings AS early
@@ -60,11 +68,13 @@ FROM (
     )
     UNION ALL
     -- The seconds of each day of the store on which an article was on sale, or sold out; what still goes on, goes on until :now.
-    SELECT shelf.position, 1000 + (each.day::date - DATE '2000-01-01'), shelf.event, shelf.since_at,
-        shelf.state || '_seconds', shelf.store_id, each.day::date, NULL, NULL, shelf.sku_id, extract(epoch FROM
+    SELECT shelf.position, (1000 + (each.day::date - DATE '2000-01-01'))::bigint, shelf.event, shelf.since_at,
+        shelf.state || '_seconds', shelf.store_id, each.day::date, NULL, NULL, shelf.sku_id,
+        extract(epoch FROM
             least(shelf.end_at, (each.day + interval '1 day') AT TIME ZONE shelf.time_zone)
             - greatest(shelf.since_at, each.day AT TIME ZONE shelf.time_zone)
-        )
+        ),
+        NULL, NULL, NULL, NULL
     FROM (
         SELECT one.sku_id, one.store_id, one.position, one.state, one.event, one.since_at, one.time_zone,
             least(CASE WHEN one.until_position <= :as_of::bigint THEN one.until_at END, :now::timestamptz) AS end_at
@@ -79,9 +89,9 @@ FROM (
     WHERE shelf.end_at > greatest(shelf.since_at, each.day AT TIME ZONE shelf.time_zone)
     UNION ALL
     -- The days from a day with changes to the next one, as far as units were there: at the end of it, or on it at least.
-    SELECT done.position, 50, done.event, done.occurred_at, 'in_stock_days', done.store_id,
+    SELECT done.position, 50::bigint, done.event, done.occurred_at, 'in_stock_days', done.store_id,
         greatest(done.day, :from_day::date), NULL, NULL, done.sku_id,
-        CASE
+        (CASE
             WHEN done.day BETWEEN :from_day::date AND :last_day::date
                 AND (done.closing > 0 OR done.closing - done.change > 0 OR done.came > 0) THEN 1
             ELSE 0
@@ -90,7 +100,8 @@ FROM (
                 least(done.next_day - 1, :last_day::date) - greatest(done.day, :from_day::date - 1), 0
             )
             ELSE 0
-        END
+        END)::numeric,
+        NULL, NULL, NULL, NULL
     FROM (
         SELECT sums.sku_id, sums.store_id, sums.day, sums.position, sums.change, sums.came, last.event, last.occurred_at,
             sum(sums.change) OVER (PARTITION BY sums.sku_id ORDER BY sums.day) AS closing,
@@ -107,32 +118,70 @@ FROM (
         ) AS sums JOIN unit_changes AS last ON last.position = sums.position
     ) AS done
     UNION ALL
-    -- What is left of each arrival on the last day, when what came first has left first.
-    SELECT came.position, 60 + said.place, came.event, came.occurred_at, said.measure, came.store_id, :to_day::date, NULL,
-        NULL, came.sku_id, said.amount
+    -- What is left of each arrival at the end of a window, when what came first has left first; what came back or was found is
+    -- worth what was paid last before.
+    SELECT came.position, (100 * (came.day - DATE '2000-01-01') + 60 + said.place)::bigint, came.event, came.occurred_at, said.measure, came.store_id,
+        came.day, NULL, NULL, came.sku_id, said.amount, NULL, NULL, band.age,
+        CASE WHEN said.place > 3 THEN came.currency END
     FROM (
-        SELECT line.position, line.event, line.occurred_at, line.store_id, line.sku_id, line.day,
+        SELECT line.position, line.event, line.occurred_at, line.store_id, line.sku_id, level.end_day AS day,
+            sku.currency, level.last_day - line.day AS days, coalesce(line.unit_cost, early.unit_cost, 0) * sku.scale AS unit_minor,
             greatest(least(line.on_hand, level.on_hand - coalesce(sum(line.on_hand) OVER (
-                PARTITION BY line.sku_id ORDER BY line.occurred_at DESC, line.position DESC
+                PARTITION BY level.end_day, line.sku_id ORDER BY line.occurred_at DESC, line.position DESC
                 ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
             ), 0)), 0) AS units
-        FROM unit_changes AS line
-        JOIN (
-            SELECT one.sku_id, sum(one.on_hand) AS on_hand FROM unit_changes AS one
-            WHERE one.position <= :as_of::bigint AND one.day <= :last_day::date
-                AND (:measures::text[] IS NULL OR :measures::text[] && ARRAY['kept_units', 'aged_units', 'unit_days'])
+        FROM (
+            SELECT one.sku_id, span.end_day, span.last_day, sum(one.on_hand) AS on_hand
+            FROM (
+                SELECT DISTINCT least(ends.day, :to_day::date) AS end_day, least(ends.day, :last_day::date) AS last_day
+                FROM generate_series(:from_day::timestamp, :last_day::timestamp, '1 day') AS each (day)
+                CROSS JOIN LATERAL (SELECT CASE
+                    WHEN :grain::text = 'month' THEN (date_trunc('month', each.day) + interval '1 month')::date - 1
+                    ELSE :to_day::date
+                END AS day) AS ends
+                WHERE :measures::text[] IS NULL OR :measures::text[]
+                    && ARRAY['kept_units', 'aged_units', 'unit_days', 'kept_value', 'provision']
+            ) AS span
+            JOIN unit_changes AS one ON one.day <= span.last_day
+            WHERE one.position <= :as_of::bigint AND one.on_hand <> 0
                 AND (:sku_id::uuid IS NULL OR one.sku_id = :sku_id::uuid)
                 AND (:store_ids::uuid[] IS NULL OR one.store_id = ANY (:store_ids::uuid[]))
-            GROUP BY 1
-        ) AS level ON level.sku_id = line.sku_id
+            GROUP BY 1, 2, 3
+        ) AS level
+        JOIN unit_changes AS line ON line.sku_id = level.sku_id AND line.day <= level.last_day
+        JOIN articles AS sku ON sku.sku_id = line.sku_id
+        LEFT JOIN LATERAL (
+            SELECT known.unit_cost FROM unit_changes AS known
+            WHERE line.unit_cost IS NULL AND known.sku_id = line.sku_id AND known.unit_cost IS NOT NULL
+                AND known.position <= :as_of::bigint
+                AND (known.occurred_at, known.position) < (line.occurred_at, line.position)
+            ORDER BY known.occurred_at DESC, known.position DESC LIMIT 1
+        ) AS early ON true
         WHERE line.on_hand > 0 AND line.event IN ('StockReceived', 'StockReturned', 'StockAdjusted')
-            AND line.position <= :as_of::bigint AND line.day <= :last_day::date
+            AND line.position <= :as_of::bigint
     ) AS came
     CROSS JOIN rules AS rule
+    CROSS JOIN LATERAL (
+        SELECT CASE
+                WHEN came.days <= rule.age_days_1 THEN '0-' || rule.age_days_1
+                WHEN came.days <= rule.age_days_2 THEN (rule.age_days_1 + 1) || '-' || rule.age_days_2
+                WHEN came.days <= rule.age_days_3 THEN (rule.age_days_2 + 1) || '-' || rule.age_days_3
+                WHEN came.days <= rule.age_days_4 THEN (rule.age_days_3 + 1) || '-' || rule.age_days_4
+                ELSE (rule.age_days_4 + 1) || '-'
+            END AS age,
+            CASE
+                WHEN came.days <= rule.age_days_1 THEN rule.provision_rate_1
+                WHEN came.days <= rule.age_days_2 THEN rule.provision_rate_2
+                WHEN came.days <= rule.age_days_3 THEN rule.provision_rate_3
+                WHEN came.days <= rule.age_days_4 THEN rule.provision_rate_4
+                ELSE rule.provision_rate_5
+            END AS rate
+    ) AS band
     CROSS JOIN LATERAL (VALUES
         (1, 'kept_units', came.units),
-        (2, 'aged_units', CASE WHEN :last_day::date - came.day > rule.tail_days THEN came.units ELSE 0 END),
-        (3, 'unit_days', came.units * (:last_day::date - came.day))
+        (2, 'aged_units', CASE WHEN came.days > rule.tail_days THEN came.units ELSE 0 END),
+        (3, 'unit_days', came.units * came.days), (4, 'kept_value', came.units * came.unit_minor),
+        (5, 'provision', came.units * came.unit_minor * band.rate)
     ) AS said (place, measure, amount)
     WHERE said.amount <> 0
 ) AS fact
@@ -140,4 +189,6 @@ WHERE (:store_ids::uuid[] IS NULL OR fact.store_id = ANY (:store_ids::uuid[]))
     AND (:measures::text[] IS NULL OR fact.measure = ANY (:measures::text[]))
     AND (:from_day::date IS NULL OR fact.day >= :from_day::date) AND (:to_day::date IS NULL OR fact.day <= :to_day::date)
     AND (:sku_id::uuid IS NULL OR fact.sku_id = :sku_id::uuid)
+    AND (:location_id::uuid IS NULL OR fact.location_id = :location_id::uuid)
+    AND (:batch::text IS NULL OR fact.batch = :batch::text) AND (:age::text IS NULL OR fact.age = :age::text)
     AND fact.position <= :as_of::bigint AND fact.amount <> 0;

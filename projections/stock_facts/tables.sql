@@ -1,10 +1,13 @@
 -- articles: the home store of each article, whose figures these are.
 CREATE TABLE articles (
     sku_id    uuid PRIMARY KEY,
-    store_id  uuid NOT NULL
+    store_id  uuid NOT NULL,
+    currency  text COLLATE "C" NOT NULL,
+    -- Minor units in one unit of the currency: 100 pence in a pound.
+    scale     numeric NOT NULL
 );
 
--- unit_changes: what each stock event changed, over all locations; the day is the store's own.
+-- unit_changes: what each stock event changed, at its location; the day is the store's own.
 CREATE TABLE unit_changes (
     position     bigint PRIMARY KEY,
     sku_id       uuid NOT NULL,
@@ -14,6 +17,10 @@ CREATE TABLE unit_changes (
     day          date NOT NULL,
     hour         bigint NOT NULL,
     order_id     uuid,
+    location_id  uuid NOT NULL,
+    -- As far as the event names them: the batch that moved, and what a unit cost that came in.
+    batch        text COLLATE "C",
+    unit_cost    numeric,
     on_hand      numeric NOT NULL,
     reserved     numeric NOT NULL,
     allocated    numeric NOT NULL,
@@ -23,6 +30,9 @@ CREATE TABLE unit_changes (
 
 -- unit_changes_skus: what changed of an article by the end of a day.
 CREATE INDEX unit_changes_skus ON unit_changes (sku_id, day);
+
+-- unit_changes_costs: what was paid last for an article before a time.
+CREATE INDEX unit_changes_costs ON unit_changes (sku_id, occurred_at, position) WHERE unit_cost IS NOT NULL;
 
 -- unit_changes_days: what changed in a store by the end of a day.
 CREATE INDEX unit_changes_days ON unit_changes (store_id, day);

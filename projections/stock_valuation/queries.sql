@@ -150,7 +150,13 @@ WHERE (:store_ids::uuid[] IS NULL OR sku.store_id = ANY (:store_ids::uuid[]))
 -- Value is its home store's, the cost of goods sold is the store's that sold them. What was learnt afterwards stands at the
 -- record that it was learnt by. An article that is on two lines of an order counts wholly for the campaign of one of them.
 SELECT fact.position, fact.place, fact.event, fact.occurred_at, fact.measure, fact.store_id, fact.day, fact.hour,
-    fact.currency, fact.order_id, NULL::uuid AS who, NULL::text AS channel, fact.amount
+    fact.currency, fact.order_id, NULL::uuid AS who, NULL::text AS channel, fact.amount, CASE :by::text
+        WHEN 'store' THEN fact.store_id::text WHEN 'sku' THEN fact.sku_id::text
+        WHEN 'channel' THEN (
+            SELECT bought.channel FROM order_placed AS bought WHERE bought.stream_id = fact.order_id LIMIT 1
+        )
+        WHEN 'campaign' THEN part.campaign_id::text
+    END AS slice
 FROM (
     SELECT line.position, 1::bigint AS place, CASE line.kind
             WHEN 'received' THEN 'StockReceived' WHEN 'shipped' THEN 'StockShipped' WHEN 'returned' THEN 'StockReturned'
@@ -218,6 +224,26 @@ FROM (
     WHERE said.amount <> 0
 ) AS fact
 CROSS JOIN rules AS rule
+-- The campaigns that the article's lines of the order count for, looked up where they matter.
+LEFT JOIN LATERAL (
+    SELECT array_agg(DISTINCT each.campaign_id) FILTER (WHERE each.campaign_id IS NOT NULL) AS campaign_ids
+    FROM (
+        SELECT coalesce(placed.campaign_id, (
+            SELECT CASE WHEN given.value->>'source' = 'coupon' THEN placed.coupon_campaign_id
+                ELSE (given.value->>'source_id')::uuid END
+            FROM jsonb_array_elements(placed.discounts) WITH ORDINALITY AS given (value, rank)
+            WHERE rule.discount_attributes AND given.value->>'source' NOT IN ('tier', 'points', 'manual')
+                AND CASE WHEN given.value->>'source' = 'coupon' THEN placed.coupon_campaign_id
+                    ELSE (given.value->>'source_id')::uuid END IS NOT NULL
+            ORDER BY (given.value->>'amount_minor')::bigint DESC, given.rank
+            LIMIT 1
+        )) AS campaign_id
+        FROM order_placed_lines AS placed
+        WHERE placed.stream_id = fact.order_id AND placed.sku_id = fact.sku_id
+            AND (fact.measure = 'cogs_in_campaigns' OR :campaign_id::uuid IS NOT NULL OR :by::text = 'campaign')
+    ) AS each
+) AS counts ON true
+LEFT JOIN LATERAL unnest(CASE WHEN :by::text = 'campaign' THEN counts.campaign_ids END) AS part (campaign_id) ON true
 WHERE (:store_ids::uuid[] IS NULL OR fact.store_id = ANY (:store_ids::uuid[]))
     AND (:measures::text[] IS NULL OR fact.measure = ANY (:measures::text[]))
     AND (:from_day::date IS NULL OR fact.day >= :from_day::date) AND (:to_day::date IS NULL OR fact.day <= :to_day::date)
@@ -226,26 +252,8 @@ WHERE (:store_ids::uuid[] IS NULL OR fact.store_id = ANY (:store_ids::uuid[]))
     AND (:channel::text IS NULL OR EXISTS (
         SELECT FROM order_placed AS bought WHERE bought.stream_id = fact.order_id AND bought.channel = :channel::text
     ))
-    AND (fact.measure <> 'cogs_in_campaigns' AND :campaign_id::uuid IS NULL OR EXISTS (
-        SELECT FROM order_placed_lines AS placed
-        WHERE placed.stream_id = fact.order_id AND placed.sku_id = fact.sku_id
-            AND (:campaign_id::uuid IS NULL OR :campaign_id::uuid = coalesce(placed.campaign_id, (
-                SELECT CASE WHEN given.value->>'source' = 'coupon' THEN placed.coupon_campaign_id
-                    ELSE (given.value->>'source_id')::uuid END
-                FROM jsonb_array_elements(placed.discounts) WITH ORDINALITY AS given (value, rank)
-                WHERE rule.discount_attributes AND given.value->>'source' NOT IN ('tier', 'points', 'manual')
-                    AND CASE WHEN given.value->>'source' = 'coupon' THEN placed.coupon_campaign_id
-                        ELSE (given.value->>'source_id')::uuid END IS NOT NULL
-                ORDER BY (given.value->>'amount_minor')::bigint DESC, given.rank
-                LIMIT 1
-            )))
-            AND (placed.campaign_id IS NOT NULL OR rule.discount_attributes AND EXISTS (
-                SELECT FROM jsonb_array_elements(placed.discounts) AS given (value)
-                WHERE given.value->>'source' NOT IN ('tier', 'points', 'manual')
-                    AND CASE WHEN given.value->>'source' = 'coupon' THEN placed.coupon_campaign_id
-                        ELSE (given.value->>'source_id')::uuid END IS NOT NULL
-            ))
-    ));
+    AND (fact.measure <> 'cogs_in_campaigns' OR counts.campaign_ids IS NOT NULL)
+    AND (:campaign_id::uuid IS NULL OR :campaign_id::uuid = ANY (counts.campaign_ids));
 
 -- values_after: of each of these movements (:positions of the ledger), what it changed the value of its article's stock by, as
 -- booked when it was recorded, what it has been corrected by since, and what the article's stock was worth after it.

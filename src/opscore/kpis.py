@@ -33,7 +33,15 @@ NEVER_ZERO = frozenset({"median", "p90", "only", "concentration"})
 """Ways of counting that have no answer where there is no row; the others answer 0."""
 AMOUNTS = frozenset({"sum", "median", "p90", "balance", "daily_mean"})
 """Ways of counting whose answer is made of the amounts themselves; the others count orders or people."""
-SLICES = {"channel": "channel", "sku": "sku_id", "campaign": "campaign_id", "reason": "reason", "tier": "tier"}
+SLICES = {
+    "channel": "channel", "sku": "sku_id", "campaign": "campaign_id", "reason": "reason", "tier": "tier",
+    "location": "location_id", "batch": "batch", "age": "age",
+}  # fmt: skip
+"""What figures can be narrowed to, and the field of `Asked` that says so."""
+STORE = "store"
+"""What every figure can be broken down by besides its slices."""
+NONE = ""
+"""The slice of what is of no channel, article, campaign ... or of one that nobody knows."""
 LATEST = 2**63 - 2
 """The position of a question about now: before the one at which what still holds is said to end."""
 PART_PLACES = 10**12
@@ -44,6 +52,10 @@ WORDS = frozenset({"code", "version", "name", "name_zh", "question", "question_z
 """What of a definition may change without a new version: words about it, and what it can be asked for."""
 RATIO_PLACES = 6
 """Places of a ratio, rounded half to even; a quotient of money has four more than its currency."""
+
+
+NOT_BUILT = "not_built"
+"""The table of kpis.toml that says of other figures why they are not built."""
 
 
 class KpiFileError(ValueError):
@@ -104,8 +116,9 @@ class Kpi:
     """A key figure as kpis.toml defines it.
 
     numerator: the parts that are added up. minus: what is taken off the quotient: 1 makes it what lies above the
-    denominator. factors and divisors: other figures, multiplied and divided by. matures_days: how long after its last
-    day a window still changes as a matter of course.
+    denominator. at_most: a value above it says that the data are wrong. factors and divisors: other figures, multiplied
+    and divided by. told_by: the field of the API that tells it, where no facts do. matures_days: how long after its
+    last day a window still changes as a matter of course.
     """
 
     code: str
@@ -123,11 +136,13 @@ class Kpi:
     denominator: Side | None = None
     minus: int = 0
     at_least: int = 0
+    at_most: int | None = None
     factors: tuple[str, ...] = ()
     divisors: tuple[str, ...] = ()
     by_currency: bool = False
     book: str | None = None
     matures_days: int = 0
+    told_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +150,7 @@ class Asked:
     """What is asked of a key figure: local days (both included), grain and filters; None: not narrowed.
 
     now: promises that fall due later (UTC) are left out. as_of: only what was known at that position of the log.
+    by: a slice, or STORE: each has cells of its own. kept: of these only; all others together are the rest.
     """
 
     from_day: date
@@ -147,7 +163,12 @@ class Asked:
     campaign_id: UUID | None = None
     reason: str | None = None
     tier: str | None = None
+    location_id: UUID | None = None
+    batch: str | None = None
+    age: str | None = None
     as_of: int = LATEST
+    by: str | None = None
+    kept: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,8 +180,18 @@ class Released:
     digest: str
 
 
-Key = tuple[date, int | None, str | None]
-"""A cell: first day of the window, hour, currency."""
+Key = tuple[date, int | None, str | None, str | None]
+"""A cell: first day of the window, hour, currency, and in a breakdown the slice (ids as text, NONE; None: the rest)."""
+
+
+@dataclass(frozen=True, slots=True)
+class OneCell:
+    """Which cell of a window is opened: hour, currency, and in a breakdown the slice or what it is the rest of."""
+
+    hour: int | None = None
+    currency: str | None = None
+    part: str | None = None
+    rest_of: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,7 +254,8 @@ def from_json(said: Mapping[str, Any]) -> Kpi:
 @functools.cache
 def read(path: Path) -> dict[str, Kpi]:
     """Read and check a file of definitions beside the folders of its projections."""
-    kpis = {code: _kpi(code, said) for code, said in tomllib.loads(path.read_text("utf-8")).items()}
+    said_of = tomllib.loads(path.read_text("utf-8"))
+    kpis = {code: _kpi(code, said) for code, said in said_of.items() if code != NOT_BUILT}
     projections = read_all(path.parent)
     for kpi in kpis.values():
         for side in (each for parts in sides(kpi).values() for each in parts):
@@ -251,8 +283,10 @@ def _kpi(code: str, said: Mapping[str, Any]) -> Kpi:
         kpi = _parsed(code, said)
     except (KeyError, TypeError, ValueError) as fault:
         raise KpiFileError(f"{code}: {fault}") from None
-    if bool(kpi.numerator) == bool(kpi.factors) or (kpi.factors and kpi.denominator):
-        raise KpiFileError(f"{code}: say either a numerator (and a denominator) or factors")
+    if [bool(kpi.numerator), bool(kpi.factors), kpi.told_by is not None].count(True) != 1 or (
+        kpi.factors and kpi.denominator
+    ):
+        raise KpiFileError(f"{code}: say either a numerator (and a denominator) or factors, or what it is told by")
     if (kpi.divisors and not kpi.factors) or (kpi.minus and kpi.denominator is None and not kpi.divisors):
         raise KpiFileError(f"{code}: divisors go with factors, and minus with a quotient")
     if kpi.at_least and kpi.denominator is None:
@@ -318,6 +352,8 @@ def parameters(side: Side, asked: Asked, *, by_currency: bool) -> dict[str, Any]
         "measures": list(side.of),
         "less": list(side.less),
         "by_currency": by_currency,
+        "by": None if asked.by in side.whole else asked.by,
+        "kept": None if asked.kept is None or asked.by in side.whole else list(asked.kept),
         **filters,
     }
 
@@ -338,10 +374,28 @@ def cells(projector: Projector, kpis: Mapping[str, Kpi], kpi: Kpi, asked: Asked)
     else:
         under = _side(projector, (kpi.denominator,), asked, kpi.by_currency)
         found = {}
-        for key in {*over, *under}:
-            top, bottom = over.get(key, zero), under.get(key)
+        # What is not broken down stands under every slice.
+        whole = asked.by is not None and asked.by in kpi.denominator.whole
+        for key in over if whole else {*over, *under}:
+            top, bottom = over.get(key, zero), under.get((*key[:3], None) if whole else key)
             found[key] = Cell(quotient(kpi, top, bottom), top, bottom)
     return {key: found[key] for key in sorted(found, key=_order)}
+
+
+def largest(projector: Projector, kpis: Mapping[str, Kpi], kpi: Kpi, asked: Asked, top: int) -> tuple[str, ...]:
+    """Return the slices of `asked.by` with the largest values over all that is asked for, `top` of each currency.
+
+    Slices without a value come last; of equal ones the lower in text order comes first.
+    """
+    by_currency: dict[str | None, list[tuple[Fraction | None, str]]] = {}
+    for key, cell in cells(projector, kpis, kpi, replace(asked, grain=KpiGrain.TOTAL, kept=None)).items():
+        if key[3] is not None:
+            by_currency.setdefault(key[2], []).append((cell.value, key[3]))
+    found: dict[str, None] = {}
+    for values in by_currency.values():
+        ranked = sorted(values, key=lambda each: (each[0] is None, -(each[0] or 0), each[1]))
+        found.update(dict.fromkeys(name for _, name in ranked[:top]))
+    return tuple(found)
 
 
 def quotient(kpi: Kpi, top: Fraction | None, bottom: Fraction | None) -> Fraction | None:
@@ -355,13 +409,13 @@ def _product(projector: Projector, kpis: Mapping[str, Kpi], kpi: Kpi, asked: Ask
     Not decomposable when one of them is unknown or several currencies were taken.
     """
     codes = (*kpi.factors, *kpi.divisors)
-    by_window: dict[tuple[date, int | None], list[dict[str | None, Fraction | None]]] = {}
+    by_window: dict[tuple[date, int | None, str | None], list[dict[str | None, Fraction | None]]] = {}
     for number, code in enumerate(codes):
-        for (starts_on, hour, currency), cell in cells(projector, kpis, kpis[code], asked).items():
-            factors = by_window.setdefault((starts_on, hour), [{} for _ in codes])
+        for (starts_on, hour, currency, part), cell in cells(projector, kpis, kpis[code], asked).items():
+            factors = by_window.setdefault((starts_on, hour, part), [{} for _ in codes])
             factors[number][currency] = cell.value
     found: dict[Key, Cell] = {}
-    for (starts_on, hour), factors in by_window.items():
+    for (starts_on, hour, part), factors in by_window.items():
         currencies = {currency for factor in factors for currency in factor} - {None}
         product: Fraction | None = Fraction(1)
         for number, factor in enumerate(factors):
@@ -372,7 +426,7 @@ def _product(projector: Projector, kpis: Mapping[str, Kpi], kpi: Kpi, asked: Ask
                 product = None if product is None or not one else product / one
         value = None if product is None else product - kpi.minus
         for currency in currencies or {None}:
-            found[starts_on, hour, currency] = Cell(value, value, None)
+            found[starts_on, hour, currency, part] = Cell(value, value, None)
     return {key: found[key] for key in sorted(found, key=_order)}
 
 
@@ -383,7 +437,8 @@ def _side(projector: Projector, parts: Sequence[Side], asked: Asked, by_currency
         params = parameters(side, asked, by_currency=by_currency)
         rows = projector.run_query(side.projection, f"cells_{side.counts}", params, store_ids=asked.store_ids)
         for row in rows:
-            key = (row["starts_on"], row["hour"], row["currency"])
+            part = row["slice"] if params["by"] is not None else None
+            key = (row["starts_on"], row["hour"], row["currency"], part)
             value = None if row["value"] is None else Fraction(row["value"]) / Fraction(row["parts"])
             # Of several parts each is a sum, which is never unknown.
             found[key] = value if key not in found else (found[key] or Fraction(0)) + (value or Fraction(0))
@@ -395,9 +450,8 @@ def facts(
     kpi: Kpi,
     parts: Sequence[Side],
     asked: Asked,
+    cell: OneCell,
     *,
-    hour: int | None = None,
-    currency: str | None = None,
     after: tuple[int, int] = (0, 0),
     limit: int = 100,
 ) -> list[dict[str, Any]]:
@@ -413,29 +467,45 @@ def facts(
             "after_position": after[0],
             "after_place": max(after[1] - number * PART_PLACES, 0),
             "row_limit": limit,
-            "of_hour": hour,
-            "of_currency": currency,
+            **_of_cell(side, asked, cell),
         }
         rows = projector.run_query(side.projection, counting.PAGE, {**params, **page}, store_ids=asked.store_ids)
         found += [{**row, "place": row["place"] + number * PART_PLACES, "projection": side.projection} for row in rows]
     return sorted(found, key=lambda row: (row["position"], row["place"]))[:limit]
 
 
+def _of_cell(side: Side, asked: Asked, cell: OneCell) -> dict[str, Any]:
+    # A side that is not narrowed by the slice is the same whole for all of them.
+    whole = asked.by is None or asked.by in side.whole
+    return {
+        "of_hour": cell.hour,
+        "of_currency": cell.currency,
+        "of_slice": None if whole else cell.part,
+        "rest_of": None if whole or cell.rest_of is None else list(cell.rest_of),
+    }
+
+
 def count_facts(
-    projector: Projector, kpi: Kpi, parts: Sequence[Side], asked: Asked, *, hour: int | None, currency: str | None
+    projector: Projector,
+    kpi: Kpi,
+    parts: Sequence[Side],
+    asked: Asked,
+    cell: OneCell,
 ) -> int:
     """Return how many rows `facts` has in all (blocking)."""
-    cell = {"of_hour": hour, "of_currency": currency}
     found = 0
     for side in parts:
-        params = {**parameters(side, asked, by_currency=kpi.by_currency), **cell}
+        params = {
+            **parameters(side, asked, by_currency=kpi.by_currency),
+            **_of_cell(side, asked, cell),
+        }
         [row] = projector.run_query(side.projection, counting.HOW_MANY, params, store_ids=asked.store_ids)
         found += row["rows"]
     return found
 
 
-def _order(key: Key) -> tuple[date, int, str]:
-    return key[0], -1 if key[1] is None else key[1], key[2] or ""
+def _order(key: Key) -> tuple[date, int, str, bool, str]:
+    return key[0], -1 if key[1] is None else key[1], key[2] or "", key[3] is None, key[3] or ""
 
 
 # Windows -------------------------------------------------------------------------------------------------------------
@@ -525,7 +595,8 @@ def rounded(number: Fraction, places: int) -> Decimal:
 
 
 __all__ = [
-    "LATEST", "Asked", "Cell", "Kpi", "KpiComparison", "KpiFileError", "KpiGrain", "Side", "Unit", "cells",
-    "earlier", "earlier_start", "ends_on", "facts", "is_final", "load", "quotient", "shown", "shown_side", "sides",
-    "sources",
+    "LATEST", "LOCK", "NONE", "STORE", "Asked", "Cell", "Kpi", "KpiComparison", "KpiFileError", "KpiGrain", "OneCell",
+    "Released", "Side", "Unit", "as_json", "cells", "earlier", "earlier_start", "ends_on", "facts", "from_json",
+    "is_final",
+    "largest", "load", "quotient", "released", "shown", "shown_side", "sides", "sources",
 ]  # fmt: skip

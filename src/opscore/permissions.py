@@ -66,6 +66,7 @@ READS: dict[str, frozenset[Role]] = {
     "kpiTotals": _FIGURES,
     "kpiExplain": _FIGURES,
     "kpiDefinitions": _FIGURES,
+    "explainRetentionCohort": _FIGURES,
     "kpi": _FIGURES,
     "explainKpi": _FIGURES,
     "salesBooks": _FIGURES,

@@ -7,11 +7,14 @@ import os
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import psycopg
 
+from opscore import kpis
 from opscore.database import Database
 from opscore.projector import Definition, Follower, Projector
 from opscore.projector.filling import REBUILD_WINDOW, analyze, complete, cores
@@ -142,6 +145,35 @@ def lags(database: Database, settings: Settings) -> list[float]:
     return sorted(waits)
 
 
+PAGES = ("K012", "K017", "K019", "K020", "K023", "K034", "K050", "K098")
+"""Key figures of which a page is measured: sums, orders, people, people again, a balance, and two projections."""
+
+
+def _take_kpis(
+    take: Callable[[str, Callable[[], Sequence[Any]]], Sequence[Any]],
+    projector: Projector,
+    stores: list[UUID],
+    day: date,
+) -> None:
+    """Measure `kpi` and `explainKpi` over 365 days of a store."""
+    known = kpis.load()
+    page = kpis.Asked(
+        from_day=day - timedelta(days=182), to_day=day + timedelta(days=182), grain=kpis.KpiGrain.DAY,
+        store_ids=stores, now=datetime.now(UTC),
+    )  # fmt: skip
+    one = replace(page, from_day=day, to_day=day)
+    for code in PAGES:
+        kpi = known[code]
+        take(f"kpi {code}, 365 days of a store", lambda kpi=kpi: list(kpis.cells(projector, known, kpi, page)))  # type: ignore[misc]
+        parts = kpi.numerator
+        take(
+            f"explainKpi {code} of a day",
+            lambda kpi=kpi, parts=parts: kpis.facts(projector, kpi, parts, one, kpis.OneCell()),  # type: ignore[misc]
+        )
+    by_sku = replace(page, by="sku")
+    take("kpi K017, its ten largest articles", lambda: kpis.largest(projector, known, known["K017"], by_sku, 10))
+
+
 def asked(projector: Projector) -> list[tuple[str, float, int]]:
     """Ask what pages and auditors ask; return what, the median milliseconds and how many rows came."""
     found = []
@@ -176,6 +208,7 @@ def asked(projector: Projector) -> list[tuple[str, float, int]]:
     take("KPI page: a store by months", ask("kpi_daily", "periods", {**year, "grain": "month"}))
     cell = days[len(days) // 2]
     key = {"store_id": store, "day": cell["day"], "currency": cell["currency"]}
+    _take_kpis(take, projector, stores, then.date())
     take("explain a day", lambda: projector.explain("kpi_daily", "kpi_daily", key, store_ids=stores))
     at = {"sku_id": sku, "position": middle, "occurred_at": then}
     hottest = f"hottest SKU ({count:,} movements)"

@@ -568,8 +568,9 @@ class World:
             device=("all", "phone")[kind % 2], campaign_id=self.campaigns[0] if kind == 7 else None,
             sku_id=self.skus[0] if kind == 8 else None, hour=views % 24 if kind in (4, 6) else None,
             revision=1 + views % 3, source="generator", page_views=views, visitors=None if kind == 5 else views // 2,
-            visits=views // 2 + 1, single_page_visits=views // 3, ip=None, dwell_seconds=views * 60, exits=1, shares=2,
-            favourites=kind, cart_adds=None,
+            visits=views // 2 + 1, single_page_visits=views // 3,
+            ip=views // 2 if kind % 2 or kind == 8 else None, dwell_seconds=views * 60, exits=1, shares=2,
+            favourites=kind, cart_adds=views // 4,
         )  # fmt: skip
 
     def shelf_fact(self, number: int, kind: int) -> None:

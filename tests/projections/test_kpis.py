@@ -1,10 +1,8 @@
-"""Key figures: defined well, right by hand, and in every cell what their own formula makes of the rows behind it."""
+"""Key figures: defined well, and right by hand in worked examples."""
 
 from __future__ import annotations
 
-import random
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+import tomllib
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
@@ -17,233 +15,20 @@ import pytest
 
 from opscore import kpis, resources
 from opscore.domain.policies import Points
-from opscore.kpis import Asked, Cell, KpiComparison, KpiFileError, KpiGrain, Side, Unit
+from opscore.kpis import KpiComparison, KpiFileError, KpiGrain, Unit
 from opscore.log.event_types import event_types
 from opscore.projector import Projector, read_all
 from tests.benchmarks import generate
-from tests.projections.logs import Doings, Log
-from tests.projections.test_figures import busy
-
-KPIS = kpis.load()
-SOURCES = sorted(set().union(*(kpis.sources(kpi, KPIS) for kpi in KPIS.values())))
-FROM, TO = date(2024, 12, 1), date(2025, 12, 31)
-LATE = datetime(2030, 1, 1, tzinfo=UTC)
-
-
-def asked(grain: KpiGrain = KpiGrain.TOTAL, *, of: tuple[date, date] = (FROM, TO), **more: Any) -> Asked:
-    return Asked(**{"from_day": of[0], "to_day": of[1], "grain": grain, "store_ids": None, "now": LATE, **more})
-
-
-def counted(side: Side, rows: Sequence[Mapping[str, Any]], window: Asked) -> Fraction | None:
-    """Count rows as the definition says, without SQL; the rows of several parts are sums."""
-    amounts = sorted(Fraction(row["amount"]) for row in rows)
-    people: dict[UUID, set[date]] = defaultdict(set)
-    orders: dict[UUID, set[UUID]] = defaultdict(set)
-    for row in rows:
-        if row["who"] is not None:
-            people[row["who"]].add(row["day"])
-            orders[row["who"]].add(row["order_id"])
-    match side.counts:
-        case "sum" | "balance":
-            return sum(amounts, Fraction(0))
-        case "daily_mean":
-            days = (window.to_day - window.from_day).days + 1
-            stood = sum(
-                Fraction(row["amount"]) * ((window.to_day - max(row["day"], window.from_day)).days + 1) for row in rows
-            )
-            return stood / days
-        case "only":
-            return amounts[0] if len(amounts) == 1 else None
-        case "orders":
-            return Fraction(len({row["order_id"] for row in rows} - {None}))
-        case "people":
-            return Fraction(len(people))
-        case "people_again":
-            return Fraction(sum(len(days) > 1 for days in people.values()))
-        case "concentration":
-            channels: dict[str, Fraction] = defaultdict(Fraction)
-            for row in rows:
-                channels[row["channel"]] += Fraction(row["amount"])
-            total = sum(channels.values())
-            return sum(amount**2 for amount in channels.values()) / total**2 if total else None
-        case "people_of_two" | "people_of_three":
-            most = 2 if side.counts == "people_of_two" else 3
-            return Fraction(sum(len(own - {None}) >= most for own in orders.values()))
-        case "median" | "p90":
-            share = Fraction(1, 2) if side.counts == "median" else Fraction(9, 10)
-            return next(value for at, value in enumerate(amounts, 1) if Fraction(at, len(amounts)) >= share)
-    raise AssertionError(side.counts)
-
-
-def rows_behind(
-    projector: Projector, kpi: kpis.Kpi, parts: Sequence[Side], window: Asked, key: kpis.Key, size: int
-) -> list[dict[str, Any]]:
-    """Return all rows behind a side of a cell, page by page."""
-    rows: list[dict[str, Any]] = []
-    while True:
-        after = (rows[-1]["position"], rows[-1]["place"]) if rows else (0, 0)
-        page = kpis.facts(projector, kpi, parts, window, hour=key[1], currency=key[2], after=after, limit=size)
-        rows += page
-        if len(page) < size:
-            return rows
-
-
-def build(projector: Projector) -> Projector:
-    """Build every projection that a key figure rests on."""
-    for name in SOURCES:
-        projector.rebuild(name)
-    return projector
-
-
-@pytest.fixture
-def trade(log: Log, projector: Projector) -> Projector:
-    """A log in which everything happens, over two stores, two currencies and changes of time zone."""
-    world = busy(log, 600, seed=8, minutes=200)
-    for kind in range(7):
-        world.campaign_fact(0, kind, 20)
-    # One article is in two campaigns, one after the other.
-    for kind in (2, 7, 0, 3, 4):
-        world.tell(0, kind)
-    world.record("CampaignEnded", world.campaigns[0], 0)
-    world.record("CampaignStarted", world.campaigns[1], 0)
-    for customer, source in enumerate(("granted", "paid", "spend")):
-        world.store_fact(customer, 3)
-        world.customer_fact(customer, 2, 50)
-        world.record(
-            "MembershipJoined", world.customers[customer], customer % 2, source=source, tier="gold", policy_version=1
-        )
-    order = sold(world, 0, 2)
-    for step in (world.confirm, world.ship, world.ship, world.deliver, world.deliver, world.send_back):
-        world.pass_time(60)
-        step(order)
-    log.append(world)
-    return build(projector)
-
-
-def check_cells(projector: Projector, question: dict[str, Any], most: int) -> dict[str, int]:
-    """Make cells of every figure again from the rows behind them; return how many cells each figure had."""
-    opened: dict[str, int] = defaultdict(int)
-    for kpi in KPIS.values():
-        if kpi.factors:
-            continue
-        for grain in kpi.grains:
-            whole = asked(grain, **question)
-            found = list(kpis.cells(projector, KPIS, kpi, whole).items())
-            for key, cell in found[:: max(1, len(found) // most)]:
-                window = asked(grain, **{**question, "of": (key[0], kpis.ends_on(key[0], whole))})
-                made: dict[str, Fraction | None] = {}
-                for name, parts in kpis.sides(kpi).items():
-                    rows = rows_behind(projector, kpi, parts, window, key, 40)
-                    assert [(row["position"], row["place"]) for row in rows] == sorted(
-                        {(row["position"], row["place"]) for row in rows}
-                    ), f"{kpi.code}: a row twice or out of order"
-                    assert all(row["position"] <= window.as_of for row in rows)
-                    made[name] = counted(parts[0], rows, window) if rows else None
-                top, bottom = made["numerator"], made.get("denominator")
-                if "denominator" in made:
-                    if top is None and kpi.numerator[0].counts not in kpis.NEVER_ZERO:
-                        top = Fraction(0)
-                    enough = bottom and bottom >= kpi.at_least
-                    value = top / bottom - kpi.minus if top is not None and bottom and enough else None
-                else:
-                    value = top
-                assert cell == Cell(value, top, bottom), (kpi.code, grain, key)
-                opened[kpi.code] += 1
-    return opened
-
-
-def test_every_cell_of_every_figure_is_its_own_formula_over_the_rows_behind_it(trade: Projector) -> None:
-    opened = check_cells(trade, {}, 2)
-    never = {code for code, kpi in KPIS.items() if not kpi.factors} - set(opened)
-    # The generator reports no addresses; every other figure has cells in such a log.
-    assert never == {"K003"}
-
-
-def every_cell(projector: Projector, question: dict[str, Any]) -> dict[tuple[str, KpiGrain], dict[kpis.Key, Cell]]:
-    """Return all cells of every figure at its finest and at its coarsest grain."""
-    return {
-        (kpi.code, grain): kpis.cells(projector, KPIS, kpi, asked(grain, **question))
-        for kpi in KPIS.values()
-        for grain in {kpi.grains[0], kpi.grains[-1]}
-    }
-
-
-def test_a_figure_as_of_a_position_is_what_it_was_when_the_log_ended_there(log: Log, projector: Projector) -> None:
-    world, chance = log.world(customers=12), random.Random(4)
-    doing = Doings(world)
-
-    def go_on(actions: int) -> int:
-        for _ in range(actions):
-            doing.do(chance.randrange(doing.COUNT), chance.randrange(9), chance.randrange(9), chance.randrange(300))
-        return log.append(world)
-
-    then = go_on(450)
-    build(projector)
-    was = every_cell(projector, {})
-    go_on(250)
-    projector.catch_up()
-
-    again = every_cell(projector, {"as_of": then})
-    assert {what: cells for what, cells in again.items() if cells != was[what]} == {}
-    now = every_cell(projector, {})
-    # Late reports, mergers, refunds and shipments change what is known of days that are over.
-    assert sum(cells != was[what] for what, cells in now.items()) > len(KPIS)
-    check_cells(projector, {"as_of": then}, 1)
-
-
-def test_products_and_quotients_of_figures_are_made_of_their_cells(trade: Projector) -> None:
-    made = 0
-    for kpi in KPIS.values():
-        for grain in kpi.grains if kpi.factors else ():
-            question = asked(grain)
-            parts = {code: kpis.cells(trade, KPIS, KPIS[code], question) for code in (*kpi.factors, *kpi.divisors)}
-            for key, cell in kpis.cells(trade, KPIS, kpi, question).items():
-                value: Fraction | None = Fraction(1)
-                for code, cells in parts.items():
-                    there = [other.value for at, other in cells.items() if at[:2] == key[:2]]
-                    one = there[0] if len(there) == 1 else None
-                    if value is None or one is None or (code in kpi.divisors and not one):
-                        value = None
-                    else:
-                        value = value / one if code in kpi.divisors else value * one
-                assert cell.value == (None if value is None else value - kpi.minus), (kpi.code, grain, key)
-                made += 1
-    assert made > 10
-
-
-def test_gmv_orders_and_buyers_are_those_of_the_daily_figures(log: Log, projector: Projector) -> None:
-    log.fill(1_500)
-    trade = build(projector)
-    trade.rebuild("kpi_daily")
-    totals = {row["currency"]: row for row in trade.run_query("kpi_daily", "totals", store_ids=None)}
-    assert set(totals) == {"GBP", "JPY"}
-
-    for code, figure in (("K017", "gmv_minor"), ("K023", "net_sales_minor")):
-        found = kpis.cells(trade, KPIS, KPIS[code], asked())
-        assert {key[2]: cell.value for key, cell in found.items()} == {
-            currency: row[figure] for currency, row in totals.items()
-        }
-    per_customer = kpis.cells(trade, KPIS, KPIS["K020"], asked())
-    assert {key[2]: cell.denominator for key, cell in per_customer.items()} == {
-        currency: row["buyers"] for currency, row in totals.items()
-    }
-    (orders,) = kpis.cells(trade, KPIS, KPIS["K019"], asked()).values()
-    assert orders.value == sum(row["orders"] for row in totals.values())
-
-
-def sold(world: generate.World, customer: int, units: int, *, sku: int = 0) -> generate.Order:
-    order = world.place(customer, [(sku, units)])
-    world.pay(order)
-    return order
-
-
-def built(log: Log, projector: Projector, world: generate.World) -> Projector:
-    log.append(world)
-    return build(projector)
-
-
-def values(projector: Projector, code: str, question: Asked) -> list[Fraction | None]:
-    return [cell.value for cell in kpis.cells(projector, KPIS, KPIS[code], question).values()]
+from tests.projections.kpi_cells import (
+    KPIS,
+    SOURCES,
+    asked,
+    built,
+    figures,
+    sold,
+    values,
+)
+from tests.projections.logs import Log
 
 
 def test_visitors_conversion_and_value_per_customer_multiply_to_gmv(log: Log, projector: Projector) -> None:
@@ -263,14 +48,6 @@ def test_visitors_conversion_and_value_per_customer_multiply_to_gmv(log: Log, pr
     assert conversion == Fraction(3, 7)
     assert identity == gmv != 0
     assert values(projector, "K018", asked(KpiGrain.HOUR, store_ids=[store])) == [None]
-
-
-def figures(**told: Any) -> dict[str, Any]:
-    return {
-        "day": date(2025, 1, 1), "channel": "all", "device": "all", "campaign_id": None, "sku_id": None, "hour": None,
-        "revision": 1, "source": None, "page_views": 0, "visitors": None, "visits": None, "single_page_visits": None,
-        "ip": None, "dwell_seconds": None, "exits": None, "shares": None, "favourites": None, "cart_adds": None, **told,
-    }  # fmt: skip
 
 
 def test_the_widest_report_counts_and_parts_are_added_only_without_it(log: Log, projector: Projector) -> None:
@@ -876,3 +653,102 @@ def test_a_sale_is_final_so_long_after_the_payment(log: Log, projector: Projecto
     built(log, projector, world)
 
     assert values(projector, "K107", asked()) == [5 * 3600]
+
+
+def test_stock_is_told_apart_by_age_and_something_is_set_aside_for_what_is_old(log: Log, projector: Projector) -> None:
+    world = log.world()
+    world.receive(0, 10, 500)
+    world.pass_time(40 * 24 * 60)
+    world.receive(0, 6, 1000)
+    order = sold(world, 0, 4)
+    for step in (world.confirm, world.ship, world.ship):
+        step(order)
+    world.record("ExpenseRecorded", world.stores[0], 0, category="rent", amount_minor=30, currency="GBP")
+    built(log, projector, world)
+
+    def by_age(code: str, last: date) -> dict[str | None, Fraction | None]:
+        found = kpis.cells(projector, KPIS, KPIS[code], asked(of=(date(2025, 1, 1), last), by="age"))
+        return {key[3]: cell.value for key, cell in found.items()}
+
+    # Four of the ten of New Year's Day have left; the others are 58 days old at the end of February, the late ones 18.
+    assert by_age("K054Q", date(2025, 2, 28)) == {"0-30": 6, "31-90": 6}
+    assert by_age("K054V", date(2025, 2, 28)) == {"0-30": 600, "31-90": 300}
+    assert by_age("K054V", date(2025, 7, 15)) == {"91-180": 600, "181-365": 300}
+    assert by_age("K100S", date(2025, 7, 15)) == {"91-180": 60, "181-365": 90}
+    months = asked(KpiGrain.MONTH, of=(date(2025, 1, 1), date(2025, 7, 15)))
+    provision = {key[0].month: cell.value for key, cell in kpis.cells(projector, KPIS, KPIS["K100S"], months).items()}
+    assert provision == {4: 30, 5: 90, 6: 90, 7: 150}
+    assert values(projector, "K054Q", replace(months, age="31-90")) == [6, 12, 6]
+    # Sold at 90 pence each, at a moving average of 68.75; 30 pence of rent.
+    profit = {key[0].month: cell.value for key, cell in kpis.cells(projector, KPIS, KPIS["K100"], months).items()}
+    assert profit == {2: 360 - 275 - 30, 4: -30, 5: -90, 6: -90, 7: -150}
+    assert values(projector, "K100", replace(months, grain=KpiGrain.TOTAL)) == [360 - 275 - 30 - 150]
+
+
+def test_stock_and_counts_are_known_by_location_and_batch(log: Log, projector: Projector) -> None:
+    world = log.world(stores=1)
+    here, there = world.locations[0]
+    received = {"unit_cost": None, "currency": "GBP", "cost_assumed": True, "quantity": 5}
+    for batch in ("B1", "B2", None):
+        fields = {"location_id": here, "batch": batch, **received}
+        shape = msgspec.convert(fields, event_types()["StockReceived"].shape, strict=False)
+        world.record("StockReceived", world.skus[0], 0, **generate.vars_of(shape))
+    world.other_movement(0, 4, 3)
+    world.other_movement(0, 2, 1)
+    sold(world, 0, 2)
+    built(log, projector, world)
+
+    def by(code: str, slice_: str) -> dict[str | None, Fraction | None]:
+        found = kpis.cells(projector, KPIS, KPIS[code], asked(by=slice_))
+        return {key[3]: cell.value for key, cell in found.items()}
+
+    # Three of fifteen were sent to the other place, where two arrived; two were missing here at a count, two reserved.
+    assert by("K050H", "location") == {str(here): 15 - 3 - 2, str(there): 2}
+    assert by("K050H", "batch") == {"B1": 5, "B2": 5, kpis.NONE: 5 - 3 + 2 - 2}
+    assert by("K050R", "location") == {str(here): 2}
+    assert values(projector, "K050", asked(location_id=here)) == [15 - 3 - 2 - 2]
+    assert values(projector, "K050H", asked(batch="B2")) == [5]
+    assert values(projector, "K055", asked(location_id=here)) == [1 - Fraction(2, 9)]
+    assert values(projector, "K055", asked(location_id=there)) == []
+
+
+def test_a_campaign_has_used_what_orders_took_of_its_budget_and_did_not_bring_back(
+    log: Log, projector: Projector
+) -> None:
+    world = log.world()
+    campaign, order = world.campaigns[0], world.made_id("order", 1)
+    for name, amount in (("Claimed", 30_000), ("Claimed", 5_000), ("Released", 10_000)):
+        world.record(f"CampaignBudget{name}", campaign, 0, order_id=order, amount_minor=amount, currency="GBP")
+    world.pass_time(24 * 60)
+    before = world.position
+    world.record("CampaignBudgetSet", campaign, 0, budget_minor=50_000, currency="GBP")
+    built(log, projector, world)
+
+    assert values(projector, "K072B", asked(campaign_id=campaign)) == [Fraction(25, 50)]
+    assert values(projector, "K072B", asked(campaign_id=campaign, as_of=before)) == [Fraction(25, 100)]
+    assert values(projector, "K072B", asked(campaign_id=world.campaigns[1])) == [0]
+
+
+def test_a_campaign_s_share_of_visitors_is_set_against_the_store_s(log: Log, projector: Projector) -> None:
+    world = log.world()
+    stream = world.made_id("traffic", 0)
+    world.record("TrafficDayOpened", stream, 0, store_id=world.stores[0], day=date(2025, 1, 1))
+    for campaign, visitors in ((None, 20), (world.campaigns[0], 9), (world.campaigns[1], 3)):
+        told = figures(page_views=visitors, visitors=visitors, campaign_id=campaign)
+        world.record("TrafficReported", stream, 0, **told)
+    built(log, projector, world)
+
+    assert values(projector, "K069", asked(campaign_id=world.campaigns[0])) == [Fraction(9, 20)]
+    shares = kpis.cells(projector, KPIS, KPIS["K069"], asked(by="campaign"))
+    assert {key[3]: cell.value for key, cell in shares.items()} == {
+        str(world.campaigns[0]): Fraction(9, 20), str(world.campaigns[1]): Fraction(3, 20),
+    }  # fmt: skip
+
+
+def test_every_figure_of_the_catalogue_is_built_or_says_why_not() -> None:
+    path = resources.path("projections") / "kpis.toml"
+    reasons = tomllib.loads(path.read_text("utf-8"))[kpis.NOT_BUILT]
+    built_codes = {code[:4] for code in KPIS if code.startswith("K")}
+    assert built_codes | set(reasons) == {f"K{number:03}" for number in range(1, 121)}
+    assert not built_codes & set(reasons)
+    assert all(len(reason.split()) > 3 for reason in reasons.values())

@@ -265,6 +265,30 @@ def test_an_operator_s_projections_lie_over_those_of_the_package(log: Log, opera
     assert operator.rebuild("kpi_daily").status == "ready"
 
 
+def test_the_plan_warns_of_a_rule_that_is_another_in_another_projection(operator: Projector, folder: Path) -> None:
+    assert [line.warning for line in operator.plan() if line.warning] == []
+    own.copy(operator.definitions()["kpi_daily"], folder)
+    edit(folder, "kpi_daily", "projection.toml", ("refund_counts_freight = false", "refund_counts_freight = true"))
+
+    warned = {line.name: line.warning for line in operator.plan() if line.warning}
+
+    assert set(warned) == {"kpi_daily", "kpi_facts", "customer_card"}
+    assert warned["kpi_daily"] is not None
+    assert warned["kpi_daily"].startswith("refund_counts_freight is another in customer_card, kpi_facts: ")
+    for name in ("kpi_facts", "customer_card"):
+        own.copy(operator.definitions()[name], folder)
+        edit(folder, name, "projection.toml", ("refund_counts_freight = false", "refund_counts_freight = true"))
+    assert [line.warning for line in operator.plan() if line.warning] == []
+
+    # From a day on is another rule than always.
+    late = "\n[[rules_from]]\nday = 2026-02-01\nguest_order_is_buyer = false\n"
+    for file, more in (("projection.toml", late), ("apply.sql", "-- Here somebody would join rules_by_day.\n")):
+        path = folder / "kpi_daily" / file
+        path.write_text(path.read_text("utf-8") + more, "utf-8")
+    warned = {line.name: line.warning for line in operator.plan() if line.warning}
+    assert set(warned) == {"kpi_daily", "kpi_facts"}
+
+
 def test_a_copy_needs_a_higher_version_and_every_query_and_a_lock_holds_it(operator: Projector, folder: Path) -> None:
     own.copy(operator.definitions()["kpi_daily"], folder)
     with pytest.raises(SqlFileError, match="there already"):

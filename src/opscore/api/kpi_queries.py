@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -23,12 +23,13 @@ from opscore.api.arguments import (
     stores,
     window_of_days,
 )
+from opscore.api.errors import BadInput
 from opscore.api.ids import key_of
 from opscore.api.lists import PageArguments
 from opscore.api.paging import Connection
 from opscore.api.selected import wants_total
 from opscore.domain.order_events import ReturnReason
-from opscore.kpis import Asked, KpiComparison, KpiGrain
+from opscore.kpis import Asked, KpiComparison, KpiGrain, OneCell
 
 Code = Annotated[str, strawberry.argument(description="Code of the figure, such as K017.")]
 Grain = Annotated[KpiGrain, strawberry.argument(description="How long its windows are.")]
@@ -39,6 +40,15 @@ OfReason = Annotated[
     ReturnReason | None, strawberry.argument(description="Only what somebody wanted to send back for this reason.")
 ]
 OfTier = Annotated[str | None, strawberry.argument(description="Only members of this tier.")]
+OfLocation = Annotated[strawberry.ID | None, strawberry.argument(description="Only what lies at this location.")]
+OfBatch = Annotated[str | None, strawberry.argument(description="Only units of this batch.")]
+OfAge = Annotated[str | None, strawberry.argument(description="Only units of this age band, such as 31-90 (days).")]
+By = Annotated[
+    views.KpiSlice | None,
+    strawberry.argument(
+        description="Break it down: rows of their own for the largest slices, and one row for all others together."
+    ),
+]
 KpiMoment = Annotated[
     views.KpiAsOf | None,
     strawberry.argument(
@@ -56,6 +66,10 @@ def _asked(
     campaign_id: strawberry.ID | None,
     reason: ReturnReason | None = None,
     tier: str | None = None,
+    location_id: strawberry.ID | None = None,
+    batch: str | None = None,
+    age: str | None = None,
+    by: views.KpiSlice | None = None,
 ) -> Asked:
     scope: list[UUID] | None = stores(info.context, store_ids)
     return Asked(
@@ -69,6 +83,10 @@ def _asked(
         campaign_id=None if campaign_id is None else key_of(campaign_id, "Campaign"),
         reason=None if reason is None else reason.value,
         tier=tier,
+        location_id=None if location_id is None else key_of(location_id, "Location"),
+        batch=batch,
+        age=age,
+        by=None if by is None else by.value.lower(),
     )
 
 
@@ -107,6 +125,17 @@ class KpiQueries:
         campaign_id: OfCampaign = None,
         reason: OfReason = None,
         tier: OfTier = None,
+        location_id: OfLocation = None,
+        batch: OfBatch = None,
+        age: OfAge = None,
+        by: By = None,
+        top: Annotated[
+            int,
+            strawberry.argument(
+                description="With `by`: how many slices of each currency have rows of their own, by their value over "
+                "all the days; 1 to 100."
+            ),
+        ] = 10,
         compare: Annotated[
             KpiComparison | None, strawberry.argument(description="Set each window beside an earlier one.")
         ] = None,
@@ -114,8 +143,13 @@ class KpiQueries:
         at_least: AtLeast = None,
     ) -> views.KpiAnswer:
         context = info.context
-        asked = _asked(info, (from_day, to_day, grain), store_ids, channel, sku_id, campaign_id, reason, tier)
-        return await context.services.read(views.answer, context, views.find(code), asked, compare, at_least, as_of)
+        asked = _asked(
+            info, (from_day, to_day, grain), store_ids, channel, sku_id, campaign_id, reason, tier, location_id, batch,
+            age, by,
+        )  # fmt: skip
+        return await context.services.read(
+            views.answer, context, views.find(code), asked, compare, at_least, as_of, top
+        )
 
     @strawberry.field(
         description="The platform book and the accounting book of these stores, side by side, window by window."
@@ -136,7 +170,8 @@ class KpiQueries:
 
     @strawberry.field(
         description="The rows behind one side of a cell, oldest event first: counted as the definition's source says, "
-        "all of them make the cell. The window is the row's own: startsOn, endsOn, hour and currency."
+        "all of them make the cell. The window is the row's own: startsOn, endsOn, hour and currency; of a breakdown "
+        "its slice too."
     )
     async def explain_kpi(
         self,
@@ -152,6 +187,19 @@ class KpiQueries:
         campaign_id: OfCampaign = None,
         reason: OfReason = None,
         tier: OfTier = None,
+        location_id: OfLocation = None,
+        batch: OfBatch = None,
+        age: OfAge = None,
+        by: Annotated[
+            views.KpiSlice | None, strawberry.argument(description="What the breakdown is by that the row is of.")
+        ] = None,
+        of_slice: Annotated[
+            str | None, strawberry.argument(name="slice", description="The row's slice; empty: what is of none.")
+        ] = None,
+        rest_of: Annotated[
+            list[str] | None,
+            strawberry.argument(description="For the row of all others: the slices of the answer that it leaves out."),
+        ] = None,
         hour: Annotated[int | None, strawberry.argument(description="The row's hour.")] = None,
         currency_code: Annotated[str | None, strawberry.argument(description="The row's currency.")] = None,
         first: First = None,
@@ -159,14 +207,23 @@ class KpiQueries:
         as_of: KpiMoment = None,
     ) -> Connection[views.KpiFact]:
         context = info.context
-        asked = _asked(info, (from_day, to_day, grain), store_ids, channel, sku_id, campaign_id, reason, tier)
+        asked = _asked(
+            info, (from_day, to_day, grain), store_ids, channel, sku_id, campaign_id, reason, tier, location_id, batch,
+            age, by,
+        )  # fmt: skip
+        if (asked.by is None) != (of_slice is None and rest_of is None) or (
+            of_slice is not None and rest_of is not None
+        ):
+            raise BadInput("A row of a breakdown is opened with `by` and either its `slice` or `restOf`.")
+        part = None if of_slice is None or asked.by is None else views.slice_key(asked.by, of_slice)
+        others = None if rest_of is None or asked.by is None else [views.slice_key(asked.by, each) for each in rest_of]
         found: Connection[views.KpiFact] = await context.services.read(
             views.explained,
             context,
             views.find(code),
             side,
             asked,
-            (hour, currency_code),
+            OneCell(hour, currency_code, part, None if others is None else tuple(others)),
             PageArguments(first, after, None, None),
             as_of,
             wants_total(info),
@@ -184,7 +241,37 @@ class KpiQueries:
         to_day: ToDay,
         store_ids: StoreIds = None,
         at_least: AtLeast = None,
+        as_of: KpiMoment = None,
     ) -> list[views.RetentionCohort]:
         context = info.context
         asked = window_of_days(from_day, to_day)
-        return await context.services.read(views.cohorts, context, asked, stores(context, store_ids), at_least)
+        return await context.services.read(views.cohorts, context, asked, stores(context, store_ids), at_least, as_of)
+
+    @strawberry.field(
+        description="The payments behind a cell of retentionCohorts, oldest first: `activeCustomers` are their "
+        "different buyers, `customers` those of `monthsLater` 0. The days and stores are those of the question."
+    )
+    async def explain_retention_cohort(
+        self,
+        info: ContextInfo,
+        from_day: FromDay,
+        to_day: ToDay,
+        starts_on: Annotated[date, strawberry.argument(description="The cell's month, by its first day.")],
+        months_later: Annotated[int, strawberry.argument(description="The cell's number of months later.")],
+        store_ids: StoreIds = None,
+        first: First = None,
+        after: After = None,
+        as_of: KpiMoment = None,
+    ) -> Connection[views.RetentionPayment]:
+        context = info.context
+        found: Connection[views.RetentionPayment] = await context.services.read(
+            views.cohort_payments,
+            context,
+            window_of_days(from_day, to_day),
+            (starts_on, months_later),
+            stores(context, store_ids),
+            PageArguments(first, after, None, None),
+            as_of,
+            wants_total(info),
+        )
+        return found

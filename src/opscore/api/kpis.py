@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import strawberry
 
@@ -17,20 +18,23 @@ from opscore.api.context import Context
 from opscore.api.enums import expose
 from opscore.api.errors import BadInput, NotReady
 from opscore.api.figures import ask
-from opscore.api.ids import global_id
+from opscore.api.ids import global_id, key_of
 from opscore.api.lists import PageArguments
 from opscore.api.money import Money, money
 from opscore.api.paging import connection
 from opscore.api.scalars import Position
 from opscore.kpi_versions import InForce
-from opscore.kpis import Asked, Cell, Kpi, KpiComparison, KpiGrain
+from opscore.kpis import Asked, Cell, Kpi, KpiComparison, KpiGrain, OneCell
 from opscore.log.event_log import EventFilter
-from opscore.projector import Behind, ProjectionRefused
+from opscore.projector import Behind, ProjectionRefused, Projector, counting
 from opscore.projector.lock import EditedWithoutVersion
 
 DAYS_MAX = {KpiGrain.HOUR: 62, KpiGrain.DAY: 1_100}
 """Most days of one question at a grain; coarser ones have the bound of 4,000."""
 DAYS_MAX_ELSE = 4_000
+TOP_MAX = 100
+MONTHS_LATER_MAX = 1_200
+BREAKDOWN_ROWS_MAX = 10_000
 
 
 class KpiSide(enum.StrEnum):
@@ -51,8 +55,10 @@ class KpiBook(enum.StrEnum):
 
 
 class KpiSlice(enum.StrEnum):
-    """What a key figure can be narrowed to."""
+    """What a key figure can be narrowed to and broken down by."""
 
+    STORE = "STORE"
+    """The store; every figure."""
     CHANNEL = "CHANNEL"
     SKU = "SKU"
     CAMPAIGN = "CAMPAIGN"
@@ -60,6 +66,12 @@ class KpiSlice(enum.StrEnum):
     """Why goods are to come back."""
     TIER = "TIER"
     """A tier of members."""
+    LOCATION = "LOCATION"
+    """Where stock lies."""
+    BATCH = "BATCH"
+    """A batch of units, as far as receipts and shipments name it."""
+    AGE = "AGE"
+    """How long ago units came in, in bands of days such as 31-90."""
 
 
 for _exposed in (KpiSide, KpiBook, KpiSlice, KpiGrain, KpiComparison, kpis.Unit):
@@ -107,6 +119,12 @@ class KpiDefinition:
     digest: str = strawberry.field(
         description="SHA-256, hexadecimal, over what decides its values; another meaning has another version."
     )
+    at_most: int | None = strawberry.field(
+        description="A value above it says that the data are wrong; null: there is no such bound."
+    )
+    told_by: str | None = strawberry.field(
+        description="The query that tells it, where `kpi` does not; null: `kpi` does."
+    )
     in_force_from: datetime | None = strawberry.field(
         description="Since when this server's database has it in force; null until a server has taken it into service."
     )
@@ -130,11 +148,18 @@ class KpiRow:
     ends_on: date = strawberry.field(description="Last day of the window; it counts.")
     hour: int | None = strawberry.field(description="Hour of the day, at the grain of hours.")
     currency_code: str | None = strawberry.field(description="Currency of its amounts, in main units.")
+    slice: str | None = strawberry.field(
+        description="In a breakdown: the id of the store, article, campaign or location, or the name; empty for what "
+        "is of none. Null: all others together, or no breakdown was asked for."
+    )
     value: Decimal | None = strawberry.field(description="The value; null as the definition's rule says.")
     numerator: Decimal | None = strawberry.field(
         description="What is divided, exact; the figure itself if no quotient."
     )
     denominator: Decimal | None = strawberry.field(description="What it is divided by, exact; null if no quotient.")
+    is_implausible: bool = strawberry.field(
+        description="Whether the value is above what it can be (`atMost`), so that the data behind it are wrong."
+    )
     is_final: bool = strawberry.field(
         description="Whether the window is over, and the days for which such a figure still changes."
     )
@@ -152,6 +177,9 @@ class KpiAnswer:
     )
     rows: list[KpiRow] = strawberry.field(
         description="The windows, oldest first; one in which nothing happened is left out."
+    )
+    slices: list[str] = strawberry.field(
+        description="In a breakdown: the slices that have rows of their own, largest first; the rest is all but these."
     )
 
 
@@ -252,7 +280,7 @@ def definition(kpi: Kpi, digest: str, since: datetime | None, until: datetime | 
         unit=kpi.unit,
         book=None if kpi.book is None else KpiBook(kpi.book),
         grains=list(kpi.grains),
-        slices=[KpiSlice(each.upper()) for each in kpi.slices],
+        slices=[] if kpi.told_by else [KpiSlice.STORE, *(KpiSlice(each.upper()) for each in kpi.slices)],
         null_rule=kpi.null_rule,
         sources=[
             KpiSource(
@@ -270,6 +298,8 @@ def definition(kpi: Kpi, digest: str, since: datetime | None, until: datetime | 
         factors=list(kpi.factors),
         divisors=list(kpi.divisors),
         matures_days=kpi.matures_days,
+        at_most=kpi.at_most,
+        told_by=kpi.told_by,
         digest=digest,
         in_force_from=since,
         in_force_until=until,
@@ -294,16 +324,53 @@ def find(code: str) -> Kpi:
 
 def require(kpi: Kpi, asked: Asked) -> None:
     """Raise BadInput when the figure has no such grain, slice or window."""
+    if kpi.told_by is not None:
+        raise BadInput(f"{kpi.code} is told by {kpi.told_by}; ask that.")
     if asked.grain not in kpi.grains:
         raise BadInput(f"{kpi.code} is known by {', '.join(kpi.grains)}.")
     for name, column in kpis.SLICES.items():
         if getattr(asked, column) is not None and name not in kpi.slices:
             raise BadInput(f"{kpi.code} cannot be narrowed to a {name}.")
+    if asked.by is not None and asked.by not in (kpis.STORE, *kpi.slices):
+        slices = ", ".join(each.upper() for each in (kpis.STORE, *kpi.slices))
+        raise BadInput(f"{kpi.code} cannot be broken down by {asked.by.upper()}, only by {slices}.")
+    if asked.by in kpis.SLICES and getattr(asked, kpis.SLICES[asked.by]) is not None:
+        raise BadInput(f"It is narrowed to one {asked.by} already; leave that out, or break it down by something else.")
     window_of_days(asked.from_day, asked.to_day)
     days = (asked.to_day - asked.from_day).days + 1
     bound = DAYS_MAX.get(asked.grain, DAYS_MAX_ELSE)
     if days > bound or asked.from_day.year < 1900:
         raise BadInput(f"Ask for 1 to {bound} days at this grain, since 1900; these are {days} from {asked.from_day}.")
+
+
+def _bounded(asked: Asked, top: int) -> None:
+    """Raise BadInput when a breakdown would have too many rows."""
+    days = (asked.to_day - asked.from_day).days + 1
+    windows = {KpiGrain.HOUR: days * 24, KpiGrain.DAY: days, KpiGrain.WEEK: days // 7 + 2}
+    windows[KpiGrain.MONTH] = days // 28 + 2
+    if not 1 <= top <= TOP_MAX:
+        raise BadInput(f"A breakdown has 1 to {TOP_MAX} slices of their own, not {top}.")
+    if (top + 1) * windows.get(asked.grain, 1) > BREAKDOWN_ROWS_MAX:
+        raise BadInput(
+            f"Such a breakdown may have more than {BREAKDOWN_ROWS_MAX:,} rows; ask for fewer days, a coarser grain or "
+            "a smaller top."
+        )
+
+
+SLICE_TYPES = {"store": "Store", "sku": "Sku", "campaign": "Campaign"}
+"""Slices that are named by a global id, and of what."""
+
+
+def _slice_id(asked: Asked, part: str | None) -> str | None:
+    """Return a slice as the API shows it."""
+    if not part or asked.by not in SLICE_TYPES:
+        return part
+    return global_id(SLICE_TYPES[asked.by], UUID(part))
+
+
+def slice_key(by: str, shown: str) -> str:
+    """Return the slice that the API shows so; raises BadId."""
+    return shown if not shown or by not in SLICE_TYPES else str(key_of(shown, SLICE_TYPES[by]))
 
 
 def moment(context: Context, as_of: KpiAsOf | None) -> dict[str, Any]:
@@ -331,14 +398,23 @@ def answer(
     comparison: KpiComparison | None,
     at_least: int | None,
     as_of: KpiAsOf | None,
+    top: int,
 ) -> KpiAnswer:
-    """Return the cells of a key figure, each with the window it is compared with (blocking)."""
+    """Return the cells of a key figure, each with the window it is compared with (blocking).
+
+    Broken down, the `top` largest slices have cells of their own and all others one together.
+    """
     require(kpi, asked)
+    if asked.by is not None:
+        _bounded(asked, top)
     asked = replace(asked, **moment(context, as_of))
     all_kpis = known()
     reached = _reached(context, kpis.sources(kpi, all_kpis), at_least)
     projector = context.services.read_models
     try:
+        if asked.by is not None:
+            _require_slices(projector, kpis.sources(kpi, all_kpis))
+            asked = replace(asked, kept=kpis.largest(projector, all_kpis, kpi, asked, top))
         found = kpis.cells(projector, all_kpis, kpi, asked)
         before = None if comparison is None else kpis.cells(projector, all_kpis, kpi, kpis.earlier(asked, comparison))
     except ProjectionRefused as refused:
@@ -347,7 +423,15 @@ def answer(
         definition=defined(context, kpi),
         known_at_position=Position(min(reached, asked.as_of)),
         rows=[_row(kpi, asked, key, cell, comparison, before) for key, cell in found.items()],
+        slices=[_slice_id(asked, part) or "" for part in asked.kept or ()],
     )
+
+
+def _require_slices(projector: Projector, names: set[str]) -> None:
+    """Raise NotReady when a version serves that was built before there were breakdowns."""
+    for name in sorted(names):
+        if "%(by)s" not in projector.query(name, counting.FACTS).sql:
+            raise NotReady(f"The version of {name} that serves knows no breakdowns; build and promote its newest one.")
 
 
 def _reached(context: Context, names: set[str], at_least: int | None) -> int:
@@ -413,12 +497,12 @@ def _row(
     comparison: KpiComparison | None,
     before: dict[kpis.Key, Cell] | None,
 ) -> KpiRow:
-    starts_on, hour, currency = key
+    starts_on, hour, currency, part = key
     compared, change = None, None
     if comparison is not None and before is not None:
         then = kpis.earlier(asked, comparison)
         first = kpis.earlier_start(starts_on, asked, comparison)
-        old = before.get((first, hour, currency), Cell(None, None, None))
+        old = before.get((first, hour, currency, part), Cell(None, None, None))
         compared = KpiCompared(starts_on=first, ends_on=kpis.ends_on(first, then), **_numbers(kpi, old, currency))
         if cell.value is not None and old.value:
             change = kpis.rounded((cell.value - old.value) / old.value, kpis.RATIO_PLACES)
@@ -427,6 +511,8 @@ def _row(
         ends_on=kpis.ends_on(starts_on, asked),
         hour=hour,
         currency_code=currency,
+        slice=_slice_id(asked, part),
+        is_implausible=kpi.at_most is not None and cell.value is not None and cell.value > kpi.at_most,
         is_final=kpis.is_final(kpi, starts_on, asked),
         compared=compared,
         change=change,
@@ -448,12 +534,12 @@ def explained(
     kpi: Kpi,
     side_name: KpiSide,
     asked: Asked,
-    cell: tuple[int | None, str | None],
+    cell: OneCell,
     page: PageArguments,
     as_of: KpiAsOf | None,
     counted: bool,
 ) -> Any:
-    """Return a page of the rows behind one side of a cell, (hour, currency) of which are given (blocking)."""
+    """Return a page of the rows behind one side of a cell (blocking)."""
     require(kpi, asked)
     if kpi.factors:
         raise BadInput(f"{kpi.code} is made of other figures; open them: {', '.join(kpi.factors + kpi.divisors)}.")
@@ -466,9 +552,11 @@ def explained(
     projector = context.services.read_models
     try:
         asked = replace(asked, **moment(context, as_of))
-        total = kpis.count_facts(projector, kpi, parts, asked, hour=cell[0], currency=cell[1]) if counted else None
+        if asked.by is not None:
+            _require_slices(projector, kpis.sources(kpi, known()))
+        total = kpis.count_facts(projector, kpi, parts, asked, cell) if counted else None
         rows = kpis.facts(
-            projector, kpi, parts, asked, hour=cell[0], currency=cell[1], limit=wanted.fetch,
+            projector, kpi, parts, asked, cell, limit=wanted.fetch,
             after=(wanted.after[0], wanted.after[1]) if wanted.after else (0, 0),
         )  # fmt: skip
         versions = {each.entry.name: each.entry.version for each in projector.status() if _serves(each)}
@@ -504,7 +592,74 @@ def _fact(row: dict[str, Any], kpi: Kpi, versions: dict[str, int]) -> KpiFact:
     )
 
 
-def cohorts(context: Context, window_: dict[str, Any], store_ids: Any, at_least: int | None) -> list[RetentionCohort]:
+def cohorts(
+    context: Context, window_: dict[str, Any], store_ids: Any, at_least: int | None, as_of: KpiAsOf | None
+) -> list[RetentionCohort]:
     """Return how many customers of each month's beginners paid again, month by month (blocking)."""
-    rows = ask(context, "kpi_facts", "cohorts", window_, store_ids=store_ids, at_least=at_least)
+    known_then = {**window_, "as_of": moment(context, as_of).get("as_of")}
+    rows = ask(context, "kpi_facts", "cohorts", known_then, store_ids=store_ids, at_least=at_least)
     return [RetentionCohort(**row) for row in rows]
+
+
+@strawberry.type(description="A payment by which a customer of a cohort was active in the month.")
+class RetentionPayment:
+    position: Position = strawberry.field(description="Position of the event in the log.")
+    event: str = strawberry.field(description="Its type.")
+    occurred_at: datetime = strawberry.field(description="When it happened.")
+    store_id: strawberry.ID = strawberry.field(description="The store.")
+    day: date = strawberry.field(description="The day on which it counts, the store's own.")
+    order_id: strawberry.ID = strawberry.field(description="The order that was paid.")
+    buyer: str = strawberry.field(description="Who, as a plain id; `activeCustomers` counts different ones.")
+    rule_version: int = strawberry.field(description="Version of the projection's rules that counted it.")
+
+
+def cohort_payments(
+    context: Context,
+    window_: dict[str, Any],
+    cell: tuple[date, int],
+    store_ids: Any,
+    page: PageArguments,
+    as_of: KpiAsOf | None,
+    counted: bool,
+) -> Any:
+    """Return a page of the payments behind a cell of the cohorts: first day of its month, months later (blocking)."""
+    starts_on, months_later = cell
+    if starts_on.day != 1 or not 0 <= months_later <= MONTHS_LATER_MAX:
+        raise BadInput(f"startsOn is the first day of a month, and monthsLater 0 to {MONTHS_LATER_MAX}.")
+    binding = f"cohort:{window_}:{cell}:{store_ids}:{as_of}"
+    wanted = page.window(binding, 1)
+    projector = context.services.read_models
+    given = {
+        **window_,
+        "starts_on": starts_on,
+        "months_later": months_later,
+        "as_of": moment(context, as_of).get("as_of"),
+        "after_position": wanted.after[0] if wanted.after else None,
+        "row_limit": wanted.fetch,
+    }
+    rows = ask(context, "kpi_facts", "cohort_rows", given, store_ids=store_ids, at_least=None)
+    total = None
+    if counted:
+        begun = rows or ask(
+            context, "kpi_facts", "cohort_rows", {**given, "after_position": None, "row_limit": 1},
+            store_ids=store_ids, at_least=None,
+        )  # fmt: skip
+        total = begun[0]["total"] if begun else 0
+    versions = {each.entry.name: each.entry.version for each in projector.status() if _serves(each)}
+    return connection(
+        rows,
+        wanted,
+        binding,
+        lambda row: [row["position"]],
+        lambda row: RetentionPayment(
+            position=Position(row["position"]),
+            event=row["event"],
+            occurred_at=row["occurred_at"],
+            store_id=strawberry.ID(global_id("Store", row["store_id"])),
+            day=row["day"],
+            order_id=strawberry.ID(global_id("Order", row["order_id"])),
+            buyer=str(row["person_id"]),
+            rule_version=versions["kpi_facts"],
+        ),
+        total=total,
+    )

@@ -40,7 +40,12 @@ class ProjectionQueries:
         def read() -> list[views.ProjectionPlanLine]:
             return [
                 views.ProjectionPlanLine(
-                    name=line.name, version=line.version, serving=line.serving, action=line.action, why=line.why
+                    name=line.name,
+                    version=line.version,
+                    serving=line.serving,
+                    action=line.action,
+                    why=line.why,
+                    warning=line.warning,
                 )
                 for line in context.services.read_models.plan()
             ]

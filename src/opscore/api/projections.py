@@ -66,6 +66,9 @@ class ProjectionPlanLine:
         "(rules were edited under the same version)."
     )
     why: str = strawberry.field(description="Why, and what to do.")
+    warning: str | None = strawberry.field(
+        description="Which of its rules are others in another read model; null: they agree."
+    )
 
 
 @strawberry.type(description="A column of an answer.")

@@ -87,6 +87,9 @@ def projections_plan() -> None:
         [(line.name, line.version, line.serving, line.action, line.why) for line in lines],
         right=(1, 2),
     )
+    for line in lines:
+        if line.warning is not None:
+            out.print(f"{line.name}: {line.warning}.", markup=False)
 
 
 class Format(StrEnum):

@@ -1,4 +1,5 @@
 -- windows: each wanted fact in its window of :grain, by currency if :by_currency; what a figure takes off (:less) is negative.
+-- slice: in a breakdown (:by) what it is told apart by, '' for what is of none; null for the rest, where only some are :kept.
 SELECT
     CASE WHEN :grain::text = 'total' THEN :first_day::date
         ELSE greatest(date_trunc(
@@ -6,78 +7,96 @@ SELECT
         )::date, :first_day::date) END AS starts_on,
     CASE WHEN :grain::text = 'hour' THEN one.hour END AS hour,
     CASE WHEN :by_currency::boolean THEN one.currency END AS currency,
+    CASE WHEN :kept::text[] IS NULL OR coalesce(one.slice, '') = ANY (:kept::text[]) THEN coalesce(one.slice, '') END
+        AS slice,
     one.day, one.order_id, one.who, one.channel,
     CASE WHEN one.measure = ANY (:less::text[]) THEN -one.amount ELSE one.amount END AS amount
 FROM wanted AS one;
 
 -- sum: what the amounts of a window add up to.
-SELECT fact.starts_on, fact.hour, fact.currency, sum(fact.amount) AS value, 1 AS parts
-FROM fact GROUP BY 1, 2, 3;
+SELECT fact.starts_on, fact.hour, fact.currency, fact.slice, sum(fact.amount) AS value, 1 AS parts
+FROM fact GROUP BY 1, 2, 3, 4;
 
 -- only: the amount of the one fact of a window; unknown beside others.
-SELECT fact.starts_on, fact.hour, fact.currency, CASE WHEN count(*) = 1 THEN sum(fact.amount) END AS value, 1 AS parts
-FROM fact GROUP BY 1, 2, 3;
+SELECT fact.starts_on, fact.hour, fact.currency, fact.slice, CASE WHEN count(*) = 1 THEN sum(fact.amount) END AS value,
+    1 AS parts
+FROM fact GROUP BY 1, 2, 3, 4;
 
--- orders: different orders of a window.
-SELECT fact.starts_on, fact.hour, fact.currency, count(DISTINCT fact.order_id) AS value, 1 AS parts
-FROM fact GROUP BY 1, 2, 3;
+-- orders: different orders of a window. Grouping finds each once in half the time that sorting for count(DISTINCT) takes.
+SELECT each.starts_on, each.hour, each.currency, each.slice, count(each.order_id) AS value, 1 AS parts
+FROM (SELECT DISTINCT fact.starts_on, fact.hour, fact.currency, fact.slice, fact.order_id FROM fact) AS each
+GROUP BY 1, 2, 3, 4;
 
 -- people: different people of a window.
-SELECT fact.starts_on, fact.hour, fact.currency, count(DISTINCT fact.who) AS value, 1 AS parts
-FROM fact GROUP BY 1, 2, 3;
+SELECT each.starts_on, each.hour, each.currency, each.slice, count(each.who) AS value, 1 AS parts
+FROM (SELECT DISTINCT fact.starts_on, fact.hour, fact.currency, fact.slice, fact.who FROM fact) AS each
+GROUP BY 1, 2, 3, 4;
 
 -- people_again: people with facts on two days of a window or more.
-SELECT again.starts_on, again.hour, again.currency, count(*) FILTER (WHERE again.days > 1) AS value, 1 AS parts
+SELECT again.starts_on, again.hour, again.currency, again.slice, count(*) FILTER (WHERE again.days > 1) AS value, 1 AS parts
 FROM (
-    SELECT fact.starts_on, fact.hour, fact.currency, fact.who, count(DISTINCT fact.day) AS days
-    FROM fact WHERE fact.who IS NOT NULL GROUP BY 1, 2, 3, 4
-) AS again GROUP BY 1, 2, 3;
+    SELECT fact.starts_on, fact.hour, fact.currency, fact.slice, fact.who, count(*) AS days
+    FROM (
+        SELECT DISTINCT one.starts_on, one.hour, one.currency, one.slice, one.who, one.day FROM fact AS one
+        WHERE one.who IS NOT NULL
+    ) AS fact GROUP BY 1, 2, 3, 4, 5
+) AS again GROUP BY 1, 2, 3, 4;
 
 -- people_of_two: people with facts of two different orders of a window or more.
-SELECT again.starts_on, again.hour, again.currency, count(*) FILTER (WHERE again.orders >= 2) AS value, 1 AS parts
+SELECT again.starts_on, again.hour, again.currency, again.slice, count(*) FILTER (WHERE again.orders >= 2) AS value,
+    1 AS parts
 FROM (
-    SELECT fact.starts_on, fact.hour, fact.currency, fact.who, count(DISTINCT fact.order_id) AS orders
-    FROM fact WHERE fact.who IS NOT NULL GROUP BY 1, 2, 3, 4
-) AS again GROUP BY 1, 2, 3;
+    SELECT fact.starts_on, fact.hour, fact.currency, fact.slice, fact.who, count(fact.order_id) AS orders
+    FROM (
+        SELECT DISTINCT one.starts_on, one.hour, one.currency, one.slice, one.who, one.order_id FROM fact AS one
+        WHERE one.who IS NOT NULL
+    ) AS fact GROUP BY 1, 2, 3, 4, 5
+) AS again GROUP BY 1, 2, 3, 4;
 
 -- people_of_three: people with facts of three different orders of a window or more.
-SELECT again.starts_on, again.hour, again.currency, count(*) FILTER (WHERE again.orders >= 3) AS value, 1 AS parts
+SELECT again.starts_on, again.hour, again.currency, again.slice, count(*) FILTER (WHERE again.orders >= 3) AS value,
+    1 AS parts
 FROM (
-    SELECT fact.starts_on, fact.hour, fact.currency, fact.who, count(DISTINCT fact.order_id) AS orders
-    FROM fact WHERE fact.who IS NOT NULL GROUP BY 1, 2, 3, 4
-) AS again GROUP BY 1, 2, 3;
+    SELECT fact.starts_on, fact.hour, fact.currency, fact.slice, fact.who, count(fact.order_id) AS orders
+    FROM (
+        SELECT DISTINCT one.starts_on, one.hour, one.currency, one.slice, one.who, one.order_id FROM fact AS one
+        WHERE one.who IS NOT NULL
+    ) AS fact GROUP BY 1, 2, 3, 4, 5
+) AS again GROUP BY 1, 2, 3, 4;
 
 -- concentration: the squares of what came through each channel, by the square of what came through all of them.
-SELECT each.starts_on, each.hour, each.currency, CASE WHEN sum(each.amount) <> 0 THEN sum(each.amount * each.amount) END
-        AS value, CASE WHEN sum(each.amount) <> 0 THEN sum(each.amount) * sum(each.amount) ELSE 1 END AS parts
+SELECT each.starts_on, each.hour, each.currency, each.slice,
+    CASE WHEN sum(each.amount) <> 0 THEN sum(each.amount * each.amount) END AS value, CASE WHEN sum(each.amount) <> 0 THEN sum(each.amount) * sum(each.amount) ELSE 1 END AS parts
 FROM (
-    SELECT fact.starts_on, fact.hour, fact.currency, fact.channel, sum(fact.amount) AS amount FROM fact GROUP BY 1, 2, 3, 4
-) AS each GROUP BY 1, 2, 3;
+    SELECT fact.starts_on, fact.hour, fact.currency, fact.slice, fact.channel, sum(fact.amount) AS amount
+    FROM fact GROUP BY 1, 2, 3, 4, 5
+) AS each GROUP BY 1, 2, 3, 4;
 
 -- median: the lowest amount that half of the amounts of a window do not pass.
-SELECT fact.starts_on, fact.hour, fact.currency, percentile_disc(0.5) WITHIN GROUP (ORDER BY fact.amount) AS value,
-    1 AS parts
-FROM fact GROUP BY 1, 2, 3;
+SELECT fact.starts_on, fact.hour, fact.currency, fact.slice,
+    percentile_disc(0.5) WITHIN GROUP (ORDER BY fact.amount) AS value, 1 AS parts
+FROM fact GROUP BY 1, 2, 3, 4;
 
 -- p90: the lowest amount that nine tenths of the amounts of a window do not pass.
-SELECT fact.starts_on, fact.hour, fact.currency, percentile_disc(0.9) WITHIN GROUP (ORDER BY fact.amount) AS value,
-    1 AS parts
-FROM fact GROUP BY 1, 2, 3;
+SELECT fact.starts_on, fact.hour, fact.currency, fact.slice,
+    percentile_disc(0.9) WITHIN GROUP (ORDER BY fact.amount) AS value, 1 AS parts
+FROM fact GROUP BY 1, 2, 3, 4;
 
 -- balance: what all amounts up to the last day of a window add up to; from the first fact on each window has one.
-SELECT standing.starts_on, NULL::bigint AS hour, standing.currency, standing.value, 1 AS parts
+SELECT standing.starts_on, NULL::bigint AS hour, standing.currency, standing.slice, standing.value, 1 AS parts
 FROM (
-    SELECT span.starts_on, known.currency,
-        sum(change.amount) OVER (PARTITION BY known.currency ORDER BY span.starts_on) AS value
+    SELECT span.starts_on, known.currency, known.slice,
+        sum(change.amount) OVER (PARTITION BY known.currency, known.slice ORDER BY span.starts_on) AS value
     FROM (
         SELECT DISTINCT CASE WHEN :grain::text = 'total' THEN :first_day::date
             ELSE greatest(date_trunc(:grain::text, each.day)::date, :first_day::date) END AS starts_on
         FROM generate_series(:first_day::timestamp, :last_day::timestamp, '1 day') AS each (day)
     ) AS span
-    CROSS JOIN (SELECT DISTINCT fact.currency FROM fact) AS known
+    CROSS JOIN (SELECT DISTINCT fact.currency, fact.slice FROM fact) AS known
     LEFT JOIN (
-        SELECT fact.starts_on, fact.currency, sum(fact.amount) AS amount FROM fact GROUP BY 1, 2
+        SELECT fact.starts_on, fact.currency, fact.slice, sum(fact.amount) AS amount FROM fact GROUP BY 1, 2, 3
     ) AS change ON change.starts_on = span.starts_on AND change.currency IS NOT DISTINCT FROM known.currency
+        AND change.slice IS NOT DISTINCT FROM known.slice
 ) AS standing
 WHERE standing.value IS NOT NULL;
 
@@ -85,17 +104,19 @@ WHERE standing.value IS NOT NULL;
 SELECT
     CASE WHEN :grain::text = 'total' THEN :first_day::date
         ELSE greatest(date_trunc(:grain::text, standing.day)::date, :first_day::date) END AS starts_on,
-    NULL::bigint AS hour, standing.currency, sum(coalesce(standing.value, 0)) AS value, count(*) AS parts
+    NULL::bigint AS hour, standing.currency, standing.slice, sum(coalesce(standing.value, 0)) AS value, count(*) AS parts
 FROM (
-    SELECT each.day, known.currency, sum(change.amount) OVER (PARTITION BY known.currency ORDER BY each.day) AS value
+    SELECT each.day, known.currency, known.slice,
+        sum(change.amount) OVER (PARTITION BY known.currency, known.slice ORDER BY each.day) AS value
     FROM generate_series(:first_day::timestamp, :last_day::timestamp, '1 day') AS each (day)
-    CROSS JOIN (SELECT DISTINCT fact.currency FROM fact) AS known
+    CROSS JOIN (SELECT DISTINCT fact.currency, fact.slice FROM fact) AS known
     LEFT JOIN (
-        SELECT greatest(fact.day, :first_day::date) AS day, fact.currency, sum(fact.amount) AS amount
-        FROM fact GROUP BY 1, 2
+        SELECT greatest(fact.day, :first_day::date) AS day, fact.currency, fact.slice, sum(fact.amount) AS amount
+        FROM fact GROUP BY 1, 2, 3
     ) AS change ON change.day = each.day AND change.currency IS NOT DISTINCT FROM known.currency
+        AND change.slice IS NOT DISTINCT FROM known.slice
 ) AS standing
-GROUP BY 1, 2, 3
+GROUP BY 1, 2, 3, 4
 HAVING count(standing.value) > 0;
 
 -- page: the wanted facts of a cell, oldest event first, after (:after_position, :after_place).
@@ -105,13 +126,17 @@ FROM wanted AS one
 WHERE (one.position, one.place) > (coalesce(:after_position::bigint, 0), coalesce(:after_place::bigint, 0))
     AND (:of_hour::bigint IS NULL OR one.hour = :of_hour::bigint)
     AND (:of_currency::text IS NULL OR one.currency = :of_currency::text)
+    AND (:of_slice::text IS NULL OR coalesce(one.slice, '') = :of_slice::text)
+    AND (:rest_of::text[] IS NULL OR coalesce(one.slice, '') <> ALL (:rest_of::text[]))
 ORDER BY one.position, one.place
 LIMIT coalesce(:row_limit::bigint, 100);
 
 -- how_many: how many facts a cell has.
 SELECT count(*) AS rows FROM wanted AS one
 WHERE (:of_hour::bigint IS NULL OR one.hour = :of_hour::bigint)
-    AND (:of_currency::text IS NULL OR one.currency = :of_currency::text);
+    AND (:of_currency::text IS NULL OR one.currency = :of_currency::text)
+    AND (:of_slice::text IS NULL OR coalesce(one.slice, '') = :of_slice::text)
+    AND (:rest_of::text[] IS NULL OR coalesce(one.slice, '') <> ALL (:rest_of::text[]));
 
 -- cells: what the facts of each measure come to in each store and on each day, by currency ('' for none).
 -- `fingerprint` tells facts apart that come to the same: a median, or people of a week, may differ where no sum does.

@@ -20,6 +20,7 @@ from psycopg import errors
 
 from opscore import resources
 from opscore.projector import answering, compare as comparing, explaining, whatif
+from opscore.projector.agreement import disagreements
 from opscore.projector.answers import Answers, ChecksFail, Connects, ProjectionRefused, failing_in_words
 from opscore.projector.catalogue import FOLLOWING, Connection, Entry, Promotion
 from opscore.projector.filling import REBUILD_WINDOW, Filling, Progress, Stop, complete, cores
@@ -45,13 +46,17 @@ class ProjectionStatus:
 
 @dataclass(frozen=True, slots=True)
 class PlanLine:
-    """What deploying would do with one projection. action: nothing, texts, build, resume, refused."""
+    """What deploying would do with one projection. action: nothing, texts, build, resume, refused.
+
+    warning: what does not fit other projections, and what to do; deploying does it all the same.
+    """
 
     name: str
     version: int
     action: str
     why: str
     serving: int | None
+    warning: str | None = None
 
 
 class Projector(Answers):
@@ -113,8 +118,13 @@ class Projector(Answers):
 
     def plan(self) -> list[PlanLine]:
         """Return what differs between the folder and what is deployed; changes nothing."""
+        definitions = self.definitions()
+        warnings = disagreements(definitions)
         with self._shared() as connection:
-            return [self._planned(connection, definition) for definition in self.definitions().values()]
+            return [
+                replace(self._planned(connection, definition), warning=warnings.get(name))
+                for name, definition in definitions.items()
+            ]
 
     def _planned(self, connection: Connection, definition: Definition) -> PlanLine:
         entries = self.catalogue.entries(connection, definition.name)
