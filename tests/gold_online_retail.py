@@ -286,7 +286,7 @@ def compare(shown: Shown, report: ImportReport, comparison: Comparison) -> None:
     _compare_summary(comparison, shown, report)
 
 
-YEARS = 'fromDay: "2005-01-01", toDay: "2015-12-31"'
+YEARS = 'fromDay: "2005-01-01", toDay: "2014-12-31"'
 """Around the days of the file: customers are registered before they buy."""
 KPI_COLUMNS = {"K019": "orders", "K017": "gross_sales", "K023R": "cancellations", "K023": "net_sales"}
 
