@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import time
 from types import TracebackType
 from typing import Self
@@ -33,6 +34,9 @@ class RequestCounts:
             buckets=SECONDS,
             registry=registry,
         )
+        # Looking a series up by its labels takes longer than counting in it.
+        self._counter = functools.cache(lambda *labels: self._requests.labels(*labels).inc)
+        self._timer = functools.cache(lambda operation: self._seconds.labels(operation).observe)
         self._deprecated = Counter(
             "opscore_graphql_deprecated",
             "Requests by each deprecated part of the schema that their document uses; none: it can be removed.",
@@ -54,8 +58,8 @@ class RequestCounts:
 
     def request(self, operation: str, outcome: str, seconds: float) -> None:
         """Count a request. operation: query, mutation, subscription, or unknown when it was not got so far."""
-        self._requests.labels(operation, outcome).inc()
-        self._seconds.labels(operation).observe(seconds)
+        self._counter(operation, outcome)()
+        self._timer(operation)(seconds)
 
     def deprecated(self, parts: tuple[str, ...]) -> None:
         """Count a request whose document uses these deprecated parts of the schema."""
