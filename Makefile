@@ -43,7 +43,7 @@ format: $(READY) ## Lay out the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(READY) ## Measure, and print a table
+bench: $(READY) ## Measure, and print each figure beside its aim (some twenty minutes on two cores)
 	$(BIN)/python -m tests.benchmarks
 
 schema: $(READY) ## Write schema/opscore.graphql from the code

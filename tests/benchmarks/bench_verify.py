@@ -17,7 +17,7 @@ from opscore.log.mapper import RecordedEvent
 from opscore.log.recorder import Envelope, append_events, lock_log
 from tests.benchmarks.harness import Table, fresh_database
 
-EVENTS = int(os.environ.get("OPSCORE_BENCH_EVENTS", "500000"))
+EVENTS = int(os.environ.get("OPSCORE_BENCH_EVENTS", "500000").split(",")[0])
 STREAMS = 10_000
 BATCH = 2_000
 LIFE = ("OrderPlaced", "StockReserved", "PaymentReceived", "OrderPaid", "StockShipped", "OrderShipped")

@@ -6,6 +6,7 @@ import contextlib
 import shutil
 import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -35,6 +36,20 @@ def fresh_database(**chosen: object) -> Iterator[tuple[Database, Settings]]:
         shutil.rmtree(folder)
 
 
+@dataclass(frozen=True, slots=True)
+class Aim:
+    """What a figure is meant to be, on two cores that the client and PostgreSQL are on as well."""
+
+    number: float
+    most: bool = False
+    """Whether it is to stay below the number, as a time does; else it is to reach it."""
+
+    def judged(self, measured: float) -> str:
+        """Return the aim and whether it is met, in words."""
+        met = measured < self.number if self.most else measured >= self.number
+        return f"aim {'below ' if self.most else ''}{self.number:,}: {'met' if met else 'MISSED'}"
+
+
 class Table:
     """Rows of (what, figure, remark), printed one by one so that a long run shows where it is."""
 
@@ -42,9 +57,9 @@ class Table:
         self.title = title
         self._console = Console(width=140, highlight=False)
 
-    def row(self, what: str, figure: str, remark: str = "") -> None:
-        """Print one measurement."""
-        self._console.print(f"  {what:<48}{figure:>24}   {remark}")
+    def row(self, what: str, figure: str, *remarks: str) -> None:
+        """Print one measurement; a remark that says nothing is left out."""
+        self._console.print(f"  {what:<48}{figure:>24}   {'; '.join(filter(None, remarks))}", soft_wrap=True)
 
     def __enter__(self) -> Self:
         self._console.print(f"\n[bold]{self.title}[/bold]")

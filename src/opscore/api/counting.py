@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import time
 from types import TracebackType
 from typing import Self
@@ -33,7 +34,9 @@ class RequestCounts:
             buckets=SECONDS,
             registry=registry,
         )
-        self._series: dict[tuple[str, str], tuple[Counter, Histogram]] = {}
+        # Looking a series up by its labels takes longer than counting in it.
+        self._counter = functools.cache(lambda *labels: self._requests.labels(*labels).inc)
+        self._timer = functools.cache(lambda operation: self._seconds.labels(operation).observe)
         self._deprecated = Counter(
             "opscore_graphql_deprecated",
             "Requests by each deprecated part of the schema that their document uses; none: it can be removed.",
@@ -55,14 +58,8 @@ class RequestCounts:
 
     def request(self, operation: str, outcome: str, seconds: float) -> None:
         """Count a request. operation: query, mutation, subscription, or unknown when it was not got so far."""
-        try:
-            count, clock = self._series[operation, outcome]
-        except KeyError:
-            # Finding a series by its labels takes longer than adding to it, and there are a dozen of them.
-            count, clock = self._requests.labels(operation, outcome), self._seconds.labels(operation)
-            self._series[operation, outcome] = count, clock
-        count.inc()
-        clock.observe(seconds)
+        self._counter(operation, outcome)()
+        self._timer(operation)(seconds)
 
     def deprecated(self, parts: tuple[str, ...]) -> None:
         """Count a request whose document uses these deprecated parts of the schema."""

@@ -132,7 +132,7 @@ def fault_of(definition: Definition, query: str) -> str | None:
     statement = _statement(definition, query)
     given = asking.OWN_PARAMETERS | {"row_limit"} | definition.compare.get(query, {}).keys()
     if query == counting.FACTS:
-        given |= counting.WINDOW_PARAMETERS
+        given |= counting.WINDOW_PARAMETERS | {counting.SLICED_BY}
     elif query not in definition.keys:
         return "name the columns of its key under [keys] in projection.toml"
     needed = sorted(statement.parameters - given - _optional(statement))

@@ -23,6 +23,8 @@ CELL_KEY = ("measure", "store_id", "day", "currency")
 """What names a row of `fact_rows_cells`."""
 WINDOW_PARAMETERS = frozenset({"from_day", "to_day", "first_day", "last_day", "now", "as_of", "measures"})
 """Parameters that say which facts are meant, and as known when."""
+SLICED_BY = "by"
+"""The parameter that says by what a breakdown tells facts apart; without it they are one slice."""
 _PLAIN = {PAGE: "page", HOW_MANY: "how_many", CELLS: "cells", BEHIND: "behind"}
 FROM_THE_BEGINNING = frozenset({"balance", "daily_mean"})
 """Ways of counting that need every fact up to the last day, not only those of the window."""
