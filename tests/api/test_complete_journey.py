@@ -70,7 +70,8 @@ def test_the_funnel_of_each_campaign_is_what_duckdb_says(
     found = campaign_figures(lambda query, variables: ask(api, query, variables))
 
     assert len(said) == 6
-    assert [tuple(each.values()) for each in found] == said
+    ours = ("id", "campaign_type")
+    assert [tuple(value for name, value in each.items() if name not in ours) for each in found] == said
 
 
 def test_households_are_counted_once_over_all_campaigns(

@@ -85,7 +85,7 @@ def asked(api: Api, trade: dict[str, Any], code: str, **more: Any) -> list[dict[
     }
     answer = api.ask(KPI, variables)["kpi"]
     assert answer["knownAtPosition"] >= trade["position"] or "asOf" in more
-    assert (answer["definition"]["code"], answer["definition"]["version"]) == (code, 1)
+    assert (answer["definition"]["code"], answer["definition"]["version"]) == (code, kpis.load()[code].version)
     rows: list[dict[str, Any]] = answer["rows"]
     return rows
 

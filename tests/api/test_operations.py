@@ -323,7 +323,7 @@ def test_a_working_day_sends_every_document(api: Api, shop: Shop) -> None:
     given = {
         "first": 10, **window, "code": "K017", "grain": "DAY", "side": "NUMERATOR", "reference": "nobody's",
         "currencyCode": "GBP", "customerIds": [customer], "skuIds": [sku], "skuId": sku, "ids": [sku, customer],
-        "timeZone": "Europe/London",
+        "timeZone": "Europe/London", "startsOn": str(day.replace(day=1)), "monthsLater": 0,
     }  # fmt: skip
     ids = {"ReportStore": store, "ReportSku": sku, "ReportCampaign": planned["campaign"]["id"], "ReportSkuHistory": sku}
     for name in (each for each in OPERATIONS if each.startswith("Report")):

@@ -99,6 +99,7 @@ HIDDEN: dict[str, str] = {
     "StockBalance.unitCost": "warehouse storefront customer",
     "StockMovement.unitCost": "warehouse storefront customer",
     "StockMovement.value": "warehouse storefront customer",
+    "StockMovement.adjustment": "warehouse storefront customer",
     "StockMovement.runningValue": "warehouse storefront customer",
     "Campaign.target": "storefront customer",
     "Campaign.budget": "warehouse storefront customer",

@@ -53,7 +53,7 @@ def test_a_question_is_answered_while_many_wait_and_they_are_answered_when_there
     many = 10 * READ_THREADS
     reaching, token = api.server.services.reaching, api.token()
     with ThreadPoolExecutor(many) as clients:
-        with held(api, shop, "stock_ledger") as position:
+        with held(api, shop, "stock_valuation") as position:
             asked = [clients.submit(api.ask, TOTALS, {"at": position}, token=token) for _ in range(many)]
             until(lambda: len(reaching) == many, "not all of them wait")
 
@@ -67,7 +67,7 @@ def test_a_question_is_answered_while_many_wait_and_they_are_answered_when_there
 @pytest.mark.parametrize(
     ("query", "names"),
     [
-        (TOTALS, ["stock_ledger"]),
+        (TOTALS, ["stock_valuation"]),
         ("query ($at: Position) { orders(first: 1, atLeast: $at) { nodes { id } } }", ["order_book"]),
         ("query ($at: Position) { skus(first: 1, atLeast: $at) { nodes { id } } }", ["directory"]),
         (
@@ -96,7 +96,7 @@ def test_whoever_waits_in_vain_is_told_so_in_the_end(
 def test_more_than_so_many_do_not_wait(api: Api, shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     reaching, token = api.server.services.reaching, api.token()
     monkeypatch.setattr(reaching, "waiters_max", 2)
-    with ThreadPoolExecutor(2) as clients, held(api, shop, "stock_ledger") as position:
+    with ThreadPoolExecutor(2) as clients, held(api, shop, "stock_valuation") as position:
         asked = [clients.submit(api.ask, TOTALS, {"at": position}, token=token) for _ in range(2)]
         until(lambda: len(reaching) == 2, "not both of them wait")
 

@@ -68,7 +68,7 @@ def trade(log: Log, projector: Projector) -> Projector:
     ):
         shape = msgspec.convert(fields, event_types()[name].shape, strict=False)
         world.record(name, world.customers[0], 0, **generate.vars_of(shape))
-    for views, kind in ((90, 8), (60, 7), (91, 8)):
+    for views, kind in ((90, 8), (60, 7), (91, 8), (92, 9), (93, 3)):
         world.report_traffic(0, kind, views)
     for batch in ("B1", "B2"):
         received = {

@@ -178,7 +178,7 @@ def _window_of_facts(reader: Connection, schema: str, position: int) -> dict[str
     first, last, now = row
     return {
         "from_day": first, "first_day": first, "to_day": last, "last_day": last, "now": now, "as_of": position,
-        "measures": None,
+        "measures": None, "grain": "day",
     }  # fmt: skip
 
 

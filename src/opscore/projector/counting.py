@@ -21,7 +21,7 @@ CELLS = "fact_rows_cells"
 BEHIND = "fact_rows_behind"
 CELL_KEY = ("measure", "store_id", "day", "currency")
 """What names a row of `fact_rows_cells`."""
-WINDOW_PARAMETERS = frozenset({"from_day", "to_day", "first_day", "last_day", "now", "as_of", "measures"})
+WINDOW_PARAMETERS = frozenset({"from_day", "to_day", "first_day", "last_day", "now", "as_of", "measures", "grain"})
 """Parameters that say which facts are meant, and as known when."""
 SLICED_BY = "by"
 """The parameter that says by what a breakdown tells facts apart; without it they are one slice."""
