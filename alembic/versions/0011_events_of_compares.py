@@ -1,7 +1,7 @@
 """The events behind compared rows, what promoted which version and when, and whether a version's checks hold.
 
-Of comparisons that were made before, events are looked up as long as both versions stand; of promotions, the last one of
-each version is known.
+Of comparisons that were made before, events are looked up as long as both versions stand; of promotions, the last one
+of each version is known.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ CREATE TABLE projection_promotions (
 );
 
 INSERT INTO projection_promotions (name, number, version, digest, position, promoted_at, promoted_by)
-SELECT name, row_number() OVER (PARTITION BY name ORDER BY promoted_at, version), version, digest, position, promoted_at,
-    coalesce(promoted_by, '')
+SELECT name, row_number() OVER (PARTITION BY name ORDER BY promoted_at, version), version, digest, position,
+    promoted_at, coalesce(promoted_by, '')
 FROM projection_catalogue WHERE promoted_at IS NOT NULL;
 
 ALTER TABLE projection_catalogue ADD COLUMN failed_checks jsonb;
