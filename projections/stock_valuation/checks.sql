@@ -65,26 +65,30 @@ WITH run AS (
     SELECT DISTINCT ON (run.sku_id) run.sku_id, run.occurred_at, run.position
     FROM run WHERE run.running <= 0
     ORDER BY run.sku_id, run.occurred_at DESC, run.position DESC
-), there AS (
-    SELECT run.sku_id, min(came.cost) AS lowest, max(came.cost) AS highest
+), arrived AS (
+    SELECT run.sku_id, run.occurred_at, run.position, run.kind, run.order_id, run.costs
     FROM run LEFT JOIN emptied ON emptied.sku_id = run.sku_id
-    CROSS JOIN LATERAL (
-        SELECT part.cost FROM unnest(run.costs) AS part (cost)
-        UNION ALL
-        -- What comes back has the costs at which it left, and what did not leave by the order, the one last paid.
-        SELECT part.cost FROM run AS sent CROSS JOIN LATERAL unnest(sent.costs) AS part (cost)
-        WHERE run.kind = 'returned' AND sent.sku_id = run.sku_id AND sent.order_id = run.order_id AND sent.quantity < 0
-        UNION ALL
-        (
-            SELECT paid.given_cost FROM valued_movements AS paid
-            WHERE run.kind = 'returned' AND paid.sku_id = run.sku_id AND paid.given_cost IS NOT NULL
-                AND (paid.occurred_at, paid.position) < (run.occurred_at, run.position)
-            ORDER BY paid.occurred_at DESC, paid.position DESC LIMIT 1
-        )
-    ) AS came
     WHERE (run.quantity > 0 OR run.counted IS NOT NULL)
         AND (emptied.sku_id IS NULL OR (run.occurred_at, run.position) > (emptied.occurred_at, emptied.position))
-    GROUP BY 1
+), came AS (
+    SELECT arrived.sku_id, part.cost FROM arrived CROSS JOIN LATERAL unnest(arrived.costs) AS part (cost)
+    UNION ALL
+    -- What comes back has the costs at which it left, and what did not leave by the order, the one last paid.
+    SELECT arrived.sku_id, part.cost
+    FROM arrived JOIN run AS sent ON sent.sku_id = arrived.sku_id AND sent.order_id = arrived.order_id
+    CROSS JOIN LATERAL unnest(sent.costs) AS part (cost)
+    WHERE arrived.kind = 'returned' AND sent.quantity < 0
+    UNION ALL
+    SELECT arrived.sku_id, last.given_cost
+    FROM arrived CROSS JOIN LATERAL (
+        SELECT paid.given_cost FROM valued_movements AS paid
+        WHERE paid.sku_id = arrived.sku_id AND paid.given_cost IS NOT NULL
+            AND (paid.occurred_at, paid.position) < (arrived.occurred_at, arrived.position)
+        ORDER BY paid.occurred_at DESC, paid.position DESC LIMIT 1
+    ) AS last
+    WHERE arrived.kind = 'returned'
+), there AS (
+    SELECT came.sku_id, min(came.cost) AS lowest, max(came.cost) AS highest FROM came GROUP BY 1
 )
 SELECT state.sku_id, state.method, state.unit_cost, state.layer_costs, there.lowest, there.highest
 FROM valuation_state AS state LEFT JOIN there ON there.sku_id = state.sku_id
