@@ -55,7 +55,7 @@ PATIENCE_SECONDS = 2.0
 """How long a reader waits for a connection: those who scrape have little patience, and the rest is worth having."""
 BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 
-# When a series began is of no use here, and would double their number.
+# When a series began is of no use here, and would double their number. The library has no type for this one.
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
 

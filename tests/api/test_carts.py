@@ -37,9 +37,13 @@ STORE = PromotionScope.STORE
 CART = everything_of("PricedCart")
 ERRORS = "userErrors { code message path ids }"
 PRICE = f"query ($input: CartInput!) {{ priceCart(input: $input) {{ cart {{ {CART} }} {ERRORS} }} }}"
-LINE = "line skuId quantity listPrice { amount } unitPrice { amount } gross { amount } discount { amount } amount { amount } campaignId gift service"  # noqa: E501
+LINE = (
+    "line skuId quantity listPrice { amount } unitPrice { amount } gross { amount } discount { amount }"
+    " amount { amount } campaignId gift service"
+)
 WHOLE = "goods discount freight freightWaived total pointsValue"
-ORDER = f"order {{ lines {{ {LINE} }} {' '.join(f'{each} {{ amount }}' for each in WHOLE.split())} pointsSpent couponCode campaignIds currencyCode }}"  # noqa: E501
+AMOUNTS = " ".join(f"{each} {{ amount }}" for each in WHOLE.split())
+ORDER = f"order {{ lines {{ {LINE} }} {AMOUNTS} pointsSpent couponCode campaignIds currencyCode }}"
 
 
 def a_member(api: Api, shop: Shop) -> tuple[UUID, str]:

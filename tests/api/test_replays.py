@@ -123,7 +123,9 @@ def test_whoever_may_not_ask_for_rows_of_any_kind_may_not_ask_a_replay(api: Api,
 
 def test_a_replay_that_is_not_there_or_not_whole_or_behind_is_said(api: Api, then: dict[str, Any]) -> None:
     error = refused(api, "{ orderStates { orders } }", replay="april")
-    assert error["message"] == "there is no replay april; there are march"
+    assert error["message"] == (
+        "there is no replay april; there are march, and opscore replay --until TIME --into april makes one"
+    )
     late = f"{{ orderStates(atLeast: {then['position'] + 1}) {{ orders }} }}"
     assert refused(api, late)["extensions"]["code"] == "NOT_YET_VISIBLE"
     with api.server.database.connect() as connection:

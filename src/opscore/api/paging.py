@@ -147,8 +147,9 @@ def connection_of_rows(
         return encode_cursor(binding, [row[place] for place in places])
 
     shown = replace(rows, rows=asked.cut(rows.rows))
+    # The schema says lists and a number. Executors take any sequence, and look at a total only where it was asked for.
     return Connection(
-        edges=edges_of(shown, cursor) if edges else [],  # type: ignore[arg-type]  # A sequence of them.
+        edges=edges_of(shown, cursor) if edges else [],  # type: ignore[arg-type]
         nodes=shown,  # type: ignore[arg-type]
         page_info=page_info(rows.rows, asked, cursor),
         total_count=total,  # type: ignore[arg-type]

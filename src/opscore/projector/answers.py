@@ -109,7 +109,10 @@ class Answers:
         made = [entry for entry in copies if entry.name.partition("/")[0] == replay]
         if not made:
             known = sorted({each.name.partition("/")[0] for each in copies if each.status == "frozen"})
-            raise ProjectionRefused(f"there is no replay {replay}; there are {', '.join(known) or 'none'}")
+            others = f"there are {', '.join(known)}" if known else "there are none yet"
+            raise ProjectionRefused(
+                f"there is no replay {replay}; {others}, and opscore replay --until TIME --into {replay} makes one"
+            )
         if any(each.status == "building" for each in made) or len({each.position for each in made}) > 1:
             raise ProjectionRefused(f"the replay {replay} is not whole; make it again: opscore replay --into {replay}")
         then = copy.copy(self)
