@@ -273,6 +273,9 @@ def test_articles_are_found_by_what_they_are_and_where_they_are_sold(
     ):
         assert set(found(api, "skus", filter_, world)) == gids("Sku", expected), filter_
 
+    keeper = api.token(Role.MANAGER, stores=(other.store_id,))
+    assert set(found(api, "skus", None, world, token=keeper)) == gids("Sku", {theirs, skus[0]})
+
 
 def test_customers_campaigns_and_stores_are_found_too(api: Api, shop: Shop, world: dict[str, Any]) -> None:
     assert set(found(api, "customers", {"region": {"eq": "North"}}, world)) == gids("Customer", world["customers"])

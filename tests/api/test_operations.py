@@ -149,6 +149,7 @@ def test_a_working_day_sends_every_document(api: Api, shop: Shop) -> None:
     auditor = api.token(Role.AUDITOR, name="auditor")
 
     # The shop opens.
+    wait_for(api.server.projector, "directory", api.server.services.log.head().position)
     assert send("AdminViewer", manager)["viewer"]["role"] == "MANAGER"
     article = send("StorefrontArticle", storefront, storeId=store, code="TEA")["skuByCode"]
     assert article["id"] == sku and article["prices"][0]["listPrice"]["amount"] == "4.5"
@@ -210,7 +211,7 @@ def test_a_working_day_sends_every_document(api: Api, shop: Shop) -> None:
     [moved] = send("AdminMovements", manager, first=1, filter={"kind": {"eq": "received"}})["stockMovements"]["nodes"]
     assert moved["onHand"] == "10"
     planned = give("AdminPlanCampaign", manager, storeId=store, name="Spring", goal=_goal(), storeIds=[store])
-    campaigns = send("AdminCampaigns", manager, first=5)["campaigns"]["nodes"]
+    campaigns = send("AdminCampaigns", manager, first=5, atLeast=planned["position"])["campaigns"]["nodes"]
     assert [each["id"] for each in campaigns] == [planned["campaign"]["id"]]
 
     # The buyer looks again, and the goods come back.

@@ -161,21 +161,21 @@ def cost_of(api: Api, query: str, token: str, **variables: Any) -> dict[str, Any
     return cost
 
 
-STOCK = "query ($n: Int!) { skus(first: $n) { nodes { id levels { onHand } } } }"
+STOCK = "query ($n: Int!, $at: Position) { skus(first: $n, atLeast: $at) { nodes { id levels { onHand } } } }"
 
 
 def test_an_answer_says_what_it_could_cost_what_it_did_and_what_is_left(api: Api, shop: Shop) -> None:
     shop.sku(), shop.sku()
     token = api.token(Role.OWNER, name="counting")
 
-    cost = cost_of(api, STOCK, token, n=100)
+    head = api.server.services.log.head().position
+    cost = cost_of(api, STOCK, token, n=100, at=head)
 
     # One for the list, and for each row one for it and one for its levels; two rows were there.
     assert cost == {
         "requested": 201, "actual": 5, "throttle": {"maximum": MAXIMUM, "available": MAXIMUM - 5, "restoreRate": RATE},
     }  # fmt: skip
     worth = "query ($at: Position) { stockWorth(first: 100, atLeast: $at) { unitCost { amount } } }"
-    head = api.server.services.log.head().position
     assert cost_of(api, worth, token, at=head) | {"throttle": None} == {
         "requested": 201, "actual": 5, "throttle": None,
     }  # fmt: skip

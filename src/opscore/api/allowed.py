@@ -13,7 +13,6 @@ from strawberry.dataloader import DataLoader
 from opscore.domain.aggregate import Aggregate
 from opscore.domain.readiness import readiness
 from opscore.domain.store import Store
-from opscore.log.batches import load_many
 
 if TYPE_CHECKING:
     from opscore.api.context import Context
@@ -48,8 +47,7 @@ def _stores(context: Context) -> DataLoader[UUID, Store | None]:
     if context.stores is None:
 
         async def load(store_ids: list[UUID]) -> Sequence[Store | None]:
-            lend = context.services.database.pool.connection
-            found = await context.services.read(load_many, lend, Store, store_ids)
+            found = await context.services.read(context.services.folded.load, Store, store_ids)
             return [found.get(each) for each in store_ids]
 
         context.stores = DataLoader(load_fn=load)

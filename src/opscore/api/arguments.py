@@ -33,14 +33,6 @@ AtLeast = Annotated[
         "seconds for it, then fails as NOT_YET_VISIBLE; a position beyond the log is POSITION_NOT_RECORDED at once."
     ),
 ]
-ListAtLeast = Annotated[
-    Position | None,
-    strawberry.argument(
-        description="A position, such as a command's, that the list has to have reached: the query waits some seconds "
-        "for it, then fails as NOT_YET_VISIBLE; a position beyond the log is POSITION_NOT_RECORDED at once. "
-        "Without this, a filter and an order, the list is read from the log."
-    ),
-]
 FromDay = Annotated[date, strawberry.argument(description="First day of the window, in each store's own zone.")]
 ToDay = Annotated[date, strawberry.argument(description="Last day of the window; it counts.")]
 CurrencyCode = Annotated[str | None, strawberry.argument(description="Only this currency.")]

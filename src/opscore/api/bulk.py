@@ -20,8 +20,7 @@ from opscore.api.context import Context
 from opscore.api.enums import expose
 from opscore.api.errors import TooManyRows
 from opscore.api.mutations import NOT_DECIDED, Mutation, Payload, writer_of
-from opscore.api.selected import selected
-from opscore.log.batches import load_many
+from opscore.api.selected import selected_of
 from opscore.writer import Outcome, Request
 
 ROWS_MAX = 100
@@ -120,13 +119,12 @@ class Bulk:
 
     async def _show(self, payloads: list[Payload], info: Info[Context, Any]) -> None:
         """Fetch the objects of all rows at once, if more than their ids is asked for."""
-        kind, context, raw = self.mutation.kind, info.context, info._raw_info
-        wanted = selected(raw.field_nodes, raw.fragments).at("rows", self.mutation.aggregate_field)
+        kind, context = self.mutation.kind, info.context
+        wanted = selected_of(info).at("rows", self.mutation.aggregate_field)
         ids = [payload.aggregate_id for payload in payloads if payload.aggregate_id is not None]
         if wanted.keys() <= {"id", "__typename"} or not ids:
             return
-        pool = context.services.database.pool
-        found = await context.services.read(load_many, pool.connection, kind.aggregate, ids)
+        found = await context.services.read(context.services.folded.load, kind.aggregate, ids)
         views = {key: kind.view(aggregate, context) for key, aggregate in found.items()}
         for payload in payloads:
             if payload.aggregate_id is not None:

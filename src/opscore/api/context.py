@@ -22,7 +22,7 @@ from opscore.comparisons import Comparisons
 from opscore.database import Database
 from opscore.domain.aggregate import Aggregate
 from opscore.domain.command import Actor, Role
-from opscore.log.batches import load_many
+from opscore.log.batches import FoldedAggregates
 from opscore.log.event_log import EventLog, LoggedEvent
 from opscore.projector import Behind, ProjectionRefused
 from opscore.tokens import TokenBook
@@ -38,6 +38,8 @@ ResultT = TypeVar("ResultT")
 AggregateT = TypeVar("AggregateT", bound=Aggregate)
 
 READ_THREADS = 4
+FOLDED_KEPT = 2_000
+"""Aggregates that are kept for readers; a page has a hundred at the most."""
 
 
 @dataclass(slots=True)
@@ -63,12 +65,16 @@ class Services:
     )
     """Waits for the identity provider, so that nobody else has to when it is slow."""
 
+    folded: FoldedAggregates = field(init=False)
+    """Where aggregates are read as they are now."""
+
     reaching: Reaching = field(init=False)
     """Those who wait for a read model."""
 
     _gathering: dict[type[Aggregate], Gathering[UUID, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self.folded = FoldedAggregates(self.database.pool.connection, FOLDED_KEPT)
         self.reaching = Reaching(lambda: self._in_thread(self.read_models.checkpoints))
 
     async def read(self, work: Callable[..., ResultT], *arguments: Any) -> ResultT:
@@ -98,7 +104,7 @@ class Services:
         if gathering is None:
 
             async def read(stream_ids: Sequence[UUID]) -> Mapping[UUID, AggregateT]:
-                return await self.read(load_many, self.database.pool.connection, kind, stream_ids)
+                return await self.read(self.folded.load, kind, stream_ids)
 
             gathering = self._gathering[kind] = Gathering(read, unavailable=(psycopg.OperationalError, TimedOut))
         found: AggregateT | None = await gathering.get(stream_id)

@@ -1,8 +1,7 @@
 """Lists of stores, articles, campaigns and customers: what they can be narrowed to and sorted by.
 
-Without a filter, an order or a total a list comes from the log and shows what was recorded a moment ago. With any of
-them, and for buyers, who see of articles and campaigns what is on offer, it comes from a read model, which `atLeast`
-waits for. Either way the rows are folded from the log, all at once.
+Which rows there are and in which order comes from a read model, which `atLeast` waits for; what is shown of them is
+folded from the log, all at once, so that each is as it is now.
 """
 
 from __future__ import annotations
@@ -18,6 +17,7 @@ import strawberry
 from opscore.api import reads
 from opscore.api.context import Context
 from opscore.api.enums import expose
+from opscore.api.figures import reading
 from opscore.api.filters import (
     AmountFilter,
     DecimalFilter,
@@ -33,15 +33,14 @@ from opscore.api.filters import (
     on,
     without,
 )
-from opscore.api.lists import Listing, PageArguments, listed, refuse_hidden, rows_of
-from opscore.api.paging import connection
+from opscore.api.lists import Listing, PageArguments, listed, refuse_hidden
+from opscore.api.selected import Selected
 from opscore.domain.aggregate import Aggregate
 from opscore.domain.campaign_events import CampaignGoal, CampaignKind, CampaignStatus, CampaignType
 from opscore.domain.command import Role
 from opscore.domain.customer_events import CustomerStatus
 from opscore.domain.sku_events import DelistReason, FulfilmentMode, SkuStatus
 from opscore.domain.store_events import StoreStatus
-from opscore.log.event_log import EventFilter
 from opscore.projector.lists import Column, Compare, Condition, Every, Operator
 
 for each in (
@@ -307,10 +306,9 @@ CUSTOMERS = Listing(
 
 @dataclass(frozen=True, slots=True)
 class Directory:
-    """A list of one kind of aggregate: in the log under its first event, in a read model under its listing."""
+    """A list of one kind of aggregate, in a read model under its listing."""
 
     aggregate: type[Aggregate]
-    first_event: str
     listing: Listing
     view: Callable[[Any, Context], Any]
     on_offer: Callable[[Sequence[UUID] | None], Condition] | None = None
@@ -319,13 +317,13 @@ class Directory:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What a list is asked for. filter_, sort: inputs of the list's own; counted: whether its total is asked for."""
+    """What a list is asked for. filter_, sort: inputs of the list's own; wanted: what is selected of the connection."""
 
     filter_: Any
     sort: Any
     page: PageArguments
     at_least: int | None
-    counted: bool
+    wanted: Selected
 
 
 def directory(context: Context, of: Directory, asked: Question) -> Any:
@@ -333,44 +331,24 @@ def directory(context: Context, of: Directory, asked: Question) -> Any:
     role = context.viewer.role
     refuse_hidden(role, of.listing, asked.sort)
     wanted = condition(asked.filter_, role)
-    plain = asked.filter_ is None and asked.sort is None and asked.at_least is None
     if role is Role.CUSTOMER and of.on_offer is not None:
         wanted = Every((of.on_offer(context.store_ids), wanted))
-    elif plain and context.services.until is None:
-        return _from_the_log(context, of, asked)
-    page = listed(of.listing, wanted, asked.sort, asked.page, counted=asked.counted)
-    rows, total = rows_of(context, page, store_ids=context.store_ids, at_least=asked.at_least)
+    page = listed(of.listing, wanted, asked.sort, asked.page, counted="totalCount" in asked.wanted)
     name = of.listing.tail[0].name
-    found = reads.many(context, of.aggregate, [row[name] for row in page.cut(rows)])
+    (columns, rows), total = reading(
+        context,
+        of.listing.projection,
+        lambda ask: (page.tuples(ask, {}, [name]), page.total(ask)),
+        store_ids=context.store_ids,
+        at_least=asked.at_least,
+    )
+    keys = [dict(zip(columns, row, strict=True)) for row in rows]
+    found = reads.many(context, of.aggregate, [row[name] for row in page.cut(keys)])
     # The log may be ahead of a read model, never behind it: what is not found has gone off offer since.
-    return page.connection(rows, lambda row: _shown(of, found.get(row[name]), context), total)
+    return page.connection(
+        keys, lambda row: _shown(of, found.get(row[name]), context), total, edges="edges" in asked.wanted
+    )
 
 
 def _shown(of: Directory, aggregate: Aggregate | None, context: Context) -> Any:
     return None if aggregate is None else of.view(aggregate, context)
-
-
-def _from_the_log(context: Context, of: Directory, asked: Question) -> Any:
-    """Return a page of all of them, newest first."""
-    binding = f"{of.aggregate.STREAM_TYPE}:newest"
-    window = asked.page.window(binding, 1)
-    rows = reads.begun(
-        context,
-        of.first_event,
-        after=window.after[0] if window.after else None,
-        before=window.before[0] if window.before else None,
-        limit=window.fetch,
-        oldest_first=window.backwards,
-    )
-    found = reads.many(context, of.aggregate, [row.stream_id for row in rows])
-    total = None
-    if asked.counted:
-        total = context.services.log.count(EventFilter(store_ids=context.store_ids, types=(of.first_event,)))
-    return connection(
-        rows,
-        window,
-        binding,
-        lambda row: [row.position],
-        lambda row: _shown(of, found.get(row.stream_id), context),
-        total=total,
-    )

@@ -39,7 +39,7 @@ from opscore.api.lists import PageArguments
 from opscore.api.orders import Order
 from opscore.api.paging import Connection, connection, window
 from opscore.api.scalars import Json, Position
-from opscore.api.selected import selected, wants_total
+from opscore.api.selected import selected_of, wants_total
 
 KnownAt = Annotated[
     stock.StockKnownAt | None,
@@ -363,8 +363,7 @@ class FigureQueries:
         at_least: AtLeast = None,
     ) -> Connection[Order]:
         context = info.context
-        raw = info._raw_info
-        wanted = selected(raw.field_nodes, raw.fragments)
+        wanted = selected_of(info)
         page = PageArguments(first, after, last, before)
         return await context.services.read(order_lists.orders, context, filter, sort, page, wanted, at_least)
 

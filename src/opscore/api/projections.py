@@ -22,7 +22,7 @@ from opscore.api.ids import encode_cursor, parse_global_id
 from opscore.api.inputs import aggregate_of
 from opscore.api.paging import Connection, PageInfo, connection, window
 from opscore.api.scalars import MAX_POSITION, Json, Position
-from opscore.api.selected import selected, wants_total
+from opscore.api.selected import selected_of, wants_total
 from opscore.projector import Comparison, ProjectionRefused, TookTooLong
 from opscore.projector.asking import Filter, Question
 from opscore.projector.catalogue import Promotion
@@ -184,7 +184,7 @@ class ProjectionCompare:
         asked = window(binding, 1, first, after, None, None)
         projector = info.context.services.read_models
         compared = self.source
-        shown = selected(info._raw_info.field_nodes, info._raw_info.fragments)
+        shown = selected_of(info)
         wanted = any({"events", "eventCount"} & set(shown.at(*path)) for path in (("nodes",), ("edges", "node")))
 
         def read() -> Any:

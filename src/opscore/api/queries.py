@@ -13,7 +13,7 @@ from uuid import UUID
 import strawberry
 
 from opscore.api import reads
-from opscore.api.arguments import After, Before, ContextInfo, First, Last, ListAtLeast
+from opscore.api.arguments import After, AtLeast, Before, ContextInfo, First, Last
 from opscore.api.campaigns import Campaign, campaign_view
 from opscore.api.carts import CartQueries
 from opscore.api.customers import Customer, customer_view
@@ -50,7 +50,7 @@ from opscore.api.orders import Order
 from opscore.api.paging import Connection
 from opscore.api.projection_queries import ProjectionQueries
 from opscore.api.scalars import Position
-from opscore.api.selected import wants_total
+from opscore.api.selected import selected_of
 from opscore.api.skus import Sku, sku_view
 from opscore.api.stores import Store, store_view
 from opscore.api.webhooks import WebhookQueries
@@ -137,10 +137,10 @@ def _moment(as_of: AsOf | None) -> dict[str, Any]:
 
 
 DIRECTORIES = {
-    "Store": Directory(store_domain.Store, "StoreApplied", STORES, store_view),
-    "Sku": Directory(sku_domain.Sku, "SkuRegistered", SKUS, sku_view, on_sale),
-    "Campaign": Directory(campaign_domain.Campaign, "CampaignPlanned", CAMPAIGNS, campaign_view, on_now),
-    "Customer": Directory(customer_domain.Customer, "CustomerRegistered", CUSTOMERS, customer_view),
+    "Store": Directory(store_domain.Store, STORES, store_view),
+    "Sku": Directory(sku_domain.Sku, SKUS, sku_view, on_sale),
+    "Campaign": Directory(campaign_domain.Campaign, CAMPAIGNS, campaign_view, on_now),
+    "Customer": Directory(customer_domain.Customer, CUSTOMERS, customer_view),
 }
 """The lists of aggregates."""
 
@@ -150,7 +150,7 @@ async def _list(
 ) -> Connection[ViewT]:
     """Return a page of the aggregates of a kind."""
     context = info.context
-    asked = Question(filter_, sort, page, at_least, wants_total(info))
+    asked = Question(filter_, sort, page, at_least, selected_of(info))
     found: Connection[ViewT] = await context.services.read(directory, context, DIRECTORIES[type_.__name__], asked)
     return found
 
@@ -226,7 +226,7 @@ class AggregateQueries:
         after: After = None,
         last: Last = None,
         before: Before = None,
-        at_least: ListAtLeast = None,
+        at_least: AtLeast = None,
     ) -> Connection[Store]:
         page = PageArguments(first, after, last, before)
         return await _list(info, Store, filter, sort, page, at_least)
@@ -250,8 +250,8 @@ class AggregateQueries:
         return await _held(info, Sku, "sku_code", store_id, code)
 
     @strawberry.field(
-        description="The articles, newest first unless sorted. With a filter or an order, those of other home stores "
-        "that these stores sell or have a price for are among them. A customer sees those that are on sale."
+        description="The articles, newest first unless sorted. Those of other home stores that these stores sell or "
+        "have a price for are among them. A customer sees those that are on sale."
     )
     async def skus(
         self,
@@ -264,7 +264,7 @@ class AggregateQueries:
         after: After = None,
         last: Last = None,
         before: Before = None,
-        at_least: ListAtLeast = None,
+        at_least: AtLeast = None,
     ) -> Connection[Sku]:
         page = PageArguments(first, after, last, before)
         return await _list(info, Sku, filter, sort, page, at_least)
@@ -312,7 +312,7 @@ class AggregateQueries:
         after: After = None,
         last: Last = None,
         before: Before = None,
-        at_least: ListAtLeast = None,
+        at_least: AtLeast = None,
     ) -> Connection[Campaign]:
         page = PageArguments(first, after, last, before)
         return await _list(info, Campaign, filter, sort, page, at_least)
@@ -348,7 +348,7 @@ class AggregateQueries:
         after: After = None,
         last: Last = None,
         before: Before = None,
-        at_least: ListAtLeast = None,
+        at_least: AtLeast = None,
     ) -> Connection[Customer]:
         page = PageArguments(first, after, last, before)
         return await _list(info, Customer, filter, sort, page, at_least)

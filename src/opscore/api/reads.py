@@ -13,8 +13,6 @@ from opscore.api.ids import AGGREGATE_NAMES, global_id
 from opscore.api.nodes import may_see
 from opscore.domain.aggregate import Aggregate
 from opscore.domain.command import Role
-from opscore.log.batches import load_many
-from opscore.log.event_log import EventFilter, LoggedEvent
 from opscore.sqlfiles import load
 
 if TYPE_CHECKING:
@@ -63,34 +61,11 @@ def many(context: Context, kind: type[AggregateT], stream_ids: Sequence[UUID]) -
     """
     services = context.services
     if services.until is None:
-        found = load_many(services.database.pool.connection, kind, stream_ids)
+        found = services.folded.load(kind, stream_ids)
     else:
         then = {key: services.log.aggregate(kind, key, position=services.until) for key in stream_ids}
         found = {key: aggregate for key, aggregate in then.items() if aggregate is not None}
     return {key: aggregate for key, aggregate in found.items() if may_see(context.viewer, aggregate)}
-
-
-def begun(
-    context: Context,
-    first_event: str,
-    *,
-    after: int | None,
-    before: int | None,
-    limit: int,
-    oldest_first: bool,
-) -> list[LoggedEvent]:
-    """Return first events of streams, newest first; `after` and `before` are positions in that order.
-
-    oldest_first: take the rows from the end of the list; they are returned newest first all the same.
-    """
-    rows = context.services.log.select(
-        EventFilter(store_ids=context.store_ids, types=(first_event,)),
-        after=before,
-        before=after,
-        limit=limit,
-        newest_first=not oldest_first,
-    )
-    return rows[::-1] if oldest_first else rows
 
 
 def holder(services: Services, kind: str, scope: str, value: str) -> UUID | None:

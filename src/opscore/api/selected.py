@@ -39,10 +39,15 @@ def selected(nodes: Iterable[FieldNode], fragments: Mapping[str, FragmentDefinit
     return found
 
 
+def selected_of(info: Any) -> Selected:
+    """Return what is selected of the field of a resolver (its Info)."""
+    raw = info._raw_info
+    return selected(raw.field_nodes, raw.fragments)
+
+
 def wants_total(info: Any) -> bool:
     """Say whether a resolver of a connection (its Info) is asked how long the whole list is."""
-    raw = info._raw_info
-    return "totalCount" in selected(raw.field_nodes, raw.fragments)
+    return "totalCount" in selected_of(info)
 
 
 def _collect(

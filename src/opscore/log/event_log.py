@@ -250,19 +250,23 @@ class EventLog(Application[UUID]):
         newest_first: bool = False,
     ) -> list[LoggedEvent]:
         """Return at most `limit` events that match, in order of position, strictly between `after` and `before`."""
-        with self._connections() as connection, connection.cursor(row_factory=class_row(LoggedEvent)) as cursor:
-            cursor.execute(
-                "SELECT * FROM events WHERE position > %(after)s"
-                f" AND (%(before)s::bigint IS NULL OR position < %(before)s) AND {_WANTED}"
-                f" ORDER BY position {'DESC' if newest_first else 'ASC'} LIMIT %(limit)s",
-                {
-                    **_values(wanted),
-                    "after": after or 0,
-                    "before": before,
-                    "limit": min(limit, MAX_EVENTS_PER_PAGE),
-                },
+        order = "DESC" if newest_first else "ASC"
+        values = {**_values(wanted), "after": after or 0, "before": before, "limit": min(limit, MAX_EVENTS_PER_PAGE)}
+        matching = f"position > %(after)s AND (%(before)s::bigint IS NULL OR position < %(before)s) AND {_WANTED}"
+        statement = f"SELECT * FROM events WHERE {matching} ORDER BY position {order} LIMIT %(limit)s"
+        if wanted.types and wanted.stream_id is None:
+            # Rare events may all lie at the far end of the log: the index by type has those of each version in order.
+            statement = (
+                "SELECT event.* FROM (SELECT one.position"
+                " FROM unnest(%(each_type)s::text[], %(each_version)s::smallint[]) AS kind (type, schema_version)"
+                " CROSS JOIN LATERAL (SELECT position FROM events"
+                f" WHERE type = kind.type AND schema_version = kind.schema_version AND {matching}"
+                f" ORDER BY position {order} LIMIT %(limit)s) AS one ORDER BY one.position {order} LIMIT %(limit)s)"
+                f" AS found JOIN events AS event USING (position) ORDER BY position {order}"
             )
-            return cursor.fetchall()
+            values["each_type"], values["each_version"] = _versions_of(wanted.types)
+        with self._connections() as connection, connection.cursor(row_factory=class_row(LoggedEvent)) as cursor:
+            return cursor.execute(statement, values).fetchall()
 
     def envelopes(self, after: int, limit: int) -> list[Envelope]:
         """Return the envelopes of the events behind a position, in order, at most `limit`."""
@@ -335,6 +339,18 @@ class EventLog(Application[UUID]):
         return sorted(
             f"{name} v{version}" for name, version in rows if name not in known or version > known[name].version
         )
+
+
+def _versions_of(types: Iterable[str]) -> tuple[list[str], list[int]]:
+    """Return every version in which events of these types may be stored, as two lists of equal length."""
+    known = event_types()
+    found = [
+        (name, version)
+        for name in dict.fromkeys(types)
+        if name in known
+        for version in range(1, known[name].version + 1)
+    ]
+    return [name for name, _ in found], [version for _, version in found]
 
 
 def _folded(aggregate: Any, events: Iterable[Any]) -> Any:
