@@ -338,7 +338,7 @@ def row_page(chance: random.Random, faults: float) -> Any:
         }.get(column, maker.scalar("String"))
 
     def rows(of: MadeObject, number: int) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
-        names = tuple(dict.fromkeys(of.columns(of.attributes)))
+        names = of.columns(of.fields)
         return names, [tuple(map(value, names)) for _ in range(number)]
 
     columns, orders = rows(ORDER, chance.randrange(5))

@@ -65,7 +65,9 @@ class FigureQueries:
     ) -> list[figures.KpiDay]:
         context = info.context
         asked = {**window_of_days(from_day, to_day), "currency": currency_code}
-        return await context.services.read(figures.kpi_days, context, asked, stores(context, store_ids), at_least)
+        return await context.services.read(
+            figures.kpi_days, context, asked, stores(context, store_ids), at_least, selected_of(info)
+        )
 
     @strawberry.field(description="What these stores sold together in each period, oldest first.")
     async def kpi_periods(
@@ -80,7 +82,9 @@ class FigureQueries:
     ) -> list[figures.KpiPeriod]:
         context = info.context
         asked = {"grain": grain.value, **window_of_days(from_day, to_day), "currency": currency_code}
-        return await context.services.read(figures.kpi_periods, context, asked, stores(context, store_ids), at_least)
+        return await context.services.read(
+            figures.kpi_periods, context, asked, stores(context, store_ids), at_least, selected_of(info)
+        )
 
     @strawberry.field(
         description="What these stores sold together over a window, one entry for each currency; buyers are different "
@@ -97,7 +101,9 @@ class FigureQueries:
     ) -> list[figures.KpiTotal]:
         context = info.context
         asked = {**window_of_days(from_day, to_day), "currency": currency_code}
-        return await context.services.read(figures.kpi_totals, context, asked, stores(context, store_ids), at_least)
+        return await context.services.read(
+            figures.kpi_totals, context, asked, stores(context, store_ids), at_least, selected_of(info)
+        )
 
     @strawberry.field(description="The payments and refunds behind the figures of one store, day and currency.")
     async def kpi_explain(

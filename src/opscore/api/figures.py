@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from datetime import date, datetime
 from decimal import Decimal
@@ -16,12 +16,15 @@ import strawberry
 from opscore.api.context import Context
 from opscore.api.enums import expose
 from opscore.api.errors import BadInput, NotReady
-from opscore.api.ids import global_id, key_of
+from opscore.api.ids import key_of
 from opscore.api.inputs import aggregate_of
-from opscore.api.money import Money, UnitPrice, money, unit_price
+from opscore.api.money import Money, UnitPrice, money_in, unit_price
+from opscore.api.nodes import store_gid
+from opscore.api.rows import Attribute, Made, MadeObject, Rows
 from opscore.api.scalars import MAX_POSITION, Json, Position
 from opscore.domain.values import minor_digits
 from opscore.projector import Ask, ProjectionRefused, Projector
+from opscore.projector.lists import ALL, Column, Key, Page
 
 FoundT = TypeVar("FoundT")
 
@@ -74,18 +77,6 @@ def reading(
         raise NotReady(str(refused)) from None
 
 
-def _money(row: dict[str, Any], name: str) -> Money:
-    return money(int(row[f"{name}_minor"]), row["currency"])
-
-
-def _per_unit(row: dict[str, Any], name: str) -> UnitPrice | None:
-    """Return a quotient of minor units as a price in main units, exact to its last place."""
-    value = row[f"{name}_minor"]
-    if value is None:
-        return None
-    return unit_price(Decimal(value).scaleb(-minor_digits(row["currency"])), row["currency"])
-
-
 @strawberry.interface(description="What was sold, and what of it went back. Reversals count on their own day.")
 class SalesFigures:
     currency_code: str = strawberry.field(description="ISO 4217 code of its amounts.")
@@ -135,62 +126,85 @@ class Contribution:
     )
 
 
-def _sales(row: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "currency_code": row["currency"],
-        "orders": row["orders"],
-        "guest_orders": row["guest_orders"],
-        "units": row["units"],
-        "gross": _money(row, "gross"),
-        "discount": _money(row, "discount"),
-        "gmv": _money(row, "gmv"),
-        "freight": _money(row, "freight"),
-        "refunds": row["refunds"],
-        "refunded": _money(row, "refunded"),
-        "refunded_freight": _money(row, "refunded_freight"),
-        "net_sales": _money(row, "net_sales"),
-        "customers": row["customers"],
-        "buyers": row["buyers"],
-        "value_per_customer": _per_unit(row, "value_per_customer"),
-        "value_per_order": _per_unit(row, "value_per_order"),
-    }
+def _per_unit(value_minor: Decimal | None, currency: str) -> UnitPrice | None:
+    """Return a quotient of minor units as a price in main units, exact to its last place."""
+    return None if value_minor is None else unit_price(value_minor.scaleb(-minor_digits(currency)), currency)
+
+
+_SALES: dict[str, Attribute] = {
+    "currency_code": Made(("currency",)),
+    **{name: Made((name,)) for name in ("orders", "guest_orders", "units", "refunds", "customers", "buyers")},
+    **{
+        name: money_in(Made((f"{name}_minor",)), "currency")
+        for name in ("gross", "discount", "gmv", "freight", "refunded", "refunded_freight", "net_sales")
+    },
+    **{name: Made((f"{name}_minor", "currency"), _per_unit) for name in ("value_per_customer", "value_per_order")},
+}
+DAY = MadeObject(KpiDay, {**_SALES, "store_id": Made(("store_id",), store_gid), "day": Made(("day",))})
+PERIOD = MadeObject(KpiPeriod, {**_SALES, "starts_on": Made(("starts_on",))})
+TOTAL = MadeObject(
+    KpiTotal, {**_SALES, **{name: Made((name,)) for name in ("first_day", "last_day", "repeat_customers")}}
+)
+_DAY, _STORE, _STARTS_ON, _CURRENCY = (
+    Key(Column(name, type_))
+    for name, type_ in (("day", "date"), ("store_id", "uuid"), ("starts_on", "date"), ("currency", "text"))
+)
 
 
 def kpi_days(
-    context: Context, window: dict[str, Any], store_ids: list[UUID] | None, at_least: int | None
-) -> list[KpiDay]:
-    """Return the figures of each store and day of a window (blocking)."""
+    context: Context,
+    window: dict[str, Any],
+    store_ids: list[UUID] | None,
+    at_least: int | None,
+    wanted: Collection[str] = DAY.fields,
+) -> Any:
+    """Return the figures of each store and day of a window, as rows (blocking). wanted: which fields of them."""
     if (window["to_day"] - window["from_day"]).days >= DAYS_MAX:
         raise BadInput(f"Ask for at most {DAYS_MAX} days at once, or for kpiPeriods.")
-    rows = ask(context, "kpi_daily", "days", window, store_ids=store_ids, at_least=at_least)
-    return [
-        KpiDay(store_id=strawberry.ID(global_id("Store", row["store_id"])), day=row["day"], **_sales(row))
-        for row in rows
-    ]
+    return _sold(context, DAY, ("days", window, (_DAY, _STORE, _CURRENCY)), store_ids, at_least, wanted)
 
 
 def kpi_periods(
-    context: Context, window: dict[str, Any], store_ids: list[UUID] | None, at_least: int | None
-) -> list[KpiPeriod]:
-    """Return the figures of all stores together for each period of a window (blocking)."""
-    rows = ask(context, "kpi_daily", "periods", window, store_ids=store_ids, at_least=at_least)
-    return [KpiPeriod(starts_on=row["starts_on"], **_sales(row)) for row in rows]
+    context: Context,
+    window: dict[str, Any],
+    store_ids: list[UUID] | None,
+    at_least: int | None,
+    wanted: Collection[str],
+) -> Any:
+    """Return the figures of all stores together for each period of a window (blocking); see `kpi_days`."""
+    return _sold(context, PERIOD, ("periods", window, (_STARTS_ON, _CURRENCY)), store_ids, at_least, wanted)
 
 
 def kpi_totals(
-    context: Context, window: dict[str, Any], store_ids: list[UUID] | None, at_least: int | None
-) -> list[KpiTotal]:
-    """Return the figures of all stores together over a window, one row for each currency (blocking)."""
-    rows = ask(context, "kpi_daily", "totals", window, store_ids=store_ids, at_least=at_least)
-    return [
-        KpiTotal(
-            first_day=row["first_day"],
-            last_day=row["last_day"],
-            repeat_customers=row["repeat_customers"],
-            **_sales(row),
-        )
-        for row in rows
-    ]
+    context: Context,
+    window: dict[str, Any],
+    store_ids: list[UUID] | None,
+    at_least: int | None,
+    wanted: Collection[str],
+) -> Any:
+    """Return the figures of all stores together over a window, one row for each currency (blocking); see `kpi_days`."""
+    return _sold(context, TOTAL, ("totals", window, (_CURRENCY,)), store_ids, at_least, wanted)
+
+
+def _sold(
+    context: Context,
+    of: MadeObject,
+    question: tuple[str, dict[str, Any], tuple[Key, ...]],
+    store_ids: list[UUID] | None,
+    at_least: int | None,
+    wanted: Collection[str],
+) -> Rows:
+    query, params, keys = question
+    columns = of.columns(wanted) or (keys[0].column.name,)
+    shape = Page(ALL, keys, None, columns=columns)
+    rows = reading(
+        context,
+        "kpi_daily",
+        lambda ask: ask.tuples(query, params, shape),
+        store_ids=store_ids,
+        at_least=at_least,
+    )
+    return Rows(of, columns, rows)
 
 
 def explain(

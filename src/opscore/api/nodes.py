@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -50,6 +51,7 @@ def stream_fields(aggregate: Aggregate) -> dict[str, Any]:
     }
 
 
+@functools.lru_cache(10_000)
 def store_gid(store_id: UUID) -> strawberry.ID:
     """Return the global id of a store."""
     return strawberry.ID(global_id("Store", store_id))

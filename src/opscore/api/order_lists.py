@@ -37,7 +37,6 @@ from opscore.api.filters import (
 )
 from opscore.api.lists import Listing, PageArguments, listed, refuse_hidden
 from opscore.api.money import Money, UnitPrice, money, money_in, unit_price_in
-from opscore.api.naming import camel
 from opscore.api.nodes import gid, store_gid
 from opscore.api.orders import Order, OrderLine, order_view
 from opscore.api.rows import Attribute, Found, Made, MadeList, MadeObject, Row, Rows
@@ -136,13 +135,12 @@ _unpriced = _without_prices(ORDER)
 ORDER_UNPRICED = MadeObject(Order, {**_unpriced.attributes, "lines": MadeList("order_id", LINE_UNPRICED)})
 """What roles see that see no prices; a test holds it against the table of permissions."""
 
-_WIRE = {name: camel(name) for name in (*ORDER.attributes, *LINE.attributes)}
 _LINE_KEYS = (Key(Column("order_id", "uuid")), Key(Column("line", "bigint")))
 
-IN_THE_BOOK = frozenset({"__typename", "customer", *map(camel, ORDER.attributes)})
+IN_THE_BOOK = frozenset({"__typename", "customer", *ORDER.fields})
 """Fields of an order that the order book has."""
 
-LINES_IN_THE_BOOK = frozenset({"__typename", *map(camel, LINE.attributes)})
+LINES_IN_THE_BOOK = frozenset({"__typename", *LINE.fields})
 """Fields of a line that the order book has."""
 
 
@@ -284,7 +282,7 @@ def orders(
     def read(ask: Ask) -> tuple[Rows, int | None]:
         columns = ["order_id", *(["customer_id"] if "customer" in wanted else [])]
         if in_the_book:
-            columns += _wanted_columns(order, wanted)
+            columns += order.columns(wanted)
         names, rows = asked.tuples(ask, scope, columns)
         total = asked.total(ask, scope)
         lists = {}
@@ -309,14 +307,9 @@ def orders(
     return asked.connection(found, lambda row: views[row["order_id"]], total, edges=edges)
 
 
-def _wanted_columns(of: MadeObject, wanted: Selected) -> list[str]:
-    """Return the columns that the fields which are wanted are made of: fetching them all takes longer."""
-    return list(of.columns([name for name in of.attributes if _WIRE[name] in wanted]))
-
-
 def _lines(ask: Ask, order_ids: Sequence[UUID], of: MadeObject, wanted: Selected) -> Found:
     """Return what is wanted of the lines of these orders, by order. of: how a line is made."""
-    columns = tuple(dict.fromkeys(("order_id", *_wanted_columns(of, wanted))))
+    columns = tuple(dict.fromkeys(("order_id", *of.columns(wanted))))
     of_order: dict[UUID, list[Row]] = defaultdict(list)
     if order_ids:
         shape = Page(ALL, _LINE_KEYS, None, columns=columns)

@@ -6,10 +6,13 @@ the answer straight from them; everybody else sees a list of objects, made when 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import Any, NamedTuple, overload
+
+from opscore.api.naming import camel
 
 Row = tuple[Any, ...]
 
@@ -32,11 +35,18 @@ class MadeObject:
     kind: type
     attributes: Mapping[str, Attribute]
 
-    def columns(self, wanted: Collection[str]) -> Iterator[str]:
-        """Yield the columns that these attributes are made of; some perhaps more than once."""
-        for name, each in self.attributes.items():
-            if name in wanted:
-                yield from columns_of(each)
+    def columns(self, fields: Collection[str]) -> tuple[str, ...]:
+        """Return the columns that these fields of the schema are made of, each once: fetching them all takes longer."""
+        wanted = (each for name, each in self.attributes.items() if _spelled(name) in fields)
+        return tuple(dict.fromkeys(column for each in wanted for column in columns_of(each)))
+
+    @property
+    def fields(self) -> frozenset[str]:
+        """The fields of the schema that can be made of a row."""
+        return frozenset(map(_spelled, self.attributes))
+
+
+_spelled = functools.cache(camel)
 
 
 @dataclass(frozen=True, slots=True)
