@@ -477,10 +477,10 @@ def test_a_client_that_does_not_read_is_cut_and_nothing_is_kept_for_it(api: Api,
         [session] = pages.sessions
         waited = threading.Event()
         for _ in range(1_000):
-            if session._ending.done():
+            if session._closing is not None:
                 break
             assert not waited.wait(0.1) and client.connection.protocol.close_rcvd is None
-        assert session._ending.result().code == 4413
+        assert session._closing is not None and session._closing.code == 4413
         messages = 0
         code = None
         while code is None:

@@ -12,7 +12,6 @@ import asyncio
 import bisect
 import contextlib
 import time
-from collections import deque
 from collections.abc import AsyncGenerator, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
@@ -81,32 +80,29 @@ class _Group:
     wanted: EventFilter
     floor: int
     members: int = 0
-    positions: deque[int] = field(default_factory=deque)
-    events: deque[tuple[float, LoggedEvent]] = field(default_factory=deque)
+    events: list[tuple[float, LoggedEvent]] = field(default_factory=list)
+    """When each was taken in, and the event; a list, because a deque takes 600 bytes before there is anything in it."""
     signal: _Signal = field(default_factory=_Signal)
 
     def take_in(self, event: LoggedEvent, now: float) -> None:
-        self.positions.append(event.position)
         self.events.append((now, event))
-        if len(self.events) > KEPT_EVENTS:
-            self._drop()
+        self._drop(len(self.events) - KEPT_EVENTS)
 
     def forget(self, before: float) -> None:
-        while self.events and self.events[0][0] < before:
-            self._drop()
+        self._drop(bisect.bisect_left(self.events, before, key=lambda each: each[0]))
 
-    def _drop(self) -> None:
-        self.events.popleft()
-        self.floor = self.positions.popleft()
+    def _drop(self, oldest: int) -> None:
+        if oldest > 0:
+            self.floor = self.events[oldest - 1][1].position
+            del self.events[:oldest]
 
     def jump(self, head: int) -> None:
-        self.positions.clear()
         self.events.clear()
         self.floor = head
 
     def behind(self, position: int) -> list[LoggedEvent]:
-        start = bisect.bisect_right(self.positions, position)
-        return [self.events[index][1] for index in range(start, len(self.events))]
+        start = bisect.bisect_right(self.events, position, key=lambda each: each[1].position)
+        return [event for _, event in self.events[start:]]
 
 
 Place = tuple[str, object]

@@ -121,22 +121,29 @@ class SocketEndpoint:
         await receive()
         # The server logs each handshake with its query string, which means nothing here and may hold personal data.
         scope["query_string"] = b""
-        headers = headers_of_scope(scope)
-        if self._leaving:
-            return await _refuse(scope, send, NotReady("This server is about to stop."))
-        origin = headers.get("origin")
-        if origin is not None and not self._is_welcome(origin, headers.get("host", "")):
-            return await _refuse(scope, send, Forbidden("Sockets are not opened from pages of other sites."))
-        if SUBPROTOCOL not in scope.get("subprotocols", ()):
-            return await _refuse(scope, send, MalformedRequest(f"Speak the subprotocol {SUBPROTOCOL}."))
+        refusal = self._refusal(scope)
+        if refusal is not None:
+            return await _refuse(scope, send, refusal)
         await send({"type": "websocket.accept", "subprotocol": SUBPROTOCOL})
-        session = _Session(self, headers, address_of_scope(scope), receive, send)
+        session = _Session(self, scope, receive, send)
         self.sessions.add(session)
         try:
             with self.counts.sockets.track_inprogress():
                 await session.run()
         finally:
             self.sessions.discard(session)
+        return None
+
+    def _refusal(self, scope: Scope) -> ApiError | None:
+        """Return why this socket is not opened."""
+        if self._leaving:
+            return NotReady("This server is about to stop.")
+        headers = headers_of_scope(scope)
+        origin = headers.get("origin")
+        if origin is not None and not self._is_welcome(origin, headers.get("host", "")):
+            return Forbidden("Sockets are not opened from pages of other sites.")
+        if SUBPROTOCOL not in scope.get("subprotocols", ()):
+            return MalformedRequest(f"Speak the subprotocol {SUBPROTOCOL}.")
         return None
 
     def _is_welcome(self, origin: str, host: str) -> bool:
@@ -174,17 +181,16 @@ async def _refuse(scope: Scope, send: Send, error: ApiError) -> None:
 
 
 class _Session:
-    """One socket and what runs over it."""
+    """One socket and what runs over it; thousands of them wait at a time, so each keeps little."""
 
-    def __init__(
-        self, endpoint: SocketEndpoint, headers: dict[str, str], address: str, receive: Receive, send: Send
-    ) -> None:
+    def __init__(self, endpoint: SocketEndpoint, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = headers_of_scope(scope)
         self._engine = endpoint.engine
         self._limits = endpoint.limits
         self._counts = endpoint.counts
         self._authorization = headers.get("authorization")
         self._role = headers.get(ROLE_HEADER.lower())
-        self._address = address
+        self._address = address_of_scope(scope)
         self._receive = receive
         self._asgi_send = send
         self._actor: Actor | None = None
@@ -192,28 +198,21 @@ class _Session:
         self._operations: dict[str, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._sending = asyncio.Lock()
-        self._ending: asyncio.Future[_Close] = asyncio.get_running_loop().create_future()
+        self._open = asyncio.timeout(None)
+        self._is_read = True
+        self._closing: _Close | None = None
+        self._next_look: asyncio.TimerHandle | None = None
 
     async def run(self) -> None:
         """Serve until the client leaves or the socket has to be closed."""
-        reader = asyncio.create_task(self._read())
         try:
-            waited: set[asyncio.Future[Any]] = {reader, self._ending}
-            await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
+            close = await self._until_closed()
         finally:
-            tasks = [reader, *self._tasks]
-            for task in tasks:
+            if self._next_look is not None:
+                self._next_look.cancel()
+            for task in self._tasks:
                 task.cancel()
-            results = await asyncio.gather(*tasks, return_exceptions=True)
-        close = self._ending.result() if self._ending.done() else None
-        if close is None and isinstance(results[0], Exception):
-            error = results[0]
-            if isinstance(error, _Close):
-                close = error
-            elif not isinstance(error, OSError):
-                request_id = secrets.token_hex(8)
-                log_unexpected(error, request_id)
-                close = _Close(INTERNAL_ERROR, f"Something went wrong on our side; tell us the id {request_id}.")
+            await asyncio.gather(*self._tasks, return_exceptions=True)
         if close is not None:
             self._counts.closed(close.code)
             try:
@@ -224,10 +223,29 @@ class _Session:
             except (OSError, TimeoutError):
                 pass  # Nobody is there to be told.
 
+    async def _until_closed(self) -> _Close | None:
+        """Read until the client leaves, None, or the socket has to be closed."""
+        try:
+            async with self._open:
+                await self._read()
+        except _Close as close:
+            return self._closing or close
+        except OSError:
+            pass  # The connection is gone, or `end` let its deadline pass.
+        except Exception as error:
+            request_id = secrets.token_hex(8)
+            log_unexpected(error, request_id)
+            return _Close(INTERNAL_ERROR, f"Something went wrong on our side; tell us the id {request_id}.")
+        finally:
+            self._is_read = False
+        return self._closing
+
     def end(self, close: _Close) -> None:
         """Have the socket closed; the first reason stands."""
-        if not self._ending.done():
-            self._ending.set_result(close)
+        if self._closing is None and self._is_read:
+            self._closing = close
+            # What is being read for ends as at a deadline.
+            self._open.reschedule(asyncio.get_running_loop().time())
 
     # What comes in -----------------------------------------------------------------------------------------------
 
@@ -240,7 +258,7 @@ class _Session:
                         return
         except TimeoutError:
             raise _Close(INIT_TIMEOUT, "Connection initialisation timeout") from None
-        self._run_task(self._watch_token())
+        self._look_later()
         while await self._take(await self._receive()):
             pass
 
@@ -364,18 +382,22 @@ class _Session:
             except TimeoutError:
                 raise _Close(TOO_SLOW, "Too slow: go on behind the last position that came.") from None
 
-    async def _watch_token(self) -> None:
+    def _look_later(self) -> None:
+        """Have the token looked at again after a while; a timer: a task that sleeps keeps four times as much."""
+        loop = asyncio.get_running_loop()
+        self._next_look = loop.call_later(self._limits.token_seconds, lambda: self._run_task(self._look_at_token()))
+
+    async def _look_at_token(self) -> None:
         assert self._authorization is not None
-        while True:
-            await asyncio.sleep(self._limits.token_seconds)
-            try:
-                await self._engine.authenticate(self._authorization, self._address, self._role)
-            except (NotAuthenticated, Forbidden) as error:
-                self.end(_Close(FORBIDDEN, f"Forbidden: {error.message}"))
-                return
-            except Exception as error:
-                # The database does not answer; nothing comes from it either until it does.
-                log_unexpected(error, "token")
+        try:
+            await self._engine.authenticate(self._authorization, self._address, self._role)
+        except (NotAuthenticated, Forbidden) as error:
+            self.end(_Close(FORBIDDEN, f"Forbidden: {error.message}"))
+            return
+        except Exception as error:
+            # The database does not answer; nothing comes from it either until it does.
+            log_unexpected(error, "token")
+        self._look_later()
 
 
 def _checked_id(given: Any) -> str:
