@@ -142,18 +142,19 @@ async def main(settings: Settings) -> None:
             return Response()
         return Response(str(statements.end()))
 
-    app.router.routes += [
+    # In front, where /graphql is too: what is looked at before it counts.
+    app.router.routes[:0] = [
         Route("/ceiling/{name}", ceiling, methods=["POST"]),
         Route("/ceiling/{name}", set_ceiling, methods=["PUT"]),
-        Route("/statements", count, methods=["PUT", "GET"]),
     ]
+    app.router.routes.append(Route("/statements", count, methods=["PUT", "GET"]))
     server = HttpServer(http_config(app, "127.0.0.1", 0))
     serving = asyncio.create_task(server.serve())
     while not server.started:
         await asyncio.sleep(0.01)
     running = app.state.server
     rows = RowEngine(strawberry.Schema(query=RowQuery)._schema, running.services, Limits())
-    app.router.routes.append(Route("/memory", GraphQLEndpoint(rows, Limits(), None)))
+    app.router.routes.insert(0, Route("/memory", GraphQLEndpoint(rows, Limits(), None)))
     ready = await asyncio.to_thread(stock, running.writer)
     _, token = await asyncio.to_thread(create_token, running.database, "bench", Role.OWNER)
     port = server.servers[0].sockets[0].getsockname()[1]
