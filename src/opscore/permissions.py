@@ -109,6 +109,7 @@ OPERATES: dict[str, frozenset[Role]] = {
     "compareProjections": frozenset(),
     "whatIfProjection": frozenset(),
     "promoteProjection": frozenset(),
+    "promoteProjectionDespiteChecks": frozenset(),
     "resumeProjection": frozenset(),
     "dropProjection": frozenset(),
 }
