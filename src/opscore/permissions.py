@@ -154,6 +154,8 @@ FIELDS: dict[str, frozenset[Role]] = {
     "Store.deposit": _INSIDE,
     "Store.serviceFee": _INSIDE,
     "Store.documents": _INSIDE,
+    "Store.staff": _INSIDE,
+    "Store.responsibilities": _INSIDE,
     "Sku.levels": READS["stockLevels"],
     "Sku.allocations": READS["stockLevels"],
     "Campaign.target": _INSIDE,
