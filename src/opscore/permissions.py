@@ -109,6 +109,7 @@ OPERATES: dict[str, frozenset[Role]] = {
     "compareProjections": frozenset(),
     "whatIfProjection": frozenset(),
     "promoteProjection": frozenset(),
+    "promoteProjectionDespiteChecks": frozenset(),
     "resumeProjection": frozenset(),
     "dropProjection": frozenset(),
 }
@@ -153,6 +154,8 @@ FIELDS: dict[str, frozenset[Role]] = {
     "Store.deposit": _INSIDE,
     "Store.serviceFee": _INSIDE,
     "Store.documents": _INSIDE,
+    "Store.staff": _INSIDE,
+    "Store.responsibilities": _INSIDE,
     "Sku.levels": READS["stockLevels"],
     "Sku.allocations": READS["stockLevels"],
     "Campaign.target": _INSIDE,

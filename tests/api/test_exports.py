@@ -6,16 +6,33 @@ import base64
 import csv
 import hashlib
 import io
+import json
 import threading
 import time
+from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
 from opscore.domain.command import Role
+from opscore.domain.sku_events import StockCondition, WriteOffKind
+from opscore.domain.stock_commands import (
+    CountStock,
+    ReceiveStock,
+    ReleaseReservation,
+    ReserveStock,
+    ShipStock,
+    TakeBackStock,
+    TransferStock,
+    WriteOffStock,
+)
+from opscore.domain.store_commands import AddLocation, SetPolicy
+from opscore.domain.values import derived_id
 from opscore.tokens import create_token, list_tokens, revoke_token
 from tests.api.conftest import Api, gid
+from tests.reached import wait_for
 from tests.shop import Shop
 
 JOB = "id dataset format storeIds state reason rows percent position manifest url requestedBy"
@@ -83,6 +100,119 @@ def test_a_file_is_asked_for_written_and_fetched(api: Api, shop: Shop, other: Sh
     assert {row["store_id"] for row in rows} == {str(shop.store_id), str(other.store_id)}
     part = fetch(api, job["url"], api.token(), range="bytes=0-9")
     assert (part.status_code, part.content) == (206, answer.content[:10]), "a broken download can be gone on with"
+
+
+MOVEMENTS = """
+query ($after: String, $at: Position!) {
+  stockMovements(first: 100, after: $after, sort: { by: POSITION, direction: ASC }, atLeast: $at) {
+    nodes {
+      position leg kind skuId onHand runningOnHand runningQuantity
+      unitCost { amount } value { amount } adjustment { amount } runningValue { amount }
+    }
+    pageInfo { hasNextPage endCursor }
+  }
+}
+"""
+LEVELS = "query ($ids: [ID!]!) { stockLevels(skuIds: $ids) { skuId locationId onHand sellable unitCost { amount } } }"
+VALUED = """
+query ($id: ID!) { valuedMovements(skuId: $id, first: 100) { nodes {
+  position unitCost { amount } value { amount } revaluation { amount } adjustment { amount } runningValue { amount }
+} } }
+"""
+
+
+def move(shop: Shop) -> UUID:
+    """Move an article in every way there is, late entries among them; return it."""
+    sku = shop.sku(stock=10, cost="4.00")
+    here = {"sku_id": sku, "location_id": shop.location_id}
+    shop.do(ReceiveStock(**here, quantity=Decimal(10), unit_cost=Decimal(6)))
+    shop.do(ReserveStock(**here, quantity=Decimal(15), reference="market"))
+    shop.do(ShipStock(sku_id=sku, reference="market", quantity=Decimal(12)))
+    shop.do(ReserveStock(**here, quantity=Decimal(3), reference="fair"))
+    shop.do(ReleaseReservation(sku_id=sku, reference="fair"))
+    shop.do(
+        ReceiveStock(**here, quantity=Decimal(3), unit_cost=Decimal(3)), occurred_at=datetime(2020, 1, 5, tzinfo=UTC)
+    )
+    shop.do(TakeBackStock(**here, quantity=Decimal(2), condition=StockCondition.DAMAGED))
+    shop.do(WriteOffStock(**here, quantity=Decimal(1), kind=WriteOffKind.LOST, reason="not found"))
+    shop.do(CountStock(**here, counted=Decimal(10), reason="two are not there"))
+    shop.do(AddLocation(store_id=shop.store_id, name="Branch"))
+    branch = derived_id("location", shop.store_id, "Branch", 0)
+    shop.do(TransferStock(**here, to_location_id=branch, quantity=Decimal(2)))
+    return sku
+
+
+def of_minor(amount: str | None) -> int | None:
+    return None if amount is None else int(Decimal(amount) * 100)
+
+
+def amount(said: dict[str, str] | None) -> str | None:
+    return None if said is None else said["amount"]
+
+
+@pytest.fixture(scope="module")
+def moved(api: Api, shop: Shop) -> list[UUID]:
+    """An article that has moved in a store of each costing method."""
+    average, fifo = (Shop.open(shop.writer, name) for name in ("By average", "First in, first out"))
+    fifo.do(SetPolicy(store_id=fifo.store_id, kind="costing", params={"method": "fifo"}))
+    return [move(average), move(fifo)]
+
+
+def test_a_file_of_movements_says_what_the_api_says_row_by_row(api: Api, other: Shop, moved: list[UUID]) -> None:
+    at, after, said = api.server.services.log.head().position, None, []
+    while True:
+        page = api.ask(MOVEMENTS, {"at": at, "after": after})["stockMovements"]
+        said += page["nodes"]
+        after = page["pageInfo"]["endCursor"]
+        if not page["pageInfo"]["hasNextPage"]:
+            break
+    wait_for(api.server.projector, "stock_valuation", at)
+    job = finished(api, dataset="STOCK_MOVEMENTS", format="JSONL")
+    rows = [json.loads(line) for line in fetch(api, job["url"], api.token()).text.splitlines()]
+
+    assert len(rows) == len(said) == job["rows"]
+    for row, line in zip(rows, said, strict=True):
+        assert (row["position"], row["leg"], row["kind"]) == (line["position"], line["leg"], line["kind"])
+        assert Decimal(row["running_quantity"]) == Decimal(line["runningQuantity"])
+        assert (None if row["unit_cost"] is None else Decimal(row["unit_cost"])) == (
+            None if line["unitCost"] is None else Decimal(line["unitCost"]["amount"])
+        ), line
+        for column, name in (
+            ("value_minor", "value"), ("adjustment_minor", "adjustment"), ("running_value_minor", "runningValue"),
+        ):  # fmt: skip
+            assert row[column] == of_minor(amount(line[name])) is not None, (name, line)
+    # It would be no test if nothing was ever corrected, or both methods said the same.
+    assert any(row["adjustment_minor"] for row in rows)
+    ends = [[row["running_value_minor"] for row in rows if row["sku_id"] == str(sku)][-1] for sku in moved]
+    assert ends[0] != ends[1]
+    assert job["manifest"]["valuation"] == api.server.projector.definitions()["stock_valuation"].version
+
+    by_position = {row["position"]: row for row in rows}
+    for sku in moved:
+        for line in api.ask(VALUED, {"id": gid("Sku", sku)})["valuedMovements"]["nodes"]:
+            row = by_position[line["position"]]
+            own = Decimal(line["value"]["amount"]) + Decimal(line["revaluation"]["amount"])
+            assert row["value_minor"] == own * 100
+            assert row["adjustment_minor"] == of_minor(line["adjustment"]["amount"])
+            assert row["running_value_minor"] == of_minor(line["runningValue"]["amount"])
+
+
+def test_a_file_of_levels_says_what_the_api_says_row_by_row(api: Api, other: Shop, moved: list[UUID]) -> None:
+    for projection in ("stock_ledger", "stock_valuation"):
+        wait_for(api.server.projector, projection, api.server.services.log.head().position)
+    job = finished(api, dataset="STOCK_LEVELS", format="JSONL")
+    rows = [json.loads(line) for line in fetch(api, job["url"], api.token()).text.splitlines()]
+    ids = sorted({gid("Sku", UUID(row["sku_id"])) for row in rows})
+    said = {(level["skuId"], level["locationId"]): level for level in api.ask(LEVELS, {"ids": ids})["stockLevels"]}
+
+    assert len(rows) == len(said) and {gid("Sku", sku) for sku in moved} <= set(ids)
+    for row in rows:
+        level = said[gid("Sku", UUID(row["sku_id"])), row["location_id"]]
+        assert Decimal(row["on_hand"]) == Decimal(level["onHand"])
+        assert Decimal(row["sellable"]) == Decimal(level["sellable"])
+        assert Decimal(row["unit_cost"]) == Decimal(level["unitCost"]["amount"]), level
+    costs = [next(Decimal(row["unit_cost"]) for row in rows if row["sku_id"] == str(sku)) for sku in moved]
+    assert costs[0] != costs[1]
 
 
 def test_a_file_holds_the_stores_of_its_token_and_no_other(api: Api, shop: Shop, other: Shop) -> None:

@@ -155,6 +155,12 @@ def test_a_working_day_sends_every_document(api: Api, shop: Shop) -> None:
     assert article["id"] == sku and article["prices"][0]["listPrice"]["amount"] == "4.5"
     assert send("StorefrontCatalogue", storefront, first=10)["skus"]["edges"][0]["node"]["id"] == sku
 
+    # Somebody takes over a part of the work.
+    assigned = give("AdminAssignRole", manager, storeId=store, person="cleo", role="SHIPPER", reason="more to ship")
+    assert [each["person"] for each in assigned["store"]["staff"]] == ["cleo"]
+    duties = send("AdminStaff", manager, storeId=store)["store"]["responsibilities"]
+    assert {each["role"]: each["people"] for each in duties}["SHIPPER"] == ["cleo"]
+
     # A buyer orders, pays, and another thinks better of it.
     customer = give("StorefrontRegister", storefront, storeId=store, channel="web")["customer"]["id"]
     order = {"storeId": store, "customerId": customer, "lines": [{"skuId": sku, "quantity": "2"}]}

@@ -30,9 +30,10 @@ from opscore.domain.command import COMMANDS, Role
 from opscore.domain.order_commands import CancelOrder, PayOrder
 from opscore.domain.order_returns import RefundOrder
 from opscore.domain.sku_commands import PriceSku, SetStockPolicy, SetTierPrices, TierPriceEntry
+from opscore.domain.staff import AssignStaffRole
 from opscore.domain.stock_commands import AllocateCampaignStock
 from opscore.domain.store_commands import SubmitStoreDocument
-from opscore.domain.store_events import DocumentKind
+from opscore.domain.store_events import DocumentKind, StaffRole
 from opscore.permissions import ALWAYS, BULK, FIELDS, OPERATES, READS, commands_of, table
 from tests.api.anything import SCHEMA, differences, everything_of, question, value_of
 from tests.api.conftest import Api, gid
@@ -51,6 +52,7 @@ def goods(api: Api, shop: Shop) -> dict[str, str]:
     order = shop.do(shop.order((sku, 1), customer_id=customer))
     store = shop.store_id
     shop.do(SubmitStoreDocument(store_id=store, kind=DocumentKind.TAX_REGISTRATION, number="T-1"))
+    shop.do(AssignStaffRole(store_id=store, person="ann", role=StaffRole.MANAGER))
     goal = CampaignGoal.RAISE_SALES
     campaign = shop.do(PlanCampaign(store_id=store, name="Sale", goal=goal, target="to be rid of it"))
     shop.do(AddCampaignLine(campaign_id=campaign, sku_id=sku, role=LineRole.BASE, price=Decimal(9), quota=Decimal(5)))
@@ -85,6 +87,8 @@ HIDDEN: dict[str, str] = {
     "Store.deposit": "storefront customer",
     "Store.serviceFee": "storefront customer",
     "Store.documents": "storefront customer",
+    "Store.staff": "storefront customer",
+    "Store.responsibilities": "storefront customer",
     "Sku.onHand": "customer",
     "Sku.levels": "customer",
     "Sku.allocations": "customer",

@@ -485,6 +485,71 @@ def test_a_version_whose_checks_fail_is_shown_with_them_and_refused_by_a_code_of
         projector.drop("income_split", 2)
 
 
+def test_a_version_whose_checks_fail_is_let_serve_by_a_second_person_with_a_reason(
+    api: Api, folder: Path, trade: dict[str, Any]
+) -> None:
+    kept = {file: file.read_text("utf-8") for file in (folder / "income_split").iterdir()}
+    projector = api.server.projector
+    ann, ben = api.token(name="ann"), api.token(name="ben")
+    history = """{ projectionPromotions(projection: "income_split", first: 1) {
+        totalCount nodes { version promotedBy compareId despite }
+    } }"""
+
+    def despite(token: str, reason: str = "The check is too strict.", **more: Any) -> dict[str, Any]:
+        given = {"name": "income_split", "version": 3, "reason": reason, **more}
+        kind = "PromoteDespiteChecksInput"
+        return give(api, "promoteProjectionDespiteChecks", kind, PAYLOAD, token=token, **given)
+
+    def compare(token: str) -> Any:
+        pair = {"name": "income_split", "oldVersion": 1, "newVersion": 3}
+        return give(api, "compareProjections", "CompareProjectionsInput", COMPARE, token=token, **pair)["compareId"]
+
+    try:
+        share = 'other_share = {{ decimal = "{}" }}'.format
+        edit(folder, "income_split", ("version = 1", "version = 3"), (share("0.10"), share("0.12")))
+        checks = folder / "income_split" / "checks.sql"
+        text = "\n-- strict: there is no entry.\nSELECT line.position FROM income_entries AS line;\n"
+        checks.write_text(checks.read_text("utf-8") + text, "utf-8")
+        projector.rebuild("income_split")
+
+        [error] = despite(ann)["userErrors"]
+        assert error["code"] == "PROJECTION_STAYS" and "compare 1 and 3 first" in error["message"]
+        by_ann = compare(ann)
+        [error] = despite(ann)["userErrors"]
+        assert (error["code"], error["path"]) == ("SAME_PERSON", ["version"]) and "ann" in error["message"]
+        for blank in ("", "  ", "x" * 501):
+            [error] = despite(ben, blank)["userErrors"]
+            assert (error["code"], error["path"]) == ("INVALID_FIELD", ["reason"])
+        assert api.ask(history)["projectionPromotions"]["nodes"][0]["version"] == 1, "nothing was changed so far"
+
+        promoted = despite(ben, idempotencyKey="all the same")
+        assert (promoted["projection"]["state"], promoted["projection"]["promotedBy"]) == ("serving", "ben")
+        assert despite(ben, idempotencyKey="all the same")["replayed"] is True
+        [other] = despite(ben, "Another reason.", idempotencyKey="all the same")["userErrors"]
+        assert other["code"] == "IDEMPOTENCY_KEY_REUSED"
+        [shown] = api.ask(history)["projectionPromotions"]["nodes"]
+        assert shown == {
+            "version": 3, "promotedBy": "ben", "compareId": str(by_ann), "despite": "The check is too strict.",
+        }  # fmt: skip
+
+        # It goes back as ever; its own comparison made, the first may decide as well: the second has looked, too.
+        give(api, "promoteProjection", "ProjectionVersionInput", PAYLOAD, name="income_split", version=1)
+        by_ben = compare(ben)
+        assert despite(ann, "It still is.")["userErrors"] == []
+        [shown] = api.ask(history)["projectionPromotions"]["nodes"]
+        assert (shown["promotedBy"], shown["compareId"], shown["despite"]) == ("ann", str(by_ben), "It still is.")
+
+        # One whose checks hold needs no second person, and no reason is kept.
+        assert despite(ann, "No need.", version=1)["userErrors"] == []
+        [shown] = api.ask(history)["projectionPromotions"]["nodes"]
+        assert (shown["version"], shown["despite"]) == (1, None)
+    finally:
+        for file, text in kept.items():
+            file.write_text(text, "utf-8")
+        projector.promote("income_split", 1, by="mended")
+        projector.drop("income_split", 3)
+
+
 # A failure -----------------------------------------------------------------------------------------------------------
 
 

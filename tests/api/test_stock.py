@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+from opscore import resources
+from opscore.api import stock
 from opscore.domain.command import Role
 from opscore.domain.stock_commands import ReceiveStock, ReserveStock, ShipStock, TakeBackStock
 from opscore.domain.store_commands import SetPolicy
@@ -138,6 +141,18 @@ def test_levels_as_of_both_axes_at_once(api: Api, shop: Shop) -> None:
     assert on_hand("2020-01-11T00:00:00Z", None) == "12"
     assert on_hand("2020-01-11T00:00:00Z", by_position) == on_hand("2020-01-11T00:00:00Z", by_time) == "5"
     assert on_hand(None, by_position) == on_hand(None, by_time) == "6"
+
+
+def test_the_schema_names_every_kind_of_movement_that_the_ledger_has(api: Api) -> None:
+    projections = resources.path("projections")
+    text = (projections / "stock_ledger" / "apply.sql").read_text("utf-8")
+    kinds = set(re.findall(r"'(\w+)'(?: AS kind)?, occurred_at", text))
+    shown = api.ask('{ movement: __type(name: "StockMovement") { fields { name description } } }')["movement"]
+    [said] = [each["description"] for each in shown["fields"] if each["name"] == "kind"]
+
+    assert set(re.findall(r"\w+", said.removeprefix("What it was:"))) == kinds
+    valued = (projections / "stock_valuation" / "apply.sql").read_text("utf-8")
+    assert {kind for kind in kinds if f"'{kind}'" in valued} == kinds - stock.UNVALUED
 
 
 # What stock is worth -------------------------------------------------------------------------------------------------

@@ -89,6 +89,6 @@ def trade(database: Database, writer: Writer, tmp_path: Path) -> Trade:
     other = Shop.open(writer, name="Theirs")
     orders = {shop.store_id: buy(shop, 3), other.store_id: buy(other, 2)}
     projector = Projector(database)
-    for name in ("order_book", "stock_ledger", "kpi_daily"):
+    for name in ("order_book", "stock_ledger", "stock_valuation", "kpi_daily"):
         projector.rebuild(name)
     return Trade(database, projector, shop, other, orders, tmp_path)

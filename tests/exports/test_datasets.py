@@ -51,6 +51,18 @@ def test_the_ledger_holds_every_movement_and_its_levels_add_up(trade: Trade) -> 
         assert own == sorted(own, key=lambda row: (row["position"], row["leg"]))
 
 
+def test_movements_are_exported_as_far_as_it_is_known_what_they_are_worth(trade: Trade) -> None:
+    before, _ = trade.write(Dataset.STOCK_MOVEMENTS)
+    trade.shop.sku(stock=3)
+    trade.projector.rebuild("stock_ledger", anew=True)
+
+    part, _ = trade.write(Dataset.STOCK_MOVEMENTS)
+    assert (part.rows, part.position) == (before.rows, before.position)
+    trade.projector.catch_up()
+    whole, _ = trade.write(Dataset.STOCK_MOVEMENTS)
+    assert whole.rows == before.rows + 1 and whole.position > before.position
+
+
 def test_the_log_and_the_figures_are_exported_whole(trade: Trade) -> None:
     events = trade.rows(Dataset.EVENTS)
     logged = EventLog(trade.database.pool.connection).select(EventFilter(), limit=1_000)

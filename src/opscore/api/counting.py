@@ -10,7 +10,7 @@ from typing import Self
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from opscore.api.errors import ApiError, Throttled
+from opscore.api.errors import ApiError, ClientLeft, Throttled
 
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Upper ends of the buckets of what takes time here: from a query out of memory to the end of anybody's patience."""
@@ -95,10 +95,10 @@ class TimedRequest:
     ) -> None:
         if isinstance(error, Throttled):
             self.outcome = "throttled"
+        elif isinstance(error, ClientLeft | asyncio.CancelledError):
+            self.outcome = "abandoned"
         elif isinstance(error, ApiError):
             self.outcome = "refused"
-        elif isinstance(error, asyncio.CancelledError):
-            self.outcome = "abandoned"
         elif error is not None:
             self.outcome = "failed"
         self._counts.request(self.operation, self.outcome, time.perf_counter() - self._began)

@@ -16,6 +16,7 @@ from opscore.api.counting import RequestCounts, TimedRequest
 from opscore.api.documents import Document, Documents, is_mutation, is_subscription
 from opscore.api.errors import (
     BadInput,
+    ClientLeft,
     DocumentUnknown,
     Forbidden,
     MethodNotAllowed,
@@ -31,6 +32,7 @@ from opscore.api.fast import shortcut
 from opscore.api.guard import INTROSPECTION_FIELDS, Limits, Verdict
 from opscore.api.http import Answer, GraphQLRequest
 from opscore.api.mutations import Mutation
+from opscore.api.patience import Leaving, Patience
 from opscore.api.throttle import ENTRY, Account, Throttle
 from opscore.api.trusted import TrustedDocuments
 from opscore.deadlines import CURRENT as DEADLINE, Deadline
@@ -184,6 +186,9 @@ class GraphQLEngine:
         unused = requested - ENTRY  # Unless it is answered: nothing is free, a mistake neither.
         try:
             body, unused = await self._body(request, actor, document, operation, verdict)
+        except (ClientLeft, asyncio.CancelledError):
+            unused = 0  # As for one that took too long: the work was done, whoever wants to see it.
+            raise
         finally:
             account.give_back(unused)
         extension = None if actor is None else account.extension(requested, requested - unused)
@@ -219,7 +224,7 @@ class GraphQLEngine:
             # Never left before it is answered: what was decided stays decided.
             result = await self._execute(document, request, actor)
         else:
-            result = await self._timely(lambda: self._execute(document, request, actor))
+            result = await self._timely(lambda: self._execute(document, request, actor), request.leaving)
         body = self._encoded(result, request.request_id)
         if result.errors and any(isinstance(each.original_error, TimedOut) for each in result.errors):
             return body, 0
@@ -227,21 +232,29 @@ class GraphQLEngine:
             document.answers[name] = body
         return body, verdict.unused(result.data)
 
-    async def _timely(self, work: Callable[[], Awaitable[ExecutionResult]]) -> ExecutionResult:
-        """Return the result of a query; when it takes too long, end what it reads and say so in place of its data."""
+    async def _timely(self, work: Callable[[], Awaitable[ExecutionResult]], leaving: Leaving | None) -> ExecutionResult:
+        """Return the result of a query; when it takes too long, end what it reads and say so in place of its data.
+
+        When its client leaves, end what it reads as well; raises ClientLeft.
+        """
         deadline = Deadline()
         token = DEADLINE.set(deadline)
+        patience = Patience(self._read_seconds_max, leaving)
         try:
-            async with asyncio.timeout(self._read_seconds_max) as patience:
+            async with patience:
                 return await work()
         except TimeoutError:
-            if not patience.expired():
+            if not patience.expired:
                 raise
-            deadline.passed = True
-            # Not awaited, and not by the threads that read: they may all be waiting for this.
-            asyncio.get_running_loop().run_in_executor(None, deadline.cancel)
+            _end(deadline)
+            if patience.client_left:
+                raise ClientLeft from None
             late = TimedOut()
             return ExecutionResult(None, [GraphQLError(late.message, original_error=late)])
+        except asyncio.CancelledError:
+            # What runs over a socket is cancelled with it, and when its client wants no answer any more.
+            _end(deadline)
+            raise
         finally:
             DEADLINE.reset(token)
 
@@ -372,6 +385,13 @@ class GraphQLEngine:
         for name in root_fields:
             if name not in OF_REPLAY and name != "__typename":
                 raise BadInput(f"{name} is not answered by a replay; leave the header Opscore-Replay out.")
+
+
+def _end(deadline: Deadline) -> None:
+    """Let a deadline pass now."""
+    deadline.passed = True
+    # Not awaited, and not by the threads that read: they may all be waiting for this.
+    asyncio.get_running_loop().run_in_executor(None, deadline.cancel)
 
 
 def _require_scope(actor: Actor, kind: str, name: str) -> None:

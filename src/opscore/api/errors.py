@@ -198,6 +198,16 @@ class TimedOut(ApiError):
         )
 
 
+class ClientLeft(ApiError):
+    """The connection ended before the answer was there, and what was read for it was cancelled; nobody is told."""
+
+    CODE = "CLIENT_LEFT"
+    STATUS = 499  # Of no standard; proxies write it to their logs for this.
+
+    def __init__(self) -> None:
+        super().__init__("The connection ended before the answer was there.")
+
+
 class PositionNotRecorded(BadInput):
     """`atLeast` names a position that the log has not reached, so that there is nothing to wait for."""
 

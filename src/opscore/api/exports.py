@@ -82,7 +82,8 @@ class ExportJob:
     ended_at: datetime | None = strawberry.field(description="When it ended.")
     position: Position | None = strawberry.field(description="The position of the log that all of it was read at.")
     manifest: Json | None = strawberry.field(
-        description="Of the file: rows, bytes, sha256, position, projection, version, taken_at, columns."
+        description="Of the file: rows, bytes, sha256, position, projection, version, valuation (the version of "
+        "`stock_valuation` that costs and values are from), taken_at, columns."
     )
     url: str | None = strawberry.field(
         description="Path to fetch it from with GET and the token that asked for it; null while there is no file."

@@ -47,6 +47,9 @@ KnownAt = Annotated[
         description="With a time at which things happened: up to when they were known; now if left out."
     ),
 ]
+Known = Annotated[
+    stock.StockKnownAt | None, strawberry.argument(description="Up to when it was known; now if left out.")
+]
 
 
 @strawberry.type
@@ -169,7 +172,10 @@ class FigureQueries:
             stock.batches, context, skus(sku_ids), location_id, batch, as_of, known_at, at_least
         )
 
-    @strawberry.field(description="Every movement of an article, oldest first, with the balance after it.")
+    @strawberry.field(
+        description="Every movement of an article in the order in which it was recorded, with the balance after "
+        "it; `valuedMovements` has them by when they happened."
+    )
     async def stock_ledger(
         self,
         info: ContextInfo,
@@ -190,7 +196,8 @@ class FigureQueries:
         return await context.services.read(stock.movements, context, asked, None, page, wants_total(info), at_least)
 
     @strawberry.field(
-        description="Movements of any articles, latest first: what was written off this week, what an order took."
+        description="Movements of any articles, latest recorded first unless sorted: what was written off this week, "
+        "what an order took."
     )
     async def stock_movements(
         self,
@@ -266,7 +273,7 @@ class FigureQueries:
         self,
         info: ContextInfo,
         sku_id: SkuId,
-        known_at: KnownAt = None,
+        known_at: Known = None,
         first: First = None,
         after: After = None,
         last: Last = None,
@@ -310,13 +317,13 @@ class FigureQueries:
         self,
         info: ContextInfo,
         grain: Annotated[figures.Grain, strawberry.argument(description="How long a period is.")],
-        from_day: FromDay,
+        from_day: Annotated[date, strawberry.argument(description="First day of the window, in that time zone.")],
         to_day: ToDay,
         time_zone: Annotated[str, strawberry.argument(description="IANA zone whose days these are.")] = "UTC",
         sku_ids: Annotated[
             list[strawberry.ID] | None, strawberry.argument(description="Only these articles, at most 100.")
         ] = None,
-        known_at: KnownAt = None,
+        known_at: Known = None,
         store_ids: StoreIds = None,
         at_least: AtLeast = None,
     ) -> list[stock.CogsPeriod]:
@@ -327,7 +334,10 @@ class FigureQueries:
             stock.cogs_periods, context, asked, known_at, stores(context, store_ids), at_least
         )
 
-    @strawberry.field(description="What all the stock of these stores is worth, one entry for each currency.")
+    @strawberry.field(
+        description="What all the stock of these stores is worth, by the costing method of each article's home store; "
+        "one entry for each currency."
+    )
     async def stock_totals(
         self, info: ContextInfo, store_ids: StoreIds = None, at_least: AtLeast = None
     ) -> list[stock.StockTotal]:

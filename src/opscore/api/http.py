@@ -16,6 +16,7 @@ import re
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Protocol
 
 import orjson
@@ -43,6 +44,7 @@ from opscore.api.errors import (
 )
 from opscore.api.explorer import CONTENT_SECURITY_POLICY
 from opscore.api.guard import Limits
+from opscore.api.patience import Leaving
 from opscore.tokens import ROLE_HEADER
 
 JSON = "application/json"
@@ -89,6 +91,8 @@ class GraphQLRequest:
     """The replay that shall be asked in place of what serves."""
     role: str | None = None
     """The role to act in, of those that the token gives; None for its own."""
+    leaving: Leaving | None = None
+    """Waits until the client leaves; None where whoever runs the request is cancelled then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +146,12 @@ class GraphQLEndpoint:
             request = checked_request(
                 parameters, method == "GET", headers.get("authorization"), request_id, address_of_scope(scope)
             )
-            request = replace(request, replay=headers.get(REPLAY), role=headers.get(ROLE_HEADER.lower()))
+            request = replace(
+                request,
+                replay=headers.get(REPLAY),
+                role=headers.get(ROLE_HEADER.lower()),
+                leaving=partial(_left, receive),
+            )
             answer = await self._engine.run(request)
             await _send(send, 200, f"{media}; charset=utf-8", answer.body, request_id, *answer.headers)
         except ApiError as error:
@@ -224,6 +233,12 @@ class GraphQLEndpoint:
                         return bytes(body)
         except TimeoutError:
             raise BodyTooSlow(f"A request has to be here within {self._limits.body_seconds:g} s.") from None
+
+
+async def _left(receive: Receive) -> None:
+    """Return once the client of a request has left, whose body has been read as far as it is read at all."""
+    while (await receive())["type"] != "http.disconnect":
+        pass  # What of a body is left over: a GET has an empty one.
 
 
 def headers_of_scope(scope: Scope) -> dict[str, str]:

@@ -17,6 +17,7 @@ from datetime import date
 from typing import Annotated, Any
 from uuid import UUID, uuid5
 
+import msgspec
 import strawberry
 
 from opscore.api import log, projections as views
@@ -24,8 +25,9 @@ from opscore.api.arguments import ContextInfo
 from opscore.api.context import Context
 from opscore.api.operations import checked_key, error_type, user_error
 from opscore.comparisons import REFUSED, OfVersions, WhatIf
-from opscore.domain.refusals import IdempotencyKeyReused, InvalidField, Refusal
-from opscore.projector import ChecksFail, ProjectionRefused, Projector
+from opscore.domain.refusals import IdempotencyKeyReused, InvalidField, Refusal, SamePerson
+from opscore.domain.values import Reason
+from opscore.projector import ChecksFail, ComparedAlone, ProjectionRefused, Projector
 from opscore.sqlfiles import load
 
 SQL = load(__file__, "projections.sql")
@@ -46,7 +48,7 @@ class ProjectionChecksFail(Refusal):
 ProjectionError, _CODE = error_type(
     "ProjectionError",
     "something about a read model",
-    (ProjectionStays, ProjectionChecksFail, IdempotencyKeyReused, InvalidField),
+    (ProjectionStays, ProjectionChecksFail, SamePerson, IdempotencyKeyReused, InvalidField),
 )
 
 
@@ -93,6 +95,16 @@ class ProjectionVersionInput:
     idempotency_key: str = strawberry.field(description=_KEY)
 
 
+@strawberry.input(description="Which version, and why.")
+class PromoteDespiteChecksInput:
+    name: str = strawberry.field(description="The read model.")
+    version: int = strawberry.field(description="The version.")
+    reason: str = strawberry.field(
+        description="Why it shall serve though its checks fail, 1 to 500 characters; kept for ever."
+    )
+    idempotency_key: str = strawberry.field(description=_KEY)
+
+
 @strawberry.input(description="Which two versions.")
 class CompareProjectionsInput:
     name: str = strawberry.field(description="The read model.")
@@ -119,6 +131,7 @@ class WhatIfProjectionInput:
 
 _Rebuild = Annotated[RebuildProjectionInput, strawberry.argument(description="The read model.")]
 _Version = Annotated[ProjectionVersionInput, strawberry.argument(description="The version.")]
+_Despite = Annotated[PromoteDespiteChecksInput, strawberry.argument(description="The version, and why.")]
 _Compare = Annotated[CompareProjectionsInput, strawberry.argument(description="The two versions.")]
 _WhatIf = Annotated[WhatIfProjectionInput, strawberry.argument(description="The rules.")]
 
@@ -177,6 +190,24 @@ class ProjectionMutations:
             return projector.promote(input.name, input.version, by=by).version
 
         return await _of_version(info.context, "promote", input, promote)
+
+    @strawberry.mutation(
+        description="Lets a version serve as `promoteProjection` does, though its checks fail: a decision that is kept "
+        "with who and why, as `despite` in `projectionPromotions`. It takes a second person: somebody else has to have "
+        "asked for a comparison of the two versions. One whose checks hold is promoted as ever, without the reason."
+    )
+    async def promote_projection_despite_checks(self, info: ContextInfo, input: _Despite) -> ProjectionPayload:
+        by = info.context.viewer.id
+
+        def promote(projector: Projector) -> int:
+            reason = _checked_reason(input.reason)
+            try:
+                return projector.promote(input.name, input.version, by=by, despite=reason, second_person=True).version
+            except ComparedAlone:
+                raise SamePerson(actor=by, path=("version",)) from None
+
+        asked = ("promote despite", input.name, input.version, input.reason)
+        return await _changed(info.context, input.name, input.idempotency_key, asked, promote)
 
     @strawberry.mutation(
         description="Lets a version that a failure stopped try again from where it stands, once what failed is mended."
@@ -276,6 +307,13 @@ def _refusing(work: Callable[[], int]) -> int:
         raise ProjectionChecksFail(why=str(refused).rstrip(".")) from None
     except REFUSED as refused:
         raise ProjectionStays(why=str(refused).rstrip(".")) from None
+
+
+def _checked_reason(reason: str) -> str:
+    try:
+        return msgspec.convert(reason, Reason)
+    except msgspec.ValidationError:
+        raise InvalidField(why="a reason has 1 to 500 characters, not all of them blank", path=("reason",)) from None
 
 
 def _hash(asked: tuple[Any, ...]) -> bytes:

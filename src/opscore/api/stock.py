@@ -42,6 +42,16 @@ SKUS_MAX = 100
 STATES = ("on_hand", "reserved", "allocated", "quarantined", "damaged", "in_transit", "sellable")
 """Quantities of a level, in the queries as in the API."""
 
+KINDS = (
+    "received", "reserved", "released", "allocated", "deallocated", "shipped", "returned", "written_off", "sample",
+    "reclassified", "counted", "adjusted", "transferred_out", "transferred_in",
+)  # fmt: skip
+"""Kinds of movements, as the ledger calls them."""
+UNVALUED = frozenset({"reserved", "released", "allocated", "deallocated", "reclassified", "counted"})
+"""Those that change no value."""
+KIND = f"What it was: {', '.join(KINDS)}."
+NOT_YET = "null for roles that see no cost, and until the valuation has come as far"
+
 
 @strawberry.type(description="The units of an article at one place, as the ledger has them.")
 class StockBalance:
@@ -124,7 +134,7 @@ class StockBatch:
 class StockMovement:
     position: Position = strawberry.field(description="The event in the log.")
     leg: int = strawberry.field(description="Which line of that event it is.")
-    kind: str = strawberry.field(description="What it was: received, reserved, released, shipped, ...")
+    kind: str = strawberry.field(description=KIND)
     sku_id: strawberry.ID = strawberry.field(description="The article.")
     location_id: UUID = strawberry.field(description="The place.")
     store_id: strawberry.ID = strawberry.field(description="The store it was for.")
@@ -149,19 +159,22 @@ class StockMovement:
     damaged: Decimal = strawberry.field(description="Change of units that cannot be sold.")
     in_transit: Decimal = strawberry.field(description="Change of units on the way here.")
     running_on_hand: Decimal = strawberry.field(description="Units at this place after it.")
-    running_quantity: Decimal = strawberry.field(description="Units of the article over all places after it.")
+    running_quantity: Decimal = strawberry.field(
+        description="Units of the article over all places after it, those in transit included."
+    )
     unit_cost: UnitPrice | None = strawberry.field(
         description="What one of the units that moved cost, by the costing method of the home store, as it was known "
-        "when it was recorded; null where none moved and for roles that see no cost."
+        f"when it was recorded; {NOT_YET}, where none moved, and where it was unknown."
     )
     value: Money | None = strawberry.field(
-        description="Change of the stock's value as it was known when it was recorded; null for roles that see no cost."
+        description="Change of the stock's value by its event, by that method, as it was known when it was recorded; "
+        f"{NOT_YET}."
     )
     adjustment: Money | None = strawberry.field(
-        description="What later records taught about that change, to be added to it; null for roles that see no cost."
+        description=f"What later records taught about that change, to be added to it; {NOT_YET}."
     )
     running_value: Money | None = strawberry.field(
-        description="Value of the article's stock right after it was recorded; null for roles that see no cost."
+        description=f"Value of the article's stock, by that method, right after it was recorded; {NOT_YET}."
     )
 
 
@@ -176,7 +189,7 @@ class StockMovementFilter:
     category: TextFilter | None = on("category", "The article's category.")
     location_id: UuidFilter | None = on("location_id", "The place.")
     store_id: IdFilter | None = on("store_id", "The store it was for.", of="Store")
-    kind: TextFilter | None = on("kind", "What it was: received, reserved, released, shipped, ...")
+    kind: TextFilter | None = on("kind", KIND)
     order_id: IdFilter | None = on("order_id", "The order it was for.", of="Order")
     campaign_id: IdFilter | None = on("campaign_id", "The campaign whose quota it was.", of="Campaign")
     parcel_id: UuidFilter | None = on("parcel_id", "The parcel it left in.")
@@ -230,9 +243,10 @@ class StockWorth:
     sku_code: str = strawberry.field(description="Its code.")
     name: str = strawberry.field(description="Its name.")
     unit: str = strawberry.field(description="What one of it is.")
-    quantity: Decimal = strawberry.field(description="Units over all places.")
+    quantity: Decimal = strawberry.field(description="Units over all places, those in transit included.")
     unit_cost: UnitPrice | None = strawberry.field(
-        description="What one of them cost, by the costing method of the home store; under FIFO the mean of the layers."
+        description="What one of them cost, by the costing method of the home store; under FIFO the mean of the "
+        "layers. Null while unknown."
     )
     value: Money = strawberry.field(description="What they are worth, by that method.")
 
@@ -265,14 +279,19 @@ class ValuedMovement:
     position: Position = strawberry.field(description="The event in the log.")
     occurred_at: datetime = strawberry.field(description="When it happened.")
     recorded_at: datetime = strawberry.field(description="When we recorded it.")
-    kind: str = strawberry.field(description="What it was: received, shipped, returned, ...")
+    kind: str = strawberry.field(
+        description=f"What it was: {', '.join(kind for kind in KINDS if kind not in UNVALUED)}."
+    )
     location_id: UUID = strawberry.field(description="The place.")
     order_id: strawberry.ID | None = strawberry.field(description="The order it was for.")
     batch: str | None = strawberry.field(description="Batch of the goods.")
     document: str | None = strawberry.field(description="The document behind it.")
     method: str = strawberry.field(description="How it was valued: moving_average or fifo.")
     quantity: Decimal = strawberry.field(description="Change of units, those in transit included.")
-    unit_cost: UnitPrice | None = strawberry.field(description="What one of them cost, as it was recorded.")
+    unit_cost: UnitPrice | None = strawberry.field(
+        description="What one of them cost, as it was known when it was recorded; null where none moved or it was "
+        "unknown."
+    )
     value: Money = strawberry.field(description="Change of value by its own units, as it was recorded.")
     revaluation: Money = strawberry.field(
         description="Change of value of units that were there before or were owed, whose cost is known by it."
@@ -327,7 +346,7 @@ class StockTotal:
 class StockMovementTotal:
     sku_id: strawberry.ID = strawberry.field(description="The article.")
     sku_code: str = strawberry.field(description="Its code.")
-    kind: str = strawberry.field(description="What it was: received, reserved, released, shipped, ...")
+    kind: str = strawberry.field(description=KIND)
     movements: int = strawberry.field(description="How many lines of the ledger.")
     on_hand: Decimal = strawberry.field(description="Units they brought or took.")
 
@@ -452,10 +471,6 @@ def movements(
         found = ask(context, "stock_valuation", "values_after", which, store_ids=context.store_ids, at_least=at_least)
         worth = {row["position"]: row for row in found}
     return asked.connection(rows, lambda row: _movement(row, worth.get(row["position"])), total)
-
-
-UNVALUED = frozenset({"reserved", "released", "allocated", "deallocated", "reclassified", "counted"})
-"""Kinds of movements that change no value."""
 
 
 def _movement(row: dict[str, Any], valued: dict[str, Any] | None) -> StockMovement:

@@ -1,13 +1,17 @@
 """Stores as the API shows them."""
 
+# Strawberry declares its field decorator untyped; the resolvers themselves are checked.
+# mypy: disable-error-code="untyped-decorator"
+
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 import strawberry
+from strawberry.types import Info
 
 from opscore.api.context import Context
 from opscore.api.enums import expose
@@ -18,13 +22,15 @@ from opscore.api.paging import Connection
 from opscore.api.scalars import Json
 from opscore.domain import store as domain
 from opscore.domain.calendars import CalendarKind
-from opscore.domain.store_events import DocumentKind, LocationKind, StoreStatus
+from opscore.domain.store_events import DocumentKind, LocationKind, StaffRole, StoreStatus
+from opscore.domain.store_state import answering
 from opscore.permissions import may_see_field
 
 expose(StoreStatus)
 expose(LocationKind)
 expose(DocumentKind)
 expose(CalendarKind)
+expose(StaffRole)
 
 
 @strawberry.type(description="A place of the store that holds stock.")
@@ -64,6 +70,26 @@ class StorePolicy:
     params: Json = strawberry.field(description="Its parameters; decimals are strings.")
 
 
+@strawberry.type(
+    description="That somebody has a role in the store. It is a record of who answers for what; what they may do is "
+    "said by their token."
+)
+class StaffAssignment:
+    person: str = strawberry.field(description="Who: the pseudonym that events name as the actor.")
+    role: StaffRole = strawberry.field(description="The role.")
+    from_day: date = strawberry.field(description="First day, in the store's calendar.")
+    until_day: date | None = strawberry.field(description="Last day; null while no end is known.")
+
+
+@strawberry.type(description="Who answers for a role on a day.")
+class Responsibility:
+    role: StaffRole = strawberry.field(description="The role.")
+    people: list[str] = strawberry.field(
+        description="Those who have it, else the managers: pseudonyms; empty where there is no manager either."
+    )
+    falls_to_manager: bool = strawberry.field(description="Whether nobody has it, so that its work is the managers'.")
+
+
 @strawberry.type(description="One store of the operator on one platform.")
 class Store(Stream):
     history: Connection[HistoryEvent] | None = history_field("Store")
@@ -90,6 +116,35 @@ class Store(Stream):
     calendars: list[Calendar] = strawberry.field(description="Working days and hours that were set.")
     documents: list[StoreDocument] = strawberry.field(description="Documents on file; none for the shop's front.")
     policies: list[StorePolicy] = strawberry.field(description="Policies that were set, oldest first for each kind.")
+    staff: list[StaffAssignment] = strawberry.field(
+        description="Who has, had or will have which role, in the order in which it was assigned; none for the shop's "
+        "front."
+    )
+
+    @strawberry.field(
+        description="Who answers for each role on a day, those who have it or else the managers; nothing for the "
+        "shop's front."
+    )
+    def responsibilities(
+        self,
+        info: Info,
+        on_day: Annotated[
+            date | None, strawberry.argument(description="The day, in the store's calendar; today if left out.")
+        ] = None,
+    ) -> list[Responsibility]:
+        if not may_see_field(info.context.viewer.role, "Store.responsibilities"):
+            return []
+        store: domain.Store = self.source
+        day = on_day or store.local_date(datetime.now(UTC))
+        held = {period.role for period in store.staff if period.takes_in(day)}
+        return [
+            Responsibility(
+                role=role,
+                people=answering(store.staff, role, day),
+                falls_to_manager=role not in held and role is not StaffRole.MANAGER,
+            )
+            for role in StaffRole
+        ]
 
 
 def store_view(store: domain.Store, context: Context) -> Store:
@@ -139,6 +194,11 @@ def store_view(store: domain.Store, context: Context) -> Store:
             )
             for kind, versions in store.policies.items()
             for each in versions
+        ],
+        staff=[
+            StaffAssignment(person=each.person, role=each.role, from_day=each.from_day, until_day=each.until_day)
+            for each in store.staff
+            if inner
         ],
     )
 

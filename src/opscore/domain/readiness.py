@@ -22,6 +22,7 @@ from opscore.domain import (
     order_return_endings,
     order_returns,
     sku_commands,
+    staff,
     stock_commands,
     store_commands,
     traffic,
@@ -128,6 +129,8 @@ STORE: dict[type[Command], Check] = {
     store_commands.SetPolicy: _not_closed,
     store_commands.ClosePeriod: always,
     store_commands.RecordExpense: always,
+    staff.AssignStaffRole: _not_closed,
+    staff.EndStaffRole: always,
     traffic.ReportTraffic: always,
 }
 

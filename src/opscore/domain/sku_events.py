@@ -50,9 +50,13 @@ class StockCondition(enum.StrEnum):
     """
 
     GOOD = "good"
+    """They go to open stock."""
     REBRAND = "rebrand"
+    """They need new labels or packing first; set aside as damaged."""
     DAMAGED = "damaged"
+    """They cannot be sold; set aside."""
     QUARANTINED = "quarantined"
+    """Somebody has to find out whether they are good."""
 
 
 class StockState(enum.StrEnum):

@@ -80,6 +80,8 @@ from opscore.domain.store_events import (
     PlatformUnknown,
     PolicySet,
     ServiceFeePaid,
+    StaffRoleAssigned,
+    StaffRoleEnded,
     StoreAgreementSigned,
     StoreApplied,
     StoreAuditPassed,
@@ -96,37 +98,10 @@ from opscore.domain.store_events import (
     SuspensionRunning,
     TermsUnset,
 )
-from opscore.domain.values import Value, is_time_zone
+from opscore.domain.store_state import Location, StaffPeriod, StoreDocument, ended
+from opscore.domain.values import is_time_zone
 
 # What it adds up to --------------------------------------------------------------------------------------------------
-
-
-class StoreDocument(Value):
-    """A document on file."""
-
-    kind: DocumentKind
-    valid_from: date | None = None
-    valid_until: date | None = None
-    categories: tuple[str, ...] = ()
-    brand: str | None = None
-
-    def is_valid_on(self, day: date) -> bool:
-        """Say whether the document holds on a day."""
-        return (self.valid_from is None or self.valid_from <= day) and not self.has_ended_by(day)
-
-    def has_ended_by(self, day: date) -> bool:
-        """Say whether the last day of the document lies before a day."""
-        return self.valid_until is not None and self.valid_until < day
-
-
-class Location(Value):
-    """A place with stock."""
-
-    kind: LocationKind
-    name: str
-    region: str | None = None
-    radius_km: Decimal | None = None
-    open: bool = True
 
 
 _PolicyT = TypeVar("_PolicyT", bound=Policy)
@@ -165,6 +140,8 @@ class Store(Aggregate):
     policies: dict[str, list[PolicyVersion]]
     books_closed_through: date | None
     books_open_from: datetime | None
+    staff: list[StaffPeriod]
+    """Who has had which role, as they were assigned."""
 
     @folds(StoreApplied)
     def _applied(self, event: StoreApplied) -> None:
@@ -198,6 +175,7 @@ class Store(Aggregate):
         self.policies = {}
         self.books_closed_through = None
         self.books_open_from = None
+        self.staff = []
 
     @folds(PaymentAccountCertified)
     def _payment_account_certified(self, event: PaymentAccountCertified) -> None:
@@ -308,6 +286,16 @@ class Store(Aggregate):
     def _period_closed(self, event: PeriodClosed) -> None:
         self.books_closed_through = event.through
         self.books_open_from = event.open_from
+
+    @folds(StaffRoleAssigned)
+    def _staff_role_assigned(self, event: StaffRoleAssigned) -> None:
+        self.staff.append(
+            StaffPeriod(person=event.person, role=event.role, from_day=event.from_day, until_day=event.until_day)
+        )
+
+    @folds(StaffRoleEnded)
+    def _staff_role_ended(self, event: StaffRoleEnded) -> None:
+        self.staff = ended(self.staff, event.person, event.role, event.until_day)
 
     @folds(ExpenseRecorded)
     def _expense_recorded(self, event: ExpenseRecorded) -> None:

@@ -47,6 +47,29 @@ class LocationKind(enum.StrEnum):
     PICKUP_POINT = "pickup_point"
 
 
+class StaffRole(enum.StrEnum):
+    """What somebody does in a store. What they may do is said by their token, whose roles are fewer."""
+
+    MANAGER = "manager"
+    """Runs the store, and answers for every role that nobody has."""
+    SERVICE = "service"
+    """Advises buyers and sees to their orders."""
+    AFTER_SALES = "after_sales"
+    """Sees to returns, exchanges and complaints."""
+    DESIGNER = "designer"
+    """Makes pictures and pages; their token is an editor's."""
+    EDITOR = "editor"
+    """Writes what buyers read, and puts articles on and off sale."""
+    PROMOTER = "promoter"
+    """Plans and runs campaigns."""
+    WAREHOUSE = "warehouse"
+    """Keeps the stock."""
+    SHIPPER = "shipper"
+    """Packs and ships; their token is the warehouse's."""
+    FINANCE = "finance"
+    """Sees to payments, refunds, expenses and the closing of the books."""
+
+
 class StoreApplied(FirstEvent):
     """Somebody applied to run a store on a platform."""
 
@@ -225,6 +248,28 @@ class PeriodClosed(Event):
     reason: str
 
 
+class StaffRoleAssigned(Event):
+    """Somebody has a role from a day of the store on, through `until_day` if there is one.
+
+    `person` is the pseudonym that their tokens carry and that events name as the actor.
+    """
+
+    person: str
+    role: StaffRole
+    from_day: date
+    until_day: date | None = None
+    reason: str | None = None
+
+
+class StaffRoleEnded(Event):
+    """Somebody has a role through a day of the store and no longer, whatever was to come after it."""
+
+    person: str
+    role: StaffRole
+    until_day: date
+    reason: str | None = None
+
+
 # How it says no ------------------------------------------------------------------------------------------------------
 
 
@@ -346,3 +391,15 @@ class PeriodClosedAlready(Refusal):
 
 class EffectiveInThePast(Refusal):
     """What was decided before stays as it was; let the policy begin at {earliest} or later."""
+
+
+class StaffRoleTaken(Refusal):
+    """{person} has the role {role} from {from_day} on already; name days outside of that, or end it first."""
+
+
+class StaffRoleNotHeld(Refusal):
+    """{person} does not have the role {role} in this store, so there is nothing to end."""
+
+
+class RoleWithoutOwner(Refusal):
+    """From {day} on nobody would answer for the role {role}; first give it to somebody else, or name a manager."""

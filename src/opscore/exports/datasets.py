@@ -10,10 +10,12 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
+
+from psycopg.rows import dict_row
 
 from opscore.database import Database
 from opscore.projector import Projector
@@ -24,6 +26,8 @@ from opscore.sqlfiles import load
 STATEMENTS = load(__file__, "exports.sql")
 
 FETCH_ROWS = 1_000
+VALUATION = "stock_valuation"
+"""What says what stock is worth, by each store's costing policy, here as in the API."""
 
 
 class Dataset(enum.StrEnum):
@@ -34,9 +38,9 @@ class Dataset(enum.StrEnum):
     ORDER_LINES = "order_lines"
     """A row for each line of each order; the lines of an order follow each other."""
     STOCK_MOVEMENTS = "stock_movements"
-    """The stock ledger, oldest movement first."""
+    """The stock ledger, oldest movement first, at the values that the store's costing policy makes."""
     STOCK_LEVELS = "stock_levels"
-    """What of each article is at each location."""
+    """What of each article is at each location, and its unit cost by that policy."""
     EVENTS = "events"
     """The event log by position, personal fields as ciphertext."""
     KPI_DAILY = "kpi_daily"
@@ -99,6 +103,7 @@ ABOUT: dict[Dataset, About] = {
             "unit_cost": "StockMovement.unitCost",
             "value_minor": "StockMovement.value",
             "running_value_minor": "StockMovement.runningValue",
+            "adjustment_minor": "StockMovement.adjustment",
         },
     ),
     Dataset.STOCK_LEVELS: About("stockLevels", "stock_ledger", False, {"unit_cost": "StockBalance.unitCost"}),
@@ -162,7 +167,8 @@ class Wanted:
 class Rows:
     """The rows of a dataset at one position of the log.
 
-    version: of the projection that answered, None for the log. batches: rows, with how much is done in percent (None:
+    version: of the projection that answered, None for the log. valuation: the version of stock_valuation that costs and
+    values are from, None where there are none. batches: rows, with how much is done in percent (None:
     unknown), at most `FETCH_ROWS` of them at a time.
     """
 
@@ -170,6 +176,7 @@ class Rows:
     position: int
     version: int | None
     batches: Iterator[tuple[Batch, int | None]]
+    valuation: int | None = None
 
 
 @contextmanager
@@ -227,10 +234,12 @@ def _counted(moment: Snapshot, entry: Entry, sql: str, values: Mapping[str, Any]
     return Rows(_columns(moment, sql, values), entry.position, entry.version, batches())
 
 
-def _listed(moment: Snapshot, entry: Entry, wanted: Wanted, query: str, time: str, *order: str) -> Rows:
-    """Return the rows of a query in an order, narrowed to the period by one of their times."""
+def _listed(
+    moment: Snapshot, entry: Entry, wanted: Wanted, query: str, time: str, *order: str, until: int | None = None
+) -> Rows:
+    """Return the rows of a query in an order, narrowed to the period by one of their times, up to a position."""
     sql, values = moment.query(entry, query, {}, wanted.store_ids)
-    listed = moment.listed(sql, values, order=order, time=time, since=wanted.since, before=wanted.before)
+    listed = moment.listed(sql, values, order=order, time=time, since=wanted.since, before=wanted.before, until=until)
     return _counted(moment, entry, *listed)
 
 
@@ -253,11 +262,57 @@ def _order_lines(moment: Snapshot, entry: Entry, wanted: Wanted) -> Rows:
 
 
 def _stock_movements(moment: Snapshot, entry: Entry, wanted: Wanted) -> Rows:
-    return _listed(moment, entry, wanted, "movement_rows", "occurred_at", "position", "leg")
+    """Return the ledger's lines with the values of the valuation, as far as both have come."""
+    valuation = moment.serving(VALUATION)
+    position = min(entry.position, valuation.position)
+    lines = _listed(moment, entry, wanted, "movement_rows", "occurred_at", "position", "leg", until=position)
+    place = {column.name: number for number, column in enumerate(lines.columns)}
+
+    def valued(batch: Batch) -> Batch:
+        which = {
+            "positions": [row[place["position"]] for row in batch],
+            "sku_ids": [row[place["sku_id"]] for row in batch],
+        }
+        found = {row["position"]: row for row in _answer(moment, valuation, "values_after", which, wanted)}
+        changed = []
+        for row in batch:
+            worth, values = found[row[place["position"]]], list(row)
+            for name in ("unit_cost", "value_minor", "running_value_minor"):
+                values[place[name]] = worth[name]
+            changed.append((*values, worth["adjusted_minor"]))
+        return changed
+
+    columns = [*lines.columns, Column("adjustment_minor", Kind.INTEGER)]
+    return replace(_valued(lines, valuation, valued), columns=columns, position=position)
 
 
 def _stock_levels(moment: Snapshot, entry: Entry, wanted: Wanted) -> Rows:
-    return _counted(moment, entry, *moment.query(entry, "levels", {}, wanted.store_ids))
+    """Return the ledger's levels with the costs of the valuation."""
+    valuation = moment.serving(VALUATION)
+    levels = _counted(moment, entry, *moment.query(entry, "levels", {}, wanted.store_ids))
+    place = {column.name: number for number, column in enumerate(levels.columns)}
+    sku, cost = place["sku_id"], place["unit_cost"]
+
+    def valued(batch: Batch) -> Batch:
+        which = {"sku_ids": list({row[sku] for row in batch})}
+        costs = {row["sku_id"]: row["mean_cost"] for row in _answer(moment, valuation, "report", which, wanted)}
+        return [(*row[:cost], costs.get(row[sku]), *row[cost + 1 :]) for row in batch]
+
+    return _valued(levels, valuation, valued)
+
+
+def _valued(rows: Rows, valuation: Entry, valued: Callable[[Batch], Batch]) -> Rows:
+    """Return the ledger's rows, in which its running average gives way to what the valuation says."""
+    return replace(
+        rows, batches=((valued(batch), percent) for batch, percent in rows.batches), valuation=valuation.version
+    )
+
+
+def _answer(moment: Snapshot, entry: Entry, query: str, given: Mapping[str, Any], wanted: Wanted) -> list[Any]:
+    """Return the rows of a query about one batch, by the names of their columns."""
+    sql, values = moment.query(entry, query, given, wanted.store_ids)
+    with moment.connection.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(sql, values).fetchall()
 
 
 def _kpi_daily(moment: Snapshot, entry: Entry, wanted: Wanted) -> Rows:

@@ -32,6 +32,7 @@ class Manifest:
     """What was written.
 
     position: of the log, that all of it was read at. projection, version: what answered, None for the log itself.
+    valuation: the version of stock_valuation that costs and values are from, None where there are none.
     sha256: of the file, hexadecimal. taken_at: when the snapshot was taken, UTC.
     """
 
@@ -41,6 +42,7 @@ class Manifest:
     position: int
     projection: str | None
     version: int | None
+    valuation: int | None
     taken_at: str
     columns: list[dict[str, str]]
 
@@ -87,6 +89,7 @@ def write(
         position=found.position,
         projection=about.projection,
         version=found.version,
+        valuation=found.valuation,
         taken_at=taken_at,
         columns=[{"name": column.name, "kind": column.kind.value} for column in found.columns],
     )

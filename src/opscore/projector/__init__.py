@@ -1,6 +1,14 @@
 """Runs a folder of SQL over the log: windows, versions side by side, compare, promote, explain."""
 
-from opscore.projector.answers import Ask, Behind, CheckFailure, ChecksFail, ProjectionRefused, TookTooLong
+from opscore.projector.answers import (
+    Ask,
+    Behind,
+    CheckFailure,
+    ChecksFail,
+    ComparedAlone,
+    ProjectionRefused,
+    TookTooLong,
+)
 from opscore.projector.compare import Comparison
 from opscore.projector.filling import Progress
 from opscore.projector.folder import Definition, read_all
@@ -16,6 +24,7 @@ __all__ = [
     "Behind",
     "CheckFailure",
     "ChecksFail",
+    "ComparedAlone",
     "Comparison",
     "Definition",
     "Follower",

@@ -61,6 +61,10 @@ class ChecksFail(ProjectionRefused):
     """A version does not serve because of what its checks say; the message names them."""
 
 
+class ComparedAlone(ProjectionRefused):
+    """A version does not serve despite its checks because nobody but the one who decides has compared it."""
+
+
 class Connects(Protocol):
     """What the projector needs of a database."""
 

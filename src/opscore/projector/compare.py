@@ -362,12 +362,17 @@ def stored_one(connection: Connection, schema: str, comparison_id: UUID) -> Comp
     return found[0] if found else None
 
 
-def stored_of_digest(connection: Connection, schema: str, name: str, digest: str) -> UUID | None:
-    """Return the latest comparison of a projection whose two versions had this digest (see `pair_digest`)."""
+def stored_of_digest(
+    connection: Connection, schema: str, name: str, digest: str, not_by: str | None = None
+) -> UUID | None:
+    """Return the latest comparison of a projection whose two versions had this digest (see `pair_digest`).
+
+    not_by: pass over those that this one asked for.
+    """
     row = connection.execute(
         f'SELECT id FROM "{schema}".projection_compares WHERE name = %s AND digest = %s'
-        " ORDER BY compared_at DESC, id LIMIT 1",
-        (name, digest),
+        " AND compared_by IS DISTINCT FROM %s ORDER BY compared_at DESC, id LIMIT 1",
+        (name, digest, not_by),
     ).fetchone()
     return None if row is None else row[0]
 

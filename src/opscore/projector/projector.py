@@ -21,7 +21,7 @@ from psycopg import errors
 from opscore import resources
 from opscore.projector import answering, compare as comparing, explaining, whatif
 from opscore.projector.agreement import disagreements
-from opscore.projector.answers import Answers, ChecksFail, Connects, ProjectionRefused, failing_in_words
+from opscore.projector.answers import Answers, ChecksFail, ComparedAlone, Connects, ProjectionRefused, failing_in_words
 from opscore.projector.catalogue import FOLLOWING, Connection, Entry, Promotion
 from opscore.projector.filling import REBUILD_WINDOW, Filling, Progress, Stop, complete, cores
 from opscore.projector.folder import Definition, Loaded, read_all
@@ -537,10 +537,13 @@ class Projector(Answers):
                 if step.after >= head:
                     break
 
-    def promote(self, name: str, version: int, *, by: str, despite: str | None = None) -> Entry:
+    def promote(
+        self, name: str, version: int, *, by: str, despite: str | None = None, second_person: bool = False
+    ) -> Entry:
         """Let `version` serve from now on, in one transaction; the one that served goes on following beside it.
 
-        despite: why it shall serve though its checks fail; kept with who decided it.
+        despite: why it shall serve though its checks fail; kept with who decided it. second_person: whether it is then
+        to be one that somebody other than `by` has compared; raises `ComparedAlone`.
         Raises `ChecksFail` for one whose checks fail, `ProjectionRefused` unless the two were compared as they are now,
         and both are at the head of the log. A serving version that a failure has stopped cannot be compared and need
         not be.
@@ -567,12 +570,15 @@ class Projector(Answers):
                     return serving  # Asked twice, done once.
                 if chosen.failing and not despite:
                     raise ChecksFail(f"{failing_in_words(chosen)}; mend it under a new version")
+                not_by = by if chosen.failing and second_person else None
                 head = self.catalogue.head(connection)
                 compare_id = None
                 stopped = serving is not None and serving.failed_position is not None
                 if serving is not None and not stopped:
                     digest = comparing.pair_digest(serving.digest, chosen.digest)
-                    compare_id = comparing.stored_of_digest(connection, self.schema, name, digest)
+                    compare_id = comparing.stored_of_digest(connection, self.schema, name, digest, not_by)
+                    if compare_id is None and comparing.stored_of_digest(connection, self.schema, name, digest):
+                        raise ComparedAlone(f"{name}: nobody but {by} has compared {serving.version} and {version}")
                     if compare_id is None:
                         raise ProjectionRefused(
                             f"{name}: compare {serving.version} and {version} first; they were not compared as they are"

@@ -49,21 +49,25 @@ class Snapshot:
         time: str,
         since: datetime | None,
         before: datetime | None,
+        until: int | None = None,
     ) -> tuple[str, dict[str, Any]]:
         """Return a query's rows sorted and, by one of their times, narrowed to a period (UTC, end exclusive).
 
-        order: names of columns, with DESC behind one that falls. time: name of a column. Both are ours.
+        order: names of columns, with DESC behind one that falls. time: name of a column. Both are ours. until: the last
+        position of the log that rows may have, None for no bound.
         """
         bounds = [
             f"found.{time} {sign} %({name})s::timestamptz"
             for sign, name, bound in ((">=", "period_since", since), ("<", "period_before", before))
             if bound is not None
         ]
+        if until is not None:
+            bounds.append("found.position <= %(period_until)s::bigint")
         where = f" WHERE {' AND '.join(bounds)}" if bounds else ""
         by = ", ".join(f"found.{each}" for each in order)
         return (
             f"SELECT found.* FROM ({sql}) AS found{where} ORDER BY {by}",
-            {**values, "period_since": since, "period_before": before},
+            {**values, "period_since": since, "period_before": before, "period_until": until},
         )
 
     def stream(self, sql: Any, values: Mapping[str, Any], rows_at_once: int) -> Iterator[Batch]:

@@ -1,0 +1,57 @@
+"""How long a query goes on: for as long as it may, and while somebody waits for its answer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from types import TracebackType
+from typing import Self
+
+UNWATCHED_SECONDS = 0.1
+"""A query that is answered by then is not watched: it costs one timer, as its limit alone does."""
+
+Leaving = Callable[[], Awaitable[None]]
+"""Returns once the client has left."""
+
+
+class Patience:
+    """A block that is cancelled when its time is up or its client has left, by TimeoutError as `asyncio.timeout` is."""
+
+    def __init__(self, seconds_max: float, leaving: Leaving | None) -> None:
+        """leaving: None where whoever runs the block is cancelled when the client leaves."""
+        self.client_left = False
+        self._seconds_max = seconds_max
+        self._leaving = leaving
+        self._timeout = asyncio.timeout(None)
+        self._watch: asyncio.Task[None] | None = None
+
+    @property
+    def expired(self) -> bool:
+        """Whether the block was cancelled by this, and not by anything that it did."""
+        return self._timeout.expired()
+
+    async def __aenter__(self) -> Self:
+        await self._timeout.__aenter__()
+        loop = asyncio.get_running_loop()
+        self._until = loop.time() + self._seconds_max
+        self._timer = loop.call_later(min(UNWATCHED_SECONDS, self._seconds_max), self._begin_watching)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._timer.cancel()
+        if self._watch is not None:
+            self._watch.cancel()
+        await self._timeout.__aexit__(kind, error, trace)
+
+    def _begin_watching(self) -> None:
+        self._timeout.reschedule(self._until)
+        if self._leaving is not None:
+            self._watch = asyncio.create_task(self._end_when_left(self._leaving))
+
+    async def _end_when_left(self, leaving: Leaving) -> None:
+        await leaving()
+        if not self.expired:
+            self.client_left = True
+            self._timeout.reschedule(asyncio.get_running_loop().time())
