@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Mapping
 from inspect import isawaitable
 from typing import Any, cast
 
@@ -32,7 +32,7 @@ from opscore.api.fast import shortcut
 from opscore.api.guard import INTROSPECTION_FIELDS, Limits, Verdict
 from opscore.api.http import Answer, GraphQLRequest
 from opscore.api.mutations import Mutation
-from opscore.api.patience import Leaving, Patience
+from opscore.api.patience import Patience
 from opscore.api.throttle import ENTRY, Account, Throttle
 from opscore.api.trusted import TrustedDocuments
 from opscore.deadlines import CURRENT as DEADLINE, Deadline
@@ -224,7 +224,7 @@ class GraphQLEngine:
             # Never left before it is answered: what was decided stays decided.
             result = await self._execute(document, request, actor)
         else:
-            result = await self._timely(lambda: self._execute(document, request, actor), request.leaving)
+            result = await self._timely(document, request, actor)
         body = self._encoded(result, request.request_id)
         if result.errors and any(isinstance(each.original_error, TimedOut) for each in result.errors):
             return body, 0
@@ -232,17 +232,20 @@ class GraphQLEngine:
             document.answers[name] = body
         return body, verdict.unused(result.data)
 
-    async def _timely(self, work: Callable[[], Awaitable[ExecutionResult]], leaving: Leaving | None) -> ExecutionResult:
+    async def _timely(self, document: Document, request: GraphQLRequest, actor: Actor | None) -> ExecutionResult:
         """Return the result of a query; when it takes too long, end what it reads and say so in place of its data.
 
         When its client leaves, end what it reads as well; raises ClientLeft.
         """
         deadline = Deadline()
         token = DEADLINE.set(deadline)
-        patience = Patience(self._read_seconds_max, leaving)
+        patience = Patience(self._read_seconds_max, request.leaving)
         try:
+            running = self._begin(document, request, actor, self._services) if request.replay is None else None
+            if isinstance(running, ExecutionResult):
+                return _require_run(running)  # It waited for nothing, so there is nothing to be patient about.
             async with patience:
-                return await work()
+                return _require_run(await running) if running else await self._execute(document, request, actor)
         except TimeoutError:
             if not patience.expired:
                 raise
@@ -262,7 +265,14 @@ class GraphQLEngine:
         services = self._services
         if request.replay is not None:
             services = await services.read(services.of_replay, request.replay)
-        running = execute(
+        running = self._begin(document, request, actor, services)
+        return _require_run(running if isinstance(running, ExecutionResult) else await running)
+
+    def _begin(
+        self, document: Document, request: GraphQLRequest, actor: Actor | None, services: Services
+    ) -> ExecutionResult | Awaitable[ExecutionResult]:
+        """Run an operation as far as it goes without waiting."""
+        return execute(
             self._schema,
             document.node,
             context_value=Context(services, actor, request.request_id),
@@ -271,10 +281,6 @@ class GraphQLEngine:
             hide_suggestions=not self._suggestions,
             **run_with(document.plans if self._compiled else None),
         )
-        result: ExecutionResult = await running if isawaitable(running) else running
-        if result.errors and result.data is None and all(error.path is None for error in result.errors):
-            raise BadVariables(result.errors)
-        return result
 
     async def _source(
         self, document: Document, request: GraphQLRequest, actor: Actor
@@ -385,6 +391,13 @@ class GraphQLEngine:
         for name in root_fields:
             if name not in OF_REPLAY and name != "__typename":
                 raise BadInput(f"{name} is not answered by a replay; leave the header Opscore-Replay out.")
+
+
+def _require_run(result: ExecutionResult) -> ExecutionResult:
+    """Return a result of an operation that was run; raises BadVariables for one that was not."""
+    if result.errors and result.data is None and all(error.path is None for error in result.errors):
+        raise BadVariables(result.errors)
+    return result
 
 
 def _end(deadline: Deadline) -> None:
