@@ -14,7 +14,7 @@ INSERT INTO closed_periods (store_id, position, open_from)
 SELECT period.store_id, period.position, period.open_from FROM period_closed AS period
 ON CONFLICT DO NOTHING;
 
--- values: articles whose movements came in order of time are valued all at once; the others one by one, by revalue.
+-- values: articles whose movements came in order of time are valued all at once; the others step by step, by revalue.
 -- At one time, what was recorded first happened first.
 WITH moved AS MATERIALIZED (
     SELECT position, stream_id AS sku_id, occurred_at, recorded_at, time_zone, store_id, location_id, location_id AS transit_id,
@@ -94,7 +94,7 @@ WITH moved AS MATERIALIZED (
     FROM costing_policies AS policy WHERE policy.position <= :window_to GROUP BY 1
 ), folded AS MATERIALIZED (
     SELECT keyed.sku_id, line.fold_position, line.own, line.revalued, line.unit, line.part_sizes, line.part_costs,
-        line.quantity, line.worth, line.method, line.ends, line.cost, line.end_layers, line.end_prices
+        line.quantity, line.worth, line.method, line.ended, line.cost, line.end_layers, line.end_prices
     FROM keyed
     CROSS JOIN rules AS rule
     JOIN valued_skus AS sku ON sku.sku_id = keyed.sku_id
@@ -118,19 +118,22 @@ WITH moved AS MATERIALIZED (
         moved.on_hand + moved.in_transit, moved.given_cost, moved.counted, folded.unit, folded.part_sizes,
         folded.part_costs, folded.method, folded.own, folded.revalued, folded.quantity, folded.worth
     FROM folded JOIN moved ON moved.position = folded.fold_position
+), changed AS MATERIALIZED (
+    SELECT moved.sku_id, (moved.occurred_at AT TIME ZONE 'UTC')::date AS day, moved.position >> 14 AS block,
+        sum(moved.on_hand + moved.in_transit) AS change, sum(folded.own + folded.revalued) AS change_minor
+    FROM folded JOIN moved ON moved.position = folded.fold_position
+    GROUP BY 1, 2, 3
 ), daily AS (
     INSERT INTO valuation_days AS done (
         sku_id, day, change, change_minor, end_position, end_quantity, end_value, end_method, end_cost, end_sizes,
         end_costs
     )
-    SELECT each.sku_id, each.day, each.change, each.change_minor, folded.fold_position, folded.quantity, folded.worth,
-        folded.method, folded.cost, folded.end_layers, folded.end_prices
-    FROM (
-        SELECT moved.sku_id, (moved.occurred_at AT TIME ZONE 'UTC')::date AS day, max(moved.position) AS position,
-            sum(moved.on_hand + moved.in_transit) AS change, sum(folded.own + folded.revalued) AS change_minor
-        FROM folded JOIN moved ON moved.position = folded.fold_position
-        GROUP BY 1, 2
-    ) AS each JOIN folded ON folded.fold_position = each.position
+    SELECT folded.sku_id, folded.ended, each.change, each.change_minor, folded.fold_position, folded.quantity,
+        folded.worth, folded.method, folded.cost, folded.end_layers, folded.end_prices
+    FROM folded JOIN (
+        SELECT changed.sku_id, changed.day, sum(changed.change) AS change, sum(changed.change_minor) AS change_minor
+        FROM changed GROUP BY 1, 2
+    ) AS each ON each.sku_id = folded.sku_id AND each.day = folded.ended
     ON CONFLICT (sku_id, day) DO UPDATE SET
         change = done.change + excluded.change, change_minor = done.change_minor + excluded.change_minor,
         end_position = excluded.end_position, end_quantity = excluded.end_quantity, end_value = excluded.end_value,
@@ -138,10 +141,7 @@ WITH moved AS MATERIALIZED (
         end_costs = excluded.end_costs
 ), blocks AS (
     INSERT INTO valuation_blocks AS done (sku_id, day, block, change, change_minor)
-    SELECT moved.sku_id, (moved.occurred_at AT TIME ZONE 'UTC')::date, moved.position >> 14,
-        sum(moved.on_hand + moved.in_transit), sum(folded.own + folded.revalued)
-    FROM folded JOIN moved ON moved.position = folded.fold_position
-    GROUP BY 1, 2, 3
+    SELECT changed.sku_id, changed.day, changed.block, changed.change, changed.change_minor FROM changed
     ON CONFLICT (sku_id, day, block) DO UPDATE SET
         change = done.change + excluded.change, change_minor = done.change_minor + excluded.change_minor
 ), states AS (
@@ -178,29 +178,70 @@ WITH moved AS MATERIALIZED (
     ON CONFLICT (sku_id, location_id, batch) DO UPDATE SET
         on_hand = place.on_hand + excluded.on_hand, in_transit = place.in_transit + excluded.in_transit
 ), late AS (
-    SELECT entry.sku_id, array_agg(entry.position ORDER BY entry.position) AS positions,
-        array_agg(entry.occurred_at ORDER BY entry.position) AS times,
-        array_agg(entry.kind ORDER BY entry.position) AS kinds,
-        array_agg(entry.quantity ORDER BY entry.position) AS changes,
-        array_agg(entry.given_cost ORDER BY entry.position) AS given,
-        array_agg(entry.order_id ORDER BY entry.position) AS orders,
-        array_agg(entry.location_id ORDER BY entry.position) AS locations,
-        array_agg(entry.store_id ORDER BY entry.position) AS stores,
-        array_agg(entry.recorded_at ORDER BY entry.position) AS recorded_ats,
-        array_agg(entry.batch ORDER BY entry.position) AS batches,
-        array_agg(entry.document ORDER BY entry.position) AS documents,
-        array_agg(entry.on_hand ORDER BY entry.position) AS on_hands,
-        array_agg(entry.in_transit ORDER BY entry.position) AS in_transits,
-        array_agg(entry.counted ORDER BY entry.position) AS counts
-    FROM recorded AS entry JOIN keyed ON keyed.sku_id = entry.sku_id AND keyed.is_late
-    GROUP BY 1
+    -- Of articles of which a record is late: the latest time that is known when each is recorded.
+    SELECT entry.sku_id, entry.position, entry.occurred_at, entry.is_policy,
+        greatest(max(entry.occurred_at) FILTER (WHERE NOT entry.is_policy) OVER earlier, state.last_at) AS latest
+    FROM recorded AS entry
+    JOIN keyed ON keyed.sku_id = entry.sku_id AND keyed.is_late
+    LEFT JOIN valuation_state AS state ON state.sku_id = entry.sku_id
+    WINDOW earlier AS (
+        PARTITION BY entry.sku_id ORDER BY entry.position ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+    )
+), broken AS (
+    -- A late record breaks the order of time. So does a policy that holds from later on: it changes nothing by itself, but
+    -- what comes after it is folded by it.
+    SELECT late.sku_id, late.position, late.occurred_at, late.latest,
+        late.is_policy OR coalesce(late.occurred_at < late.latest, false) AS is_break,
+        late.is_policy AND coalesce(late.latest < late.occurred_at, true) AS is_over,
+        count(*) FILTER (WHERE late.is_policy OR late.occurred_at < late.latest) OVER (
+            PARTITION BY late.sku_id ORDER BY late.position ROWS UNBOUNDED PRECEDING
+        ) AS breaks
+    FROM late
+), stepped AS (
+    -- Step 2n - 1 is an article's n-th break, step 2n what follows it in order of time; `next_at` is when the late record after
+    -- that happened.
+    SELECT broken.sku_id, broken.position, broken.latest, broken.is_over,
+        2 * broken.breaks - broken.is_break::integer AS step,
+        max(broken.occurred_at) FILTER (WHERE broken.is_break AND NOT broken.is_over) OVER (
+            PARTITION BY broken.sku_id ORDER BY broken.breaks GROUPS BETWEEN 1 FOLLOWING AND 1 FOLLOWING
+        ) AS next_at
+    FROM broken
 )
 SELECT sum(
     revalue(
-        late.sku_id, sku.store_id, 10::numeric ^ sku.minor_digits, rule.average_places::integer,
-        rule.return_at_original_cost, rule.default_method,
-        late.positions, late.times, late.kinds, late.changes, late.given, late.orders, late.locations, late.stores,
-        late.recorded_ats, late.batches, late.documents, late.on_hands, late.in_transits, late.counts
+        each.step % 2 = 1, rule.average_places::integer, rule.return_at_original_cost, rule.default_method,
+        each.skus, each.positions, each.times, each.kinds, each.changes, each.given, each.orders, each.locations,
+        each.stores, each.recorded_ats, each.batches, each.documents, each.on_hands, each.in_transits, each.counts,
+        each.latest_times, each.next_times
     )
 )
-FROM late CROSS JOIN rules AS rule JOIN valued_skus AS sku ON sku.sku_id = late.sku_id;
+FROM rules AS rule CROSS JOIN (
+    SELECT line.step, line.portion,
+        array_agg(line.sku_id ORDER BY line.sku_id, line.position) AS skus,
+        array_agg(line.position ORDER BY line.sku_id, line.position) AS positions,
+        array_agg(line.occurred_at ORDER BY line.sku_id, line.position) AS times,
+        array_agg(line.kind ORDER BY line.sku_id, line.position) AS kinds,
+        array_agg(line.quantity ORDER BY line.sku_id, line.position) AS changes,
+        array_agg(line.given_cost ORDER BY line.sku_id, line.position) AS given,
+        array_agg(line.order_id ORDER BY line.sku_id, line.position) AS orders,
+        array_agg(line.location_id ORDER BY line.sku_id, line.position) AS locations,
+        array_agg(line.store_id ORDER BY line.sku_id, line.position) AS stores,
+        array_agg(line.recorded_at ORDER BY line.sku_id, line.position) AS recorded_ats,
+        array_agg(line.batch ORDER BY line.sku_id, line.position) AS batches,
+        array_agg(line.document ORDER BY line.sku_id, line.position) AS documents,
+        array_agg(line.on_hand ORDER BY line.sku_id, line.position) AS on_hands,
+        array_agg(line.in_transit ORDER BY line.sku_id, line.position) AS in_transits,
+        array_agg(line.counted ORDER BY line.sku_id, line.position) AS counts,
+        array_agg(line.latest ORDER BY line.sku_id, line.position) AS latest_times,
+        array_agg(line.next_at ORDER BY line.sku_id, line.position) AS next_times
+    FROM (
+        SELECT entry.sku_id, entry.position, entry.occurred_at, entry.kind, entry.quantity, entry.given_cost,
+            entry.order_id, entry.location_id, entry.store_id, entry.recorded_at, entry.batch, entry.document,
+            entry.on_hand, entry.in_transit, entry.counted, stepped.latest, stepped.next_at, stepped.step,
+            -- A policy can make all of a store's past late: so many articles at a time, whose history stays in memory.
+            stepped.step % 2 * (row_number() OVER (PARTITION BY stepped.step ORDER BY entry.sku_id) / 100) AS portion
+        FROM stepped JOIN recorded AS entry ON entry.sku_id = stepped.sku_id AND entry.position = stepped.position
+        WHERE NOT stepped.is_over
+    ) AS line
+    GROUP BY 1, 2 ORDER BY 1, 2
+) AS each;

@@ -75,7 +75,8 @@ END
 $$;
 
 -- fold_costs: values the movements of one article (arrays, in order of time and position) from a kept state on.
--- Returns a row for each movement: what it is worth, what came of it, and at the end of each UTC day the whole state.
+-- Returns a row for each movement: what it is worth, what came of it, and with the last one of each UTC day (`ended`) the
+-- whole state.
 -- This is the only place that knows how stock is valued.
 CREATE FUNCTION fold_costs(
     sku uuid, since timestamptz, scale numeric, places integer, original boolean, fallback text,
@@ -86,13 +87,16 @@ CREATE FUNCTION fold_costs(
     counts numeric[]
 ) RETURNS TABLE (
     fold_position bigint, own numeric, revalued numeric, unit numeric, part_sizes numeric[], part_costs numeric[],
-    quantity numeric, worth numeric, method text, ends boolean, cost numeric, end_layers numeric[], end_prices numeric[]
+    quantity numeric, worth numeric, method text, ended date, cost numeric, end_layers numeric[], end_prices numeric[]
 ) LANGUAGE plpgsql STABLE AS $$
 DECLARE
     entries integer := coalesce(array_length(positions, 1), 0);
     turning integer := coalesce(array_length(turns, 1), 0);
     turn integer := 0;
     wanted text := fallback;
+    -- From when on another method may hold; that of the first movement is always looked at.
+    turns_at timestamptz := '-infinity';
+    by_layers boolean;
     layers numeric[];
     prices numeric[];
     paid boolean;
@@ -118,8 +122,7 @@ DECLARE
     back numeric;
     source_sizes numeric[];
     source_costs numeric[];
-    today date;
-    next_day date;
+    midnight timestamptz;
 BEGIN
     quantity := coalesce(kept_quantity, 0);
     worth := coalesce(kept_value, 0);
@@ -128,63 +131,57 @@ BEGIN
     layers := coalesce(kept_sizes, '{}');
     prices := coalesce(kept_costs, '{}');
     tail := coalesce(array_length(layers, 1), 0);
-    IF entries > 0 THEN
-        next_day := (times[1] AT TIME ZONE 'UTC')::date;
-    END IF;
+    midnight := date_trunc('day', times[1], 'UTC') + interval '24 hours';
+    -- What is set for each movement costs as much as what is reckoned: a plain shipment takes as few assignments as it can.
     FOR entry IN 1 .. entries LOOP
         fold_position := positions[entry];
         change := changes[entry];
-        price := given[entry];
-        paid := price IS NOT NULL;
-        today := next_day;
-        IF entry < entries THEN
-            next_day := (times[entry + 1] AT TIME ZONE 'UTC')::date;
-        END IF;
-        ends := entry = entries OR next_day <> today;
 
         -- The method in force. A change takes the stock over at its value: its shape alone changes.
-        WHILE turn < turning AND turns[turn + 1] <= times[entry] LOOP
-            turn := turn + 1;
-            wanted := turned_to[turn];
-        END LOOP;
-        IF wanted <> method THEN
-            IF wanted = 'fifo' THEN
-                head := 1;
-                IF quantity > 0 THEN
-                    layers := ARRAY[quantity];
-                    prices := ARRAY[coalesce(cost, 0)];
-                    tail := 1;
+        IF times[entry] >= turns_at THEN
+            WHILE turn < turning AND turns[turn + 1] <= times[entry] LOOP
+                turn := turn + 1;
+                wanted := turned_to[turn];
+            END LOOP;
+            turns_at := CASE WHEN turn < turning THEN turns[turn + 1] ELSE 'infinity' END;
+            IF wanted <> method THEN
+                IF wanted = 'fifo' THEN
+                    head := 1;
+                    IF quantity > 0 THEN
+                        layers := ARRAY[quantity];
+                        prices := ARRAY[coalesce(cost, 0)];
+                        tail := 1;
+                    ELSE
+                        layers := '{}';
+                        prices := '{}';
+                        tail := 0;
+                    END IF;
                 ELSE
+                    IF quantity > 0 AND cost IS NOT NULL THEN
+                        amount := 0;
+                        FOR part IN head .. tail LOOP
+                            amount := amount + layers[part] * prices[part];
+                        END LOOP;
+                        cost := mean_cost(amount, quantity, places);
+                    END IF;
                     layers := '{}';
                     prices := '{}';
+                    head := 1;
                     tail := 0;
                 END IF;
-            ELSE
-                IF quantity > 0 AND cost IS NOT NULL THEN
-                    amount := 0;
-                    FOR part IN head .. tail LOOP
-                        amount := amount + layers[part] * prices[part];
-                    END LOOP;
-                    cost := mean_cost(amount, quantity, places);
-                END IF;
-                layers := '{}';
-                prices := '{}';
-                head := 1;
-                tail := 0;
+                method := wanted;
             END IF;
-            method := wanted;
+            by_layers := method <> 'moving_average';
         END IF;
 
-        before := worth;
-        was := quantity;
-        quantity := was + change;
-        revalued := 0;
-        part_sizes := NULL;
-        part_costs := NULL;
         unit := cost;
-        IF counts[entry] IS NOT NULL AND paid THEN
+        IF given[entry] IS NOT NULL AND counts[entry] IS NOT NULL THEN
             -- A count that sets a cost: what the book had there leaves as it is valued, oldest first; what was counted lies
             -- down as one layer of its cost. Of an article that is nowhere else, all units have that cost from then on.
+            before := worth;
+            was := quantity;
+            quantity := was + change;
+            price := given[entry];
             need := greatest(counts[entry] - change, 0);
             size := need + change;
             unit := price;
@@ -195,14 +192,14 @@ BEGIN
                 prices := '{}';
                 head := 1;
                 tail := 0;
-                IF method = 'fifo' AND quantity > 0 THEN
+                IF by_layers AND quantity > 0 THEN
                     layers := ARRAY[quantity];
                     prices := ARRAY[price];
                     tail := 1;
                 END IF;
                 worth := half_even(quantity * price * scale);
             ELSE
-                IF method = 'moving_average' THEN
+                IF NOT by_layers THEN
                     amount := need * cost;
                     cost := mean_cost((was - need) * cost + size * price, quantity, places);
                 ELSE
@@ -231,10 +228,19 @@ BEGIN
             revalued := worth - before - own;
         ELSIF change < 0 THEN
             -- Units leave: the oldest layers first, or at the average. Units that are not there leave at the last cost.
-            parts := 0;
-            IF method = 'moving_average' THEN
+            quantity := quantity + change;
+            revalued := 0;
+            parts := 1;
+            IF NOT by_layers THEN
                 amount := -change * coalesce(cost, 0);
+            ELSIF layers[head] > -change THEN
+                layers[head] := layers[head] + change;
+                amount := -change * prices[head];
+                IF cost IS NOT NULL THEN
+                    unit := prices[head];
+                END IF;
             ELSE
+                parts := 0;
                 amount := 0;
                 need := -change;
                 WHILE need > 0 AND head <= tail LOOP
@@ -287,12 +293,13 @@ BEGIN
                 IF abs(own - amount) = 0.5 THEN
                     own := 2 * round(amount * 0.5);
                 END IF;
-                worth := before - own;
+                own := -own;
+                worth := worth + own;
             ELSE
                 -- With the last unit goes what rounding has left; what is owed is worth its cost, rounded.
-                worth := half_even(quantity * coalesce(cost, 0) * scale);
+                own := half_even(quantity * coalesce(cost, 0) * scale) - worth;
+                worth := worth + own;
             END IF;
-            own := worth - before;
             IF remembers AND orders[entry] IS NOT NULL THEN
                 memory_first[entry] := remembered + 1;
                 IF parts > 1 THEN
@@ -309,6 +316,11 @@ BEGIN
                 memory_last[entry] := remembered;
             END IF;
         ELSIF change > 0 THEN
+            before := worth;
+            was := quantity;
+            quantity := was + change;
+            price := given[entry];
+            paid := price IS NOT NULL;
             matched := false;
             source_sizes := NULL;
             IF kinds[entry] = 'returned' AND original AND orders[entry] IS NOT NULL THEN
@@ -359,7 +371,7 @@ BEGIN
                 amount := change * coalesce(unit, 0);
             END IF;
             own := half_even(amount * scale);
-            IF method = 'moving_average' THEN
+            IF NOT by_layers THEN
                 IF paid OR matched THEN
                     IF cost IS NULL OR was <= 0 THEN
                         -- What comes into nothing, or less, or into units of unknown cost, sets the cost of all anew.
@@ -431,9 +443,11 @@ BEGIN
             part_sizes := NULL;
             part_costs := NULL;
         ELSE
+            quantity := quantity + change;
             own := 0;
+            revalued := 0;
         END IF;
-        IF ends THEN
+        IF entry = entries OR times[entry + 1] >= midnight THEN
             -- Layers that are used up are dropped, so that equal states are equal rows.
             IF head > 1 THEN
                 layers := layers[head:tail];
@@ -441,273 +455,347 @@ BEGIN
                 tail := tail - head + 1;
                 head := 1;
             END IF;
+            ended := (times[entry] AT TIME ZONE 'UTC')::date;
             end_layers := layers;
             end_prices := prices;
-        ELSE
+            RETURN NEXT;
+            ended := NULL;
             end_layers := NULL;
             end_prices := NULL;
+            midnight := date_trunc('day', times[entry + 1], 'UTC') + interval '24 hours';
+        ELSE
+            RETURN NEXT;
         END IF;
-        RETURN NEXT;
+        IF part_sizes IS NOT NULL THEN
+            part_sizes := NULL;
+            part_costs := NULL;
+        END IF;
     END LOOP;
 END
 $$;
 
--- revalue: takes in one article's records of a window, in the order in which they were recorded, when one of them is late:
--- a movement dated before others that are known, or a costing policy in force before movements that are known.
--- All that follows such a cause is folded again from the end of the day before it. Rows stay as they are: a difference is
--- a new row that names its cause, and differences of closed periods are one row at the moment when the books opened.
-CREATE FUNCTION revalue(
-    sku uuid, home uuid, scale numeric, places integer, original boolean, fallback text,
-    positions bigint[], times timestamptz[], kinds text[], changes numeric[], given numeric[], orders uuid[],
-    locations uuid[], stores uuid[], recorded timestamptz[], batches text[], documents text[], on_hands numeric[],
-    in_transits numeric[], counts numeric[]
-) RETURNS integer LANGUAGE plpgsql VOLATILE
--- Planned anew each time, as a rebuild plans its windows, its statements would take longer to plan than to run.
-SET plan_cache_mode = 'force_generic_plan' AS $$
+-- costing_of: what holds for an article as known at a position: units of its currency's minor unit in one, its store's
+-- methods from the first on, and from when on the books were open (NULL: they were never closed).
+CREATE FUNCTION costing_of(
+    sku uuid, as_of bigint, OUT scale numeric, OUT turns timestamptz[], OUT turned_to text[], OUT opened timestamptz
+) LANGUAGE plpgsql STABLE SET plan_cache_mode = 'force_generic_plan' AS $$
 DECLARE
-    entries integer := array_length(positions, 1);
-    first integer := 1;
-    last integer;
-    latest timestamptz;
-    starts timestamptz;
-    opened timestamptz;
-    turns timestamptz[];
-    turned_to text[];
-    base record;
+    home uuid;
 BEGIN
-    SELECT state.last_at INTO latest FROM valuation_state AS state WHERE state.sku_id = sku;
-    WHILE first <= entries LOOP
-        SELECT array_agg(policy.effective_from ORDER BY policy.effective_from, policy.position),
-            array_agg(policy.method ORDER BY policy.effective_from, policy.position)
-        INTO turns, turned_to
-        FROM costing_policies AS policy
-        WHERE policy.store_id = home AND policy.position <= positions[first];
+    SELECT each.store_id, 10::numeric ^ each.minor_digits INTO home, scale
+    FROM valued_skus AS each WHERE each.sku_id = sku;
+    SELECT array_agg(policy.effective_from ORDER BY policy.effective_from, policy.position),
+        array_agg(policy.method ORDER BY policy.effective_from, policy.position)
+    INTO turns, turned_to
+    FROM costing_policies AS policy WHERE policy.store_id = home AND policy.position <= as_of;
+    SELECT max(period.open_from) INTO opened
+    FROM closed_periods AS period WHERE period.store_id = home AND period.position < as_of;
+END
+$$;
 
-        IF kinds[first] = 'costing' AND (latest IS NULL OR latest < times[first]) THEN
-            first := first + 1;
-        ELSIF kinds[first] <> 'costing' AND (latest IS NULL OR times[first] >= latest) THEN
-            last := first;
-            WHILE last < entries AND kinds[last + 1] <> 'costing' AND times[last + 1] >= times[last] LOOP
-                last := last + 1;
-            END LOOP;
-            WITH entry AS (
+-- revalue: takes in one step of the articles of which a record of the window is late: a movement dated before others that are
+-- known, or a costing policy in force before movements that are known. A step has one such record of each article (`is_late`)
+-- or what each has in order of time before its next one. Arrays have an entry for each record, by article and position:
+-- `latest_times` is the latest time that was known before it, `next_times` when the article's next late record happened.
+-- All articles take a step together, because a statement costs more to start than most of them have rows for it. What the
+-- next late record will write again is left to it (how the article stands, now and at the end of the days from its own on):
+-- layers can be many.
+CREATE FUNCTION revalue(
+    is_late boolean, places integer, original boolean, fallback text,
+    skus uuid[], positions bigint[], times timestamptz[], kinds text[], changes numeric[], given numeric[],
+    orders uuid[], locations uuid[], stores uuid[], recorded timestamptz[], batches text[], documents text[],
+    on_hands numeric[], in_transits numeric[], counts numeric[], latest_times timestamptz[], next_times timestamptz[]
+) RETURNS integer LANGUAGE plpgsql VOLATILE
+-- Planned anew each time, as a rebuild plans its windows, its statements would take longer to plan than to run. The plan may
+-- be made while the tables are empty: what is read of them for an article stands by itself (OFFSET 0), and is joined once.
+SET plan_cache_mode = 'force_generic_plan' AS $$
+BEGIN
+    IF NOT is_late THEN
+        WITH entry AS MATERIALIZED (
+            SELECT each.sku_id, each.position, each.occurred_at, each.kind, each.quantity, each.given_cost,
+                each.order_id, each.location_id, each.store_id, each.recorded_at, each.batch, each.document,
+                each.on_hand, each.in_transit, each.counted, each.next_at
+            FROM unnest(
+                skus, positions, times, kinds, changes, given, orders, locations, stores, recorded, batches, documents,
+                on_hands, in_transits, counts, next_times
+            ) AS each (sku_id, position, occurred_at, kind, quantity, given_cost, order_id, location_id, store_id,
+                recorded_at, batch, document, on_hand, in_transit, counted, next_at)
+        ), run AS MATERIALIZED (
+            SELECT entry.sku_id, min(entry.position) AS position, max(entry.position) AS last_position,
+                max(entry.occurred_at) AS last_at, max(entry.next_at) AS next_at,
+                array_agg(entry.position ORDER BY entry.position) AS positions,
+                array_agg(entry.occurred_at ORDER BY entry.position) AS times,
+                array_agg(entry.kind ORDER BY entry.position) AS kinds,
+                array_agg(entry.quantity ORDER BY entry.position) AS changes,
+                array_agg(entry.given_cost ORDER BY entry.position) AS given,
+                array_agg(entry.order_id ORDER BY entry.position) AS orders,
+                array_agg(entry.counted ORDER BY entry.position) AS counts
+            FROM entry GROUP BY 1
+        ), folded AS MATERIALIZED (
+            SELECT run.sku_id, run.next_at, line.fold_position, line.own, line.revalued, line.unit, line.part_sizes,
+                line.part_costs, line.quantity, line.worth, line.method, line.ended, line.cost, line.end_layers,
+                line.end_prices
+            FROM run
+            CROSS JOIN LATERAL costing_of(run.sku_id, run.position) AS rule
+            LEFT JOIN LATERAL (
+                SELECT state.quantity, state.value_minor, state.method, state.unit_cost, state.layer_sizes,
+                    state.layer_costs
+                FROM valuation_state AS state WHERE state.sku_id = run.sku_id OFFSET 0
+            ) AS kept ON true
+            CROSS JOIN LATERAL fold_costs(
+                run.sku_id, 'infinity', rule.scale, places, original, fallback, rule.turns, rule.turned_to,
+                kept.quantity, kept.value_minor, kept.method, kept.unit_cost, kept.layer_sizes, kept.layer_costs,
+                run.positions, run.times, run.kinds, run.changes, run.given, run.orders, run.counts
+            ) AS line
+        ), valued AS MATERIALIZED (
+            SELECT entry.sku_id, (entry.occurred_at AT TIME ZONE 'UTC')::date AS day, entry.position >> 14 AS block,
+                sum(entry.quantity) AS change, sum(folded.own + folded.revalued) AS change_minor
+            FROM entry JOIN folded ON folded.fold_position = entry.position
+            GROUP BY 1, 2, 3
+        ), kept AS (
+            INSERT INTO valued_movements (
+                sku_id, occurred_at, position, location_id, store_id, kind, recorded_at, order_id, batch, document,
+                on_hand, in_transit, quantity, given_cost, counted, unit_cost, layer_sizes, layer_costs, method,
+                value_minor, revalued_minor, running_quantity, running_value_minor
+            )
+            SELECT entry.sku_id, entry.occurred_at, entry.position, entry.location_id, entry.store_id, entry.kind,
+                entry.recorded_at, entry.order_id, entry.batch, entry.document, entry.on_hand, entry.in_transit,
+                entry.quantity, entry.given_cost, entry.counted, folded.unit, folded.part_sizes, folded.part_costs,
+                folded.method, folded.own, folded.revalued, folded.quantity, folded.worth
+            FROM entry JOIN folded ON folded.fold_position = entry.position
+        ), daily AS (
+            INSERT INTO valuation_days AS done (
+                sku_id, day, change, change_minor, end_position, end_quantity, end_value, end_method, end_cost,
+                end_sizes, end_costs
+            )
+            SELECT moved.sku_id, moved.day, moved.change, moved.change_minor, folded.fold_position,
+                folded.quantity, folded.worth, folded.method, folded.cost, folded.end_layers, folded.end_prices
+            FROM (
+                SELECT valued.sku_id, valued.day, sum(valued.change) AS change,
+                    sum(valued.change_minor) AS change_minor
+                FROM valued GROUP BY 1, 2
+            ) AS moved LEFT JOIN folded ON folded.sku_id = moved.sku_id AND folded.ended = moved.day
+                AND coalesce(folded.ended < (folded.next_at AT TIME ZONE 'UTC')::date, true)
+            ON CONFLICT (sku_id, day) DO UPDATE SET
+                change = done.change + excluded.change, change_minor = done.change_minor + excluded.change_minor,
+                end_position = coalesce(excluded.end_position, done.end_position),
+                end_quantity = coalesce(excluded.end_quantity, done.end_quantity),
+                end_value = coalesce(excluded.end_value, done.end_value),
+                end_method = coalesce(excluded.end_method, done.end_method),
+                end_cost = CASE WHEN excluded.end_position IS NULL THEN done.end_cost ELSE excluded.end_cost END,
+                end_sizes = coalesce(excluded.end_sizes, done.end_sizes),
+                end_costs = coalesce(excluded.end_costs, done.end_costs)
+        ), blocks AS (
+            INSERT INTO valuation_blocks AS done (sku_id, day, block, change, change_minor)
+            SELECT valued.sku_id, valued.day, valued.block, valued.change, valued.change_minor FROM valued
+            ON CONFLICT (sku_id, day, block) DO UPDATE SET
+                change = done.change + excluded.change, change_minor = done.change_minor + excluded.change_minor
+        )
+        INSERT INTO valuation_state AS state (
+            sku_id, last_at, position, quantity, value_minor, method, unit_cost, layer_sizes, layer_costs
+        )
+        SELECT folded.sku_id, run.last_at, folded.fold_position, folded.quantity, folded.worth, folded.method,
+            folded.cost, folded.end_layers, folded.end_prices
+        FROM folded JOIN run ON run.last_position = folded.fold_position
+        WHERE run.next_at IS NULL
+        ON CONFLICT (sku_id) DO UPDATE SET
+            last_at = excluded.last_at, position = excluded.position, quantity = excluded.quantity,
+            value_minor = excluded.value_minor, method = excluded.method, unit_cost = excluded.unit_cost,
+            layer_sizes = excluded.layer_sizes, layer_costs = excluded.layer_costs;
+    ELSE
+        -- All that follows a cause is folded again from the end of the day before it. Rows stay as they are: a
+        -- difference is a new row that names its cause, and differences of closed periods are one row at the moment
+        -- when the books opened.
+        WITH cause AS MATERIALIZED (
+            SELECT each.sku_id, each.position, each.occurred_at, each.kind, each.quantity, each.given_cost,
+                each.order_id, each.location_id, each.store_id, each.recorded_at, each.batch, each.document,
+                each.on_hand, each.in_transit, each.counted, each.latest, each.next_at,
+                date_trunc('day', each.occurred_at, 'UTC') AS starts,
+                rule.scale, rule.turns, rule.turned_to, rule.opened
+            FROM unnest(
+                skus, positions, times, kinds, changes, given, orders, locations, stores, recorded, batches, documents,
+                on_hands, in_transits, counts, latest_times, next_times
+            ) AS each (sku_id, position, occurred_at, kind, quantity, given_cost, order_id, location_id, store_id,
+                recorded_at, batch, document, on_hand, in_transit, counted, latest, next_at)
+            CROSS JOIN LATERAL costing_of(each.sku_id, each.position) AS rule
+        ), line AS MATERIALIZED (
+            SELECT cause.sku_id, moved.position, moved.occurred_at, moved.kind, moved.quantity, moved.given_cost,
+                moved.order_id, moved.counted, false AS is_late, moved.value_minor, moved.revalued_minor,
+                moved.unit_cost, moved.layer_sizes, moved.layer_costs
+            FROM cause CROSS JOIN LATERAL (
                 SELECT each.position, each.occurred_at, each.kind, each.quantity, each.given_cost, each.order_id,
-                    each.location_id, each.store_id, each.recorded_at, each.batch, each.document, each.on_hand,
-                    each.in_transit, each.counted
-                FROM unnest(
-                    positions[first:last], times[first:last], kinds[first:last], changes[first:last],
-                    given[first:last], orders[first:last], locations[first:last], stores[first:last],
-                    recorded[first:last], batches[first:last], documents[first:last], on_hands[first:last],
-                    in_transits[first:last], counts[first:last]
-                ) AS each (position, occurred_at, kind, quantity, given_cost, order_id, location_id, store_id,
-                    recorded_at, batch, document, on_hand, in_transit, counted)
-            ), folded AS MATERIALIZED (
-                SELECT line.fold_position, line.own, line.revalued, line.unit, line.part_sizes, line.part_costs,
-                    line.quantity, line.worth, line.method, line.ends, line.cost, line.end_layers, line.end_prices
-                FROM (SELECT 1) AS one
-                LEFT JOIN valuation_state AS state ON state.sku_id = sku
-                CROSS JOIN LATERAL fold_costs(
-                    sku, 'infinity', scale, places, original, fallback, turns, turned_to,
-                    state.quantity, state.value_minor, state.method, state.unit_cost, state.layer_sizes,
-                    state.layer_costs, positions[first:last], times[first:last], kinds[first:last],
-                    changes[first:last], given[first:last], orders[first:last], counts[first:last]
-                ) AS line
-            ), kept AS (
-                INSERT INTO valued_movements (
-                    sku_id, occurred_at, position, location_id, store_id, kind, recorded_at, order_id, batch, document,
-                    on_hand, in_transit, quantity, given_cost, counted, unit_cost, layer_sizes, layer_costs, method,
-                    value_minor, revalued_minor, running_quantity, running_value_minor
-                )
-                SELECT sku, entry.occurred_at, entry.position, entry.location_id, entry.store_id, entry.kind,
-                    entry.recorded_at, entry.order_id, entry.batch, entry.document, entry.on_hand, entry.in_transit,
-                    entry.quantity, entry.given_cost, entry.counted, folded.unit, folded.part_sizes, folded.part_costs, folded.method,
-                    folded.own, folded.revalued, folded.quantity, folded.worth
-                FROM entry JOIN folded ON folded.fold_position = entry.position
-            ), daily AS (
-                INSERT INTO valuation_days AS done (
-                    sku_id, day, change, change_minor, end_position, end_quantity, end_value, end_method, end_cost,
-                    end_sizes, end_costs
-                )
-                SELECT sku, moved.day, moved.change, moved.change_minor, folded.fold_position, folded.quantity,
-                    folded.worth, folded.method, folded.cost, folded.end_layers, folded.end_prices
-                FROM (
-                    SELECT (entry.occurred_at AT TIME ZONE 'UTC')::date AS day, max(entry.position) AS position,
-                        sum(entry.quantity) AS change, sum(folded.own + folded.revalued) AS change_minor
-                    FROM entry JOIN folded ON folded.fold_position = entry.position GROUP BY 1
-                ) AS moved JOIN folded ON folded.fold_position = moved.position
-                ON CONFLICT (sku_id, day) DO UPDATE SET
-                    change = done.change + excluded.change, change_minor = done.change_minor + excluded.change_minor,
-                    end_position = excluded.end_position, end_quantity = excluded.end_quantity,
-                    end_value = excluded.end_value, end_method = excluded.end_method, end_cost = excluded.end_cost,
-                    end_sizes = excluded.end_sizes, end_costs = excluded.end_costs
-            ), blocks AS (
-                INSERT INTO valuation_blocks AS done (sku_id, day, block, change, change_minor)
-                SELECT sku, (entry.occurred_at AT TIME ZONE 'UTC')::date, entry.position >> 14, sum(entry.quantity),
-                    sum(folded.own + folded.revalued)
-                FROM entry JOIN folded ON folded.fold_position = entry.position
-                GROUP BY 2, 3
-                ON CONFLICT (sku_id, day, block) DO UPDATE SET
-                    change = done.change + excluded.change, change_minor = done.change_minor + excluded.change_minor
-            )
-            INSERT INTO valuation_state AS state (
-                sku_id, last_at, position, quantity, value_minor, method, unit_cost, layer_sizes, layer_costs
-            )
-            SELECT sku, times[last], positions[last], folded.quantity, folded.worth, folded.method, folded.cost,
+                    each.counted, each.value_minor, each.revalued_minor, each.unit_cost, each.layer_sizes,
+                    each.layer_costs
+                FROM valued_movements AS each
+                WHERE each.sku_id = cause.sku_id AND each.occurred_at >= cause.starts OFFSET 0
+            ) AS moved
+            UNION ALL
+            SELECT cause.sku_id, cause.position, cause.occurred_at, cause.kind, cause.quantity, cause.given_cost,
+                cause.order_id, cause.counted, true, 0, 0, NULL, NULL, NULL
+            FROM cause WHERE cause.kind <> 'costing'
+        ), truth AS MATERIALIZED (
+            SELECT known.position, known.value_minor, known.revalued_minor, known.unit_cost, known.layer_sizes,
+                known.layer_costs
+            FROM cause CROSS JOIN LATERAL (
+                SELECT each.position, each.value_minor, each.revalued_minor, each.unit_cost, each.layer_sizes,
+                    each.layer_costs
+                FROM true_costs AS each
+                WHERE each.sku_id = cause.sku_id AND each.occurred_at >= cause.starts OFFSET 0
+            ) AS known
+        ), run AS MATERIALIZED (
+            SELECT line.sku_id,
+                array_agg(line.position ORDER BY line.occurred_at, line.position) AS positions,
+                array_agg(line.occurred_at ORDER BY line.occurred_at, line.position) AS times,
+                array_agg(line.kind ORDER BY line.occurred_at, line.position) AS kinds,
+                array_agg(line.quantity ORDER BY line.occurred_at, line.position) AS changes,
+                array_agg(line.given_cost ORDER BY line.occurred_at, line.position) AS given,
+                array_agg(line.order_id ORDER BY line.occurred_at, line.position) AS orders,
+                array_agg(line.counted ORDER BY line.occurred_at, line.position) AS counts
+            FROM line GROUP BY 1
+        ), folded AS MATERIALIZED (
+            SELECT cause.sku_id, cause.next_at, fold.fold_position, fold.own, fold.revalued, fold.unit, fold.part_sizes,
+                fold.part_costs, fold.quantity, fold.worth, fold.method, fold.ended, fold.cost, fold.end_layers,
+                fold.end_prices, fold.fold_position = run.positions[cardinality(run.positions)] AS is_last
+            FROM run JOIN cause ON cause.sku_id = run.sku_id
+            LEFT JOIN LATERAL (
+                SELECT before.end_quantity, before.end_value, before.end_method, before.end_cost, before.end_sizes,
+                    before.end_costs
+                FROM valuation_days AS before
+                WHERE before.sku_id = cause.sku_id AND before.day < (cause.starts AT TIME ZONE 'UTC')::date
+                    AND before.end_position IS NOT NULL
+                ORDER BY before.day DESC LIMIT 1
+            ) AS base ON true
+            CROSS JOIN LATERAL fold_costs(
+                cause.sku_id, cause.starts, cause.scale, places, original, fallback, cause.turns, cause.turned_to,
+                base.end_quantity, base.end_value, base.end_method, base.end_cost, base.end_sizes, base.end_costs,
+                run.positions, run.times, run.kinds, run.changes, run.given, run.orders, run.counts
+            ) AS fold
+        ), final AS MATERIALIZED (
+            SELECT folded.sku_id, cause.latest, cause.position, folded.quantity, folded.worth, folded.method, folded.cost,
                 folded.end_layers, folded.end_prices
-            FROM folded WHERE folded.fold_position = positions[last]
-            ON CONFLICT (sku_id) DO UPDATE SET
-                last_at = excluded.last_at, position = excluded.position, quantity = excluded.quantity,
-                value_minor = excluded.value_minor, method = excluded.method, unit_cost = excluded.unit_cost,
-                layer_sizes = excluded.layer_sizes, layer_costs = excluded.layer_costs;
-            latest := times[last];
-            first := last + 1;
-        ELSE
-            starts := date_trunc('day', times[first], 'UTC');
-            SELECT max(period.open_from) INTO opened FROM closed_periods AS period
-            WHERE period.store_id = home AND period.position < positions[first];
-            SELECT before.end_quantity, before.end_value, before.end_method, before.end_cost, before.end_sizes,
-                before.end_costs
-            INTO base
-            FROM valuation_days AS before
-            WHERE before.sku_id = sku AND before.day < (starts AT TIME ZONE 'UTC')::date
-                AND before.end_position IS NOT NULL
-            ORDER BY before.day DESC LIMIT 1;
-            WITH line AS MATERIALIZED (
-                SELECT moved.position, moved.occurred_at, moved.kind, moved.quantity, moved.given_cost, moved.order_id,
-                    moved.counted, false AS late,
-                    CASE WHEN known.position IS NULL THEN moved.value_minor ELSE known.value_minor END AS value_minor,
-                    CASE WHEN known.position IS NULL THEN moved.revalued_minor ELSE known.revalued_minor END
-                        AS revalued_minor,
-                    CASE WHEN known.position IS NULL THEN moved.unit_cost ELSE known.unit_cost END AS unit_cost,
-                    CASE WHEN known.position IS NULL THEN moved.layer_sizes ELSE known.layer_sizes END AS layer_sizes,
-                    CASE WHEN known.position IS NULL THEN moved.layer_costs ELSE known.layer_costs END AS layer_costs
-                FROM valued_movements AS moved
-                LEFT JOIN true_costs AS known ON known.sku_id = moved.sku_id AND known.occurred_at = moved.occurred_at
-                    AND known.position = moved.position
-                WHERE moved.sku_id = sku AND moved.occurred_at >= starts
-                UNION ALL
-                SELECT positions[first], times[first], kinds[first], changes[first], given[first], orders[first],
-                    counts[first], true, 0, 0, NULL, NULL, NULL
-                WHERE kinds[first] <> 'costing'
-            ), folded AS MATERIALIZED (
-                SELECT fold.fold_position, fold.own, fold.revalued, fold.unit, fold.part_sizes, fold.part_costs,
-                    fold.quantity, fold.worth, fold.method, fold.ends, fold.cost, fold.end_layers, fold.end_prices
-                FROM (
-                    SELECT array_agg(line.position ORDER BY line.occurred_at, line.position) AS positions,
-                        array_agg(line.occurred_at ORDER BY line.occurred_at, line.position) AS times,
-                        array_agg(line.kind ORDER BY line.occurred_at, line.position) AS kinds,
-                        array_agg(line.quantity ORDER BY line.occurred_at, line.position) AS changes,
-                        array_agg(line.given_cost ORDER BY line.occurred_at, line.position) AS given,
-                        array_agg(line.order_id ORDER BY line.occurred_at, line.position) AS orders,
-                        array_agg(line.counted ORDER BY line.occurred_at, line.position) AS counts
-                    FROM line
-                ) AS run CROSS JOIN LATERAL fold_costs(
-                    sku, starts, scale, places, original, fallback, turns, turned_to,
-                    base.end_quantity, base.end_value, base.end_method, base.end_cost, base.end_sizes, base.end_costs,
-                    run.positions, run.times, run.kinds, run.changes, run.given, run.orders, run.counts
-                ) AS fold
-            ), final AS (
-                SELECT folded.quantity, folded.worth, folded.method, folded.cost, folded.end_layers, folded.end_prices,
-                    line.occurred_at
-                FROM folded JOIN line ON line.position = folded.fold_position
-                ORDER BY line.occurred_at DESC, line.position DESC LIMIT 1
-            ), kept AS (
-                INSERT INTO valued_movements (
-                    sku_id, occurred_at, position, location_id, store_id, kind, recorded_at, order_id, batch, document,
-                    on_hand, in_transit, quantity, given_cost, counted, unit_cost, layer_sizes, layer_costs, method,
-                    value_minor, revalued_minor, running_quantity, running_value_minor
-                )
-                SELECT sku, times[first], positions[first], locations[first], stores[first], kinds[first],
-                    recorded[first], orders[first], batches[first], documents[first], on_hands[first],
-                    in_transits[first], changes[first], given[first], counts[first], folded.unit, folded.part_sizes, folded.part_costs,
-                    folded.method, folded.own, folded.revalued, final.quantity, final.worth
-                FROM folded CROSS JOIN final
-                WHERE folded.fold_position = positions[first]
-            ), learnt AS MATERIALIZED (
-                SELECT line.occurred_at, line.position, line.kind, line.late, folded.own, folded.revalued, folded.unit,
-                    folded.part_sizes, folded.part_costs, folded.own - line.value_minor AS value_more,
-                    folded.revalued - line.revalued_minor AS revalued_more,
-                    CASE WHEN line.kind IN ('shipped', 'returned') THEN line.value_minor - folded.own ELSE 0 END
-                        AS cogs_more,
-                    coalesce(line.occurred_at < opened, false) AS closed
-                FROM line JOIN folded ON folded.fold_position = line.position
-                WHERE line.late OR (
-                    folded.own, folded.revalued, folded.unit, folded.part_sizes, folded.part_costs
-                ) IS DISTINCT FROM (
-                    line.value_minor, line.revalued_minor, line.unit_cost, line.layer_sizes, line.layer_costs
-                )
-            ), booked AS MATERIALIZED (
-                SELECT occurred_at, position, kind, value_more, revalued_more, cogs_more
-                FROM learnt WHERE NOT late AND NOT closed AND (value_more <> 0 OR revalued_more <> 0)
-                UNION ALL
-                SELECT opened, 0, 'closed_period', sum(value_more), sum(revalued_more), sum(cogs_more)
-                FROM learnt WHERE NOT late AND closed
-                HAVING sum(value_more) <> 0 OR sum(revalued_more) <> 0 OR sum(cogs_more) <> 0
-            ), adjusted AS (
-                INSERT INTO value_adjustments (
-                    sku_id, occurred_at, position, cause_position, kind, recorded_at, value_minor, revalued_minor,
-                    cogs_minor
-                )
-                SELECT sku, booked.occurred_at, booked.position, positions[first], booked.kind, recorded[first],
-                    booked.value_more, booked.revalued_more, booked.cogs_more
-                FROM booked
-            ), known AS (
-                INSERT INTO true_costs AS truth (
-                    sku_id, occurred_at, position, value_minor, revalued_minor, unit_cost, layer_sizes, layer_costs
-                )
-                SELECT sku, learnt.occurred_at, learnt.position, learnt.own, learnt.revalued, learnt.unit,
-                    learnt.part_sizes, learnt.part_costs
-                FROM learnt WHERE NOT learnt.late
-                ON CONFLICT (sku_id, occurred_at, position) DO UPDATE SET
-                    value_minor = excluded.value_minor, revalued_minor = excluded.revalued_minor,
-                    unit_cost = excluded.unit_cost, layer_sizes = excluded.layer_sizes,
-                    layer_costs = excluded.layer_costs
-            ), changed AS (
-                SELECT each.day, sum(each.units) AS units, sum(each.minor) AS minor FROM (
-                    SELECT (learnt.occurred_at AT TIME ZONE 'UTC')::date AS day, changes[first] AS units,
-                        learnt.own + learnt.revalued AS minor
-                    FROM learnt WHERE learnt.late
-                    UNION ALL
-                    SELECT (booked.occurred_at AT TIME ZONE 'UTC')::date, 0, booked.value_more + booked.revalued_more
-                    FROM booked
-                ) AS each GROUP BY 1
-            ), blocks AS (
-                INSERT INTO valuation_blocks AS done (sku_id, day, block, change, change_minor)
-                SELECT sku, changed.day, positions[first] >> 14, changed.units, changed.minor FROM changed
-                ON CONFLICT (sku_id, day, block) DO UPDATE SET
-                    change = done.change + excluded.change, change_minor = done.change_minor + excluded.change_minor
-            ), daily AS (
-                INSERT INTO valuation_days AS done (
-                    sku_id, day, change, change_minor, end_position, end_quantity, end_value, end_method, end_cost,
-                    end_sizes, end_costs
-                )
-                SELECT sku, coalesce(ending.day, change.day), coalesce(change.units, 0), coalesce(change.minor, 0),
-                    ending.fold_position, ending.quantity, ending.worth, ending.method, ending.cost, ending.end_layers,
-                    ending.end_prices
-                FROM (
-                    SELECT (line.occurred_at AT TIME ZONE 'UTC')::date AS day, folded.fold_position, folded.quantity,
-                        folded.worth, folded.method, folded.cost, folded.end_layers, folded.end_prices
-                    FROM folded JOIN line ON line.position = folded.fold_position
-                    WHERE folded.ends
-                ) AS ending FULL JOIN changed AS change ON change.day = ending.day
-                ON CONFLICT (sku_id, day) DO UPDATE SET
-                    change = done.change + excluded.change, change_minor = done.change_minor + excluded.change_minor,
-                    end_position = coalesce(excluded.end_position, done.end_position),
-                    end_quantity = coalesce(excluded.end_quantity, done.end_quantity),
-                    end_value = coalesce(excluded.end_value, done.end_value),
-                    end_method = coalesce(excluded.end_method, done.end_method),
-                    end_cost = CASE WHEN excluded.end_position IS NULL THEN done.end_cost ELSE excluded.end_cost END,
-                    end_sizes = coalesce(excluded.end_sizes, done.end_sizes),
-                    end_costs = coalesce(excluded.end_costs, done.end_costs)
+            FROM folded JOIN cause ON cause.sku_id = folded.sku_id WHERE folded.is_last
+        ), kept AS (
+            INSERT INTO valued_movements (
+                sku_id, occurred_at, position, location_id, store_id, kind, recorded_at, order_id, batch, document,
+                on_hand, in_transit, quantity, given_cost, counted, unit_cost, layer_sizes, layer_costs, method,
+                value_minor, revalued_minor, running_quantity, running_value_minor
             )
-            UPDATE valuation_state AS state SET
-                position = positions[first], quantity = final.quantity, value_minor = final.worth,
-                method = final.method, unit_cost = final.cost, layer_sizes = final.end_layers,
-                layer_costs = final.end_prices
-            FROM final WHERE state.sku_id = sku;
-            first := first + 1;
-        END IF;
-    END LOOP;
-    RETURN entries;
+            SELECT cause.sku_id, cause.occurred_at, cause.position, cause.location_id, cause.store_id, cause.kind,
+                cause.recorded_at, cause.order_id, cause.batch, cause.document, cause.on_hand, cause.in_transit,
+                cause.quantity, cause.given_cost, cause.counted, folded.unit, folded.part_sizes, folded.part_costs,
+                folded.method, folded.own, folded.revalued, final.quantity, final.worth
+            FROM cause
+            JOIN folded ON folded.fold_position = cause.position
+            JOIN final ON final.sku_id = cause.sku_id
+        ), learnt AS MATERIALIZED (
+            SELECT line.sku_id, line.occurred_at, line.position, line.kind, line.quantity, line.is_late, folded.own,
+                folded.revalued, folded.unit, folded.part_sizes, folded.part_costs,
+                folded.own - known.value_minor AS value_more, folded.revalued - known.revalued_minor AS revalued_more,
+                CASE WHEN line.kind IN ('shipped', 'returned') THEN known.value_minor - folded.own ELSE 0 END
+                    AS cogs_more
+            FROM folded
+            JOIN line ON line.position = folded.fold_position
+            LEFT JOIN truth ON truth.position = folded.fold_position
+            CROSS JOIN LATERAL (
+                SELECT CASE WHEN truth.position IS NULL THEN line.value_minor ELSE truth.value_minor END
+                        AS value_minor,
+                    CASE WHEN truth.position IS NULL THEN line.revalued_minor ELSE truth.revalued_minor END
+                        AS revalued_minor,
+                    CASE WHEN truth.position IS NULL THEN line.unit_cost ELSE truth.unit_cost END AS unit_cost,
+                    CASE WHEN truth.position IS NULL THEN line.layer_sizes ELSE truth.layer_sizes END
+                        AS layer_sizes,
+                    CASE WHEN truth.position IS NULL THEN line.layer_costs ELSE truth.layer_costs END
+                        AS layer_costs
+            ) AS known
+            WHERE line.is_late OR (
+                folded.own, folded.revalued, folded.unit, folded.part_sizes, folded.part_costs
+            ) IS DISTINCT FROM (
+                known.value_minor, known.revalued_minor, known.unit_cost, known.layer_sizes, known.layer_costs
+            )
+        ), booked AS MATERIALIZED (
+            SELECT learnt.sku_id, learnt.occurred_at, learnt.position, learnt.kind, learnt.value_more,
+                learnt.revalued_more, learnt.cogs_more
+            FROM learnt JOIN cause ON cause.sku_id = learnt.sku_id
+            WHERE NOT learnt.is_late AND coalesce(learnt.occurred_at >= cause.opened, true)
+                AND (learnt.value_more <> 0 OR learnt.revalued_more <> 0)
+            UNION ALL
+            SELECT learnt.sku_id, cause.opened, 0, 'closed_period', sum(learnt.value_more),
+                sum(learnt.revalued_more), sum(learnt.cogs_more)
+            FROM learnt JOIN cause ON cause.sku_id = learnt.sku_id
+            WHERE NOT learnt.is_late AND learnt.occurred_at < cause.opened
+            GROUP BY 1, 2
+            HAVING sum(learnt.value_more) <> 0 OR sum(learnt.revalued_more) <> 0 OR sum(learnt.cogs_more) <> 0
+        ), adjusted AS (
+            INSERT INTO value_adjustments (
+                sku_id, occurred_at, position, cause_position, kind, recorded_at, value_minor, revalued_minor,
+                cogs_minor
+            )
+            SELECT booked.sku_id, booked.occurred_at, booked.position, cause.position, booked.kind,
+                cause.recorded_at, booked.value_more, booked.revalued_more, booked.cogs_more
+            FROM booked JOIN cause ON cause.sku_id = booked.sku_id
+        ), known AS (
+            INSERT INTO true_costs AS truth (
+                sku_id, occurred_at, position, value_minor, revalued_minor, unit_cost, layer_sizes, layer_costs
+            )
+            SELECT learnt.sku_id, learnt.occurred_at, learnt.position, learnt.own, learnt.revalued, learnt.unit,
+                learnt.part_sizes, learnt.part_costs
+            FROM learnt WHERE NOT learnt.is_late
+            ON CONFLICT (sku_id, occurred_at, position) DO UPDATE SET
+                value_minor = excluded.value_minor, revalued_minor = excluded.revalued_minor,
+                unit_cost = excluded.unit_cost, layer_sizes = excluded.layer_sizes,
+                layer_costs = excluded.layer_costs
+        ), changed AS MATERIALIZED (
+            SELECT each.sku_id, each.day, sum(each.units) AS units, sum(each.minor) AS minor FROM (
+                SELECT learnt.sku_id, (learnt.occurred_at AT TIME ZONE 'UTC')::date AS day,
+                    learnt.quantity AS units, learnt.own + learnt.revalued AS minor
+                FROM learnt WHERE learnt.is_late
+                UNION ALL
+                SELECT booked.sku_id, (booked.occurred_at AT TIME ZONE 'UTC')::date, 0,
+                    booked.value_more + booked.revalued_more
+                FROM booked
+            ) AS each GROUP BY 1, 2
+        ), blocks AS (
+            INSERT INTO valuation_blocks AS done (sku_id, day, block, change, change_minor)
+            SELECT changed.sku_id, changed.day, cause.position >> 14, changed.units, changed.minor
+            FROM changed JOIN cause ON cause.sku_id = changed.sku_id
+            ON CONFLICT (sku_id, day, block) DO UPDATE SET
+                change = done.change + excluded.change, change_minor = done.change_minor + excluded.change_minor
+        ), daily AS (
+            INSERT INTO valuation_days AS done (
+                sku_id, day, change, change_minor, end_position, end_quantity, end_value, end_method, end_cost,
+                end_sizes, end_costs
+            )
+            SELECT coalesce(ending.sku_id, changed.sku_id), coalesce(ending.ended, changed.day),
+                coalesce(changed.units, 0), coalesce(changed.minor, 0), ending.fold_position, ending.quantity,
+                ending.worth, ending.method, ending.cost, ending.end_layers, ending.end_prices
+            FROM (
+                SELECT folded.sku_id, folded.ended, folded.fold_position, folded.quantity, folded.worth,
+                    folded.method, folded.cost, folded.end_layers, folded.end_prices
+                FROM folded
+                WHERE folded.ended IS NOT NULL
+                    AND coalesce(folded.ended < (folded.next_at AT TIME ZONE 'UTC')::date, true)
+            ) AS ending FULL JOIN changed ON changed.sku_id = ending.sku_id AND changed.day = ending.ended
+            ON CONFLICT (sku_id, day) DO UPDATE SET
+                change = done.change + excluded.change, change_minor = done.change_minor + excluded.change_minor,
+                end_position = coalesce(excluded.end_position, done.end_position),
+                end_quantity = coalesce(excluded.end_quantity, done.end_quantity),
+                end_value = coalesce(excluded.end_value, done.end_value),
+                end_method = coalesce(excluded.end_method, done.end_method),
+                end_cost = CASE WHEN excluded.end_position IS NULL THEN done.end_cost ELSE excluded.end_cost END,
+                end_sizes = coalesce(excluded.end_sizes, done.end_sizes),
+                end_costs = coalesce(excluded.end_costs, done.end_costs)
+        )
+        INSERT INTO valuation_state AS state (
+            sku_id, last_at, position, quantity, value_minor, method, unit_cost, layer_sizes, layer_costs
+        )
+        SELECT final.sku_id, final.latest, final.position, final.quantity, final.worth, final.method, final.cost,
+            final.end_layers, final.end_prices
+        FROM final
+        ON CONFLICT (sku_id) DO UPDATE SET
+            last_at = excluded.last_at, position = excluded.position, quantity = excluded.quantity,
+            value_minor = excluded.value_minor, method = excluded.method, unit_cost = excluded.unit_cost,
+            layer_sizes = excluded.layer_sizes, layer_costs = excluded.layer_costs;
+    END IF;
+    RETURN cardinality(positions);
 END
 $$;

@@ -166,6 +166,38 @@ def test_what_a_store_decides_reaches_its_articles_in_every_part_and_none_too_ea
     assert len(whole["value_adjustments"]) > 12
 
 
+def test_given_late_records_of_many_articles_one_window_gives_what_single_events_give(copies: Copies) -> None:
+    start = copies.log.head()
+    skus = 120  # More than are valued anew in one statement.
+    world = copies.log.world(stores=1, skus=skus, customers=1, campaigns=1)
+    home = world.stores[0]
+    for turn in range(4):
+        world.pass_time(400)
+        for number in range(skus):
+            world.back_date(0)
+            world.receive(number, 5 + turn, 1000 + 100 * turn + number)
+            world.other_movement(number, 1, 3)
+            # Some articles have no late record, some one, some several that reach back to before one another.
+            for late in range(number % 4 * (turn % 2)):
+                world.back_date(300 + 700 * ((late + number) % 3))
+                world.receive(number, 2, 700 + late)
+                world.other_movement(number, 1, 2)
+        world.back_date(0)
+        before = world.now - timedelta(hours=9 * turn)
+        world.record(
+            "PolicySet", home, 0, kind="costing", policy_version=turn + 1, effective_from=before,
+            params={"method": ("fifo", "moving_average")[turn % 2]},
+        )  # fmt: skip
+    end = copies.log.append(world)
+
+    whole = copies.take("one", [start, end])
+
+    assert copies.take("each", list(range(start, end + 1))) == whole
+    assert copies.take_parts([*range(start, end, 97), end]) == whole
+    assert copies.broken_checks(end, start) == []
+    assert len(whole["value_adjustments"]) > 2 * skus
+
+
 def value_at(copies: Copies, sku: Any, *, position: int | None = None, hour: int | None = None) -> tuple[Fraction, int]:
     """Ask what an article is worth at a time, as known at a position."""
     query = copies.copies["one"].queries["value_at"]
