@@ -1,11 +1,12 @@
 -- fact_rows: what happened, as far as it was known at position :as_of (always to be given), each row with what it adds to a measure.
 -- place makes a row of an event unique. A promise that falls due after :now is neither kept nor broken yet. `slice` is what a
 -- breakdown :by tells rows apart by. All branches have the very same types, and none has a window function of its own, so that
--- conditions reach each of them: a branch of other measures then costs nothing.
+-- conditions reach each of them. Where the measure of a branch is no constant, what stands as `:measures && ARRAY[...]` in it says
+-- which it can be: for others the branch is not even planned.
 SELECT fact.position, fact.place, fact.event, fact.occurred_at, fact.measure, fact.store_id, fact.day, fact.hour,
     fact.currency, fact.order_id, coalesce(
         same.person_id, fact.customer_id,
-        CASE WHEN rule.guest_order_is_buyer AND fact.measure = 'sold' THEN fact.order_id END
+        CASE WHEN fact.measure = 'sold' AND (SELECT rule.guest_order_is_buyer FROM rules AS rule) THEN fact.order_id END
     ) AS who, fact.channel, fact.amount, CASE :by::text
         WHEN 'store' THEN fact.store_id::text WHEN 'channel' THEN fact.channel WHEN 'sku' THEN fact.sku_id::text
         WHEN 'campaign' THEN fact.campaign_id::text WHEN 'reason' THEN fact.label WHEN 'tier' THEN fact.label
@@ -28,6 +29,7 @@ FROM (
     FROM sold AS line
     JOIN first_orders AS began ON began.customer_id = line.customer_id AND began.store_id = line.store_id
         AND began.first_position <= :as_of::bigint AND began.until_position > :as_of::bigint
+        AND (:store_ids::uuid[] IS NULL OR began.store_id = ANY (:store_ids::uuid[]))
     WHERE began.first_position <> line.position OR EXISTS (
         SELECT FROM persons AS own
         JOIN persons AS other ON other.person_id = own.person_id AND other.customer_id <> own.customer_id
@@ -51,6 +53,7 @@ FROM (
     JOIN first_orders AS began ON began.customer_id = line.customer_id AND began.store_id = line.store_id
         AND began.first_position <= :as_of::bigint AND began.until_position > :as_of::bigint
         AND began.first_position = line.position
+        AND (:store_ids::uuid[] IS NULL OR began.store_id = ANY (:store_ids::uuid[]))
     WHERE NOT EXISTS (
         SELECT FROM persons AS own
         JOIN persons AS other ON other.person_id = own.person_id AND other.customer_id <> own.customer_id
@@ -69,6 +72,7 @@ FROM (
     JOIN first_orders AS began ON began.customer_id = line.customer_id AND began.store_id = line.store_id
         AND began.first_position <= :as_of::bigint AND began.until_position > :as_of::bigint
         AND began.first_position = line.position
+        AND (:store_ids::uuid[] IS NULL OR began.store_id = ANY (:store_ids::uuid[]))
     WHERE NOT EXISTS (
         SELECT FROM first_orders AS theirs
         WHERE theirs.customer_id = line.customer_id
@@ -213,14 +217,14 @@ FROM (
         AND (:measures::text[] IS NULL OR :measures::text[] && ARRAY['retained_1', 'retained_7', 'retained_30'])
     UNION ALL
     SELECT bill.position, 14::bigint, 'OrderPaid', bill.occurred_at, 'due', bill.store_id,
-        (bill.due_at AT TIME ZONE bill.time_zone)::date,
+        bill.due_day,
         extract(hour FROM bill.due_at AT TIME ZONE bill.time_zone)::bigint, bill.currency, bill.channel, NULL, NULL,
         bill.order_id, bill.customer_id, 1::numeric, NULL, bill.due_at
     FROM paid AS bill
     WHERE (bill.cancelled_at IS NULL OR bill.cancelled_at > bill.due_at OR bill.cancelled_position > :as_of::bigint)
     UNION ALL
     SELECT bill.shipped_position, 15::bigint, 'OrderShipped', bill.shipped_at, 'shipped_in_time', bill.store_id,
-        (bill.due_at AT TIME ZONE bill.time_zone)::date,
+        bill.due_day,
         extract(hour FROM bill.due_at AT TIME ZONE bill.time_zone)::bigint, bill.currency, bill.channel, NULL, NULL,
         bill.order_id, bill.customer_id, 1::numeric, NULL, bill.due_at
     FROM paid AS bill
@@ -228,7 +232,7 @@ FROM (
         AND bill.shipped_at <= bill.due_at
     UNION ALL
     SELECT bill.position, 23::bigint, 'OrderPaid', bill.occurred_at, 'overdue', bill.store_id,
-        (bill.due_at AT TIME ZONE bill.time_zone)::date,
+        bill.due_day,
         extract(hour FROM bill.due_at AT TIME ZONE bill.time_zone)::bigint, bill.currency, bill.channel, NULL, NULL,
         bill.order_id, bill.customer_id, 1::numeric, NULL, bill.due_at
     FROM paid AS bill
@@ -237,14 +241,14 @@ FROM (
         AND (bill.cancelled_at IS NULL OR bill.cancelled_position > :as_of::bigint)
     UNION ALL
     SELECT bill.position, 16::bigint, 'OrderPaid', bill.occurred_at, 'hard_due', bill.store_id,
-        (bill.hard_at AT TIME ZONE bill.time_zone)::date,
+        bill.hard_day,
         extract(hour FROM bill.hard_at AT TIME ZONE bill.time_zone)::bigint, bill.currency, bill.channel, NULL, NULL,
         bill.order_id, bill.customer_id, 1::numeric, NULL, bill.hard_at
     FROM paid AS bill
     WHERE (bill.cancelled_at IS NULL OR bill.cancelled_at > bill.hard_at OR bill.cancelled_position > :as_of::bigint)
     UNION ALL
     SELECT bill.position, 17::bigint, 'OrderPaid', bill.occurred_at, 'hard_broken', bill.store_id,
-        (bill.hard_at AT TIME ZONE bill.time_zone)::date,
+        bill.hard_day,
         extract(hour FROM bill.hard_at AT TIME ZONE bill.time_zone)::bigint, bill.currency, bill.channel, NULL, NULL,
         bill.order_id, bill.customer_id, 1::numeric, NULL, bill.hard_at
     FROM paid AS bill
@@ -319,6 +323,7 @@ FROM (
         (1, 'ad_cost', spent.cost_minor), (2, 'impressions', spent.impressions), (3, 'clicks', spent.clicks)
     ) AS said (place, measure, amount)
     WHERE spent.until_position > :as_of::bigint
+        AND (:measures::text[] IS NULL OR :measures::text[] && ARRAY['ad_cost', 'impressions', 'clicks'])
     UNION ALL
     SELECT plan.position, 64::bigint, 'CampaignBudgetSet', plan.occurred_at, 'budget', plan.store_id,
         plan.day, NULL, plan.currency, NULL, NULL, plan.campaign_id, NULL, NULL,
@@ -335,7 +340,9 @@ FROM (
         (1, 'forecast_visitors', hope.visitors::numeric), (2, 'forecast_units', hope.units),
         (3, 'forecast_gmv', hope.gmv_minor::numeric), (4, 'forecast_conversion', hope.conversion)
     ) AS said (place, measure, amount)
-    WHERE hope.until_position > :as_of::bigint
+    WHERE hope.until_position > :as_of::bigint AND (:measures::text[] IS NULL OR :measures::text[] && ARRAY[
+            'forecast_visitors', 'forecast_units', 'forecast_gmv', 'forecast_conversion'
+        ])
     UNION ALL
     -- Points at what the store takes them for on that day, and, when it takes them for something else, what is open anew.
     SELECT move.position, 53::bigint, move.event, move.occurred_at, 'points_worth', move.store_id, move.day,
@@ -388,7 +395,9 @@ FROM (
             WHEN 'spend' THEN 'joined_by_spend' WHEN 'paid' THEN 'joined_for_money' ELSE 'joined_as_a_gift'
         END)
     ) AS said (place, measure)
-    WHERE one.event = 'MembershipJoined'
+    WHERE one.event = 'MembershipJoined' AND (:measures::text[] IS NULL OR :measures::text[] && ARRAY[
+            'joined', 'joined_by_spend', 'joined_for_money', 'joined_as_a_gift'
+        ])
     UNION ALL
     SELECT word.position, 57::bigint, word.event, word.occurred_at, 'referred', word.store_id, word.day, word.hour,
         NULL, NULL, NULL, NULL, NULL, word.customer_id, 1::numeric, NULL, NULL
@@ -409,6 +418,7 @@ FROM (
         (61, 'price_checks', true), (62, 'price_passed_first', look.passed AND look.is_first)
     ) AS said (place, measure, counts)
     WHERE said.counts
+        AND (:measures::text[] IS NULL OR :measures::text[] && ARRAY['price_checks', 'price_passed_first'])
     UNION ALL
     -- How long an article had been in no other campaign when one with it started. Numbered in a query of its own: beside a
     -- window function no condition from outside would reach any of all these rows before they are made.
@@ -455,7 +465,6 @@ FROM (
     JOIN campaign_turns AS latest ON latest.position = state.position
     WHERE state.runs <> state.ran
 ) AS fact
-CROSS JOIN rules AS rule
 LEFT JOIN persons AS same ON same.customer_id = fact.customer_id
     AND same.since_position <= :as_of::bigint AND same.until_position > :as_of::bigint
 WHERE (:store_ids::uuid[] IS NULL OR fact.store_id = ANY (:store_ids::uuid[]))
@@ -468,6 +477,77 @@ WHERE (:store_ids::uuid[] IS NULL OR fact.store_id = ANY (:store_ids::uuid[]))
     AND (:location_id::uuid IS NULL OR fact.label = :location_id::uuid::text)
     AND fact.position <= :as_of::bigint
     AND (:now::timestamptz IS NULL OR fact.due_at IS NULL OR fact.due_at <= :now::timestamptz);
+
+-- fact_sums: what fact_rows of sales add up to in each store and on each day, for figures that are sums of them.
+SELECT fact.measure, fact.store_id, fact.day, fact.hour, fact.currency, fact.amount, fact.slice
+FROM (
+    SELECT line.store_id, line.day, line.hour, line.currency, said.amount, said.measure, line.slice
+    FROM (
+        SELECT one.store_id, one.day, CASE WHEN :grain::text = 'hour' THEN one.hour END AS hour, one.currency,
+            CASE :by::text
+                WHEN 'store' THEN one.store_id::text WHEN 'channel' THEN one.channel WHEN 'sku' THEN one.sku_id::text
+                WHEN 'campaign' THEN one.campaign_id::text
+            END AS slice,
+            sum(one.amount_minor) AS sold, sum(one.units) FILTER (WHERE one.units <> 0) AS units
+        FROM sold AS one
+        WHERE one.position <= :as_of::bigint
+            AND (:store_ids::uuid[] IS NULL OR one.store_id = ANY (:store_ids::uuid[]))
+            AND (:from_day::date IS NULL OR one.day >= :from_day::date)
+            AND (:to_day::date IS NULL OR one.day <= :to_day::date)
+            AND (:channel::text IS NULL OR one.channel = :channel::text)
+            AND (:sku_id::uuid IS NULL OR one.sku_id = :sku_id::uuid)
+            AND (:campaign_id::uuid IS NULL OR one.campaign_id = :campaign_id::uuid)
+        GROUP BY 1, 2, 3, 4, 5
+    ) AS line
+    CROSS JOIN LATERAL (VALUES ('sold', line.sold), ('units', line.units)) AS said (measure, amount)
+    WHERE said.amount IS NOT NULL AND (:measures::text[] IS NULL OR :measures::text[] && ARRAY['sold', 'units'])
+    UNION ALL
+    SELECT line.store_id, line.day + 7 * week.number, line.hour, line.currency, line.amount, 'baseline', line.slice
+    FROM rules AS rule
+    CROSS JOIN LATERAL generate_series(1, rule.baseline_weeks::integer) AS week (number)
+    JOIN (
+        -- Divided before they are added up, as each row is.
+        SELECT one.store_id, one.day, CASE WHEN :grain::text = 'hour' THEN one.hour END AS hour, one.currency,
+            CASE :by::text
+                WHEN 'store' THEN one.store_id::text WHEN 'channel' THEN one.channel WHEN 'sku' THEN one.sku_id::text
+            END AS slice,
+            sum(one.amount_minor::numeric / each.baseline_weeks) AS amount
+        FROM sold AS one CROSS JOIN rules AS each
+        WHERE one.position <= :as_of::bigint AND one.campaign_id IS NULL AND :campaign_id::uuid IS NULL
+            AND one.day >= :from_day::date - 7 * each.baseline_weeks::integer AND one.day <= :to_day::date - 7
+            AND (:store_ids::uuid[] IS NULL OR one.store_id = ANY (:store_ids::uuid[]))
+            AND (:channel::text IS NULL OR one.channel = :channel::text)
+            AND (:sku_id::uuid IS NULL OR one.sku_id = :sku_id::uuid)
+        GROUP BY 1, 2, 3, 4, 5
+    ) AS line ON line.day >= :from_day::date - 7 * week.number AND line.day <= :to_day::date - 7 * week.number
+    UNION ALL
+    SELECT line.store_id, line.day + later.days, line.hour, line.currency, line.units,
+        CASE WHEN later.days < 7 THEN 'units_of_week' ELSE 'units_of_week_before' END, line.slice
+    FROM (
+        SELECT one.store_id, one.day, CASE WHEN :grain::text = 'hour' THEN one.hour END AS hour, one.currency,
+            CASE :by::text
+                WHEN 'store' THEN one.store_id::text WHEN 'channel' THEN one.channel WHEN 'sku' THEN one.sku_id::text
+                WHEN 'campaign' THEN one.campaign_id::text
+            END AS slice,
+            sum(one.units) AS units
+        FROM sold AS one
+        WHERE one.position <= :as_of::bigint AND one.units <> 0
+            AND one.day >= :from_day::date - 13 AND one.day <= :to_day::date
+            AND (:store_ids::uuid[] IS NULL OR one.store_id = ANY (:store_ids::uuid[]))
+            AND (:channel::text IS NULL OR one.channel = :channel::text)
+            AND (:sku_id::uuid IS NULL OR one.sku_id = :sku_id::uuid)
+            AND (:campaign_id::uuid IS NULL OR one.campaign_id = :campaign_id::uuid)
+        GROUP BY 1, 2, 3, 4, 5
+    ) AS line
+    CROSS JOIN LATERAL generate_series(
+        greatest(:from_day::date - line.day, 0), least(:to_day::date - line.day, :last_day::date - line.day, 13)
+    ) AS later (days)
+    WHERE :measures::text[] IS NULL OR :measures::text[] && ARRAY['units_of_week', 'units_of_week_before']
+) AS fact
+WHERE (:store_ids::uuid[] IS NULL OR fact.store_id = ANY (:store_ids::uuid[]))
+    AND (:measures::text[] IS NULL OR fact.measure = ANY (:measures::text[]))
+    AND (:from_day::date IS NULL OR fact.day >= :from_day::date) AND (:to_day::date IS NULL OR fact.day <= :to_day::date)
+    AND :reason::text IS NULL AND :tier::text IS NULL AND :location_id::uuid IS NULL;
 
 -- cohorts: of the people whose first paid order in these stores fell into a month, how many paid in each month after it.
 -- As known at :as_of; now if it is left out.

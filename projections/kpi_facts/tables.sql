@@ -103,8 +103,17 @@ CREATE TABLE paid (
     cancelled_at        timestamptz,
     cancelled_position  bigint,
     completed_at        timestamptz,
-    completed_position  bigint
+    completed_position  bigint,
+    -- The store's own days of both promises.
+    due_day             date NOT NULL GENERATED ALWAYS AS ((due_at AT TIME ZONE time_zone)::date) STORED,
+    hard_day            date NOT NULL GENERATED ALWAYS AS ((hard_at AT TIME ZONE time_zone)::date) STORED
 ) WITH (fillfactor = 70);
+
+-- paid_due_days: what a store had promised for a window.
+CREATE INDEX paid_due_days ON paid (store_id, due_day);
+
+-- paid_hard_days: what a store had promised for a window at the latest.
+CREATE INDEX paid_hard_days ON paid (store_id, hard_day);
 
 -- paid_days: what was paid in a store in a window.
 CREATE INDEX paid_days ON paid (store_id, day);

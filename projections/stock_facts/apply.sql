@@ -73,6 +73,42 @@ FROM (
     FROM campaign_stock_released
 ) AS moved JOIN articles AS sku ON sku.sku_id = moved.sku_id;
 
+-- by_day: what these changes add up to by the day; the same in whatever order they come, and however late for their day.
+WITH line AS (
+    SELECT one.position, one.sku_id, one.store_id, one.event, one.day, one.on_hand, one.reserved, one.allocated,
+        one.quarantined, one.damaged
+    FROM unit_changes AS one WHERE one.position > :window_from AND one.position <= :window_to
+), of_articles AS (
+    INSERT INTO article_days AS kept (sku_id, day, store_id, on_hand, came, position)
+    SELECT line.sku_id, line.day, line.store_id, sum(line.on_hand), sum(greatest(line.on_hand, 0)), max(line.position)
+    FROM line WHERE line.on_hand <> 0
+    GROUP BY 1, 2, 3
+    ON CONFLICT (sku_id, day) DO UPDATE SET
+        on_hand = kept.on_hand + excluded.on_hand, came = kept.came + excluded.came, position = excluded.position
+)
+INSERT INTO store_days AS kept (
+    store_id, day, on_hand, reserved, allocated, quarantined, damaged, received, shipped, returned_good
+)
+SELECT line.store_id, line.day, sum(line.on_hand) FILTER (WHERE line.on_hand <> 0),
+    sum(line.reserved) FILTER (WHERE line.reserved <> 0), sum(line.allocated) FILTER (WHERE line.allocated <> 0),
+    sum(line.quarantined) FILTER (WHERE line.quarantined <> 0), sum(line.damaged) FILTER (WHERE line.damaged <> 0),
+    sum(line.on_hand) FILTER (WHERE line.event = 'StockReceived' AND line.on_hand <> 0),
+    sum(-line.on_hand) FILTER (WHERE line.event = 'StockShipped' AND line.on_hand <> 0),
+    sum(line.on_hand) FILTER (
+        WHERE line.event = 'StockReturned' AND line.damaged = 0 AND line.quarantined = 0 AND line.on_hand <> 0
+    )
+FROM line
+GROUP BY 1, 2
+ON CONFLICT (store_id, day) DO UPDATE SET
+    on_hand = coalesce(kept.on_hand + excluded.on_hand, kept.on_hand, excluded.on_hand),
+    reserved = coalesce(kept.reserved + excluded.reserved, kept.reserved, excluded.reserved),
+    allocated = coalesce(kept.allocated + excluded.allocated, kept.allocated, excluded.allocated),
+    quarantined = coalesce(kept.quarantined + excluded.quarantined, kept.quarantined, excluded.quarantined),
+    damaged = coalesce(kept.damaged + excluded.damaged, kept.damaged, excluded.damaged),
+    received = coalesce(kept.received + excluded.received, kept.received, excluded.received),
+    shipped = coalesce(kept.shipped + excluded.shipped, kept.shipped, excluded.shipped),
+    returned_good = coalesce(kept.returned_good + excluded.returned_good, kept.returned_good, excluded.returned_good);
+
 -- listed: on sale, sold out, or off sale, in the order of the log; an article that is retired is off sale everywhere.
 WITH said AS (
     SELECT stream_id AS sku_id, store_id, position, 'on_sale' AS state, 'SkuListed' AS event, occurred_at AS since_at,

@@ -14,6 +14,31 @@ FULL JOIN (
 ) AS log USING (sku_id)
 WHERE (kept.received, kept.shipped) IS DISTINCT FROM (log.received, log.shipped);
 
+-- days_of_stores_are_sums: what is kept by the day of each store is what the changes of the day add up to.
+SELECT store_id, day, kept.on_hand, line.on_hand AS changed, kept.reserved, line.reserved AS changed_reserved,
+    kept.allocated, line.allocated AS changed_allocated, kept.quarantined, line.quarantined AS changed_quarantined,
+    kept.damaged, line.damaged AS changed_damaged
+FROM store_days AS kept
+FULL JOIN (
+    SELECT store_id, day, sum(on_hand) AS on_hand, sum(reserved) AS reserved, sum(allocated) AS allocated,
+        sum(quarantined) AS quarantined, sum(damaged) AS damaged
+    FROM unit_changes GROUP BY 1, 2
+) AS line USING (store_id, day)
+WHERE (
+    coalesce(kept.on_hand, 0), coalesce(kept.reserved, 0), coalesce(kept.allocated, 0), coalesce(kept.quarantined, 0),
+    coalesce(kept.damaged, 0)
+) IS DISTINCT FROM (line.on_hand, line.reserved, line.allocated, line.quarantined, line.damaged);
+
+-- days_of_articles_are_sums: what is kept by the day of each article is what its changes of the day add up to.
+SELECT sku_id, day, kept.on_hand, line.on_hand AS changed, kept.came, line.came AS changed_came, kept.position,
+    line.position AS changed_last
+FROM article_days AS kept
+FULL JOIN (
+    SELECT sku_id, day, sum(on_hand) AS on_hand, sum(greatest(on_hand, 0)) AS came, max(position) AS position
+    FROM unit_changes WHERE on_hand <> 0 GROUP BY 1, 2
+) AS line USING (sku_id, day)
+WHERE (kept.on_hand, kept.came, kept.position) IS DISTINCT FROM (line.on_hand, line.came, line.position);
+
 -- one_state_at_a_time: an article is on sale, sold out or off sale in a store, one after the other.
 SELECT early.sku_id, early.store_id, early.position, early.until_position, early.later
 FROM (

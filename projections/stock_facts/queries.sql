@@ -107,21 +107,33 @@ FROM (
             sum(sums.change) OVER (PARTITION BY sums.sku_id ORDER BY sums.day) AS closing,
             lead(sums.day, 1, 'infinity') OVER (PARTITION BY sums.sku_id ORDER BY sums.day) AS next_day
         FROM (
-            SELECT line.sku_id, line.store_id, line.day, max(line.position) AS position, sum(line.on_hand) AS change,
-                sum(greatest(line.on_hand, 0)) AS came
+            -- As it is known now, the change of each day is kept.
+            SELECT kept.sku_id, kept.store_id, kept.day, kept.position, kept.on_hand AS change, kept.came
+            FROM article_days AS kept WHERE :as_of::bigint = 9223372036854775806
+            UNION ALL
+            SELECT line.sku_id, line.store_id, line.day, max(line.position), sum(line.on_hand),
+                sum(greatest(line.on_hand, 0))
             FROM unit_changes AS line
-            WHERE line.on_hand <> 0 AND line.position <= :as_of::bigint AND line.day <= :last_day::date
-                AND (:measures::text[] IS NULL OR :measures::text[] && ARRAY['in_stock_days'])
-                AND (:sku_id::uuid IS NULL OR line.sku_id = :sku_id::uuid)
-                AND (:store_ids::uuid[] IS NULL OR line.store_id = ANY (:store_ids::uuid[]))
+            WHERE line.on_hand <> 0 AND line.position <= :as_of::bigint AND :as_of::bigint <> 9223372036854775806
             GROUP BY 1, 2, 3
-        ) AS sums JOIN unit_changes AS last ON last.position = sums.position
+        ) AS sums
+        -- There always is one; an outer join is left out where nobody asks for the event.
+        LEFT JOIN unit_changes AS last ON last.position = sums.position
+        WHERE sums.day <= :last_day::date
+            AND (:measures::text[] IS NULL OR :measures::text[] && ARRAY['in_stock_days'])
+            AND (:sku_id::uuid IS NULL OR sums.sku_id = :sku_id::uuid)
+            AND (:store_ids::uuid[] IS NULL OR sums.store_id = ANY (:store_ids::uuid[]))
     ) AS done
     UNION ALL
     -- What is left of each arrival at the end of a window, when what came first has left first; what came back or was found is
     -- worth what was paid last before.
     SELECT came.position, (100 * (came.day - DATE '2000-01-01') + 60 + said.place)::bigint, came.event, came.occurred_at, said.measure, came.store_id,
-        came.day, NULL, NULL, came.sku_id, said.amount, NULL, NULL, band.age,
+        came.day, NULL, NULL, came.sku_id, CASE said.measure
+            WHEN 'kept_units' THEN came.units WHEN 'unit_days' THEN came.units * came.days
+            WHEN 'kept_value' THEN came.units * came.unit_minor
+            WHEN 'provision' THEN came.units * came.unit_minor * band.rate
+            ELSE CASE WHEN came.days > rule.tail_days THEN came.units ELSE 0 END
+        END, NULL, NULL, band.age,
         CASE WHEN said.place > 3 THEN came.currency END
     FROM (
         SELECT line.position, line.event, line.occurred_at, line.store_id, line.sku_id, level.end_day AS day,
@@ -142,9 +154,14 @@ FROM (
                 WHERE :measures::text[] IS NULL OR :measures::text[]
                     && ARRAY['kept_units', 'aged_units', 'unit_days', 'kept_value', 'provision']
             ) AS span
-            JOIN unit_changes AS one ON one.day <= span.last_day
-            WHERE one.position <= :as_of::bigint AND one.on_hand <> 0
-                AND (:sku_id::uuid IS NULL OR one.sku_id = :sku_id::uuid)
+            JOIN (
+                SELECT kept.sku_id, kept.store_id, kept.day, kept.on_hand FROM article_days AS kept
+                WHERE :as_of::bigint = 9223372036854775806
+                UNION ALL
+                SELECT line.sku_id, line.store_id, line.day, line.on_hand FROM unit_changes AS line
+                WHERE line.on_hand <> 0 AND line.position <= :as_of::bigint AND :as_of::bigint <> 9223372036854775806
+            ) AS one ON one.day <= span.last_day
+            WHERE (:sku_id::uuid IS NULL OR one.sku_id = :sku_id::uuid)
                 AND (:store_ids::uuid[] IS NULL OR one.store_id = ANY (:store_ids::uuid[]))
             GROUP BY 1, 2, 3
         ) AS level
@@ -152,7 +169,8 @@ FROM (
         JOIN articles AS sku ON sku.sku_id = line.sku_id
         LEFT JOIN LATERAL (
             SELECT known.unit_cost FROM unit_changes AS known
-            WHERE line.unit_cost IS NULL AND known.sku_id = line.sku_id AND known.unit_cost IS NOT NULL
+            WHERE line.unit_cost IS NULL AND (:measures::text[] IS NULL OR :measures::text[] && ARRAY['kept_value', 'provision'])
+                AND known.sku_id = line.sku_id AND known.unit_cost IS NOT NULL
                 AND known.position <= :as_of::bigint
                 AND (known.occurred_at, known.position) < (line.occurred_at, line.position)
             ORDER BY known.occurred_at DESC, known.position DESC LIMIT 1
@@ -177,13 +195,10 @@ FROM (
                 ELSE rule.provision_rate_5
             END AS rate
     ) AS band
-    CROSS JOIN LATERAL (VALUES
-        (1, 'kept_units', came.units),
-        (2, 'aged_units', CASE WHEN came.days > rule.tail_days THEN came.units ELSE 0 END),
-        (3, 'unit_days', came.units * came.days), (4, 'kept_value', came.units * came.unit_minor),
-        (5, 'provision', came.units * came.unit_minor * band.rate)
-    ) AS said (place, measure, amount)
-    WHERE said.amount <> 0
+    CROSS JOIN (VALUES
+        (1, 'kept_units'), (2, 'aged_units'), (3, 'unit_days'), (4, 'kept_value'), (5, 'provision')
+    ) AS said (place, measure)
+    WHERE came.units <> 0
 ) AS fact
 WHERE (:store_ids::uuid[] IS NULL OR fact.store_id = ANY (:store_ids::uuid[]))
     AND (:measures::text[] IS NULL OR fact.measure = ANY (:measures::text[]))
@@ -192,3 +207,69 @@ WHERE (:store_ids::uuid[] IS NULL OR fact.store_id = ANY (:store_ids::uuid[]))
     AND (:location_id::uuid IS NULL OR fact.location_id = :location_id::uuid)
     AND (:batch::text IS NULL OR fact.batch = :batch::text) AND (:age::text IS NULL OR fact.age = :age::text)
     AND fact.position <= :as_of::bigint AND fact.amount <> 0;
+
+-- fact_sums: what fact_rows of units add up to in each store and on each day, for figures that are sums of them.
+SELECT fact.measure, fact.store_id, fact.day, fact.hour, NULL::text AS currency, fact.amount, fact.slice
+FROM (
+    -- What whole stores have by the day, as it is known now, is kept.
+    SELECT kept.store_id, kept.day, NULL::bigint AS hour, said.amount, said.measure,
+        CASE :by::text WHEN 'store' THEN kept.store_id::text END AS slice
+    FROM store_days AS kept CROSS JOIN LATERAL (VALUES
+        ('on_hand', kept.on_hand), ('reserved', kept.reserved), ('allocated', kept.allocated),
+        ('quarantined', kept.quarantined), ('damaged', kept.damaged), ('received', kept.received),
+        ('shipped', kept.shipped), ('returned_good', kept.returned_good)
+    ) AS said (measure, amount)
+    WHERE :as_of::bigint = 9223372036854775806 AND :grain::text IS DISTINCT FROM 'hour'
+        AND (:by::text IS NULL OR :by::text = 'store')
+        AND :sku_id::uuid IS NULL AND :location_id::uuid IS NULL AND :batch::text IS NULL
+    UNION ALL
+    SELECT line.store_id, line.day, line.hour, said.amount, said.measure, line.slice
+    FROM (
+        SELECT one.store_id, one.day, CASE WHEN :grain::text = 'hour' THEN one.hour END AS hour, CASE :by::text
+                WHEN 'store' THEN one.store_id::text WHEN 'sku' THEN one.sku_id::text
+                WHEN 'location' THEN one.location_id::text WHEN 'batch' THEN one.batch
+            END AS slice,
+            sum(one.on_hand) FILTER (WHERE one.on_hand <> 0) AS on_hand,
+            sum(one.reserved) FILTER (WHERE one.reserved <> 0) AS reserved,
+            sum(one.allocated) FILTER (WHERE one.allocated <> 0) AS allocated,
+            sum(one.quarantined) FILTER (WHERE one.quarantined <> 0) AS quarantined,
+            sum(one.damaged) FILTER (WHERE one.damaged <> 0) AS damaged,
+            sum(one.on_hand) FILTER (WHERE one.event = 'StockReceived' AND one.on_hand <> 0) AS received,
+            sum(-one.on_hand) FILTER (WHERE one.event = 'StockShipped' AND one.on_hand <> 0) AS shipped,
+            sum(one.on_hand) FILTER (
+                WHERE one.event = 'StockReturned' AND one.damaged = 0 AND one.quarantined = 0 AND one.on_hand <> 0
+            ) AS returned_good
+        FROM unit_changes AS one
+        WHERE one.position <= :as_of::bigint
+            AND NOT (
+                :as_of::bigint = 9223372036854775806 AND :grain::text IS DISTINCT FROM 'hour'
+                AND (:by::text IS NULL OR :by::text = 'store')
+                AND :sku_id::uuid IS NULL AND :location_id::uuid IS NULL AND :batch::text IS NULL
+            )
+            AND (:store_ids::uuid[] IS NULL OR one.store_id = ANY (:store_ids::uuid[]))
+            AND (:from_day::date IS NULL OR one.day >= :from_day::date)
+            AND (:to_day::date IS NULL OR one.day <= :to_day::date)
+            AND (:sku_id::uuid IS NULL OR one.sku_id = :sku_id::uuid)
+            AND (:location_id::uuid IS NULL OR one.location_id = :location_id::uuid)
+            AND (:batch::text IS NULL OR one.batch = :batch::text)
+            -- Few changes are of what is damaged or in quarantine: no others are added up for it.
+            AND (
+                one.on_hand <> 0 AND (:measures::text[] IS NULL
+                    OR :measures::text[] && ARRAY['on_hand', 'received', 'shipped', 'returned_good'])
+                OR one.reserved <> 0 AND (:measures::text[] IS NULL OR :measures::text[] && ARRAY['reserved'])
+                OR one.allocated <> 0 AND (:measures::text[] IS NULL OR :measures::text[] && ARRAY['allocated'])
+                OR one.quarantined <> 0 AND (:measures::text[] IS NULL OR :measures::text[] && ARRAY['quarantined'])
+                OR one.damaged <> 0 AND (:measures::text[] IS NULL OR :measures::text[] && ARRAY['damaged'])
+            )
+        GROUP BY 1, 2, 3, 4
+    ) AS line
+    CROSS JOIN LATERAL (VALUES
+        ('on_hand', line.on_hand), ('reserved', line.reserved), ('allocated', line.allocated),
+        ('quarantined', line.quarantined), ('damaged', line.damaged), ('received', line.received),
+        ('shipped', line.shipped), ('returned_good', line.returned_good)
+    ) AS said (measure, amount)
+) AS fact
+WHERE fact.amount IS NOT NULL AND :age::text IS NULL
+    AND (:store_ids::uuid[] IS NULL OR fact.store_id = ANY (:store_ids::uuid[]))
+    AND (:measures::text[] IS NULL OR fact.measure = ANY (:measures::text[]))
+    AND (:from_day::date IS NULL OR fact.day >= :from_day::date) AND (:to_day::date IS NULL OR fact.day <= :to_day::date);

@@ -2,8 +2,8 @@
 
 An answer is compared where the tables do not decide it: where the query, or a view or function that it uses, was edited
 or reads a rule that differs. It is asked as a whole: with no value for what merely narrows it down, with those of
-[compare] in projection.toml for what it cannot do without. Of facts (`fact_rows`) it is compared what those of each
-measure come to in each store and on each day, which every key figure is made of.
+[compare] in projection.toml for what it cannot do without. Of facts (`fact_rows`, `fact_sums`) it is compared what they
+come to of each measure in each store and on each day, which every key figure is made of.
 """
 
 from __future__ import annotations
@@ -131,7 +131,7 @@ def fault_of(definition: Definition, query: str) -> str | None:
     """Return why a query cannot be asked as a whole, and what to do; None when it can."""
     statement = _statement(definition, query)
     given = asking.OWN_PARAMETERS | {"row_limit"} | definition.compare.get(query, {}).keys()
-    if query == counting.FACTS:
+    if query in counting.WHOLE:
         given |= counting.WINDOW_PARAMETERS | {counting.SLICED_BY}
     elif query not in definition.keys:
         return "name the columns of its key under [keys] in projection.toml"
@@ -147,7 +147,7 @@ def values(reader: Connection, loaded: Loaded, query: str, position: int) -> dic
     given |= loaded.definition.compare.get(query, {})
     if "row_limit" in given:
         given["row_limit"] = _NO_LIMIT
-    if query == counting.FACTS:
+    if query in counting.WHOLE:
         given |= _window_of_facts(reader, loaded.schema, position)
     return given | {"store_ids": None, "window_from": 0, "window_to": position}
 
@@ -183,11 +183,11 @@ def _window_of_facts(reader: Connection, schema: str, position: int) -> dict[str
 
 
 def _asked(loaded: Loaded, query: str) -> Ready:
-    return loaded.countings[counting.CELLS] if query == counting.FACTS else loaded.queries[query]
+    return loaded.countings[counting.WHOLE[query]] if query in counting.WHOLE else loaded.queries[query]
 
 
 def _key(definition: Definition, query: str) -> list[str]:
-    return list(counting.CELL_KEY) if query == counting.FACTS else definition.keys.get(query, [])
+    return list(counting.CELL_KEY) if query in counting.WHOLE else definition.keys.get(query, [])
 
 
 def _statement(definition: Definition, query: str) -> Statement:

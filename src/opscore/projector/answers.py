@@ -475,7 +475,11 @@ class _Asking:
         self, cursor: psycopg.Cursor[RowT], query: str, params: Mapping[str, Any] | None, shape: Shape | None
     ) -> psycopg.Cursor[RowT]:
         loaded = self.answers.loaded(self.connection, self.entry)
-        ready = self.answers._query(loaded, query)
+        measures = (params or {}).get("measures")
+        if measures and query in loaded.countings:
+            ready = loaded.counting(query, measures)
+        else:
+            ready = self.answers._query(loaded, query)
         sql, values = ready.sql, dict.fromkeys(ready.parameters)
         if shape is not None:
             linked = {name: self.answers._query(loaded, name) for name in shape.links}

@@ -238,7 +238,7 @@ def events_behind(
     if cells[0] is None or cells[1] is None:
         return None
     given = answering.values(reader, old, name, position)
-    if name == counting.FACTS:
+    if name in counting.WHOLE:
         given["measures"] = sorted({str(key["measure"]) for _, key in rows})
     whole = [(number, plain({**given, **key})) for number, key in rows]
     return explaining.behind(reader, (cells[0], cells[1]), whole, given, after=after, limit=limit)

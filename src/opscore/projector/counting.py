@@ -5,13 +5,20 @@ channel, amount and slice (what a breakdown :by tells it apart by). `cells_sum` 
 currency, slice, value and parts (the number is value / parts); `fact_rows_page` returns the rows themselves;
 `fact_rows_cells` what they come to in each store and on each day, for comparisons, and `fact_rows_behind` the rows of
 such cells. What a fact is, is the projection's to say; how facts are counted is the same for all of them.
+
+A query `fact_sums` beside it is asked instead where amounts are only added up, of the measures that its text names. It
+returns what the rows of `fact_rows` come to, in fewer rows: measure, store_id, day, hour, currency, amount and slice. A
+sum of 0 is a row as well, and no row stands for no fact: a window has a cell where it has facts.
 """
 
 from __future__ import annotations
 
 import functools
+import re
+from collections.abc import Mapping
 from pathlib import Path
 
+from opscore.projector import sqltext
 from opscore.projector.sqltext import Statement, statements
 
 FACTS = "fact_rows"
@@ -19,21 +26,30 @@ PAGE = "fact_rows_page"
 HOW_MANY = "fact_rows_how_many"
 CELLS = "fact_rows_cells"
 BEHIND = "fact_rows_behind"
+SUMS = "fact_sums"
+SUM_CELLS = "fact_sums_cells"
+WHOLE = {FACTS: CELLS, SUMS: SUM_CELLS}
+"""As what a query of facts is compared and opened, and not row by row."""
 CELL_KEY = ("measure", "store_id", "day", "currency")
-"""What names a row of `fact_rows_cells`."""
+"""What names a row of `fact_rows_cells` and `fact_sums_cells`."""
 WINDOW_PARAMETERS = frozenset({"from_day", "to_day", "first_day", "last_day", "now", "as_of", "measures", "grain"})
 """Parameters that say which facts are meant, and as known when."""
 SLICED_BY = "by"
 """The parameter that says by what a breakdown tells facts apart; without it they are one slice."""
-_PLAIN = {PAGE: "page", HOW_MANY: "how_many", CELLS: "cells", BEHIND: "behind"}
+_PLAIN = {PAGE: "page", HOW_MANY: "how_many", CELLS: "cells", BEHIND: "behind", SUM_CELLS: "sum_cells"}
 FROM_THE_BEGINNING = frozenset({"balance", "daily_mean"})
 """Ways of counting that need every fact up to the last day, not only those of the window."""
+_ADDING = frozenset({SUM_CELLS, "cells_sum", "cells_balance", "cells_daily_mean"})
+"""The queries that add amounts up and look at nothing else of a fact."""
+_SAYS_WHICH = re.compile(r":measures :: text \[ \] & & array \[ ([^\]]*) \]", re.IGNORECASE)
+"""How a branch says that it has rows of some measures only, in canonical text."""
 
 
 _COLUMNS = (
     "position", "place", "event", "occurred_at", "measure", "store_id", "day", "hour", "currency", "order_id", "who",
     "channel", "amount",
 )  # fmt: skip
+_COLUMNS_OF_SUMS = ("measure", "store_id", "day", "hour", "currency", "amount", "slice")
 
 
 @functools.cache
@@ -48,16 +64,58 @@ def ways() -> tuple[str, ...]:
 
 
 def counted(facts: Statement) -> list[Statement]:
-    """Return the queries that come with a query `fact_rows`."""
-    texts = _texts()
+    """Return the queries that come with a query `fact_rows` or `fact_sums`."""
+    names = [SUM_CELLS] if facts.name == SUMS else [PAGE, HOW_MANY, CELLS, BEHIND, *(f"cells_{way}" for way in ways())]
+    return [_counting(name, facts) for name in names]
+
+
+def counting_of(queries: Mapping[str, Statement], name: str, measures: frozenset[str]) -> Statement:
+    """Return a query that comes with facts as it is asked of these measures alone; it knows no others.
+
+    queries: those of the projection, by name. name: of one of `counted`.
+    """
+    sums = queries.get(SUMS)
+    facts = sums if sums is not None and name in _ADDING and measures <= sums.strings else queries[FACTS]
+    return _counting(name, narrowed(facts, measures))
+
+
+def _counting(name: str, facts: Statement) -> Statement:
+    text = _texts()[_PLAIN.get(name, name.removeprefix("cells_"))]
     sql = facts.sql
-    if "slice" not in facts.words:
+    if facts.name == SUMS:
+        listed = ", ".join(f"one.{each}" for each in _COLUMNS_OF_SUMS)
+        sql = f"SELECT {listed}, NULL::uuid AS order_id, NULL::uuid AS who, NULL::text AS channel FROM ({sql}) AS one"
+    elif "slice" not in facts.words:
         # A version of before breakdowns has no such column.
-        listed = ", ".join(f"one.{name}" for name in _COLUMNS)
+        listed = ", ".join(f"one.{each}" for each in _COLUMNS)
         sql = f"SELECT {listed}, NULL::text AS slice FROM ({sql}) AS one"
-    wanted = f"WITH wanted AS ({sql})"
-    made = [Statement(name, texts[text].description, f"{wanted} {texts[text].sql}") for name, text in _PLAIN.items()]
-    for name in ways():
-        sql = f"{wanted}, fact AS ({texts['windows'].sql}) {texts[name].sql}"
-        made.append(Statement(f"cells_{name}", texts[name].description, sql))
-    return made
+    windows = "" if name in _PLAIN else f", fact AS ({_texts()['windows'].sql})"
+    return Statement(name, text.description, f"WITH wanted AS ({sql}){windows} {text.sql}")
+
+
+def narrowed(facts: Statement, measures: frozenset[str]) -> Statement:
+    """Return a query of facts without the branches of its UNION ALL that have no row of these measures.
+
+    PostgreSQL leaves them out as well, but only after it has read and planned each of them. The first branch stays: it
+    names the columns and their types. So does every branch whose measures its text does not say: by a constant, or else
+    by all that stands in it as `:measures && ARRAY['...']`. A query of another form is returned as it is.
+    """
+    taken_apart = sqltext.union(facts.sql) if "measures" in facts.parameters else None
+    if taken_apart is None:
+        return facts
+    before, branches, after = taken_apart
+    kept = [branches[0]]
+    place = next((at for at, each in enumerate(sqltext.selected(branches[0])) if each[-1] == "measure"), None)
+    for branch in branches[1:]:
+        known = None if place is None else _measures(branch, place)
+        if known is None or known & measures:
+            kept.append(branch)
+    return Statement(facts.name, facts.description, f"{before}{' UNION ALL '.join(kept)}{after}")
+
+
+def _measures(branch: str, place: int) -> frozenset[str] | None:
+    """Return the measures that a branch can have rows of, as far as its text says so; its measure stands at `place`."""
+    said = sqltext.selected(branch)[place]
+    found = said if len(said) == 1 else _SAYS_WHICH.findall(sqltext.canonical(branch))
+    names = [each.text[1:-1] for text in found for each in sqltext.tokens(text) if each.kind == "string"]
+    return frozenset(names) or None

@@ -2,9 +2,8 @@
 -- slice: in a breakdown (:by) what it is told apart by, '' for what is of none; null for the rest, where only some are :kept.
 SELECT
     CASE WHEN :grain::text = 'total' THEN :first_day::date
-        ELSE greatest(date_trunc(
-            CASE WHEN :grain::text = 'hour' THEN 'day' ELSE :grain::text END, one.day::timestamp
-        )::date, :first_day::date) END AS starts_on,
+        WHEN :grain::text IN ('day', 'hour') THEN greatest(one.day, :first_day::date)
+        ELSE greatest(date_trunc(:grain::text, one.day::timestamp)::date, :first_day::date) END AS starts_on,
     CASE WHEN :grain::text = 'hour' THEN one.hour END AS hour,
     CASE WHEN :by_currency::boolean THEN one.currency END AS currency,
     CASE WHEN :kept::text[] IS NULL OR coalesce(one.slice, '') = ANY (:kept::text[]) THEN coalesce(one.slice, '') END
@@ -85,6 +84,9 @@ FROM fact GROUP BY 1, 2, 3, 4;
 -- balance: what all amounts up to the last day of a window add up to; from the first fact on each window has one.
 SELECT standing.starts_on, NULL::bigint AS hour, standing.currency, standing.slice, standing.value, 1 AS parts
 FROM (
+    WITH change AS (
+        SELECT fact.starts_on, fact.currency, fact.slice, sum(fact.amount) AS amount FROM fact GROUP BY 1, 2, 3
+    )
     SELECT span.starts_on, known.currency, known.slice,
         sum(change.amount) OVER (PARTITION BY known.currency, known.slice ORDER BY span.starts_on) AS value
     FROM (
@@ -92,10 +94,8 @@ FROM (
             ELSE greatest(date_trunc(:grain::text, each.day)::date, :first_day::date) END AS starts_on
         FROM generate_series(:first_day::timestamp, :last_day::timestamp, '1 day') AS each (day)
     ) AS span
-    CROSS JOIN (SELECT DISTINCT fact.currency, fact.slice FROM fact) AS known
-    LEFT JOIN (
-        SELECT fact.starts_on, fact.currency, fact.slice, sum(fact.amount) AS amount FROM fact GROUP BY 1, 2, 3
-    ) AS change ON change.starts_on = span.starts_on AND change.currency IS NOT DISTINCT FROM known.currency
+    CROSS JOIN (SELECT DISTINCT one.currency, one.slice FROM change AS one) AS known
+    LEFT JOIN change ON change.starts_on = span.starts_on AND change.currency IS NOT DISTINCT FROM known.currency
         AND change.slice IS NOT DISTINCT FROM known.slice
 ) AS standing
 WHERE standing.value IS NOT NULL;
@@ -106,14 +106,15 @@ SELECT
         ELSE greatest(date_trunc(:grain::text, standing.day)::date, :first_day::date) END AS starts_on,
     NULL::bigint AS hour, standing.currency, standing.slice, sum(coalesce(standing.value, 0)) AS value, count(*) AS parts
 FROM (
+    WITH change AS (
+        SELECT greatest(fact.day, :first_day::date) AS day, fact.currency, fact.slice, sum(fact.amount) AS amount
+        FROM fact GROUP BY 1, 2, 3
+    )
     SELECT each.day, known.currency, known.slice,
         sum(change.amount) OVER (PARTITION BY known.currency, known.slice ORDER BY each.day) AS value
     FROM generate_series(:first_day::timestamp, :last_day::timestamp, '1 day') AS each (day)
-    CROSS JOIN (SELECT DISTINCT fact.currency, fact.slice FROM fact) AS known
-    LEFT JOIN (
-        SELECT greatest(fact.day, :first_day::date) AS day, fact.currency, fact.slice, sum(fact.amount) AS amount
-        FROM fact GROUP BY 1, 2, 3
-    ) AS change ON change.day = each.day AND change.currency IS NOT DISTINCT FROM known.currency
+    CROSS JOIN (SELECT DISTINCT one.currency, one.slice FROM change AS one) AS known
+    LEFT JOIN change ON change.day = each.day AND change.currency IS NOT DISTINCT FROM known.currency
         AND change.slice IS NOT DISTINCT FROM known.slice
 ) AS standing
 GROUP BY 1, 2, 3, 4
@@ -145,6 +146,10 @@ SELECT one.measure, one.store_id, one.day, coalesce(one.currency, '') AS currenc
     sum(hashtextextended(ROW(
         one.position, one.place, one.hour, one.order_id, one.who, one.channel, trim_scale(one.amount)
     )::text, 0)::numeric)::text AS fingerprint
+FROM wanted AS one GROUP BY 1, 2, 3, 4;
+
+-- sum_cells: what the sums of each measure come to in each store and on each day, by currency ('' for none).
+SELECT one.measure, one.store_id, one.day, coalesce(one.currency, '') AS currency, sum(one.amount) AS amount
 FROM wanted AS one GROUP BY 1, 2, 3, 4;
 
 -- behind: the facts of such cells, each under its key.

@@ -93,7 +93,7 @@ def _found(connection: Connection, loaded: Loaded, name: str) -> Cell | None:
         return _described(connection, loaded.explains[name], key)
     if name in definition.tables:
         return _of_table(connection, loaded, name)
-    if name == counting.FACTS and name in loaded.queries:
+    if name in counting.WHOLE and name in loaded.queries:
         # Whoever looks for a cell of facts works them all out; they are looked through once for all rows.
         key = {"measure": "text", "store_id": "uuid", "day": "date", "currency": "text"}
         return _described(connection, loaded.countings[counting.BEHIND], key, at_once=True)

@@ -344,6 +344,7 @@ class Loaded:
         self.schema = schema
         self.cells: dict[str, Any] = {}
         """What `explaining.cell` has found of this version, by name."""
+        self._countings: dict[tuple[str, frozenset[str]], Ready] = {}
         self.name = name or definition.name
         self.version = definition.version
         self.prefix = _fitting(
@@ -401,10 +402,19 @@ class Loaded:
 
     @cached_property
     def countings(self) -> dict[str, Ready]:
-        """Return the ways of counting that a query `fact_rows` brings with it, by name."""
+        """Return the queries that queries of facts bring with them, by name."""
         asked = self.definition.statements("queries.sql")
-        made = [each for statement in asked if statement.name == counting.FACTS for each in counting.counted(statement)]
+        made = [each for facts in asked if facts.name in counting.WHOLE for each in counting.counted(facts)]
         return {statement.name: self._ready(statement) for statement in made}
+
+    def counting(self, name: str, measures: Iterable[str]) -> Ready:
+        """Return one of `countings` as it is asked of these measures alone; it knows no others."""
+        key = (name, frozenset(measures))
+        found = self._countings.get(key)
+        if found is None:
+            asked = {statement.name: statement for statement in self.definition.statements("queries.sql")}
+            found = self._countings[key] = self._ready(counting.counting_of(asked, *key))
+        return found
 
     @cached_property
     def explains(self) -> dict[str, Ready]:

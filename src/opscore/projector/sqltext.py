@@ -127,6 +127,50 @@ def _refuse_star(body: list[Token], file: str, name: str) -> None:
             raise SqlFileError(f"{file}: {name} selects '*'; name the columns")
 
 
+def union(sql: str) -> tuple[str, list[str], str] | None:
+    """Take a statement that reads `FROM (a UNION ALL b ...)` apart: what stands before, the branches, and what after.
+
+    None for a statement that reads from no such brackets.
+    """
+    pieces = list(tokens(sql))
+    text = [piece.text for piece in pieces]
+    bounds: list[int] = []
+    depth, last = 0, -1
+    for at, piece in enumerate(pieces):
+        before = text[last].lower() if last >= 0 else ""
+        if piece.text == "(":
+            depth += 1
+            if depth == 1 and before == "from":
+                bounds = [at + 1]
+        elif piece.text == ")":
+            depth -= 1
+            if depth == 0 and len(bounds) > 1:
+                bounds.append(at)
+                branches = ["".join(text[begin:end]) for begin, end in zip(bounds[::2], bounds[1::2], strict=True)]
+                return "".join(text[: bounds[0]]), branches, "".join(text[at:])
+        elif depth == 1 and bounds and (before, piece.text.lower()) == ("union", "all"):
+            bounds += [last, at + 1]
+        if piece.kind not in {"space", "comment"}:
+            last = at
+    return None
+
+
+def selected(sql: str) -> list[list[str]]:
+    """Return what a SELECT lists before its FROM: of each the words and marks, without blanks."""
+    found: list[list[str]] = [[]]
+    depth = 0
+    pieces = [token.text for token in tokens(sql) if token.kind not in {"space", "comment"}]
+    for text in pieces[1:]:
+        depth += (text in {"(", "["}) - (text in {")", "]"})
+        if depth == 0 and text.lower() == "from":
+            break
+        if depth == 0 and text == ",":
+            found.append([])
+        else:
+            found[-1].append(text)
+    return found
+
+
 def created_name(sql: str) -> tuple[str, str] | None:
     """Return (kind, name) of what a CREATE statement makes, in lower case; None for any other statement."""
     match = _CREATES.match(sql)
