@@ -588,7 +588,7 @@ class Writer:
         claims = dict(self._batch_claims)
         done: list[_Decided] = []
         outcomes: list[Outcome] = []
-        known = dict(known)
+        before, known = known, dict(known)
         start, stands = position, False
         try:
             # A savepoint: a key that was made or destroyed for one of them goes back with the others.
@@ -614,8 +614,9 @@ class Writer:
             return done, outcomes
         rest = Refused.of(RejectedWithOthers())
         return [], [
-            outcome if outcome.replayed else Outcome(None, start, refusal=outcome.refusal or rest)
-            for outcome in outcomes
+            # What repeats another of these commands is rejected with it.
+            outcome if pending.key in before else Outcome(None, start, refusal=outcome.refusal or rest)
+            for pending, outcome in zip(members, outcomes, strict=True)
         ]
 
     def _undo(

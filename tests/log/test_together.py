@@ -107,6 +107,21 @@ def test_one_refusal_leaves_nothing_of_any_not_even_their_keys(database: Databas
     assert verify(database, workers=1).findings == ()
 
 
+def test_a_command_that_comes_twice_is_not_said_to_be_done_when_all_are_rejected(
+    database: Database, shop: Shop
+) -> None:
+    sku = shop.sku(stock=10)
+    before = rows(database)
+    order = ("a", shop.order((sku, 4)))
+
+    outcomes = together(shop, order, order, ("b", shop.order((sku, 60))))
+
+    assert [code(each) for each in outcomes] == ["REJECTED_WITH_OTHERS", "REJECTED_WITH_OTHERS", "STOCK_INSUFFICIENT"]
+    assert [(each.aggregate_id, each.replayed) for each in outcomes] == [(None, False)] * 3
+    assert rows(database) == before
+    assert [each.replayed for each in together(shop, order, order)] == [False, True]
+
+
 def test_names_that_a_rejected_command_took_are_free_again_in_the_same_batch(database: Database, shop: Shop) -> None:
     article = RegisterSku(store_id=shop.store_id, code="X", name="Article", category="gifts")
     with one_batch(shop, database):
