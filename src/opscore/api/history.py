@@ -21,7 +21,7 @@ from strawberry.types import Info
 from opscore.api.arguments import After, Before, First, Last
 from opscore.api.context import Context
 from opscore.api.log import role_of
-from opscore.api.paging import Connection, Window, connection, window
+from opscore.api.paging import Connection, Window, connection, number, window
 from opscore.api.scalars import Json, Position
 from opscore.api.selected import wants_total
 from opscore.domain.aggregate import Aggregate
@@ -213,7 +213,7 @@ def history_field(kind: str) -> Any:
             return None
         aggregate: Aggregate = root.source
         binding = f"history:{aggregate.id}:{newest_first}"
-        page = window(binding, 1, first, after, last, before)
+        page = window(binding, (number,), first, after, last, before)
         return await history(aggregate, info, page, binding, newest_first=newest_first)
 
     return strawberry.field(
