@@ -311,6 +311,8 @@ class Writer:
         return _Pending(request, Future(), self._hash_of(request))
 
     def _enqueue(self, pending: _Pending) -> None:
+        # Begun, so that nobody can call it off: what is queued is decided, whoever has stopped waiting for it.
+        pending.future.set_running_or_notify_cancel()
         queue = self._live if pending.request.origin is Origin.LIVE else self._imports
         with self._wake:
             if self._stopping:
