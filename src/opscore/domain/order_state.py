@@ -138,7 +138,6 @@ class LineState(msgspec.Struct):
 
     def give_way_to(self, exchange: ExchangedLine) -> LineState:
         """Let another SKU replace some of the units, at the same money; return the new line."""
-        gross_minor = _part(self.gross_minor, exchange.replaced_quantity, self.ordered - self.exchanged)
         points_minor = _part(self.points_minor, exchange.replaced_quantity, self.ordered - self.exchanged)
         claims = self.claims_of(exchange.replaced_quantity)
         protected = min(exchange.replaced_quantity, self.protected)
@@ -149,9 +148,9 @@ class LineState(msgspec.Struct):
         self.protected_minor -= protected_minor
         self.points_minor -= points_minor
         self.exchanged += exchange.replaced_quantity
-        self.gross_minor -= gross_minor
+        # The discount stays where it was given: what is sent instead is sent for the money that is left.
+        self.gross_minor -= exchange.amount_minor
         self.amount_minor -= exchange.amount_minor
-        self.discount_minor = self.gross_minor - self.amount_minor
         return LineState(
             line=exchange.line,
             sku_id=exchange.sku_id,
@@ -161,8 +160,8 @@ class LineState(msgspec.Struct):
             list_price=self.list_price,
             unit_price=self.unit_price,
             ordered=exchange.quantity,
-            gross_minor=gross_minor,
-            discount_minor=gross_minor - exchange.amount_minor,
+            gross_minor=exchange.amount_minor,
+            discount_minor=0,
             amount_minor=exchange.amount_minor,
             gift=self.gift,
             service=exchange.service,
