@@ -22,16 +22,17 @@ FROM (
 ) AS amended
 WHERE agreed.order_id = amended.stream_id AND agreed.line = amended.line;
 
--- exchanged: other goods for the same money become a line of their own, at the prices of the line they stand in for.
+-- exchanged: other goods for the same money become a line of their own, at the prices of the line they stand in for; no
+-- campaign sells them.
 -- What stands in may itself be exchanged in the same window; the walk goes from line to line.
 WITH RECURSIVE stands_in AS (
     SELECT given.stream_id AS order_id, given.line, given.from_line, given.sku_id, given.sku_code, given.name, given.unit,
-        given.quantity, given.amount_minor, given.service, origin.list_price, origin.unit_price, origin.campaign_id
+        given.quantity, given.amount_minor, given.service, origin.list_price, origin.unit_price, origin.gift
     FROM shortage_resolved_exchanges AS given
     JOIN order_book_lines AS origin ON origin.order_id = given.stream_id AND origin.line = given.from_line
     UNION ALL
     SELECT given.stream_id, given.line, given.from_line, given.sku_id, given.sku_code, given.name, given.unit,
-        given.quantity, given.amount_minor, given.service, origin.list_price, origin.unit_price, origin.campaign_id
+        given.quantity, given.amount_minor, given.service, origin.list_price, origin.unit_price, origin.gift
     FROM stands_in AS origin
     JOIN shortage_resolved_exchanges AS given ON given.stream_id = origin.order_id AND given.from_line = origin.line
 )
@@ -41,29 +42,31 @@ INSERT INTO order_book_lines (
     refunded_minor
 )
 SELECT order_id, line, sku_id, sku_code, name, unit, quantity, list_price, unit_price, amount_minor, 0,
-    amount_minor, campaign_id, false, service, 0, 0, 0, 0, 0, 0, 0
+    amount_minor, NULL, gift, service, 0, 0, 0, 0, 0, 0, 0
 FROM stands_in;
 
--- units: what was called off, exchanged, sent back or refunded of each line.
+-- units: what was called off, exchanged, sent back or refunded of each line, and when it was last reported short.
 UPDATE order_book_lines AS agreed
 SET cancelled = agreed.cancelled + done.cancelled, cancelled_minor = agreed.cancelled_minor + done.cancelled_minor,
     exchanged = agreed.exchanged + done.exchanged, exchanged_minor = agreed.exchanged_minor + done.exchanged_minor,
     returned = agreed.returned + done.returned, refunded = agreed.refunded + done.refunded,
-    refunded_minor = agreed.refunded_minor + done.refunded_minor
+    refunded_minor = agreed.refunded_minor + done.refunded_minor,
+    short_position = greatest(agreed.short_position, done.short_position)
 FROM (
     SELECT order_id, line, sum(cancelled) AS cancelled, sum(cancelled_minor) AS cancelled_minor,
         sum(exchanged) AS exchanged, sum(exchanged_minor) AS exchanged_minor, sum(returned) AS returned,
-        sum(refunded) AS refunded, sum(refunded_minor) AS refunded_minor
+        sum(refunded) AS refunded, sum(refunded_minor) AS refunded_minor, max(short_position) AS short_position
     FROM (
         SELECT stream_id AS order_id, line, quantity AS cancelled, amount_minor AS cancelled_minor, 0 AS exchanged,
-            0 AS exchanged_minor, 0 AS returned, 0 AS refunded, 0 AS refunded_minor
+            0 AS exchanged_minor, 0 AS returned, 0 AS refunded, 0 AS refunded_minor, NULL::bigint AS short_position
         FROM order_cancelled_lines
-        UNION ALL SELECT stream_id, line, quantity, amount_minor, 0, 0, 0, 0, 0 FROM order_expired_lines
-        UNION ALL SELECT stream_id, from_line, 0, 0, replaced_quantity, amount_minor, 0, 0, 0
+        UNION ALL SELECT stream_id, line, quantity, amount_minor, 0, 0, 0, 0, 0, NULL FROM order_expired_lines
+        UNION ALL SELECT stream_id, from_line, 0, 0, replaced_quantity, amount_minor, 0, 0, 0, NULL
             FROM shortage_resolved_exchanges
-        UNION ALL SELECT stream_id, line, 0, 0, 0, 0, quantity, 0, 0 FROM return_received_lines
-        UNION ALL SELECT stream_id, line, 0, 0, 0, 0, 0, quantity, amount_minor FROM order_refunded_lines
+        UNION ALL SELECT stream_id, line, 0, 0, 0, 0, quantity, 0, 0, NULL FROM return_received_lines
+        UNION ALL SELECT stream_id, line, 0, 0, 0, 0, 0, quantity, amount_minor, NULL FROM order_refunded_lines
             WHERE line IS NOT NULL
+        UNION ALL SELECT stream_id, line, 0, 0, 0, 0, 0, 0, 0, position FROM shortage_reported_lines
     ) AS each
     GROUP BY 1, 2
 ) AS done
@@ -120,7 +123,6 @@ WITH said AS (
         max(event.at) FILTER (WHERE event.what = 'completed') AS completed_at,
         max(event.at) FILTER (WHERE event.what = 'cancelled') AS cancelled_at,
         coalesce(bool_or(event.expired), false) AS expired,
-        max(event.position) FILTER (WHERE event.what = 'short') AS short_position,
         max(event.position) FILTER (WHERE event.what = 'resolved') AS resolved_position,
         max(event.position) AS position
     FROM (
@@ -165,21 +167,25 @@ WITH said AS (
         -- Null while no unit is left that is to be sent.
         bool_and(line.packed >= line.live) FILTER (WHERE NOT line.service AND line.live > 0) AS all_packed,
         bool_and(line.shipped >= line.live) FILTER (WHERE NOT line.service AND line.live > 0) AS all_shipped,
-        bool_and(line.delivered >= line.live) FILTER (WHERE NOT line.service AND line.live > 0) AS all_delivered
+        bool_and(line.delivered >= line.live) FILTER (WHERE NOT line.service AND line.live > 0) AS all_delivered,
+        max(line.short_position) FILTER (WHERE line.live > line.packed) AS short_position
     FROM (
         SELECT part.order_id, part.line, max(part.live) AS live, bool_or(part.service) AS service,
+            max(part.short_position) AS short_position,
             sum(part.packed) AS packed, sum(part.shipped) AS shipped, sum(part.delivered) AS delivered
         FROM (
             -- Looked up order by order: read from end to end, what there was before would cost more in each window. Lines
             -- and contents meet in the grouping: nobody can know how many there are, and a join would have to guess.
             SELECT agreed.order_id, agreed.line, agreed.quantity - agreed.cancelled - agreed.exchanged AS live,
-                coalesce(agreed.service, false) AS service, 0 AS packed, 0 AS shipped, 0 AS delivered
+                coalesce(agreed.service, false) AS service, agreed.short_position, 0 AS packed, 0 AS shipped,
+                0 AS delivered
             FROM said CROSS JOIN LATERAL (
-                SELECT known.order_id, known.line, known.quantity, known.cancelled, known.exchanged, known.service
+                SELECT known.order_id, known.line, known.quantity, known.cancelled, known.exchanged, known.service,
+                    known.short_position
                 FROM order_book_lines AS known WHERE known.order_id = said.order_id OFFSET 0
             ) AS agreed
             UNION ALL
-            SELECT parcel.order_id, item.line, NULL, NULL, item.quantity,
+            SELECT parcel.order_id, item.line, NULL, NULL, NULL, item.quantity,
                 CASE WHEN parcel.shipped_at IS NULL THEN 0 ELSE item.quantity END,
                 CASE WHEN parcel.delivered_at IS NULL THEN 0 ELSE item.quantity END
             FROM said CROSS JOIN LATERAL (
@@ -208,7 +214,7 @@ SELECT
     placed.freight_minor, coalesce(amended.total_minor, placed.total_minor),
     said.cancelled_goods_minor, said.cancelled_freight_minor, said.paid_minor, said.refunded_minor, placed.expires_at,
     said.ship_by, said.ship_by_hard, said.paid_at, said.confirmed_at, said.shipped_at, said.delivered_at,
-    said.completed_at, said.cancelled_at, said.expired, said.short_position, said.resolved_position, stand.lines,
+    said.completed_at, said.cancelled_at, said.expired, stand.short_position, said.resolved_position, stand.lines,
     stand.units, stand.all_packed, stand.all_shipped, stand.all_delivered, said.position
 FROM said
 LEFT JOIN placed ON placed.order_id = said.order_id
@@ -231,7 +237,7 @@ ON CONFLICT (order_id) DO UPDATE SET
     completed_at = greatest(book.completed_at, excluded.completed_at),
     cancelled_at = greatest(book.cancelled_at, excluded.cancelled_at),
     expired = book.expired OR excluded.expired,
-    short_position = greatest(book.short_position, excluded.short_position),
+    short_position = excluded.short_position,
     resolved_position = greatest(book.resolved_position, excluded.resolved_position),
     lines = excluded.lines, units = excluded.units, all_packed = excluded.all_packed,
     all_shipped = excluded.all_shipped, all_delivered = excluded.all_delivered, position = excluded.position;

@@ -32,7 +32,8 @@ CREATE TABLE order_book (
     completed_at             timestamptz,
     cancelled_at             timestamptz,
     expired                  boolean NOT NULL,
-    -- Positions of the last report and the last end of a shortage: there is one while the report is the later.
+    -- Positions of the last report of units that are still to be packed, and of the last end of a shortage: there is one
+    -- while the report is the later. What is called off is short no longer.
     short_position           bigint,
     resolved_position        bigint,
     -- Counted over order_book_lines and order_book_parcels; the last three are null while no unit is to be sent.
@@ -96,6 +97,8 @@ CREATE TABLE order_book_lines (
     returned          numeric NOT NULL,
     refunded          numeric NOT NULL,
     refunded_minor    bigint NOT NULL,
+    -- Position of the last report that units of it are short.
+    short_position    bigint,
     PRIMARY KEY (order_id, line)
 ) WITH (fillfactor = 80);
 

@@ -1,9 +1,9 @@
 """Reads the log in order and gives the commands that follow from it; keeps what falls due and gives it in time.
 
-The rules are in domain/followups.py. A command's idempotency key is made of rule, position and suffix (or rule, stream
-and time), so a restart or a second process repeats nothing. One process at a time reads, by a lock on the checkpoint's
-row; the checkpoint moves once every command that follows has been decided. A refusal is an answer and ends the matter;
-an error does not: the same event is tried again until it goes through.
+The rules are in domain/followups.py. A command's idempotency key is made of rule, position and suffix (or rule, stream,
+time and the position of what made it due), so a restart or a second process repeats nothing. One process at a time
+reads, by a lock on the checkpoint's row; the checkpoint moves once every command that follows has been decided. A
+refusal is an answer and ends the matter; an error does not: the same event is tried again until it goes through.
 """
 
 from __future__ import annotations
@@ -237,7 +237,8 @@ class FollowUps:
             if command is None:
                 connection.execute(SQL["done"], row)
                 continue
-            key = f"{policy}:{stream_id}:{due_at.isoformat()}"
+            # Points that come back into a lot that has lapsed are due at the same time once more.
+            key = f"{policy}:{stream_id}:{due_at.isoformat()}:{position}"
             request = Request(command=command, actor=ACTOR, key=key, causation_position=position)
             given.append((row, self._writer.submit(request)))
         for row, future in given:

@@ -30,10 +30,13 @@ WHERE position > :after AND position <= :until AND type = ANY(:types::text[]) AN
 ORDER BY position
 LIMIT :limit;
 
--- add_due: note that something falls due; noted twice, it is due once.
-INSERT INTO due_times (policy, stream_id, due_at, position)
+-- add_due: note that something falls due; noted twice, it is due once. It waits for whoever is at it: what they have given
+-- was decided without this event.
+INSERT INTO due_times AS known (policy, stream_id, due_at, position)
 VALUES (:policy, :stream_id, :due_at, :position)
-ON CONFLICT (policy, stream_id, due_at) DO NOTHING;
+ON CONFLICT (policy, stream_id, due_at) DO UPDATE
+SET position = excluded.position, refusal = NULL
+WHERE known.position < excluded.position;
 
 -- take_due: what is due and nobody is at, earliest first, held until the transaction ends. What was refused is not asked again.
 SELECT policy, stream_id, due_at, position

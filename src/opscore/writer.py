@@ -311,6 +311,8 @@ class Writer:
         return _Pending(request, Future(), self._hash_of(request))
 
     def _enqueue(self, pending: _Pending) -> None:
+        # Begun, so that nobody can call it off: what is queued is decided, whoever has stopped waiting for it.
+        pending.future.set_running_or_notify_cancel()
         queue = self._live if pending.request.origin is Origin.LIVE else self._imports
         with self._wake:
             if self._stopping:
@@ -588,7 +590,7 @@ class Writer:
         claims = dict(self._batch_claims)
         done: list[_Decided] = []
         outcomes: list[Outcome] = []
-        known = dict(known)
+        before, known = known, dict(known)
         start, stands = position, False
         try:
             # A savepoint: a key that was made or destroyed for one of them goes back with the others.
@@ -614,8 +616,9 @@ class Writer:
             return done, outcomes
         rest = Refused.of(RejectedWithOthers())
         return [], [
-            outcome if outcome.replayed else Outcome(None, start, refusal=outcome.refusal or rest)
-            for outcome in outcomes
+            # What repeats another of these commands is rejected with it.
+            outcome if pending.key in before else Outcome(None, start, refusal=outcome.refusal or rest)
+            for pending, outcome in zip(members, outcomes, strict=True)
         ]
 
     def _undo(

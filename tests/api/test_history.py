@@ -95,6 +95,19 @@ def test_the_past_has_the_history_that_it_had(api: Api, goods: dict[str, Any]) -
     assert found == {"nodes": [{"type": "OrderPlaced"}, {"type": "PaymentReceived"}], "totalCount": 2}
 
 
+def test_each_moment_of_one_aggregate_has_its_own_history_in_one_answer(api: Api, goods: dict[str, Any]) -> None:
+    page_of = "history(first: 1, newestFirst: true) { nodes { version } totalCount }"
+    query = f"""query ($id: ID!) {{
+      second: order(id: $id, asOf: {{version: 2}}) {{ {page_of} }}
+      now: order(id: $id) {{ version {page_of} }}
+      first: order(id: $id, asOf: {{version: 1}}) {{ {page_of} }}
+    }}"""
+    found = api.ask(query, {"id": gid("Order", goods["Order"])})
+
+    for moment, version in (("first", 1), ("second", 2), ("now", found["now"]["version"])):
+        assert found[moment]["history"] == {"nodes": [{"version": version}], "totalCount": version}
+
+
 @pytest.mark.parametrize("role", [Role.SERVICE, Role.AFTER_SALES, Role.MANAGER, Role.AUDITOR, Role.WAREHOUSE])
 def test_staff_see_who_did_what_and_nothing_personal(api: Api, goods: dict[str, Any], role: Role) -> None:
     placed = page(api, goods["Order"], first=1, token=api.token(role))["nodes"][0]

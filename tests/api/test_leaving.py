@@ -136,6 +136,39 @@ def test_a_command_of_a_client_that_left_is_decided_once(api: Api, shop: Shop) -
 
 
 @pytest.mark.parametrize("says_so", [True, False])
+def test_a_command_that_nobody_waits_for_over_a_socket_is_decided_and_so_are_those_beside_it(
+    api: Api, shop: Shop, says_so: bool
+) -> None:
+    document = "mutation ($input: ApplyForStoreInput!) { applyForStore(input: $input) { store { name } replayed } }"
+
+    def applied(name: str) -> dict[str, Any]:
+        fields = {"operator": "Gifts Ltd", "currency": "GBP", "timeZone": "UTC", "platform": "own", "name": name}
+        return {"input": {"idempotencyKey": f"{name} {says_so}", **fields, "name": f"{name} {says_so}"}}
+
+    writer = api.server.writer
+    with ThreadPoolExecutor(2) as clients, socket(api.url, api.token()) as client:
+        with api.server.database.connect(autocommit=False) as holder:
+            holder.execute("SELECT 1 FROM log_lock FOR UPDATE")
+            with api.server.database.connect("admin") as onlooker:
+                first = clients.submit(api.ask, document, applied("First"))
+                until(lambda: waiting(onlooker) == 1, "the writer has not got it")
+                client.subscribe(document, applied("Left"))
+                until(lambda: writer.queue_length == 1, "it does not wait")
+                beside = clients.submit(api.ask, document, applied("Beside"))
+                until(lambda: writer.queue_length == 2, "they do not wait together")
+                if says_so:
+                    client.send({"id": "1", "type": "complete"})
+                    client.subscribe("{ __typename }", key="2")
+                    client.next("2")  # It has read what came before.
+                else:
+                    client.connection.close()
+                    until(lambda: not api.sockets.sessions, "it is not seen to have left")
+        for each, name in ((first, "First"), (beside, "Beside")):
+            assert each.result(30) == {"applyForStore": {"store": {"name": f"{name} {says_so}"}, "replayed": False}}
+        assert api.ask(document, applied("Left"))["applyForStore"]["replayed"]
+
+
+@pytest.mark.parametrize("says_so", [True, False])
 def test_what_is_read_over_a_socket_ends_with_it_and_when_its_client_says_so(
     api: Api, shop: Shop, says_so: bool
 ) -> None:

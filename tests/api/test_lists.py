@@ -34,6 +34,7 @@ from opscore.domain.order_commands import PayOrder
 from opscore.domain.sku_commands import DelistSku, ListSku, PriceSku
 from opscore.domain.sku_events import DelistReason
 from opscore.domain.stock_commands import ReceiveStock
+from opscore.log.event_log import EventFilter
 from tests.api.conftest import Api, gid
 from tests.api.test_figures import statements
 from tests.shop import Shop
@@ -593,3 +594,32 @@ def test_an_id_in_a_filter_that_is_none_is_refused(api: Api, filter_: Any) -> No
 def test_a_cursor_that_somebody_wrote_themselves_is_refused(api: Api, keys: list[Any]) -> None:
     [error] = api.errors(document("orders"), {"first": 1, "after": encode_cursor("order_rows:None", keys)})
     assert error["extensions"]["code"] == "INVALID_CURSOR"
+
+
+OTHER_LISTS = {
+    "events": (f"events:{EventFilter()}", 1),
+    "exportJobs": ("exports:latest", 2),
+    "projectionCompares": ("compares:None", 2),
+    "projectionPromotions": ("promotions:None", 3),
+    "history": ("history:{store_id}:False", 1),
+}
+"""Lists of what is no read model: what their cursors are bound to, and how many keys these hold."""
+
+
+@pytest.mark.parametrize("name", OTHER_LISTS)
+@pytest.mark.parametrize("key", ["soon", "2026-01-01", "\x00", None, 2**53, -1, 1.5, True, [], {}])
+def test_a_cursor_of_another_list_that_somebody_wrote_is_refused_too(api: Api, shop: Shop, name: str, key: Any) -> None:
+    binding, size = OTHER_LISTS[name]
+    cursor = encode_cursor(binding.format(store_id=shop.store_id), [key] * size)
+    page = f'{name}(first: 1, after: "{cursor}") {{ pageInfo {{ hasNextPage }} }}'
+    if name == "history":
+        page = f'store(id: "{gid("Store", shop.store_id)}") {{ {page} }}'
+    [error] = api.errors(f"{{ {page} }}")
+    assert error["extensions"]["code"] == "INVALID_CURSOR"
+
+
+def test_a_version_that_no_aggregate_reaches_ends_its_history(api: Api, shop: Shop) -> None:
+    cursor = encode_cursor(f"history:{shop.store_id}:False", [2**40])
+    page = f'history(last: 1, before: "{cursor}") {{ nodes {{ version }} }}'
+    found = api.ask(f'{{ store(id: "{gid("Store", shop.store_id)}") {{ version {page} }} }}')["store"]
+    assert found["history"]["nodes"] == [{"version": found["version"]}]

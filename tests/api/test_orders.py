@@ -2,8 +2,22 @@
 
 from __future__ import annotations
 
-from uuid import uuid4
+from decimal import Decimal
+from typing import Any
+from uuid import UUID, uuid4
 
+from opscore.domain.order_commands import (
+    CancelOrderLines,
+    ConfirmOrder,
+    ContactCustomer,
+    ExchangeFor,
+    LineQuantity,
+    PayOrder,
+    ReportShortage,
+    ResolveShortage,
+)
+from opscore.domain.order_events import ShortageRemedy
+from opscore.domain.order_returns import RecordedReturnLine, RecordReturn
 from tests.api.conftest import Api, gid
 from tests.shop import Shop
 
@@ -41,3 +55,80 @@ def test_an_order_is_placed_paid_and_read_again(api: Api, shop: Shop) -> None:
 
     then = api.ask("query ($id: ID!) { order(id: $id, asOf: {version: 1}) { status version } }", {"id": order["id"]})
     assert then["order"] == {"status": "PLACED", "version": 1}
+
+
+LINES = """
+    status goods { amount } lines {
+      line skuCode name unit quantity listPrice { amount } unitPrice { amount } gross { amount } discount { amount }
+      amount { amount } campaignId gift service cancelled exchanged returned refunded
+    }
+"""
+
+
+def listed(api: Api, order_id: UUID) -> dict[str, Any]:
+    """Return an order as a list shows it, once the list has all of it."""
+    found: list[dict[str, Any]] = api.ask(
+        f"query ($id: ID!, $at: Position) {{ orders(first: 2, atLeast: $at, filter: {{id: {{eq: $id}}}})"
+        f" {{ nodes {{ {LINES} }} }} }}",
+        {"id": gid("Order", order_id), "at": api.server.services.log.head().position},
+    )["orders"]["nodes"]
+    [order] = found
+    return order
+
+
+def shown(api: Api, order_id: UUID) -> dict[str, Any]:
+    """Return an order as it is shown by itself."""
+    found: dict[str, Any] = api.ask(
+        f"query ($id: ID!) {{ order(id: $id) {{ {LINES} }} }}", {"id": gid("Order", order_id)}
+    )
+    return found["order"]  # type: ignore[no-any-return]
+
+
+def short(shop: Shop, *lines: tuple[UUID, int], units: int, due: int, **fields: Any) -> UUID:
+    """Place, pay and confirm an order of which so many units of the first line cannot be found."""
+    order_id = shop.do(shop.order(*lines, **fields))
+    shop.do(PayOrder(order_id=order_id, amount_minor=due, method="card"))
+    shop.do(ConfirmOrder(order_id=order_id))
+    shop.do(ReportShortage(order_id=order_id, lines=(LineQuantity(line=1, quantity=Decimal(units)),)))
+    return order_id
+
+
+def test_a_list_shows_what_was_exchanged_as_the_order_does(api: Api, shop: Shop) -> None:
+    lamp, cup = shop.sku(), shop.sku()
+    prices = {lamp: Decimal(8)}
+    campaign = shop.start(shop.campaign(prices=prices), prices)
+    order_id = short(shop, (lamp, 3), (cup, 1), units=1, due=3400, campaign_ids=(campaign,))
+    shop.do(ContactCustomer(order_id=order_id))
+    instead = ExchangeFor(line=1, sku_id=cup, quantity=Decimal(1))
+    shop.do(ResolveShortage(order_id=order_id, kind=ShortageRemedy.EXCHANGE, exchanges=(instead,)))
+
+    order = shown(api, order_id)
+    assert listed(api, order_id) == order
+    money = [tuple(line[name]["amount"] for name in ("gross", "discount", "amount")) for line in order["lines"]]
+    assert money == [("22.00", "6.00", "16.00"), ("10.00", "0.00", "10.00"), ("8.00", "0.00", "8.00")]
+    assert order["goods"]["amount"] == "34.00"
+
+
+def test_a_shortage_that_was_called_off_is_none_in_lists_either(api: Api, shop: Shop) -> None:
+    lamp, cup = shop.sku(), shop.sku()
+    order_id = short(shop, (lamp, 2), (cup, 1), units=2, due=3000)
+    for left, status in ((2, "SHORTAGE"), (1, "SHORTAGE"), (0, "CONFIRMED")):
+        assert (listed(api, order_id)["status"], shown(api, order_id)["status"]) == (status, status), left
+        if left:
+            shop.do(CancelOrderLines(order_id=order_id, lines=(LineQuantity(line=1, quantity=Decimal(1)),)))
+    again = ReportShortage(order_id=order_id, lines=(LineQuantity(line=2, quantity=Decimal(1)),))
+    shop.do(again)
+    assert listed(api, order_id)["status"] == shown(api, order_id)["status"] == "SHORTAGE"
+    shop.do(ContactCustomer(order_id=order_id))
+    shop.do(ResolveShortage(order_id=order_id, kind=ShortageRemedy.WAIT))
+    assert listed(api, order_id)["status"] == shown(api, order_id)["status"] == "CONFIRMED"
+
+
+def test_a_return_of_no_order_does_not_keep_a_list_from_being_shown(api: Api, shop: Shop) -> None:
+    back = RecordedReturnLine(sku_id=shop.sku(), quantity=Decimal(2), amount_minor=700)
+    order_id = shop.do(RecordReturn(store_id=shop.store_id, lines=(back,)))
+    assert (
+        listed(api, order_id)
+        == shown(api, order_id)
+        == {"status": "RETURNED", "goods": {"amount": "0.00"}, "lines": []}
+    )

@@ -337,6 +337,18 @@ def test_refunds_lower_the_spend_by_no_more_than_the_order_counted_for(counter: 
 # Referral ------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("newcomer_stays", [True, False])
+def test_nobody_is_rewarded_for_bringing_a_second_record_of_their_own(counter: Counter, newcomer_stays: bool) -> None:
+    counter.policy("points", rules={"referral": {"points": 50}})
+    newcomer = counter.register(counter.store_id, referrer_id=counter.customer_id)
+    counter.do(CreditSpend(customer_id=newcomer, order_id=uuid4(), amount_minor=1, currency="CNY"))
+    pair = (newcomer, counter.customer_id) if newcomer_stays else (counter.customer_id, newcomer)
+    counter.do(MergeCustomers(customer_id=pair[0], other_id=pair[1]))
+    with pytest.raises(SelfReferral):
+        counter.do(RewardReferral(customer_id=newcomer))
+    assert [counter.customer(each).balance for each in pair] == [0, 0]
+
+
 def test_a_referrer_is_rewarded_once_after_the_first_completed_order(counter: Counter) -> None:
     newcomer = counter.register(counter.store_id, referrer_id=counter.customer_id)
     reward = RewardReferral(customer_id=newcomer)
@@ -632,6 +644,17 @@ def test_what_comes_back_to_a_merged_record_is_swept_to_the_one_that_stays(count
     counter.do(ReturnCoupon(customer_id=given_up, order_id=order_id))
     assert (counter.customer(kept).balance, counter.customer(given_up).balance) == (70, 0)
     assert list(counter.customer(kept).coupons) == [coupon_id]
+
+
+def test_a_contact_of_a_record_that_was_merged_twice_is_still_their_own(counter: Counter) -> None:
+    first, second, kept, other = (counter.register(counter.store_id) for _ in range(4))
+    counter.do(SetContactCard(customer_id=first, consent=True, email="a@x.org"))
+    counter.do(MergeCustomers(customer_id=second, other_id=first))
+    counter.do(MergeCustomers(customer_id=kept, other_id=second))
+    with pytest.raises(ContactTaken):
+        counter.do(SetContactCard(customer_id=other, consent=True, email="a@x.org"))
+    counter.do(SetContactCard(customer_id=kept, consent=True, email="a@x.org"))
+    assert [holder for (kind, *_), holder in counter.claims.items() if kind == "contact"] == [kept]
 
 
 def test_a_debt_moves_with_a_merge_and_points_taken_back_later_follow_it(counter: Counter) -> None:

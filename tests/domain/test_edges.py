@@ -6,8 +6,10 @@ from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from uuid import UUID
 
+import msgspec
 import pytest
 
+from opscore.domain.campaign import Campaign
 from opscore.domain.campaign_commands import AddCampaignLine, EndCampaign, FreeShippingTerms, GiftTerms, PlanCampaign
 from opscore.domain.campaign_events import CampaignGoal, LineRole
 from opscore.domain.command import Actor, Command, Role
@@ -20,6 +22,7 @@ from opscore.domain.order_commands import (
     CancelOrderLines,
     ConfirmOrder,
     ContactCustomer,
+    DeliverOrder,
     EraseGuest,
     ExchangeFor,
     LineQuantity,
@@ -28,8 +31,20 @@ from opscore.domain.order_commands import (
 )
 from opscore.domain.order_events import OrderPlaced, OrderRefunded, RefundReason, ShortageRemedy
 from opscore.domain.order_placing import RecordedLine, RecordOrder
-from opscore.domain.order_refusals import PriceNotLower, PriceProtectedAlready, PriceProtectionOver
-from opscore.domain.order_returns import ProtectPrice, ReceiveReturn, RecordedReturnLine, RecordReturn, RefundOrder
+from opscore.domain.order_refusals import (
+    PriceNotLower,
+    PriceProtectedAlready,
+    PriceProtectionOver,
+    RefundExceedsPrice,
+)
+from opscore.domain.order_returns import (
+    ProtectPrice,
+    ReceiveReturn,
+    RecordedReturnLine,
+    RecordReturn,
+    RefundOf,
+    RefundOrder,
+)
 from opscore.domain.order_state import OrderStatus
 from opscore.domain.refusals import InvalidField, NotAuthorised, NotFound, WrongState
 from opscore.domain.sku_events import AllocationExceedsQuota, CampaignQuotaUsed
@@ -73,6 +88,17 @@ def test_a_gift_that_is_called_off_gives_no_part_of_the_limit_back(shop: Shop) -
     assert shop.desk.get(Customer, ann).redeemed(campaign, lamp) == 1
 
 
+def test_what_is_sent_in_exchange_gives_no_part_of_a_limit_back_when_it_is_called_off(shop: Shop) -> None:
+    lamp, cup, ann = shop.article(), shop.article("cup"), shop.desk.register(shop.store_id)
+    campaign = shop.campaign({lamp: "90"}, max_per_customer=2)
+    order_id = shop.confirmed((lamp, "2"), (cup, "2"), customer_id=ann, campaign_ids=(campaign,))
+    short(shop, order_id, (2, "2"))
+    instead = ExchangeFor(line=2, sku_id=lamp, quantity=Decimal(2))
+    shop.desk.do(ResolveShortage(order_id=order_id, kind=ShortageRemedy.EXCHANGE, exchanges=(instead,)))
+    shop.desk.do(CancelOrderLines(order_id=order_id, lines=part((3, "2"))))
+    assert shop.desk.get(Customer, ann).redeemed(campaign, lamp) == 2
+
+
 # Shortages -----------------------------------------------------------------------------------------------------------
 
 
@@ -94,6 +120,19 @@ def test_what_the_customer_calls_off_is_no_longer_short(shop: Shop) -> None:
         ("lamp", 0, 0),
         ("vase", 1, 10000),
     ]
+
+
+def test_what_is_sent_instead_takes_its_part_of_the_campaigns_budget_along(shop: Shop) -> None:
+    lamp, cup = shop.article(), shop.article("cup")
+    campaign = shop.campaign({lamp: "80"}, budget_minor=10_000)
+    order_id = shop.confirmed((lamp, "4"), campaign_ids=(campaign,))
+    short(shop, order_id, (1, "3"))
+    instead = ExchangeFor(line=1, sku_id=cup, quantity=Decimal(3))
+    shop.desk.do(ResolveShortage(order_id=order_id, kind=ShortageRemedy.EXCHANGE, exchanges=(instead,)))
+    assert [line.claims for line in shop.order(order_id).lines] == [{campaign: 2000}, {campaign: 6000}]
+    for number, left_minor in ((1, 6000), (2, 4000)):
+        shop.desk.do(CancelOrderLines(order_id=order_id, lines=part((number, "1"))))
+        assert shop.desk.get(Campaign, campaign).budget_claimed_minor == left_minor
 
 
 def test_a_shortage_ends_when_all_that_is_short_is_called_off(shop: Shop) -> None:
@@ -412,6 +451,38 @@ def test_a_price_that_falls_within_seven_days_of_delivery_is_made_good_once(shop
     shop.returned(order_id, (1, "2"))
     shop.desk.do(RefundOrder(order_id=order_id))
     assert shop.desk.last(OrderRefunded).amount_minor == 16000
+
+
+def test_what_was_made_good_is_not_given_back_once_more_whatever_else_is_in_the_order(shop: Shop) -> None:
+    order_id = shop.delivered((shop.article(), "3"), (shop.article("cup"), "1"))
+    shop.returned(order_id, (1, "1"))
+    shop.desk.do(ProtectPrice(order_id=order_id, line=1, lower_price=Decimal(80), evidence="our own page"))
+    assert shop.desk.last(OrderRefunded).amount_minor == 4000
+    shop.desk.do(RefundOrder(order_id=order_id))
+    assert shop.desk.last(OrderRefunded).amount_minor == 10000, "it was on its way back before, at its full price"
+    shop.returned(order_id, (1, "1"))
+    one = RefundOf(line=1, quantity=Decimal(1))
+    with pytest.raises(RefundExceedsPrice, match="8000"):
+        shop.desk.do(RefundOrder(order_id=order_id, lines=(msgspec.structs.replace(one, amount_minor=8001),)))
+    shop.desk.do(RefundOrder(order_id=order_id, lines=(one,)))
+    assert shop.desk.last(OrderRefunded).amount_minor == 8000
+
+
+def test_what_is_sent_instead_of_protected_units_was_made_good_as_well(shop: Shop) -> None:
+    lamp, cup = shop.article(), shop.article("cup")
+    order_id = shop.confirmed((lamp, "1"), (lamp, "2"))
+    shop.ship(order_id, shop.pack(order_id, (1, "1")))
+    shop.desk.do(DeliverOrder(order_id=order_id, parcel_id=next(iter(shop.order(order_id).parcels))))
+    protect = ProtectPrice(order_id=order_id, line=2, lower_price=Decimal(75), evidence="our own page")
+    shop.desk.do(protect)
+    short(shop, order_id, (2, "1"))
+    instead = ExchangeFor(line=2, sku_id=cup, quantity=Decimal(1))
+    shop.desk.do(ResolveShortage(order_id=order_id, kind=ShortageRemedy.EXCHANGE, exchanges=(instead,)))
+    with pytest.raises(PriceProtectedAlready):
+        shop.desk.do(msgspec.structs.replace(protect, line=3))
+    shop.desk.do(CancelOrderLines(order_id=order_id, lines=part((2, "1"), (3, "1"))))
+    shop.desk.do(RefundOrder(order_id=order_id))
+    assert [line.amount_minor for line in shop.desk.last(OrderRefunded).lines] == [7500, 7500]
 
 
 def test_only_units_that_the_buyer_keeps_are_protected_once_they_have_arrived(shop: Shop) -> None:

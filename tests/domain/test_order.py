@@ -491,6 +491,15 @@ def test_calling_off_the_last_goods_calls_off_services_and_freight_too(shop: Sho
     assert (cancelled.whole, cancelled.goods_minor, cancelled.freight_minor) == (True, 10500, 900)
 
 
+def test_a_part_of_services_alone_is_called_off_and_the_rest_stands(shop: Shop) -> None:
+    order_id = shop.place((shop.service(), "3"))
+    shop.desk.do(CancelOrderLines(order_id=order_id, lines=part((1, "1"))))
+    assert (shop.order(order_id).status, shop.order(order_id).lines[0].live) == (OrderStatus.PLACED, 2)
+    assert not shop.desk.last(OrderCancelled).whole
+    shop.desk.do(CancelOrderLines(order_id=order_id, lines=part((1, "2"))))
+    assert shop.order(order_id).status is OrderStatus.CANCELLED
+
+
 def test_an_order_that_became_cheap_enough_is_paid(shop: Shop) -> None:
     order_id = shop.place((shop.article(), "2"))
     shop.pay(order_id, 12000)

@@ -63,6 +63,7 @@ from opscore.domain.order_returns import (
     ApproveReturn,
     DisposalOf,
     DisposeReturn,
+    ProtectPrice,
     ReceiveReturn,
     RefundOf,
     RefundOrder,
@@ -328,6 +329,13 @@ class OrderLives(RuleBasedStateMachine):
         order = self.some_order(number)
         lines = () if quantity is None else (RefundOf(line=self.some_line(order, line), quantity=quantity),)
         self.ask(RefundOrder(order_id=order.id, lines=lines, freight_minor=freight_minor, other_minor=other_minor))
+
+    @precondition(lambda self: self.order_ids)
+    @rule(number=numbers, line=numbers, price=st.sampled_from(["0", "7.777", "25"]))
+    def protect(self, number: int, line: int, price: str) -> None:
+        order = self.some_order(number)
+        kept = self.some_line(order, line)
+        self.ask(ProtectPrice(order_id=order.id, line=kept, lower_price=Decimal(price), evidence="our own page"))
 
     # What always holds -----------------------------------------------------------------------------------------------
 

@@ -7,8 +7,11 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
+import msgspec
 import pytest
 
+from opscore.domain.campaign_commands import AddCampaignLine, CancelCampaign, EndCampaign, PlanCampaign
+from opscore.domain.campaign_events import CampaignGoal, LineRole
 from opscore.domain.command import Actor, Command, Origin, Role
 from opscore.domain.order import Order
 from opscore.domain.order_commands import CancelOrder, CancelOrderLines, LineQuantity, ShipOrder
@@ -40,6 +43,7 @@ from tests.domain.desk import MANAGER, OWNER, WAREHOUSE
 from tests.domain.selling import Shop
 
 FINANCE = Actor(id="fred", role=Role.FINANCE)
+PROMOTER = Actor(id="pam", role=Role.PROMOTER)
 
 
 @pytest.fixture
@@ -282,6 +286,35 @@ def test_a_quota_neither_grows_nor_shrinks_in_a_closed_period_but_by_an_override
             shop.desk.do(command(**where), at=late)
         shop.desk.do(command(**where, override_reason="agreed that day"), at=late)
         assert shop.desk.recorded(sku)[-1] == "StockBackdated"
+
+
+@pytest.mark.parametrize("ends", [True, False])
+def test_a_campaign_gives_no_stock_back_in_a_closed_period_but_by_an_override(shop: Shop, ends: bool) -> None:
+    lamp = shop.article()
+    day = shop.desk.now.date()
+    if ends:
+        campaign = shop.campaign({lamp: "90"}, quota="2")
+        over: Command = EndCampaign(campaign_id=campaign)
+    else:
+        campaign = shop.desk.do(PlanCampaign(store_id=shop.store_id, name="Sale", goal=CampaignGoal.RAISE_SALES))
+        line = AddCampaignLine(campaign_id=campaign, sku_id=lamp, role=LineRole.TRAFFIC, price=Decimal(90))
+        shop.desk.do(line)
+        allocated = AllocateCampaignStock(
+            sku_id=lamp, campaign_id=campaign, location_id=shop.location_id, quantity=Decimal(2)
+        )
+        shop.desk.do(allocated)
+        over = CancelCampaign(campaign_id=campaign, reason="rain")
+    at = shop.desk.now
+    close(shop, day)
+    with pytest.raises(PeriodClosedAlready):
+        shop.desk.do(over, at=at)
+    assert shop.sku(lamp).allocations[campaign] == {shop.location_id: 2}
+    explained = msgspec.structs.replace(over, override_reason="entered late")
+    with pytest.raises(NotAuthorised):
+        shop.desk.do(explained, actor=PROMOTER, at=at)
+    shop.desk.do(explained, at=at)
+    assert not shop.sku(lamp).allocations
+    assert shop.desk.last(StockBackdated).override_reason == "entered late"
 
 
 def test_an_order_of_what_holds_no_stock_has_no_books_to_close(shop: Shop) -> None:

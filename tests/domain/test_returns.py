@@ -37,6 +37,7 @@ from opscore.domain.order_refusals import (
     ReturnExceedsDelivered,
     ReturnWindowOver,
 )
+from opscore.domain.order_return_endings import CancelReturn
 from opscore.domain.order_returns import (
     ApproveReturn,
     DisposalOf,
@@ -323,6 +324,18 @@ def test_a_return_agreed_elsewhere_is_matched_to_its_order(shop: Shop) -> None:
     assert shop.order(order_id).refunded_minor == 2700
     with pytest.raises(ReferenceTaken):
         shop.desk.do(command)
+
+
+def test_a_line_that_comes_back_in_two_batches_is_one_line_of_its_return(shop: Shop) -> None:
+    lamp = shop.article()
+    order_id = sold(shop, (lamp, "5", "8"))
+    both = (back(lamp, "1", 800, batch="A"), back(lamp, "2", 1600, batch="B"))
+    shop.desk.do(RecordReturn(store_id=shop.store_id, order_id=order_id, lines=both))
+    ((return_id, case),) = shop.order(order_id).returns.items()
+    assert [(entry.line, entry.requested, entry.received, entry.disposed) for entry in case.lines] == [(1, 3, 3, 3)]
+    with pytest.raises(WrongState):
+        shop.desk.do(CancelReturn(order_id=order_id, return_id=return_id))
+    assert shop.order(order_id).lines[0].return_requested == 3
 
 
 def test_a_matched_return_gives_back_neither_more_units_nor_more_money_than_were_sold(shop: Shop) -> None:

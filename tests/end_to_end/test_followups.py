@@ -15,10 +15,11 @@ import pytest
 from opscore.database import Database
 from opscore.domain.command import Origin
 from opscore.domain.customer import Customer
-from opscore.domain.customer_commands import CreditSpend
-from opscore.domain.followups import FOLLOW_UPS, FollowUp, Look, Step
+from opscore.domain.customer_commands import CreditSpend, EarnPoints, ExpirePoints
+from opscore.domain.followups import DUE_RULES, FOLLOW_UPS, FollowUp, Look, Step
 from opscore.domain.order import Order
 from opscore.domain.order_commands import (
+    CancelOrder,
     CompleteOrder,
     ConfirmOrder,
     DeliverOrder,
@@ -39,6 +40,8 @@ from opscore.writer import Writer
 from tests.shop import Shop
 
 LATER = timedelta(hours=1)
+WAITING = "SELECT 1 FROM pg_locks WHERE NOT granted"
+"""Gives a row while a transaction waits for another one."""
 
 
 @pytest.fixture
@@ -137,6 +140,56 @@ def test_imports_lead_to_nothing(shop: Shop, log: EventLog, followups: FollowUps
     followups.run_until_idle(datetime.now(UTC) + timedelta(days=30))
     assert customer(log, ann).spend_minor == {}
     assert followups.lag() == 0
+
+
+def test_points_that_come_back_after_they_lapsed_lapse_again(
+    shop: Shop, log: EventLog, database: Database, writer: Writer
+) -> None:
+    ann, now = shop.customer(), datetime.now(UTC)
+    earn = EarnPoints(customer_id=ann, rule="manual", reference="1", points=100, reason="a present")
+    shop.do(earn, occurred_at=now - timedelta(days=366))
+    order = shop.order((shop.sku(), 1), customer_id=ann, points_to_spend=40)
+    order_id = shop.do(order, occurred_at=now - timedelta(days=2))
+    followups = FollowUps(database, writer, due_rules=[rule for rule in DUE_RULES if rule.name == "expire_points"])
+    followups.run_until_idle()
+    assert (customer(log, ann).balance, customer(log, ann).points_by_order.keys()) == (0, {order_id})
+    shop.do(CancelOrder(order_id=order_id))
+    assert customer(log, ann).balance == 40
+    followups.run_until_idle()
+    followups.close()
+    assert customer(log, ann).balance == 0
+    assert [event.data["amount"] for event in log.select(EventFilter(types=["PointsExpired"]))] == [60, 40]
+
+
+def test_what_falls_due_anew_while_another_process_gives_it_stays_due(
+    shop: Shop, database: Database, writer: Writer
+) -> None:
+    ann, now = shop.customer(), datetime.now(UTC)
+    earn = EarnPoints(customer_id=ann, rule="manual", reference="1", points=100, reason="a present")
+    shop.do(earn, occurred_at=now - timedelta(days=366))
+    order = shop.order((shop.sku(), 1), customer_id=ann, points_to_spend=40)
+    order_id = shop.do(order, occurred_at=now - timedelta(days=2))
+    rules = [rule for rule in DUE_RULES if rule.name == "expire_points"]
+    noting = FollowUps(database, writer, due_rules=rules)
+    noting.run_once(now - LATER * 48)  # Noted, and not yet given.
+    with database.connect(autocommit=False) as other:
+        # Another process holds what is due, has had it decided, and is about to note that it is over.
+        other.execute("SELECT FROM due_times FOR UPDATE")
+        shop.do(ExpirePoints(customer_id=ann))
+        shop.do(CancelOrder(order_id=order_id))
+        thread = threading.Thread(target=noting.run_once, args=(now - LATER * 48,))
+        thread.start()
+        with database.connect() as watching:
+            until = time.monotonic() + 30
+            while thread.is_alive() and not watching.execute(WAITING).fetchone():
+                assert time.monotonic() < until
+                time.sleep(0.01)
+        other.execute("DELETE FROM due_times")
+        other.commit()
+        thread.join()
+    noting.run_until_idle()
+    noting.close()
+    assert customer(EventLog(database.pool.connection), ann).balance == 0
 
 
 def test_an_unpaid_order_expires_at_its_time(shop: Shop, log: EventLog, followups: FollowUps) -> None:

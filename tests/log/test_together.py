@@ -17,7 +17,7 @@ from opscore.domain.customer_commands import RegisterCustomer
 from opscore.domain.order_placing import PlaceOrder
 from opscore.domain.sku import Sku
 from opscore.domain.sku_commands import RegisterSku
-from opscore.log.event_log import EventLog
+from opscore.log.event_log import EventFilter, EventLog
 from opscore.settings import Settings
 from opscore.writer import Outcome, Request, Writer
 from tests.shop import OWNER, Shop
@@ -105,6 +105,34 @@ def test_one_refusal_leaves_nothing_of_any_not_even_their_keys(database: Databas
     mended = together(shop, ("a", shop.order((sku, 4))), ("b", shop.order((sku, 5))), ("c", shop.order((sku, 1))))
     assert [code(each) for each in mended] == [None, None, None]
     assert verify(database, workers=1).findings == ()
+
+
+def test_a_command_that_comes_twice_is_not_said_to_be_done_when_all_are_rejected(
+    database: Database, shop: Shop
+) -> None:
+    sku = shop.sku(stock=10)
+    before = rows(database)
+    order = ("a", shop.order((sku, 4)))
+
+    outcomes = together(shop, order, order, ("b", shop.order((sku, 60))))
+
+    assert [code(each) for each in outcomes] == ["REJECTED_WITH_OTHERS", "REJECTED_WITH_OTHERS", "STOCK_INSUFFICIENT"]
+    assert [(each.aggregate_id, each.replayed) for each in outcomes] == [(None, False)] * 3
+    assert rows(database) == before
+    assert [each.replayed for each in together(shop, order, order)] == [False, True]
+
+
+def test_whoever_waits_no_longer_takes_nobody_elses_answer_away(database: Database, shop: Shop) -> None:
+    sku = shop.sku(stock=10)
+    with one_batch(shop, database):
+        given = [shop.writer.submit(Request(shop.order((sku, 1)), OWNER, new())) for _ in range(3)]
+        pair = shop.writer.submit_together([Request(shop.order((sku, 1)), OWNER, new()) for _ in range(2)])
+        last = shop.writer.submit(Request(shop.order((sku, 1)), OWNER, new()))
+        # As the event loop does to what it waited for, when whoever asked is gone.
+        given[1].cancel()
+        pair.cancel()
+    assert [code(each.result(30)) for each in (given[0], given[2], last)] == [None] * 3
+    assert len(EventLog(database.pool.connection).select(EventFilter(types=["OrderPlaced"]))) == 6
 
 
 def test_names_that_a_rejected_command_took_are_free_again_in_the_same_batch(database: Database, shop: Shop) -> None:

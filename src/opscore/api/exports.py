@@ -26,7 +26,7 @@ from opscore.api.http import address_of_scope, error_response
 from opscore.api.ids import key_of
 from opscore.api.nodes import store_gid
 from opscore.api.operations import answered, checked_key, error_type, optional_key, user_error
-from opscore.api.paging import Connection, connection, window
+from opscore.api.paging import Connection, connection, moment, plain_id, window
 from opscore.api.scalars import Json, Position
 from opscore.api.selected import wants_total
 from opscore.domain.command import READ
@@ -185,7 +185,7 @@ class ExportQueries:
         if first is None:
             raise PageSize("Say first, from 1 to 100.")
         binding, counted = "exports:latest", wants_total(info)
-        asked = window(binding, 2, first, after, None, None)
+        asked = window(binding, (moment, plain_id), first, after, None, None)
         before = None if asked.after is None else (asked.after[0], asked.after[1])
 
         def read() -> Any:

@@ -37,7 +37,7 @@ from opscore.api.filters import condition
 from opscore.api.ids import key_of
 from opscore.api.lists import PageArguments
 from opscore.api.orders import Order
-from opscore.api.paging import Connection, connection, window
+from opscore.api.paging import Connection, connection, number, window
 from opscore.api.scalars import Json, Position
 from opscore.api.selected import selected_of, wants_total
 
@@ -503,7 +503,7 @@ async def _explained(
 ) -> Any:
     context = info.context
     binding = f"explain:{projection}:{cell}:{sorted(key.items())}:{as_of}"
-    asked = window(binding, 2, first, after, None, None)
+    asked = window(binding, (number, number), first, after, None, None)
     counted = wants_total(info)
 
     def read() -> Any:

@@ -21,7 +21,7 @@ from strawberry.types import Info
 from opscore.api.arguments import After, Before, First, Last
 from opscore.api.context import Context
 from opscore.api.log import role_of
-from opscore.api.paging import Connection, Window, connection, window
+from opscore.api.paging import Connection, Window, connection, number, window
 from opscore.api.scalars import Json, Position
 from opscore.api.selected import wants_total
 from opscore.domain.aggregate import Aggregate
@@ -181,22 +181,20 @@ def _loader(context: Context) -> DataLoader[_Asked, tuple[Sequence[LoggedEvent],
 def _read(context: Context, asked: list[_Asked]) -> list[tuple[Sequence[LoggedEvent], int | None]]:
     """Read the pages of a request's histories, one statement for all that are cut alike (blocking)."""
     log = context.services.log
-    alike: dict[tuple[StreamPage, bool], dict[UUID, int]] = defaultdict(dict)
+    alike: dict[tuple[StreamPage, bool, int], dict[UUID, _Asked]] = defaultdict(dict)
     for each in asked:
-        alike[each.page, each.counted][each.stream_id] = each.until
-    rows: dict[tuple[UUID, StreamPage], Sequence[LoggedEvent]] = {}
-    totals: dict[tuple[UUID, StreamPage], int] = {}
-    for (page, counted), streams in alike.items():
-        rows |= {(stream_id, page): found for stream_id, found in log.pages(streams, page).items()}
-        if counted:
-            totals |= {(stream_id, page): count for stream_id, count in log.counts(streams, page.types).items()}
-    return [
-        (
-            rows.get((each.stream_id, each.page), ()),
-            totals.get((each.stream_id, each.page), 0) if each.counted else None,
-        )
-        for each in asked
-    ]
+        turn = 0
+        # One aggregate may be asked for as of several moments: each has a history of its own.
+        while each.stream_id in alike[each.page, each.counted, turn]:
+            turn += 1
+        alike[each.page, each.counted, turn][each.stream_id] = each
+    answers: dict[_Asked, tuple[Sequence[LoggedEvent], int | None]] = {}
+    for (page, counted, _), streams in alike.items():
+        untils = {stream_id: each.until for stream_id, each in streams.items()}
+        rows = log.pages(untils, page)
+        totals = log.counts(untils, page.types) if counted else {}
+        answers |= {each: (rows[stream_id], totals.get(stream_id)) for stream_id, each in streams.items()}
+    return [answers[each] for each in asked]
 
 
 def history_field(kind: str) -> Any:
@@ -215,7 +213,7 @@ def history_field(kind: str) -> Any:
             return None
         aggregate: Aggregate = root.source
         binding = f"history:{aggregate.id}:{newest_first}"
-        page = window(binding, 1, first, after, last, before)
+        page = window(binding, (number,), first, after, last, before)
         return await history(aggregate, info, page, binding, newest_first=newest_first)
 
     return strawberry.field(

@@ -21,7 +21,7 @@ from opscore.api.figures import ask
 from opscore.api.ids import global_id, key_of
 from opscore.api.lists import PageArguments
 from opscore.api.money import Money, money
-from opscore.api.paging import connection
+from opscore.api.paging import connection, number
 from opscore.api.scalars import Position
 from opscore.kpi_versions import InForce
 from opscore.kpis import Asked, Cell, Kpi, KpiComparison, KpiGrain, OneCell
@@ -548,7 +548,7 @@ def explained(
         raise BadInput(f"{kpi.code} is no quotient; open its numerator.")
     stamp = replace(asked, now=datetime(1, 1, 1, tzinfo=UTC))
     binding = f"kpi:{kpi.code}:{side_name}:{stamp}:{cell}:{as_of}"
-    wanted = page.window(binding, 2)
+    wanted = page.window(binding, (number, number))
     projector = context.services.read_models
     try:
         asked = replace(asked, **moment(context, as_of))
@@ -627,7 +627,7 @@ def cohort_payments(
     if starts_on.day != 1 or not 0 <= months_later <= MONTHS_LATER_MAX:
         raise BadInput(f"startsOn is the first day of a month, and monthsLater 0 to {MONTHS_LATER_MAX}.")
     binding = f"cohort:{window_}:{cell}:{store_ids}:{as_of}"
-    wanted = page.window(binding, 1)
+    wanted = page.window(binding, (number,))
     projector = context.services.read_models
     given = {
         **window_,

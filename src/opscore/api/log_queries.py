@@ -16,7 +16,7 @@ from opscore.api import log
 from opscore.api.arguments import After, Before, ContextInfo, First, Last, stores
 from opscore.api.context import Context
 from opscore.api.errors import BadInput
-from opscore.api.paging import Connection, connection, window
+from opscore.api.paging import Connection, connection, number, window
 from opscore.api.scalars import Position
 from opscore.api.selected import wants_total
 from opscore.log.event_log import EventFilter
@@ -53,7 +53,7 @@ class LogQueries:
         context = info.context
         wanted = event_filter(context, filter)
         binding = f"events:{wanted}"
-        asked = window(binding, 1, first, after, last, before)
+        asked = window(binding, (number,), first, after, last, before)
         counted = wants_total(info)
 
         def read() -> Any:

@@ -47,7 +47,7 @@ from opscore.domain.order_state import OrderStatus
 from opscore.domain.values import plain
 from opscore.permissions import may_see_field
 from opscore.projector import Ask
-from opscore.projector.lists import ALL, Column, Key, Page, Total
+from opscore.projector.lists import Column, Compare, Key, Operator, Page, Total
 
 
 def _columns(names: str) -> dict[str, Attribute]:
@@ -76,6 +76,10 @@ def _due_minor(*columns: Any) -> int:
     return 0 if settled else max(0, _net_minor(*net) - paid_minor)
 
 
+def _not_exchanged(minor: int, exchanged_minor: int) -> int:
+    return minor - exchanged_minor
+
+
 LINE = MadeObject(
     OrderLine,
     {
@@ -84,7 +88,11 @@ LINE = MadeObject(
         **_columns("line sku_code name unit gift service"),
         **{name: Made((name,), plain) for name in ("quantity", "cancelled", "exchanged", "returned", "refunded")},
         **{name: unit_price_in(name, "currency") for name in ("list_price", "unit_price")},
-        **{name: money_in(Made((f"{name}_minor",)), "currency") for name in ("gross", "discount", "amount")},
+        **{
+            name: money_in(Made((f"{name}_minor", "exchanged_minor"), _not_exchanged), "currency")
+            for name in ("gross", "amount")
+        },
+        "discount": money_in(Made(("discount_minor",)), "currency"),
     },
 )
 """What the order book has of a line, by attribute, and how it is made from a row of the book."""
@@ -136,6 +144,9 @@ ORDER_UNPRICED = MadeObject(Order, {**_unpriced.attributes, "lines": MadeList("o
 """What roles see that see no prices; a test holds it against the table of permissions."""
 
 _LINE_KEYS = (Key(Column("order_id", "uuid")), Key(Column("line", "bigint")))
+
+_OF_ORDERS = Compare(Column("unit", "text"), Operator.IS_SET)
+"""Lines that were ordered: what came back of no order has neither prices nor a unit, and shows none."""
 
 IN_THE_BOOK = frozenset({"__typename", "customer", *ORDER.fields})
 """Fields of an order that the order book has."""
@@ -312,7 +323,7 @@ def _lines(ask: Ask, order_ids: Sequence[UUID], of: MadeObject, wanted: Selected
     columns = tuple(dict.fromkeys(("order_id", *of.columns(wanted))))
     of_order: dict[UUID, list[Row]] = defaultdict(list)
     if order_ids:
-        shape = Page(ALL, _LINE_KEYS, None, columns=columns)
+        shape = Page(_OF_ORDERS, _LINE_KEYS, None, columns=columns)
         for line in ask.tuples("lines", {"order_ids": order_ids}, shape):
             of_order[line[0]].append(line)
     return Found(columns, of_order)

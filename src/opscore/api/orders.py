@@ -149,7 +149,7 @@ class Order(Stream):
     completed_at: datetime | None = strawberry.field(description="When the sale became final.")
     cancelled_at: datetime | None = strawberry.field(description="When the whole of it was called off.")
     expired: bool = strawberry.field(description="Whether it lapsed because nobody paid.")
-    lines: list[OrderLine] = strawberry.field(description="Its lines.")
+    lines: list[OrderLine] = strawberry.field(description="Its lines; none of a return of no order we know.")
     goods: Money | None = strawberry.field(description="The lines' amounts, after all discounts and points.")
     discount: Money | None = strawberry.field(description="What was taken off the list prices.")
     freight: Money | None = strawberry.field(description="What is asked for carriage.")

@@ -5,7 +5,9 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any, Generic, TypeVar
+from uuid import UUID
 
 import strawberry
 
@@ -17,6 +19,12 @@ from opscore.api.sizing import PAGE_MAX
 
 NodeT = TypeVar("NodeT")
 RowT = TypeVar("RowT")
+
+KeyKind = Callable[[Any], bool]
+"""Says whether a value may be a sort key, as far as its kind tells.
+
+A cursor is no secret: whoever knows how they are made can write one that holds anything.
+"""
 
 _CURSOR = " cursor"
 """The column of an edge's cursor; no query has one of this name."""
@@ -63,15 +71,8 @@ class Window:
         return self.limit + 1
 
     def numbers_after(self, size: int) -> tuple[int, ...]:
-        """Return the keys to go on behind, of a list whose keys are numbers from 1 on; zeros at its beginning.
-
-        Raises BadCursor: a cursor is no secret, and whoever knows how they are made can write one of anything.
-        """
-        if self.after is None:
-            return (0,) * size
-        if not all(type(key) is int and 0 <= key <= MAX_POSITION for key in self.after):
-            raise BadCursor(BAD_CURSOR)
-        return tuple(self.after)
+        """Return the keys to go on behind, of a list whose keys are numbers from 1 on; zeros at its beginning."""
+        return (0,) * size if self.after is None else tuple(self.after)
 
     def cut(self, rows: Sequence[RowT]) -> Sequence[RowT]:
         """Return the rows that the page shows of those fetched."""
@@ -80,12 +81,49 @@ class Window:
         return rows[1:] if self.backwards else rows[:-1]
 
 
+def number(key: Any) -> bool:
+    """Say whether a key may be a position, a version or a place."""
+    return type(key) is int and 0 <= key <= MAX_POSITION
+
+
+def word(key: Any) -> bool:
+    """Say whether a key may be a text that PostgreSQL stores."""
+    return type(key) is str and "\x00" not in key
+
+
+def moment(key: Any) -> bool:
+    """Say whether a key may be a moment in ISO 8601, with its offset."""
+    return _reads(datetime.fromisoformat, key) and datetime.fromisoformat(key).tzinfo is not None
+
+
+def plain_id(key: Any) -> bool:
+    """Say whether a key may be a UUID."""
+    return _reads(UUID, key)
+
+
+def anything(_: Any) -> bool:
+    """Leave it to whoever asks to tell what a key may be."""
+    return True
+
+
+def _reads(read: Callable[[str], Any], key: Any) -> bool:
+    try:
+        return type(key) is str and bool(read(key))
+    except ValueError:
+        return False
+
+
 def window(
-    binding: str, size: int, first: int | None, after: str | None, last: int | None, before: str | None
+    binding: str,
+    kinds: Sequence[KeyKind],
+    first: int | None,
+    after: str | None,
+    last: int | None,
+    before: str | None,
 ) -> Window:
     """Return what a page asks for.
 
-    binding: names the list, its filter and its order, which cursors are bound to. size: number of sort keys.
+    binding: names the list, its filter and its order, which cursors are bound to. kinds: of its sort keys.
     Raises PageSize unless exactly one of `first` and `last` is given, from 1 to `PAGE_MAX`; BadCursor.
     """
     if (first is None) == (last is None):
@@ -94,12 +132,16 @@ def window(
     assert limit is not None
     if not 1 <= limit <= PAGE_MAX:
         raise PageSize(f"A page has from 1 to {PAGE_MAX} rows, not {limit}.", most=PAGE_MAX)
-    return Window(
-        limit,
-        None if after is None else decode_cursor(binding, after, size),
-        None if before is None else decode_cursor(binding, before, size),
-        last is not None,
-    )
+    return Window(limit, _keys(binding, kinds, after), _keys(binding, kinds, before), last is not None)
+
+
+def _keys(binding: str, kinds: Sequence[KeyKind], cursor: str | None) -> list[Any] | None:
+    if cursor is None:
+        return None
+    keys = decode_cursor(binding, cursor, len(kinds))
+    if not all(fits(key) for fits, key in zip(kinds, keys, strict=True)):
+        raise BadCursor(BAD_CURSOR)
+    return keys
 
 
 def connection(

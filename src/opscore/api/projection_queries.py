@@ -13,7 +13,7 @@ import strawberry
 from opscore.api import projections as views
 from opscore.api.arguments import After, AtLeast, ContextInfo, First, StoreIds, stores
 from opscore.api.errors import BadInput
-from opscore.api.paging import Connection, connection, window
+from opscore.api.paging import Connection, connection, moment, number, plain_id, window, word
 from opscore.api.scalars import Json
 from opscore.api.selected import wants_total
 from opscore.projector import ProjectionRefused
@@ -118,7 +118,7 @@ class ProjectionQueries:
         context = info.context
         views.require_all_stores(context)
         binding, counted = f"compares:{projection}", wants_total(info)
-        asked = window(binding, 2, first, after, None, None)
+        asked = window(binding, (moment, plain_id), first, after, None, None)
 
         def read() -> Any:
             found = context.services.read_models.compares_page(projection, after=asked.after, limit=asked.fetch)
@@ -146,7 +146,7 @@ class ProjectionQueries:
         context = info.context
         views.require_all_stores(context)
         binding, counted = f"promotions:{projection}", wants_total(info)
-        asked = window(binding, 3, first, after, None, None)
+        asked = window(binding, (moment, word, number), first, after, None, None)
 
         def read() -> Any:
             projector = context.services.read_models

@@ -20,7 +20,7 @@ from opscore.api.enums import expose
 from opscore.api.errors import BadInput, Forbidden, NotReady, TimedOut
 from opscore.api.ids import encode_cursor, parse_global_id
 from opscore.api.inputs import aggregate_of
-from opscore.api.paging import Connection, PageInfo, connection, window
+from opscore.api.paging import Connection, PageInfo, anything, connection, number, window
 from opscore.api.scalars import MAX_POSITION, Json, Position
 from opscore.api.selected import selected_of, wants_total
 from opscore.projector import Comparison, ProjectionRefused, TookTooLong
@@ -181,7 +181,7 @@ class ProjectionCompare:
     @strawberry.field(description="The rows that differ, by table and key; at most 100,000 are kept.")
     async def rows(self, info: ContextInfo, first: First = None, after: After = None) -> Connection[DifferingRowView]:
         binding, counted = f"compare:{self.id}", wants_total(info)
-        asked = window(binding, 1, first, after, None, None)
+        asked = window(binding, (number,), first, after, None, None)
         projector = info.context.services.read_models
         compared = self.source
         shown = selected_of(info)
@@ -211,7 +211,7 @@ class ProjectionCompare:
         after: After = None,
     ) -> Connection[DifferingEvent]:
         binding = f"behind:{self.id}:{row}"
-        asked = window(binding, 1, first, after, None, None)
+        asked = window(binding, (number,), first, after, None, None)
         projector = info.context.services.read_models
         compared = self.source
 
@@ -362,7 +362,7 @@ def rows(
     binding = f"rows:{name}:{query}:{version}:{sorted(values.items())}:{wanted}"
     try:
         key = projector.key_of_query(name, query, version=version)
-        asked = window(binding, len(key), page[0], page[1], None, None)
+        asked = window(binding, [anything] * len(key), page[0], page[1], None, None)
         found = projector.rows(
             name, query, values,
             store_ids=store_ids, version=version, filters=wanted, after=asked.after, limit=asked.fetch,

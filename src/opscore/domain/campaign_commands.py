@@ -38,6 +38,7 @@ from opscore.domain.campaign import (
     WindowInvalid,
 )
 from opscore.domain.command import Command, Role, UnitOfWork
+from opscore.domain.periods import OverrideReason, require_open_books
 from opscore.domain.policies import CampaignRules, SecondPerson, ZeroPrice
 from opscore.domain.pricing import (
     CampaignLine,
@@ -66,7 +67,7 @@ from opscore.domain.sku import Sku
 from opscore.domain.sku_commands import require_unit_price
 from opscore.domain.sku_events import AllocationExceedsQuota
 from opscore.domain.stock_commands import ReleaseCampaignStock
-from opscore.domain.store_events import StoreNotOpen
+from opscore.domain.store_events import PeriodClosedAlready, StoreNotOpen
 from opscore.domain.values import (
     Code,
     Count,
@@ -136,16 +137,22 @@ def own_campaigns_beside(work: UnitOfWork, campaign: Campaign) -> list[Campaign]
     ]
 
 
-def _skus_with_stock(work: UnitOfWork, campaign: Campaign) -> list[Sku]:
-    """Return the SKUs that still hold stock for the campaign; only those on its lines can."""
+def _skus_with_stock(work: UnitOfWork, campaign: Campaign, override_reason: str | None) -> list[Sku]:
+    """Return the SKUs that still hold stock for the campaign; only those on its lines can.
+
+    Refuses PeriodClosedAlready where they could not give it back.
+    """
     found = (work.find(Sku, sku_id) for sku_id in campaign.lines)
-    return [sku for sku in found if sku is not None and campaign.id in sku.allocations]
+    skus = [sku for sku in found if sku is not None and campaign.id in sku.allocations]
+    for sku in skus:
+        require_open_books(work, sku, override_reason)
+    return skus
 
 
-def _give_back(work: UnitOfWork, campaign: Campaign, skus: Sequence[Sku]) -> None:
+def _give_back(work: UnitOfWork, campaign: Campaign, skus: Sequence[Sku], override_reason: str | None) -> None:
     """Return what is left of the campaign's stock to ordinary sale, and its coupon codes to whoever wants them."""
     for sku in skus:
-        ReleaseCampaignStock(sku_id=sku.id, campaign_id=campaign.id).decide(work)
+        ReleaseCampaignStock(sku_id=sku.id, campaign_id=campaign.id, override_reason=override_reason).decide(work)
     for promotion in campaign.promotions.values():
         if promotion.coupon is None:
             continue
@@ -694,16 +701,18 @@ class EndCampaign(Command):
 
     AGGREGATE: ClassVar[type[Aggregate]] = Campaign
     ROLES: ClassVar[frozenset[Role]] = PROMOTERS
+    REFUSES: ClassVar[tuple[type[Refusal], ...]] = (PeriodClosedAlready,)
 
     campaign_id: CampaignId
     reason: Annotated[Reason | None, Meta(description="Why, if before its time.")] = None
+    override_reason: OverrideReason = None
 
     def decide(self, work: UnitOfWork) -> UUID:
         """End it and release its stock and coupon codes in one decision."""
         campaign = work.campaign(self.campaign_id)
-        skus = _skus_with_stock(work, campaign)
+        skus = _skus_with_stock(work, campaign, self.override_reason)
         campaign.end(self.reason, work.occurred_at)
-        _give_back(work, campaign, skus)
+        _give_back(work, campaign, skus, self.override_reason)
         return campaign.id
 
 
@@ -712,16 +721,18 @@ class CancelCampaign(Command):
 
     AGGREGATE: ClassVar[type[Aggregate]] = Campaign
     ROLES: ClassVar[frozenset[Role]] = PROMOTERS
+    REFUSES: ClassVar[tuple[type[Refusal], ...]] = (PeriodClosedAlready,)
 
     campaign_id: CampaignId
     reason: Annotated[Reason, Meta(description="Why.")]
+    override_reason: OverrideReason = None
 
     def decide(self, work: UnitOfWork) -> UUID:
         """Cancel it and release its stock and coupon codes in one decision."""
         campaign = work.campaign(self.campaign_id)
-        skus = _skus_with_stock(work, campaign)
+        skus = _skus_with_stock(work, campaign, self.override_reason)
         campaign.cancel(self.reason, work.occurred_at)
-        _give_back(work, campaign, skus)
+        _give_back(work, campaign, skus, self.override_reason)
         return campaign.id
 
 

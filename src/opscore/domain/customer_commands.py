@@ -218,7 +218,8 @@ class SetContactCard(Command):
         }
         for what, hashed in hashes.items():
             holder = work.holder("contact", what, hashed)
-            if holder is not None and holder not in (customer.id, *customer.merged_ids):
+            # What is on the card of a record that was merged into theirs, however long ago, is theirs.
+            if holder is not None and _records(work, work.customer(holder, scoped=False))[-1] is not customer:
                 raise ContactTaken(
                     what="e-mail address" if what == "email" else "phone number", path=(what,), ids=work.shown(holder)
                 )
@@ -366,6 +367,7 @@ class RewardReferral(Command):
     ROLES: ClassVar[frozenset[Role]] = BOOKKEEPERS
     REFUSES: ClassVar[tuple[type[Refusal], ...]] = (
         NotReferred,
+        SelfReferral,
         AlreadyRewarded,
         NoFirstOrder,
         PointsRuleOff,
@@ -380,6 +382,9 @@ class RewardReferral(Command):
         at = work.occurred_at
         customer = work.customer(self.customer_id)
         referrer = _records(work, work.customer(customer.require_referral_reward(), scoped=False))[-1]
+        if referrer is _records(work, customer)[-1]:
+            # Two records of one person that were merged since.
+            raise SelfReferral(path=("customer_id",), ids=[customer.id])
         referrer.require_not_earned(REFERRAL, str(customer.id), ("customer_id",))
         store = work.get(Store, customer.store_id, scoped=False)
         points = store.policy(Points, at)

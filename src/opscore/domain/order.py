@@ -468,7 +468,13 @@ class Order(Aggregate):
             case = ReturnCase(ReturnReason.NOT_STATED, ReturnStatus.RECEIVED, [])
             self.returns[event.return_id] = case
             for back in event.lines:
-                case.lines.append(ReturnCaseLine(line=back.line, requested=back.quantity, approved=back.quantity))
+                entry = case.find(back.line)
+                if entry is None:
+                    entry = ReturnCaseLine(line=back.line, requested=ZERO)
+                    case.lines.append(entry)
+                # A line comes once for each of its batches, say.
+                entry.requested += back.quantity
+                entry.approved += back.quantity
                 self.lines[back.line - 1].return_requested += back.quantity
         case.status = ReturnStatus.RECEIVED
         case.location_id = event.location_id
@@ -498,7 +504,7 @@ class Order(Aggregate):
             if back.line is not None:
                 self.lines[back.line - 1].refunded += back.quantity
                 if event.reason is RefundReason.PRICE_PROTECTION and not back.quantity:
-                    self.lines[back.line - 1].price_protected = True
+                    self.lines[back.line - 1].protect(back.amount_minor)
 
     # Decisions: price and payment --------------------------------------------------------------------------------
 
@@ -765,7 +771,8 @@ class Order(Aggregate):
     def plan_cancel(self, wanted: Sequence[tuple[int, Decimal]] | None = None) -> Cancellation:
         """Work out what calling off these (line, quantity) means; None is the whole order. Records nothing.
 
-        When nothing but gifts and services would be left of an order of which nothing has shipped, all of it goes.
+        When nothing but gifts, and services that came with goods, would be left of an order of which nothing has
+        shipped, all of it goes.
         Refuses: WrongState, OrderAlreadyShipped, CancelExceedsOpen, NotFound.
         """
         self.require_cancellable()
@@ -775,7 +782,9 @@ class Order(Aggregate):
             whole, going = True, {line.line: line.live for line in self.lines if line.live}
         else:
             going = self._open_units(wanted)
-            left = any(line.live - going.get(line.line, ZERO) for line in self.lines if not (line.service or line.gift))
+            bought = [line for line in self.lines if line.live and not line.gift]
+            goods = [line for line in bought if not line.service]
+            left = any(line.live > going.get(line.line, ZERO) for line in goods or bought)
             whole = not left and not self.has_shipped
             if whole:
                 going = {line.line: line.live for line in self.lines if line.live}

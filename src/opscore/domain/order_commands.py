@@ -535,8 +535,9 @@ class Held:
             self.skus[gone.sku_id].release(order.id, order.store_id, at, gone.quantity, campaign_id=gone.campaign_id)
             for campaign_id, amount_minor in order.lines[gone.line - 1].claims_of(gone.quantity).items():
                 self.campaigns[campaign_id].release_claim(order.id, at, amount_minor=amount_minor)
-            # A gift never counted against a limit, even if it is of the article that is limited.
-            if self.customer is not None and not order.lines[gone.line - 1].gift:
+            # Neither a gift nor what was sent in exchange counted against a limit, even if it is of the article that
+            # is limited.
+            if self.customer is not None and gone.campaign_id is not None and not order.lines[gone.line - 1].gift:
                 self.customer.reverse_redemption(order.id, at, sku_id=gone.sku_id, quantity=gone.quantity)
 
     def _give_back_everything(self, order: Order, work: UnitOfWork) -> None:

@@ -90,6 +90,10 @@ class LineState(msgspec.Struct):
     refunded: Decimal = ZERO
     price_protected: bool = False
     """A lower price was made good."""
+    protected: Decimal = ZERO
+    """The units that it was made good for: those that the customer had then."""
+    protected_minor: int = 0
+    """How much was given back for them, in minor units."""
 
     @property
     def live(self) -> Decimal:
@@ -134,13 +138,19 @@ class LineState(msgspec.Struct):
 
     def give_way_to(self, exchange: ExchangedLine) -> LineState:
         """Let another SKU replace some of the units, at the same money; return the new line."""
-        gross_minor = _part(self.gross_minor, exchange.replaced_quantity, self.ordered - self.exchanged)
         points_minor = _part(self.points_minor, exchange.replaced_quantity, self.ordered - self.exchanged)
+        claims = self.claims_of(exchange.replaced_quantity)
+        protected = min(exchange.replaced_quantity, self.protected)
+        protected_minor = _part(self.protected_minor, protected, self.protected)
+        for campaign_id, claimed_minor in claims.items():
+            self.claims[campaign_id] -= claimed_minor
+        self.protected -= protected
+        self.protected_minor -= protected_minor
         self.points_minor -= points_minor
         self.exchanged += exchange.replaced_quantity
-        self.gross_minor -= gross_minor
+        # The discount stays where it was given: what is sent instead is sent for the money that is left.
+        self.gross_minor -= exchange.amount_minor
         self.amount_minor -= exchange.amount_minor
-        self.discount_minor = self.gross_minor - self.amount_minor
         return LineState(
             line=exchange.line,
             sku_id=exchange.sku_id,
@@ -150,13 +160,23 @@ class LineState(msgspec.Struct):
             list_price=self.list_price,
             unit_price=self.unit_price,
             ordered=exchange.quantity,
-            gross_minor=gross_minor,
-            discount_minor=gross_minor - exchange.amount_minor,
+            gross_minor=exchange.amount_minor,
+            discount_minor=0,
             amount_minor=exchange.amount_minor,
             gift=self.gift,
             service=exchange.service,
+            claims=claims,
             points_minor=points_minor,
+            price_protected=self.price_protected,
+            protected=exchange.quantity if protected else ZERO,
+            protected_minor=protected_minor,
         )
+
+    def protect(self, amount_minor: int) -> None:
+        """Take in that a lower price was made good for the units that the customer has."""
+        self.price_protected = True
+        self.protected = self.live - self.returned
+        self.protected_minor = amount_minor
 
     def claims_of(self, quantity: Decimal) -> dict[UUID, int]:
         """Return what these units take of each campaign's budget, in minor units."""
@@ -181,9 +201,17 @@ class LineState(msgspec.Struct):
         return _part(self.amount_minor, units, base)
 
     def refund_price_of(self, units: Decimal) -> int:
-        """Return what goes back for this many more units, beside those that were refunded or never paid for."""
+        """Return what goes back for this many more units, beside those that were refunded or never paid for.
+
+        What was made good because the price fell is not given back once more.
+        """
         settled = self.cancelled_unpaid + self.refunded
-        return self.price_of(settled + units) - self.price_of(settled)
+        return max(0, self._kept_price_of(settled + units) - self._kept_price_of(settled))
+
+    def _kept_price_of(self, units: Decimal) -> int:
+        """Return `price_of` less what was made good; the protected units are the last ones to go back."""
+        going = max(ZERO, units - (self.ordered - self.exchanged - self.protected))
+        return self.price_of(units) - _part(self.protected_minor, min(going, self.protected), self.protected)
 
     @property
     def live_discount_minor(self) -> int:

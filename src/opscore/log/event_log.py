@@ -289,7 +289,7 @@ class EventLog(Application[UUID]):
                 "SELECT event.* FROM unnest(%(stream_ids)s::uuid[], %(untils)s::integer[]) AS wanted (stream_id, until)"
                 " CROSS JOIN LATERAL (SELECT * FROM events AS one WHERE one.stream_id = wanted.stream_id"
                 " AND one.version > %(after)s AND one.version <= wanted.until"
-                " AND (%(before)s::integer IS NULL OR one.version < %(before)s)"
+                " AND (%(before)s::bigint IS NULL OR one.version < %(before)s)"
                 " AND (%(types)s::text[] = '{}' OR one.type = ANY(%(types)s))"
                 f" ORDER BY one.version {order} LIMIT %(limit)s) AS event ORDER BY event.version {order}",
                 {
