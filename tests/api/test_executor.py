@@ -45,6 +45,7 @@ from opscore.api.schema import build_schema
 from opscore.domain.order_state import OrderStatus
 from opscore.settings import Settings
 from tests.api.conftest import Api, gid
+from tests.reached import wait_for
 from tests.shop import Shop
 
 QUERIES = int(os.environ.get("OPSCORE_EXECUTOR_QUERIES", "10000"))
@@ -538,6 +539,7 @@ def test_a_document_of_many_forms_keeps_a_bounded_number_of_functions() -> None:
 
 def test_a_server_compiles_the_selections_of_its_queries_unless_it_is_told_not_to(api: Api, shop: Shop) -> None:
     sku = shop.sku("MUG", stock=10, price="2.50", cost="1.00")
+    wait_for(api.server.projector, "directory", api.server.services.log.head().position)
     text = "{ skus(first: 5) { nodes { id code name } } stores(first: 5) { nodes { id name status } } }"
     limits = Limits()
 
