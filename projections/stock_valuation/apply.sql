@@ -14,6 +14,38 @@ INSERT INTO closed_periods (store_id, position, open_from)
 SELECT period.store_id, period.position, period.open_from FROM period_closed AS period
 ON CONFLICT DO NOTHING;
 
+-- orders: through which channel each order came, and of its articles that count for a campaign, for which: that whose price a
+-- line has, else that of the largest discount. Lines are taken out of the few orders only that name any.
+WITH placed AS MATERIALIZED (
+    SELECT bought.stream_id AS order_id, bought.channel, bought.coupon_campaign_id, CASE
+            WHEN bought.lines @? '$[*] ? (
+                @.campaign_id != null || @.discounts[*].source_id != null || @.discounts[*].source == "coupon"
+            )' THEN bought.lines
+        END AS lines
+    FROM order_placed AS bought
+), named AS (
+    INSERT INTO order_channels (order_id, channel) SELECT placed.order_id, placed.channel FROM placed
+)
+INSERT INTO order_campaigns (order_id, sku_id, campaign_ids)
+SELECT line.order_id, line.sku_id, array_agg(DISTINCT line.campaign_id)
+FROM (
+    SELECT placed.order_id, (one.value->>'sku_id')::uuid AS sku_id, coalesce((one.value->>'campaign_id')::uuid, (
+            SELECT CASE WHEN given.value->>'source' = 'coupon' THEN placed.coupon_campaign_id
+                ELSE (given.value->>'source_id')::uuid END
+            FROM jsonb_array_elements(one.value->'discounts') WITH ORDINALITY AS given (value, rank)
+            WHERE rule.discount_attributes AND given.value->>'source' NOT IN ('tier', 'points', 'manual')
+                AND CASE WHEN given.value->>'source' = 'coupon' THEN placed.coupon_campaign_id
+                    ELSE (given.value->>'source_id')::uuid END IS NOT NULL
+            ORDER BY (given.value->>'amount_minor')::bigint DESC, given.rank
+            LIMIT 1
+        )) AS campaign_id
+    FROM placed
+    CROSS JOIN rules AS rule
+    CROSS JOIN LATERAL jsonb_array_elements(placed.lines) AS one (value)
+) AS line
+WHERE line.campaign_id IS NOT NULL
+GROUP BY 1, 2;
+
 -- values: articles whose movements came in order of time are valued all at once; the others step by step, by revalue.
 -- At one time, what was recorded first happened first.
 WITH moved AS MATERIALIZED (

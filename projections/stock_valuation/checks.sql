@@ -134,3 +134,37 @@ WHERE (truth.value_minor, truth.revalued_minor) IS DISTINCT FROM (booked.value_m
         SELECT FROM closed_periods AS period
         WHERE period.store_id = sku.store_id AND period.open_from > truth.occurred_at
     );
+
+-- orders_are_the_log: an order came through its channel, and its lines count for the campaigns that the log says, read anew.
+SELECT order_id, kept.channel, log.channel AS in_log, kept.campaigns, log.campaigns AS campaigns_in_log
+FROM (
+    SELECT bought.order_id, bought.channel, counts.campaigns
+    FROM order_channels AS bought LEFT JOIN (
+        SELECT one.order_id, jsonb_object_agg(one.sku_id, one.campaign_ids) AS campaigns FROM order_campaigns AS one GROUP BY 1
+    ) AS counts ON counts.order_id = bought.order_id
+) AS kept
+FULL JOIN (
+    SELECT bought.stream_id AS order_id, bought.channel, counts.campaigns
+    FROM order_placed AS bought LEFT JOIN (
+        SELECT line.stream_id, jsonb_object_agg(line.sku_id, line.campaign_ids) AS campaigns
+        FROM (
+            SELECT placed.stream_id, placed.sku_id,
+                array_agg(DISTINCT coalesce(placed.campaign_id, largest.campaign_id)) AS campaign_ids
+            FROM order_placed_lines AS placed
+            LEFT JOIN LATERAL (
+                SELECT CASE WHEN given.value->>'source' = 'coupon' THEN placed.coupon_campaign_id
+                    ELSE (given.value->>'source_id')::uuid END AS campaign_id
+                FROM rules AS rule
+                CROSS JOIN jsonb_array_elements(placed.discounts) WITH ORDINALITY AS given (value, rank)
+                WHERE rule.discount_attributes AND given.value->>'source' NOT IN ('tier', 'points', 'manual')
+                    AND CASE WHEN given.value->>'source' = 'coupon' THEN placed.coupon_campaign_id
+                        ELSE (given.value->>'source_id')::uuid END IS NOT NULL
+                ORDER BY (given.value->>'amount_minor')::bigint DESC, given.rank
+                LIMIT 1
+            ) AS largest ON true
+            WHERE coalesce(placed.campaign_id, largest.campaign_id) IS NOT NULL
+            GROUP BY 1, 2
+        ) AS line GROUP BY 1
+    ) AS counts ON counts.stream_id = bought.stream_id
+) AS log USING (order_id)
+WHERE (kept.channel, kept.campaigns) IS DISTINCT FROM (log.channel, log.campaigns);

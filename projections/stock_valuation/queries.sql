@@ -149,12 +149,10 @@ WHERE (:store_ids::uuid[] IS NULL OR sku.store_id = ANY (:store_ids::uuid[]))
 -- fact_rows: what changed the value of stock, and what goods cost that were sold, as known at :as_of (always to be given).
 -- Value is its home store's, the cost of goods sold is the store's that sold them. What was learnt afterwards stands at the
 -- record that it was learnt by. An article that is on two lines of an order counts wholly for the campaign of one of them.
+-- All branches have the very same types and no window function of their own, so that conditions reach each of them.
 SELECT fact.position, fact.place, fact.event, fact.occurred_at, fact.measure, fact.store_id, fact.day, fact.hour,
     fact.currency, fact.order_id, NULL::uuid AS who, NULL::text AS channel, fact.amount, CASE :by::text
-        WHEN 'store' THEN fact.store_id::text WHEN 'sku' THEN fact.sku_id::text
-        WHEN 'channel' THEN (
-            SELECT bought.channel FROM order_placed AS bought WHERE bought.stream_id = fact.order_id LIMIT 1
-        )
+        WHEN 'store' THEN fact.store_id::text WHEN 'sku' THEN fact.sku_id::text WHEN 'channel' THEN bought.channel
         WHEN 'campaign' THEN part.campaign_id::text
     END AS slice
 FROM (
@@ -175,11 +173,11 @@ FROM (
         AND (:from_day::date IS NULL OR line.occurred_at >= (:from_day::date - 1)::timestamp AT TIME ZONE 'UTC')
         AND (:to_day::date IS NULL OR line.occurred_at < (:to_day::date + 2)::timestamp AT TIME ZONE 'UTC')
     UNION ALL
-    SELECT line.position, 2, CASE line.kind WHEN 'shipped' THEN 'StockShipped' ELSE 'StockReturned' END,
+    SELECT line.position, 2::bigint, CASE line.kind WHEN 'shipped' THEN 'StockShipped' ELSE 'StockReturned' END,
         line.occurred_at, 'cogs', line.store_id,
         (line.occurred_at AT TIME ZONE coalesce(zone.time_zone, sku.time_zone))::date,
         extract(hour FROM line.occurred_at AT TIME ZONE coalesce(zone.time_zone, sku.time_zone))::bigint,
-        sku.currency, line.order_id, line.sku_id, -line.value_minor
+        sku.currency, line.order_id, line.sku_id, -line.value_minor::numeric
     FROM valued_movements AS line
     JOIN valued_skus AS sku ON sku.sku_id = line.sku_id
     LEFT JOIN moved_zones AS zone ON zone.position = line.position
@@ -187,13 +185,14 @@ FROM (
         AND (:from_day::date IS NULL OR line.occurred_at >= (:from_day::date - 1)::timestamp AT TIME ZONE 'UTC')
         AND (:to_day::date IS NULL OR line.occurred_at < (:to_day::date + 2)::timestamp AT TIME ZONE 'UTC')
     UNION ALL
-    SELECT line.position, 3, CASE line.kind WHEN 'shipped' THEN 'StockShipped' ELSE 'StockReturned' END,
+    SELECT line.position, 3::bigint, CASE line.kind WHEN 'shipped' THEN 'StockShipped' ELSE 'StockReturned' END,
         line.occurred_at, 'cogs_in_campaigns', line.store_id,
         (line.occurred_at AT TIME ZONE coalesce(zone.time_zone, sku.time_zone))::date,
         extract(hour FROM line.occurred_at AT TIME ZONE coalesce(zone.time_zone, sku.time_zone))::bigint,
-        sku.currency, line.order_id, line.sku_id, -line.value_minor
+        sku.currency, line.order_id, line.sku_id, -line.value_minor::numeric
     FROM valued_movements AS line
     JOIN valued_skus AS sku ON sku.sku_id = line.sku_id
+    JOIN order_campaigns AS counts ON counts.order_id = line.order_id AND counts.sku_id = line.sku_id
     LEFT JOIN moved_zones AS zone ON zone.position = line.position
     WHERE line.kind IN ('shipped', 'returned') AND line.value_minor <> 0
         AND (:from_day::date IS NULL OR line.occurred_at >= (:from_day::date - 1)::timestamp AT TIME ZONE 'UTC')
@@ -215,44 +214,24 @@ FROM (
     JOIN valued_skus AS sku ON sku.sku_id = more.sku_id
     LEFT JOIN valued_movements AS line ON line.sku_id = more.sku_id AND line.occurred_at = more.occurred_at
         AND line.position = more.position
+    LEFT JOIN order_campaigns AS counts ON counts.order_id = line.order_id AND counts.sku_id = line.sku_id
     JOIN every_event AS cause ON cause.position = more.cause_position
     LEFT JOIN moved_zones AS zone ON zone.position = more.cause_position
     CROSS JOIN LATERAL (VALUES
-        (1, 'value', more.value_minor + more.revalued_minor), (2, 'cogs', more.cogs_minor),
-        (3, 'cogs_in_campaigns', more.cogs_minor)
+        (1, 'value', (more.value_minor + more.revalued_minor)::numeric), (2, 'cogs', more.cogs_minor::numeric),
+        (3, 'cogs_in_campaigns', CASE WHEN counts.order_id IS NOT NULL THEN more.cogs_minor::numeric END)
     ) AS said (place, measure, amount)
     WHERE said.amount <> 0
 ) AS fact
-CROSS JOIN rules AS rule
--- The campaigns that the article's lines of the order count for, looked up where they matter.
-LEFT JOIN LATERAL (
-    SELECT array_agg(DISTINCT each.campaign_id) FILTER (WHERE each.campaign_id IS NOT NULL) AS campaign_ids
-    FROM (
-        SELECT coalesce(placed.campaign_id, (
-            SELECT CASE WHEN given.value->>'source' = 'coupon' THEN placed.coupon_campaign_id
-                ELSE (given.value->>'source_id')::uuid END
-            FROM jsonb_array_elements(placed.discounts) WITH ORDINALITY AS given (value, rank)
-            WHERE rule.discount_attributes AND given.value->>'source' NOT IN ('tier', 'points', 'manual')
-                AND CASE WHEN given.value->>'source' = 'coupon' THEN placed.coupon_campaign_id
-                    ELSE (given.value->>'source_id')::uuid END IS NOT NULL
-            ORDER BY (given.value->>'amount_minor')::bigint DESC, given.rank
-            LIMIT 1
-        )) AS campaign_id
-        FROM order_placed_lines AS placed
-        WHERE placed.stream_id = fact.order_id AND placed.sku_id = fact.sku_id
-            AND (fact.measure = 'cogs_in_campaigns' OR :campaign_id::uuid IS NOT NULL OR :by::text = 'campaign')
-    ) AS each
-) AS counts ON true
+LEFT JOIN order_channels AS bought ON bought.order_id = fact.order_id
+LEFT JOIN order_campaigns AS counts ON counts.order_id = fact.order_id AND counts.sku_id = fact.sku_id
 LEFT JOIN LATERAL unnest(CASE WHEN :by::text = 'campaign' THEN counts.campaign_ids END) AS part (campaign_id) ON true
 WHERE (:store_ids::uuid[] IS NULL OR fact.store_id = ANY (:store_ids::uuid[]))
     AND (:measures::text[] IS NULL OR fact.measure = ANY (:measures::text[]))
     AND (:from_day::date IS NULL OR fact.day >= :from_day::date) AND (:to_day::date IS NULL OR fact.day <= :to_day::date)
     AND (:sku_id::uuid IS NULL OR fact.sku_id = :sku_id::uuid)
     AND fact.position <= :as_of::bigint
-    AND (:channel::text IS NULL OR EXISTS (
-        SELECT FROM order_placed AS bought WHERE bought.stream_id = fact.order_id AND bought.channel = :channel::text
-    ))
-    AND (fact.measure <> 'cogs_in_campaigns' OR counts.campaign_ids IS NOT NULL)
+    AND (:channel::text IS NULL OR bought.channel = :channel::text)
     AND (:campaign_id::uuid IS NULL OR :campaign_id::uuid = ANY (counts.campaign_ids));
 
 -- values_after: of each of these movements (:positions of the ledger), what it changed the value of its article's stock by, as

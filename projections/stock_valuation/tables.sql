@@ -34,6 +34,20 @@ CREATE TABLE closed_periods (
     PRIMARY KEY (store_id, position)
 );
 
+-- order_channels: through which channel each order came.
+CREATE TABLE order_channels (
+    order_id  uuid PRIMARY KEY,
+    channel   text COLLATE "C" NOT NULL
+);
+
+-- order_campaigns: the campaigns that an article's lines of an order count for; no row where there is none.
+CREATE TABLE order_campaigns (
+    order_id      uuid NOT NULL,
+    sku_id        uuid NOT NULL,
+    campaign_ids  uuid[] NOT NULL,
+    PRIMARY KEY (order_id, sku_id)
+);
+
 -- valued_movements: one immutable row for each movement, valued as it was known when it was recorded.
 -- `value_minor` is what the stock's value changed by its units; `revalued_minor` what it changed by the units that had left
 -- before they were there, or whose cost had been unknown, and whose cost is known by it. The last unit takes the rest.
