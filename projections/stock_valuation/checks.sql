@@ -27,6 +27,27 @@ WHERE (state.quantity, state.value_minor, state.quantity, state.value_minor, sta
         found.quantity, found.value_minor, final.end_quantity, final.end_value, final.end_cost, final.end_sizes
     );
 
+-- days_of_stores_are_sums: what is kept by the day of each store is what its movements and what was learnt add up to.
+SELECT store_id, measure, day, currency, kept.amount_minor, line.amount AS changed
+FROM (
+    SELECT one.store_id, one.measure, one.day, one.currency, sum(one.amount_minor) AS amount_minor
+    FROM value_days AS one GROUP BY 1, 2, 3, 4
+) AS kept
+FULL JOIN (
+    SELECT said.store_id, said.measure,
+        (one.occurred_at AT TIME ZONE coalesce(zone.time_zone, sku.time_zone))::date AS day, sku.currency,
+        sum(said.amount) AS amount
+    FROM value_changes AS one
+    JOIN valued_skus AS sku ON sku.sku_id = one.sku_id
+    LEFT JOIN moved_zones AS zone ON zone.position = one.position
+    CROSS JOIN LATERAL (VALUES
+        ('value', sku.store_id, one.worth), ('cogs', one.store_id, one.cost_of_sales)
+    ) AS said (measure, store_id, amount)
+    WHERE said.amount <> 0
+    GROUP BY 1, 2, 3, 4
+) AS line USING (store_id, measure, day, currency)
+WHERE kept.amount_minor IS DISTINCT FROM line.amount;
+
 -- blocks_are_days: a day changed by what was recorded about it, block by block.
 SELECT sku_id, day, done.change, found.change AS of_blocks, done.change_minor, found.change_minor AS minor_of_blocks
 FROM valuation_days AS done FULL JOIN (
