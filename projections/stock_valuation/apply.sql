@@ -300,4 +300,5 @@ FROM (
     ) AS said (measure, store_id, amount)
     WHERE said.amount IS NOT NULL
     GROUP BY 1, 2, 3, 4, 5
-) AS each;
+) AS each
+HAVING count(*) > 0;
