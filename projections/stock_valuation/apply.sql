@@ -14,6 +14,38 @@ INSERT INTO closed_periods (store_id, position, open_from)
 SELECT period.store_id, period.position, period.open_from FROM period_closed AS period
 ON CONFLICT DO NOTHING;
 
+-- orders: through which channel each order came, and of its articles that count for a campaign, for which: that whose price a
+-- line has, else that of the largest discount. Lines are taken out of the few orders only that name any.
+WITH placed AS MATERIALIZED (
+    SELECT bought.stream_id AS order_id, bought.channel, bought.coupon_campaign_id, CASE
+            WHEN bought.lines @? '$[*] ? (
+                @.campaign_id != null || @.discounts[*].source_id != null || @.discounts[*].source == "coupon"
+            )' THEN bought.lines
+        END AS lines
+    FROM order_placed AS bought
+), named AS (
+    INSERT INTO order_channels (order_id, channel) SELECT placed.order_id, placed.channel FROM placed
+)
+INSERT INTO order_campaigns (order_id, sku_id, campaign_ids)
+SELECT line.order_id, line.sku_id, array_agg(DISTINCT line.campaign_id)
+FROM (
+    SELECT placed.order_id, (one.value->>'sku_id')::uuid AS sku_id, coalesce((one.value->>'campaign_id')::uuid, (
+            SELECT CASE WHEN given.value->>'source' = 'coupon' THEN placed.coupon_campaign_id
+                ELSE (given.value->>'source_id')::uuid END
+            FROM jsonb_array_elements(one.value->'discounts') WITH ORDINALITY AS given (value, rank)
+            WHERE rule.discount_attributes AND given.value->>'source' NOT IN ('tier', 'points', 'manual')
+                AND CASE WHEN given.value->>'source' = 'coupon' THEN placed.coupon_campaign_id
+                    ELSE (given.value->>'source_id')::uuid END IS NOT NULL
+            ORDER BY (given.value->>'amount_minor')::bigint DESC, given.rank
+            LIMIT 1
+        )) AS campaign_id
+    FROM placed
+    CROSS JOIN rules AS rule
+    CROSS JOIN LATERAL jsonb_array_elements(placed.lines) AS one (value)
+) AS line
+WHERE line.campaign_id IS NOT NULL
+GROUP BY 1, 2;
+
 -- values: articles whose movements came in order of time are valued all at once; the others step by step, by revalue.
 -- At one time, what was recorded first happened first.
 WITH moved AS MATERIALIZED (
@@ -51,12 +83,12 @@ WITH moved AS MATERIALIZED (
         'transferred_in', NULL, batch, document, quantity, -(quantity + lost), NULL, NULL
     FROM stock_transferred_in
 ), recorded AS (
-    SELECT position, sku_id, occurred_at, recorded_at, store_id, location_id, kind, order_id, batch, document, on_hand,
-        in_transit, on_hand + in_transit AS quantity, given_cost, counted, false AS is_policy
+    SELECT position, sku_id, occurred_at, recorded_at, time_zone, store_id, location_id, kind, order_id, batch, document,
+        on_hand, in_transit, on_hand + in_transit AS quantity, given_cost, counted, false AS is_policy
     FROM moved
     UNION ALL
     -- A policy set while an article moves is looked at in its place: it may hold from before movements that are known.
-    SELECT policy.position, sku.sku_id, policy.effective_from, policy.recorded_at, sku.store_id, NULL, 'costing', NULL,
+    SELECT policy.position, sku.sku_id, policy.effective_from, policy.recorded_at, sku.time_zone, sku.store_id, NULL, 'costing', NULL,
         NULL, NULL, 0, 0, 0, NULL, NULL, true
     FROM policy_set AS policy
     JOIN valued_skus AS sku ON sku.store_id = policy.store_id
@@ -212,7 +244,7 @@ SELECT sum(
         each.step % 2 = 1, rule.average_places::integer, rule.return_at_original_cost, rule.default_method,
         each.skus, each.positions, each.times, each.kinds, each.changes, each.given, each.orders, each.locations,
         each.stores, each.recorded_ats, each.batches, each.documents, each.on_hands, each.in_transits, each.counts,
-        each.latest_times, each.next_times
+        each.zones, each.latest_times, each.next_times
     )
 )
 FROM rules AS rule CROSS JOIN (
@@ -232,16 +264,41 @@ FROM rules AS rule CROSS JOIN (
         array_agg(line.on_hand ORDER BY line.sku_id, line.position) AS on_hands,
         array_agg(line.in_transit ORDER BY line.sku_id, line.position) AS in_transits,
         array_agg(line.counted ORDER BY line.sku_id, line.position) AS counts,
+        array_agg(line.time_zone ORDER BY line.sku_id, line.position) AS zones,
         array_agg(line.latest ORDER BY line.sku_id, line.position) AS latest_times,
         array_agg(line.next_at ORDER BY line.sku_id, line.position) AS next_times
     FROM (
         SELECT entry.sku_id, entry.position, entry.occurred_at, entry.kind, entry.quantity, entry.given_cost,
             entry.order_id, entry.location_id, entry.store_id, entry.recorded_at, entry.batch, entry.document,
-            entry.on_hand, entry.in_transit, entry.counted, stepped.latest, stepped.next_at, stepped.step,
+            entry.on_hand, entry.in_transit, entry.counted, entry.time_zone, stepped.latest, stepped.next_at, stepped.step,
             -- A policy can make all of a store's past late: so many articles at a time, whose history stays in memory.
             stepped.step % 2 * (row_number() OVER (PARTITION BY stepped.step ORDER BY entry.sku_id) / 100) AS portion
         FROM stepped JOIN recorded AS entry ON entry.sku_id = stepped.sku_id AND entry.position = stepped.position
         WHERE NOT stepped.is_over
     ) AS line
     GROUP BY 1, 2 ORDER BY 1, 2
-) AS each;
+) AS each
+UNION ALL
+SELECT add_to_days(
+    array_agg(each.store_id), array_agg(each.measure), array_agg(each.day), array_agg(each.currency),
+    array_agg(each.share), array_agg(each.amount)
+)
+FROM (
+    SELECT said.store_id, said.measure, valued.day, valued.currency, valued.share, sum(said.amount) AS amount
+    FROM (
+        SELECT sku.store_id AS home, moved.store_id, (moved.occurred_at AT TIME ZONE moved.time_zone)::date AS day,
+            sku.currency, share_of(moved.sku_id) AS share,
+            sum((folded.own + folded.revalued)::bigint) FILTER (WHERE folded.own + folded.revalued <> 0) AS worth,
+            sum(-folded.own::bigint) FILTER (WHERE moved.kind IN ('shipped', 'returned') AND folded.own <> 0) AS cost_of_sales
+        FROM folded
+        JOIN moved ON moved.position = folded.fold_position
+        JOIN valued_skus AS sku ON sku.sku_id = moved.sku_id
+        GROUP BY 1, 2, 3, 4, 5
+    ) AS valued
+    CROSS JOIN LATERAL (VALUES
+        ('value', valued.home, valued.worth), ('cogs', valued.store_id, valued.cost_of_sales)
+    ) AS said (measure, store_id, amount)
+    WHERE said.amount IS NOT NULL
+    GROUP BY 1, 2, 3, 4, 5
+) AS each
+HAVING count(*) > 0;

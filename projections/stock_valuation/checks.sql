@@ -27,6 +27,27 @@ WHERE (state.quantity, state.value_minor, state.quantity, state.value_minor, sta
         found.quantity, found.value_minor, final.end_quantity, final.end_value, final.end_cost, final.end_sizes
     );
 
+-- days_of_stores_are_sums: what is kept by the day of each store is what its movements and what was learnt add up to.
+SELECT store_id, measure, day, currency, kept.amount_minor, line.amount AS changed
+FROM (
+    SELECT one.store_id, one.measure, one.day, one.currency, sum(one.amount_minor) AS amount_minor
+    FROM value_days AS one GROUP BY 1, 2, 3, 4
+) AS kept
+FULL JOIN (
+    SELECT said.store_id, said.measure,
+        (one.occurred_at AT TIME ZONE coalesce(zone.time_zone, sku.time_zone))::date AS day, sku.currency,
+        sum(said.amount) AS amount
+    FROM value_changes AS one
+    JOIN valued_skus AS sku ON sku.sku_id = one.sku_id
+    LEFT JOIN moved_zones AS zone ON zone.position = one.position
+    CROSS JOIN LATERAL (VALUES
+        ('value', sku.store_id, one.worth), ('cogs', one.store_id, one.cost_of_sales)
+    ) AS said (measure, store_id, amount)
+    WHERE said.amount <> 0
+    GROUP BY 1, 2, 3, 4
+) AS line USING (store_id, measure, day, currency)
+WHERE kept.amount_minor IS DISTINCT FROM line.amount;
+
 -- blocks_are_days: a day changed by what was recorded about it, block by block.
 SELECT sku_id, day, done.change, found.change AS of_blocks, done.change_minor, found.change_minor AS minor_of_blocks
 FROM valuation_days AS done FULL JOIN (
@@ -134,3 +155,37 @@ WHERE (truth.value_minor, truth.revalued_minor) IS DISTINCT FROM (booked.value_m
         SELECT FROM closed_periods AS period
         WHERE period.store_id = sku.store_id AND period.open_from > truth.occurred_at
     );
+
+-- orders_are_the_log: an order came through its channel, and its lines count for the campaigns that the log says, read anew.
+SELECT order_id, kept.channel, log.channel AS in_log, kept.campaigns, log.campaigns AS campaigns_in_log
+FROM (
+    SELECT bought.order_id, bought.channel, counts.campaigns
+    FROM order_channels AS bought LEFT JOIN (
+        SELECT one.order_id, jsonb_object_agg(one.sku_id, one.campaign_ids) AS campaigns FROM order_campaigns AS one GROUP BY 1
+    ) AS counts ON counts.order_id = bought.order_id
+) AS kept
+FULL JOIN (
+    SELECT bought.stream_id AS order_id, bought.channel, counts.campaigns
+    FROM order_placed AS bought LEFT JOIN (
+        SELECT line.stream_id, jsonb_object_agg(line.sku_id, line.campaign_ids) AS campaigns
+        FROM (
+            SELECT placed.stream_id, placed.sku_id,
+                array_agg(DISTINCT coalesce(placed.campaign_id, largest.campaign_id)) AS campaign_ids
+            FROM order_placed_lines AS placed
+            LEFT JOIN LATERAL (
+                SELECT CASE WHEN given.value->>'source' = 'coupon' THEN placed.coupon_campaign_id
+                    ELSE (given.value->>'source_id')::uuid END AS campaign_id
+                FROM rules AS rule
+                CROSS JOIN jsonb_array_elements(placed.discounts) WITH ORDINALITY AS given (value, rank)
+                WHERE rule.discount_attributes AND given.value->>'source' NOT IN ('tier', 'points', 'manual')
+                    AND CASE WHEN given.value->>'source' = 'coupon' THEN placed.coupon_campaign_id
+                        ELSE (given.value->>'source_id')::uuid END IS NOT NULL
+                ORDER BY (given.value->>'amount_minor')::bigint DESC, given.rank
+                LIMIT 1
+            ) AS largest ON true
+            WHERE coalesce(placed.campaign_id, largest.campaign_id) IS NOT NULL
+            GROUP BY 1, 2
+        ) AS line GROUP BY 1
+    ) AS counts ON counts.stream_id = bought.stream_id
+) AS log USING (order_id)
+WHERE (kept.channel, kept.campaigns) IS DISTINCT FROM (log.channel, log.campaigns);

@@ -62,3 +62,24 @@ WHERE more.sku_id = :sku_id::uuid AND more.position = :position::bigint
     AND (:store_ids::uuid[] IS NULL OR EXISTS (
         SELECT FROM valued_skus AS sku WHERE sku.sku_id = more.sku_id AND sku.store_id = ANY (:store_ids::uuid[])
     ));
+
+-- order_campaigns: the order as it was placed.
+SELECT placed.position, placed.occurred_at, placed.channel, placed.campaign_ids
+FROM order_placed AS placed
+WHERE placed.stream_id = :order_id::uuid AND (:store_ids::uuid[] IS NULL OR placed.store_id = ANY (:store_ids::uuid[]));
+
+-- value_days: what changed the value of a store's stock, or the cost of what it sold, on one of its days, of a share of articles.
+SELECT one.position, one.occurred_at, one.sku_id, said.amount AS amount_minor
+FROM value_changes AS one
+JOIN valued_skus AS sku ON sku.sku_id = one.sku_id
+LEFT JOIN moved_zones AS zone ON zone.position = one.position
+CROSS JOIN LATERAL (VALUES
+    ('value', sku.store_id, one.worth), ('cogs', one.store_id, one.cost_of_sales)
+) AS said (measure, store_id, amount)
+WHERE said.store_id = :store_id::uuid AND said.measure = :measure::text AND said.amount <> 0
+    AND sku.currency = :currency::text AND share_of(one.sku_id) = :share::integer
+    AND one.occurred_at >= (:day::date - 1)::timestamp AT TIME ZONE 'UTC'
+    AND one.occurred_at < (:day::date + 2)::timestamp AT TIME ZONE 'UTC'
+    AND (one.occurred_at AT TIME ZONE coalesce(zone.time_zone, sku.time_zone))::date = :day::date
+    AND one.position > :window_from AND one.position <= :window_to
+    AND (:store_ids::uuid[] IS NULL OR said.store_id = ANY (:store_ids::uuid[]));

@@ -39,6 +39,37 @@ CREATE FUNCTION digits_of(currency text) RETURNS integer LANGUAGE sql IMMUTABLE 
     END
 $$;
 
+-- share_of: one of 64 shares of all articles, by the first bits of the id: a part of a rebuild has whole shares.
+CREATE FUNCTION share_of(sku uuid) RETURNS integer LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT get_byte(uuid_send(sku), 0) >> 2
+$$;
+
+-- event_of: the type of the event that a movement, or the cause of an adjustment, is of.
+CREATE FUNCTION event_of(kind text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT CASE kind
+        WHEN 'received' THEN 'StockReceived' WHEN 'shipped' THEN 'StockShipped' WHEN 'returned' THEN 'StockReturned'
+        WHEN 'written_off' THEN 'StockWrittenOff' WHEN 'sample' THEN 'SampleIssued'
+        WHEN 'adjusted' THEN 'StockAdjusted' WHEN 'transferred_out' THEN 'StockTransferredOut'
+        WHEN 'transferred_in' THEN 'StockTransferredIn' ELSE 'PolicySet'
+    END
+$$;
+
+-- add_to_days: adds amounts to the days of stores. As a statement of its own, because late records of other articles of the
+-- same window change the same rows, and one statement cannot change a row twice.
+CREATE FUNCTION add_to_days(
+    stores uuid[], measures text[], days date[], currencies text[], shares integer[], amounts numeric[]
+) RETURNS integer LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+    INSERT INTO value_days AS kept (store_id, measure, day, currency, share, amount_minor)
+    SELECT each.store_id, each.measure, each.day, each.currency, each.share, each.amount
+    FROM unnest(stores, measures, days, currencies, shares, amounts)
+        AS each (store_id, measure, day, currency, share, amount)
+    ON CONFLICT (store_id, measure, day, currency, share) DO UPDATE
+    SET amount_minor = kept.amount_minor + excluded.amount_minor;
+    RETURN cardinality(stores);
+END
+$$;
+
 -- shipped_layers: the layers that an order's units of an article left from before a time, in the order in which they left,
 -- and how many units came back before. `since` bounds by time, so that a fold never sees what it is about to value.
 CREATE FUNCTION shipped_layers(
@@ -474,15 +505,14 @@ BEGIN
 END
 $$;
 
--- costing_of: what holds for an article as known at a position: units of its currency's minor unit in one, its store's
--- methods from the first on, and from when on the books were open (NULL: they were never closed).
+-- costing_of: what holds for an article as known at a position: its home store, its currency and units of the minor unit in
+-- one, the store's methods from the first on, and from when on the books were open (NULL: they were never closed).
 CREATE FUNCTION costing_of(
-    sku uuid, as_of bigint, OUT scale numeric, OUT turns timestamptz[], OUT turned_to text[], OUT opened timestamptz
+    sku uuid, as_of bigint, OUT home uuid, OUT currency text, OUT scale numeric, OUT turns timestamptz[],
+    OUT turned_to text[], OUT opened timestamptz
 ) LANGUAGE plpgsql STABLE SET plan_cache_mode = 'force_generic_plan' AS $$
-DECLARE
-    home uuid;
 BEGIN
-    SELECT each.store_id, 10::numeric ^ each.minor_digits INTO home, scale
+    SELECT each.store_id, each.currency, 10::numeric ^ each.minor_digits INTO home, currency, scale
     FROM valued_skus AS each WHERE each.sku_id = sku;
     SELECT array_agg(policy.effective_from ORDER BY policy.effective_from, policy.position),
         array_agg(policy.method ORDER BY policy.effective_from, policy.position)
@@ -504,7 +534,8 @@ CREATE FUNCTION revalue(
     is_late boolean, places integer, original boolean, fallback text,
     skus uuid[], positions bigint[], times timestamptz[], kinds text[], changes numeric[], given numeric[],
     orders uuid[], locations uuid[], stores uuid[], recorded timestamptz[], batches text[], documents text[],
-    on_hands numeric[], in_transits numeric[], counts numeric[], latest_times timestamptz[], next_times timestamptz[]
+    on_hands numeric[], in_transits numeric[], counts numeric[], zones text[], latest_times timestamptz[],
+    next_times timestamptz[]
 ) RETURNS integer LANGUAGE plpgsql VOLATILE
 -- Planned anew each time, as a rebuild plans its windows, its statements would take longer to plan than to run. The plan may
 -- be made while the tables are empty: what is read of them for an article stands by itself (OFFSET 0), and is joined once.
@@ -514,12 +545,12 @@ BEGIN
         WITH entry AS MATERIALIZED (
             SELECT each.sku_id, each.position, each.occurred_at, each.kind, each.quantity, each.given_cost,
                 each.order_id, each.location_id, each.store_id, each.recorded_at, each.batch, each.document,
-                each.on_hand, each.in_transit, each.counted, each.next_at
+                each.on_hand, each.in_transit, each.counted, each.time_zone, each.next_at
             FROM unnest(
                 skus, positions, times, kinds, changes, given, orders, locations, stores, recorded, batches, documents,
-                on_hands, in_transits, counts, next_times
+                on_hands, in_transits, counts, zones, next_times
             ) AS each (sku_id, position, occurred_at, kind, quantity, given_cost, order_id, location_id, store_id,
-                recorded_at, batch, document, on_hand, in_transit, counted, next_at)
+                recorded_at, batch, document, on_hand, in_transit, counted, time_zone, next_at)
         ), run AS MATERIALIZED (
             SELECT entry.sku_id, min(entry.position) AS position, max(entry.position) AS last_position,
                 max(entry.occurred_at) AS last_at, max(entry.next_at) AS next_at,
@@ -532,7 +563,7 @@ BEGIN
                 array_agg(entry.counted ORDER BY entry.position) AS counts
             FROM entry GROUP BY 1
         ), folded AS MATERIALIZED (
-            SELECT run.sku_id, run.next_at, line.fold_position, line.own, line.revalued, line.unit, line.part_sizes,
+            SELECT run.sku_id, run.next_at, rule.home, rule.currency, line.fold_position, line.own, line.revalued, line.unit, line.part_sizes,
                 line.part_costs, line.quantity, line.worth, line.method, line.ended, line.cost, line.end_layers,
                 line.end_prices
             FROM run
@@ -563,6 +594,19 @@ BEGIN
                 entry.quantity, entry.given_cost, entry.counted, folded.unit, folded.part_sizes, folded.part_costs,
                 folded.method, folded.own, folded.revalued, folded.quantity, folded.worth
             FROM entry JOIN folded ON folded.fold_position = entry.position
+        ), summed AS (
+            INSERT INTO value_days AS kept (store_id, measure, day, currency, share, amount_minor)
+            SELECT said.store_id, said.measure, (entry.occurred_at AT TIME ZONE entry.time_zone)::date, folded.currency,
+                share_of(entry.sku_id), sum(said.amount)
+            FROM entry JOIN folded ON folded.fold_position = entry.position
+            CROSS JOIN LATERAL (VALUES
+                ('value', folded.home, folded.own + folded.revalued),
+                ('cogs', entry.store_id, CASE WHEN entry.kind IN ('shipped', 'returned') THEN -folded.own END)
+            ) AS said (measure, store_id, amount)
+            WHERE said.amount <> 0
+            GROUP BY 1, 2, 3, 4, 5
+            ON CONFLICT (store_id, measure, day, currency, share) DO UPDATE
+            SET amount_minor = kept.amount_minor + excluded.amount_minor
         ), daily AS (
             INSERT INTO valuation_days AS done (
                 sku_id, day, change, change_minor, end_position, end_quantity, end_value, end_method, end_cost,
@@ -609,29 +653,29 @@ BEGIN
         WITH cause AS MATERIALIZED (
             SELECT each.sku_id, each.position, each.occurred_at, each.kind, each.quantity, each.given_cost,
                 each.order_id, each.location_id, each.store_id, each.recorded_at, each.batch, each.document,
-                each.on_hand, each.in_transit, each.counted, each.latest, each.next_at,
+                each.on_hand, each.in_transit, each.counted, each.time_zone, each.latest, each.next_at,
                 date_trunc('day', each.occurred_at, 'UTC') AS starts,
-                rule.scale, rule.turns, rule.turned_to, rule.opened
+                rule.home, rule.currency, rule.scale, rule.turns, rule.turned_to, rule.opened
             FROM unnest(
                 skus, positions, times, kinds, changes, given, orders, locations, stores, recorded, batches, documents,
-                on_hands, in_transits, counts, latest_times, next_times
+                on_hands, in_transits, counts, zones, latest_times, next_times
             ) AS each (sku_id, position, occurred_at, kind, quantity, given_cost, order_id, location_id, store_id,
-                recorded_at, batch, document, on_hand, in_transit, counted, latest, next_at)
+                recorded_at, batch, document, on_hand, in_transit, counted, time_zone, latest, next_at)
             CROSS JOIN LATERAL costing_of(each.sku_id, each.position) AS rule
         ), line AS MATERIALIZED (
             SELECT cause.sku_id, moved.position, moved.occurred_at, moved.kind, moved.quantity, moved.given_cost,
-                moved.order_id, moved.counted, false AS is_late, moved.value_minor, moved.revalued_minor,
+                moved.order_id, moved.store_id, moved.counted, false AS is_late, moved.value_minor, moved.revalued_minor,
                 moved.unit_cost, moved.layer_sizes, moved.layer_costs
             FROM cause CROSS JOIN LATERAL (
                 SELECT each.position, each.occurred_at, each.kind, each.quantity, each.given_cost, each.order_id,
-                    each.counted, each.value_minor, each.revalued_minor, each.unit_cost, each.layer_sizes,
-                    each.layer_costs
+                    each.store_id, each.counted, each.value_minor, each.revalued_minor, each.unit_cost,
+                    each.layer_sizes, each.layer_costs
                 FROM valued_movements AS each
                 WHERE each.sku_id = cause.sku_id AND each.occurred_at >= cause.starts OFFSET 0
             ) AS moved
             UNION ALL
             SELECT cause.sku_id, cause.position, cause.occurred_at, cause.kind, cause.quantity, cause.given_cost,
-                cause.order_id, cause.counted, true, 0, 0, NULL, NULL, NULL
+                cause.order_id, cause.store_id, cause.counted, true, 0, 0, NULL, NULL, NULL
             FROM cause WHERE cause.kind <> 'costing'
         ), truth AS MATERIALIZED (
             SELECT known.position, known.value_minor, known.revalued_minor, known.unit_cost, known.layer_sizes,
@@ -688,7 +732,8 @@ BEGIN
             JOIN folded ON folded.fold_position = cause.position
             JOIN final ON final.sku_id = cause.sku_id
         ), learnt AS MATERIALIZED (
-            SELECT line.sku_id, line.occurred_at, line.position, line.kind, line.quantity, line.is_late, folded.own,
+            SELECT line.sku_id, line.occurred_at, line.position, line.kind, line.quantity, line.order_id,
+                line.store_id, line.is_late, folded.own,
                 folded.revalued, folded.unit, folded.part_sizes, folded.part_costs,
                 folded.own - known.value_minor AS value_more, folded.revalued - known.revalued_minor AS revalued_more,
                 CASE WHEN line.kind IN ('shipped', 'returned') THEN known.value_minor - folded.own ELSE 0 END
@@ -713,26 +758,49 @@ BEGIN
                 known.value_minor, known.revalued_minor, known.unit_cost, known.layer_sizes, known.layer_costs
             )
         ), booked AS MATERIALIZED (
-            SELECT learnt.sku_id, learnt.occurred_at, learnt.position, learnt.kind, learnt.value_more,
-                learnt.revalued_more, learnt.cogs_more
+            SELECT learnt.sku_id, learnt.occurred_at, learnt.position, learnt.kind, learnt.order_id, learnt.store_id,
+                learnt.value_more, learnt.revalued_more, learnt.cogs_more
             FROM learnt JOIN cause ON cause.sku_id = learnt.sku_id
             WHERE NOT learnt.is_late AND coalesce(learnt.occurred_at >= cause.opened, true)
                 AND (learnt.value_more <> 0 OR learnt.revalued_more <> 0)
             UNION ALL
-            SELECT learnt.sku_id, cause.opened, 0, 'closed_period', sum(learnt.value_more),
+            SELECT learnt.sku_id, cause.opened, 0, 'closed_period', NULL, cause.home, sum(learnt.value_more),
                 sum(learnt.revalued_more), sum(learnt.cogs_more)
             FROM learnt JOIN cause ON cause.sku_id = learnt.sku_id
             WHERE NOT learnt.is_late AND learnt.occurred_at < cause.opened
-            GROUP BY 1, 2
+            GROUP BY 1, 2, cause.home
             HAVING sum(learnt.value_more) <> 0 OR sum(learnt.revalued_more) <> 0 OR sum(learnt.cogs_more) <> 0
         ), adjusted AS (
             INSERT INTO value_adjustments (
                 sku_id, occurred_at, position, cause_position, kind, recorded_at, value_minor, revalued_minor,
-                cogs_minor
+                cogs_minor, store_id, order_id, cause_kind
             )
             SELECT booked.sku_id, booked.occurred_at, booked.position, cause.position, booked.kind,
-                cause.recorded_at, booked.value_more, booked.revalued_more, booked.cogs_more
+                cause.recorded_at, booked.value_more, booked.revalued_more, booked.cogs_more, booked.store_id,
+                booked.order_id, cause.kind
             FROM booked JOIN cause ON cause.sku_id = booked.sku_id
+        ), summed AS (
+            -- By the clock of the record that said so.
+            INSERT INTO value_days AS kept (store_id, measure, day, currency, share, amount_minor)
+            SELECT said.store_id, said.measure, (each.occurred_at AT TIME ZONE cause.time_zone)::date, cause.currency,
+                share_of(cause.sku_id), sum(said.amount)
+            FROM (
+                SELECT learnt.sku_id, learnt.occurred_at, learnt.store_id, learnt.own + learnt.revalued AS worth,
+                    CASE WHEN learnt.kind IN ('shipped', 'returned') THEN -learnt.own END AS cost_of_sales
+                FROM learnt WHERE learnt.is_late
+                UNION ALL
+                SELECT booked.sku_id, booked.occurred_at, booked.store_id, booked.value_more + booked.revalued_more,
+                    booked.cogs_more
+                FROM booked
+            ) AS each
+            JOIN cause ON cause.sku_id = each.sku_id
+            CROSS JOIN LATERAL (VALUES
+                ('value', cause.home, each.worth), ('cogs', each.store_id, each.cost_of_sales)
+            ) AS said (measure, store_id, amount)
+            WHERE said.amount <> 0
+            GROUP BY 1, 2, 3, 4, 5
+            ON CONFLICT (store_id, measure, day, currency, share) DO UPDATE
+            SET amount_minor = kept.amount_minor + excluded.amount_minor
         ), known AS (
             INSERT INTO true_costs AS truth (
                 sku_id, occurred_at, position, value_minor, revalued_minor, unit_cost, layer_sizes, layer_costs

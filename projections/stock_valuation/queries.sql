@@ -149,22 +149,14 @@ WHERE (:store_ids::uuid[] IS NULL OR sku.store_id = ANY (:store_ids::uuid[]))
 -- fact_rows: what changed the value of stock, and what goods cost that were sold, as known at :as_of (always to be given).
 -- Value is its home store's, the cost of goods sold is the store's that sold them. What was learnt afterwards stands at the
 -- record that it was learnt by. An article that is on two lines of an order counts wholly for the campaign of one of them.
+-- All branches have the very same types and no window function of their own, so that conditions reach each of them.
 SELECT fact.position, fact.place, fact.event, fact.occurred_at, fact.measure, fact.store_id, fact.day, fact.hour,
     fact.currency, fact.order_id, NULL::uuid AS who, NULL::text AS channel, fact.amount, CASE :by::text
-        WHEN 'store' THEN fact.store_id::text WHEN 'sku' THEN fact.sku_id::text
-        WHEN 'channel' THEN (
-            SELECT bought.channel FROM order_placed AS bought WHERE bought.stream_id = fact.order_id LIMIT 1
-        )
+        WHEN 'store' THEN fact.store_id::text WHEN 'sku' THEN fact.sku_id::text WHEN 'channel' THEN bought.channel
         WHEN 'campaign' THEN part.campaign_id::text
     END AS slice
 FROM (
-    SELECT line.position, 1::bigint AS place, CASE line.kind
-            WHEN 'received' THEN 'StockReceived' WHEN 'shipped' THEN 'StockShipped' WHEN 'returned' THEN 'StockReturned'
-            WHEN 'written_off' THEN 'StockWrittenOff' WHEN 'sample' THEN 'SampleIssued'
-            WHEN 'adjusted' THEN 'StockAdjusted' WHEN 'transferred_out' THEN 'StockTransferredOut'
-            ELSE 'StockTransferredIn'
-        END AS event,
-        line.occurred_at, 'value' AS measure, sku.store_id,
+    SELECT line.position, 1::bigint AS place, event_of(line.kind) AS event, line.occurred_at, 'value' AS measure, sku.store_id,
         (line.occurred_at AT TIME ZONE coalesce(zone.time_zone, sku.time_zone))::date AS day,
         extract(hour FROM line.occurred_at AT TIME ZONE coalesce(zone.time_zone, sku.time_zone))::bigint AS hour,
         sku.currency, line.order_id, line.sku_id, (line.value_minor + line.revalued_minor)::numeric AS amount
@@ -175,11 +167,10 @@ FROM (
         AND (:from_day::date IS NULL OR line.occurred_at >= (:from_day::date - 1)::timestamp AT TIME ZONE 'UTC')
         AND (:to_day::date IS NULL OR line.occurred_at < (:to_day::date + 2)::timestamp AT TIME ZONE 'UTC')
     UNION ALL
-    SELECT line.position, 2, CASE line.kind WHEN 'shipped' THEN 'StockShipped' ELSE 'StockReturned' END,
-        line.occurred_at, 'cogs', line.store_id,
+    SELECT line.position, 2::bigint, event_of(line.kind), line.occurred_at, 'cogs', line.store_id,
         (line.occurred_at AT TIME ZONE coalesce(zone.time_zone, sku.time_zone))::date,
         extract(hour FROM line.occurred_at AT TIME ZONE coalesce(zone.time_zone, sku.time_zone))::bigint,
-        sku.currency, line.order_id, line.sku_id, -line.value_minor
+        sku.currency, line.order_id, line.sku_id, -line.value_minor::numeric
     FROM valued_movements AS line
     JOIN valued_skus AS sku ON sku.sku_id = line.sku_id
     LEFT JOIN moved_zones AS zone ON zone.position = line.position
@@ -187,73 +178,120 @@ FROM (
         AND (:from_day::date IS NULL OR line.occurred_at >= (:from_day::date - 1)::timestamp AT TIME ZONE 'UTC')
         AND (:to_day::date IS NULL OR line.occurred_at < (:to_day::date + 2)::timestamp AT TIME ZONE 'UTC')
     UNION ALL
-    SELECT line.position, 3, CASE line.kind WHEN 'shipped' THEN 'StockShipped' ELSE 'StockReturned' END,
-        line.occurred_at, 'cogs_in_campaigns', line.store_id,
+    SELECT line.position, 3::bigint, event_of(line.kind), line.occurred_at, 'cogs_in_campaigns', line.store_id,
         (line.occurred_at AT TIME ZONE coalesce(zone.time_zone, sku.time_zone))::date,
         extract(hour FROM line.occurred_at AT TIME ZONE coalesce(zone.time_zone, sku.time_zone))::bigint,
-        sku.currency, line.order_id, line.sku_id, -line.value_minor
+        sku.currency, line.order_id, line.sku_id, -line.value_minor::numeric
     FROM valued_movements AS line
     JOIN valued_skus AS sku ON sku.sku_id = line.sku_id
+    JOIN order_campaigns AS counts ON counts.order_id = line.order_id AND counts.sku_id = line.sku_id
     LEFT JOIN moved_zones AS zone ON zone.position = line.position
     WHERE line.kind IN ('shipped', 'returned') AND line.value_minor <> 0
         AND (:from_day::date IS NULL OR line.occurred_at >= (:from_day::date - 1)::timestamp AT TIME ZONE 'UTC')
         AND (:to_day::date IS NULL OR line.occurred_at < (:to_day::date + 2)::timestamp AT TIME ZONE 'UTC')
     UNION ALL
-    SELECT more.cause_position, 100 + 10 * more.number + said.place, cause.type, more.occurred_at, said.measure,
-        CASE said.measure WHEN 'value' THEN sku.store_id ELSE coalesce(line.store_id, sku.store_id) END,
+    SELECT more.cause_position, 100 + 10 * more.number + said.place, event_of(more.cause_kind), more.occurred_at,
+        said.measure, CASE said.measure WHEN 'value' THEN sku.store_id ELSE more.store_id END,
         (more.occurred_at AT TIME ZONE coalesce(zone.time_zone, sku.time_zone))::date,
         extract(hour FROM more.occurred_at AT TIME ZONE coalesce(zone.time_zone, sku.time_zone))::bigint,
-        sku.currency, line.order_id, more.sku_id, said.amount
+        sku.currency, more.order_id, more.sku_id, said.amount
     FROM (
         SELECT each.cause_position, each.position, each.sku_id, each.occurred_at, each.value_minor, each.revalued_minor,
-            each.cogs_minor,
+            each.cogs_minor, each.store_id, each.order_id, each.cause_kind,
             row_number() OVER (
                 PARTITION BY each.cause_position ORDER BY each.position, each.sku_id, each.occurred_at
             ) AS number
         FROM value_adjustments AS each
     ) AS more
     JOIN valued_skus AS sku ON sku.sku_id = more.sku_id
-    LEFT JOIN valued_movements AS line ON line.sku_id = more.sku_id AND line.occurred_at = more.occurred_at
-        AND line.position = more.position
-    JOIN every_event AS cause ON cause.position = more.cause_position
+    LEFT JOIN order_campaigns AS counts ON counts.order_id = more.order_id AND counts.sku_id = more.sku_id
     LEFT JOIN moved_zones AS zone ON zone.position = more.cause_position
     CROSS JOIN LATERAL (VALUES
-        (1, 'value', more.value_minor + more.revalued_minor), (2, 'cogs', more.cogs_minor),
-        (3, 'cogs_in_campaigns', more.cogs_minor)
+        (1, 'value', (more.value_minor + more.revalued_minor)::numeric), (2, 'cogs', more.cogs_minor::numeric),
+        (3, 'cogs_in_campaigns', CASE WHEN counts.order_id IS NOT NULL THEN more.cogs_minor::numeric END)
     ) AS said (place, measure, amount)
     WHERE said.amount <> 0
 ) AS fact
-CROSS JOIN rules AS rule
--- The campaigns that the article's lines of the order count for, looked up where they matter.
-LEFT JOIN LATERAL (
-    SELECT array_agg(DISTINCT each.campaign_id) FILTER (WHERE each.campaign_id IS NOT NULL) AS campaign_ids
-    FROM (
-        SELECT coalesce(placed.campaign_id, (
-            SELECT CASE WHEN given.value->>'source' = 'coupon' THEN placed.coupon_campaign_id
-                ELSE (given.value->>'source_id')::uuid END
-            FROM jsonb_array_elements(placed.discounts) WITH ORDINALITY AS given (value, rank)
-            WHERE rule.discount_attributes AND given.value->>'source' NOT IN ('tier', 'points', 'manual')
-                AND CASE WHEN given.value->>'source' = 'coupon' THEN placed.coupon_campaign_id
-                    ELSE (given.value->>'source_id')::uuid END IS NOT NULL
-            ORDER BY (given.value->>'amount_minor')::bigint DESC, given.rank
-            LIMIT 1
-        )) AS campaign_id
-        FROM order_placed_lines AS placed
-        WHERE placed.stream_id = fact.order_id AND placed.sku_id = fact.sku_id
-            AND (fact.measure = 'cogs_in_campaigns' OR :campaign_id::uuid IS NOT NULL OR :by::text = 'campaign')
-    ) AS each
-) AS counts ON true
+LEFT JOIN order_channels AS bought ON bought.order_id = fact.order_id
+LEFT JOIN order_campaigns AS counts ON counts.order_id = fact.order_id AND counts.sku_id = fact.sku_id
 LEFT JOIN LATERAL unnest(CASE WHEN :by::text = 'campaign' THEN counts.campaign_ids END) AS part (campaign_id) ON true
 WHERE (:store_ids::uuid[] IS NULL OR fact.store_id = ANY (:store_ids::uuid[]))
     AND (:measures::text[] IS NULL OR fact.measure = ANY (:measures::text[]))
     AND (:from_day::date IS NULL OR fact.day >= :from_day::date) AND (:to_day::date IS NULL OR fact.day <= :to_day::date)
     AND (:sku_id::uuid IS NULL OR fact.sku_id = :sku_id::uuid)
     AND fact.position <= :as_of::bigint
-    AND (:channel::text IS NULL OR EXISTS (
-        SELECT FROM order_placed AS bought WHERE bought.stream_id = fact.order_id AND bought.channel = :channel::text
-    ))
-    AND (fact.measure <> 'cogs_in_campaigns' OR counts.campaign_ids IS NOT NULL)
+    AND (:channel::text IS NULL OR bought.channel = :channel::text)
     AND (:campaign_id::uuid IS NULL OR :campaign_id::uuid = ANY (counts.campaign_ids));
+
+-- fact_sums: what fact_rows come to in each store and on each day, for figures that are sums of them.
+SELECT fact.measure, fact.store_id, fact.day, fact.hour, fact.currency, fact.amount, fact.slice
+FROM (
+    -- What whole stores have by the day, as it is known now, is kept.
+    SELECT kept.measure, kept.store_id, kept.day, NULL::bigint AS hour, kept.currency, kept.amount_minor AS amount,
+        CASE :by::text WHEN 'store' THEN kept.store_id::text END AS slice
+    FROM value_days AS kept
+    WHERE :as_of::bigint = 9223372036854775806 AND :grain::text IS DISTINCT FROM 'hour'
+        AND (:by::text IS NULL OR :by::text = 'store')
+        AND :sku_id::uuid IS NULL AND :channel::text IS NULL AND :campaign_id::uuid IS NULL
+    UNION ALL
+    SELECT said.measure, said.store_id, (line.occurred_at AT TIME ZONE coalesce(zone.time_zone, sku.time_zone))::date,
+        CASE WHEN :grain::text = 'hour' THEN
+            extract(hour FROM line.occurred_at AT TIME ZONE coalesce(zone.time_zone, sku.time_zone))::bigint
+        END,
+        sku.currency, said.amount,
+        CASE :by::text
+            WHEN 'store' THEN said.store_id::text WHEN 'sku' THEN line.sku_id::text WHEN 'channel' THEN bought.channel
+            WHEN 'campaign' THEN part.campaign_id::text
+        END
+    FROM value_changes AS line
+    JOIN valued_skus AS sku ON sku.sku_id = line.sku_id
+    LEFT JOIN moved_zones AS zone ON zone.position = line.position
+    LEFT JOIN order_channels AS bought ON bought.order_id = line.order_id
+    LEFT JOIN order_campaigns AS counts ON counts.order_id = line.order_id AND counts.sku_id = line.sku_id
+    LEFT JOIN LATERAL unnest(CASE WHEN :by::text = 'campaign' THEN counts.campaign_ids END) AS part (campaign_id) ON true
+    CROSS JOIN LATERAL (VALUES
+        ('value', sku.store_id, line.worth), ('cogs', line.store_id, line.cost_of_sales)
+    ) AS said (measure, store_id, amount)
+    WHERE said.amount <> 0 AND (:measures::text[] IS NULL OR :measures::text[] && ARRAY['value', 'cogs'])
+        AND NOT (
+            :as_of::bigint = 9223372036854775806 AND :grain::text IS DISTINCT FROM 'hour'
+            AND (:by::text IS NULL OR :by::text = 'store')
+            AND :sku_id::uuid IS NULL AND :channel::text IS NULL AND :campaign_id::uuid IS NULL
+        )
+        AND line.position <= :as_of::bigint
+        AND (:from_day::date IS NULL OR line.occurred_at >= (:from_day::date - 1)::timestamp AT TIME ZONE 'UTC')
+        AND (:to_day::date IS NULL OR line.occurred_at < (:to_day::date + 2)::timestamp AT TIME ZONE 'UTC')
+        AND (:sku_id::uuid IS NULL OR line.sku_id = :sku_id::uuid)
+        AND (:channel::text IS NULL OR bought.channel = :channel::text)
+        AND (:campaign_id::uuid IS NULL OR :campaign_id::uuid = ANY (counts.campaign_ids))
+    UNION ALL
+    -- Few orders are of a campaign: their goods are looked up.
+    SELECT 'cogs_in_campaigns', line.store_id, (line.occurred_at AT TIME ZONE coalesce(zone.time_zone, sku.time_zone))::date,
+        CASE WHEN :grain::text = 'hour' THEN
+            extract(hour FROM line.occurred_at AT TIME ZONE coalesce(zone.time_zone, sku.time_zone))::bigint
+        END,
+        sku.currency, line.cost_of_sales,
+        CASE :by::text
+            WHEN 'store' THEN line.store_id::text WHEN 'sku' THEN line.sku_id::text WHEN 'channel' THEN bought.channel
+            WHEN 'campaign' THEN part.campaign_id::text
+        END
+    FROM order_campaigns AS counts
+    JOIN value_changes AS line ON line.order_id = counts.order_id AND line.sku_id = counts.sku_id
+    JOIN valued_skus AS sku ON sku.sku_id = line.sku_id
+    LEFT JOIN moved_zones AS zone ON zone.position = line.position
+    LEFT JOIN order_channels AS bought ON bought.order_id = line.order_id
+    LEFT JOIN LATERAL unnest(CASE WHEN :by::text = 'campaign' THEN counts.campaign_ids END) AS part (campaign_id) ON true
+    WHERE line.cost_of_sales <> 0
+        AND line.position <= :as_of::bigint
+        AND (:from_day::date IS NULL OR line.occurred_at >= (:from_day::date - 1)::timestamp AT TIME ZONE 'UTC')
+        AND (:to_day::date IS NULL OR line.occurred_at < (:to_day::date + 2)::timestamp AT TIME ZONE 'UTC')
+        AND (:sku_id::uuid IS NULL OR line.sku_id = :sku_id::uuid)
+        AND (:channel::text IS NULL OR bought.channel = :channel::text)
+        AND (:campaign_id::uuid IS NULL OR :campaign_id::uuid = ANY (counts.campaign_ids))
+) AS fact
+WHERE (:store_ids::uuid[] IS NULL OR fact.store_id = ANY (:store_ids::uuid[]))
+    AND (:measures::text[] IS NULL OR fact.measure = ANY (:measures::text[]))
+    AND (:from_day::date IS NULL OR fact.day >= :from_day::date) AND (:to_day::date IS NULL OR fact.day <= :to_day::date);
 
 -- values_after: of each of these movements (:positions of the ledger), what it changed the value of its article's stock by, as
 -- booked when it was recorded, what it has been corrected by since, and what the article's stock was worth after it.

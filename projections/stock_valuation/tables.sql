@@ -34,6 +34,20 @@ CREATE TABLE closed_periods (
     PRIMARY KEY (store_id, position)
 );
 
+-- order_channels: through which channel each order came.
+CREATE TABLE order_channels (
+    order_id  uuid PRIMARY KEY,
+    channel   text COLLATE "C" NOT NULL
+);
+
+-- order_campaigns: the campaigns that an article's lines of an order count for; no row where there is none.
+CREATE TABLE order_campaigns (
+    order_id      uuid NOT NULL,
+    sku_id        uuid NOT NULL,
+    campaign_ids  uuid[] NOT NULL,
+    PRIMARY KEY (order_id, sku_id)
+);
+
 -- valued_movements: one immutable row for each movement, valued as it was known when it was recorded.
 -- `value_minor` is what the stock's value changed by its units; `revalued_minor` what it changed by the units that had left
 -- before they were there, or whose cost had been unknown, and whose cost is known by it. The last unit takes the rest.
@@ -87,6 +101,10 @@ CREATE TABLE value_adjustments (
     value_minor     bigint NOT NULL,
     revalued_minor  bigint NOT NULL,
     cogs_minor      bigint NOT NULL,
+    -- Whose cost of goods sold it is and by which order, as of the movement; what the later record is (see event_of).
+    store_id        uuid NOT NULL,
+    order_id        uuid,
+    cause_kind      text COLLATE "C" NOT NULL,
     PRIMARY KEY (sku_id, occurred_at, position, cause_position)
 );
 
@@ -95,6 +113,29 @@ CREATE INDEX value_adjustments_cause ON value_adjustments (cause_position);
 
 -- value_adjustments_known: what was learnt about an article up to a position.
 CREATE INDEX value_adjustments_known ON value_adjustments (sku_id, cause_position);
+
+-- value_changes: what each movement changed when it was recorded, and what was learnt about it, as of the record that said so.
+CREATE VIEW value_changes AS
+SELECT line.position, line.sku_id, line.store_id, line.order_id, line.occurred_at,
+    (line.value_minor + line.revalued_minor)::numeric AS worth,
+    CASE WHEN line.kind IN ('shipped', 'returned') THEN -line.value_minor::numeric ELSE 0 END AS cost_of_sales
+FROM valued_movements AS line
+UNION ALL
+SELECT more.cause_position, more.sku_id, more.store_id, more.order_id, more.occurred_at,
+    (more.value_minor + more.revalued_minor)::numeric, more.cogs_minor::numeric
+FROM value_adjustments AS more;
+
+-- value_days: what the changes of a store's own day add up to, by measure of fact_rows; none where nothing changed it.
+-- `share` divides the articles, so that the parts of a rebuild do not wait for each other's rows (see share_of).
+CREATE TABLE value_days (
+    store_id      uuid NOT NULL,
+    measure       text COLLATE "C" NOT NULL,
+    day           date NOT NULL,
+    currency      text COLLATE "C" NOT NULL,
+    share         integer NOT NULL,
+    amount_minor  numeric NOT NULL,
+    PRIMARY KEY (store_id, measure, day, currency, share)
+) WITH (fillfactor = 50);
 
 -- true_costs: what a movement is valued at now, where that is not what its row says; replaced whenever more is learnt.
 CREATE TABLE true_costs (

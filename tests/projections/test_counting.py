@@ -87,6 +87,8 @@ def test_each_branch_of_the_package_says_its_measures_but_that_of_what_moved() -
         ("stock_facts", "cells_balance", ["on_hand", "reserved"], "store_days"),
         ("stock_facts", "cells_sum", ["in_stock_days"], "article_days"),
         ("kpi_facts", "cells_sum", ["units_of_week"], "sold"),
+        ("stock_valuation", "cells_daily_mean", ["value"], "value_days"),
+        ("stock_valuation", "cells_sum", ["cogs", "cogs_in_campaigns"], "value_days"),
     ],
 )
 def test_sums_of_now_are_read_from_what_is_kept(name: str, way: str, measures: list[str], reads: str) -> None:
@@ -97,3 +99,4 @@ def test_sums_of_now_are_read_from_what_is_kept(name: str, way: str, measures: l
     # Whom a fact is of, and how many there are, no sum can tell.
     asked = loaded.counting("cells_people", measures)
     assert loaded.table("store_days") not in asked.sql
+    assert loaded.table("value_days") not in asked.sql

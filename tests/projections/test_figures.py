@@ -272,6 +272,7 @@ CELLS = [
     ("customer_card", "customer_card_sales", ["orders", "units", "gmv_minor", "refunds", "refunded_minor"]),
     ("traffic", "traffic_reports", ["page_views"]),
     ("kpi_facts", "paid", ["goods_minor", "total_minor"]),
+    ("stock_valuation", "value_days", ["amount_minor"]),
 ]  # fmt: skip
 
 

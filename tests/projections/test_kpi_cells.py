@@ -166,6 +166,7 @@ def test_sums_are_what_the_rows_come_to_now_and_at_any_position(trade: Projector
                 assert come_to[0] == come_to[1], (name, measure, as_of)
                 summed |= {measure} if come_to[0] else set()
     assert {"on_hand", "reserved", "damaged", "received", "sold", "units", "baseline", "units_of_week"} <= summed
+    assert {"value", "cogs", "cogs_in_campaigns"} <= summed
 
 
 def test_the_largest_slices_stand_alone_and_the_rest_together(trade: Projector) -> None:

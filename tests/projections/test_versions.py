@@ -19,7 +19,7 @@ import pytest
 from opscore import resources
 from opscore.database import Database
 from opscore.projector import Follower, ProjectionRefused, Projector, filling, window
-from opscore.projector.catalogue import LAST_STREAM, even_parts
+from opscore.projector.catalogue import LAST_STREAM, by_share, even_parts
 from opscore.projector.folder import Loaded
 from opscore.projector.lock import EditedWithoutVersion
 from opscore.settings import Settings
@@ -170,6 +170,9 @@ def test_the_parts_of_a_rebuild_are_about_equally_heavy(
     parts = [part for part, _ in divided]
     assert [part.first_stream.int for part in parts] == [0, *(part.last_stream.int + 1 for part in parts[:-1])]
     assert parts[-1].last_stream == LAST_STREAM
+    # What is kept for a share of the streams (share_of in stock_valuation) is written by one part alone.
+    assert len({part.first_stream.int >> 122 for part in parts}) == 3
+    assert all(part.first_stream.int % (1 << 122) == 0 for part in parts)
     heavy = connection.execute(
         "SELECT stream_id, count(*) FROM events WHERE type = ANY (%s) GROUP BY 1", (list(loaded.definition.events),)
     ).fetchall()
@@ -177,7 +180,9 @@ def test_the_parts_of_a_rebuild_are_about_equally_heavy(
         sum(count for stream_id, count in heavy if part.first_stream <= stream_id <= part.last_stream) for part in parts
     ]
     assert sum(weights) > 500
-    assert max(weights) - min(weights) <= 2 * max(count for _, count in heavy)
+    shares = by_share(sorted(heavy))
+    assert sum(weight for _, weight in shares) == sum(weights)
+    assert max(weights) - min(weights) <= 2 * max(weight for _, weight in shares)
 
 
 def test_parts_end_where_they_are_closest_to_their_share() -> None:

@@ -90,6 +90,9 @@ class Promotion:
 SAMPLE = 50_000
 """How many events are looked at, about, to learn how heavy each stream is."""
 
+SHARE_BITS = 6
+"""So many first bits of its id say of which share a stream is: one of 64."""
+
 LAST_STREAM = UUID(int=2**128 - 1)
 
 
@@ -118,6 +121,17 @@ def even_parts(weights: Sequence[tuple[UUID, int]], of: int) -> list[Part]:
             parts.append(Part(len(parts), first, stream_id))
             first = UUID(int=stream_id.int + 1)
     return [*parts, Part(len(parts), first, LAST_STREAM)]
+
+
+def by_share(weights: Sequence[tuple[UUID, int]]) -> list[tuple[UUID, int]]:
+    """Return how heavy each share of the streams is, by the last id that it can have; ids of a share begin alike.
+
+    weights: how heavy a stream is, by its id, which rises. A part has whole shares, so that what a projection keeps for
+    a share of its streams is written by one part alone: two that change one row wait for each other to the end of a
+    window, or for ever.
+    """
+    shares = itertools.groupby(weights, lambda each: each[0].int | (1 << 128 - SHARE_BITS) - 1)
+    return [(UUID(int=last), sum(weight for _, weight in streams)) for last, streams in shares]
 
 
 class Catalogue:
@@ -258,7 +272,7 @@ class Catalogue:
         found = self.parts(connection, loaded.name, loaded.version)
         if entry is None or entry.status != "building" or found:
             return found
-        for part in even_parts(self._weights(connection, loaded, entry.position), of):
+        for part in even_parts(by_share(self._weights(connection, loaded, entry.position)), of):
             connection.execute(
                 self._sql(
                     "INSERT INTO PARTS (name, version, part, position, first_stream, last_stream)"
