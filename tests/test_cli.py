@@ -276,3 +276,30 @@ def test_a_file_that_holds_no_anchors_is_named_with_its_line(environment: dict[s
 def test_a_copy_that_no_replay_made_is_said_with_how_to_make_it(environment: dict[str, str]) -> None:
     text = run(environment, "projections", "show", "kpi_daily", "--as", "march", code=1)
     assert "opscore replay --into march" in text
+
+
+INTERRUPTED = """
+import signal, sys
+from opscore import cli
+
+class Interrupts:
+    def find_spec(self, name, path=None, target=None):
+        if name == "opscore.projector":
+            signal.raise_signal(signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupts())
+cli.main()
+"""
+
+
+def test_a_word_that_is_interrupted_while_it_loads_says_so(environment: dict[str, str]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED, "token", "list"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 130
+    assert done.stderr == "Stopped at once.\n"

@@ -55,6 +55,13 @@ app.command()(export)
 
 def main() -> None:
     """Run the command line; what a person can mend is said in a sentence, without a trace."""
+    try:
+        _run()
+    except KeyboardInterrupt:  # While modules are still being loaded, too.
+        raise fail("Stopped at once.", code=STOPPED_EXIT) from None
+
+
+def _run() -> None:
     # Half a million objects of modules and schema stay: looking for dead ones among them is a quarter of a start.
     gc.set_threshold(100_000, 20, 20)
     import psycopg
