@@ -303,3 +303,9 @@ def test_a_word_that_is_interrupted_while_it_loads_says_so(environment: dict[str
     )
     assert done.returncode == 130
     assert done.stderr == "Stopped at once.\n"
+
+
+def test_a_webhook_of_a_store_that_is_not_there_is_refused(environment: dict[str, str]) -> None:
+    local = {**environment, "OPSCORE_WEBHOOK_LOOPBACK": "true"}
+    text = run(local, "webhook", "add", "http://127.0.0.1:9/hook", "--store", str(UUID(int=1)), code=1)
+    assert "There is no store" in text
