@@ -197,3 +197,115 @@ def test_rows_are_exported_to_a_file_and_what_is_no_export_is_refused(
     assert parquet.read_bytes()[:4] == b"PAR1"
     assert "'letters'" in run(environment, "export", "letters", code=1)
     assert "period" in run(environment, "export", "kpi_daily", "--since", "2030-01-01T00:00:00Z", code=1)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("token", "list"), "data: File exists"),
+        (("audit", "anchor", "/"), "/: Is a directory"),
+        (("audit", "verify", "--anchors", "/"), "/: Is a directory"),
+        (("projections", "init", "/dev/null/mine"), "Not a directory"),
+        (("export", "events", "--out", "/proc/rows.csv"), "No such file or directory"),
+    ],
+)
+def test_a_place_that_cannot_be_used_is_named_in_a_sentence(
+    environment: dict[str, str], tmp_path: Path, words: tuple[str, ...], said: str
+) -> None:
+    if words[0] == "token":
+        (tmp_path / "data").touch()  # The data directory's name is taken by a file.
+        del environment["OPSCORE_DATABASE_URL"]
+    text = run(environment, *words, code=1)
+    assert said in text and "Choose another place" in text
+    assert "Traceback" not in text
+
+
+def test_a_device_is_not_replaced_by_an_export(environment: dict[str, str], tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    run(environment, "projections", "rebuild")
+    assert "no plain file" in run(environment, "export", "orders", "--out", str(pipe), code=1)
+    assert "no plain file" in run(environment, "audit", "export", str(pipe), code=1)
+    assert pipe.is_fifo()
+
+
+def test_a_full_disk_behind_the_output_is_said_in_a_sentence(environment: dict[str, str]) -> None:
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "opscore.cli", "token", "list"],
+            env=environment,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert done.returncode != 0
+    assert "No space left on device" in done.stderr and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "words", [("replay", "--stream"), ("projections", "show"), ("webhook", "add"), ("import", "online-retail")]
+)
+def test_an_argument_that_is_no_utf_8_is_refused_as_that(environment: dict[str, str], words: tuple[str, ...]) -> None:
+    text = run(environment, *words, os.fsdecode(b"a\xff"), code=1)
+    assert "is no text in UTF-8" in text and "Traceback" not in text
+
+
+def test_numbers_beyond_all_bounds_are_refused_with_the_bounds(environment: dict[str, str]) -> None:
+    huge = str(10**30)
+    for words in (
+        ("projections", "drop", "--superseded-days", huge),
+        ("webhook", "add", "https://example.com", "--after", huge),
+        ("webhook", "redeliver", str(UUID(int=1)), "--position", huge),
+    ):
+        text = run(environment, *words, code=2)
+        assert "Invalid value" in text and words[-2] in text
+
+
+def test_a_file_that_holds_no_anchors_is_named_with_its_line(environment: dict[str, str], tmp_path: Path) -> None:
+    for content in (b"# notes\n", b"\xff\xfe\x00", b'{"position": 1, "hash": "\xff", "anchored_at": ""}'):
+        file = tmp_path / "notes"
+        file.write_bytes(content)
+        for words in (("audit", "verify"), ("audit", "export", str(tmp_path / "log.zip"))):
+            assert f"{file}, line 1: not an anchor" in run(environment, *words, "--anchors", str(file), code=1)
+        assert "not an anchor" in run(environment, "audit", "anchor", str(file), code=1)
+        assert file.read_bytes() == content
+
+
+def test_a_copy_that_no_replay_made_is_said_with_how_to_make_it(environment: dict[str, str]) -> None:
+    text = run(environment, "projections", "show", "kpi_daily", "--as", "march", code=1)
+    assert "opscore replay --into march" in text
+
+
+INTERRUPTED = """
+import signal, sys
+from opscore import cli
+
+class Interrupts:
+    def find_spec(self, name, path=None, target=None):
+        if name == "opscore.projector":
+            signal.raise_signal(signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupts())
+cli.main()
+"""
+
+
+def test_a_word_that_is_interrupted_while_it_loads_says_so(environment: dict[str, str]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED, "token", "list"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 130
+    assert done.stderr == "Stopped at once.\n"
+
+
+def test_a_webhook_of_a_store_that_is_not_there_is_refused(environment: dict[str, str]) -> None:
+    local = {**environment, "OPSCORE_WEBHOOK_LOOPBACK": "true"}
+    text = run(local, "webhook", "add", "http://127.0.0.1:9/hook", "--store", str(UUID(int=1)), code=1)
+    assert "There is no store" in text

@@ -83,3 +83,23 @@ def test_a_key_of_another_length_is_refused(text: str) -> None:
 
 def test_a_given_key_is_used_as_it_is() -> None:
     assert Settings(master_key=SecretStr(base64.b64encode(b"k" * 32).decode())).master_key_bytes() == b"k" * 32
+
+
+def test_a_file_of_settings_that_is_no_text_is_said(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(SetupError, match=r"\.env is no text in UTF-8"):
+        load_settings()
+
+
+def test_a_key_file_that_is_no_text_is_refused_as_no_key(tmp_path: Path) -> None:
+    key = tmp_path / "master.key"
+    key.write_bytes(b"\xff" * 44)
+    key.chmod(0o600)
+    with pytest.raises(SetupError, match="must hold 32 bytes in base64"):
+        Settings(data_dir=tmp_path).master_key_bytes()
+
+
+def test_a_blank_address_is_not_every_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPSCORE_HOST", "")
+    with pytest.raises(SetupError, match="OPSCORE_HOST"):
+        load_settings()

@@ -24,6 +24,7 @@ from opscore.log.chain import Finding, check_whole
 from opscore.log.event_log import EventLog, lend
 from opscore.log.recorder import read_head
 from opscore.log.snapshots import fold_digest, state_bytes, state_shape
+from opscore.settings import SetupError
 
 Progress = Callable[[int, int], None]
 """Called with (done, total)."""
@@ -59,6 +60,10 @@ class Report:
 # Anchors -------------------------------------------------------------------------------------------------------------
 
 
+class AnchorsUnreadable(SetupError):
+    """A file that was given as anchors holds something else; name the one that `audit anchor` wrote."""
+
+
 def anchor(database: Database, file: Path) -> Anchor:
     """Append the present head of the chain to `file` (JSON lines) and return it; the same head is not written twice."""
     with database.connect() as connection:
@@ -76,13 +81,16 @@ def anchor(database: Database, file: Path) -> Anchor:
 
 
 def read_anchors(file: Path) -> list[Anchor]:
-    """Return the anchors of a file, oldest first; raises ValueError naming the line that is none."""
+    """Return the anchors of a file, oldest first; raises AnchorsUnreadable naming the line that is none."""
     anchors = []
-    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
+    # Read as bytes: what is no UTF-8 is no anchor either, and its line is named like that of any other.
+    for number, line in enumerate(file.read_bytes().splitlines(), start=1):
         try:
             anchors.append(msgspec.json.decode(line, type=Anchor))
-        except msgspec.MsgspecError as error:
-            raise ValueError(f"{file}, line {number}: not an anchor ({error})") from error
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise AnchorsUnreadable(
+                f"{file}, line {number}: not an anchor ({error}); name the file that opscore audit anchor wrote"
+            ) from None
     return anchors
 
 

@@ -81,7 +81,7 @@ def export(
     beginning and the head of the log. A damaged log is exported as it stands: finding the damage is the verifier's.
     anchors: file written by `opscore audit anchor`; it goes into the bundle.
     progress: called with (events written, events in all). stop: asked after every slice.
-    Raises BundleRefused, BundleStopped, and ValueError for a file of anchors that cannot be read.
+    Raises BundleRefused, BundleStopped, and AnchorsUnreadable for a file of anchors that holds something else.
     """
     known = [asdict(anchor) for anchor in read_anchors(anchors)] if anchors is not None else []
     with database.connect() as connection:

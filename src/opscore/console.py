@@ -6,7 +6,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from decimal import Decimal
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Self
@@ -208,5 +208,6 @@ def figure(value: object) -> str:
 def fail(message: str, *, code: int = 1) -> SystemExit:
     """Print what went wrong and how to mend it; return the exit to raise."""
     err.print(message, style="red", markup=False)
-    sys.stdout.flush()
+    with suppress(OSError):  # Full or closed: that is what the message says then, and all that can be said.
+        sys.stdout.flush()
     return SystemExit(code)

@@ -1,11 +1,12 @@
 """Structured logs: one JSON object a line, and nothing in it that belongs to a person.
 
 Messages of exceptions are left out: the database quotes the values of a failing row in them. What is kept is the type,
-the SQLSTATE and the stack.
+the SQLSTATE, the errno by its name, such as ENOSPC, and the stack.
 """
 
 from __future__ import annotations
 
+import errno
 import logging
 import sys
 import traceback
@@ -21,11 +22,12 @@ TALKATIVE = ("uvicorn", "websockets", "httpcore", "httpx")
 
 
 def exception_facts(error: BaseException) -> dict[str, Any]:
-    """Return what may be logged of an exception: type, SQLSTATE and stack, never its message."""
+    """Return what may be logged of an exception: type, SQLSTATE or the system's errno, and stack; never its message."""
     frames = traceback.extract_tb(error.__traceback__)
     return {
         "error": type(error).__name__,
         "sqlstate": getattr(error, "sqlstate", None),
+        "errno": errno.errorcode.get(error.errno or 0) if isinstance(error, OSError) else None,
         "frames": [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames[-FRAMES_KEPT:]],
     }
 

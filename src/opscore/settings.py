@@ -55,7 +55,7 @@ class Settings(BaseSettings):
         "not set.",
     )
 
-    host: str = Field(default="127.0.0.1", description="Address the server listens on.")
+    host: str = Field(default="127.0.0.1", min_length=1, description="Address the server listens on.")
     port: Annotated[int, Field(ge=0, le=65535)] = Field(default=8000, description="Port the server listens on.")
 
     explorer: bool = Field(default=True, description="Whether /graphql shows the explorer page to browsers.")
@@ -251,7 +251,7 @@ class Settings(BaseSettings):
             _write_key(path)
         if path.stat().st_mode & 0o077:
             raise SetupError(f"{path} can be read by others; run: chmod 600 {path}")
-        return _decode_key(path.read_text(encoding="ascii"), str(path))
+        return _decode_key(path.read_text(encoding="ascii", errors="replace"), str(path))
 
 
 def load_settings() -> Settings:
@@ -264,6 +264,8 @@ def load_settings() -> Settings:
             for fault in error.errors()
         )
         raise SetupError(f"These settings cannot be used. {faults}") from None
+    except UnicodeDecodeError:
+        raise SetupError("The file .env is no text in UTF-8; save it as that, with a line NAME=value each.") from None
     except SettingsError as error:
         raise SetupError(f"These settings cannot be used: {error}; lists and objects are written as JSON.") from None
 

@@ -153,3 +153,15 @@ def test_without_the_extra_parquet_is_refused_with_its_name(
     assert refused.value.path == ("format",)
     assert not list(tmp_path.glob("orders*"))
     trade.write(Dataset.ORDERS, Format.CSV)
+
+
+def test_a_link_stays_and_the_file_it_leads_to_is_made_anew(tmp_path: Path) -> None:
+    kept = tmp_path / "kept" / "rows.csv"
+    kept.parent.mkdir()
+    link = tmp_path / "out.csv"
+    link.symlink_to(kept)
+    for _ in range(2):
+        with appearing(link) as out:
+            out.write(b"whole")
+        assert link.is_symlink() and kept.read_bytes() == b"whole" and not kept.is_symlink()
+    assert list(kept.parent.iterdir()) == [kept]

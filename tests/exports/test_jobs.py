@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
+import psycopg
 import pytest
 
 from opscore.database import Database
@@ -180,6 +181,22 @@ def test_a_job_that_cannot_be_done_says_why(book: ExportBook, exports: Exports, 
     assert failed.progress == "failed" and "opscore projections rebuild order_book" in str(failed.reason)
 
 
+def test_a_job_whose_file_cannot_be_written_says_why_after_its_last_try(
+    book: ExportBook, exports: Exports, trade: Trade
+) -> None:
+    job = start(book)
+    trade.database.settings.exports_folder.parent.mkdir(parents=True, exist_ok=True)
+    trade.database.settings.exports_folder.touch()  # A file where the folder should be.
+    for _ in range(BEGUN_MAX - 1):
+        with pytest.raises(OSError):
+            exports.run_once()
+        assert now(book, job).progress == "running"
+    assert exports.run_once()
+    failed = now(book, job)
+    assert failed.progress == "failed"
+    assert "could not write the file (File exists)" in str(failed.reason) or "Not a directory" in str(failed.reason)
+
+
 def test_a_fault_of_ours_ends_the_job_and_names_no_secret(
     book: ExportBook, exports: Exports, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -201,11 +218,11 @@ def test_a_job_that_ends_its_server_each_time_is_given_up(
     job = start(book)
 
     def lost(*_: Any, **__: Any) -> Any:
-        raise OSError("no space left on device")
+        raise psycopg.OperationalError("server closed the connection")
 
     monkeypatch.setattr(jobs, "write", lost)
     for _ in range(BEGUN_MAX):
-        with pytest.raises(OSError, match="no space"):
+        with pytest.raises(psycopg.OperationalError, match="server closed"):
             exports.run_once()
         assert now(book, job).progress == "running"
     exports.run_once()

@@ -12,7 +12,7 @@ import msgspec
 import psycopg
 import pytest
 
-from opscore.audit import anchor, read_anchors, verify
+from opscore.audit import AnchorsUnreadable, anchor, read_anchors, verify
 from opscore.database import Database
 from opscore.log.canonical import GENESIS, canonical, event_hash, microseconds, with_role
 from opscore.settings import Settings
@@ -134,7 +134,7 @@ def test_forged_anchors_and_lines_that_are_none_are_refused(database: Database, 
         anchors.write_text(json.dumps({**good, "hash": "".join(digits)}) + "\n", encoding="utf-8")
         assert not verify(database, anchors=anchors, workers=1).holds
     anchors.write_text("{}\n", encoding="utf-8")
-    with pytest.raises(ValueError, match="line 1"):
+    with pytest.raises(AnchorsUnreadable, match="line 1"):
         read_anchors(anchors)
 
 

@@ -51,6 +51,10 @@ def test_every_projection_of_the_package_reads_well_and_has_a_lock_line() -> Non
     [
         ("projection.toml", "version = 3", "", "add 'version'"),
         ("projection.toml", "version = 3", "version = 0", "versions start at 1"),
+        ("projection.toml", "version = 3", 'version = "a"', "versions start at 1"),
+        ("projection.toml", "version = 3", f"version = {2**31}", "versions end at 2147483647"),
+        ("projection.toml", "version = 3", "version = = 3", "is no TOML: Invalid value"),
+        ("projection.toml", '"OrderRefunded"', "7", "events is a list of names"),
         ("projection.toml", '"OrderRefunded"', '"OrderForgotten"', "no event OrderForgotten"),
         ("projection.toml", '"OrderRefunded"', '"OrderRefunded", "OrderShipped"', "no statement reads"),
         ("projection.toml", ', "OrderRefunded"', "", "reads OrderRefunded; add it to events"),
@@ -203,3 +207,17 @@ def test_every_event_of_the_domain_has_a_relation() -> None:
     names = [relation.name for event in EVENT_CLASSES.values() for relation in relations_of(event)]
     assert len(names) == len(set(names))
     assert {"order_paid", "order_placed_lines", "stock_received"} <= set(names)
+
+
+@pytest.mark.parametrize("file", ["projection.toml", "apply.sql"])
+def test_a_file_that_is_no_text_is_named(folder: Path, file: str) -> None:
+    (folder / file).write_bytes(b"\xff\xfe")
+    with pytest.raises(SqlFileError, match=f"kpi_daily/{file} is no text in UTF-8"):
+        Definition.read(folder)
+
+
+@pytest.mark.parametrize("line", [b"garbage", b"kpi_daily three abc", b"\xff"])
+def test_a_line_of_the_lock_that_is_none_is_named(tmp_path: Path, line: bytes) -> None:
+    (tmp_path / lock.FILE).write_bytes(b"# Versions\n" + line + b"\n")
+    with pytest.raises(SqlFileError, match="line 2: write NAME VERSION DIGEST"):
+        lock.read(tmp_path)

@@ -513,6 +513,29 @@ def test_rules_edited_without_a_new_version_are_refused(
         unlocked.deploy()
 
 
+@pytest.mark.parametrize(
+    ("file", "old", "new"),
+    [
+        ("queries.sql", "SELECT", "SELEKT"),
+        ("queries.sql", "kpi.gmv_minor", "kpi.gmw_minor"),
+        ("explain.sql", "FROM", "FORM"),
+        ("tables.sql", "bigint", "biggint"),
+    ],
+)
+def test_what_postgresql_does_not_understand_is_refused_before_it_is_built(
+    log: Log, database: Database, folder: Path, file: str, old: str, new: str
+) -> None:
+    log.fill(20)
+    edit(folder, "kpi_daily", "projection.toml", "version = 3", "version = 4")
+    edit(folder, "kpi_daily", file, old, new)
+    projector = Projector(database, folder)
+    with pytest.raises(ProjectionRefused, match=rf"kpi_daily/{file}.*PostgreSQL says"):
+        projector.rebuild("kpi_daily")
+    assert [row for row in projector.status() if row.entry.name == "kpi_daily"] == []
+    edit(folder, "kpi_daily", file, new, old)
+    assert projector.rebuild("kpi_daily").status == "serving"
+
+
 def test_a_comment_is_no_rule(projector: Projector, database: Database, folder: Path) -> None:
     projector.deploy()
     edit(folder, "kpi_daily", "apply.sql", "-- buyers:", "-- buyers: said better:")

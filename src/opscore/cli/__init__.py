@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import gc
 import socket
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -54,19 +55,54 @@ app.command()(export)
 
 def main() -> None:
     """Run the command line; what a person can mend is said in a sentence, without a trace."""
+    try:
+        _run()
+    except KeyboardInterrupt:  # While modules are still being loaded, too.
+        raise fail("Stopped at once.", code=STOPPED_EXIT) from None
+
+
+def _run() -> None:
     # Half a million objects of modules and schema stay: looking for dead ones among them is a quarter of a start.
     gc.set_threshold(100_000, 20, 20)
+    import psycopg
+
     from opscore.kpis import KpiFileError
     from opscore.projector import ProjectionRefused
     from opscore.projector.lock import EditedWithoutVersion
     from opscore.projector.sqltext import SqlFileError
 
+    _require_text(sys.argv[1:])
     try:
         app()
     except (SetupError, ProjectionRefused, EditedWithoutVersion, SqlFileError, KpiFileError) as error:
         raise fail(str(error)) from None
+    except OSError as error:
+        raise fail(_of_the_system(error)) from None
+    except psycopg.OperationalError as error:
+        raise fail(
+            f"PostgreSQL could not go on: {str(error).strip()}\nWhat was done is kept; run the same command again once "
+            "that is mended."
+        ) from None
     except Stopped:
         raise fail("Stopped. Run the same command again to go on.", code=STOPPED_EXIT) from None
+
+
+def _require_text(arguments: Sequence[str]) -> None:
+    """Refuse bytes that are no UTF-8: neither the database nor a message could hold them."""
+    for argument in arguments:
+        try:
+            argument.encode()
+        except UnicodeEncodeError:
+            shown = argument.encode(errors="backslashreplace").decode()
+            raise fail(f"'{shown}' is no text in UTF-8; write it in UTF-8, and give a file a name in UTF-8") from None
+
+
+def _of_the_system(error: OSError) -> str:
+    """Say which file it was, if it was one, and what to do about it."""
+    why = error.strerror or str(error)
+    if error.filename is None:
+        return f"The system refused: {why}. Mend that, and run the same command again."
+    return f"{error.filename}: {why}. Choose another place, or mend that, and run the same command again."
 
 
 def _warn_without_checksums(database: Database) -> None:
@@ -111,6 +147,8 @@ def _require_free_port(settings: Settings) -> None:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((settings.host, settings.port))
+        except socket.gaierror:
+            raise SetupError(f"There is no address '{settings.host}' to listen on; set OPSCORE_HOST") from None
         except OSError as error:
             raise SetupError(
                 f"Cannot listen on {settings.host} port {settings.port} ({error.strerror}); choose another one, such "

@@ -350,7 +350,9 @@ def projections_drop(
     version: Annotated[int | None, typer.Argument(help="The version whose tables shall go.")] = None,
     superseded_days: Annotated[
         int | None,
-        typer.Option(min=1, help="Instead: every version that a promoted one has replaced this many days ago."),
+        typer.Option(
+            min=1, max=36_500, help="Instead: every version that a promoted one has replaced this many days ago."
+        ),
     ] = None,
 ) -> None:
     """Drop the tables of a version that does not serve, or of all that were replaced long enough ago."""

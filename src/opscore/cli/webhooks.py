@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 webhook_app = typer.Typer(help="Webhooks: add, list, rotate, pause, resume, remove, send again.", no_args_is_help=True)
 
+POSITION_MAX = 2**63 - 1
+"""The database's own: what PostgreSQL calls bigint."""
+
 ACTOR = Actor(id="cli", role=Role.OWNER)
 
 WebhookId = Annotated[UUID, typer.Argument(help="The id that `webhook list` shows.")]
@@ -47,7 +50,10 @@ def add(
     store: Annotated[list[UUID] | None, typer.Option(help="A store; repeatable; all if none.")] = None,
     description: Annotated[str, typer.Option(help="What it is for; no personal data.")] = "",
     after: Annotated[
-        int | None, typer.Option(min=0, help="Begin behind this position, 0 for the whole log; default: from now on.")
+        int | None,
+        typer.Option(
+            min=0, max=POSITION_MAX, help="Begin behind this position, 0 for the whole log; default: from now on."
+        ),
     ] = None,
     imports: Annotated[bool, typer.Option("--imports", help="Send imported history as well.")] = False,
 ) -> None:
@@ -141,7 +147,9 @@ def dead(webhook_id: WebhookId) -> None:
 @webhook_app.command("redeliver")
 def redeliver(
     webhook_id: WebhookId,
-    position: Annotated[list[int] | None, typer.Option(help="A dead letter; repeatable; all if none.")] = None,
+    position: Annotated[
+        list[int] | None, typer.Option(min=1, max=POSITION_MAX, help="A dead letter; repeatable; all if none.")
+    ] = None,
 ) -> None:
     """Try dead letters once more; a server that runs does it."""
     with _book() as book:

@@ -322,8 +322,15 @@ class Exports:
                 return told.cancelled
             except (Refusal, ProjectionRefused) as refused:
                 self._end(holding, job_id, "failed", str(refused))
-            except (psycopg.OperationalError, OSError):
+            except psycopg.OperationalError:
                 raise
+            except OSError as error:
+                if begun < BEGUN_MAX:
+                    raise
+                logger.warning("exports.failed", exc_info=True)
+                # Only what the system says: the path is nothing to whoever asked.
+                reason = f"the server could not write the file ({error.strerror or type(error).__name__}); see the log"
+                self._end(holding, job_id, "failed", reason)
             except Exception as error:
                 logger.exception("exports.job_failed", extra={"job": str(job_id)})
                 reason = f"something went wrong on our side ({type(error).__name__}); see the log"

@@ -135,7 +135,10 @@ def check_whole(conninfo: str, until: int, progress: Callable[[int, int], None],
         process: subprocess.Popen[bytes] | None = getattr(helpers, "process", None)
         if process is None:
             process = helpers.process = subprocess.Popen(
-                [sys.executable, "-m", __name__], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+                [sys.executable, "-m", __name__],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                start_new_session=True,  # Ctrl-C is for this process, which ends its helpers by itself.
             )
             started.append(process)
         assert process.stdin is not None and process.stdout is not None
@@ -151,7 +154,9 @@ def check_whole(conninfo: str, until: int, progress: Callable[[int, int], None],
             try:
                 return _merged(pool.map(ask, jobs), jobs, progress, until)
             finally:
-                pool.shutdown(cancel_futures=True)
+                pool.shutdown(wait=False, cancel_futures=True)
+                for process in started:
+                    process.kill()  # Whoever is interrupted does not wait for ranges that nobody asks for any more.
     finally:
         for process in started:
             process.kill()

@@ -400,6 +400,12 @@ class Answers:
                         " promoted all the same: opscore projections promote --help"
                     )
         if entry is None or entry.status == "retired":
+            replay, _, projection = name.rpartition("/")
+            if replay:
+                raise ProjectionRefused(
+                    f"there is no copy of {projection} in a replay {replay}; make one: opscore replay --into {replay} "
+                    "--until POSITION"
+                )
             what = name if version is None else f"{name} version {version}"
             raise ProjectionRefused(f"{what} has not been built; run: opscore projections rebuild {name}")
         return entry

@@ -32,6 +32,8 @@ WHATIF_FILE = "whatif.toml"
 """Rules that a what-if changes, beside the texts of the version it changes; never a file of a folder."""
 NAME_BYTES_MAX = 63
 """PostgreSQL cuts longer names off."""
+VERSION_MAX = 2**31 - 1
+"""The catalogue keeps versions as PostgreSQL's integer."""
 WINDOW_PARAMETERS = frozenset({"window_from", "window_to"})
 _RULE_TYPES: dict[type, str] = {bool: "boolean", int: "bigint", str: "text", Decimal: "numeric", datetime.date: "date"}
 
@@ -49,7 +51,13 @@ class Definition:
     @classmethod
     def read(cls, folder: Path) -> Definition:
         """Read a folder; its name is the projection's."""
-        texts = {file: (folder / file).read_text("utf-8") for file in FILES if (folder / file).exists()}
+        texts = {}
+        for file in FILES:
+            if (folder / file).exists():
+                try:
+                    texts[file] = (folder / file).read_text("utf-8")
+                except UnicodeDecodeError:
+                    raise SqlFileError(f"{folder.name}/{file} is no text in UTF-8; save it as that") from None
         return _checked(folder.name, tuple(texts.items()))
 
     @cached_property
@@ -59,6 +67,8 @@ class Definition:
             return tomllib.loads(self.texts["projection.toml"], parse_float=_refuse_float)
         except KeyError:
             raise SqlFileError(f"{self.name}: projection.toml is missing") from None
+        except tomllib.TOMLDecodeError as error:
+            raise SqlFileError(f"{self.name}/projection.toml is no TOML: {error}") from None
 
     @property
     def version(self) -> int:
@@ -194,8 +204,14 @@ class Definition:
         for key in ("version", "question", "events"):
             if key not in self.settings:
                 raise SqlFileError(f"{self.name}/projection.toml: add '{key}'")
-        if self.version < 1:
+        if type(self.settings["version"]) is not int or self.version < 1:
             raise SqlFileError(f"{self.name}/projection.toml: versions start at 1")
+        if self.version > VERSION_MAX:
+            raise SqlFileError(f"{self.name}/projection.toml: versions end at {VERSION_MAX}; count them one by one")
+        for key in ("events", "shared_events", "operator_wide"):
+            said = self.settings.get(key, [])
+            if not isinstance(said, list) or not all(isinstance(each, str) for each in said):
+                raise SqlFileError(f'{self.name}/projection.toml: {key} is a list of names such as ["OrderPaid"]')
         relations = _relations()
         if strangers := sorted(self.shared_events - set(self.events)):
             raise SqlFileError(

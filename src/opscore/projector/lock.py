@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
+from opscore.projector.sqltext import SqlFileError
+
 FILE = "versions.lock"
 _HEAD = "# name version digest; written by: opscore projections lock\n"
 
@@ -31,15 +33,21 @@ class EditedWithoutVersion(Exception):
 
 
 def read(folder: Path, file: str = FILE) -> dict[tuple[str, int], str]:
-    """Return the locked digests by (name, version)."""
+    """Return the locked digests by (name, version); raises `SqlFileError` for a line that is none."""
     path = folder / file
     if not path.exists():
         return {}
     locked = {}
-    for line in path.read_text("utf-8").splitlines():
+    for number, line in enumerate(path.read_text("utf-8", errors="replace").splitlines(), start=1):
         if line and not line.startswith("#"):
-            name, version, digest = line.split()
-            locked[(name, int(version))] = digest
+            try:
+                name, version, digest = line.split()
+                locked[(name, int(version))] = digest
+            except ValueError:
+                raise SqlFileError(
+                    f"{path}, line {number}: write NAME VERSION DIGEST, or take the line out and run: opscore "
+                    "projections lock"
+                ) from None
     return locked
 
 

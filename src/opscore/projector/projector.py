@@ -19,7 +19,7 @@ import psycopg
 from psycopg import errors
 
 from opscore import resources
-from opscore.projector import answering, compare as comparing, explaining, whatif
+from opscore.projector import answering, asking, compare as comparing, explaining, whatif
 from opscore.projector.agreement import disagreements
 from opscore.projector.answers import Answers, ChecksFail, ComparedAlone, Connects, ProjectionRefused, failing_in_words
 from opscore.projector.catalogue import FOLLOWING, Connection, Entry, Promotion
@@ -269,11 +269,19 @@ class Projector(Answers):
                 self.catalogue.set_status(connection, loaded.name, loaded.version, "ready")
 
     def make_tables(self, connection: Connection, loaded: Loaded) -> None:
-        """Make the tables, rules and functions of a version anew; enter it as building if the catalogue has its row."""
+        """Make the tables, rules and functions of a version anew; enter it as building if the catalogue has its row.
+
+        Raises `ProjectionRefused` when PostgreSQL does not take one of them, or a query or explanation over them.
+        """
         self._drop_tables(connection, loaded)
-        for statement in loaded.create():
-            connection.execute(statement)
+        try:
+            for statement in loaded.create():
+                connection.execute(statement)
+        except (psycopg.ProgrammingError, psycopg.DataError, psycopg.NotSupportedError) as error:
+            said = error.diag.message_primary or error
+            raise ProjectionRefused(f"{loaded.name}/tables.sql or functions.sql: PostgreSQL says: {said}") from None
         self._insert_rules(connection, loaded)
+        _require_answerable(connection, loaded)
         self.catalogue.begin(connection, loaded)
 
     def _insert_rules(self, connection: Connection, loaded: Loaded) -> None:
@@ -791,3 +799,14 @@ class Follow:
 
 class _Moved(Exception):
     """The two versions are not at one position."""
+
+
+def _require_answerable(connection: Connection, loaded: Loaded) -> None:
+    """Refuse a version before it is built when nobody could ask it: it would serve, and fail each who asks."""
+    for file, statements in (("queries.sql", loaded.queries), ("explain.sql", loaded.explains)):
+        for name, ready in statements.items():
+            try:
+                asking.described(connection, ready)
+            except (psycopg.ProgrammingError, psycopg.DataError, psycopg.NotSupportedError) as error:
+                said = error.diag.message_primary or error
+                raise ProjectionRefused(f"{loaded.name}/{file}: {name}: PostgreSQL says: {said}") from None

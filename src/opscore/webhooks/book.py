@@ -140,7 +140,7 @@ class WebhookBook:
         types: event types, None for all. store_ids: stores of the actor, None for all of them. after: position behind
         which it begins, None for from now on.
         Refuses: NotAuthorised (a token that was not given for reading events), UrlRefused, EventTypeUnknown, NotFound
-        (a store that is not the actor's), InvalidField, TooManyWebhooks, IdempotencyKeyReused.
+        (a store that is not there, or not the actor's), InvalidField, TooManyWebhooks, IdempotencyKeyReused.
         """
         webhook_id = derived_id("webhook", actor.id, key)
         asked = [url, description, types and sorted(types), store_ids and sorted(store_ids), with_imports, after]
@@ -202,8 +202,12 @@ class WebhookBook:
             raise InvalidField(why="name at least one event type, or leave it out for all", path=("types",))
         if store_ids is not None and not store_ids:
             raise InvalidField(why="name at least one store, or leave it out for all", path=("store_ids",))
+        with self._transaction() as connection:
+            found = connection.execute(SQL["stores"], {"store_ids": list(store_ids or ())}).fetchall()
+        # One that is not there would be waited for without a word.
+        there = {row[0] for row in found}
         for index, store_id in enumerate(store_ids or ()):
-            if not actor.may_act_for(store_id):
+            if store_id not in there or not actor.may_act_for(store_id):
                 raise NotFound(what="store", path=("store_ids", index), ids=[store_id])
         bounds_of(self._settings).require(url)
 
