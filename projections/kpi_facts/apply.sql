@@ -134,6 +134,7 @@ FROM (
         SELECT max(parcel.shipped_at) AS shipped_at FROM parcels AS parcel
         WHERE parcel.order_id = said.order_id AND parcel.position <= said.position OFFSET 0
     ) AS last
+    WHERE last.shipped_at IS NOT NULL
     ORDER BY said.order_id, said.position
 ) AS gone
 WHERE bill.ctid = gone.row_id;
@@ -163,12 +164,14 @@ FROM (
 ) AS there
 WHERE parcel.ctid = there.row_id;
 
--- called_off: a paid order that was called off as a whole is no longer owed.
+-- called_off: a paid order that was called off as a whole is no longer owed, nor is one of which nothing is left to be sent.
 UPDATE paid AS bill SET cancelled_at = gone.occurred_at, cancelled_position = gone.position
 FROM (
     SELECT DISTINCT ON (off.stream_id) off.stream_id, off.position, off.occurred_at
     FROM order_cancelled AS off JOIN paid AS known ON known.order_id = off.stream_id
-    WHERE off.whole AND off.position > known.position
+    WHERE off.position > known.position AND (off.whole OR off.rest_shipped AND NOT EXISTS (
+        SELECT FROM parcels AS parcel WHERE parcel.order_id = off.stream_id AND parcel.position < off.position
+    ))
     ORDER BY off.stream_id, off.position
 ) AS gone
 WHERE bill.order_id = gone.stream_id AND bill.cancelled_at IS NULL;

@@ -21,6 +21,7 @@ from opscore.domain.order_commands import (
     ScannedLine,
     ShipOrder,
 )
+from opscore.domain.order_returns import RequestReturn
 from opscore.domain.sku_commands import ListSku, PassSkuReview, PriceSku, RegisterSku, SetSkuContent, SubmitSku
 from opscore.domain.sku_events import FulfilmentMode
 from opscore.projector import Projector
@@ -95,6 +96,21 @@ def test_an_order_has_left_once_what_had_not_left_is_called_off_and_no_earlier(
     assert values(projector, "K082", asked()) == broken
     assert values(projector, "K120", asked()) == [], "nothing more of it is to leave"
     assert values(projector, "K083", asked()) == [3600], "its last parcel left an hour after the payment"
+
+
+@pytest.mark.parametrize(("called_off_after", "broken"), [(2 * HOUR, []), (50 * HOUR, [1])])
+def test_an_order_of_which_all_goods_are_called_off_is_owed_no_longer_though_a_service_of_it_was_rendered(
+    shop: Shop, projector: Projector, called_off_after: timedelta, broken: list[int]
+) -> None:
+    order = paid(shop, service(shop), shop.sku(), amount_minor=650)
+    first, second = (LineQuantity(line=line, quantity=Decimal(1)) for line in (1, 2))
+    shop.do(RequestReturn(order_id=order, lines=(first,)), occurred_at=PAID_AT + HOUR)
+    shop.do(CancelOrderLines(order_id=order, lines=(second,)), occurred_at=PAID_AT + called_off_after)
+    projector.deploy()
+
+    assert values(projector, "K081", asked()) == [0] * len(broken)
+    assert values(projector, "K082", asked()) == broken
+    assert values(projector, "K120", asked()) == []
 
 
 def test_services_are_not_sent_so_that_nothing_is_late(shop: Shop, projector: Projector) -> None:
