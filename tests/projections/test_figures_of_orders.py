@@ -12,6 +12,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from opscore.database import Database
+from opscore.domain.customer_commands import MergeCustomers
 from opscore.domain.order_commands import (
     CancelOrderLines,
     ConfirmOrder,
@@ -136,3 +137,29 @@ def test_who_pays_for_services_alone_is_a_customer_who_paid(shop: Shop, projecto
     assert values(projector, "K080", asked()) == [1], "both bought for the first time, and a guest is no customer"
     assert values(projector, "K080", asked(sku_id=wrapping)) == [1]
     assert values(projector, "K037J", asked()) == [Fraction(0)]
+
+
+def test_two_records_of_one_person_are_one_buyer_of_a_campaign_once_they_are_merged(
+    shop: Shop, projector: Projector
+) -> None:
+    now, goods = datetime.now(UTC), shop.sku()
+    prices = {goods: Decimal(8)}
+    campaign = shop.start(shop.campaign(prices=prices), prices)
+    buyers = [shop.customer() for _ in range(4)]
+    for buyer in buyers:
+        order = shop.do(shop.order((goods, 1), customer_id=buyer, campaign_ids=(campaign,)), occurred_at=now)
+        shop.do(PayOrder(order_id=order, amount_minor=800, method="card", currency="GBP"))
+    projector.deploy()
+
+    def counted() -> int:
+        (row,) = projector.run_query("campaign_results", "results", {"campaign_ids": [campaign]}, store_ids=None)
+        return int(row["buyers"])
+
+    assert counted() == 4
+    shop.do(MergeCustomers(customer_id=buyers[1], other_id=buyers[0]))
+    projector.catch_up()
+    assert counted() == 3
+    shop.do(MergeCustomers(customer_id=buyers[2], other_id=buyers[1]))
+    projector.catch_up()
+    assert counted() == 2, "and whose records had been taken in before"
+    assert not projector.check(["campaign_results"])
