@@ -1,4 +1,4 @@
-"""Figures of orders that went another way than most: sent in part, of services alone, of records of one person."""
+"""Figures of what goes another way than most: orders sent in part or of services alone, records given up or erased."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from uuid import UUID, uuid4
 import pytest
 
 from opscore.database import Database
-from opscore.domain.customer_commands import MergeCustomers
+from opscore.domain.customer_commands import EraseCustomer, MergeCustomers, SetConsent
+from opscore.domain.customer_events import ConsentChannel
 from opscore.domain.order_commands import (
     CancelOrderLines,
     ConfirmOrder,
@@ -163,3 +164,17 @@ def test_two_records_of_one_person_are_one_buyer_of_a_campaign_once_they_are_mer
     projector.catch_up()
     assert counted() == 2, "and whose records had been taken in before"
     assert not projector.check(["campaign_results"])
+
+
+def test_whom_nobody_may_remember_nobody_may_reach(shop: Shop, projector: Projector) -> None:
+    gone, there = shop.customer(), shop.customer()
+    for customer in (gone, there):
+        shop.do(SetConsent(customer_id=customer, channel=ConsentChannel.POST, granted=True))
+    projector.deploy()
+    shop.do(EraseCustomer(customer_id=gone))
+    projector.catch_up()
+
+    agreed = projector.run_query("customer_card", "customer_consents", store_ids=None)
+    assert [(row["customer_id"], row["channel"]) for row in agreed] == [(there, "post")]
+    cards = projector.run_query("customer_card", "cards", store_ids=None)
+    assert {row["customer_id"]: row["consents"] for row in cards} == {gone: [], there: ["post"]}
