@@ -96,14 +96,15 @@ SELECT bill.stream_id, bill.position, bill.store_id, bill.occurred_at, bill.time
     extract(hour FROM bill.occurred_at AT TIME ZONE bill.time_zone)::bigint,
     bill.currency, bill.channel, bill.customer_id, bill.goods_minor, bill.total_minor,
     CASE WHEN bill.surge AND rule.surge_ships_by_hard_promise THEN bill.ship_by_hard ELSE bill.ship_by END,
-    bill.ship_by_hard, EXISTS (
-        SELECT FROM agreed_lines AS line
-        WHERE line.order_id = bill.stream_id AND NOT line.service AND line.quantity > (
-            SELECT coalesce(sum(change.cancelled), 0) FROM agreed_changes AS change
-            WHERE change.order_id = line.order_id AND change.line = line.line AND change.position < bill.position
-        )
-    )
-FROM order_paid AS bill CROSS JOIN rules AS rule;
+    bill.ship_by_hard, goods.are_there
+FROM order_paid AS bill CROSS JOIN rules AS rule
+CROSS JOIN LATERAL (
+    SELECT coalesce(bool_or(NOT line.service AND line.quantity > (
+        SELECT coalesce(sum(change.cancelled), 0) FROM agreed_changes AS change
+        WHERE change.order_id = line.order_id AND change.line = line.line AND change.position < bill.position
+    )), false) AS are_there
+    FROM agreed_lines AS line WHERE line.order_id = bill.stream_id
+) AS goods;
 
 -- left: a parcel left; the same parcel once.
 INSERT INTO parcels (parcel_id, order_id, store_id, position, shipped_at, day, hour)
