@@ -226,14 +226,16 @@ FROM (
         extract(hour FROM bill.due_at AT TIME ZONE bill.time_zone)::bigint, bill.currency, bill.channel, NULL, NULL,
         bill.order_id, bill.customer_id, 1::numeric, NULL, bill.due_at
     FROM paid AS bill
-    WHERE bill.to_ship AND (bill.cancelled_at IS NULL OR bill.cancelled_at > bill.due_at OR bill.cancelled_position > :as_of::bigint)
+    WHERE bill.to_ship
+        AND (bill.cancelled_at IS NULL OR bill.cancelled_at > bill.due_at OR bill.cancelled_position > :as_of::bigint)
     UNION ALL
     SELECT bill.settled_position, 15::bigint, bill.settled_by, bill.settled_at, 'shipped_in_time', bill.store_id,
         bill.due_day,
         extract(hour FROM bill.due_at AT TIME ZONE bill.time_zone)::bigint, bill.currency, bill.channel, NULL, NULL,
         bill.order_id, bill.customer_id, 1::numeric, NULL, bill.due_at
     FROM paid AS bill
-    WHERE bill.to_ship AND (bill.cancelled_at IS NULL OR bill.cancelled_at > bill.due_at OR bill.cancelled_position > :as_of::bigint)
+    WHERE bill.to_ship
+        AND (bill.cancelled_at IS NULL OR bill.cancelled_at > bill.due_at OR bill.cancelled_position > :as_of::bigint)
         AND bill.settled_at <= bill.due_at
     UNION ALL
     SELECT bill.position, 23::bigint, 'OrderPaid', bill.occurred_at, 'overdue', bill.store_id,
@@ -241,7 +243,8 @@ FROM (
         extract(hour FROM bill.due_at AT TIME ZONE bill.time_zone)::bigint, bill.currency, bill.channel, NULL, NULL,
         bill.order_id, bill.customer_id, 1::numeric, NULL, bill.due_at
     FROM paid AS bill
-    WHERE bill.to_ship AND (bill.cancelled_at IS NULL OR bill.cancelled_at > bill.due_at OR bill.cancelled_position > :as_of::bigint)
+    WHERE bill.to_ship
+        AND (bill.cancelled_at IS NULL OR bill.cancelled_at > bill.due_at OR bill.cancelled_position > :as_of::bigint)
         AND (bill.settled_at IS NULL OR bill.settled_position > :as_of::bigint)
         AND (bill.cancelled_at IS NULL OR bill.cancelled_position > :as_of::bigint)
     UNION ALL
@@ -250,14 +253,16 @@ FROM (
         extract(hour FROM bill.hard_at AT TIME ZONE bill.time_zone)::bigint, bill.currency, bill.channel, NULL, NULL,
         bill.order_id, bill.customer_id, 1::numeric, NULL, bill.hard_at
     FROM paid AS bill
-    WHERE bill.to_ship AND (bill.cancelled_at IS NULL OR bill.cancelled_at > bill.hard_at OR bill.cancelled_position > :as_of::bigint)
+    WHERE bill.to_ship
+        AND (bill.cancelled_at IS NULL OR bill.cancelled_at > bill.hard_at OR bill.cancelled_position > :as_of::bigint)
     UNION ALL
     SELECT bill.position, 17::bigint, 'OrderPaid', bill.occurred_at, 'hard_broken', bill.store_id,
         bill.hard_day,
         extract(hour FROM bill.hard_at AT TIME ZONE bill.time_zone)::bigint, bill.currency, bill.channel, NULL, NULL,
         bill.order_id, bill.customer_id, 1::numeric, NULL, bill.hard_at
     FROM paid AS bill
-    WHERE bill.to_ship AND (bill.cancelled_at IS NULL OR bill.cancelled_at > bill.hard_at OR bill.cancelled_position > :as_of::bigint)
+    WHERE bill.to_ship
+        AND (bill.cancelled_at IS NULL OR bill.cancelled_at > bill.hard_at OR bill.cancelled_position > :as_of::bigint)
         AND (bill.settled_at IS NULL OR bill.settled_at > bill.hard_at OR bill.settled_position > :as_of::bigint)
     UNION ALL
     SELECT bill.settled_position, 18::bigint, bill.settled_by, bill.settled_at, 'ship_seconds', bill.store_id,
