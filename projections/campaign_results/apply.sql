@@ -181,6 +181,32 @@ WHERE position > :window_from AND position <= :window_to AND customer_id IS NOT 
 GROUP BY 1, 2, 3
 ON CONFLICT (campaign_id, store_id, customer_id) DO UPDATE SET orders = buyer.orders + excluded.orders;
 
+-- mergers: two records of one person are one buyer of a campaign, from the merger on.
+INSERT INTO campaign_mergers (customer_id, into_id)
+SELECT DISTINCT ON (gone.stream_id) gone.stream_id, gone.into_id
+FROM customer_merged_into AS gone
+ORDER BY gone.stream_id, gone.position
+ON CONFLICT (customer_id) DO NOTHING;
+
+-- persons: of every record that these mergers touch, the last one on its way from record to record.
+WITH RECURSIVE way AS (
+    SELECT touched.customer_id, touched.customer_id AS person_id, ARRAY[touched.customer_id] AS path
+    FROM (
+        SELECT gone.stream_id AS customer_id FROM customer_merged_into AS gone
+        UNION SELECT same.customer_id
+        FROM campaign_persons AS same JOIN customer_merged_into AS gone ON gone.stream_id = same.person_id
+    ) AS touched
+    UNION ALL
+    SELECT way.customer_id, link.into_id, way.path || link.into_id
+    FROM way JOIN campaign_mergers AS link ON link.customer_id = way.person_id
+    WHERE link.into_id <> ALL (way.path)
+)
+INSERT INTO campaign_persons (customer_id, person_id)
+SELECT DISTINCT ON (way.customer_id) way.customer_id, way.person_id
+FROM way
+ORDER BY way.customer_id, cardinality(way.path) DESC
+ON CONFLICT (customer_id) DO UPDATE SET person_id = excluded.person_id;
+
 -- advertising: a higher revision replaces a lower one whenever it arrives; of two equal ones the later holds.
 INSERT INTO campaign_ad_days AS spent
     (campaign_id, day, channel, currency, cost_minor, impressions, clicks, revision, position)

@@ -23,3 +23,11 @@ HAVING sum(gmv_minor) <> sum(of_skus);
 SELECT claimed.campaign_id, claimed.budget_claimed_minor, claimed.budget_released_minor
 FROM campaigns AS claimed
 WHERE claimed.budget_released_minor > claimed.budget_claimed_minor;
+
+-- persons_end: whoever has a person was merged, and no person was merged further (but in a ring, which nobody leaves).
+SELECT same.customer_id, same.person_id
+FROM campaign_persons AS same
+LEFT JOIN campaign_mergers AS own ON own.customer_id = same.customer_id
+LEFT JOIN campaign_mergers AS further ON further.customer_id = same.person_id
+LEFT JOIN campaign_persons AS there ON there.customer_id = same.person_id
+WHERE own.customer_id IS NULL OR (further.customer_id IS NOT NULL AND there.person_id = same.person_id);

@@ -64,3 +64,12 @@ WHERE paid.campaign_id = :campaign_id::uuid AND paid.store_id = :store_id::uuid 
     AND paid.position > :window_from AND paid.position <= :window_to
     AND (:store_ids::uuid[] IS NULL OR paid.store_id = ANY (:store_ids::uuid[]))
 GROUP BY 1, 2, 3;
+
+-- campaign_persons: the mergers by which a customer came to count as a person, and others as the same.
+SELECT gone.position, 'CustomerMergedInto' AS event, gone.occurred_at, gone.stream_id AS customer_id, gone.into_id
+FROM customer_merged_into AS gone
+WHERE gone.stream_id IN (
+        SELECT other.customer_id FROM campaign_persons AS own
+        JOIN campaign_persons AS other ON other.person_id = own.person_id WHERE own.customer_id = :customer_id::uuid
+    )
+    AND (:store_ids::uuid[] IS NULL OR gone.store_id = ANY (:store_ids::uuid[]));

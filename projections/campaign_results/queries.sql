@@ -35,8 +35,9 @@ WITH scope AS (
         sum(ads.impressions)::bigint AS impressions, sum(ads.clicks)::bigint AS clicks
     FROM campaign_ad_days AS ads JOIN scope USING (campaign_id) GROUP BY 1, 2
 ), bought AS (
-    SELECT buyer.campaign_id, count(DISTINCT buyer.customer_id) AS buyers
+    SELECT buyer.campaign_id, count(DISTINCT coalesce(same.person_id, buyer.customer_id)) AS buyers
     FROM campaign_buyers AS buyer JOIN scope USING (campaign_id)
+    LEFT JOIN campaign_persons AS same ON same.customer_id = buyer.customer_id
     WHERE :store_ids::uuid[] IS NULL OR buyer.store_id = ANY (:store_ids::uuid[])
     GROUP BY 1
 ), currencies AS (

@@ -118,6 +118,21 @@ CREATE TABLE campaign_buyers (
     PRIMARY KEY (campaign_id, store_id, customer_id)
 );
 
+-- campaign_mergers: which record was given up for which; the first merger counts.
+CREATE TABLE campaign_mergers (
+    customer_id  uuid PRIMARY KEY,
+    into_id      uuid NOT NULL
+);
+
+-- campaign_persons: whose a record is that was given up, at the end of all mergers. Any other record is its own person.
+CREATE TABLE campaign_persons (
+    customer_id  uuid PRIMARY KEY,
+    person_id    uuid NOT NULL
+);
+
+-- campaign_persons_person: the records of a person.
+CREATE INDEX campaign_persons_person ON campaign_persons (person_id);
+
 -- campaign_ad_days: what advertising cost on a day and channel, by the highest revision that was reported.
 CREATE TABLE campaign_ad_days (
     campaign_id  uuid NOT NULL,

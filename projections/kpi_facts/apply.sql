@@ -12,7 +12,7 @@ FROM (
 ) AS one;
 
 -- lines: what was ordered, and which campaign each line counts for: the one whose price it has, else that of the largest discount.
-INSERT INTO agreed_lines (order_id, line, sku_id, campaign_id, quantity, amount_minor, counted)
+INSERT INTO agreed_lines (order_id, line, sku_id, campaign_id, quantity, amount_minor, counted, service)
 SELECT placed.stream_id, placed.line, placed.sku_id,
     CASE
         WHEN placed.campaign_id IS NOT NULL OR jsonb_array_length(placed.discounts) = 0 THEN placed.campaign_id
@@ -27,7 +27,7 @@ SELECT placed.stream_id, placed.line, placed.sku_id,
             LIMIT 1
         )
     END,
-    placed.quantity, placed.amount_minor, NOT placed.service AND (rule.gifts_are_units OR NOT placed.gift)
+    placed.quantity, placed.amount_minor, NOT placed.service AND (rule.gifts_are_units OR NOT placed.gift), placed.service
 FROM order_placed_lines AS placed CROSS JOIN rules AS rule;
 
 -- changes: what a line costs from each amendment on, and what was called off of it.
@@ -85,29 +85,58 @@ SELECT bill.position, 0, bill.stream_id, bill.store_id, bill.occurred_at,
 FROM order_paid AS bill CROSS JOIN rules AS rule
 WHERE rule.gmv_counts_freight AND bill.total_minor <> bill.goods_minor;
 
--- paid_orders: what was paid in all, and what was promised for it; a surge order has the hard promise only.
+-- paid_orders: what was paid in all, and what was promised for it; a surge order has the hard promise only, and what
+-- nothing is to be sent of has none.
 INSERT INTO paid (
     order_id, position, store_id, occurred_at, time_zone, day, hour, currency, channel, customer_id, goods_minor,
-    total_minor, due_at, hard_at
+    total_minor, due_at, hard_at, to_ship
 )
 SELECT bill.stream_id, bill.position, bill.store_id, bill.occurred_at, bill.time_zone,
     (bill.occurred_at AT TIME ZONE bill.time_zone)::date,
     extract(hour FROM bill.occurred_at AT TIME ZONE bill.time_zone)::bigint,
     bill.currency, bill.channel, bill.customer_id, bill.goods_minor, bill.total_minor,
     CASE WHEN bill.surge AND rule.surge_ships_by_hard_promise THEN bill.ship_by_hard ELSE bill.ship_by END,
-    bill.ship_by_hard
-FROM order_paid AS bill CROSS JOIN rules AS rule;
+    bill.ship_by_hard, goods.are_there
+FROM order_paid AS bill CROSS JOIN rules AS rule
+CROSS JOIN LATERAL (
+    SELECT coalesce(bool_or(NOT line.service AND line.quantity > (
+        SELECT coalesce(sum(change.cancelled), 0) FROM agreed_changes AS change
+        WHERE change.order_id = line.order_id AND change.line = line.line AND change.position < bill.position
+    )), false) AS are_there
+    FROM agreed_lines AS line WHERE line.order_id = bill.stream_id
+) AS goods;
 
--- shipped: an order has left when its last parcel did; a parcel that left before the payment breaks no promise.
-UPDATE paid AS bill SET shipped_at = gone.occurred_at, shipped_position = gone.position
+-- left: a parcel left; the same parcel once.
+INSERT INTO parcels (parcel_id, order_id, store_id, position, shipped_at, day, hour)
+SELECT DISTINCT ON (gone.stream_id, gone.parcel_id) gone.parcel_id, gone.stream_id, gone.store_id, gone.position,
+    gone.occurred_at, (gone.occurred_at AT TIME ZONE gone.time_zone)::date,
+    extract(hour FROM gone.occurred_at AT TIME ZONE gone.time_zone)::bigint
+FROM order_shipped AS gone
+ORDER BY gone.stream_id, gone.parcel_id, gone.position
+ON CONFLICT (order_id, parcel_id) DO NOTHING;
+
+-- shipped: an order has left when its last parcel did, or when what had not left yet was called off: then it is owed no
+-- longer, though its last parcel left before. A parcel that left before the payment breaks no promise.
+UPDATE paid AS bill SET shipped_at = gone.shipped_at, settled_at = greatest(gone.shipped_at, gone.called_off_at),
+    settled_position = gone.position, settled_by = gone.event
 FROM (
-    SELECT DISTINCT ON (parcel.stream_id) known.row_id, parcel.position, parcel.occurred_at
-    FROM order_shipped AS parcel CROSS JOIN LATERAL (
+    SELECT DISTINCT ON (said.order_id) known.row_id, said.position, said.event, said.called_off_at, last.shipped_at
+    FROM (
+        SELECT stream_id AS order_id, position, 'OrderShipped' AS event, NULL::timestamptz AS called_off_at
+        FROM order_shipped WHERE complete
+        UNION ALL
+        SELECT stream_id, position, 'OrderCancelled', occurred_at FROM order_cancelled WHERE rest_shipped
+    ) AS said
+    CROSS JOIN LATERAL (
         SELECT bill.ctid AS row_id FROM paid AS bill
-        WHERE bill.order_id = parcel.stream_id AND bill.position < parcel.position AND bill.shipped_at IS NULL OFFSET 0
+        WHERE bill.order_id = said.order_id AND bill.position < said.position AND bill.settled_at IS NULL OFFSET 0
     ) AS known
-    WHERE parcel.complete
-    ORDER BY parcel.stream_id, parcel.position
+    CROSS JOIN LATERAL (
+        SELECT max(parcel.shipped_at) AS shipped_at FROM parcels AS parcel
+        WHERE parcel.order_id = said.order_id AND parcel.position <= said.position OFFSET 0
+    ) AS last
+    WHERE last.shipped_at IS NOT NULL
+    ORDER BY said.order_id, said.position
 ) AS gone
 WHERE bill.ctid = gone.row_id;
 
@@ -123,15 +152,6 @@ FROM (
 ) AS done
 WHERE bill.ctid = done.row_id;
 
--- left: a parcel left; the same parcel once.
-INSERT INTO parcels (parcel_id, order_id, store_id, position, shipped_at, day, hour)
-SELECT DISTINCT ON (gone.stream_id, gone.parcel_id) gone.parcel_id, gone.stream_id, gone.store_id, gone.position,
-    gone.occurred_at, (gone.occurred_at AT TIME ZONE gone.time_zone)::date,
-    extract(hour FROM gone.occurred_at AT TIME ZONE gone.time_zone)::bigint
-FROM order_shipped AS gone
-ORDER BY gone.stream_id, gone.parcel_id, gone.position
-ON CONFLICT (order_id, parcel_id) DO NOTHING;
-
 -- arrived: it was received; the first word of it counts.
 UPDATE parcels AS parcel SET delivered_position = there.position, delivered_at = there.occurred_at
 FROM (
@@ -145,12 +165,14 @@ FROM (
 ) AS there
 WHERE parcel.ctid = there.row_id;
 
--- called_off: a paid order that was called off as a whole is no longer owed.
+-- called_off: a paid order that was called off as a whole is no longer owed, nor is one of which nothing is left to be sent.
 UPDATE paid AS bill SET cancelled_at = gone.occurred_at, cancelled_position = gone.position
 FROM (
     SELECT DISTINCT ON (off.stream_id) off.stream_id, off.position, off.occurred_at
     FROM order_cancelled AS off JOIN paid AS known ON known.order_id = off.stream_id
-    WHERE off.whole AND off.position > known.position
+    WHERE off.position > known.position AND (off.whole OR off.rest_shipped AND NOT EXISTS (
+        SELECT FROM parcels AS parcel WHERE parcel.order_id = off.stream_id AND parcel.position < off.position
+    ))
     ORDER BY off.stream_id, off.position
 ) AS gone
 WHERE bill.order_id = gone.stream_id AND bill.cancelled_at IS NULL;

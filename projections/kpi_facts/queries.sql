@@ -46,6 +46,11 @@ FROM (
         line.units, NULL, NULL
     FROM sold AS line WHERE line.units <> 0
     UNION ALL
+    SELECT line.position, line.line * 100 + 11, 'OrderPaid', line.occurred_at, 'sold_to_customers', line.store_id,
+        line.day, line.hour, line.currency, line.channel, line.sku_id, line.campaign_id, line.order_id,
+        line.customer_id, line.amount_minor::numeric, NULL, NULL
+    FROM sold AS line WHERE line.customer_id IS NOT NULL
+    UNION ALL
     SELECT line.position, line.line * 100 + 5, 'OrderPaid', line.occurred_at, 'first_order', line.store_id, line.day,
         line.hour, line.currency, line.channel, line.sku_id, line.campaign_id, line.order_id, line.customer_id,
         line.amount_minor::numeric, NULL, NULL
@@ -221,23 +226,26 @@ FROM (
         extract(hour FROM bill.due_at AT TIME ZONE bill.time_zone)::bigint, bill.currency, bill.channel, NULL, NULL,
         bill.order_id, bill.customer_id, 1::numeric, NULL, bill.due_at
     FROM paid AS bill
-    WHERE (bill.cancelled_at IS NULL OR bill.cancelled_at > bill.due_at OR bill.cancelled_position > :as_of::bigint)
+    WHERE bill.to_ship
+        AND (bill.cancelled_at IS NULL OR bill.cancelled_at > bill.due_at OR bill.cancelled_position > :as_of::bigint)
     UNION ALL
-    SELECT bill.shipped_position, 15::bigint, 'OrderShipped', bill.shipped_at, 'shipped_in_time', bill.store_id,
+    SELECT bill.settled_position, 15::bigint, bill.settled_by, bill.settled_at, 'shipped_in_time', bill.store_id,
         bill.due_day,
         extract(hour FROM bill.due_at AT TIME ZONE bill.time_zone)::bigint, bill.currency, bill.channel, NULL, NULL,
         bill.order_id, bill.customer_id, 1::numeric, NULL, bill.due_at
     FROM paid AS bill
-    WHERE (bill.cancelled_at IS NULL OR bill.cancelled_at > bill.due_at OR bill.cancelled_position > :as_of::bigint)
-        AND bill.shipped_at <= bill.due_at
+    WHERE bill.to_ship
+        AND (bill.cancelled_at IS NULL OR bill.cancelled_at > bill.due_at OR bill.cancelled_position > :as_of::bigint)
+        AND bill.settled_at <= bill.due_at
     UNION ALL
     SELECT bill.position, 23::bigint, 'OrderPaid', bill.occurred_at, 'overdue', bill.store_id,
         bill.due_day,
         extract(hour FROM bill.due_at AT TIME ZONE bill.time_zone)::bigint, bill.currency, bill.channel, NULL, NULL,
         bill.order_id, bill.customer_id, 1::numeric, NULL, bill.due_at
     FROM paid AS bill
-    WHERE (bill.cancelled_at IS NULL OR bill.cancelled_at > bill.due_at OR bill.cancelled_position > :as_of::bigint)
-        AND (bill.shipped_at IS NULL OR bill.shipped_position > :as_of::bigint)
+    WHERE bill.to_ship
+        AND (bill.cancelled_at IS NULL OR bill.cancelled_at > bill.due_at OR bill.cancelled_position > :as_of::bigint)
+        AND (bill.settled_at IS NULL OR bill.settled_position > :as_of::bigint)
         AND (bill.cancelled_at IS NULL OR bill.cancelled_position > :as_of::bigint)
     UNION ALL
     SELECT bill.position, 16::bigint, 'OrderPaid', bill.occurred_at, 'hard_due', bill.store_id,
@@ -245,17 +253,19 @@ FROM (
         extract(hour FROM bill.hard_at AT TIME ZONE bill.time_zone)::bigint, bill.currency, bill.channel, NULL, NULL,
         bill.order_id, bill.customer_id, 1::numeric, NULL, bill.hard_at
     FROM paid AS bill
-    WHERE (bill.cancelled_at IS NULL OR bill.cancelled_at > bill.hard_at OR bill.cancelled_position > :as_of::bigint)
+    WHERE bill.to_ship
+        AND (bill.cancelled_at IS NULL OR bill.cancelled_at > bill.hard_at OR bill.cancelled_position > :as_of::bigint)
     UNION ALL
     SELECT bill.position, 17::bigint, 'OrderPaid', bill.occurred_at, 'hard_broken', bill.store_id,
         bill.hard_day,
         extract(hour FROM bill.hard_at AT TIME ZONE bill.time_zone)::bigint, bill.currency, bill.channel, NULL, NULL,
         bill.order_id, bill.customer_id, 1::numeric, NULL, bill.hard_at
     FROM paid AS bill
-    WHERE (bill.cancelled_at IS NULL OR bill.cancelled_at > bill.hard_at OR bill.cancelled_position > :as_of::bigint)
-        AND (bill.shipped_at IS NULL OR bill.shipped_at > bill.hard_at OR bill.shipped_position > :as_of::bigint)
+    WHERE bill.to_ship
+        AND (bill.cancelled_at IS NULL OR bill.cancelled_at > bill.hard_at OR bill.cancelled_position > :as_of::bigint)
+        AND (bill.settled_at IS NULL OR bill.settled_at > bill.hard_at OR bill.settled_position > :as_of::bigint)
     UNION ALL
-    SELECT bill.shipped_position, 18::bigint, 'OrderShipped', bill.shipped_at, 'ship_seconds', bill.store_id,
+    SELECT bill.settled_position, 18::bigint, bill.settled_by, bill.settled_at, 'ship_seconds', bill.store_id,
         bill.day, bill.hour, bill.currency, bill.channel, NULL, NULL, bill.order_id, bill.customer_id,
         extract(epoch FROM bill.shipped_at - bill.occurred_at), NULL, NULL
     FROM paid AS bill WHERE bill.shipped_at IS NOT NULL

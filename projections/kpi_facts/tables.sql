@@ -31,6 +31,7 @@ CREATE TABLE agreed_lines (
     quantity      numeric NOT NULL,
     amount_minor  bigint NOT NULL,
     counted       boolean NOT NULL,
+    service       boolean NOT NULL,
     PRIMARY KEY (order_id, line)
 );
 
@@ -98,8 +99,13 @@ CREATE TABLE paid (
     total_minor         bigint NOT NULL,
     due_at              timestamptz NOT NULL,
     hard_at             timestamptz NOT NULL,
+    -- Whether anything is to be sent at all: services are not.
+    to_ship             boolean NOT NULL,
+    -- When its last parcel left; and when nothing more of it was owed, which may have been later, by a cancellation.
     shipped_at          timestamptz,
-    shipped_position    bigint,
+    settled_at          timestamptz,
+    settled_position    bigint,
+    settled_by          text COLLATE "C",
     cancelled_at        timestamptz,
     cancelled_position  bigint,
     completed_at        timestamptz,

@@ -60,6 +60,8 @@ UNION ALL
 SELECT book.order_id, book.store_id, book.status, 'ship', book.ship_by
 FROM order_book AS book
 WHERE book.status IN ('paid', 'confirmed', 'shortage', 'packed') AND book.ship_by < :due_before::timestamptz
+    -- An order of services alone has nothing to be sent.
+    AND book.all_shipped IS NOT NULL
     AND (:store_ids::uuid[] IS NULL OR book.store_id = ANY (:store_ids::uuid[]))
 ORDER BY due_at, order_id
 LIMIT coalesce(:row_limit::bigint, 100);

@@ -16,6 +16,7 @@ from opscore.domain.order_commands import (
     CancelOrderLines,
     CompleteOrder,
     ConfirmOrder,
+    DeliverOrder,
     LineQuantity,
 )
 from opscore.domain.order_events import (
@@ -112,6 +113,19 @@ def test_goods_come_back_within_the_store_s_window(shop: Shop) -> None:
         shop.desk.do(
             RequestReturn(order_id=order_id, lines=part((1, "1"))), at=delivered_at + timedelta(days=15, seconds=1)
         )
+
+
+def test_what_is_told_late_of_an_earlier_parcel_does_not_shorten_the_window(shop: Shop) -> None:
+    order_id = shop.confirmed((shop.article(), "2"))
+    first, second = shop.pack(order_id, (1, "1")), shop.pack(order_id, (1, "1"))
+    for parcel_id in (first, second):
+        shop.ship(order_id, parcel_id)
+    arrived_at = shop.desk.now + timedelta(days=9)
+    shop.desk.do(DeliverOrder(order_id=order_id, parcel_id=second), at=arrived_at)
+    shop.desk.do(DeliverOrder(order_id=order_id, parcel_id=first), at=arrived_at - timedelta(days=8))
+
+    assert shop.order(order_id).delivered_at == arrived_at
+    shop.desk.do(RequestReturn(order_id=order_id, lines=part((1, "1"))), at=arrived_at + timedelta(days=15))
 
 
 def test_less_may_be_approved_and_the_rest_asked_for_again(shop: Shop) -> None:

@@ -383,7 +383,8 @@ class Order(Aggregate):
         parcel.delivered_at = event.occurred_at
         for arrived in parcel.lines:
             self.lines[arrived.line - 1].delivered += arrived.quantity
-        self.delivered_at = event.occurred_at
+        # What is reported late of an earlier parcel moves nothing.
+        self.delivered_at = max(self.delivered_at or event.occurred_at, event.occurred_at)
 
     @folds(OrderCompleted)
     def _completed(self, event: OrderCompleted) -> None:

@@ -1,0 +1,180 @@
+"""Figures of what goes another way than most: orders sent in part or of services alone, records given up or erased."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from opscore.database import Database
+from opscore.domain.customer_commands import EraseCustomer, MergeCustomers, SetConsent
+from opscore.domain.customer_events import ConsentChannel
+from opscore.domain.order_commands import (
+    CancelOrderLines,
+    ConfirmOrder,
+    LineQuantity,
+    PackParcel,
+    PayOrder,
+    ScannedLine,
+    ShipOrder,
+)
+from opscore.domain.order_returns import RequestReturn
+from opscore.domain.sku_commands import ListSku, PassSkuReview, PriceSku, RegisterSku, SetSkuContent, SubmitSku
+from opscore.domain.sku_events import FulfilmentMode
+from opscore.projector import Projector
+from opscore.settings import Settings
+from opscore.writer import Writer
+from tests.projections.kpi_cells import asked, values
+from tests.shop import SECOND, Shop
+
+PAID_AT = datetime(2025, 6, 2, 9, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture
+def shop(database: Database, settings: Settings) -> Iterator[Shop]:
+    """An open store, through a writer of the test's own."""
+    writer = Writer(database, settings)
+    writer.start()
+    try:
+        yield Shop.open(writer)
+    finally:
+        writer.stop()
+
+
+def service(shop: Shop) -> UUID:
+    """Put a service on sale."""
+    mode, text = FulfilmentMode.SERVICE, "It is what it says."
+    sku = shop.do(RegisterSku(store_id=shop.store_id, code="WRAP", name="Wrapping", category="gifts", mode=mode))
+    told = {"title": "Wrapping", "description": text, "specification": text, "after_sale_text": text}
+    shop.do(SetSkuContent(sku_id=sku, images=("front",), **told))
+    shop.do(PriceSku(sku_id=sku, list_price=Decimal(3), cost=Decimal(1), reason="first price"))
+    shop.do(SubmitSku(sku_id=sku))
+    shop.do(PassSkuReview(sku_id=sku), actor=SECOND)
+    shop.do(ListSku(sku_id=sku))
+    return sku
+
+
+def paid(shop: Shop, *skus: UUID, amount_minor: int = 1000, **more: Any) -> UUID:
+    """Place an order of one of each at a fixed moment, pay for it and confirm it."""
+    order = shop.do(shop.order(*((sku, 1) for sku in skus), **more), occurred_at=PAID_AT)
+    pay = PayOrder(order_id=order, amount_minor=amount_minor * len(skus), method="card", currency="GBP")
+    shop.do(pay, occurred_at=PAID_AT)
+    shop.do(ConfirmOrder(order_id=order), occurred_at=PAID_AT)
+    return order
+
+
+def send(shop: Shop, order: UUID, line: int, sku: UUID, at: datetime) -> None:
+    """Send one unit of a line in a parcel of its own."""
+    parcel = uuid4()
+    scanned = (ScannedLine(line=line, sku_id=sku, quantity=Decimal(1)),)
+    given: dict[str, Any] = {"order_id": order, "parcel_id": parcel}
+    shop.do(PackParcel(**given, location_id=shop.location_id, lines=scanned), occurred_at=at)
+    shop.do(ShipOrder(**given, courier="DPD", waybill=str(parcel)), occurred_at=at)
+
+
+@pytest.mark.parametrize(
+    ("called_off_after", "in_time", "broken"), [(2 * HOUR, [1], []), (30 * HOUR, [0], []), (50 * HOUR, [0], [1])]
+)
+def test_an_order_has_left_once_what_had_not_left_is_called_off_and_no_earlier(
+    shop: Shop, projector: Projector, called_off_after: timedelta, in_time: list[int], broken: list[int]
+) -> None:
+    skus = shop.sku(), shop.sku()
+    order = paid(shop, *skus)
+    send(shop, order, 1, skus[0], PAID_AT + HOUR)
+    rest = (LineQuantity(line=2, quantity=Decimal(1)),)
+    projector.deploy()
+    assert values(projector, "K120", asked(of=(date(2025, 6, 1), date(2025, 6, 30)))) == [1]
+
+    shop.do(CancelOrderLines(order_id=order, lines=rest), occurred_at=PAID_AT + called_off_after)
+    projector.catch_up()
+
+    assert values(projector, "K081", asked()) == in_time
+    assert values(projector, "K082", asked()) == broken
+    assert values(projector, "K120", asked()) == [], "nothing more of it is to leave"
+    assert values(projector, "K083", asked()) == [3600], "its last parcel left an hour after the payment"
+
+
+@pytest.mark.parametrize(("called_off_after", "broken"), [(2 * HOUR, []), (50 * HOUR, [1])])
+def test_an_order_of_which_all_goods_are_called_off_is_owed_no_longer_though_a_service_of_it_was_rendered(
+    shop: Shop, projector: Projector, called_off_after: timedelta, broken: list[int]
+) -> None:
+    order = paid(shop, service(shop), shop.sku(), amount_minor=650)
+    first, second = (LineQuantity(line=line, quantity=Decimal(1)) for line in (1, 2))
+    shop.do(RequestReturn(order_id=order, lines=(first,)), occurred_at=PAID_AT + HOUR)
+    shop.do(CancelOrderLines(order_id=order, lines=(second,)), occurred_at=PAID_AT + called_off_after)
+    projector.deploy()
+
+    assert values(projector, "K081", asked()) == [0] * len(broken)
+    assert values(projector, "K082", asked()) == broken
+    assert values(projector, "K120", asked()) == []
+
+
+def test_services_are_not_sent_so_that_nothing_is_late(shop: Shop, projector: Projector) -> None:
+    order = paid(shop, service(shop), amount_minor=300)
+    goods = shop.sku()
+    late = paid(shop, goods)
+    projector.deploy()
+
+    assert values(projector, "K120", asked()) == [1], "the goods alone are overdue"
+    assert values(projector, "K082", asked()) == [1]
+    due = projector.run_query("order_book", "due", {"due_before": PAID_AT + 100 * HOUR}, store_ids=None)
+    assert [row["order_id"] for row in due if row["what"] == "ship"] == [late] != [order]
+
+
+def test_who_pays_for_services_alone_is_a_customer_who_paid(shop: Shop, projector: Projector) -> None:
+    buyers = shop.customer(), shop.customer()
+    wrapping, goods = service(shop), shop.sku()
+    paid(shop, wrapping, amount_minor=300, customer_id=buyers[0])
+    paid(shop, goods, customer_id=buyers[1])
+    paid(shop, goods)
+    projector.deploy()
+
+    assert values(projector, "K080", asked()) == [1], "both bought for the first time, and a guest is no customer"
+    assert values(projector, "K080", asked(sku_id=wrapping)) == [1]
+    assert values(projector, "K037J", asked()) == [Fraction(0)]
+
+
+def test_two_records_of_one_person_are_one_buyer_of_a_campaign_once_they_are_merged(
+    shop: Shop, projector: Projector
+) -> None:
+    now, goods = datetime.now(UTC), shop.sku()
+    prices = {goods: Decimal(8)}
+    campaign = shop.start(shop.campaign(prices=prices), prices)
+    buyers = [shop.customer() for _ in range(4)]
+    for buyer in buyers:
+        order = shop.do(shop.order((goods, 1), customer_id=buyer, campaign_ids=(campaign,)), occurred_at=now)
+        shop.do(PayOrder(order_id=order, amount_minor=800, method="card", currency="GBP"))
+    projector.deploy()
+
+    def counted() -> int:
+        (row,) = projector.run_query("campaign_results", "results", {"campaign_ids": [campaign]}, store_ids=None)
+        return int(row["buyers"])
+
+    assert counted() == 4
+    shop.do(MergeCustomers(customer_id=buyers[1], other_id=buyers[0]))
+    projector.catch_up()
+    assert counted() == 3
+    shop.do(MergeCustomers(customer_id=buyers[2], other_id=buyers[1]))
+    projector.catch_up()
+    assert counted() == 2, "and whose records had been taken in before"
+    assert not projector.check(["campaign_results"])
+
+
+def test_whom_nobody_may_remember_nobody_may_reach(shop: Shop, projector: Projector) -> None:
+    gone, there = shop.customer(), shop.customer()
+    for customer in (gone, there):
+        shop.do(SetConsent(customer_id=customer, channel=ConsentChannel.POST, granted=True))
+    projector.deploy()
+    shop.do(EraseCustomer(customer_id=gone))
+    projector.catch_up()
+
+    agreed = projector.run_query("customer_card", "customer_consents", store_ids=None)
+    assert [(row["customer_id"], row["channel"]) for row in agreed] == [(there, "post")]
+    cards = projector.run_query("customer_card", "cards", store_ids=None)
+    assert {row["customer_id"]: row["consents"] for row in cards} == {gone: [], there: ["post"]}
