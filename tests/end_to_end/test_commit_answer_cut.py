@@ -176,7 +176,9 @@ def test_a_commit_whose_answer_is_cut_off_has_one_effect_and_no_false_conflict(
         # What the writer found of its own commit is an answer given before; what never arrived is decided afresh.
         if how is not Cut.NOT_WAITED_FOR:
             assert accepted[f"cut-{number}"].replayed is (how is Cut.ANSWER_DROPPED)
-    assert cutter.cuts == CUTS and far_writer.statistics.reconnects >= CUTS
+    # An answer may slip through before the connection goes: the next command finds that out, and the last has none.
+    unnoticed = 1 if how is Cut.NOT_WAITED_FOR else 0
+    assert cutter.cuts == CUTS and far_writer.statistics.reconnects >= CUTS - unnoticed
 
     assert [outcome.refusal for outcome in accepted.values()] == [None] * CUTS
     with database.connect() as connection:

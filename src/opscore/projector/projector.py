@@ -19,7 +19,7 @@ import psycopg
 from psycopg import errors
 
 from opscore import resources
-from opscore.projector import answering, asking, compare as comparing, explaining, whatif
+from opscore.projector import answering, asking, compare as comparing, explaining, lock, whatif
 from opscore.projector.agreement import disagreements
 from opscore.projector.answers import Answers, ChecksFail, ComparedAlone, Connects, ProjectionRefused, failing_in_words
 from opscore.projector.catalogue import FOLLOWING, Connection, Entry, Promotion
@@ -281,7 +281,10 @@ class Projector(Answers):
             said = error.diag.message_primary or error
             raise ProjectionRefused(f"{loaded.name}/tables.sql or functions.sql: PostgreSQL says: {said}") from None
         self._insert_rules(connection, loaded)
-        _require_answerable(connection, loaded)
+        definition = loaded.definition
+        if lock.read(self._folder).get((definition.name, definition.version)) != definition.digest:
+            # Not what the package was released with: that was asked before, and planning all of it takes a while.
+            _require_answerable(connection, loaded)
         self.catalogue.begin(connection, loaded)
 
     def _insert_rules(self, connection: Connection, loaded: Loaded) -> None:
