@@ -41,15 +41,13 @@ def test_pooled_connections_act_as_the_application(database: Database) -> None:
 def test_nobody_changes_the_log(database: Database, role: str, statement: str) -> None:
     with (
         database.connect(role) as connection,
-        pytest.raises(  # type: ignore[arg-type]
-            (errors.InsufficientPrivilege, errors.RestrictViolation)
-        ),
+        pytest.raises((errors.InsufficientPrivilege, errors.RestrictViolation)),
     ):
         connection.execute(
             "INSERT INTO events SELECT 1, gen_random_uuid(), 1, 'Order', 'OrderPaid', 1, gen_random_uuid(),"
             " now(), now(), 'UTC', 'a', 'live', 'k', NULL, NULL, '{}', decode(repeat('00', 32), 'hex')"
         )
-        connection.execute(statement)  # type: ignore[arg-type]
+        connection.execute(statement)
 
 
 def test_the_application_may_not_become_the_owner(database: Database) -> None:
@@ -197,7 +195,7 @@ def test_a_role_that_may_not_make_a_schema_is_told_so(database: Database) -> Non
         connection.execute("CREATE ROLE visitor NOLOGIN")
     settings = database.settings.model_copy(update={"schema_name": "forbidden"})
     url = psycopg.conninfo.make_conninfo(
-        database.settings.database_url.get_secret_value(),  # type: ignore[union-attr]
+        database.settings.database_url.get_secret_value(),
         options="-c role=visitor",
     )
     with Database(settings, url) as visiting, pytest.raises(SetupError, match="may not set up the schema 'forbidden'"):

@@ -146,7 +146,7 @@ def test_ten_processes_that_start_at_once_meet_on_one_server(data: Path) -> None
 
 def test_only_the_owner_can_enter_the_folder_of_the_socket(data: Path) -> None:
     server = EmbeddedServer(data)
-    sockets = Path(psycopg.conninfo.conninfo_to_dict(server.url)["host"])  # type: ignore[arg-type]
+    sockets = Path(psycopg.conninfo.conninfo_to_dict(server.url)["host"])
     assert sockets.stat().st_mode & 0o077 == 0
     with psycopg.connect(server.url) as connection:
         assert connection.execute("SHOW listen_addresses").fetchone() == ("",)
@@ -181,7 +181,7 @@ def test_the_server_lets_in_nobody_but_whom_the_kernel_names(data: Path) -> None
 def test_a_path_too_long_for_a_socket_gets_a_short_private_folder(data: Path) -> None:
     server = EmbeddedServer(data / ("d" * 60) / ("e" * 60))
     assert answers(server)
-    sockets = Path(psycopg.conninfo.conninfo_to_dict(server.url)["host"])  # type: ignore[arg-type]
+    sockets = Path(psycopg.conninfo.conninfo_to_dict(server.url)["host"])
     assert sockets.stat().st_mode & 0o077 == 0
     server.close()
     sockets.rmdir()

@@ -75,7 +75,7 @@ def test_the_application_cannot_change_the_log_on_any_server(brought: Settings, 
     with Database.open(brought) as database:
         migrate(database)
         with database.connect() as connection, pytest.raises(errors.InsufficientPrivilege):
-            connection.execute(statement)  # type: ignore[arg-type]
+            connection.execute(statement)
 
 
 def test_a_second_operator_fits_beside_the_first_in_one_database(brought: Settings) -> None:

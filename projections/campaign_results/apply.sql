@@ -182,6 +182,7 @@ GROUP BY 1, 2, 3
 ON CONFLICT (campaign_id, store_id, customer_id) DO UPDATE SET orders = buyer.orders + excluded.orders;
 
 -- mergers: two records of one person are one buyer of a campaign, from the merger on.
+-- Kept here as in kpi_daily: a projection reads the log and its own tables alone, so that its versions stand by themselves.
 INSERT INTO campaign_mergers (customer_id, into_id)
 SELECT DISTINCT ON (gone.stream_id) gone.stream_id, gone.into_id
 FROM customer_merged_into AS gone

@@ -154,7 +154,7 @@ class Drawing:
 def request(dice: random.Random, operation: str, name: str, known: Known) -> dict[str, Any]:
     """Return a request that selects a root field: its arguments as variables or as literals."""
     root = {"query": SCHEMA.query_type, "mutation": SCHEMA.mutation_type, "subscription": SCHEMA.subscription_type}
-    field = root[operation].fields[name]  # type: ignore[union-attr]
+    field = root[operation].fields[name]
     drawing = Drawing(dice, known, name, dice.choice([0, 0, 8, 30]), dice.choice([0, 25, 25, 70]))
     paged = {"first"} & field.args.keys()
     given = {

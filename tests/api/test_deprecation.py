@@ -88,7 +88,7 @@ def more_settings() -> Iterator[dict[str, Any]]:
     """A server whose schema has something that is to go."""
     schema: GraphQLSchema = served_schema()._schema
     assert schema.query_type is not None and schema.subscription_type is not None
-    role = schema.type_map["Viewer"].fields["role"]  # type: ignore[attr-defined]
+    role = schema.type_map["Viewer"].fields["role"]
     positions = schema.subscription_type.fields["events"].args["after"]
     role.deprecation_reason = "Since 2026-10-01: use `commands`."
     positions.deprecation_reason = "Since 2026-10-02: nothing takes its place."

@@ -113,7 +113,7 @@ class Maker:
             items = [self.value(type_.of_type, depth + 1) for _ in range(self.chance.choice((0, 1, 2, 2, 3)))]
             return tuple(items) if self.chance.random() < 0.1 else items
         if isinstance(type_, GraphQLEnumType):
-            return self.chance.choice(list(type_.wrapped_cls))  # type: ignore[attr-defined]
+            return self.chance.choice(list(type_.wrapped_cls))
         if isinstance(type_, GraphQLScalarType):
             return self.scalar(type_.name)
         if isinstance(type_, GraphQLInterfaceType):
@@ -494,7 +494,7 @@ def test_one_bad_row_is_left_to_the_stock_executor_and_the_other_rows_are_not() 
     root = roots(1, 0.0)
     document = parse("{ orders { nodes { channel } } }")
     made = Maker(random.Random(3), 0.0)
-    root["orders"].nodes = [made.object(SCHEMA.type_map["Order"], 0) for _ in range(9)]  # type: ignore[arg-type]
+    root["orders"].nodes = [made.object(SCHEMA.type_map["Order"], 0) for _ in range(9)]
     root["orders"].nodes[4].channel = None
     plans = Plans(document)
 
@@ -509,8 +509,8 @@ def test_a_field_with_a_resolver_of_its_own_is_run_by_the_stock_executor_and_wha
     document = parse("{ orders { nodes { id customer { id tier } lines { line } } } }")
     root = roots(1, 0.0)
     made = Maker(random.Random(3), 0.0)
-    order = made.object(SCHEMA.type_map["Order"], 0)  # type: ignore[arg-type]
-    order.loaded_customer = made.object(SCHEMA.type_map["Customer"], 0)  # type: ignore[arg-type]
+    order = made.object(SCHEMA.type_map["Order"], 0)
+    order.loaded_customer = made.object(SCHEMA.type_map["Customer"], 0)
     root["orders"].nodes = [order]
     plans = Plans(document)
 

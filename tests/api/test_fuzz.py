@@ -165,7 +165,7 @@ def _last_things_last(name: str) -> tuple[bool, str]:
     return ENDS.match(name) is not None, name
 
 
-@pytest.mark.parametrize("name", sorted(SCHEMA.query_type.fields))  # type: ignore[union-attr]
+@pytest.mark.parametrize("name", sorted(SCHEMA.query_type.fields))
 def test_no_question_gets_an_answer_that_a_program_wrote(
     api: Api, known: Known, others: dict[Role, str], name: str
 ) -> None:
@@ -174,7 +174,7 @@ def test_no_question_gets_an_answer_that_a_program_wrote(
         sweep_as(role, "query", name, known, _posted(api, token))
 
 
-@pytest.mark.parametrize("name", sorted(SCHEMA.mutation_type.fields, key=_last_things_last))  # type: ignore[union-attr]
+@pytest.mark.parametrize("name", sorted(SCHEMA.mutation_type.fields, key=_last_things_last))
 def test_no_command_gets_an_answer_that_a_program_wrote(
     api: Api, known: Known, others: dict[Role, str], name: str
 ) -> None:
@@ -183,7 +183,7 @@ def test_no_command_gets_an_answer_that_a_program_wrote(
         sweep_as(role, "mutation", name, known, _posted(api, token))
 
 
-@pytest.mark.parametrize("name", sorted(SCHEMA.subscription_type.fields))  # type: ignore[union-attr]
+@pytest.mark.parametrize("name", sorted(SCHEMA.subscription_type.fields))
 def test_no_subscription_begins_with_what_a_program_wrote(
     api: Api, known: Known, others: dict[Role, str], name: str
 ) -> None:

@@ -208,7 +208,7 @@ def test_each_selection_of_a_document_is_looked_at_once(levels: int, monkeypatch
 
     monkeypatch.setattr(guard_module._Pass, "measure", counted)
     document = parse(doubling(levels))
-    judge(document, document.definitions[0], {}, limits)  # type: ignore[arg-type]
+    judge(document, document.definitions[0], {}, limits)
     # The operation has three selection sets and a field, each fragment one; a walk of every spread would see 2^levels.
     assert levels <= looked <= 2 * levels + 10
 
@@ -228,7 +228,7 @@ def test_the_cost_counts_objects_times_the_page_sizes_above_them(
 ) -> None:
     document = parse(query)
 
-    verdict, _ = judge(document, document.definitions[0], variables, Limits())  # type: ignore[arg-type]
+    verdict, _ = judge(document, document.definitions[0], variables, Limits())
 
     assert (verdict.measure.cost, verdict.measure.nodes) == (cost, nodes)
 
@@ -283,7 +283,7 @@ def test_a_list_costs_as_many_rows_as_its_arguments_may_bring(
 ) -> None:
     for query in (f"{{ {selection} }}", f"{{ ...A }} fragment A on Query {{ {selection} }}"):
         document = parse(query)
-        verdict, settled = judge(document, document.definitions[0], variables, Limits(cost=10**9, nodes=10**9), SCHEMA)  # type: ignore[arg-type]
+        verdict, settled = judge(document, document.definitions[0], variables, Limits(cost=10**9, nodes=10**9), SCHEMA)
 
         assert verdict.measure.cost == cost
         assert settled is ("$" not in query)
@@ -291,11 +291,11 @@ def test_a_list_costs_as_many_rows_as_its_arguments_may_bring(
 
 def test_no_list_at_the_root_is_counted_as_one_row_whatever_is_asked_of_it() -> None:
     """Each is sized by its arguments (and in the table above), or is charged for what it turns out to bring."""
-    lists = {name for name, field in SCHEMA.query_type.fields.items() if returns_list(field)}  # type: ignore[union-attr]
+    lists = {name for name, field in SCHEMA.query_type.fields.items() if returns_list(field)}
     sized = {selection.partition("(")[0].partition(" ")[0] for selection, _, _ in LISTS}
     for name in sorted(lists - sized):
         document = parse(f"{{ a: {name} {{ b }} }}")
-        verdict, _ = judge(document, document.definitions[0], {}, Limits(), SCHEMA)  # type: ignore[arg-type]
+        verdict, _ = judge(document, document.definitions[0], {}, Limits(), SCHEMA)
 
         assert verdict.measure.cost == 1
         assert (verdict.unused({"a": []}), verdict.unused({"a": [1]}), verdict.unused({"a": [1] * 50})) == (0, 0, -49)
@@ -303,7 +303,7 @@ def test_no_list_at_the_root_is_counted_as_one_row_whatever_is_asked_of_it() -> 
 
 def test_rows_that_did_not_come_are_given_back_and_those_beyond_the_count_are_charged() -> None:
     document = parse(f"{{ kpiDaily({YEAR}) {{ gmv {{ amount }} }} }}")
-    verdict, _ = judge(document, document.definitions[0], {}, Limits(), SCHEMA)  # type: ignore[arg-type]
+    verdict, _ = judge(document, document.definitions[0], {}, Limits(), SCHEMA)
 
     # Three stores have three rows a day.
     assert verdict.unused({"kpiDaily": [1] * 365}) == 0
@@ -315,9 +315,9 @@ def test_pages_within_pages_are_refused_by_what_they_multiply_to() -> None:
     query = "query ($n: Int) { a(first: $n) { b(first: $n) { c(first: $n) { d { e } } } } }"
     document = parse(query)
 
-    judge(document, document.definitions[0], {"n": 3}, Limits())  # type: ignore[arg-type]
+    judge(document, document.definitions[0], {"n": 3}, Limits())
     with pytest.raises(TooComplex):
-        judge(document, document.definitions[0], {"n": 100}, Limits())  # type: ignore[arg-type]
+        judge(document, document.definitions[0], {"n": 100}, Limits())
 
 
 def test_a_document_is_parsed_and_validated_once_for_a_hundred_requests(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -353,8 +353,8 @@ def test_names_are_not_suggested_where_the_schema_is_not_shown() -> None:
     with pytest.raises(ApiError) as silent:
         closed.get("{ heat { hash } }")
 
-    assert "Did you mean" in str(told.value.errors)  # type: ignore[attr-defined]
-    assert "Did you mean" not in str(silent.value.errors)  # type: ignore[attr-defined]
+    assert "Did you mean" in str(told.value.errors)
+    assert "Did you mean" not in str(silent.value.errors)
 
 
 def test_every_command_can_be_given_with_all_its_answers_within_the_limits() -> None:

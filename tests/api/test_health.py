@@ -100,7 +100,7 @@ def test_a_database_that_does_not_answer_is_a_reason_and_no_crash(api: Api, monk
 
 def test_a_server_does_not_start_on_a_database_that_is_not_set_up(new_settings: Callable[[], Settings]) -> None:
     settings = new_settings()
-    with psycopg.connect(settings.database_url.get_secret_value(), autocommit=True) as connection:  # type: ignore[union-attr]
+    with psycopg.connect(settings.database_url.get_secret_value(), autocommit=True) as connection:
         connection.execute("UPDATE opscore.alembic_version SET version_num = '0000'")
 
     with pytest.raises(SetupError, match="opscore migrate"):

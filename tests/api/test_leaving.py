@@ -95,7 +95,7 @@ def test_leaving_costs_what_staying_would(
     api: Api, shop: Shop, monkeypatch: pytest.MonkeyPatch, over_socket: bool
 ) -> None:
     token = api.token(name=f"hasty {over_socket}")
-    throttle: Throttle = api.sockets.engine._throttle  # type: ignore[attr-defined]
+    throttle: Throttle = api.sockets.engine._throttle
     now = throttle._clock_ns()
     monkeypatch.setattr(throttle, "_clock_ns", lambda: now)  # Nothing comes back while the test runs.
     count, key = abandoned(api), Throttle.key_of(token)

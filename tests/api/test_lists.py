@@ -400,7 +400,7 @@ def sorts() -> list[tuple[str, str, str]]:
     return [
         (name, key, direction)
         for name, kind in LISTS.items()
-        for key in SCHEMA.type_map[f"{kind}SortKey"].values  # type: ignore[attr-defined]
+        for key in SCHEMA.type_map[f"{kind}SortKey"].values
         for direction in ("ASC", "DESC")
     ]
 
@@ -494,7 +494,7 @@ def test_a_total_is_one_more_statement_and_only_when_it_is_asked_for(
 def test_each_field_of_the_book_can_be_asked_for_alone(
     api: Api, world: dict[str, Any], kind: str, made: MadeObject
 ) -> None:
-    fields = SCHEMA.type_map[kind].fields  # type: ignore[attr-defined]
+    fields = SCHEMA.type_map[kind].fields
     parts = {
         name: f"{name} {{ amount }}" if isinstance(get_named_type(fields[name].type), GraphQLObjectType) else name
         for name in map(camel, made.attributes)

@@ -67,7 +67,7 @@ def settings_of(provider: Issuer, **changed: Any) -> Settings:
         "oidc_issuer": provider.url, "oidc_audience": AUDIENCE, "oidc_jwks_url": f"{provider.url}/keys",
         "oidc_role_claim": "groups", "oidc_roles": {"shop-managers": "manager", "buyers": "customer"},
     } | changed  # fmt: skip
-    return Settings(_env_file=None, **given)  # type: ignore[arg-type]
+    return Settings(_env_file=None, **given)
 
 
 # Good tokens ---------------------------------------------------------------------------------------------------------
@@ -385,4 +385,4 @@ def test_settings_that_would_open_the_door_are_refused(
 
 def test_without_settings_a_foreign_token_is_just_unknown(provider: Issuer) -> None:
     with pytest.raises(ValueError, match="issuer"):
-        oidc.Oidc(Settings(_env_file=None))  # type: ignore[call-arg]
+        oidc.Oidc(Settings(_env_file=None))

@@ -60,7 +60,7 @@ def goods(api: Api, shop: Shop) -> dict[str, str]:
     shop.do(AddPromotion(campaign_id=campaign, label="ten off", offer=offer))
     shop.do(SetCampaignBudget(campaign_id=campaign, budget_minor=9000, currency="GBP"))
     shop.do(SetForecast(campaign_id=campaign, visitors=9, conversion=Decimal("0.1"), units=Decimal(3), gmv_minor=2700))
-    day = api.server.services.log.head().recorded_at.date()  # type: ignore[union-attr]
+    day = api.server.services.log.head().recorded_at.date()
     shop.do(RecordAdSpend(campaign_id=campaign, day=day, channel="search", cost_minor=100, currency="GBP"))
     now = datetime.now(UTC)
     minute = timedelta(minutes=1)
@@ -199,7 +199,7 @@ def test_every_root_field_has_an_entry_and_every_entry_a_field() -> None:
     assert set(table()) == roots | set(FIELDS)
     for place in FIELDS:
         type_name, name = place.split(".")
-        assert name in SCHEMA.type_map[type_name].fields  # type: ignore[union-attr]
+        assert name in SCHEMA.type_map[type_name].fields
 
 
 def test_what_is_hidden_from_whom_is_what_is_written_here() -> None:

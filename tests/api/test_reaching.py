@@ -106,7 +106,7 @@ def test_more_than_so_many_do_not_wait(api: Api, shop: Shop, monkeypatch: pytest
         assert not any(each.done() for each in asked)
 
 
-WAITING = sorted(name for name, field in SCHEMA.query_type.fields.items() if "atLeast" in field.args)  # type: ignore[union-attr]
+WAITING = sorted(name for name, field in SCHEMA.query_type.fields.items() if "atLeast" in field.args)
 MEANT = {"code": "K017", "projection": "stock_ledger", "query": "levels"}
 
 

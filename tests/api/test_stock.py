@@ -11,6 +11,7 @@ from uuid import UUID
 from opscore import resources
 from opscore.api import stock
 from opscore.domain.command import Role
+from opscore.domain.sku_events import StockCondition
 from opscore.domain.stock_commands import ReceiveStock, ReserveStock, ShipStock, TakeBackStock
 from opscore.domain.store_commands import SetPolicy
 from tests.api.conftest import Api, gid
@@ -88,8 +89,8 @@ def test_what_is_left_of_batches_now_and_as_of_either_axis(api: Api, shop: Shop)
         sku_id=sku,
         location_id=shop.location_id,
         quantity=Decimal(2),
-        condition="quarantined",
-        batch="B1",  # type: ignore[arg-type]
+        condition=StockCondition.QUARANTINED,
+        batch="B1",
     )
     shop.do(back)
     late = head(api)

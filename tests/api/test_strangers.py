@@ -31,7 +31,7 @@ def host(api: Api, monkeypatch: pytest.MonkeyPatch) -> str:
 
     The server believes the proxy on its own machine.
     """
-    strangers = api.sockets.engine._strangers  # type: ignore[attr-defined]
+    strangers = api.sockets.engine._strangers
     now = strangers._clock_ns()
     monkeypatch.setattr(strangers, "_clock_ns", lambda: now)
     return f"203.0.113.{next(_hosts)}"

@@ -488,7 +488,7 @@ def test_a_client_that_does_not_read_is_cut_and_nothing_is_kept_for_it(api: Api,
                 client.connection.recv(15)
                 messages += 1
             except Exception as closed:
-                code = closed.rcvd.code  # type: ignore[attr-defined]
+                code = closed.rcvd.code
 
     assert code == 4413
     assert b'opscore_sockets_closed_total{code="4413"} 1.0' in api.server.metrics.text()[0]

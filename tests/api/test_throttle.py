@@ -239,7 +239,7 @@ MISTAKES = {
 @pytest.fixture
 def throttle(api: Api, monkeypatch: pytest.MonkeyPatch) -> Throttle:
     """The server's buckets, while nothing comes back to them."""
-    found: Throttle = api.sockets.engine._throttle  # type: ignore[attr-defined]
+    found: Throttle = api.sockets.engine._throttle
     now = found._clock_ns()
     monkeypatch.setattr(found, "_clock_ns", lambda: now)
     return found

@@ -91,9 +91,9 @@ def order_page() -> Any:
     found = Found(line_columns, {row["order_id"]: lines for row in ORDER_ROWS})
     return Connection(
         edges=[],
-        nodes=Rows(ORDER, columns, [tuple(row.values()) for row in ORDER_ROWS], {"lines": found}),  # type: ignore[arg-type]
+        nodes=Rows(ORDER, columns, [tuple(row.values()) for row in ORDER_ROWS], {"lines": found}),
         page_info=PageInfo(has_next_page=True, has_previous_page=False, start_cursor="0", end_cursor="49"),
-        total_count=None,  # type: ignore[arg-type]
+        total_count=None,
     )
 
 
@@ -127,7 +127,7 @@ def main() -> None:
         ceiling = cpu(by_hand)
         table.row("dicts by hand, orjson (the ceiling)", f"{ceiling:.3f} ms", "100 %")
         for name, kept in (("compiled executor", plans), ("stock executor", None)):
-            spent = cpu(lambda kept=kept: answer(rows, question, kept))  # type: ignore[misc]
+            spent = cpu(lambda kept=kept: answer(rows, question, kept))
             share = ceiling / spent
             aim = OF_CEILING.judged(share * 100) if kept is not None else ""
             table.row(name, f"{spent:.3f} ms", f"{share:.0%} of the ceiling", aim)

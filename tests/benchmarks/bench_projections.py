@@ -174,11 +174,11 @@ def _take_kpis(
     one = replace(page, from_day=day, to_day=day)
     for code in PAGES:
         kpi = known[code]
-        take(f"kpi {code}, 365 days of a store", lambda kpi=kpi: list(kpis.cells(projector, known, kpi, page)))  # type: ignore[misc]
+        take(f"kpi {code}, 365 days of a store", lambda kpi=kpi: list(kpis.cells(projector, known, kpi, page)))
         parts = kpi.numerator
         take(
             f"explainKpi {code} of a day",
-            lambda kpi=kpi, parts=parts: kpis.facts(projector, kpi, parts, one, kpis.OneCell()),  # type: ignore[misc]
+            lambda kpi=kpi, parts=parts: kpis.facts(projector, kpi, parts, one, kpis.OneCell()),
         )
     by_sku = replace(page, by="sku")
     take("kpi K017, its ten largest articles", lambda: kpis.largest(projector, known, known["K017"], by_sku, 10))
@@ -207,7 +207,7 @@ def asked(projector: Projector) -> list[tuple[str, float, int]]:
             f" (SELECT store_id FROM {projector.loaded(connection, ledger).table('stock_skus')} AS sku"
             f" WHERE sku.sku_id = line.sku_id)"
             f" FROM {movements} AS line GROUP BY 1 ORDER BY 2 DESC LIMIT 1"
-        ).fetchone()  # type: ignore[misc]
+        ).fetchone()
     stores = [store]
     year = {"from_day": then.date() - timedelta(days=365), "to_day": then.date() + timedelta(days=365)}
 

@@ -203,7 +203,7 @@ class Desk:
         read = _MAPPER.to_domain_event(stored)
         assert read == event, f"{type(event).__name__} is not itself after storage"
         self.events.append((event.originator_id, event))
-        self._streams.setdefault(event.originator_id, []).append(read)  # type: ignore[arg-type]
+        self._streams.setdefault(event.originator_id, []).append(read)
 
     # Looking at what became of it ------------------------------------------------------------------------------------
 

@@ -118,7 +118,7 @@ class Market:
             assert not campaign.pending_events, "refused after it had recorded"
             raise
         for event in campaign.collect_events():
-            self.desk._record(event)  # type: ignore[arg-type]
+            self.desk._record(event)
         return answer
 
     def claim(self, campaign_id: UUID, minor: int, code: str | None = None, customer_id: UUID | None = None) -> UUID:

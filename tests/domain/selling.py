@@ -64,7 +64,7 @@ class Shop:
                 after_sale_text="Ask us.",
             )
         )
-        do(PriceSku(sku_id=sku_id, list_price=Decimal(price), cost=cost and Decimal(cost), reason="first"))  # type: ignore[arg-type]
+        do(PriceSku(sku_id=sku_id, list_price=Decimal(price), cost=cost and Decimal(cost), reason="first"))
         do(SubmitSku(sku_id=sku_id), actor=MANAGER)
         do(PassSkuReview(sku_id=sku_id), actor=SECOND)
         if Decimal(stock):

@@ -50,7 +50,7 @@ class Shelf(Desk):
         self.location_ids = [self.location(self.store_id)]
         for number in range(1, locations):
             self.do(AddLocation(store_id=self.store_id, name=f"Room {number}"))
-        self.location_ids = list(self.live[self.store_id].locations)  # type: ignore[attr-defined]
+        self.location_ids = list(self.live[self.store_id].locations)
         self.campaign_ids = [
             self.do(PlanCampaign(store_id=self.store_id, name=f"Campaign {number}", goal=CampaignGoal.RAISE_SALES))
             for number in range(campaigns)
@@ -153,7 +153,7 @@ class Shelf(Desk):
         """Run a part of an order's decision on an article and return what it recorded."""
         sku = self.sku(sku_id)
         change(sku)
-        events: list[Event] = list(sku.collect_events())  # type: ignore[arg-type]
+        events: list[Event] = list(sku.collect_events())
         for event in events:
             self._record(event)
         return events

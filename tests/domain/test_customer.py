@@ -89,7 +89,7 @@ class Counter(Desk):
         """Let a decision of a customer happen as a part of another aggregate's command; return its events."""
         customer = self.customer(customer_id)
         decide(customer)
-        events: list[Event] = list(customer.collect_events())  # type: ignore[arg-type]
+        events: list[Event] = list(customer.collect_events())
         for event in events:
             self._record(event)
         return events
@@ -136,7 +136,7 @@ class Counter(Desk):
             surge=False,
         )
         for event in placed.collect_events():
-            self._record(event)  # type: ignore[arg-type]
+            self._record(event)
         return placed.id
 
 

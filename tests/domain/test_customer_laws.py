@@ -75,7 +75,7 @@ class Holdings(RuleBasedStateMachine):
 
     def record(self, customer: Customer) -> None:
         for event in customer.collect_events():
-            self.desk._record(event)  # type: ignore[arg-type]
+            self.desk._record(event)
 
     @rule(target=earned, side=SIDES, amount=AMOUNTS)
     def earn(self, side: int, amount: int) -> Any:

@@ -71,7 +71,7 @@ def part(*lines: tuple[int, str]) -> tuple[LineQuantity, ...]:
 def test_a_gift_of_the_article_that_is_bought_takes_no_unit_that_the_purchase_takes(shop: Shop) -> None:
     lamp = shop.article(stock="5")
     shop.desk.do(AddLocation(store_id=shop.store_id, name="Back room"))
-    back_room = list(shop.desk.fold(shop.store_id).locations)[1]  # type: ignore[union-attr]
+    back_room = list(shop.desk.fold(shop.store_id).locations)[1]
     shop.receive(lamp, "1", back_room)
     campaign = shop.campaign({lamp: "100"}, GiftTerms(sku_id=lamp))
     order_id = shop.place((lamp, "5"), campaign_ids=(campaign,))
@@ -225,10 +225,10 @@ def test_a_quota_is_not_lowered_below_what_is_allocated(shop: Shop) -> None:
     lamp = shop.article()
     campaign = shop.desk.do(PlanCampaign(store_id=shop.store_id, name="Sale", goal=CampaignGoal.RAISE_SALES))
     line = {"campaign_id": campaign, "sku_id": lamp, "role": LineRole.BASE, "price": Decimal(90)}
-    shop.desk.do(AddCampaignLine(quota=Decimal(5), **line))  # type: ignore[arg-type]
+    shop.desk.do(AddCampaignLine(quota=Decimal(5), **line))
     allocate(shop, campaign, lamp, "5")
     with pytest.raises(AllocationExceedsQuota):
-        shop.desk.do(AddCampaignLine(quota=Decimal(4), **line))  # type: ignore[arg-type]
+        shop.desk.do(AddCampaignLine(quota=Decimal(4), **line))
 
 
 def test_a_running_campaign_keeps_its_quota_open_so_that_it_never_sells_from_ordinary_stock(shop: Shop) -> None:

@@ -32,7 +32,7 @@ def confirmed(shop: Shop, lamp: UUID, ann: UUID) -> UUID:
 
 def short(shop: Shop, lamp: UUID, ann: UUID) -> UUID:
     order_id = confirmed(shop, lamp, ann)
-    return shop.desk.do(ReportShortage(order_id=order_id, lines=(LineQuantity(line=1, quantity="1"),)))  # type: ignore[arg-type]
+    return shop.desk.do(ReportShortage(order_id=order_id, lines=(LineQuantity(line=1, quantity="1"),)))
 
 
 def packed(shop: Shop, lamp: UUID, ann: UUID) -> UUID:

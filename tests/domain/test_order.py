@@ -184,10 +184,10 @@ def test_service_may_not_sell_below_cost_and_a_manager_may_knowingly(shop: Shop)
     order_id = shop.place((shop.article(cost="60"), "1"))
     amend = {"order_id": order_id, "line": 1, "unit_price": Decimal("59.99"), "reason": "regular"}
     with pytest.raises(BelowCost):
-        shop.desk.do(AmendOrderPrice(**amend, below_cost=True), actor=SERVICE)  # type: ignore[arg-type]
+        shop.desk.do(AmendOrderPrice(**amend, below_cost=True), actor=SERVICE)
     with pytest.raises(BelowCost):
-        shop.desk.do(AmendOrderPrice(**amend))  # type: ignore[arg-type]
-    shop.desk.do(AmendOrderPrice(**amend, below_cost=True))  # type: ignore[arg-type]
+        shop.desk.do(AmendOrderPrice(**amend))
+    shop.desk.do(AmendOrderPrice(**amend, below_cost=True))
     assert shop.order(order_id).total_minor == 5999
 
 
@@ -231,8 +231,8 @@ def test_a_note_about_the_customer_is_sealed(shop: Shop) -> None:
     shop.desk.do(ContactCustomer(order_id=order_id, note="rang Ann"))
     contacted = shop.desk.events[-1][1]
     # With a space: what is sealed has none, and three letters alone come up in it by chance.
-    assert "g A" not in contacted.note  # type: ignore[attr-defined]
-    assert shop.desk.unseal(order_id, contacted.note) == "rang Ann"  # type: ignore[attr-defined]
+    assert "g A" not in contacted.note
+    assert shop.desk.unseal(order_id, contacted.note) == "rang Ann"
 
 
 def test_no_more_is_short_than_is_still_to_be_packed(shop: Shop) -> None:

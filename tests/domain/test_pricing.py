@@ -44,7 +44,7 @@ REGISTERED = Buyer(registered=True)
 def line(
     sku_id: UUID = TEA, quantity: str = "1", price: str = "100.00", number: int = 1, **more: object
 ) -> LineToPrice:
-    return LineToPrice(line=number, sku_id=sku_id, quantity=Decimal(quantity), list_price=Decimal(price), **more)  # type: ignore[arg-type]
+    return LineToPrice(line=number, sku_id=sku_id, quantity=Decimal(quantity), list_price=Decimal(price), **more)
 
 
 def promotion(label: str, **terms: object) -> Promotion:
@@ -53,7 +53,7 @@ def promotion(label: str, **terms: object) -> Promotion:
         promotion_id=uuid4(),
         form=form,
         label=label,
-        **{"scope": PromotionScope.STORE, **terms},  # type: ignore[arg-type]
+        **{"scope": PromotionScope.STORE, **terms},
     )
 
 
@@ -64,7 +64,7 @@ def campaign(*promotions: Promotion, campaign_id: UUID = SPRING, **prices: Campa
 
 
 def at_price(price: str, **more: object) -> CampaignLine:
-    return CampaignLine(role="base", price=Decimal(price), **more)  # type: ignore[arg-type]
+    return CampaignLine(role="base", price=Decimal(price), **more)
 
 
 def reasons(order: PricedOrder) -> list[str]:
@@ -287,7 +287,7 @@ def test_offers_never_take_a_line_below_zero() -> None:
 
 
 def coupon(**terms: object) -> CouponTerms:
-    return CouponTerms(source_id=SPRING, promotion_id=uuid4(), label="SPRING10", code="SPRING10", **terms)  # type: ignore[arg-type]
+    return CouponTerms(source_id=SPRING, promotion_id=uuid4(), label="SPRING10", code="SPRING10", **terms)
 
 
 def test_a_coupon_below_its_threshold_is_refused_and_not_silently_dropped() -> None:
@@ -588,7 +588,7 @@ def test_discounts_and_totals_sum_exactly_and_no_line_falls_below_zero(
 ) -> None:
     lines, more = asked
 
-    order = price_order("CNY", lines, **more)  # type: ignore[arg-type]
+    order = price_order("CNY", lines, **more)
 
     assert [each.line for each in order.lines] == list(range(1, len(order.lines) + 1))
     for each in order.lines:
@@ -615,9 +615,9 @@ def test_every_minor_unit_given_away_belongs_to_exactly_one_source(
     asked: tuple[list[LineToPrice], dict[str, object]],
 ) -> None:
     lines, more = asked
-    campaigns: list[CampaignOffers] = more["campaigns"]  # type: ignore[assignment]
+    campaigns: list[CampaignOffers] = more["campaigns"]
 
-    order = price_order("CNY", lines, **more)  # type: ignore[arg-type]
+    order = price_order("CNY", lines, **more)
 
     known = {each.campaign_id for each in campaigns}
     discounts = [discount for each in order.lines for discount in each.discounts] + list(order.freight_waivers)
@@ -633,8 +633,8 @@ def test_every_minor_unit_given_away_belongs_to_exactly_one_source(
 def test_more_offers_never_make_an_order_dearer(asked: tuple[list[LineToPrice], dict[str, object]]) -> None:
     lines, more = asked
 
-    with_offers = price_order("CNY", lines, **more)  # type: ignore[arg-type]
-    without = price_order("CNY", lines, freight_minor=more["freight_minor"])  # type: ignore[arg-type]
+    with_offers = price_order("CNY", lines, **more)
+    without = price_order("CNY", lines, freight_minor=more["freight_minor"])
 
     assert with_offers.total_minor <= without.total_minor
 
@@ -645,9 +645,9 @@ def test_no_single_offer_alone_would_have_been_better_for_the_customer(
     asked: tuple[list[LineToPrice], dict[str, object]],
 ) -> None:
     lines, more = asked
-    campaigns: list[CampaignOffers] = more["campaigns"]  # type: ignore[assignment]
+    campaigns: list[CampaignOffers] = more["campaigns"]
 
-    order = price_order("CNY", lines, **more)  # type: ignore[arg-type]
+    order = price_order("CNY", lines, **more)
 
     none = [msgspec.structs.replace(each, promotions=()) for each in campaigns]
     alone: list[dict[str, object]] = [{"campaigns": none}]
@@ -656,7 +656,7 @@ def test_no_single_offer_alone_would_have_been_better_for_the_customer(
             only = msgspec.structs.replace(each, promotions=(offer,))
             alone.append({"campaigns": [*none[:index], only, *none[index + 1 :]], "coupon": None})
     for fewer in alone:
-        assert order.total_minor <= price_order("CNY", lines, **(more | fewer)).total_minor  # type: ignore[arg-type]
+        assert order.total_minor <= price_order("CNY", lines, **(more | fewer)).total_minor
 
 
 @law
@@ -665,9 +665,9 @@ def test_every_offer_that_was_looked_at_was_either_taken_or_says_why_not(
     asked: tuple[list[LineToPrice], dict[str, object]],
 ) -> None:
     lines, more = asked
-    campaigns: list[CampaignOffers] = more["campaigns"]  # type: ignore[assignment]
+    campaigns: list[CampaignOffers] = more["campaigns"]
 
-    order = price_order("CNY", lines, **more)  # type: ignore[arg-type]
+    order = price_order("CNY", lines, **more)
 
     used = {discount.promotion_id for each in order.lines for discount in each.discounts}
     used |= {waiver.promotion_id for waiver in order.freight_waivers}
@@ -683,4 +683,4 @@ def test_every_offer_that_was_looked_at_was_either_taken_or_says_why_not(
 def test_the_same_question_has_the_same_answer(asked: tuple[list[LineToPrice], dict[str, object]]) -> None:
     lines, more = asked
 
-    assert price_order("CNY", lines, **more) == price_order("CNY", lines, **more)  # type: ignore[arg-type]
+    assert price_order("CNY", lines, **more) == price_order("CNY", lines, **more)

@@ -262,7 +262,7 @@ class Asked:
             case msgspec_inspect.DateType():
                 return self.draw(st.sampled_from([date(2024, 4, 1), date(2024, 5, 1), date(2030, 1, 1)]))
             case msgspec_inspect.EnumType():
-                return self.draw(st.sampled_from(list(info.cls)))  # type: ignore[call-overload]
+                return self.draw(st.sampled_from(list(info.cls)))
             case msgspec_inspect.StructType():
                 return self.struct(info.cls)
             case msgspec_inspect.DictType():

@@ -142,7 +142,7 @@ def test_what_came_stays_counted_and_goes_its_way_when_the_rest_is_called_off(sh
     assert [(line.line, line.quantity) for line in shop.desk.last(ReturnCancelled).lines] == [(1, Decimal(2))]
     with pytest.raises(ReturnExceedsApproved):
         shop.desk.do(ReceiveReturn(**target, location_id=shop.location_id, lines=some("1")))
-    shop.desk.do(DisposeReturn(**target, lines=(DisposalOf(line=1, quantity=Decimal(1), condition="restock"),)))  # type: ignore[arg-type]
+    shop.desk.do(DisposeReturn(**target, lines=(DisposalOf(line=1, quantity=Decimal(1), condition="restock"),)))
     assert case(shop, order_id, return_id).status is ReturnStatus.DISPOSED
     shop.desk.do(RequestReturn(order_id=order_id, lines=some("2")))
 

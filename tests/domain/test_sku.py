@@ -483,7 +483,7 @@ def test_a_cost_plus_price_is_cost_plus_expected_profit(shelf: Shelf) -> None:
     sku_id = shelf.draft()
     plus = PriceSku(sku_id=sku_id, cost=Decimal("8.10"), expected_profit=Decimal("1.85"), reason="cost plus")
     (event,) = shelf.records(plus)
-    assert (event.list_price, event.cost, event.expected_profit) == (  # type: ignore[attr-defined]
+    assert (event.list_price, event.cost, event.expected_profit) == (
         Decimal("9.95"),
         Decimal("8.1"),
         Decimal("1.85"),

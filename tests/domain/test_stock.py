@@ -88,7 +88,7 @@ def test_the_last_unit_ordered_takes_the_article_off_sale_in_the_same_decision(s
     sku_id = shelf.on_sale(stock=1)
     placed = shelf.order(sku_id, ORDER, 1)
     assert names(placed) == ["StockReserved", "StockDepleted", "SkuDelisted"]
-    assert placed[2].reason is DelistReason.OUT_OF_STOCK  # type: ignore[attr-defined]
+    assert placed[2].reason is DelistReason.OUT_OF_STOCK
     with pytest.raises(StockInsufficient):
         shelf.order(sku_id, OTHER, 1)
     shelf.cancel(sku_id, ORDER)
@@ -159,8 +159,8 @@ def test_a_released_or_shipped_order_is_forgotten_and_asking_again_records_nothi
     sku_id = shelf.on_sale()
     shelf.order(sku_id, ORDER, 4)
     shelf.order(sku_id, OTHER, 2)
-    assert [event.quantity for event in shelf.ship(sku_id, ORDER, 3)] == [3]  # type: ignore[attr-defined]
-    assert [event.quantity for event in shelf.cancel(sku_id, ORDER)] == [1]  # type: ignore[attr-defined]
+    assert [event.quantity for event in shelf.ship(sku_id, ORDER, 3)] == [3]
+    assert [event.quantity for event in shelf.cancel(sku_id, ORDER)] == [1]
     shelf.cancel(sku_id, OTHER)
     assert shelf.cancel(sku_id, ORDER) == shelf.cancel(sku_id, OTHER) == shelf.ship(sku_id, ORDER, 1) == []
     assert shelf.sku(sku_id).reservations == {}
@@ -183,7 +183,7 @@ def test_a_parcel_takes_the_units_reserved_at_its_own_location_first() -> None:
     shelf.do(ListSku(sku_id=sku_id))
     shelf.order(sku_id, ORDER, 4)
     shipped = shelf.ship(sku_id, ORDER, 3, shelf.location_ids[1])
-    assert [(event.location_id, event.quantity) for event in shipped] == [  # type: ignore[attr-defined]
+    assert [(event.location_id, event.quantity) for event in shipped] == [
         (shelf.location_ids[1], 2),
         (shelf.location_ids[0], 1),
     ]
@@ -230,7 +230,7 @@ def test_a_cancelled_campaign_order_gives_its_units_back_to_the_quota_while_ther
     shelf.cancel(sku_id, ORDER, Decimal(1))
     assert shelf.sku(sku_id).allocations[campaign_id] == {shelf.location_ids[0]: 1}
     closing = shelf.records(ReleaseCampaignStock(sku_id=sku_id, campaign_id=campaign_id))
-    assert [(event.quantity, event.closes) for event in closing] == [(1, True)]  # type: ignore[attr-defined]
+    assert [(event.quantity, event.closes) for event in closing] == [(1, True)]
     (released,) = shelf.cancel(sku_id, ORDER)
     assert isinstance(released, ReservationReleased)
     assert (released.campaign_id, released.to_quota) == (campaign_id, False)

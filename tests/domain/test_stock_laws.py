@@ -486,7 +486,7 @@ class StockMachine(RuleBasedStateMachine):
         for _, event in self.shelf.events:
             sign = MOVES.get(type(event))
             if sign is not None:
-                ledger[event.location_id] += sign(event)  # type: ignore[attr-defined]
+                ledger[event.location_id] += sign(event)
         assert {location: ledger[location] for location in self.locations} == {
             location: self.sku.level_at(location).on_hand for location in self.locations
         }

@@ -47,7 +47,7 @@ def balance(events: Sequence[Event], location: UUID, at: datetime | None, batch:
     found = Decimal(0)
     for event in events:
         sign = MOVES.get(type(event))
-        if sign is None or event.location_id != location or (at is not None and event.occurred_at > at):  # type: ignore[attr-defined]
+        if sign is None or event.location_id != location or (at is not None and event.occurred_at > at):
             continue
         if batch is None or getattr(event, "batch", None) == batch:
             found += sign(event)
@@ -120,9 +120,9 @@ def test_what_was_set_aside_before_a_count_was_counted_among_the_free_units(shel
     shelf.do(CountStock(sku_id=sku_id, location_id=here, counted=Decimal(4)))
     back = {"sku_id": sku_id, "location_id": here, "condition": StockCondition.DAMAGED}
     with pytest.raises(CountBelowHeld):
-        shelf.do(TakeBackStock(quantity=Decimal(5), **back), at=before)  # type: ignore[arg-type]
+        shelf.do(TakeBackStock(quantity=Decimal(5), **back), at=before)
     mark = len(shelf.events)
-    shelf.do(TakeBackStock(quantity=Decimal(4), **back), at=before)  # type: ignore[arg-type]
+    shelf.do(TakeBackStock(quantity=Decimal(4), **back), at=before)
     assert StockDepleted in [type(event) for _, event in shelf.events[mark:]]
     level = shelf.sku(sku_id).level_at(here)
     assert (level.on_hand, level.damaged, level.sellable) == (4, 4, 0)

@@ -52,7 +52,7 @@ def figure(projector: Projector, code: str, day: int) -> tuple[int | None, int |
     window = date(2024, 1, day)
     asked = Asked(window, window, KpiGrain.DAY, None, datetime(2030, 1, 1, tzinfo=UTC))
     [cell] = kpis.cells(projector, kpis.load(), kpis.load()[code], asked).values()
-    return tuple(None if side is None else int(side) for side in (cell.numerator, cell.denominator))  # type: ignore[return-value]
+    return tuple(None if side is None else int(side) for side in (cell.numerator, cell.denominator))
 
 
 def test_rows_become_traffic_and_orders_on_the_days_of_the_store(

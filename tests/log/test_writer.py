@@ -246,7 +246,7 @@ def test_a_mistake_in_one_decision_fails_that_command_alone(
     real = Sku.reserve
 
     def broken(self: Sku, *args: object, **kwargs: object) -> None:
-        real(self, *args, **kwargs)  # type: ignore[arg-type]
+        real(self, *args, **kwargs)
         raise ArithmeticError("a bug after the first event")
 
     monkeypatch.setattr(Sku, "reserve", broken)
@@ -430,7 +430,7 @@ def test_a_long_stream_is_read_from_its_snapshot_and_verify_folds_it_again(
     found = log.aggregate(Sku, sku)
     folded = None
     for event in log.events.get(sku):
-        folded = event.mutate(folded)  # type: ignore[attr-defined]
+        folded = event.mutate(folded)
     assert found == folded
     report = verify(database, workers=1)
     assert report.snapshots >= 1 and report.holds

@@ -66,7 +66,7 @@ asked = Comparisons(database, projections, Works())
 asked.ask(UUID("{comparison_id}"), {question!r}, "olga")
 asked.take_up(UUID("{comparison_id}")).result()
 """
-    with killed(settings, folder, work):  # type: ignore[arg-type]
+    with killed(settings, folder, work):
         pass
     settled(connection)
     assert two.compared(comparison_id) is None and begun(connection, comparison_id) == 1
