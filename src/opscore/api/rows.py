@@ -37,8 +37,7 @@ class MadeObject:
 
     def columns(self, fields: Collection[str]) -> tuple[str, ...]:
         """Return the columns that these fields of the schema are made of, each once: fetching them all takes longer."""
-        wanted = (each for name, each in self.attributes.items() if _spelled(name) in fields)
-        return tuple(dict.fromkeys(column for each in wanted for column in columns_of(each)))
+        return _columns(self, frozenset(fields))
 
     @property
     def fields(self) -> frozenset[str]:
@@ -47,6 +46,12 @@ class MadeObject:
 
 
 _spelled = functools.cache(camel)
+
+
+@functools.lru_cache(maxsize=1_000)
+def _columns(of: MadeObject, fields: frozenset[str]) -> tuple[str, ...]:
+    wanted = (each for name, each in of.attributes.items() if _spelled(name) in fields)
+    return tuple(dict.fromkeys(column for each in wanted for column in columns_of(each)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from psycopg.rows import dict_row, tuple_row
 
 from opscore.projector import asking, explaining
 from opscore.projector.asking import plain
-from opscore.projector.catalogue import Catalogue, Connection, Entry
+from opscore.projector.catalogue import Catalogue, Connection, Entry, Version
 from opscore.projector.folder import Definition, Loaded, Ready
 from opscore.projector.lists import Shape
 
@@ -131,7 +131,7 @@ class Answers:
         connection.execute(_SESSION)
         return connection
 
-    def loaded(self, connection: Connection, entry: Entry) -> Loaded:
+    def loaded(self, connection: Connection, entry: Version) -> Loaded:
         """Return a version as the catalogue keeps it, ready to run."""
         # A text may change without the digest (a comment, a check); the time of that change tells.
         key = (entry.name, entry.version, entry.digest, hash(entry.created_at))
@@ -202,7 +202,7 @@ class Answers:
     def questions(self, name: str, *, version: int | None = None) -> tuple[Entry, list[asking.Question]]:
         """Return the serving version (or `version`) of a projection or copy, and what may be asked of it."""
         with self._shared() as connection, connection.transaction():
-            entry = self._serving(connection, name, version)
+            entry = self._entry(connection, name, version)
             loaded = self.loaded(connection, entry)
             return entry, [asking.question(connection, loaded, ready) for ready in loaded.queries.values()]
 
@@ -301,7 +301,7 @@ class Answers:
     def _explaining(
         self,
         connection: Connection,
-        entry: Entry,
+        entry: Version,
         name: str,
         key: Mapping[str, Any],
         store_ids: Sequence[UUID] | None,
@@ -384,11 +384,11 @@ class Answers:
                 f"{loaded.name} has no query {query}; there are {', '.join(loaded.queries)}"
             ) from None
 
-    def _serving(self, connection: Connection, name: str, version: int | None = None) -> Entry:
+    def _serving(self, connection: Connection, name: str, version: int | None = None) -> Version:
         if self._replay is not None and "/" not in name:
             name = f"{self._replay}/{name}"
         entry = (
-            self.catalogue.serving(connection, name)
+            self.catalogue.answering(connection, name)
             if version is None
             else self.catalogue.entry(connection, name, version)
         )
@@ -412,7 +412,14 @@ class Answers:
 
     def _require(self, name: str, version: int) -> Entry:
         with self._shared() as connection:
-            return self._serving(connection, name, version)
+            return self._entry(connection, name, version)
+
+    def _entry(self, connection: Connection, name: str, version: int | None) -> Entry:
+        """Return the serving version (or `version`) with all that is known of it."""
+        found = self._serving(connection, name, version)
+        entry = found if isinstance(found, Entry) else self.catalogue.entry(connection, found.name, found.version)
+        assert entry is not None, "rows of the catalogue are never deleted while they answer"
+        return entry
 
     @contextmanager
     def _lent(self) -> Any:
@@ -423,7 +430,7 @@ class Answers:
         return cast("AbstractContextManager[Connection]", self._lent())
 
 
-def _require_reached(entry: Entry, position: int | None) -> None:
+def _require_reached(entry: Version, position: int | None) -> None:
     if position is not None and entry.position < position:
         raise Behind(entry.name, entry.version, position)
 
@@ -462,7 +469,7 @@ class _Asking:
 
     answers: Answers
     connection: Connection
-    entry: Entry
+    entry: Version
     store_ids: Sequence[UUID] | None
 
     def __call__(

@@ -13,7 +13,7 @@ from psycopg.rows import tuple_row
 from psycopg.sql import Identifier
 
 from opscore.projector import sqltext
-from opscore.projector.catalogue import Connection, Entry
+from opscore.projector.catalogue import Connection, Version
 from opscore.projector.folder import Loaded, Ready
 from opscore.projector.sqltext import Statement
 
@@ -129,7 +129,7 @@ def parameters(statement: Statement) -> list[Parameter]:
 def ask(
     connection: Connection,
     loaded: Loaded,
-    entry: Entry,
+    entry: Version,
     ready: Ready,
     values: Mapping[str, Any],
     *,

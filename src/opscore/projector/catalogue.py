@@ -25,26 +25,34 @@ QUERYABLE = ("serving", "frozen")
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """A row of `projection_catalogue` without its texts.
+class Version:
+    """What has to be known of a version to ask it, and where it stands.
 
     status: building, ready (follows beside the serving one), serving, frozen (a replay, stands still) or retired
     (dropped).
-    A version whose statement failed keeps its status; `failed_position` says where it stopped.
-    failed_checks: what checks.sql said once the version was built, None while it has not been asked: {check,
-    description, rows}, the first rows that should not be there; rows is None for a check that took too long to end.
     """
 
     name: str
     version: int
     digest: str
-    rules: dict[str, Any]
     status: str
     position: int
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Entry(Version):
+    """A row of `projection_catalogue` without its texts.
+
+    A version whose statement failed keeps its status; `failed_position` says where it stopped.
+    failed_checks: what checks.sql said once the version was built, None while it has not been asked: {check,
+    description, rows}, the first rows that should not be there; rows is None for a check that took too long to end.
+    """
+
+    rules: dict[str, Any]
     failed_position: int | None
     failed_statement: str | None
     error: str | None
-    created_at: datetime
     updated_at: datetime
     promoted_at: datetime | None
     promoted_by: str | None
@@ -61,6 +69,8 @@ class Entry:
         return self.status if self.failed_position is None else "failed"
 
 
+_QUERYABLE = ", ".join(f"'{status}'" for status in QUERYABLE)
+_VERSION_COLUMNS = ", ".join(Version.__dataclass_fields__)
 _COLUMNS = ", ".join(Entry.__dataclass_fields__)
 _PART_COLUMNS = ", ".join(
     "part.position" if column == "position" else f"entry.{column}" for column in Entry.__dataclass_fields__
@@ -165,8 +175,19 @@ class Catalogue:
         """Return one entry."""
         return next((entry for entry in self.entries(connection, name) if entry.version == version), None)
 
+    def answering(self, connection: Connection, name: str) -> Version | None:
+        """Return the version that answers for `name`; asked before every question, so for no more than that takes."""
+        row = connection.execute(
+            self._sql(
+                f"SELECT {_VERSION_COLUMNS} FROM CATALOGUE WHERE name = %s AND status IN ({_QUERYABLE})"
+                " ORDER BY version DESC LIMIT 1"
+            ),
+            (name,),
+        ).fetchone()
+        return None if row is None else Version(*row)
+
     def serving(self, connection: Connection, name: str) -> Entry | None:
-        """Return the version that answers for `name`."""
+        """Return the same with all that is known of it."""
         return next((entry for entry in self.entries(connection, name) if entry.status in QUERYABLE), None)
 
     def lock(
