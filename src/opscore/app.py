@@ -24,7 +24,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from opscore import kpi_versions, logs, metrics
 from opscore.api import explorer, exports
@@ -265,14 +265,14 @@ def trusted_documents(settings: Settings) -> TrustedDocuments:
     return TrustedDocuments(operations_folder(), *own, only=settings.trusted_documents_only)
 
 
-def create_app(settings: Settings) -> Starlette:
+def create_app(settings: Settings) -> Application:
     """Return the ASGI application; its lifespan starts and stops everything else."""
     limits = Limits(body_seconds=settings.body_seconds_max)
     trusted = trusted_documents(settings)
     routes: list[BaseRoute] = []
 
     @asynccontextmanager
-    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+    async def lifespan(app: Application) -> AsyncIterator[None]:
         server = await asyncio.to_thread(Server, settings)
         app.state.server = server
         throttle = strangers = None
@@ -297,11 +297,12 @@ def create_app(settings: Settings) -> Starlette:
             read_seconds_max=settings.read_seconds_max,
         )
         endpoint = GraphQLEndpoint(engine, limits, explorer.page() if settings.explorer else None)
-        # First, because nearly every request is for it.
-        app.router.routes.insert(0, Route("/graphql", endpoint))
         sockets = SocketEndpoint(engine, origins=settings.cors_origins, counts=server.metrics.requests)
         app.state.sockets = sockets
-        app.router.routes.insert(1, WebSocketRoute("/graphql", sockets))
+        app.router.routes[:0] = [Route("/graphql", endpoint), WebSocketRoute("/graphql", sockets)]
+        app.direct["websocket", "/graphql"] = sockets
+        if not settings.cors_origins:
+            app.direct["http", "/graphql"] = endpoint
         app.router.routes += [exports.route(engine, server.services), metrics.route(engine, server.metrics)]
         live = server.services.live = Live(server.services)
         live.start()
@@ -347,14 +348,19 @@ def create_app(settings: Settings) -> Starlette:
 
 
 class Application(Starlette):
-    """Hands sockets over at once: past middleware and routes each would keep 3 kB of frames while it is open."""
+    """Hands connections over at once where no middleware has to see them: a socket would keep 3 kB of frames of
+    middleware and routes for as long as it is open, and a small request would spend a tenth of its time in them.
+    """
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self.direct: dict[tuple[str, str], ASGIApp] = {}
+        """What serves connections of this type and path; all others are routed."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a connection."""
-        if scope["type"] == "websocket" and scope["path"] == "/graphql":
-            await self.state.sockets(scope, receive, send)
-        else:
-            await super().__call__(scope, receive, send)
+        served = self.direct.get((scope["type"], scope.get("path", "")))
+        await (super().__call__ if served is None else served)(scope, receive, send)
 
 
 async def _not_served(_: Request, error: Exception) -> Response:

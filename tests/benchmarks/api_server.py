@@ -154,7 +154,7 @@ async def main(settings: Settings) -> None:
         await asyncio.sleep(0.01)
     running = app.state.server
     rows = RowEngine(strawberry.Schema(query=RowQuery)._schema, running.services, Limits())
-    app.router.routes.insert(0, Route("/memory", GraphQLEndpoint(rows, Limits(), None)))
+    app.direct["http", "/memory"] = GraphQLEndpoint(rows, Limits(), None)
     ready = await asyncio.to_thread(stock, running.writer)
     _, token = await asyncio.to_thread(create_token, running.database, "bench", Role.OWNER)
     port = server.servers[0].sockets[0].getsockname()[1]

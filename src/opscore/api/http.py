@@ -15,7 +15,7 @@ import json
 import re
 import secrets
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
@@ -69,6 +69,12 @@ PARAMETERS = ("query", "documentId", "operationName", "variables", "extensions")
 """What a request is made of, by GET as in the members of a body."""
 
 _QUOTED = tuple(f'"{name}"'.encode() for name in PARAMETERS)
+_ROLE = ROLE_HEADER.lower()
+_FOR_ALL_ANSWERS = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"cache-control", b"no-store"),
+    (b"vary", f"accept, authorization, {_ROLE}".encode()),
+)
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
@@ -144,12 +150,13 @@ class GraphQLEndpoint:
             else:
                 parameters = await self._from_body(headers, receive)
             request = checked_request(
-                parameters, method == "GET", headers.get("authorization"), request_id, address_of_scope(scope)
-            )
-            request = replace(
-                request,
+                parameters,
+                method == "GET",
+                headers.get("authorization"),
+                request_id,
+                address_of_scope(scope),
                 replay=headers.get(REPLAY),
-                role=headers.get(ROLE_HEADER.lower()),
+                role=headers.get(_ROLE),
                 leaving=partial(_left, receive),
             )
             answer = await self._engine.run(request)
@@ -199,9 +206,8 @@ class GraphQLEndpoint:
         return parameters
 
     async def _from_body(self, headers: dict[str, str], receive: Receive) -> Any:
-        content_type, _, detail = headers.get("content-type", "").partition(";")
-        charset = re.fullmatch(r'\s*(?:charset\s*=\s*"?utf-?8"?\s*)?', detail, re.IGNORECASE)
-        if content_type.strip().lower() != JSON or charset is None:
+        given = headers.get("content-type", "")
+        if given != JSON and not _is_json(given):
             raise UnsupportedMediaType(f"Send the request as {JSON}, in UTF-8.")
         if headers.get("content-encoding", "identity").lower() != "identity":
             raise UnsupportedMediaType("Send the body as it is, without compression.")
@@ -233,6 +239,13 @@ class GraphQLEndpoint:
                         return bytes(body)
         except TimeoutError:
             raise BodyTooSlow(f"A request has to be here within {self._limits.body_seconds:g} s.") from None
+
+
+def _is_json(content_type: str) -> bool:
+    """Say whether a media type is that of JSON in UTF-8, however it is spelled."""
+    name, _, detail = content_type.partition(";")
+    charset = re.fullmatch(r'\s*(?:charset\s*=\s*"?utf-?8"?\s*)?', detail, re.IGNORECASE)
+    return name.strip().lower() == JSON and charset is not None
 
 
 async def _left(receive: Receive) -> None:
@@ -332,9 +345,17 @@ def _refuse_nul(value: Any) -> None:
 
 
 def checked_request(
-    parameters: Any, read_only: bool, authorization: str | None, request_id: str, address: str
+    parameters: Any,
+    read_only: bool,
+    authorization: str | None,
+    request_id: str,
+    address: str,
+    *,
+    replay: str | None = None,
+    role: str | None = None,
+    leaving: Leaving | None = None,
 ) -> GraphQLRequest:
-    """Return the request that these parameters make; raises MalformedRequest."""
+    """Return the request that these parameters make; raises MalformedRequest. The rest: see `GraphQLRequest`."""
     if not isinstance(parameters, dict):
         raise MalformedRequest("A request is one JSON object with `query`; batches are not taken.")
     query = parameters.get("query")
@@ -358,7 +379,17 @@ def checked_request(
     if extensions is not None and not isinstance(extensions, dict):
         raise MalformedRequest("`extensions` has to be an object.")
     return GraphQLRequest(
-        query, variables or {}, operation_name or None, read_only, authorization, request_id, document_id, address
+        query,
+        variables or {},
+        operation_name or None,
+        read_only,
+        authorization,
+        request_id,
+        document_id,
+        address,
+        replay,
+        role,
+        leaving,
     )
 
 
@@ -408,9 +439,7 @@ async def _send(
                 (b"content-type", content_type.encode()),
                 (b"content-length", str(len(body)).encode()),
                 (b"x-request-id", request_id.encode()),
-                (b"x-content-type-options", b"nosniff"),
-                (b"cache-control", b"no-store"),
-                (b"vary", f"accept, authorization, {ROLE_HEADER.lower()}".encode()),
+                *_FOR_ALL_ANSWERS,
                 *extra,
             ],
         }

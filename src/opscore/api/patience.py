@@ -22,15 +22,16 @@ class Patience:
         self.client_left = False
         self._seconds_max = seconds_max
         self._leaving = leaving
-        self._timeout = asyncio.timeout(None)
+        self._timeout: asyncio.Timeout | None = None
         self._watch: asyncio.Task[None] | None = None
 
     @property
     def expired(self) -> bool:
         """Whether the block was cancelled by this, and not by anything that it did."""
-        return self._timeout.expired()
+        return self._timeout is not None and self._timeout.expired()
 
     async def __aenter__(self) -> Self:
+        self._timeout = asyncio.timeout(None)
         await self._timeout.__aenter__()
         loop = asyncio.get_running_loop()
         self._until = loop.time() + self._seconds_max
@@ -43,15 +44,18 @@ class Patience:
         self._timer.cancel()
         if self._watch is not None:
             self._watch.cancel()
+        assert self._timeout is not None
         await self._timeout.__aexit__(kind, error, trace)
 
     def _begin_watching(self) -> None:
+        assert self._timeout is not None
         self._timeout.reschedule(self._until)
         if self._leaving is not None:
             self._watch = asyncio.create_task(self._end_when_left(self._leaving))
 
     async def _end_when_left(self, leaving: Leaving) -> None:
         await leaving()
-        if not self.expired:
+        assert self._timeout is not None
+        if not self._timeout.expired():
             self.client_left = True
             self._timeout.reschedule(asyncio.get_running_loop().time())
