@@ -46,6 +46,10 @@ LATEST = 2**63 - 2
 """The position of a question about now: before the one at which what still holds is said to end."""
 PART_PLACES = 10**12
 """Added to the place of the rows of the second part of a numerator, twice to those of the third, and so on."""
+LONG_DAYS = 31
+"""A window of so many days or more holds many times what a page of its rows shows."""
+NEAR_POSITIONS = (2**14, 2**17)
+"""How far behind the last page the next one is looked for before it is looked for everywhere."""
 LOCK = "kpis.lock"
 """The file beside kpis.toml that says which digest each version of each figure was released with."""
 WORDS = frozenset({"code", "version", "name", "name_zh", "question", "question_zh", "null_rule", "grains", "slices"})
@@ -462,16 +466,42 @@ def facts(
     """
     found: list[dict[str, Any]] = []
     for number, side in enumerate(parts):
-        params = parameters(side, asked, by_currency=kpi.by_currency)
-        page = {
-            "after_position": after[0],
-            "after_place": max(after[1] - number * PART_PLACES, 0),
-            "row_limit": limit,
-            **_of_cell(side, asked, cell),
-        }
-        rows = projector.run_query(side.projection, counting.PAGE, {**params, **page}, store_ids=asked.store_ids)
+        params = {**parameters(side, asked, by_currency=kpi.by_currency), **_of_cell(side, asked, cell)}
+        behind = (after[0], max(after[1] - number * PART_PLACES, 0))
+        # Of the other parts nothing is shown that comes after a full page of this one.
+        up_to = found[-1]["position"] if len(found) == limit else None
+        rows = _facts_of(projector, side, params, asked, behind, up_to, limit)
         found += [{**row, "place": row["place"] + number * PART_PLACES, "projection": side.projection} for row in rows]
-    return sorted(found, key=lambda row: (row["position"], row["place"]))[:limit]
+        found = sorted(found, key=lambda row: (row["position"], row["place"]))[:limit]
+    return found
+
+
+def _facts_of(
+    projector: Projector,
+    side: Side,
+    params: dict[str, Any],
+    asked: Asked,
+    after: tuple[int, int],
+    up_to: int | None,
+    limit: int,
+) -> list[dict[str, Any]]:
+    """Return the rows behind one side after (position, place) and up to a position."""
+    steps = [up_to]
+    if params["from_day"] is None or (asked.to_day - asked.from_day).days >= LONG_DAYS:
+        # For one page all that a long window holds would be sorted; mostly the page is full before long.
+        near = [after[0] + each for each in NEAR_POSITIONS]
+        steps = [*(each for each in near if up_to is None or each < up_to), up_to]
+    found: list[dict[str, Any]] = []
+    for step in steps:
+        given = {
+            "after_position": after[0], "after_place": after[1], "up_to_position": step,
+            "row_limit": limit - len(found),
+        }  # fmt: skip
+        found += projector.run_query(side.projection, counting.PAGE, params | given, store_ids=asked.store_ids)
+        if len(found) == limit or step is None:
+            break
+        after = (step, LATEST)
+    return found
 
 
 def _of_cell(side: Side, asked: Asked, cell: OneCell) -> dict[str, Any]:

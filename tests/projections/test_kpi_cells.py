@@ -34,6 +34,7 @@ from tests.projections.kpi_cells import (
     check_cells,
     every_cell,
     made_again,
+    rows_behind,
     slices_of,
     sold,
 )
@@ -123,6 +124,22 @@ def test_every_slice_of_every_figure_is_its_formula_over_its_own_rows(trade: Pro
         for by in (kpis.STORE, *kpis.SLICES)
     }
     assert {by: codes for by, codes in missing.items() if codes} == {}
+
+
+def test_pages_of_a_long_window_hold_what_one_page_of_it_does(
+    trade: Projector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wherever a page ends: near the last one, further away, or in the last place where it is looked for."""
+    monkeypatch.setattr(kpis, "NEAR_POSITIONS", (40, 200))
+    several = set()
+    for code, kpi in COUNTED.items():
+        window = asked(KpiGrain.TOTAL if KpiGrain.TOTAL in kpi.grains else kpi.grains[-1])
+        for parts in kpis.sides(kpi).values():
+            whole = kpis.facts(trade, kpi, parts, window, kpis.OneCell(), limit=10_000)
+            assert rows_behind(trade, kpi, parts, window, kpis.OneCell(), 7) == whole, code
+            if len({row["projection"] for row in whole}) > 1:
+                several.add(code)
+    assert several, "no figure has rows of several projections"
 
 
 def measures_of(projection: str) -> list[str]:

@@ -120,11 +120,12 @@ FROM (
 GROUP BY 1, 2, 3, 4
 HAVING count(standing.value) > 0;
 
--- page: the wanted facts of a cell, oldest event first, after (:after_position, :after_place).
+-- page: the wanted facts of a cell, oldest event first, after (:after_position, :after_place) and up to :up_to_position.
 SELECT one.position, one.place, one.event, one.occurred_at, one.measure, one.store_id, one.day, one.hour, one.currency,
     one.order_id, one.who, one.channel, CASE WHEN one.measure = ANY (:less::text[]) THEN -one.amount ELSE one.amount END AS amount
 FROM wanted AS one
 WHERE (one.position, one.place) > (coalesce(:after_position::bigint, 0), coalesce(:after_place::bigint, 0))
+    AND (:up_to_position::bigint IS NULL OR one.position <= :up_to_position::bigint)
     AND (:of_hour::bigint IS NULL OR one.hour = :of_hour::bigint)
     AND (:of_currency::text IS NULL OR one.currency = :of_currency::text)
     AND (:of_slice::text IS NULL OR coalesce(one.slice, '') = :of_slice::text)
