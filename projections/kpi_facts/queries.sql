@@ -62,8 +62,8 @@ FROM (
     WHERE NOT EXISTS (
         SELECT FROM persons AS own
         JOIN persons AS other ON other.person_id = own.person_id AND other.customer_id <> own.customer_id
-        JOIN first_orders AS theirs ON theirs.customer_id = other.customer_id AND theirs.store_id = line.store_id
-        WHERE own.customer_id = line.customer_id
+        JOIN first_orders AS theirs ON theirs.customer_id = other.customer_id AND theirs.store_id = began.store_id
+        WHERE own.customer_id = began.customer_id
             AND own.since_position <= :as_of::bigint AND own.until_position > :as_of::bigint
             AND other.since_position <= :as_of::bigint AND other.until_position > :as_of::bigint
             AND theirs.first_position <= :as_of::bigint AND theirs.until_position > :as_of::bigint
@@ -80,14 +80,14 @@ FROM (
         AND (:store_ids::uuid[] IS NULL OR began.store_id = ANY (:store_ids::uuid[]))
     WHERE NOT EXISTS (
         SELECT FROM first_orders AS theirs
-        WHERE theirs.customer_id = line.customer_id
+        WHERE theirs.customer_id = began.customer_id
             AND theirs.first_position <= :as_of::bigint AND theirs.until_position > :as_of::bigint
             AND (theirs.first_at, theirs.first_position) < (began.first_at, began.first_position)
     ) AND NOT EXISTS (
         SELECT FROM persons AS own
         JOIN persons AS other ON other.person_id = own.person_id AND other.customer_id <> own.customer_id
         JOIN first_orders AS theirs ON theirs.customer_id = other.customer_id
-        WHERE own.customer_id = line.customer_id
+        WHERE own.customer_id = began.customer_id
             AND own.since_position <= :as_of::bigint AND own.until_position > :as_of::bigint
             AND other.since_position <= :as_of::bigint AND other.until_position > :as_of::bigint
             AND theirs.first_position <= :as_of::bigint AND theirs.until_position > :as_of::bigint

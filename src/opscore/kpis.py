@@ -371,12 +371,15 @@ def cells(projector: Projector, kpis: Mapping[str, Kpi], kpi: Kpi, asked: Asked)
     """Return the cells of a figure by key, in order; windows in which nothing happened have none (blocking)."""
     if kpi.factors:
         return _product(projector, kpis, kpi, asked)
-    over = _side(projector, kpi.numerator, asked, kpi.by_currency)
+    over, beside = _side(projector, kpi.numerator, asked, kpi.by_currency)
     zero = None if any(side.counts in NEVER_ZERO for side in kpi.numerator) else Fraction(0)
     if kpi.denominator is None:
         found = {key: Cell(value, value, None) for key, value in over.items()}
     else:
-        under = _side(projector, (kpi.denominator,), asked, kpi.by_currency)
+        if _counted_beside(kpi):
+            under = beside
+        else:
+            under, _ = _side(projector, (kpi.denominator,), asked, kpi.by_currency)
         found = {}
         # What is not broken down stands under every slice.
         whole = asked.by is not None and asked.by in kpi.denominator.whole
@@ -434,9 +437,19 @@ def _product(projector: Projector, kpis: Mapping[str, Kpi], kpi: Kpi, asked: Ask
     return {key: found[key] for key in sorted(found, key=_order)}
 
 
-def _side(projector: Projector, parts: Sequence[Side], asked: Asked, by_currency: bool) -> dict[Key, Fraction | None]:
+def _counted_beside(kpi: Kpi) -> bool:
+    """Say whether counting the numerator counts the denominator as well: some people, out of all of them."""
+    [first, *more] = kpi.numerator
+    return not more and first.counts in counting.OF_PEOPLE and replace(first, counts="people") == kpi.denominator
+
+
+def _side(
+    projector: Projector, parts: Sequence[Side], asked: Asked, by_currency: bool
+) -> tuple[dict[Key, Fraction | None], dict[Key, Fraction | None]]:
+    """Return the values of one side, and how many people there are in all where that is counted beside them."""
     # Traffic has no currency: beside amounts, its one number stands under None.
     found: dict[Key, Fraction | None] = {}
+    people: dict[Key, Fraction | None] = {}
     for side in parts:
         params = parameters(side, asked, by_currency=by_currency)
         rows = projector.run_query(side.projection, f"cells_{side.counts}", params, store_ids=asked.store_ids)
@@ -446,7 +459,9 @@ def _side(projector: Projector, parts: Sequence[Side], asked: Asked, by_currency
             value = None if row["value"] is None else Fraction(row["value"]) / Fraction(row["parts"])
             # Of several parts each is a sum, which is never unknown.
             found[key] = value if key not in found else (found[key] or Fraction(0)) + (value or Fraction(0))
-    return found
+            if "people" in row:
+                people[key] = Fraction(row["people"])
+    return found, people
 
 
 def facts(

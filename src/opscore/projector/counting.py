@@ -2,7 +2,8 @@
 
 A row of `fact_rows` has position, place, event, occurred_at, measure, store_id, day, hour, currency, order_id, who,
 channel, amount and slice (what a breakdown :by tells it apart by). `cells_sum` and its like return starts_on, hour,
-currency, slice, value and parts (the number is value / parts); `fact_rows_page` returns the rows themselves;
+currency, slice, value and parts (the number is value / parts), those of people who come again also `people` (how many
+there are in all); `fact_rows_page` returns the rows themselves;
 `fact_rows_cells` what they come to in each store and on each day, for comparisons, and `fact_rows_behind` the rows of
 such cells. What a fact is, is the projection's to say; how facts are counted is the same for all of them.
 
@@ -39,6 +40,8 @@ SLICED_BY = "by"
 _PLAIN = {PAGE: "page", HOW_MANY: "how_many", CELLS: "cells", BEHIND: "behind", SUM_CELLS: "sum_cells"}
 FROM_THE_BEGINNING = frozenset({"balance", "daily_mean"})
 """Ways of counting that need every fact up to the last day, not only those of the window."""
+OF_PEOPLE = frozenset({"people_again", "people_of_two", "people_of_three"})
+"""Ways of counting that say how many people there are in all as well."""
 _ADDING = frozenset({SUM_CELLS, "cells_sum", "cells_balance", "cells_daily_mean"})
 """The queries that add amounts up and look at nothing else of a fact."""
 _SAYS_WHICH = re.compile(r":measures :: text \[ \] & & array \[ ([^\]]*) \]", re.IGNORECASE)

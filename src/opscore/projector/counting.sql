@@ -32,34 +32,32 @@ FROM (SELECT DISTINCT fact.starts_on, fact.hour, fact.currency, fact.slice, fact
 GROUP BY 1, 2, 3, 4;
 
 -- people_again: people with facts on two days of a window or more.
-SELECT again.starts_on, again.hour, again.currency, again.slice, count(*) FILTER (WHERE again.days > 1) AS value, 1 AS parts
+SELECT again.starts_on, again.hour, again.currency, again.slice,
+    count(again.who) FILTER (WHERE again.days > 1) AS value, 1 AS parts, count(again.who) AS people
 FROM (
     SELECT fact.starts_on, fact.hour, fact.currency, fact.slice, fact.who, count(*) AS days
     FROM (
         SELECT DISTINCT one.starts_on, one.hour, one.currency, one.slice, one.who, one.day FROM fact AS one
-        WHERE one.who IS NOT NULL
     ) AS fact GROUP BY 1, 2, 3, 4, 5
 ) AS again GROUP BY 1, 2, 3, 4;
 
 -- people_of_two: people with facts of two different orders of a window or more.
-SELECT again.starts_on, again.hour, again.currency, again.slice, count(*) FILTER (WHERE again.orders >= 2) AS value,
-    1 AS parts
+SELECT again.starts_on, again.hour, again.currency, again.slice,
+    count(again.who) FILTER (WHERE again.orders >= 2) AS value, 1 AS parts, count(again.who) AS people
 FROM (
     SELECT fact.starts_on, fact.hour, fact.currency, fact.slice, fact.who, count(fact.order_id) AS orders
     FROM (
         SELECT DISTINCT one.starts_on, one.hour, one.currency, one.slice, one.who, one.order_id FROM fact AS one
-        WHERE one.who IS NOT NULL
     ) AS fact GROUP BY 1, 2, 3, 4, 5
 ) AS again GROUP BY 1, 2, 3, 4;
 
 -- people_of_three: people with facts of three different orders of a window or more.
-SELECT again.starts_on, again.hour, again.currency, again.slice, count(*) FILTER (WHERE again.orders >= 3) AS value,
-    1 AS parts
+SELECT again.starts_on, again.hour, again.currency, again.slice,
+    count(again.who) FILTER (WHERE again.orders >= 3) AS value, 1 AS parts, count(again.who) AS people
 FROM (
     SELECT fact.starts_on, fact.hour, fact.currency, fact.slice, fact.who, count(fact.order_id) AS orders
     FROM (
         SELECT DISTINCT one.starts_on, one.hour, one.currency, one.slice, one.who, one.order_id FROM fact AS one
-        WHERE one.who IS NOT NULL
     ) AS fact GROUP BY 1, 2, 3, 4, 5
 ) AS again GROUP BY 1, 2, 3, 4;
 
