@@ -31,7 +31,7 @@ MAY_IMPORT = {
     "domain": {"domain"},
     "log": {"log", "domain", "database", "migrations", "sqlfiles"},
     "projector": {"projector", "log", "domain", "database", "migrations", "resources"},
-    "writer": {"log", "domain", "database", "migrations", "settings"},
+    "writer": {"writer", "log", "domain", "database", "migrations", "settings"},
     "imports": {"imports", "domain", "log", "database", "migrations", "writer", "sqlfiles", "resources"},
     "database": {"resources", "settings", "embedded", "deadlines"},
     "deadlines": set(),

@@ -119,7 +119,7 @@ class _OfProcess(Collector):
             commands.add_metric((name, outcome), count)
         yield commands
         yield _counter("opscore_commands_turned_away", "Commands that a full queue did not take.",
-                       writer.statistics.turned_away)  # fmt: skip
+                       writer.queue.turned_away)  # fmt: skip
         yield _counter("opscore_events_recorded", "Events that this process appended.", writer.statistics.events)
         yield _counter("opscore_writer_reconnects", "Connections that the writer lost.", writer.statistics.reconnects)
         yield _gauge("opscore_writer_halted", "Whether the writer met events of a newer program and stopped.",

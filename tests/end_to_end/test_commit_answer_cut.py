@@ -167,7 +167,7 @@ def test_a_commit_whose_answer_is_cut_off_has_one_effect_and_no_false_conflict(
     accepted: dict[str, Outcome] = {}
     for number in range(CUTS):
         cutter.cut_at_next_commit(how)
-        with far_writer._wake:  # One batch, so that the cut hits an order and a refusal.
+        with far_writer.queue.changed:  # One batch, so that the cut hits an order and a refusal.
             order = far_writer.submit(Request(shop.order((sku, 1)), OWNER, f"cut-{number}"))
             refused = far_writer.submit(Request(shop.order((sku, CUTS + 1)), OWNER, f"too-many-{number}"))
         accepted[f"cut-{number}"] = order.result(60)

@@ -202,7 +202,7 @@ class Whole(RuleBasedStateMachine):
         """Give commands to one of the writers as one batch; require of the log that each did what was answered."""
         writer = self.world.writers[side]
         requests = [Request(command, actor, str(uuid4())) for command in commands]
-        with writer._wake:
+        with writer.queue.changed:
             futures = [writer.submit(request) for request in requests]
         answers: list[Outcome | Exception] = []
         for request, future in zip(requests, futures, strict=True):
@@ -375,8 +375,8 @@ class Whole(RuleBasedStateMachine):
     @invariant()
     def the_cache_is_the_fold_of_the_log(self) -> None:
         writer = self.world.writers[self.used]
-        assert writer._head.position == self.world.position
-        for stream_id, cached in writer._cache.items():
+        assert writer._state.head.position == self.world.position
+        for stream_id, cached in writer._state._cached.items():
             folded = self.world.folded[stream_id]
             assert cached.pending_events == []
             assert (cached.version, state_bytes(cached)) == (folded.version, state_bytes(folded)), type(cached)

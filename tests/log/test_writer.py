@@ -300,7 +300,7 @@ def test_an_order_that_was_placed_in_the_same_batch_keeps_its_customer_from_bein
 
 def test_data_that_the_database_rejects_fails_that_command_alone(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     sku = shop.sku(stock=10)
-    with shop.writer._wake:  # One batch: the thread finds all three at once.
+    with shop.writer.queue.changed:  # One batch: the thread finds all three at once.
         futures = [
             shop.writer.submit(Request(command, OWNER, str(uuid4())))
             for command in (
@@ -403,7 +403,7 @@ def test_stopping_decides_what_is_queued_and_takes_nothing_more(database: Databa
 def test_live_commands_overtake_an_import(shop: Shop) -> None:
     sku = shop.sku(stock=10_000)
     order: list[str] = []
-    with shop.writer._wake:
+    with shop.writer.queue.changed:
         imports = [
             shop.writer.submit(Request(shop.order((sku, 1)), OWNER, f"i{n}", origin=Origin.IMPORT)) for n in range(600)
         ]

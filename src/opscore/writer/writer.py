@@ -1,10 +1,4 @@
-"""The write path: decides one command at a time, commits many at a time.
-
-One writer per process, with its own thread and connection. A batch is one transaction: it locks the log, so that from
-there to the commit this tenant has one writer and a decision may look at anything; it takes in what other processes
-appended since; it decides each command on current state, the batch's earlier commands included; it appends, commits,
-and only then answers. There is no conflict to retry and nothing is decided outside the lock.
-"""
+"""The writer: takes commands from its queue, decides and commits them in batches, answers after the commit."""
 
 from __future__ import annotations
 
@@ -14,23 +8,20 @@ import hmac
 import logging
 import threading
 import time
-from collections import Counter, OrderedDict, deque
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, cast
 from uuid import UUID
 
-import msgspec
 import psycopg
 from psycopg.errors import UniqueViolation
 from psycopg.rows import TupleRow
 
 from opscore.database import Database
 from opscore.domain.aggregate import Aggregate, Event, recording_clock
-from opscore.domain.command import Actor, Claim, Command, Origin, Role, UnitOfWork
-from opscore.domain.order_events import OrderPlaced
+from opscore.domain.command import Role, UnitOfWork
 from opscore.domain.refusals import (
     AlreadyExists,
     IdempotencyKeyReused,
@@ -41,12 +32,13 @@ from opscore.domain.refusals import (
 )
 from opscore.domain.store import Store
 from opscore.log.canonical import canonical
-from opscore.log.event_log import EventLog, lend
 from opscore.log.event_types import UnknownEventType, event_types
-from opscore.log.mapper import EventMapper, RecordedEvent
 from opscore.log.personal import Keyring, SubjectErased
 from opscore.log.recorder import HEAD, LOCK, Head, LogRow, append_rows
 from opscore.settings import Settings
+from opscore.writer.queue import Pending, Queue
+from opscore.writer.requests import Answer, NotDeciding, Outcome, Refused, Request, Unavailable
+from opscore.writer.state import State
 
 logger = logging.getLogger(__name__)
 
@@ -54,8 +46,6 @@ CLOCK_TOLERANCE = timedelta(minutes=5)
 """How far in the future `occurred_at` may lie, and for buyers in the past: clocks of other machines differ."""
 BUYERS = frozenset({Role.STOREFRONT, Role.CUSTOMER})
 """Who may not book afterwards what happened before: they would choose the time at which prices are looked up."""
-TAIL_LIMIT = 5000
-"""More foreign events than this since the last batch, and the cache starts afresh instead of taking them in."""
 COLLECT_AFTER = (50_000, 20, 100)
 """Thresholds of Python's collector of cycles while a writer runs."""
 BATCH_MIN = 4
@@ -63,106 +53,18 @@ BATCH_MIN = 4
 CROWD = 8
 GATHER_SECONDS = 0.0005
 """After a batch of CROWD commands or more, the next one is let grow so long before it is taken."""
-SNAPSHOT_EVERY = 500
-"""A stream is snapshotted each time it has grown by this many events."""
-
-
-class Busy(Exception):
-    """The queue of commands is full; nothing was decided. Send the same command with the same key again in a moment."""
-
-
-class Unavailable(Exception):
-    """The database cannot be reached, so whether this was recorded is not known; send it again with the same key."""
-
-
-class NotDeciding(Exception):
-    """This process met events of a newer version and stopped deciding; upgrade it. Nothing was decided."""
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """A command with who sends it and under which idempotency key (1 to 255 characters, scoped to actor and store)."""
-
-    command: Command
-    actor: Actor
-    key: str
-    origin: Origin = Origin.LIVE
-    occurred_at: datetime | None = None
-    """When it happened, UTC; None means now."""
-    expected_version: int | None = None
-    correlation_id: str | None = None
-    causation_position: int | None = None
-
-    @property
-    def scope(self) -> str:
-        """The store that the idempotency key is scoped to, '-' for a command that names none."""
-        return str(getattr(self.command, "store_id", None) or "-")
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """A refusal as it is kept and answered."""
-
-    code: str
-    message: str
-    path: tuple[str | int, ...] = ()
-    ids: tuple[UUID, ...] = ()
-
-    @classmethod
-    def of(cls, refusal: Refusal) -> Refused:
-        """Return the answer that a refusal of the domain is."""
-        return cls(refusal.CODE, refusal.message, refusal.path, refusal.ids)
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """The answer to a command: accepted (`aggregate_id`, `position`) or refused; `replayed` when given before.
-
-    `position` is that of the command's last event, or where the log stood when nothing had to be recorded.
-    """
-
-    aggregate_id: UUID | None
-    position: int
-    replayed: bool = False
-    refusal: Refused | None = None
-
-
-Answer = Outcome | list[Outcome] | Exception
-"""What a future is given: an outcome, those of commands that were given together, or the error that deciding met."""
 
 Known = dict[tuple[str, str, str], tuple[bytes, Outcome]]
 """Actor, scope and key -> hash of the request and what it was answered with."""
 
 
 @dataclass(slots=True)
-class _Pending:
-    """A request in the queue and whoever waits for its outcome."""
-
-    request: Request
-    future: Future[Any]
-    request_hash: bytes
-    together: tuple[_Pending, ...] = ()
-    """The requests that are recorded all or none; this one stands for them in the queue and waits for all."""
-
-    @property
-    def members(self) -> tuple[_Pending, ...]:
-        """The requests to decide: those that belong together, or this one."""
-        return self.together or (self,)
-
-    @property
-    def key(self) -> tuple[str, str, str]:
-        """What the idempotency key is kept under."""
-        return self.request.actor.id, self.request.scope, self.request.key
-
-
-@dataclass(slots=True)
 class _Decided:
     """One decided command of a batch, not yet committed."""
 
-    pending: _Pending
+    pending: Pending
     outcome: Outcome
     events: list[LogRow] = field(default_factory=list)
-    claims: list[Claim] = field(default_factory=list)
 
 
 @dataclass
@@ -176,8 +78,6 @@ class WriterStatistics:
     events: int = 0
     reconnects: int = 0
     foreign_events: int = 0
-    turned_away: int = 0
-    """Commands that a full queue did not take."""
     outcomes: Counter[tuple[str, str]] = field(default_factory=Counter)
     """Commands by name and what became of them: accepted, refused, replayed, failed (a fault of ours)."""
 
@@ -194,34 +94,35 @@ class Batch:
 
 
 class _Work(UnitOfWork):
-    """A unit of work over the writer's cache and its transaction."""
+    """A unit of work over the writer's state and its transaction."""
 
-    def bind(self, writer: Writer, connection: psycopg.Connection[TupleRow]) -> _Work:
-        self.writer = writer
+    def bind(self, state: State, keyring: Keyring, connection: psycopg.Connection[TupleRow]) -> _Work:
+        self.state = state
+        self.keyring = keyring
         self.connection = connection
         self.erased: list[UUID] = []
         return self
 
     def _load(self, stream_id: UUID) -> Aggregate | None:
-        return self.writer._load(stream_id)
+        return self.state.load(stream_id)
 
     def _holder(self, kind: str, scope: str, value: str) -> UUID | None:
-        return self.writer._holder(self.connection, kind, scope, value)
+        return self.state.holder(kind, scope, value)
 
     def _held(self, kind: str, stream_id: UUID) -> list[tuple[str, str]]:
-        return self.writer._held(self.connection, kind, stream_id)
+        return self.state.held(kind, stream_id)
 
     def _orders_of(self, customer_id: UUID) -> Collection[UUID]:
-        return self.writer._orders_of(self.connection, customer_id)
+        return self.state.orders_of(customer_id)
 
     def seal(self, subject_id: UUID, plaintext: str) -> str:
         try:
-            return self.writer.keyring.seal(self.connection, subject_id, plaintext)
+            return self.keyring.seal(self.connection, subject_id, plaintext)
         except SubjectErased as erased:
             raise InvalidField(why=str(erased), ids=[subject_id]) from erased
 
     def keyed_hash(self, value: str) -> str:
-        return self.writer.keyring.keyed_hash(value)
+        return self.keyring.keyed_hash(value)
 
     def erase(self, subject_id: UUID) -> None:
         # Only noted: a decision that is refused or fails after this must leave the person as they were.
@@ -243,23 +144,12 @@ class Writer:
         self.after_batch: list[Callable[[Batch], None]] = []
         """Called after each commit, events or not, on the writer's thread; must return at once."""
         self._request_key = self.keyring.keyed_hash("request hash").encode()
-        self._mapper = EventMapper()
-        self._cache: OrderedDict[UUID, Aggregate] = OrderedDict()
-        self._head = Head()
-        self._batch: dict[UUID, Aggregate] = {}
-        self._batch_events: dict[UUID, list[Event]] = {}
-        self._batch_claims: dict[tuple[str, str, str], UUID | None] = {}
+        self.queue = Queue(settings.queue_size)
+        self._state = State(settings.cache_aggregates)
         self._connection: psycopg.Connection[TupleRow] | None = None
-        self._log: EventLog | None = None
-        self._live: deque[_Pending] = deque()
-        self._imports: deque[_Pending] = deque()
-        self._wake = threading.Condition()
         self._batch_limit = settings.batch_commands
         self._answered = 0
-        self._stopping = False
         self._thread: threading.Thread | None = None
-        self._snapshots: deque[Aggregate] = deque()
-        self._snapshotted: dict[UUID, int] = {}
 
     # For those who send commands ---------------------------------------------------------------------------------
 
@@ -274,9 +164,7 @@ class Writer:
 
     def stop(self) -> None:
         """Take nothing more, decide what is queued, close the connection. Returns when all of it is done."""
-        with self._wake:
-            self._stopping = True
-            self._wake.notify_all()
+        self.queue.close()
         if self._thread is not None:
             self._thread.join()
         if self._connection is not None:
@@ -288,7 +176,7 @@ class Writer:
         Raises Busy when the queue is full, NotDeciding when this process has stopped; the future may raise Unavailable.
         """
         pending = self._pending(request)
-        self._enqueue(pending)
+        self.queue.put(pending)
         return pending.future
 
     def submit_together(self, requests: Sequence[Request]) -> Future[list[Outcome]]:
@@ -299,29 +187,16 @@ class Writer:
         """
         members = tuple(self._pending(request) for request in requests)
         first = members[0]
-        pending = _Pending(first.request, Future(), first.request_hash, members)
-        self._enqueue(pending)
+        pending = Pending(first.request, Future(), first.request_hash, members)
+        self.queue.put(pending)
         return pending.future
 
-    def _pending(self, request: Request) -> _Pending:
+    def _pending(self, request: Request) -> Pending:
         if self.halted is not None:
             raise NotDeciding(self.halted)
         if not 1 <= len(request.key) <= 255 or "\x00" in request.key:
             raise ValueError("an idempotency key has 1 to 255 characters")
-        return _Pending(request, Future(), self._hash_of(request))
-
-    def _enqueue(self, pending: _Pending) -> None:
-        # Begun, so that nobody can call it off: what is queued is decided, whoever has stopped waiting for it.
-        pending.future.set_running_or_notify_cancel()
-        queue = self._live if pending.request.origin is Origin.LIVE else self._imports
-        with self._wake:
-            if self._stopping:
-                raise Busy("this server is shutting down; send the same command with the same key to another")
-            if len(queue) >= self.settings.queue_size:
-                self.statistics.turned_away += len(pending.members)
-                raise Busy(" ".join((Busy.__doc__ or "").split()))
-            queue.append(pending)
-            self._wake.notify()
+        return Pending(request, Future(), self._hash_of(request))
 
     def ask(self, request: Request, timeout: float | None = 60) -> Outcome:
         """Submit a command and wait for its outcome."""
@@ -330,7 +205,7 @@ class Writer:
     @property
     def queue_length(self) -> int:
         """Commands that wait."""
-        return len(self._live) + len(self._imports)
+        return len(self.queue)
 
     # The loop ----------------------------------------------------------------------------------------------------
 
@@ -341,34 +216,18 @@ class Writer:
             except BaseException as error:
                 logger.exception("writer.failed", extra={"commands": len(batch)})
                 self._fail([pending for pending in batch if not pending.future.done()], error)
-                self._forget_everything()
-            self._keep_snapshots()
+                self._state.forget()
+            self._state.keep_snapshots()
 
-    def _next_batch(self) -> list[_Pending] | None:
-        with self._wake:
-            while not self._live and not self._imports:
-                if self._stopping:
-                    return None
-                self._wake.wait()
+    def _next_batch(self) -> list[Pending] | None:
+        if not self.queue.wait():
+            return None
         if self._answered >= CROWD:
             # Whoever was just answered comes again at once, if let: half as many commits then carry as much.
             time.sleep(GATHER_SECONDS)
-        with self._wake:
-            batch: list[_Pending] = []
-            size = 0
-            for queue in (self._live, self._imports):
-                while queue and size < self._batch_limit:
-                    batch.append(queue.popleft())
-                    size += len(batch[-1].members)
-            return batch
+        return self.queue.take(self._batch_limit)
 
-    def _put_back(self, rest: Sequence[_Pending]) -> None:
-        with self._wake:
-            for pending in reversed(rest):
-                queue = self._live if pending.request.origin is Origin.LIVE else self._imports
-                queue.appendleft(pending)
-
-    def _process(self, batch: list[_Pending]) -> None:
+    def _process(self, batch: list[Pending]) -> None:
         """Decide and commit a batch, whatever the database does; every future is answered or put back."""
         deadline = time.monotonic() + self.settings.unavailable_after_seconds
         while True:
@@ -387,7 +246,7 @@ class Writer:
                 time.sleep(0.1)
                 continue
             except psycopg.Error as error:
-                self._forget_everything()
+                self._state.forget()
                 if len(batch) == 1 and _stream_has_begun(error) and not batch[0].together:
                     outcome = self._begun_before(batch[0])
                     self._count(batch[0], outcome)
@@ -405,10 +264,10 @@ class Writer:
             except UnknownEventType as error:
                 self.halted = str(error)
                 logger.critical("writer.halted", extra={"reason": self.halted})
-                self._forget_everything()
+                self._state.forget()
                 self._fail(batch, NotDeciding(self.halted))
                 return
-            self._put_back(rest)
+            self.queue.put_back(rest)
             # Large commands end a batch by time; looking up keys that are not reached would be for nothing.
             wanted = 2 * max(len(batch) - len(rest), BATCH_MIN)
             self._answered = len(answers)
@@ -420,32 +279,32 @@ class Writer:
                     pending.future.set_result(answer)
             return
 
-    def _count(self, pending: _Pending, answer: Answer) -> None:
+    def _count(self, pending: Pending, answer: Answer) -> None:
         """Note what became of the commands of one entry of the queue."""
         answers = answer if isinstance(answer, list) else [answer] * len(pending.members)
         for member, each in zip(pending.members, answers, strict=True):
-            self.statistics.outcomes[member.request.command.command_name(), _word(each)] += 1
+            word = "failed" if isinstance(each, Exception) else each.word
+            self.statistics.outcomes[member.request.command.command_name(), word] += 1
 
-    def _fail(self, batch: Iterable[_Pending], error: BaseException) -> None:
+    def _fail(self, batch: Iterable[Pending], error: BaseException) -> None:
         """Answer entries of the queue with an error."""
         for pending in batch:
             for member in pending.members:
                 self.statistics.outcomes[member.request.command.command_name(), "failed"] += 1
             pending.future.set_exception(error)
 
-    def _begun_before(self, pending: _Pending) -> Outcome:
+    def _begun_before(self, pending: Pending) -> Outcome:
         """Answer a command that was given before its key was forgotten: what it started is there."""
         what = pending.request.command.AGGREGATE.STREAM_TYPE.lower()
-        return Outcome(None, self._head.position, refusal=Refused.of(AlreadyExists(what=what)))
+        return Outcome(None, self._state.head.position, refusal=Refused.of(AlreadyExists(what=what)))
 
     def _decide_and_commit(
-        self, connection: psycopg.Connection[TupleRow], batch: list[_Pending]
-    ) -> tuple[list[tuple[_Pending, Answer]], list[_Pending]]:
-        self._batch, self._batch_events, self._batch_claims = {}, {}, {}
+        self, connection: psycopg.Connection[TupleRow], batch: list[Pending]
+    ) -> tuple[list[tuple[Pending, Answer]], list[Pending]]:
         begun = time.perf_counter()
         try:
             known = self._begin(connection, batch)
-            before = head = self._head
+            before = head = self._state.head
             decided, answers, rest = self._decide_all(connection, batch, known)
             settled = time.perf_counter()
             if any(each.events for each in decided):
@@ -460,12 +319,9 @@ class Writer:
                 connection.rollback()
             except psycopg.Error:
                 connection.close()
-            # Nothing of this batch is in the log, but some of it is in the cached aggregates.
-            for stream_id in (*self._batch, *self._batch_events):
-                self._cache.pop(stream_id, None)
+            self._state.roll_back()
             raise
-        touched = self._batch
-        self._head = head
+        self._state.commit(head)
         ended = time.perf_counter()
         statistics = self.statistics
         statistics.batches += 1
@@ -474,7 +330,6 @@ class Writer:
         statistics.events += head.position - before.position
         for pending, answer in answers:
             self._count(pending, answer)
-        self._remember(touched)
         for measuring in self.after_batch:
             measuring(Batch(commands, ended - begun, ended - settled))
         if head.position > before.position:
@@ -482,7 +337,7 @@ class Writer:
                 listener(head.position)
         return answers, rest
 
-    def _begin(self, connection: psycopg.Connection[TupleRow], batch: list[_Pending]) -> Known:
+    def _begin(self, connection: psycopg.Connection[TupleRow], batch: list[Pending]) -> Known:
         """Begin, take the lock, take in what others appended, and look up which of these keys were answered before."""
         requests = [member.request for pending in batch for member in pending.members]
         with connection.pipeline():
@@ -502,55 +357,22 @@ class Writer:
             )
         row = head_cursor.fetchone()
         head = Head() if row is None else Head(row[0], bytes(row[1]), row[2])
-        if head.position != self._head.position or head.hash != self._head.hash:
-            self._take_in(connection, head)
+        self.statistics.foreign_events += self._state.begin(head)
         if head.recorded_at is not None:
             recording_clock.not_before(head.recorded_at)
-        return {(row[0], row[1], row[2]): (bytes(row[3]), _replay(row[4], row[5], row[6])) for row in key_cursor}
-
-    def _take_in(self, connection: psycopg.Connection[TupleRow], head: Head) -> None:
-        """Bring the cache up to `head`: fold what other processes appended into the aggregates that are cached."""
-        missing = head.position - self._head.position
-        if not self._cache or not 0 < missing <= TAIL_LIMIT:
-            self._cache.clear()
-            self._require_known_types(connection)
-        else:
-            rows = connection.execute(
-                "SELECT stream_id, version, type, convert_to(data::text, 'UTF8'), schema_version, occurred_at,"
-                " recorded_at FROM events WHERE position > %s ORDER BY position",
-                (self._head.position,),
-                binary=True,
-            )
-            try:
-                for row in rows:
-                    cached = self._cache.get(row[0])
-                    event = self._mapper.to_domain_event(RecordedEvent(*row))
-                    if cached is not None:
-                        cast(Event, event).mutate(cached)
-            except BaseException:
-                self._cache.clear()
-                raise
-            self.statistics.foreign_events += missing
-        self._head = head
-
-    def _require_known_types(self, connection: psycopg.Connection[TupleRow]) -> None:
-        unknown = EventLog(lend(connection)).unknown_types()
-        if unknown:
-            raise UnknownEventType(
-                f"the log holds {', '.join(unknown)}, which this program does not know; upgrade it before it decides"
-            )
+        return {(row[0], row[1], row[2]): (bytes(row[3]), Outcome.kept(row[4], row[5], row[6])) for row in key_cursor}
 
     # Deciding ----------------------------------------------------------------------------------------------------
 
     def _decide_all(
         self,
         connection: psycopg.Connection[TupleRow],
-        batch: list[_Pending],
+        batch: list[Pending],
         known: Known,
-    ) -> tuple[list[_Decided], list[tuple[_Pending, Answer]], list[_Pending]]:
+    ) -> tuple[list[_Decided], list[tuple[Pending, Answer]], list[Pending]]:
         decided: list[_Decided] = []
-        answers: list[tuple[_Pending, Answer]] = []
-        position = self._head.position
+        answers: list[tuple[Pending, Answer]] = []
+        position = self._state.head.position
         until = time.monotonic() + self.settings.batch_ms / 1000
         for count, pending in enumerate(batch, start=1):
             earlier = None if pending.together else known.get(pending.key)
@@ -576,18 +398,17 @@ class Writer:
             for each in done:
                 position += len(each.events)
                 decided.append(each)
-                known[each.pending.key] = (each.pending.request_hash, _replayed(each.outcome))
+                known[each.pending.key] = (each.pending.request_hash, each.outcome.again())
             answers.append((pending, answer))
             if time.monotonic() > until:
                 return decided, answers, batch[count:]
         return decided, answers, []
 
     def _decide_together(
-        self, connection: psycopg.Connection[TupleRow], members: Sequence[_Pending], position: int, known: Known
+        self, connection: psycopg.Connection[TupleRow], members: Sequence[Pending], position: int, known: Known
     ) -> tuple[list[_Decided], list[Outcome]]:
         """Decide commands each on the state that the ones before it leave; keep what all of them did, or nothing."""
-        lengths = {stream_id: len(events) for stream_id, events in self._batch_events.items()}
-        claims = dict(self._batch_claims)
+        mark = self._state.mark()
         done: list[_Decided] = []
         outcomes: list[Outcome] = []
         before, known = known, dict(known)
@@ -605,13 +426,13 @@ class Writer:
                     position += len(each.events)
                     done.append(each)
                     outcomes.append(each.outcome)
-                    known[pending.key] = (pending.request_hash, _replayed(each.outcome))
+                    known[pending.key] = (pending.request_hash, each.outcome.again())
                 stands = all(outcome.refusal is None for outcome in outcomes)
                 if not stands:
                     raise psycopg.Rollback
         finally:
             if not stands:
-                self._undo(done, lengths, claims)
+                self._state.go_back(mark)
         if stands:
             return done, outcomes
         rest = Refused.of(RejectedWithOthers())
@@ -621,20 +442,7 @@ class Writer:
             for pending, outcome in zip(members, outcomes, strict=True)
         ]
 
-    def _undo(
-        self, done: list[_Decided], lengths: dict[UUID, int], claims: dict[tuple[str, str, str], UUID | None]
-    ) -> None:
-        """Forget decisions of this batch: `lengths` and `claims` are how its events and claims stood before them."""
-        for each in done:
-            for row in each.events:
-                # What earlier commands of the batch did to it is folded again from their events.
-                self._cache.pop(row[0], None)
-                self._batch.pop(row[0], None)
-        for stream_id, events in self._batch_events.items():
-            del events[lengths.get(stream_id, 0) :]
-        self._batch_claims = claims
-
-    def _decide(self, connection: psycopg.Connection[TupleRow], pending: _Pending, position: int) -> _Decided:
+    def _decide(self, connection: psycopg.Connection[TupleRow], pending: Pending, position: int) -> _Decided:
         request = pending.request
         now = datetime.now(UTC)
         work = _Work(
@@ -643,77 +451,24 @@ class Writer:
             occurred_at=request.occurred_at or now,
             origin=request.origin,
             command_id="\x1f".join((request.actor.id, request.scope, request.key)),
-        ).bind(self, connection)
+        ).bind(self._state, self.keyring, connection)
         try:
             _require_allowed(request, now)
-            self._require_version(work, request)
+            _require_version(work, request)
             aggregate_id = request.command.carry_out(work)
             events = work.collect_events()
-            rows = self._rows(work, request, events)
+            rows = _log_rows(work, request, events)
             for subject_id in work.erased:
                 self.keyring.erase(connection, subject_id)
         except Refusal as refusal:
-            self._evict(work.touched, only_changed=True)
+            self._state.evict(work.touched, only_changed=True)
             self.statistics.refusals += 1
             return _Decided(pending, Outcome(None, position, refusal=Refused.of(refusal)))
         except BaseException:
-            self._evict(work.touched)
+            self._state.evict(work.touched)
             raise
-        for event in events:
-            stream_id = event.originator_id
-            self._batch_events.setdefault(stream_id, []).append(event)
-            self._batch[stream_id] = self._cache[stream_id] = work.touched[stream_id]
-        for claim in work.claims:
-            self._batch_claims[claim.kind, claim.scope, claim.value] = None if claim.released else claim.stream_id
-        return _Decided(pending, Outcome(aggregate_id, position + len(rows)), rows, work.claims)
-
-    def _require_version(self, work: UnitOfWork, request: Request) -> None:
-        if request.expected_version is None:
-            return
-        target = request.command.target_id
-        if target is None:
-            raise InvalidField(why="this command starts something new, so there is no version to expect")
-        current = work.get(request.command.AGGREGATE, target)
-        if current.version != request.expected_version:
-            raise StaleVersion(expected=request.expected_version, current=current.version, ids=[target])
-
-    def _rows(self, work: UnitOfWork, request: Request, events: Iterable[Event]) -> list[LogRow]:
-        rows: list[LogRow] = []
-        known: UUID | None = None
-        time_zone = "UTC"
-        for event in events:
-            stored = event_types()[type(event).__name__]
-            state = vars(event)
-            aggregate = work.touched[event.originator_id]
-            store_id: UUID = state["store_id"] if stored.names_store else aggregate.store_id
-            if isinstance(aggregate, Store):
-                known, store_id, time_zone = None, aggregate.id, aggregate.time_zone
-            elif store_id is not known:
-                # The events of one decision are mostly of one store, and name it by the same object.
-                known = store_id
-                store = work.find(Store, store_id)
-                time_zone = store.time_zone if store is not None else "UTC"
-            rows.append(
-                (
-                    event.originator_id,
-                    event.originator_version,
-                    stored.aggregate.STREAM_TYPE,
-                    stored.name,
-                    stored.version,
-                    store_id,
-                    event.occurred_at,
-                    event.timestamp,
-                    time_zone,
-                    request.actor.id,
-                    request.origin.value,
-                    request.key,
-                    request.correlation_id,
-                    request.causation_position,
-                    canonical(stored.data_of(event)),
-                    request.actor.role.value,
-                )
-            )
-        return rows
+        self._state.add(work.touched, events, work.claims)
+        return _Decided(pending, Outcome(aggregate_id, position + len(rows)), rows)
 
     def _record(self, connection: psycopg.Connection[TupleRow], decided: Iterable[_Decided]) -> None:
         """Write outcomes and claims of the batch; waits for no answer."""
@@ -737,8 +492,8 @@ class Writer:
             " (said->>6)::bigint, nullif(said->7, 'null'), %s FROM jsonb_array_elements(%s::jsonb) AS said",
             (datetime.now(UTC), canonical(rows).decode()),
         )
-        held = [(*key, stream) for key, stream in self._batch_claims.items() if stream is not None]
-        released = [key for key, stream in self._batch_claims.items() if stream is None]
+        held = [(*key, stream) for key, stream in self._state.changed_claims.items() if stream is not None]
+        released = [key for key, stream in self._state.changed_claims.items() if stream is None]
         with connection.cursor() as cursor:
             if released:
                 cursor.executemany("DELETE FROM claims WHERE kind = %s AND scope = %s AND value = %s", released)
@@ -750,93 +505,6 @@ class Writer:
                     tuple(map(list, zip(*held, strict=True))),
                 )
 
-    # State -------------------------------------------------------------------------------------------------------
-
-    def _load(self, stream_id: UUID) -> Aggregate | None:
-        cached = self._cache.get(stream_id)
-        if cached is not None:
-            if 2 * len(self._cache) > self.settings.cache_aggregates:
-                # Only what may have to go soon has to stand in order.
-                self._cache.move_to_end(stream_id)
-            return cached
-        assert self._log is not None
-        loaded = self._log.aggregate(Aggregate, stream_id)
-        for event in self._batch_events.get(stream_id, ()):
-            # Evicted within this batch after it had changed: its earlier events are decided but not in the log yet.
-            loaded = event.mutate(loaded)
-        if loaded is not None:
-            self._cache[stream_id] = loaded
-        return loaded
-
-    def _holder(self, connection: psycopg.Connection[TupleRow], kind: str, scope: str, value: str) -> UUID | None:
-        key = (kind, scope, value)
-        if key in self._batch_claims:
-            return self._batch_claims[key]
-        row = connection.execute(
-            "SELECT stream_id FROM claims WHERE kind = %s AND scope = %s AND value = %s", key
-        ).fetchone()
-        return None if row is None else cast(UUID, row[0])
-
-    def _held(self, connection: psycopg.Connection[TupleRow], kind: str, stream_id: UUID) -> list[tuple[str, str]]:
-        rows = connection.execute(
-            "SELECT scope, value FROM claims WHERE stream_id = %s AND kind = %s", (stream_id, kind)
-        ).fetchall()
-        names = dict.fromkeys(rows, stream_id)
-        for (claimed, scope, value), holder in self._batch_claims.items():
-            if claimed == kind:
-                names[scope, value] = cast(UUID, holder)
-        return [name for name, holder in names.items() if holder == stream_id]
-
-    def _orders_of(self, connection: psycopg.Connection[TupleRow], customer_id: UUID) -> list[UUID]:
-        # Decided over the events and not over folded orders: a wholesale customer has thousands that are over.
-        rows = connection.execute(
-            "SELECT placed.stream_id FROM events AS placed WHERE placed.type = 'OrderPlaced'"
-            " AND (placed.data->>'customer_id')::uuid = %s AND NOT EXISTS (SELECT FROM events AS over"
-            " WHERE over.stream_id = placed.stream_id AND (over.type = 'OrderCompleted'"
-            " OR (over.type IN ('OrderCancelled', 'OrderExpired') AND over.data @> '{\"whole\": true}')))"
-            " ORDER BY placed.position",
-            (customer_id,),
-        ).fetchall()
-        begun = [
-            stream_id
-            for stream_id, events in self._batch_events.items()
-            for event in events
-            if isinstance(event, OrderPlaced) and event.customer_id == customer_id
-        ]
-        return [*(row[0] for row in rows), *begun]
-
-    def _evict(self, aggregates: dict[UUID, Aggregate], *, only_changed: bool = False) -> None:
-        for stream_id, aggregate in aggregates.items():
-            if not only_changed or aggregate.pending_events:
-                self._cache.pop(stream_id, None)
-                self._batch.pop(stream_id, None)
-
-    def _remember(self, touched: dict[UUID, Aggregate]) -> None:
-        """Trim the cache and note which streams have grown enough for a snapshot."""
-        for stream_id, aggregate in touched.items():
-            if aggregate.version - self._snapshotted.get(stream_id, 0) >= SNAPSHOT_EVERY:
-                self._snapshots.append(aggregate)
-        while len(self._cache) > self.settings.cache_aggregates:
-            stream_id, _ = self._cache.popitem(last=False)
-            self._snapshotted.pop(stream_id, None)
-
-    def _keep_snapshots(self) -> None:
-        """Write snapshots after the answers are out and outside the lock."""
-        while self._snapshots:
-            aggregate = self._snapshots.popleft()
-            try:
-                assert self._log is not None
-                self._log.take_snapshot_of(aggregate)
-                self._snapshotted[aggregate.id] = aggregate.version
-            except Exception:
-                # Without it a reader folds more events; commands are decided all the same.
-                logger.warning("writer.snapshot_failed", exc_info=True)
-
-    def _forget_everything(self) -> None:
-        self._cache.clear()
-        self._snapshots.clear()
-        self._head = Head()
-
     # Connection --------------------------------------------------------------------------------------------------
 
     def _connect(self) -> psycopg.Connection[TupleRow]:
@@ -844,29 +512,20 @@ class Writer:
             self._connection = psycopg.connect(self.database.conninfo(), autocommit=True)
             # For snapshots, which may be lost; each batch sets it on for itself.
             self._connection.execute("SET synchronous_commit = off")
-            self._log = EventLog(lend(self._connection))
-            self._forget_everything()
+            self._state.connect(self._connection)
         return self._connection
 
     def _disconnect(self) -> None:
         if self._connection is not None:
             self._connection.close()
         self._connection = None
-        self._forget_everything()
+        self._state.forget()
 
     def _hash_of(self, request: Request) -> bytes:
         name = request.command.command_name()
         body = canonical([name, request.command, request.occurred_at, request.expected_version])
         # Keyed, because a command may hold personal data and its hash outlives an erasure.
         return hmac.new(self._request_key, body, hashlib.sha256).digest()
-
-
-def _word(answer: Outcome | Exception) -> str:
-    if isinstance(answer, Exception):
-        return "failed"
-    if answer.replayed:
-        return "replayed"
-    return "accepted" if answer.refusal is None else "refused"
 
 
 def _stream_has_begun(error: psycopg.Error) -> bool:
@@ -883,17 +542,58 @@ def _require_allowed(request: Request, now: datetime) -> None:
         raise InvalidField(why=why, path=("occurred_at",))
 
 
-def _same_or_refused(pending: _Pending, earlier: tuple[bytes, Outcome]) -> Outcome:
+def _require_version(work: UnitOfWork, request: Request) -> None:
+    if request.expected_version is None:
+        return
+    target = request.command.target_id
+    if target is None:
+        raise InvalidField(why="this command starts something new, so there is no version to expect")
+    current = work.get(request.command.AGGREGATE, target)
+    if current.version != request.expected_version:
+        raise StaleVersion(expected=request.expected_version, current=current.version, ids=[target])
+
+
+def _log_rows(work: UnitOfWork, request: Request, events: Iterable[Event]) -> list[LogRow]:
+    rows: list[LogRow] = []
+    known: UUID | None = None
+    time_zone = "UTC"
+    for event in events:
+        stored = event_types()[type(event).__name__]
+        state = vars(event)
+        aggregate = work.touched[event.originator_id]
+        store_id: UUID = state["store_id"] if stored.names_store else aggregate.store_id
+        if isinstance(aggregate, Store):
+            known, store_id, time_zone = None, aggregate.id, aggregate.time_zone
+        elif store_id is not known:
+            # The events of one decision are mostly of one store, and name it by the same object.
+            known = store_id
+            store = work.find(Store, store_id)
+            time_zone = store.time_zone if store is not None else "UTC"
+        rows.append(
+            (
+                event.originator_id,
+                event.originator_version,
+                stored.aggregate.STREAM_TYPE,
+                stored.name,
+                stored.version,
+                store_id,
+                event.occurred_at,
+                event.timestamp,
+                time_zone,
+                request.actor.id,
+                request.origin.value,
+                request.key,
+                request.correlation_id,
+                request.causation_position,
+                canonical(stored.data_of(event)),
+                request.actor.role.value,
+            )
+        )
+    return rows
+
+
+def _same_or_refused(pending: Pending, earlier: tuple[bytes, Outcome]) -> Outcome:
     request_hash, outcome = earlier
     if hmac.compare_digest(request_hash, pending.request_hash):
         return outcome
     return Outcome(None, outcome.position, refusal=Refused.of(IdempotencyKeyReused(path=("idempotency_key",))))
-
-
-def _replayed(outcome: Outcome) -> Outcome:
-    return Outcome(outcome.aggregate_id, outcome.position, replayed=True, refusal=outcome.refusal)
-
-
-def _replay(aggregate_id: UUID | None, position: int, refusal: Any) -> Outcome:
-    kept = None if refusal is None else msgspec.convert(refusal, Refused)
-    return Outcome(aggregate_id, position, replayed=True, refusal=kept)
