@@ -24,6 +24,7 @@ from opscore.database import Database
 from opscore.domain.command import READ, WRITE, Actor, Role
 from opscore.oidc import NAME_PREFIX, Grant, Oidc, TokenRefused as TokenRefused
 from opscore.permissions import BULK, METRICS, table
+from opscore.spelling import hint
 from opscore.sqlfiles import load
 
 SQL = load(__file__, "tokens.sql")
@@ -121,9 +122,8 @@ def create_token(
     if role is Role.SYSTEM:
         raise ValueError("The role system is the program's own; no token has it.")
     if scopes is not None and (unknown := sorted(set(scopes) - scope_names())):
-        raise ValueError(
-            f"There is no scope {', '.join(unknown)}; give read, write, metrics, or names of questions and commands."
-        )
+        named = ", ".join(f"{each}{hint(each, scope_names())}" for each in unknown)
+        raise ValueError(f"There is no scope {named}; give read, write, metrics, or names of questions and commands.")
     token = PREFIX + secrets.token_urlsafe(32)
     token_id = uuid4()
     with database.pool.connection() as connection:
@@ -167,7 +167,9 @@ def add_role(
         _require_begun(connection, "Store", store_ids or ())
         found = connection.execute(SQL["token"], {"id": token_id}).fetchone()
         if found is None or found[0] in (role, Role.CUSTOMER):
-            raise ValueError("There is no good token of this id that could have this role as a further one.")
+            raise ValueError(
+                "There is no good token of this id that could have this role as a further one; see: opscore token list"
+            )
         connection.execute(
             SQL["add_role"],
             {

@@ -322,7 +322,12 @@ def projections_history(
 ) -> None:
     """List which version was let serve when, by whom, and on which comparison; latest first."""
     with opened_projector() as projector:
+        if name is not None:
+            projector.require_known(name)
         found = projector.promotions(name)
+    if not found:
+        out.print("No version has been let serve yet.")
+        return
     table(
         ("name", "number", "version", "before", "when", "who", "comparison", "despite its checks"),
         [
@@ -403,7 +408,7 @@ def projections_init(
 @projections_app.command("copy")
 def projections_copy(name: Name) -> None:
     """Copy one of opscore's own projections into your folder, a version higher, to be changed there."""
-    from opscore import resources
+    from opscore import resources, spelling
     from opscore.projector import own, read_all
 
     folder = load_settings().projections
@@ -411,7 +416,8 @@ def projections_copy(name: Name) -> None:
         raise fail("You have no folder of your own yet; run: opscore projections init DIR, and set OPSCORE_PROJECTIONS")
     packaged = read_all(resources.path("projections"))
     if name not in packaged:
-        raise fail(f"opscore has no projection {name}; there are {', '.join(packaged)}")
+        near = spelling.hint(name, packaged)
+        raise fail(f"opscore has no projection {name}{near}; there are {', '.join(packaged)}")
     made = own.copy(packaged[name], folder)
     out.print(f"{made} is version {packaged[name].version + 1}: change it there.", markup=False)
 

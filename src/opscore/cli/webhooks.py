@@ -31,12 +31,16 @@ WebhookId = Annotated[UUID, typer.Argument(help="The id that `webhook list` show
 
 @contextmanager
 def _book() -> Iterator[WebhookBook]:
-    from opscore.domain.refusals import Refusal
+    from opscore.domain.refusals import NotFound, Refusal
     from opscore.webhooks.book import WebhookBook
 
     with migrated() as (database, _):
         try:
             yield WebhookBook(database)
+        except NotFound as missing:
+            if missing.facts["what"] != "webhook":
+                raise fail(missing.message) from None
+            raise fail("There is no webhook with this id; see: opscore webhook list") from None
         except Refusal as refusal:
             raise fail(refusal.message) from None
 
@@ -135,7 +139,11 @@ def ping(webhook_id: WebhookId) -> None:
 @webhook_app.command("dead")
 def dead(webhook_id: WebhookId) -> None:
     """List the first hundred events that were put aside after their last try."""
+    from opscore.domain.refusals import NotFound
+
     with _book() as book:
+        if book.one(ACTOR, webhook_id) is None:
+            raise NotFound(what="webhook")
         rows = book.dead_letters(ACTOR, webhook_id)
     table(
         ("position", "type", "tries", "since", "why"),
