@@ -35,6 +35,10 @@ NEAR = 500
 """Versions that are at most so many events behind the head are brought to it together."""
 
 
+DROP_SECONDS_MAX = 10.0
+"""How long it is waited for those who read a version that is to be dropped."""
+
+
 @dataclass(frozen=True, slots=True)
 class ProjectionStatus:
     """One version: its state (`failed` while a failure stops it), checkpoint, and how many events it is behind."""
@@ -679,7 +683,10 @@ class Projector(Answers):
             return self.catalogue.promotions_count(connection, name)
 
     def drop(self, name: str, version: int) -> None:
-        """Drop a version's tables; its texts stay in the catalogue. Raises `ProjectionRefused` for one that serves."""
+        """Drop a version's tables; its texts stay in the catalogue.
+
+        Raises `ProjectionRefused` for one that serves, and for one that somebody reads and goes on reading.
+        """
         self._require(name, version)
         with self.connect() as connection, connection.transaction():
             connection.execute("SET LOCAL synchronous_commit = on")
@@ -687,7 +694,14 @@ class Projector(Answers):
             assert entry is not None
             if entry.status == "serving":
                 raise ProjectionRefused(f"{name} version {version} serves; promote another version first")
-            self._drop_tables(connection, self.loaded(connection, entry))
+            # Meanwhile nobody else could begin to read it, and the row of the catalogue is held.
+            connection.execute(f"SET LOCAL lock_timeout = {round(DROP_SECONDS_MAX * 1000)}")
+            try:
+                self._drop_tables(connection, self.loaded(connection, entry))
+            except errors.LockNotAvailable:
+                raise ProjectionRefused(
+                    f"{name} version {version} is being read, such as by an export; drop it once that has ended"
+                ) from None
             self.catalogue.set_status(connection, name, version, "retired")
 
     def drop_superseded(self, *, days: int, now: datetime) -> list[Entry]:
