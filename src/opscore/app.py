@@ -39,7 +39,7 @@ from opscore.api.schema import build_schema, mutations
 from opscore.api.sockets import NoSocket, SocketEndpoint
 from opscore.api.throttle import Throttle
 from opscore.api.trusted import TrustedDocuments, operations_folder
-from opscore.database import Database, migrated_version, newest_version
+from opscore.database import Database, Unreachable, migrated_version, newest_version
 from opscore.exports.jobs import Exports
 from opscore.followups import FollowUps
 from opscore.housekeeping import Housekeeping
@@ -253,10 +253,10 @@ class Server:
 def _checked(name: str, look: Callable[[], str | None]) -> Check:
     try:
         reason = look()
+    except (Unreachable, psycopg.Error, PoolTimeout) as error:
+        reason = f"the database does not answer ({type(error).__name__})"
     except SetupError as error:
         reason = str(error)
-    except (psycopg.Error, PoolTimeout) as error:
-        reason = f"the database does not answer ({type(error).__name__})"
     return Check(name, reason is None, reason)
 
 

@@ -38,7 +38,8 @@ ROLE_HEADER = "X-Opscore-Role"
 """Names the one role that a request is made in, of those that its token gives."""
 
 _TOKEN = re.compile(r"opscore_[A-Za-z0-9_-]{43}")
-_JWT = re.compile(r"[A-Za-z0-9_-]{1,8000}\.[A-Za-z0-9_-]{1,8000}\.[A-Za-z0-9_-]{1,8000}")
+PART_LENGTH_MAX = 8_000
+_JWT = re.compile(r"\.".join([rf"[A-Za-z0-9_-]{{1,{PART_LENGTH_MAX}}}"] * 3))
 _BEARER = re.compile(r"Bearer +([^\s]+) *", re.IGNORECASE)
 
 
@@ -289,9 +290,15 @@ def _given(authorization: str | None) -> str:
 
 def _key(authorization: str | None) -> bytes:
     given = _given(authorization)
-    if not _TOKEN.fullmatch(given) and not _JWT.fullmatch(given):
-        raise TokenRefused("Send 'Authorization: Bearer <token>' with a token of this server.")
-    return token_hash(given)
+    if _TOKEN.fullmatch(given) or _JWT.fullmatch(given):
+        return token_hash(given)
+    if len(given) > PART_LENGTH_MAX:
+        # As some become by a long list of groups.
+        raise TokenRefused(
+            f"This token is too long: each of its parts may have {PART_LENGTH_MAX} characters; have its issuer put less"
+            " into it."
+        )
+    raise TokenRefused("Send 'Authorization: Bearer <token>' with a token of this server.")
 
 
 def _good(known: _Known, role: str | None) -> Actor:

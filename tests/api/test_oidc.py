@@ -240,6 +240,11 @@ def test_a_token_that_is_not_for_here_says_what_to_do(
     assert said in refusal(api, provider.token(**changed))
 
 
+def test_a_token_that_is_too_long_is_said_to_be(api: Api, provider: Issuer) -> None:
+    assert viewer(api, provider.token(groups=["shop-managers", *["g" * 50] * 100]))
+    assert "too long" in refusal(api, provider.token(groups=["shop-managers", *["g" * 50] * 150]))
+
+
 @pytest.mark.parametrize("exp", [10**18, 1e300])
 def test_a_token_for_all_times_is_looked_at_again(provider: Issuer, exp: float) -> None:
     found = oidc.Oidc(settings_of(provider)).identify(provider.token(exp=exp))

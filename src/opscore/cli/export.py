@@ -12,7 +12,7 @@ from uuid import UUID
 
 import typer
 
-from opscore.cli.common import migrated, position_or_time
+from opscore.cli.common import key_of, migrated, position_or_time
 from opscore.console import Bars, fail, out, stoppable
 from opscore.domain.command import Role
 
@@ -28,7 +28,9 @@ def export(
         ),
     ],
     format_: Annotated[str, typer.Option("--format", help="csv, jsonl or parquet.")] = "csv",
-    store: Annotated[list[UUID] | None, typer.Option(help="Rows of this store; repeatable; all if none.")] = None,
+    store: Annotated[
+        list[str] | None, typer.Option(help="Rows of this store, by global id or UUID; repeatable; all if none.")
+    ] = None,
     since: Moment = None,
     before: Moment = None,
     compare: Annotated[UUID | None, typer.Option(help="Of compares: rows of this comparison; of all if none.")] = None,
@@ -51,12 +53,15 @@ def export(
         raise fail(f"{dataset} are of all stores together")
     if compare is not None and dataset is not Dataset.COMPARES:
         raise fail(f"{dataset} are of no comparison")
-    wanted = Wanted(dataset, store or None, _time(since), _time(before), compare)
+    store_ids = [key_of(each, "Store") for each in store] if store else None
+    wanted = Wanted(dataset, store_ids, _time(since), _time(before), compare)
+    if wanted.since is not None and wanted.before is not None and wanted.since >= wanted.before:
+        raise fail("The period ends before it begins: turn --since and --before round")
     path = file or Path(f"{dataset}.{format_of}")
     with migrated() as (database, _), Bars() as bars, stoppable() as stop:
         try:
             with database.pool.connection() as connection:
-                require_there(connection, store, compare)
+                require_there(connection, store_ids, compare)
             manifest = write(
                 database,
                 Projector(database),

@@ -171,6 +171,8 @@ def _pairs(given: list[str] | None) -> dict[str, str]:
         name, equals, value = text.partition("=")
         if not equals or not name:
             raise fail(f"'{text}' is not name=value")
+        if name in found:
+            raise fail(f"{name} is given twice")
         found[name] = value
     return found
 
@@ -209,6 +211,7 @@ def projections_compare(
     export: ExportFile = None,
 ) -> None:
     """Say which rows differ between two versions, by how much, and which events are behind it."""
+    _require_writable(export)
     with opened_projector() as projector:
         result = projector.compare(name, old, new, by=_user(), sample=rows)
         _print_comparison(result, f"{name} {old} and {new}", f"in {old}", f"in {new}")
@@ -226,6 +229,7 @@ def projections_whatif(
     export: ExportFile = None,
 ) -> None:
     """Say what the figures would be under other rules: build aside, compare, drop. Can be stopped and run again."""
+    _require_writable(export)
     day = None if from_day is None else _day(from_day)
     with opened_projector() as projector:
         with Bars() as bars, stoppable() as stop:
@@ -242,6 +246,17 @@ def _day(text: str) -> date:
         return date.fromisoformat(text)
     except ValueError:
         raise fail(f"'{text}' is no day such as 2026-02-01") from None
+
+
+def _require_writable(file: Path | None) -> None:
+    """Say of a file for what differs that it cannot be, before the work on it is done."""
+    from opscore.compare_export import ExportRefused, require_writable
+
+    try:
+        if file is not None:
+            require_writable(file)
+    except ExportRefused as refused:
+        raise fail(str(refused)) from None
 
 
 def _export(projector: Projector, result: Comparison, file: Path | None) -> None:

@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 
 import typer
 
-from opscore.cli.common import migrated
+from opscore.cli.common import key_of, migrated
 from opscore.console import fail, out, table
 from opscore.domain.command import Actor, Role
 
@@ -51,7 +51,9 @@ def add(
     type_: Annotated[
         list[str] | None, typer.Option("--type", help="An event type to send; repeatable; all if none.")
     ] = None,
-    store: Annotated[list[UUID] | None, typer.Option(help="A store; repeatable; all if none.")] = None,
+    store: Annotated[
+        list[str] | None, typer.Option(help="A store, by global id or UUID; repeatable; all if none.")
+    ] = None,
     description: Annotated[str, typer.Option(help="What it is for; no personal data.")] = "",
     after: Annotated[
         int | None,
@@ -69,7 +71,7 @@ def add(
             url,
             description=description,
             types=type_ or None,
-            store_ids=store or None,
+            store_ids=[key_of(each, "Store") for each in store] if store else None,
             with_imports=imports,
             after=after,
         )
