@@ -193,9 +193,9 @@ def test_rows_are_exported_to_a_file_and_what_is_no_export_is_refused(
     assert "0 rows as of position 0" in said and "sha256" in said
     assert file.read_text(encoding="utf-8").startswith("order_id,store_id,")
     parquet = tmp_path / "events.parquet"
-    run(environment, "export", "events", "--format", "parquet", "--store", str(UUID(int=1)), "--out", str(parquet))
+    run(environment, "export", "events", "--format", "parquet", "--out", str(parquet))
     assert parquet.read_bytes()[:4] == b"PAR1"
-    assert "'letters'" in run(environment, "export", "letters", code=1)
+    assert "no dataset letters" in run(environment, "export", "letters", code=1)
     assert "period" in run(environment, "export", "kpi_daily", "--since", "2030-01-01T00:00:00Z", code=1)
 
 
@@ -311,3 +311,23 @@ def test_a_webhook_of_a_store_that_is_not_there_is_refused(environment: dict[str
     local = {**environment, "OPSCORE_WEBHOOK_LOOPBACK": "true"}
     text = run(local, "webhook", "add", "http://127.0.0.1:9/hook", "--store", str(UUID(int=1)), code=1)
     assert "There is no store" in text
+
+
+def test_a_name_that_is_not_there_is_said_with_the_nearest_one(environment: dict[str, str], tmp_path: Path) -> None:
+    local = {**environment, "OPSCORE_WEBHOOK_LOOPBACK": "true"}
+    nowhere, file = str(UUID(int=1)), str(tmp_path / "rows.csv")
+    for words, said in (
+        (("projections", "show", "kpi_dayly"), "(did you mean kpi_daily?)"),
+        (("projections", "history", "kpi_dayly"), "(did you mean kpi_daily?)"),
+        (("export", "order"), "no dataset order (did you mean orders?); there are orders, order_lines,"),
+        (("export", "events", "--format", "cvs"), "no format cvs (did you mean csv?); there are csv, jsonl, parquet"),
+        (("export", "events", "--store", nowhere, "--out", file), "There is no store"),
+        (("export", "compares", "--compare", nowhere, "--out", file), "There is no comparison"),
+        (("token", "create", "till", "--role", "manager", "--scope", "ordrs"), "(did you mean orders?)"),
+        (("webhook", "add", "http://127.0.0.1:9/", "--type", "OrderPlacd"), "(did you mean OrderPlaced?)"),
+        (("webhook", "dead", nowhere), "There is no webhook with this id; see: opscore webhook list"),
+        (("audit", "export", str(tmp_path / "log.zip"), "--until", "9"), "The log is empty"),
+    ):
+        assert said in run(local, *words, code=1)
+    assert not Path(file).exists()
+    assert "No version has been let serve yet" in run(local, "projections", "history", "kpi_daily")

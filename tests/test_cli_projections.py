@@ -142,3 +142,26 @@ def test_the_life_of_one_aggregate_is_printed_with_the_state_after_each_event_an
     assert "Anna" not in life and "anna@" not in life
     assert "Nothing goes by" in run(environment, "replay", "--stream", "R-8", code=1)
     assert "no event of" in run(environment, "replay", "--stream", str(shop.location_id), code=1)
+
+
+def test_what_cannot_be_is_said_before_any_work_is_done(
+    environment: dict[str, str], shop: Shop, tmp_path: Path
+) -> None:
+    store, file = global_id("Store", shop.store_id), str(tmp_path / "events.csv")
+    assert "rows as of" in run(environment, "export", "events", "--store", store, "--out", file)
+    assert str(shop.store_id) in Path(file).read_text("utf-8")
+    wrong = global_id("Sku", shop.store_id)
+    for words in (
+        ("export", "events"),
+        ("webhook", "add", "https://example.com/"),
+        ("token", "create", "x", "--role=owner"),
+    ):
+        assert "neither the global id of a store nor" in run(environment, *words, "--store", wrong, code=1)
+    period = ("--since", "2026-02-01T00:00:00Z", "--before", "2026-01-01T00:00:00Z")
+    assert "ends before it begins" in run(environment, "export", "events", *period, code=1)
+    run(environment, "projections", "rebuild", "kpi_daily")
+    twice = ("--set", "gmv_counts_freight=true", "--set", "gmv_counts_freight=false")
+    assert "gmv_counts_freight is given twice" in run(environment, "projections", "whatif", "kpi_daily", *twice, code=1)
+    for words in (("whatif", "kpi_daily", *twice[:2]), ("compare", "kpi_daily", "3", "3")):
+        said = run(environment, "projections", *words, "--export", "rows.xls", code=1)
+        assert said == "rows.xls should end in .csv or .parquet\n"

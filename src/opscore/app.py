@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import socket
 import sys
 import threading
@@ -30,15 +31,15 @@ from opscore import kpi_versions, logs, metrics
 from opscore.api import explorer, exports
 from opscore.api.context import Services
 from opscore.api.engine import GraphQLEngine
-from opscore.api.errors import ApiError, MethodNotAllowed, NotServed, format_api_error
+from opscore.api.errors import ApiError, MethodNotAllowed, NotReady, NotServed, format_api_error, masked
 from opscore.api.guard import Limits
-from opscore.api.http import REPLAY, GraphQLEndpoint
+from opscore.api.http import REPLAY, GraphQLEndpoint, error_response
 from opscore.api.live import Live
 from opscore.api.schema import build_schema, mutations
 from opscore.api.sockets import NoSocket, SocketEndpoint
 from opscore.api.throttle import Throttle
 from opscore.api.trusted import TrustedDocuments, operations_folder
-from opscore.database import Database, migrated_version, newest_version
+from opscore.database import Database, Unreachable, migrated_version, newest_version
 from opscore.exports.jobs import Exports
 from opscore.followups import FollowUps
 from opscore.housekeeping import Housekeeping
@@ -252,10 +253,10 @@ class Server:
 def _checked(name: str, look: Callable[[], str | None]) -> Check:
     try:
         reason = look()
+    except (Unreachable, psycopg.Error, PoolTimeout) as error:
+        reason = f"the database does not answer ({type(error).__name__})"
     except SetupError as error:
         reason = str(error)
-    except (psycopg.Error, PoolTimeout) as error:
-        reason = f"the database does not answer ({type(error).__name__})"
     return Check(name, reason is None, reason)
 
 
@@ -343,7 +344,13 @@ def create_app(settings: Settings) -> Application:
         routes=routes,
         lifespan=lifespan,
         middleware=[pages] if settings.cors_origins else [],
-        exception_handlers={HTTPException: _not_served},
+        exception_handlers={
+            HTTPException: _not_served,
+            ApiError: _refused,
+            psycopg.OperationalError: _database_away,
+            psycopg.InterfaceError: _database_away,
+            Exception: _fault,
+        },
     )
 
 
@@ -371,6 +378,27 @@ async def _not_served(_: Request, error: Exception) -> Response:
         fault = MethodNotAllowed(f"This path takes {(error.headers or {}).get('Allow')} only.")
     response = _json({"errors": [format_api_error(fault)]}, fault.STATUS)
     response.headers.update(error.headers or {})
+    return response
+
+
+# How every route but /graphql, which does it itself, says what went wrong.
+
+
+async def _refused(_: Request, error: Exception) -> Response:
+    assert isinstance(error, ApiError)
+    return error_response(error)
+
+
+async def _database_away(_: Request, error: Exception) -> Response:
+    log.warning("database_away", **logs.exception_facts(error))
+    return error_response(NotReady("The database does not answer; send the same request again in a moment."))
+
+
+async def _fault(_: Request, error: Exception) -> Response:
+    response = _json({"errors": [masked(error, secrets.token_hex(8))]}, 500)
+    # Starlette hands the error on to the server, which then closes the connection: whoever sent the next request on it
+    # would get no answer.
+    response.headers["connection"] = "close"
     return response
 
 

@@ -162,7 +162,10 @@ def _period(
 
     first, last = position(after, 0), position(until, head)
     if first < 0 or last > head:
-        raise BundleRefused(f"The log has the positions 1 to {head}; ask for events among them.")
+        there = (
+            f"The log has the positions 1 to {head}; ask for events among them." if head else "The log is empty yet."
+        )
+        raise BundleRefused(there)
     if first > last:
         raise BundleRefused(f"The period begins after position {first} and ends at {last}; turn it round.")
     return first, last

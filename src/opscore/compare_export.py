@@ -28,6 +28,17 @@ class ExportRefused(ValueError):
     """The comparison cannot be written as asked; the message says what to do."""
 
 
+def require_writable(file: Path) -> Format:
+    """Return the format that a file's name stands for; raises ExportRefused for one that cannot be written."""
+    if file.suffix not in FORMATS:
+        raise ExportRefused(f"{file.name} should end in {' or '.join(FORMATS)}")
+    try:
+        require(format_ := Format(file.suffix[1:]))
+    except FormatNotInstalled as refused:
+        raise ExportRefused(refused.message) from None
+    return format_
+
+
 def export(
     projector: Projector,
     compared: Comparison,
@@ -40,13 +51,8 @@ def export(
 
     progress: called with (rows written, rows in all). Raises ExportRefused.
     """
-    if file.suffix not in FORMATS:
-        raise ExportRefused(f"{file.name} should end in {' or '.join(FORMATS)}")
+    format_ = require_writable(file)
     columns = [Column(name, Kind.INTEGER if name in ("number", "event_count") else Kind.TEXT) for name in COLUMNS]
-    try:
-        require(format_ := Format(file.suffix[1:]))
-    except FormatNotInstalled as refused:
-        raise ExportRefused(refused.message) from None
     count = 0
 
     def pages() -> Iterator[list[Line]]:

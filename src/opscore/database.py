@@ -31,6 +31,10 @@ _DURABLE = ("fsync", "full_page_writes", "synchronous_commit")
 ConnectionRole = Literal["app", "admin"]
 
 
+class Unreachable(SetupError):
+    """PostgreSQL cannot be reached. The message says where it was looked for, so it is for the operator alone."""
+
+
 class Database:
     """One operator's schema in one PostgreSQL. Make it with `open`; close it when done."""
 
@@ -110,7 +114,7 @@ class Database:
         """Return a new connection of its own; the caller closes it.
 
         kwargs: as of `psycopg.connect`, for example `prepare_threshold` or `row_factory`.
-        Raises `SetupError` when the schema has not been migrated or the server cannot be reached.
+        Raises `SetupError` when the schema has not been migrated, `Unreachable` when the server cannot be reached.
         """
         try:
             connection = psycopg.connect(self.conninfo(role), autocommit=autocommit, **kwargs)
@@ -159,7 +163,7 @@ class Database:
         text = str(error)
         if f'role "{self.app_role}" does not exist' in text:
             return SetupError(f"The schema '{self.schema}' has not been set up yet; run: opscore migrate")
-        return SetupError(f"PostgreSQL cannot be reached: {text.strip()}")
+        return Unreachable(f"PostgreSQL cannot be reached: {text.strip()}")
 
     def close(self) -> None:
         """Close the pool, and leave the embedded PostgreSQL if this opened it."""

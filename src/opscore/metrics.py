@@ -36,8 +36,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from opscore.api.counting import SECONDS, RequestCounts
-from opscore.api.errors import ApiError, Forbidden, NotAuthenticated, NotReady
-from opscore.api.http import address_of_scope, error_response
+from opscore.api.errors import Forbidden, NotAuthenticated, NotReady
+from opscore.api.http import address_of_scope
 from opscore.domain.command import READ, Actor
 from opscore.permissions import METRICS, may_read_metrics
 from opscore.sqlfiles import load
@@ -250,20 +250,19 @@ def _require_permitted(actor: Actor) -> None:
 
 
 def route(engine: GraphQLEngine, metrics: Metrics) -> Route:
-    """Return the route that the series are read from."""
+    """Return the route that the series are read from; it raises ApiError, which the application answers."""
 
     async def read(request: Request) -> Response:
+        authorization = request.headers.get("authorization")
+        if authorization is None:
+            raise NotAuthenticated("Send 'Authorization: Bearer <token>'.")
+        role = request.headers.get(ROLE_HEADER)
         try:
-            authorization = request.headers.get("authorization")
-            if authorization is None:
-                raise NotAuthenticated("Send 'Authorization: Bearer <token>'.")
-            try:
-                role = request.headers.get(ROLE_HEADER)
-                _require_permitted(await engine.authenticate(authorization, address_of_scope(request.scope), role))
-            except (psycopg.Error, PoolTimeout):
-                raise NotReady("The database does not answer, so this token cannot be looked up.") from None
-        except ApiError as error:
-            return error_response(error)
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                actor = await engine.authenticate(authorization, address_of_scope(request.scope), role)
+        except TimeoutError:
+            raise NotReady("Nobody says in time whose token this is; see /readyz.") from None
+        _require_permitted(actor)
         text, media_type = await asyncio.to_thread(metrics.text, request.headers.get("accept", ""))
         return Response(text, media_type=media_type, headers={"cache-control": "no-store"})
 

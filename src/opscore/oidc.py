@@ -8,7 +8,9 @@ names stays here. When the provider cannot be reached, the next try waits as wel
 
 from __future__ import annotations
 
+import json
 import time
+import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -30,6 +32,7 @@ A second person is asked for by name, so a token of ours for somebody who signs 
 NAME_LENGTH_MAX = 100
 FETCH_SECONDS = 5.0
 """How long the provider may take to hand out its keys."""
+KEYS_BYTES_MAX = 1_000_000
 COOLDOWN_SECONDS = 10.0
 """Between two tries to fetch the keys, however many tokens want one that is not known."""
 ALL_STORES = "*"
@@ -85,6 +88,13 @@ class Identity:
     expires_at: datetime
 
 
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    """Takes keys from the address of the settings, and from no other that it names."""
+
+    def redirect_request(self, *_: Any, **__: Any) -> None:
+        """Follow none."""
+
+
 class _Keys(jwt.PyJWKClient):
     """The provider's keys, with a pause after a failure too."""
 
@@ -97,7 +107,7 @@ class _Keys(jwt.PyJWKClient):
         if self._failed_at is not None and time.monotonic() - self._failed_at < COOLDOWN_SECONDS:
             raise jwt.PyJWKClientConnectionError("the last try failed a moment ago")
         try:
-            found = super().fetch_data()
+            found = self._published()
             jwt.PyJWKSet.from_dict(found)
         except Exception as error:
             # Whatever the provider sends, or does not: the library stumbles over broken keys in many ways.
@@ -105,7 +115,27 @@ class _Keys(jwt.PyJWKClient):
             log.warning("keys_not_fetched", url=self.uri, error=type(error).__name__)
             raise jwt.PyJWKClientConnectionError("the keys could not be fetched") from error
         self._failed_at = None
+        self._last_successful_fetch = time.monotonic()
         return found
+
+    def _published(self) -> dict[str, Any]:
+        """Return what the provider publishes now; raises whatever goes wrong.
+
+        The library would read as long as something comes, while everybody who signs in waits, and as much as comes.
+        """
+        until = time.monotonic() + FETCH_SECONDS
+        body = bytearray()
+        with urllib.request.build_opener(_NoRedirects).open(self.uri, timeout=FETCH_SECONDS) as answer:
+            while piece := answer.read1(KEYS_BYTES_MAX):
+                body += piece
+                if len(body) > KEYS_BYTES_MAX or time.monotonic() > until:
+                    raise ValueError("the keys are too large, or come too slowly")
+        found: dict[str, Any] = json.loads(body)
+        # Whoever has read a private key signs as its owner does, and the library cannot verify with one.
+        secret = [key for key in found["keys"] if "d" in key]
+        if secret:
+            log.error("private_keys_published", url=self.uri, keys=len(secret))
+        return {**found, "keys": [key for key in found["keys"] if key not in secret]}
 
 
 class Oidc:
@@ -173,8 +203,15 @@ class Oidc:
     def _name(self, claims: Mapping[str, Any]) -> str:
         claim = self._settings.oidc_name_claim
         name = claims[claim]
-        if not isinstance(name, str) or not name.isprintable() or not 0 < len(name) <= NAME_LENGTH_MAX:
-            raise TokenRefused(f"The claim '{claim}' has to be a text of 1 to {NAME_LENGTH_MAX} printable characters.")
+        if (
+            not isinstance(name, str)
+            or not name.isprintable()
+            or not 0 < len(name) <= NAME_LENGTH_MAX
+            or name.isspace()
+        ):
+            raise TokenRefused(
+                f"The claim '{claim}' has to be a text of 1 to {NAME_LENGTH_MAX} printable characters, not all blank."
+            )
         return NAME_PREFIX + name
 
     def _roles(self, claims: Mapping[str, Any]) -> list[Role]:

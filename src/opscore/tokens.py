@@ -24,6 +24,7 @@ from opscore.database import Database
 from opscore.domain.command import READ, WRITE, Actor, Role
 from opscore.oidc import NAME_PREFIX, Grant, Oidc, TokenRefused as TokenRefused
 from opscore.permissions import BULK, METRICS, table
+from opscore.spelling import hint
 from opscore.sqlfiles import load
 
 SQL = load(__file__, "tokens.sql")
@@ -37,7 +38,8 @@ ROLE_HEADER = "X-Opscore-Role"
 """Names the one role that a request is made in, of those that its token gives."""
 
 _TOKEN = re.compile(r"opscore_[A-Za-z0-9_-]{43}")
-_JWT = re.compile(r"[A-Za-z0-9_-]{1,8000}\.[A-Za-z0-9_-]{1,8000}\.[A-Za-z0-9_-]{1,8000}")
+PART_LENGTH_MAX = 8_000
+_JWT = re.compile(r"\.".join([rf"[A-Za-z0-9_-]{{1,{PART_LENGTH_MAX}}}"] * 3))
 _BEARER = re.compile(r"Bearer +([^\s]+) *", re.IGNORECASE)
 
 
@@ -121,9 +123,8 @@ def create_token(
     if role is Role.SYSTEM:
         raise ValueError("The role system is the program's own; no token has it.")
     if scopes is not None and (unknown := sorted(set(scopes) - scope_names())):
-        raise ValueError(
-            f"There is no scope {', '.join(unknown)}; give read, write, metrics, or names of questions and commands."
-        )
+        named = ", ".join(f"{each}{hint(each, scope_names())}" for each in unknown)
+        raise ValueError(f"There is no scope {named}; give read, write, metrics, or names of questions and commands.")
     token = PREFIX + secrets.token_urlsafe(32)
     token_id = uuid4()
     with database.pool.connection() as connection:
@@ -167,7 +168,9 @@ def add_role(
         _require_begun(connection, "Store", store_ids or ())
         found = connection.execute(SQL["token"], {"id": token_id}).fetchone()
         if found is None or found[0] in (role, Role.CUSTOMER):
-            raise ValueError("There is no good token of this id that could have this role as a further one.")
+            raise ValueError(
+                "There is no good token of this id that could have this role as a further one; see: opscore token list"
+            )
         connection.execute(
             SQL["add_role"],
             {
@@ -287,9 +290,15 @@ def _given(authorization: str | None) -> str:
 
 def _key(authorization: str | None) -> bytes:
     given = _given(authorization)
-    if not _TOKEN.fullmatch(given) and not _JWT.fullmatch(given):
-        raise TokenRefused("Send 'Authorization: Bearer <token>' with a token of this server.")
-    return token_hash(given)
+    if _TOKEN.fullmatch(given) or _JWT.fullmatch(given):
+        return token_hash(given)
+    if len(given) > PART_LENGTH_MAX:
+        # As some become by a long list of groups.
+        raise TokenRefused(
+            f"This token is too long: each of its parts may have {PART_LENGTH_MAX} characters; have its issuer put less"
+            " into it."
+        )
+    raise TokenRefused("Send 'Authorization: Bearer <token>' with a token of this server.")
 
 
 def _good(known: _Known, role: str | None) -> Actor:

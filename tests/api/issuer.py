@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 import time
@@ -17,22 +18,35 @@ AUDIENCE = "opscore"
 
 
 class Issuer:
-    """Its address is its name; `answer` is what it publishes, or an HTTP status that it fails with."""
+    """Its address is its name; `answer` is what it publishes, whole or piece by piece, or an HTTP status that it
+    fails with; `redirect` is where it sends whoever asks.
+    """
 
     def __init__(self) -> None:
         self.private: dict[str, Any] = {}
         self.asked = 0
-        self.answer: dict[str, Any] | bytes | int = {"keys": []}
+        self.answer: dict[str, Any] | bytes | list[bytes] | int = {"keys": []}
+        self.redirect: str | None = None
         issuer = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 issuer.asked += 1
                 answer = issuer.answer
+                if issuer.redirect is not None:
+                    self.send_response(302)
+                    self.send_header("location", issuer.redirect)
+                    self.end_headers()
+                    return
                 self.send_response(answer if isinstance(answer, int) else 200)
                 self.end_headers()
-                if not isinstance(answer, int):
-                    self.wfile.write(answer if isinstance(answer, bytes) else json.dumps(answer).encode())
+                with contextlib.suppress(OSError):  # Whoever asked may have heard enough.
+                    if isinstance(answer, list):
+                        for piece in answer:
+                            self.wfile.write(piece)
+                            time.sleep(0.1)
+                    elif not isinstance(answer, int):
+                        self.wfile.write(answer if isinstance(answer, bytes) else json.dumps(answer).encode())
 
             def log_message(self, *_: Any) -> None:
                 """Say nothing."""

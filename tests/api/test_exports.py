@@ -14,8 +14,11 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
 
+import psycopg
 import pytest
+from psycopg_pool import ConnectionPool
 
+from opscore.api.errors import log as error_log
 from opscore.domain.command import Role
 from opscore.domain.sku_events import StockCondition, WriteOffKind
 from opscore.domain.stock_commands import (
@@ -279,6 +282,48 @@ def test_a_token_that_was_given_for_less_gets_no_more_by_way_of_a_file(api: Api,
     [error] = api.errors(START, {"input": {"dataset": "ORDERS", "format": "CSV", "idempotencyKey": "k"}},
                          token=token("read"))  # fmt: skip
     assert error["extensions"]["code"] == "FORBIDDEN"
+
+
+def test_while_the_database_does_not_answer_a_file_is_asked_for_again(
+    api: Api, shop: Shop, other: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = api.token(Role.MANAGER, name="patient", stores=(shop.store_id,))
+    job = finished(api, token)
+    assert fetch(api, job["url"], token).status_code == 200
+
+    def away(*_: object, **__: object) -> None:
+        raise psycopg.errors.AdminShutdown("terminating connection of secret_4711")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ConnectionPool, "connection", away)
+        # Somebody whom the server remembers, and somebody whom it has to ask the database about.
+        for asked in (token, "opscore_" + "B" * 43):
+            answer = fetch(api, job["url"], asked)
+            assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+            [error] = answer.json()["errors"]
+            assert error["extensions"]["code"] == "NOT_READY" and "again in a moment" in error["message"]
+            assert "4711" not in answer.text
+    assert fetch(api, job["url"], token).status_code == 200
+
+
+def test_a_fault_of_ours_tells_whoever_fetches_a_file_no_more_than_an_id(
+    api: Api, shop: Shop, other: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = finished(api)
+
+    def broken(*_: object) -> None:
+        raise RuntimeError("a secret of 4711")
+
+    logged: list[dict[str, Any]] = []
+    monkeypatch.setattr(error_log, "error", lambda _, **facts: logged.append(facts), raising=False)
+    monkeypatch.setattr("opscore.api.exports.file_of", broken)
+    answer = fetch(api, job["url"], api.token())
+    assert answer.status_code == 500 and "4711" not in answer.text
+    [error] = answer.json()["errors"]
+    assert error["extensions"]["code"] == "INTERNAL" and error["extensions"]["id"] in error["message"]
+    assert answer.headers["connection"] == "close", "the server does not keep it"
+    [entry] = logged
+    assert entry["error_id"] == error["extensions"]["id"]
 
 
 @pytest.mark.parametrize("path", ["/exports/", "/exports/x", "/exports/..%2f..%2fmaster.key", "/exports/%00"])

@@ -96,6 +96,11 @@ def test_a_database_that_does_not_answer_is_a_reason_and_no_crash(api: Api, monk
         patch.setattr(api.server.database, "require_durable", away)
         found = checks(api)["database"]
     assert found == Check("database", False, "the database does not answer (OperationalError)")
+    # Where it was looked for is nothing to those who may ask, which is everybody.
+    with monkeypatch.context() as patch:
+        patch.setattr(api.server.database, "_url", "postgresql://operator@127.0.0.1:9/shop")
+        found = checks(api)["database"]
+    assert found == Check("database", False, "the database does not answer (Unreachable)")
 
 
 def test_a_server_does_not_start_on_a_database_that_is_not_set_up(new_settings: Callable[[], Settings]) -> None:

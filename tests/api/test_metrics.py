@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -299,7 +300,25 @@ def test_while_the_database_does_not_answer_the_rest_is_still_told(api: Api, mon
     assert value(series, "opscore_database_up") == 0
     assert ("opscore_log_position", ()) not in series
     assert value(series, "opscore_commands_total", command="openStore", outcome="accepted") == 1
-    assert get(api, "opscore_never_seen").status_code in (401, 503)
+    unknown = get(api, "opscore_" + "C" * 43)
+    assert unknown.status_code == 503 and unknown.json()["errors"][0]["extensions"]["code"] == "NOT_READY"
+
+
+def test_whoever_scrapes_is_not_kept_waiting_by_a_database_that_does_not_answer(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answered = threading.Event()
+
+    def silent(*_: object, **__: object) -> None:
+        assert answered.wait(30)
+        raise PoolTimeout("nothing came")
+
+    monkeypatch.setattr("opscore.metrics.PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr(ConnectionPool, "connection", silent)
+    try:
+        assert get(api, "opscore_" + "D" * 43).status_code == 503
+    finally:
+        answered.set()
 
 
 # The alarm; the last, because what it leaves in the log cannot be taken out again ------------------------------------

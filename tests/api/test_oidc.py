@@ -223,6 +223,7 @@ def test_a_forged_token_is_refused(api: Api, provider: Issuer, forge: Any) -> No
         ({"sub": None}, "lacks the claim 'sub'"),
         ({"sub": "x" * 101}, "1 to 100 printable"),
         ({"sub": "a\nb"}, "1 to 100 printable"),
+        ({"sub": "  "}, "not all blank"),
         ({"groups": None}, "names no role"),
         ({"groups": ["system", "owner"]}, "names no role"),
         ({"groups": ["shop-managers", "packers"]}, "names several roles"),
@@ -237,6 +238,11 @@ def test_a_token_that_is_not_for_here_says_what_to_do(
     api: Api, provider: Issuer, changed: dict[str, Any], said: str
 ) -> None:
     assert said in refusal(api, provider.token(**changed))
+
+
+def test_a_token_that_is_too_long_is_said_to_be(api: Api, provider: Issuer) -> None:
+    assert viewer(api, provider.token(groups=["shop-managers", *["g" * 50] * 100]))
+    assert "too long" in refusal(api, provider.token(groups=["shop-managers", *["g" * 50] * 150]))
 
 
 @pytest.mark.parametrize("exp", [10**18, 1e300])
@@ -315,6 +321,46 @@ def test_keys_that_cannot_be_had_are_said_to_be_so_and_tried_again_later(
         provider.rotate("one", "ec-one")
         monkeypatch.setattr(oidc, "COOLDOWN_SECONDS", 0.0)
         assert book.identify(provider.token())
+    finally:
+        provider.rotate("one", "ec-one")
+
+
+def test_keys_are_not_waited_for_for_ever_nor_read_without_end(
+    provider: Issuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(oidc, "COOLDOWN_SECONDS", 0.0)
+    book = oidc.Oidc(settings_of(provider))
+    whole = json.dumps(provider.answer).encode()
+    try:
+        provider.answer = whole + b" " * oidc.KEYS_BYTES_MAX
+        with pytest.raises(oidc.TokenRefused, match="cannot be fetched now"):
+            book.identify(provider.token())
+        # Something comes all the time, and within the time for all of it.
+        monkeypatch.setattr(oidc, "FETCH_SECONDS", 0.5)
+        provider.answer = [whole, *[b" "] * 20]
+        with pytest.raises(oidc.TokenRefused, match="cannot be fetched now"):
+            book.identify(provider.token())
+    finally:
+        provider.rotate("one", "ec-one")
+    assert book.identify(provider.token())
+
+
+def test_keys_are_taken_from_nowhere_else(provider: Issuer) -> None:
+    with issuer() as other:
+        other.redirect = f"{provider.url}/keys"
+        book = oidc.Oidc(settings_of(provider, oidc_jwks_url=f"{other.url}/keys"))
+        with pytest.raises(oidc.TokenRefused, match="cannot be fetched now"):
+            book.identify(provider.token())
+
+
+def test_a_private_key_that_is_published_by_mistake_signs_nothing(provider: Issuer) -> None:
+    private = jwt.get_algorithm_by_name("RS256").to_jwk(provider.private["one"], as_dict=True)
+    provider.answer = {"keys": [{**private, "kid": "one", "alg": "RS256"}, provider.published("ec-one")]}
+    book = oidc.Oidc(settings_of(provider))
+    try:
+        with pytest.raises(oidc.TokenRefused, match="does not publish"):
+            book.identify(provider.token("one"))
+        assert book.identify(provider.token("ec-one"))
     finally:
         provider.rotate("one", "ec-one")
 

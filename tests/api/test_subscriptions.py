@@ -14,6 +14,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from psycopg_pool import ConnectionPool, PoolTimeout
 from websockets.exceptions import InvalidStatus
 
 from opscore.api.live import Groups, matches
@@ -422,6 +423,18 @@ def test_an_introduction_without_a_good_token_closes_with_4403(api: Api, payload
     with socket(api.url) as client:
         client.send({"type": "connection_init", "payload": payload})
         assert client.closed() == 4403
+
+
+def test_an_introduction_while_the_database_does_not_answer_closes_with_a_code_after_which_clients_come_back(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: object, **__: object) -> None:
+        raise PoolTimeout("nothing came")
+
+    with monkeypatch.context() as patch, socket(api.url) as client:
+        patch.setattr(ConnectionPool, "connection", away)
+        client.send({"type": "connection_init", "payload": {"authorization": "Bearer opscore_" + "E" * 43}})
+        assert client.closed() == 1013
 
 
 def test_the_token_may_come_in_the_handshake(api: Api) -> None:

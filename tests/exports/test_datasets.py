@@ -18,6 +18,7 @@ from opscore.exports.files import ExportStopped
 from opscore.log.event_log import EventFilter, EventLog
 from opscore.permissions import FIELDS, READS
 from opscore.projector import ProjectionRefused
+from opscore.projector.snapshot import snapshot
 from tests.exports.conftest import Trade
 
 
@@ -49,6 +50,33 @@ def test_the_ledger_holds_every_movement_and_its_levels_add_up(trade: Trade) -> 
         own = [row for row in movements if row["sku_id"] == level["sku_id"]]
         assert sum(int(row["reserved"]) for row in own) == int(level["reserved"]), "units set apart"
         assert own == sorted(own, key=lambda row: (row["position"], row["leg"]))
+
+
+def test_a_version_that_is_dropped_meanwhile_is_read_to_the_end(trade: Trade, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("opscore.projector.projector.DROP_SECONDS_MAX", 0.1)
+    before = trade.rows(Dataset.STOCK_MOVEMENTS)
+    with datasets.opened(trade.database, trade.projector, datasets.Wanted(Dataset.STOCK_MOVEMENTS, None)) as found:
+        _replace(trade, "stock_valuation")
+        with pytest.raises(ProjectionRefused, match="is being read, such as by an export; drop it once that has ended"):
+            trade.projector.drop("stock_valuation", found.valuation or 0)
+        assert sum(len(batch) for batch, _ in found.batches) == len(before)
+    trade.projector.drop("stock_valuation", found.valuation or 0)
+
+
+def test_a_version_that_is_dropped_before_it_was_looked_at_is_asked_for_again(trade: Trade) -> None:
+    with snapshot(trade.database, trade.projector) as moment:
+        version = moment.serving("kpi_daily").version
+        _replace(trade, "stock_valuation")
+        trade.projector.drop("stock_valuation", 5)
+        with pytest.raises(ProjectionRefused, match="dropped at this very moment; ask again"):
+            moment.serving("stock_valuation")
+    assert version == 3
+
+
+def _replace(trade: Trade, name: str) -> None:
+    """Let a version serve no longer, as the promotion of another one does."""
+    with trade.database.connect() as connection:
+        connection.execute("UPDATE projection_catalogue SET status = 'ready' WHERE name = %s", (name,))
 
 
 def test_movements_are_exported_as_far_as_it_is_known_what_they_are_worth(trade: Trade) -> None:

@@ -85,6 +85,11 @@ def test_what_a_holder_may_not_have_is_refused(book: ExportBook, trade: Trade) -
         start(book, Dataset.COMPARES, bound)
     with pytest.raises(NotFound):
         start(book, Dataset.ORDERS, bound, store_ids=[store, theirs])
+    everywhere = Actor(id="owner", role=Role.OWNER)
+    with pytest.raises(NotFound):
+        start(book, Dataset.ORDERS, everywhere, store_ids=[store, UUID(int=5)])
+    with pytest.raises(NotFound):
+        start(book, Dataset.COMPARES, everywhere, compare_id=UUID(int=5))
     with pytest.raises(InvalidField):
         start(book, Dataset.ORDERS, bound, store_ids=[])
     with pytest.raises(InvalidField):

@@ -112,7 +112,7 @@ def test_a_refusal_is_kept_with_its_reason_until_it_is_asked_for_again(
     question = OfVersions("kpi_daily", 3, 4)
     comparisons.ask(comparison_id, question, "olga")
     comparisons.take_up(comparison_id).result(60)
-    assert "kpi_daily version 4 has not been built" in (comparisons.refusal(comparison_id) or "")
+    assert "kpi_daily has no version 4; there are 3 (serving)" in (comparisons.refusal(comparison_id) or "")
     assert comparisons.resume() == 0
 
     comparisons.ask(comparison_id, question, "olga")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -461,6 +463,75 @@ def test_the_serving_version_cannot_be_dropped_and_another_can(
     assert "gmv_counts_freight = true" in changed.catalogue.texts(connection, "kpi_daily", 4)["projection.toml"]
     assert {line.name: line.action for line in changed.plan()}["kpi_daily"] == "build"
     assert changed.rebuild("kpi_daily").status == "ready"
+
+
+def test_a_name_or_version_that_is_not_there_is_said_with_those_that_are(
+    log: Log, database: Database, projector: Projector, folder: Path
+) -> None:
+    log.fill(50)
+    with pytest.raises(ProjectionRefused, match="kpi_daily has not been built; run: opscore projections rebuild"):
+        projector.questions("kpi_daily")
+    projector.rebuild("kpi_daily")
+    slips: list[Callable[[str], Any]] = [
+        projector.questions,
+        projector.rebuild,
+        projector.require_known,
+        lambda name: projector.compare(name, 3, 4),
+        lambda name: projector.promote(name, 3, by="ann"),
+        lambda name: projector.resume(name, 3),
+        lambda name: projector.drop(name, 3),
+        lambda name: projector.whatif(name, {}),
+    ]
+    for slip in slips:
+        with pytest.raises(
+            ProjectionRefused, match=r"no projection KPI_dayly \(did you mean kpi_daily\?\); there are cam"
+        ):
+            slip("KPI_dayly")
+    with pytest.raises(ProjectionRefused, match="no projection wind; there are campaign_results"):
+        projector.questions("wind")
+    with pytest.raises(
+        ProjectionRefused, match=r"there is no rule gmv_counts_freigt \(did you mean gmv_counts_freight\?\)"
+    ):
+        projector.whatif("kpi_daily", {"gmv_counts_freigt": "true"})
+
+    with pytest.raises(ProjectionRefused, match=r"kpi_daily has no version 9; there are 3 \(serving\)$"):
+        projector.promote("kpi_daily", 9, by="ann")
+    with pytest.raises(
+        ProjectionRefused, match="traffic has no version 9, nor any yet; run: opscore projections rebuild"
+    ):
+        projector.drop("traffic", 9)
+    count_freight(folder)
+    edited = Projector(database, folder)
+    with pytest.raises(
+        ProjectionRefused, match="kpi_daily version 4 has not been built; run: opscore projections rebui"
+    ):
+        edited.compare("kpi_daily", 3, 4)
+    edited.rebuild("kpi_daily")
+    edited.compare("kpi_daily", 3, 4)
+    edited.promote("kpi_daily", 4, by="ann")
+    edited.drop("kpi_daily", 3)
+    with pytest.raises(ProjectionRefused, match=r"kpi_daily version 3 was dropped; there are 4 \(serving\)$"):
+        edited.promote("kpi_daily", 3, by="ann")
+    # A folder that cannot be read keeps nobody from what is built.
+    edit(folder, "kpi_daily", "tables.sql", "CREATE TABLE", "CREATE")
+    with pytest.raises(
+        ProjectionRefused, match=r"no projection kpi_dayly \(did you mean kpi_daily\?\); there are kpi_daily$"
+    ):
+        Projector(database, folder).questions("kpi_dayly")
+
+
+def test_a_copy_that_is_not_there_is_said_with_the_replay_that_may_have_been_meant(
+    log: Log, projector: Projector
+) -> None:
+    log.fill(20)
+    projector.replay(10, "march")
+    for name, said in (
+        ("march/kpi_dayly", "no projection kpi_dayly (did you mean kpi_daily?)"),
+        ("marsh/kpi_daily", "no replay marsh (did you mean march?); make one: opscore replay --into marsh"),
+        ("x/kpi_daily", "no copy of kpi_daily in a replay x; make one: opscore replay --into x"),
+    ):
+        with pytest.raises(ProjectionRefused, match=re.escape(said)):
+            projector.questions(name)
 
 
 def test_readers_see_one_version_or_the_other_while_it_changes(

@@ -236,6 +236,15 @@ def log_unexpected(error: BaseException, request_id: str, **facts: Any) -> None:
     )
 
 
+def masked(error: BaseException, request_id: str, **facts: Any) -> dict[str, Any]:
+    """Return what a client is told of a fault of ours: the id under which it is written to the log, and no more."""
+    log_unexpected(error, request_id, **facts)
+    return {
+        "message": f"Something went wrong on our side; tell us the id {request_id}.",
+        "extensions": {"code": "INTERNAL", "id": request_id},
+    }
+
+
 def cause_of(error: BaseException) -> BaseException:
     """Return what an error of the execution was raised for; the error itself when it was raised for nothing else."""
     while isinstance(error, GraphQLError) and error.original_error is not None:
@@ -253,7 +262,5 @@ def format_graphql_error(error: GraphQLError, request_id: str) -> GraphQLFormatt
     elif isinstance(cause, GraphQLError):
         formatted["extensions"] = {"code": BadInput.CODE, **(error.extensions or {})}
     else:
-        log_unexpected(cause, request_id, path=error.path)
-        formatted["message"] = f"Something went wrong on our side; tell us the id {request_id}."
-        formatted["extensions"] = {"code": "INTERNAL", "id": request_id}
+        return {**formatted, **masked(cause, request_id, path=error.path)}
     return formatted

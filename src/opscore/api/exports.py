@@ -22,7 +22,7 @@ from opscore.api.context import Context, Services
 from opscore.api.engine import GraphQLEngine
 from opscore.api.enums import expose
 from opscore.api.errors import ApiError, NotAuthenticated, PageSize
-from opscore.api.http import address_of_scope, error_response
+from opscore.api.http import address_of_scope
 from opscore.api.ids import key_of
 from opscore.api.nodes import store_gid
 from opscore.api.operations import answered, checked_key, error_type, optional_key, user_error
@@ -248,32 +248,29 @@ class ExportNotThere(ApiError):
 
 
 def route(engine: GraphQLEngine, services: Services) -> Route:
-    """Return the route that files are fetched from."""
+    """Return the route that files are fetched from; it raises ApiError, which the application answers."""
 
     async def fetch(request: Request) -> Response:
+        authorization = request.headers.get("authorization")
+        if authorization is None:
+            raise NotAuthenticated("Send 'Authorization: Bearer <token>'.")
+        role = request.headers.get(ROLE_HEADER)
+        actor = await engine.authenticate(authorization, address_of_scope(request.scope), role)
         try:
-            authorization = request.headers.get("authorization")
-            if authorization is None:
-                raise NotAuthenticated("Send 'Authorization: Bearer <token>'.")
-            role = request.headers.get(ROLE_HEADER)
-            actor = await engine.authenticate(authorization, address_of_scope(request.scope), role)
-            try:
-                job_id = UUID(request.path_params["job_id"])
-            except ValueError:
-                job_id = UUID(int=0)
-            job = None
-            if may_ask(actor.role, "exportJob") and actor.covers(READ, "exportJob"):
-                job = await services.read(lambda: ExportBook(services.database).one(actor, job_id))
-            if job is None or job.manifest is None or not actor.covers(READ, ABOUT[Dataset(job.dataset)].question):
-                raise ExportNotThere("There is no file of this id for this token; ask exportJob how far it is.")
-            file = file_of(services.database.settings.exports_folder, job.id, job.format)
-            if not file.is_file():
-                raise ExportNotThere(
-                    "The file is not on this server any more, or never was; ask for it again. Several servers need one"
-                    " folder of exports (OPSCORE_EXPORTS_DIR)."
-                )
-        except ApiError as error:
-            return error_response(error)
+            job_id = UUID(request.path_params["job_id"])
+        except ValueError:
+            job_id = UUID(int=0)
+        job = None
+        if may_ask(actor.role, "exportJob") and actor.covers(READ, "exportJob"):
+            job = await services.read(lambda: ExportBook(services.database).one(actor, job_id))
+        if job is None or job.manifest is None or not actor.covers(READ, ABOUT[Dataset(job.dataset)].question):
+            raise ExportNotThere("There is no file of this id for this token; ask exportJob how far it is.")
+        file = file_of(services.database.settings.exports_folder, job.id, job.format)
+        if not file.is_file():
+            raise ExportNotThere(
+                "The file is not on this server any more, or never was; ask for it again. Several servers need one"
+                " folder of exports (OPSCORE_EXPORTS_DIR)."
+            )
         digest = base64.b64encode(bytes.fromhex(job.manifest["sha256"])).decode()
         return FileResponse(
             file,

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import orjson
+import psycopg
 from starlette.types import Receive, Scope, Send
 
 from opscore.api.counting import RequestCounts
@@ -30,6 +31,7 @@ from opscore.api.errors import (
     TooManyOperations,
     cause_of,
     log_unexpected,
+    masked,
 )
 from opscore.api.http import (
     Answer,
@@ -48,6 +50,8 @@ ID_MAX = 128
 
 GOING_AWAY = 1001
 INTERNAL_ERROR = 1011
+TRY_AGAIN_LATER = 1013
+"""Clients come back after this one; after 1011 those of graphql-ws never do."""
 BAD_REQUEST = 4400
 UNAUTHORIZED = 4401
 FORBIDDEN = 4403
@@ -307,6 +311,8 @@ class _Session:
             self._actor = await self._engine.authenticate(given, self._address, role)
         except (NotAuthenticated, Forbidden, Throttled) as error:
             raise _Close(FORBIDDEN, f"Forbidden: {error.message}") from None
+        except (psycopg.OperationalError, psycopg.InterfaceError):
+            raise _Close(TRY_AGAIN_LATER, "The database does not answer; connect again in a moment.") from None
         self._authorization = given
         await self._send({"type": "connection_ack"})
 
@@ -411,9 +417,7 @@ def _shown(error: Exception, request_id: str) -> list[dict[str, Any]]:
     cause = cause_of(error)
     if isinstance(cause, ApiError):
         return error_list(cause)
-    log_unexpected(cause, request_id)
-    message = f"Something went wrong on our side; tell us the id {request_id}."
-    return [{"message": message, "extensions": {"code": "INTERNAL", "id": request_id}}]
+    return [masked(cause, request_id)]
 
 
 def _short(reason: str) -> str:

@@ -49,8 +49,6 @@ app.add_typer(audit_app, name="audit")
 app.add_typer(import_app, name="import")
 app.add_typer(schema_app, name="schema")
 app.add_typer(webhook_app, name="webhook")
-app.command()(replay)
-app.command()(export)
 
 
 def main() -> None:
@@ -215,6 +213,10 @@ def demo(
             out.print(f"Serving at http://{settings.host}:{settings.port} (Ctrl-C ends it; the data stay)")
             run(settings)
 
+
+# In the order of `--help`: what everybody needs comes first.
+app.command()(export)
+app.command()(replay)
 
 # Imports -------------------------------------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 from opscore.console import err, fail
 from opscore.settings import Settings, load_settings
@@ -58,6 +59,21 @@ def opened_projector() -> Iterator[Projector]:
 
     with migrated() as (database, _):
         yield Projector(database)
+
+
+def key_of(given: str, kind: str) -> UUID:
+    """Return the key of a global id of this kind, or of a UUID; raises SystemExit saying what to give."""
+    from opscore.api.errors import BadId
+    from opscore.api.ids import key_of
+
+    try:
+        return UUID(given)
+    except ValueError:
+        pass
+    try:
+        return key_of(given, kind)
+    except BadId:
+        raise fail(f"'{given}' is neither the global id of a {kind.lower()} nor a UUID") from None
 
 
 def position_or_time(text: str) -> int | datetime:

@@ -171,6 +171,8 @@ def _pairs(given: list[str] | None) -> dict[str, str]:
         name, equals, value = text.partition("=")
         if not equals or not name:
             raise fail(f"'{text}' is not name=value")
+        if name in found:
+            raise fail(f"{name} is given twice")
         found[name] = value
     return found
 
@@ -209,6 +211,7 @@ def projections_compare(
     export: ExportFile = None,
 ) -> None:
     """Say which rows differ between two versions, by how much, and which events are behind it."""
+    _require_writable(export)
     with opened_projector() as projector:
         result = projector.compare(name, old, new, by=_user(), sample=rows)
         _print_comparison(result, f"{name} {old} and {new}", f"in {old}", f"in {new}")
@@ -226,6 +229,7 @@ def projections_whatif(
     export: ExportFile = None,
 ) -> None:
     """Say what the figures would be under other rules: build aside, compare, drop. Can be stopped and run again."""
+    _require_writable(export)
     day = None if from_day is None else _day(from_day)
     with opened_projector() as projector:
         with Bars() as bars, stoppable() as stop:
@@ -242,6 +246,17 @@ def _day(text: str) -> date:
         return date.fromisoformat(text)
     except ValueError:
         raise fail(f"'{text}' is no day such as 2026-02-01") from None
+
+
+def _require_writable(file: Path | None) -> None:
+    """Say of a file for what differs that it cannot be, before the work on it is done."""
+    from opscore.compare_export import ExportRefused, require_writable
+
+    try:
+        if file is not None:
+            require_writable(file)
+    except ExportRefused as refused:
+        raise fail(str(refused)) from None
 
 
 def _export(projector: Projector, result: Comparison, file: Path | None) -> None:
@@ -322,7 +337,12 @@ def projections_history(
 ) -> None:
     """List which version was let serve when, by whom, and on which comparison; latest first."""
     with opened_projector() as projector:
+        if name is not None:
+            projector.require_known(name)
         found = projector.promotions(name)
+    if not found:
+        out.print("No version has been let serve yet.")
+        return
     table(
         ("name", "number", "version", "before", "when", "who", "comparison", "despite its checks"),
         [
@@ -403,7 +423,7 @@ def projections_init(
 @projections_app.command("copy")
 def projections_copy(name: Name) -> None:
     """Copy one of opscore's own projections into your folder, a version higher, to be changed there."""
-    from opscore import resources
+    from opscore import resources, spelling
     from opscore.projector import own, read_all
 
     folder = load_settings().projections
@@ -411,7 +431,8 @@ def projections_copy(name: Name) -> None:
         raise fail("You have no folder of your own yet; run: opscore projections init DIR, and set OPSCORE_PROJECTIONS")
     packaged = read_all(resources.path("projections"))
     if name not in packaged:
-        raise fail(f"opscore has no projection {name}; there are {', '.join(packaged)}")
+        near = spelling.hint(name, packaged)
+        raise fail(f"opscore has no projection {name}{near}; there are {', '.join(packaged)}")
     made = own.copy(packaged[name], folder)
     out.print(f"{made} is version {packaged[name].version + 1}: change it there.", markup=False)
 

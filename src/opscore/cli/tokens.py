@@ -8,7 +8,7 @@ from uuid import UUID
 
 import typer
 
-from opscore.cli.common import migrated
+from opscore.cli.common import key_of, migrated
 from opscore.console import fail, out, table
 from opscore.domain.command import Role
 
@@ -47,8 +47,8 @@ def token_create(
                 database,
                 name,
                 role,
-                store_ids=[_key(each, "Store") for each in store] if store else None,
-                customer_id=None if customer is None else _key(customer, "Customer"),
+                store_ids=[key_of(each, "Store") for each in store] if store else None,
+                customer_id=None if customer is None else key_of(customer, "Customer"),
                 scopes=scope or None,
                 expires_at=datetime.now(UTC) + timedelta(days=days),
                 signs_in=signs_in,
@@ -77,7 +77,7 @@ def token_add_role(
                 database,
                 token_id,
                 role,
-                store_ids=[_key(each, "Store") for each in store] if store else None,
+                store_ids=[key_of(each, "Store") for each in store] if store else None,
                 valid_from=since and since.replace(tzinfo=UTC),
                 valid_until=until and until.replace(tzinfo=UTC),
             )
@@ -98,21 +98,6 @@ def token_end_role(
         if not end_role(database, token_id, role):
             raise fail("This token has no such further role; see: opscore token list")
     out.print("Ended.")
-
-
-def _key(given: str, kind: str) -> UUID:
-    """Return the key of a global id of this kind, or of a UUID; raises ValueError saying what to give."""
-    from opscore.api.errors import BadId
-    from opscore.api.ids import key_of
-
-    try:
-        return UUID(given)
-    except ValueError:
-        pass
-    try:
-        return key_of(given, kind)
-    except BadId:
-        raise ValueError(f"'{given}' is neither the global id of a {kind.lower()} nor a UUID") from None
 
 
 @token_app.command("list")

@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 
 import typer
 
-from opscore.cli.common import migrated
+from opscore.cli.common import key_of, migrated
 from opscore.console import fail, out, table
 from opscore.domain.command import Actor, Role
 
@@ -31,12 +31,16 @@ WebhookId = Annotated[UUID, typer.Argument(help="The id that `webhook list` show
 
 @contextmanager
 def _book() -> Iterator[WebhookBook]:
-    from opscore.domain.refusals import Refusal
+    from opscore.domain.refusals import NotFound, Refusal
     from opscore.webhooks.book import WebhookBook
 
     with migrated() as (database, _):
         try:
             yield WebhookBook(database)
+        except NotFound as missing:
+            if missing.facts["what"] != "webhook":
+                raise fail(missing.message) from None
+            raise fail("There is no webhook with this id; see: opscore webhook list") from None
         except Refusal as refusal:
             raise fail(refusal.message) from None
 
@@ -47,7 +51,9 @@ def add(
     type_: Annotated[
         list[str] | None, typer.Option("--type", help="An event type to send; repeatable; all if none.")
     ] = None,
-    store: Annotated[list[UUID] | None, typer.Option(help="A store; repeatable; all if none.")] = None,
+    store: Annotated[
+        list[str] | None, typer.Option(help="A store, by global id or UUID; repeatable; all if none.")
+    ] = None,
     description: Annotated[str, typer.Option(help="What it is for; no personal data.")] = "",
     after: Annotated[
         int | None,
@@ -65,7 +71,7 @@ def add(
             url,
             description=description,
             types=type_ or None,
-            store_ids=store or None,
+            store_ids=[key_of(each, "Store") for each in store] if store else None,
             with_imports=imports,
             after=after,
         )
@@ -135,7 +141,11 @@ def ping(webhook_id: WebhookId) -> None:
 @webhook_app.command("dead")
 def dead(webhook_id: WebhookId) -> None:
     """List the first hundred events that were put aside after their last try."""
+    from opscore.domain.refusals import NotFound
+
     with _book() as book:
+        if book.one(ACTOR, webhook_id) is None:
+            raise NotFound(what="webhook")
         rows = book.dead_letters(ACTOR, webhook_id)
     table(
         ("position", "type", "tries", "since", "why"),

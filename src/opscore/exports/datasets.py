@@ -15,9 +15,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+import psycopg
 from psycopg.rows import dict_row
 
 from opscore.database import Database
+from opscore.domain.refusals import NotFound
 from opscore.projector import Projector
 from opscore.projector.catalogue import Entry
 from opscore.projector.snapshot import Batch, Snapshot, snapshot
@@ -177,6 +179,21 @@ class Rows:
     version: int | None
     batches: Iterator[tuple[Batch, int | None]]
     valuation: int | None = None
+
+
+def require_there(
+    connection: psycopg.Connection[Any], store_ids: Sequence[UUID] | None, compare_id: UUID | None
+) -> None:
+    """Refuse stores and a comparison that are not there, of which a file would hold nothing: raises NotFound."""
+    found = connection.execute(STATEMENTS["stores"], {"store_ids": list(store_ids or ())}).fetchall()
+    there = {row[0] for row in found}
+    for index, store_id in enumerate(store_ids or ()):
+        if store_id not in there:
+            raise NotFound(what="store", path=("store_ids", index), ids=[store_id])
+    if compare_id is not None:
+        made = connection.execute(STATEMENTS["comparison"], {"compare_id": compare_id}).fetchone()
+        if made is None or not made[0]:
+            raise NotFound(what="comparison", path=("compare_id",), ids=[compare_id])
 
 
 @contextmanager

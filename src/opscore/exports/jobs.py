@@ -29,7 +29,7 @@ from opscore.database import Database
 from opscore.domain.command import READ, Actor, Role
 from opscore.domain.refusals import IdempotencyKeyReused, InvalidField, NotAuthorised, NotFound, Refusal
 from opscore.domain.values import derived_id
-from opscore.exports.datasets import ABOUT, STATEMENTS as SQL, Dataset, Wanted
+from opscore.exports.datasets import ABOUT, STATEMENTS as SQL, Dataset, Wanted, require_there
 from opscore.exports.files import ExportStopped, write
 from opscore.exports.formats import Format, require
 from opscore.permissions import may_ask
@@ -116,8 +116,8 @@ class ExportBook:
 
         store_ids: stores of the actor, None for all of them. since, before: a period in UTC, end exclusive: when
         orders were placed, when anything else happened. compare_id: of the rows that differed, those of one comparison.
-        Refuses: NotAuthorised, NotFound (a store that is not the actor's), InvalidField, FormatNotInstalled,
-        TooManyExports, IdempotencyKeyReused.
+        Refuses: NotAuthorised, NotFound (a store that is not there or not the actor's, a comparison that was not made),
+        InvalidField, FormatNotInstalled, TooManyExports, IdempotencyKeyReused.
         """
         job_id = derived_id("export", actor.id, key)
         asked: list[Any] = [dataset, format_, store_ids and sorted(store_ids), since, before]
@@ -131,6 +131,7 @@ class ExportBook:
                 self._require_allowed(actor, dataset, store_ids, since, before)
                 if compare_id is not None and dataset is not Dataset.COMPARES:
                     raise InvalidField(why=f"{dataset} are of no comparison", path=("compare_id",))
+                require_there(connection, store_ids, compare_id)
                 require(format_)
                 waiting = connection.execute(SQL["waiting"], {"actor": actor.id}).fetchone()
                 if waiting is not None and waiting[0] >= WAITING_MAX:

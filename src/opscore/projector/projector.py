@@ -18,20 +18,25 @@ from uuid import UUID, uuid4
 import psycopg
 from psycopg import errors
 
-from opscore import resources
+from opscore import resources, spelling
 from opscore.projector import answering, asking, compare as comparing, explaining, lock, whatif
 from opscore.projector.agreement import disagreements
 from opscore.projector.answers import Answers, ChecksFail, ComparedAlone, Connects, ProjectionRefused, failing_in_words
 from opscore.projector.catalogue import FOLLOWING, Connection, Entry, Promotion
 from opscore.projector.filling import REBUILD_WINDOW, Filling, Progress, Stop, complete, cores
 from opscore.projector.folder import Definition, Loaded, read_all
-from opscore.projector.lock import refuse_edited
+from opscore.projector.lock import EditedWithoutVersion, refuse_edited
 from opscore.projector.own import laid_over
+from opscore.projector.sqltext import SqlFileError
 from opscore.projector.window import Seen, StatementFailed, advance, advance_together, take_in
 
 FOLLOW_WINDOW = 5_000
 NEAR = 500
 """Versions that are at most so many events behind the head are brought to it together."""
+
+
+DROP_SECONDS_MAX = 10.0
+"""How long it is waited for those who read a version that is to be dropped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +93,58 @@ class Projector(Answers):
         """Return a projection of the folders; raises `ProjectionRefused` with the names there are."""
         definitions = self.definitions()
         if name not in definitions:
-            raise ProjectionRefused(f"there is no projection {name}; there are {', '.join(definitions)}")
+            raise ProjectionRefused(_no_projection(name, definitions))
         return definitions[name]
+
+    def require_known(self, name: str) -> None:
+        """Raise `ProjectionRefused` for the name of a projection that is in no folder and was never built."""
+        with self._shared() as connection:
+            known = self._known(connection, self._readable())
+        if name not in known:
+            raise ProjectionRefused(_no_projection(name, known))
+
+    def _readable(self) -> dict[str, Definition]:
+        """Return `definitions`; none when a folder cannot be read, which is no matter to those who serve."""
+        try:
+            return self.definitions()
+        except (SqlFileError, EditedWithoutVersion):
+            return {}
+
+    def _known(self, connection: Connection, definitions: Mapping[str, Definition]) -> list[str]:
+        built = {entry.name for entry in self.catalogue.entries(connection) if "/" not in entry.name}
+        return sorted(built | definitions.keys())
+
+    def _serving(self, connection: Connection, name: str, version: int | None = None) -> Entry:
+        try:
+            return super()._serving(connection, name, version)
+        except ChecksFail:
+            raise
+        except ProjectionRefused as refused:
+            # To build what is not there is no good advice where its name is a slip, or the version not the newest.
+            raise ProjectionRefused(self._misnamed(connection, name, version) or str(refused)) from None
+
+    def _misnamed(self, connection: Connection, name: str, version: int | None) -> str | None:
+        """Return what is wrong with the name, or version, of something that is not there; None when nothing is."""
+        replay, _, projection = name.rpartition("/")
+        definitions = self._readable()
+        known = self._known(connection, definitions)
+        if projection not in known:
+            return _no_projection(projection, known)
+        if replay:
+            copies = {entry.name.partition("/")[0] for entry in self.catalogue.entries(connection) if "/" in entry.name}
+            near = spelling.hint(replay, copies)
+            if replay in copies or not near:
+                return None
+            return f"there is no replay {replay}{near}; make one: opscore replay --into {replay} --until POSITION"
+        if version is None or (projection in definitions and definitions[projection].version == version):
+            return None
+        entries = self.catalogue.entries(connection, projection)
+        there = ", ".join(f"{entry.version} ({entry.state})" for entry in entries if entry.status != "retired")
+        dropped = any(entry.version == version for entry in entries)
+        what = f"{name} version {version} was dropped" if dropped else f"{name} has no version {version}"
+        return (
+            f"{what}; there are {there}" if there else f"{what}, nor any yet; run: opscore projections rebuild {name}"
+        )
 
     def status(self) -> list[ProjectionStatus]:
         """Return every version that has not been dropped, by name, newest first."""
@@ -628,7 +683,10 @@ class Projector(Answers):
             return self.catalogue.promotions_count(connection, name)
 
     def drop(self, name: str, version: int) -> None:
-        """Drop a version's tables; its texts stay in the catalogue. Raises `ProjectionRefused` for one that serves."""
+        """Drop a version's tables; its texts stay in the catalogue.
+
+        Raises `ProjectionRefused` for one that serves, and for one that somebody reads and goes on reading.
+        """
         self._require(name, version)
         with self.connect() as connection, connection.transaction():
             connection.execute("SET LOCAL synchronous_commit = on")
@@ -636,7 +694,14 @@ class Projector(Answers):
             assert entry is not None
             if entry.status == "serving":
                 raise ProjectionRefused(f"{name} version {version} serves; promote another version first")
-            self._drop_tables(connection, self.loaded(connection, entry))
+            # Meanwhile nobody else could begin to read it, and the row of the catalogue is held.
+            connection.execute(f"SET LOCAL lock_timeout = {round(DROP_SECONDS_MAX * 1000)}")
+            try:
+                self._drop_tables(connection, self.loaded(connection, entry))
+            except errors.LockNotAvailable:
+                raise ProjectionRefused(
+                    f"{name} version {version} is being read, such as by an export; drop it once that has ended"
+                ) from None
             self.catalogue.set_status(connection, name, version, "retired")
 
     def drop_superseded(self, *, days: int, now: datetime) -> list[Entry]:
@@ -798,6 +863,10 @@ class Follow:
     moved: int
     busy: bool
     more: bool
+
+
+def _no_projection(name: str, known: Iterable[str]) -> str:
+    return f"there is no projection {name}{spelling.hint(name, known)}; there are {', '.join(known)}"
 
 
 class _Moved(Exception):

@@ -9,6 +9,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from psycopg import errors
+
 from opscore.projector.answers import Answers, Connects, ProjectionRefused
 from opscore.projector.catalogue import Connection, Entry
 
@@ -24,10 +26,23 @@ class Snapshot:
         self._names = itertools.count(1)
 
     def serving(self, projection: str) -> Entry:
-        """Return the version that serves, as this moment has it; raises ProjectionRefused when there is none."""
+        """Return the version that serves, as this moment has it, and keep its tables from being dropped while it lasts.
+
+        Raises ProjectionRefused when there is none, or it went before it could be kept.
+        """
         entry = self._answers.catalogue.serving(self.connection, projection)
         if entry is None:
             raise ProjectionRefused(f"{projection} has not been built; run: opscore projections rebuild {projection}")
+        loaded = self._answers.loaded(self.connection, entry)
+        # In the order in which they would be dropped, so that neither has what the other waits for.
+        tables = ", ".join(loaded.table(name) for name in loaded.definition.tables)
+        try:
+            # What is read last may be looked at in an hour only, when another version serves and this one may be gone.
+            self.connection.execute(f"LOCK TABLE {tables} IN ACCESS SHARE MODE")
+        except errors.UndefinedTable:
+            raise ProjectionRefused(
+                f"{projection} {entry.version} was dropped at this very moment; ask again"
+            ) from None
         return entry
 
     def query(

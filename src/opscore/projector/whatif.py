@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from opscore import spelling
 from opscore.projector.folder import WHATIF_FILE, Definition
 
 COPY_PREFIX = "whatif_"
@@ -61,7 +62,8 @@ _KINDS: dict[type, str] = {
 def _value(definition: Definition, name: str, text: str) -> Any:
     now = definition.rules.get(name)
     if now is None:
-        raise RuleUnknown(f"there is no rule {name}; {rules_in_words(definition)}")
+        near = spelling.hint(name, definition.rules)
+        raise RuleUnknown(f"there is no rule {name}{near}; {rules_in_words(definition)}")
     kind = type(now)
     try:
         if kind is bool:

@@ -34,6 +34,7 @@ from opscore.domain.values import derived_id
 from opscore.log.event_types import event_types
 from opscore.retries import Attempt
 from opscore.settings import Settings
+from opscore.spelling import hint
 from opscore.sqlfiles import load
 from opscore.webhooks.addresses import Bounds
 from opscore.webhooks.message import ping_body
@@ -197,7 +198,7 @@ class WebhookBook:
             raise InvalidField(why=why, path=("description",))
         for index, name in enumerate(types or ()):
             if name not in event_types():
-                raise EventTypeUnknown(name=name, path=("types", index))
+                raise EventTypeUnknown(name=f"{name}{hint(name, event_types())}", path=("types", index))
         if types is not None and not types:
             raise InvalidField(why="name at least one event type, or leave it out for all", path=("types",))
         if store_ids is not None and not store_ids:
