@@ -115,8 +115,8 @@ FROM order_shipped AS gone
 ORDER BY gone.stream_id, gone.parcel_id, gone.position
 ON CONFLICT (order_id, parcel_id) DO NOTHING;
 
--- shipped: an order has left when its last parcel did, or when what had not left yet was called off: then it is owed no
--- longer, though its last parcel left before. A parcel that left before the payment breaks no promise.
+-- shipped: an order has left when its last parcel did, or when what had not left yet was called off or became a service: then
+-- it is owed no longer, though its last parcel left before. A parcel that left before the payment breaks no promise.
 UPDATE paid AS bill SET shipped_at = gone.shipped_at, settled_at = greatest(gone.shipped_at, gone.called_off_at),
     settled_position = gone.position, settled_by = gone.event
 FROM (
@@ -126,6 +126,8 @@ FROM (
         FROM order_shipped WHERE complete
         UNION ALL
         SELECT stream_id, position, 'OrderCancelled', occurred_at FROM order_cancelled WHERE rest_shipped
+        UNION ALL
+        SELECT stream_id, position, 'ShortageResolved', occurred_at FROM shortage_resolved WHERE rest_shipped
     ) AS said
     CROSS JOIN LATERAL (
         SELECT bill.ctid AS row_id FROM paid AS bill
@@ -169,7 +171,12 @@ WHERE parcel.ctid = there.row_id;
 UPDATE paid AS bill SET cancelled_at = gone.occurred_at, cancelled_position = gone.position
 FROM (
     SELECT DISTINCT ON (off.stream_id) off.stream_id, off.position, off.occurred_at
-    FROM order_cancelled AS off JOIN paid AS known ON known.order_id = off.stream_id
+    FROM (
+        SELECT stream_id, position, occurred_at, whole, rest_shipped FROM order_cancelled
+        UNION ALL
+        SELECT stream_id, position, occurred_at, false, rest_shipped FROM shortage_resolved
+    ) AS off
+    JOIN paid AS known ON known.order_id = off.stream_id
     WHERE off.position > known.position AND (off.whole OR off.rest_shipped AND NOT EXISTS (
         SELECT FROM parcels AS parcel WHERE parcel.order_id = off.stream_id AND parcel.position < off.position
     ))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -17,12 +17,17 @@ from opscore.domain.customer_events import ConsentChannel
 from opscore.domain.order_commands import (
     CancelOrderLines,
     ConfirmOrder,
+    ContactCustomer,
+    ExchangeFor,
     LineQuantity,
     PackParcel,
     PayOrder,
+    ReportShortage,
+    ResolveShortage,
     ScannedLine,
     ShipOrder,
 )
+from opscore.domain.order_events import ShortageRemedy
 from opscore.domain.order_returns import RequestReturn
 from opscore.domain.sku_commands import ListSku, PassSkuReview, PriceSku, RegisterSku, SetSkuContent, SubmitSku
 from opscore.domain.sku_events import FulfilmentMode
@@ -78,20 +83,44 @@ def send(shop: Shop, order: UUID, line: int, sku: UUID, at: datetime) -> None:
     shop.do(ShipOrder(**given, courier="DPD", waybill=str(parcel)), occurred_at=at)
 
 
+def exchange(shop: Shop, order: UUID, line: int, instead: UUID, at: datetime) -> None:
+    """Report one unit of a line short and agree on one of another article for it."""
+    short = (LineQuantity(line=line, quantity=Decimal(1)),)
+    shop.do(ReportShortage(order_id=order, lines=short), occurred_at=at)
+    shop.do(ContactCustomer(order_id=order), occurred_at=at)
+    agreed = (ExchangeFor(line=line, sku_id=instead, quantity=Decimal(1)),)
+    shop.do(ResolveShortage(order_id=order, kind=ShortageRemedy.EXCHANGE, exchanges=agreed), occurred_at=at)
+
+
+def call_off(shop: Shop, order: UUID, line: int, at: datetime) -> None:
+    """Call one unit of a line off."""
+    shop.do(CancelOrderLines(order_id=order, lines=(LineQuantity(line=line, quantity=Decimal(1)),)), occurred_at=at)
+
+
+def make_a_service(shop: Shop, order: UUID, line: int, at: datetime) -> None:
+    """Agree on a service for one unit of a line."""
+    exchange(shop, order, line, service(shop), at)
+
+
+@pytest.mark.parametrize("rest", [call_off, make_a_service])
 @pytest.mark.parametrize(
-    ("called_off_after", "in_time", "broken"), [(2 * HOUR, [1], []), (30 * HOUR, [0], []), (50 * HOUR, [0], [1])]
+    ("after", "in_time", "broken"), [(2 * HOUR, [1], []), (30 * HOUR, [0], []), (50 * HOUR, [0], [1])]
 )
-def test_an_order_has_left_once_what_had_not_left_is_called_off_and_no_earlier(
-    shop: Shop, projector: Projector, called_off_after: timedelta, in_time: list[int], broken: list[int]
+def test_an_order_has_left_once_nothing_more_of_it_is_to_be_sent_and_no_earlier(
+    shop: Shop,
+    projector: Projector,
+    rest: Callable[[Shop, UUID, int, datetime], None],
+    after: timedelta,
+    in_time: list[int],
+    broken: list[int],
 ) -> None:
     skus = shop.sku(), shop.sku()
     order = paid(shop, *skus)
     send(shop, order, 1, skus[0], PAID_AT + HOUR)
-    rest = (LineQuantity(line=2, quantity=Decimal(1)),)
     projector.deploy()
     assert values(projector, "K120", asked(of=(date(2025, 6, 1), date(2025, 6, 30)))) == [1]
 
-    shop.do(CancelOrderLines(order_id=order, lines=rest), occurred_at=PAID_AT + called_off_after)
+    rest(shop, order, 2, PAID_AT + after)
     projector.catch_up()
 
     assert values(projector, "K081", asked()) == in_time
@@ -113,6 +142,31 @@ def test_an_order_of_which_all_goods_are_called_off_is_owed_no_longer_though_a_s
     assert values(projector, "K081", asked()) == [0] * len(broken)
     assert values(projector, "K082", asked()) == broken
     assert values(projector, "K120", asked()) == []
+
+
+@pytest.mark.parametrize(("after", "broken"), [(2 * HOUR, []), (50 * HOUR, [1])])
+def test_an_order_of_which_services_stand_in_for_all_goods_is_owed_no_longer(
+    shop: Shop, projector: Projector, after: timedelta, broken: list[int]
+) -> None:
+    order = paid(shop, shop.sku())
+    make_a_service(shop, order, 1, PAID_AT + after)
+    projector.deploy()
+
+    assert values(projector, "K081", asked()) == [0] * len(broken)
+    assert values(projector, "K082", asked()) == broken
+    assert values(projector, "K120", asked()) == []
+    due = projector.run_query("order_book", "due", {"due_before": PAID_AT + 100 * HOUR}, store_ids=None)
+    assert due == []
+
+
+def test_an_order_is_owed_as_long_as_goods_of_it_are_to_be_sent_though_a_service_stands_in_for_some(
+    shop: Shop, projector: Projector
+) -> None:
+    order = paid(shop, shop.sku(), shop.sku())
+    make_a_service(shop, order, 1, PAID_AT + HOUR)
+    projector.deploy()
+
+    assert values(projector, "K120", asked()) == [1]
 
 
 def test_services_are_not_sent_so_that_nothing_is_late(shop: Shop, projector: Projector) -> None:
