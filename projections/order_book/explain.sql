@@ -41,7 +41,7 @@ SELECT position, 'OrderPlaced' AS event, occurred_at, quantity, amount_minor, 0:
     0::bigint AS refunded_minor
 FROM order_placed_lines WHERE stream_id = :order_id::uuid AND line = :line::bigint
     AND (:store_ids::uuid[] IS NULL OR store_id = ANY (:store_ids::uuid[]))
-UNION ALL SELECT position, 'ReturnRecorded', occurred_at, quantity, amount_minor, 0, 0, 0, 0, quantity, 0, 0
+UNION ALL SELECT position, 'ReturnRecorded', occurred_at, 0, 0, 0, 0, 0, 0, quantity, quantity, amount_minor
 FROM return_recorded_lines WHERE stream_id = :order_id::uuid AND ordinal = :line::bigint
     AND (:store_ids::uuid[] IS NULL OR store_id = ANY (:store_ids::uuid[]))
 UNION ALL SELECT position, 'ShortageResolved', occurred_at, quantity, amount_minor, 0, 0, 0, 0, 0, 0, 0
