@@ -128,13 +128,32 @@ CROSS JOIN LATERAL (
 ) AS gone
 WHERE counts.quantity > gone.cancelled;
 
+-- stand_ins: which line was sold where another stands in for it, followed from exchange to exchange to the first one; a line
+-- stands in for one with a lower number. Here as in kpi_facts: a projection reads the log and its own tables alone.
+WITH RECURSIVE way AS (
+    SELECT given.stream_id AS order_id, given.line, given.from_line AS sold_line FROM shortage_resolved_exchanges AS given
+    UNION ALL
+    SELECT way.order_id, way.line, earlier.sold_line
+    FROM way JOIN (
+        SELECT given.stream_id AS order_id, given.line, given.from_line AS sold_line FROM shortage_resolved_exchanges AS given
+        UNION ALL
+        SELECT known.order_id, known.line, known.sold_line FROM campaign_stand_ins AS known
+    ) AS earlier ON earlier.order_id = way.order_id AND earlier.line = way.sold_line
+)
+INSERT INTO campaign_stand_ins (order_id, line, sold_line)
+SELECT way.order_id, way.line, min(way.sold_line) FROM way GROUP BY 1, 2;
+
 -- refunded: money that went back for such a line, or for goods of an unknown order that name the campaign.
+-- What goes back of a line that stands in for another takes the sale of that other back; its units are those that were sent.
 INSERT INTO campaign_refund_lines
     (position, ordinal, campaign_id, sku_id, store_id, currency, refunded_units, refunded_minor)
-SELECT refund.position, refund.ordinal, coalesce(counts.campaign_id, refund.campaign_id), refund.sku_id, refund.store_id,
-    refund.currency, refund.quantity, refund.amount_minor
+SELECT refund.position, refund.ordinal, coalesce(counts.campaign_id, refund.campaign_id),
+    coalesce(counts.sku_id, refund.sku_id), refund.store_id, refund.currency,
+    CASE WHEN counts.counted = 0 THEN 0 ELSE refund.quantity END, refund.amount_minor
 FROM order_refunded_lines AS refund
-LEFT JOIN campaign_lines AS counts ON counts.order_id = refund.stream_id AND counts.line = refund.line
+LEFT JOIN campaign_stand_ins AS given ON given.order_id = refund.stream_id AND given.line = refund.line
+LEFT JOIN campaign_lines AS counts
+    ON counts.order_id = refund.stream_id AND counts.line = coalesce(given.sold_line, refund.line)
 WHERE counts.campaign_id IS NOT NULL OR (refund.line IS NULL AND refund.campaign_id IS NOT NULL);
 
 -- sales: what the window's payments and refunds added in each store and currency.

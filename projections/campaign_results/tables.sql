@@ -61,6 +61,14 @@ CREATE TABLE campaign_line_changes (
     PRIMARY KEY (order_id, line, position)
 );
 
+-- campaign_stand_ins: the line of an order that was sold where another line stands in for it, after a shortage.
+CREATE TABLE campaign_stand_ins (
+    order_id   uuid NOT NULL,
+    line       bigint NOT NULL,
+    sold_line  bigint NOT NULL,
+    PRIMARY KEY (order_id, line)
+);
+
 -- campaign_paid_lines: the lines that were paid, at what they cost then.
 CREATE TABLE campaign_paid_lines (
     position     bigint NOT NULL,

@@ -115,8 +115,8 @@ FROM order_shipped AS gone
 ORDER BY gone.stream_id, gone.parcel_id, gone.position
 ON CONFLICT (order_id, parcel_id) DO NOTHING;
 
--- shipped: an order has left when its last parcel did, or when what had not left yet was called off: then it is owed no
--- longer, though its last parcel left before. A parcel that left before the payment breaks no promise.
+-- shipped: an order has left when its last parcel did, or when what had not left yet was called off or became a service: then
+-- it is owed no longer, though its last parcel left before. A parcel that left before the payment breaks no promise.
 UPDATE paid AS bill SET shipped_at = gone.shipped_at, settled_at = greatest(gone.shipped_at, gone.called_off_at),
     settled_position = gone.position, settled_by = gone.event
 FROM (
@@ -126,6 +126,8 @@ FROM (
         FROM order_shipped WHERE complete
         UNION ALL
         SELECT stream_id, position, 'OrderCancelled', occurred_at FROM order_cancelled WHERE rest_shipped
+        UNION ALL
+        SELECT stream_id, position, 'ShortageResolved', occurred_at FROM shortage_resolved WHERE rest_shipped
     ) AS said
     CROSS JOIN LATERAL (
         SELECT bill.ctid AS row_id FROM paid AS bill
@@ -169,7 +171,12 @@ WHERE parcel.ctid = there.row_id;
 UPDATE paid AS bill SET cancelled_at = gone.occurred_at, cancelled_position = gone.position
 FROM (
     SELECT DISTINCT ON (off.stream_id) off.stream_id, off.position, off.occurred_at
-    FROM order_cancelled AS off JOIN paid AS known ON known.order_id = off.stream_id
+    FROM (
+        SELECT stream_id, position, occurred_at, whole, rest_shipped FROM order_cancelled
+        UNION ALL
+        SELECT stream_id, position, occurred_at, false, rest_shipped FROM shortage_resolved
+    ) AS off
+    JOIN paid AS known ON known.order_id = off.stream_id
     WHERE off.position > known.position AND (off.whole OR off.rest_shipped AND NOT EXISTS (
         SELECT FROM parcels AS parcel WHERE parcel.order_id = off.stream_id AND parcel.position < off.position
     ))
@@ -220,7 +227,23 @@ SELECT held.customer_id, held.store_id, held.first_at, held.first_position, held
 FROM held WHERE NOT held.is_kept OR held.until_position < 9223372036854775807
 ON CONFLICT (customer_id, store_id, first_position) DO UPDATE SET until_position = excluded.until_position;
 
+-- stand_ins: which line was sold where another stands in for it, followed from exchange to exchange to the first one; a line
+-- stands in for one with a lower number.
+WITH RECURSIVE way AS (
+    SELECT given.stream_id AS order_id, given.line, given.from_line AS sold_line FROM shortage_resolved_exchanges AS given
+    UNION ALL
+    SELECT way.order_id, way.line, earlier.sold_line
+    FROM way JOIN (
+        SELECT given.stream_id AS order_id, given.line, given.from_line AS sold_line FROM shortage_resolved_exchanges AS given
+        UNION ALL
+        SELECT known.order_id, known.line, known.sold_line FROM stand_ins AS known
+    ) AS earlier ON earlier.order_id = way.order_id AND earlier.line = way.sold_line
+)
+INSERT INTO stand_ins (order_id, line, sold_line)
+SELECT way.order_id, way.line, min(way.sold_line) FROM way GROUP BY 1, 2;
+
 -- refunded: money that went back, on its own day and on the day of the sale; what no line accounts for stands at place 0.
+-- What goes back of a line that stands in for another takes the sale of that other back: its article's, and its campaign's.
 INSERT INTO refunds (
     position, place, order_id, store_id, occurred_at, day, hour, sold_day, sold_hour, currency, channel, sku_id,
     campaign_id, customer_id, goods_minor, net_minor, whole_minor
@@ -228,8 +251,8 @@ INSERT INTO refunds (
 SELECT back.position, back.place, back.order_id, back.store_id, back.occurred_at,
     (back.occurred_at AT TIME ZONE back.time_zone)::date,
     extract(hour FROM back.occurred_at AT TIME ZONE back.time_zone)::bigint,
-    bill.day, bill.hour, back.currency, origin.channel, back.sku_id, coalesce(line.campaign_id, back.campaign_id),
-    back.customer_id, back.goods_minor, back.net_minor, back.whole_minor
+    bill.day, bill.hour, back.currency, origin.channel, coalesce(line.sku_id, back.sku_id),
+    coalesce(line.campaign_id, back.campaign_id), back.customer_id, back.goods_minor, back.net_minor, back.whole_minor
 FROM (
     SELECT part.position, part.ordinal AS place, part.stream_id AS order_id, part.store_id, part.occurred_at,
         part.time_zone, part.currency, part.line, part.sku_id, part.campaign_id, part.customer_id,
@@ -253,8 +276,12 @@ LEFT JOIN LATERAL (
     SELECT known.channel FROM origins AS known WHERE known.order_id = back.order_id OFFSET 0
 ) AS origin ON true
 LEFT JOIN LATERAL (
-    SELECT known.campaign_id FROM agreed_lines AS known
+    SELECT known.sold_line FROM stand_ins AS known
     WHERE known.order_id = back.order_id AND known.line = back.line OFFSET 0
+) AS given ON true
+LEFT JOIN LATERAL (
+    SELECT known.sku_id, known.campaign_id FROM agreed_lines AS known
+    WHERE known.order_id = back.order_id AND known.line = coalesce(given.sold_line, back.line) OFFSET 0
 ) AS line ON true;
 
 -- asked: somebody wants to send goods back.

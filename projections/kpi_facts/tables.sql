@@ -46,6 +46,14 @@ CREATE TABLE agreed_changes (
     PRIMARY KEY (order_id, line, position)
 );
 
+-- stand_ins: the line of an order that was sold where another line stands in for it, after a shortage.
+CREATE TABLE stand_ins (
+    order_id   uuid NOT NULL,
+    line       bigint NOT NULL,
+    sold_line  bigint NOT NULL,
+    PRIMARY KEY (order_id, line)
+);
+
 -- waivers: the freight of an order that a campaign took over.
 CREATE TABLE waivers (
     order_id      uuid NOT NULL,

@@ -1,4 +1,5 @@
--- lines: what was agreed of the lines of new orders and returns.
+-- lines: what was agreed of the lines of new orders; and what came back of no order, with the money that goes back for it at
+-- once. Nothing was ordered or sold with that.
 INSERT INTO order_book_lines (
     order_id, line, sku_id, sku_code, name, unit, quantity, list_price, unit_price, gross_minor, discount_minor,
     amount_minor, campaign_id, gift, service, cancelled, cancelled_minor, exchanged, exchanged_minor, returned, refunded,
@@ -8,8 +9,8 @@ SELECT stream_id, line, sku_id, sku_code, name, unit, quantity, list_price, unit
     amount_minor, campaign_id, gift, service, 0, 0, 0, 0, 0, 0, 0
 FROM order_placed_lines
 UNION ALL
-SELECT stream_id, ordinal, sku_id, sku_code, sku_code, NULL, quantity, NULL, NULL, amount_minor, 0,
-    amount_minor, campaign_id, false, false, 0, 0, 0, 0, quantity, 0, 0
+SELECT stream_id, ordinal, sku_id, sku_code, sku_code, NULL, 0, NULL, NULL, 0, 0,
+    0, campaign_id, false, false, 0, 0, 0, 0, quantity, quantity, amount_minor
 FROM return_recorded_lines;
 
 -- amended_lines: the last amendment of each line in the window gives its new figures.

@@ -25,12 +25,13 @@ SELECT parcel.order_id, parcel.waybill, parcel.courier, parcel.location_id
 FROM order_book_parcels AS parcel JOIN order_book AS book ON book.order_id = parcel.order_id
 WHERE :store_ids::uuid[] IS NULL OR book.store_id = ANY (:store_ids::uuid[]);
 
--- lines: the lines of these orders, in their order.
+-- lines: the lines of these orders, in their order; of kind 'return' are those of goods that came back of no order we know.
 SELECT
     agreed.order_id, agreed.line, agreed.sku_id, agreed.sku_code, agreed.name, agreed.unit, agreed.quantity,
     agreed.list_price, agreed.unit_price, agreed.gross_minor, agreed.discount_minor, agreed.amount_minor,
     agreed.campaign_id, agreed.gift, agreed.service, agreed.cancelled, agreed.exchanged, agreed.returned,
-    agreed.refunded, agreed.cancelled_minor, agreed.exchanged_minor, agreed.refunded_minor, book.currency
+    agreed.refunded, agreed.cancelled_minor, agreed.exchanged_minor, agreed.refunded_minor, book.currency,
+    book.store_id, book.kind, book.placed_at
 FROM order_book_lines AS agreed JOIN order_book AS book ON book.order_id = agreed.order_id
 WHERE agreed.order_id = ANY (:order_ids::uuid[])
     AND (:store_ids::uuid[] IS NULL OR book.store_id = ANY (:store_ids::uuid[]))

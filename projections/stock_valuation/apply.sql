@@ -25,11 +25,9 @@ WITH placed AS MATERIALIZED (
     FROM order_placed AS bought
 ), named AS (
     INSERT INTO order_channels (order_id, channel) SELECT placed.order_id, placed.channel FROM placed
-)
-INSERT INTO order_campaigns (order_id, sku_id, campaign_ids)
-SELECT line.order_id, line.sku_id, array_agg(DISTINCT line.campaign_id)
-FROM (
-    SELECT placed.order_id, (one.value->>'sku_id')::uuid AS sku_id, coalesce((one.value->>'campaign_id')::uuid, (
+), line AS (
+    SELECT placed.order_id, (one.value->>'line')::bigint AS line, (one.value->>'sku_id')::uuid AS sku_id,
+        coalesce((one.value->>'campaign_id')::uuid, (
             SELECT CASE WHEN given.value->>'source' = 'coupon' THEN placed.coupon_campaign_id
                 ELSE (given.value->>'source_id')::uuid END
             FROM jsonb_array_elements(one.value->'discounts') WITH ORDINALITY AS given (value, rank)
@@ -42,9 +40,39 @@ FROM (
     FROM placed
     CROSS JOIN rules AS rule
     CROSS JOIN LATERAL jsonb_array_elements(placed.lines) AS one (value)
-) AS line
+), kept AS (
+    INSERT INTO order_campaign_lines (order_id, line, sku_id, campaign_id)
+    SELECT line.order_id, line.line, line.sku_id, line.campaign_id FROM line WHERE line.campaign_id IS NOT NULL
+)
+INSERT INTO order_campaigns (order_id, sku_id, campaign_ids)
+SELECT line.order_id, line.sku_id, array_agg(DISTINCT line.campaign_id)
+FROM line
 WHERE line.campaign_id IS NOT NULL
 GROUP BY 1, 2;
+
+-- stand_ins: what is sent in exchange for units of such a line counts for the same campaign, from exchange to exchange.
+WITH RECURSIVE stands_in AS (
+    SELECT given.stream_id AS order_id, given.line, given.sku_id, origin.campaign_id
+    FROM shortage_resolved_exchanges AS given
+    JOIN order_campaign_lines AS origin ON origin.order_id = given.stream_id AND origin.line = given.from_line
+    UNION ALL
+    SELECT given.stream_id, given.line, given.sku_id, origin.campaign_id
+    FROM stands_in AS origin
+    JOIN shortage_resolved_exchanges AS given ON given.stream_id = origin.order_id AND given.from_line = origin.line
+)
+INSERT INTO order_campaign_lines (order_id, line, sku_id, campaign_id)
+SELECT stands_in.order_id, stands_in.line, stands_in.sku_id, stands_in.campaign_id FROM stands_in;
+
+-- stand_ins_count: an article that stands in counts for the campaigns of all its lines in the order.
+INSERT INTO order_campaigns AS counts (order_id, sku_id, campaign_ids)
+SELECT given.stream_id, given.sku_id, array_agg(DISTINCT line.campaign_id)
+FROM shortage_resolved_exchanges AS given
+CROSS JOIN LATERAL (
+    SELECT known.campaign_id FROM order_campaign_lines AS known
+    WHERE known.order_id = given.stream_id AND known.sku_id = given.sku_id OFFSET 0
+) AS line
+GROUP BY 1, 2
+ON CONFLICT (order_id, sku_id) DO UPDATE SET campaign_ids = excluded.campaign_ids;
 
 -- values: articles whose movements came in order of time are valued all at once; the others step by step, by revalue.
 -- At one time, what was recorded first happened first.

@@ -157,6 +157,26 @@ WHERE (truth.value_minor, truth.revalued_minor) IS DISTINCT FROM (booked.value_m
     );
 
 -- orders_are_the_log: an order came through its channel, and its lines count for the campaigns that the log says, read anew.
+WITH RECURSIVE attributed AS (
+    SELECT placed.stream_id AS order_id, placed.line, placed.sku_id, coalesce(placed.campaign_id, largest.campaign_id) AS campaign_id
+    FROM order_placed_lines AS placed
+    LEFT JOIN LATERAL (
+        SELECT CASE WHEN given.value->>'source' = 'coupon' THEN placed.coupon_campaign_id
+            ELSE (given.value->>'source_id')::uuid END AS campaign_id
+        FROM rules AS rule
+        CROSS JOIN jsonb_array_elements(placed.discounts) WITH ORDINALITY AS given (value, rank)
+        WHERE rule.discount_attributes AND given.value->>'source' NOT IN ('tier', 'points', 'manual')
+            AND CASE WHEN given.value->>'source' = 'coupon' THEN placed.coupon_campaign_id
+                ELSE (given.value->>'source_id')::uuid END IS NOT NULL
+        ORDER BY (given.value->>'amount_minor')::bigint DESC, given.rank
+        LIMIT 1
+    ) AS largest ON true
+    WHERE coalesce(placed.campaign_id, largest.campaign_id) IS NOT NULL
+    UNION ALL
+    SELECT origin.order_id, given.line, given.sku_id, origin.campaign_id
+    FROM attributed AS origin
+    JOIN shortage_resolved_exchanges AS given ON given.stream_id = origin.order_id AND given.from_line = origin.line
+)
 SELECT order_id, kept.channel, log.channel AS in_log, kept.campaigns, log.campaigns AS campaigns_in_log
 FROM (
     SELECT bought.order_id, bought.channel, counts.campaigns
@@ -167,25 +187,11 @@ FROM (
 FULL JOIN (
     SELECT bought.stream_id AS order_id, bought.channel, counts.campaigns
     FROM order_placed AS bought LEFT JOIN (
-        SELECT line.stream_id, jsonb_object_agg(line.sku_id, line.campaign_ids) AS campaigns
+        SELECT line.order_id, jsonb_object_agg(line.sku_id, line.campaign_ids) AS campaigns
         FROM (
-            SELECT placed.stream_id, placed.sku_id,
-                array_agg(DISTINCT coalesce(placed.campaign_id, largest.campaign_id)) AS campaign_ids
-            FROM order_placed_lines AS placed
-            LEFT JOIN LATERAL (
-                SELECT CASE WHEN given.value->>'source' = 'coupon' THEN placed.coupon_campaign_id
-                    ELSE (given.value->>'source_id')::uuid END AS campaign_id
-                FROM rules AS rule
-                CROSS JOIN jsonb_array_elements(placed.discounts) WITH ORDINALITY AS given (value, rank)
-                WHERE rule.discount_attributes AND given.value->>'source' NOT IN ('tier', 'points', 'manual')
-                    AND CASE WHEN given.value->>'source' = 'coupon' THEN placed.coupon_campaign_id
-                        ELSE (given.value->>'source_id')::uuid END IS NOT NULL
-                ORDER BY (given.value->>'amount_minor')::bigint DESC, given.rank
-                LIMIT 1
-            ) AS largest ON true
-            WHERE coalesce(placed.campaign_id, largest.campaign_id) IS NOT NULL
-            GROUP BY 1, 2
+            SELECT attributed.order_id, attributed.sku_id, array_agg(DISTINCT attributed.campaign_id) AS campaign_ids
+            FROM attributed GROUP BY 1, 2
         ) AS line GROUP BY 1
-    ) AS counts ON counts.stream_id = bought.stream_id
+    ) AS counts ON counts.order_id = bought.stream_id
 ) AS log USING (order_id)
 WHERE (kept.channel, kept.campaigns) IS DISTINCT FROM (log.channel, log.campaigns);

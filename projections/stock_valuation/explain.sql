@@ -63,10 +63,14 @@ WHERE more.sku_id = :sku_id::uuid AND more.position = :position::bigint
         SELECT FROM valued_skus AS sku WHERE sku.sku_id = more.sku_id AND sku.store_id = ANY (:store_ids::uuid[])
     ));
 
--- order_campaigns: the order as it was placed.
-SELECT placed.position, placed.occurred_at, placed.channel, placed.campaign_ids
+-- order_campaigns: the order as it was placed, and what was agreed to be sent instead.
+SELECT placed.position, 'OrderPlaced' AS event, placed.occurred_at, placed.channel, placed.campaign_ids
 FROM order_placed AS placed
-WHERE placed.stream_id = :order_id::uuid AND (:store_ids::uuid[] IS NULL OR placed.store_id = ANY (:store_ids::uuid[]));
+WHERE placed.stream_id = :order_id::uuid AND (:store_ids::uuid[] IS NULL OR placed.store_id = ANY (:store_ids::uuid[]))
+UNION ALL
+SELECT agreed.position, 'ShortageResolved', agreed.occurred_at, NULL, NULL
+FROM shortage_resolved AS agreed
+WHERE agreed.stream_id = :order_id::uuid AND (:store_ids::uuid[] IS NULL OR agreed.store_id = ANY (:store_ids::uuid[]));
 
 -- value_days: what changed the value of a store's stock, or the cost of what it sold, on one of its days, of a share of articles.
 SELECT one.position, one.occurred_at, one.sku_id, said.amount AS amount_minor

@@ -48,6 +48,15 @@ CREATE TABLE order_campaigns (
     PRIMARY KEY (order_id, sku_id)
 );
 
+-- order_campaign_lines: the lines of orders that count for a campaign, those that stand in for one of these among them.
+CREATE TABLE order_campaign_lines (
+    order_id     uuid NOT NULL,
+    line         bigint NOT NULL,
+    sku_id       uuid NOT NULL,
+    campaign_id  uuid NOT NULL,
+    PRIMARY KEY (order_id, line)
+);
+
 -- valued_movements: one immutable row for each movement, valued as it was known when it was recorded.
 -- `value_minor` is what the stock's value changed by its units; `revalued_minor` what it changed by the units that had left
 -- before they were there, or whose cost had been unknown, and whose cost is known by it. The last unit takes the rest.

@@ -155,6 +155,7 @@ FIELDS: dict[str, frozenset[Role]] = {
     "Store.serviceFee": _INSIDE,
     "Store.documents": _INSIDE,
     "Store.staff": _INSIDE,
+    "Store.departures": _INSIDE,
     "Store.responsibilities": _INSIDE,
     "Sku.levels": READS["stockLevels"],
     "Sku.allocations": READS["stockLevels"],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -27,6 +27,7 @@ from opscore.domain.campaign_commands import (
 )
 from opscore.domain.campaign_events import CampaignGoal, LineRole
 from opscore.domain.command import COMMANDS, Role
+from opscore.domain.departures import FileResignation
 from opscore.domain.order_commands import CancelOrder, PayOrder
 from opscore.domain.order_returns import RefundOrder
 from opscore.domain.sku_commands import PriceSku, SetStockPolicy, SetTierPrices, TierPriceEntry
@@ -53,6 +54,7 @@ def goods(api: Api, shop: Shop) -> dict[str, str]:
     store = shop.store_id
     shop.do(SubmitStoreDocument(store_id=store, kind=DocumentKind.TAX_REGISTRATION, number="T-1"))
     shop.do(AssignStaffRole(store_id=store, person="ann", role=StaffRole.MANAGER))
+    shop.do(FileResignation(store_id=store, person="ann", last_day=date(2099, 1, 1)))
     goal = CampaignGoal.RAISE_SALES
     campaign = shop.do(PlanCampaign(store_id=store, name="Sale", goal=goal, target="to be rid of it"))
     shop.do(AddCampaignLine(campaign_id=campaign, sku_id=sku, role=LineRole.BASE, price=Decimal(9), quota=Decimal(5)))
@@ -88,6 +90,7 @@ HIDDEN: dict[str, str] = {
     "Store.serviceFee": "storefront customer",
     "Store.documents": "storefront customer",
     "Store.staff": "storefront customer",
+    "Store.departures": "storefront customer",
     "Store.responsibilities": "storefront customer",
     "Sku.onHand": "customer",
     "Sku.levels": "customer",

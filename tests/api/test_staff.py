@@ -102,3 +102,49 @@ def test_who_did_it_and_why_is_in_the_history(api: Api, store: str) -> None:
         "owner",
         "founder",
     )
+
+
+LEAVING = """
+store {
+  departures { person status noticedOn lastDay waiverReason handovers { role to } openRoles }
+  staff { person untilDay }
+}
+userErrors { code path message }
+"""
+
+
+def test_somebody_gives_notice_hands_over_and_leaves(api: Api, store: str) -> None:
+    assign(api, store, "ann", "MANAGER", fromDay="2024-01-01")
+    assign(api, store, "ben", "SERVICE", fromDay="2024-01-01")
+    given = {"storeId": store, "person": "ben"}
+    notice = {**given, "noticedOn": "2024-05-31", "lastDay": "2024-06-29"}
+    [error] = api.give("fileResignation", LEAVING, notice)["userErrors"]
+    assert (error["code"], error["path"]) == ("NOTICE_TOO_SHORT", ["lastDay"]) and "2024-06-30" in error["message"]
+    filed = api.give("fileResignation", LEAVING, {**notice, "waiverReason": "moves away"})
+    told = {
+        "person": "ben", "status": "NOTICED", "noticedOn": "2024-05-31", "lastDay": "2024-06-29",
+        "waiverReason": "moves away", "handovers": [], "openRoles": ["SERVICE"],
+    }  # fmt: skip
+    assert filed["store"]["departures"] == [told]
+
+    [error] = api.give("recordDeparture", LEAVING, given)["userErrors"]
+    assert error["code"] == "HANDOVER_OPEN"
+    over = {**given, "role": "SERVICE", "to": "ann"}
+    handed = {**told, "handovers": [{"role": "SERVICE", "to": "ann"}], "openRoles": []}
+    assert api.give("confirmHandover", LEAVING, over)["store"]["departures"] == [handed]
+    left = api.give("recordDeparture", LEAVING, given)["store"]
+    assert left["departures"] == [{**handed, "status": "LEFT"}]
+    assert left["staff"][1] == {"person": "ben", "untilDay": "2024-06-29"}
+
+
+def test_who_stays_withdraws_and_an_editor_decides_nothing_of_it(api: Api, store: str) -> None:
+    assign(api, store, "ann", "MANAGER", fromDay="2024-01-01")
+    given = {"storeId": store, "person": "ann"}
+    notice = {**given, "noticedOn": "2024-05-31", "lastDay": "2024-07-31"}
+    [error] = api.give("fileResignation", LEAVING, notice, token=api.token(Role.EDITOR))["userErrors"]
+    assert error["code"] == "NOT_AUTHORISED"
+    assert api.give("fileResignation", LEAVING, notice)["userErrors"] == []
+    gone = {**given, "absentAfter": "2024-07-31"}
+    [error] = api.give("recordDeparture", LEAVING, gone, token=api.token(Role.MANAGER))["userErrors"]
+    assert (error["code"], error["path"]) == ("NOT_AUTHORISED", ["role"])
+    assert api.give("withdrawResignation", LEAVING, given)["store"]["departures"] == []

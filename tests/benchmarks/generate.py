@@ -435,8 +435,11 @@ class World:
             order.state = "confirmed"
             self.record("OrderConfirmed", order.id, order.store)
 
-    def shortage(self, order: Order, *, exchange: bool) -> None:
-        """Report that the first live line is short; reported already, resolve it by waiting or by other goods."""
+    def shortage(self, order: Order, *, exchange: bool, service: bool = False) -> None:
+        """Report that the first live line is short; reported already, resolve it by waiting or by other goods.
+
+        service: what stands in needs no shipping, and nothing else of the order does.
+        """
         if not order.live:
             return
         line = order.live[0]
@@ -452,8 +455,9 @@ class World:
                 )
                 return
             new = msgspec.structs.replace(
-                line, line=len(order.lines) + 1, gross_minor=line.amount_minor, discount_minor=0, discounts=()
-            )
+                line, line=len(order.lines) + 1, gross_minor=line.amount_minor, discount_minor=0, discounts=(),
+                campaign_id=None, service=service,
+            )  # fmt: skip
             order.gone.add(line.line)
             order.lines.append(new)
             self.record(
@@ -462,9 +466,10 @@ class World:
                     ExchangedLine(
                         from_line=line.line, line=new.line, sku_id=new.sku_id, sku_code=new.sku_code, name=new.name,
                         unit="piece", quantity=new.quantity, replaced_quantity=line.quantity,
-                        amount_minor=new.amount_minor,
+                        amount_minor=new.amount_minor, service=service,
                     ),
                 ),
+                rest_shipped=service,
             )  # fmt: skip
 
     def ship(self, order: Order) -> None:

@@ -38,11 +38,23 @@ from opscore.domain.order_commands import (
     CancelOrder,
     CancelOrderLines,
     CompleteOrder,
+    ContactCustomer,
     DeliverOrder,
+    ExchangeFor,
     ExpireOrder,
     LineQuantity,
+    ReportShortage,
+    ResolveShortage,
 )
-from opscore.domain.order_events import OrderCancelled, OrderCompleted, OrderDelivered, OrderPlaced, OrderRefunded
+from opscore.domain.order_events import (
+    OrderCancelled,
+    OrderCompleted,
+    OrderDelivered,
+    OrderPlaced,
+    OrderRefunded,
+    ShortageRemedy,
+    ShortageResolved,
+)
 from opscore.domain.order_returns import RefundOrder
 from opscore.domain.refusals import Refusal
 from opscore.domain.sku_commands import DelistSku, ListSku
@@ -277,6 +289,25 @@ def test_an_order_whose_rest_is_cancelled_after_delivery_falls_due_too(shop: Sho
     shop.desk.do(CancelOrderLines(order_id=order_id, lines=(line,)))
     event = shop.desk.last(OrderCancelled)
     assert due_rule("complete_order").due(event, Look(shop, event)) == (event.occurred_at + timedelta(days=10),)
+
+
+@pytest.mark.parametrize(("arrived", "days"), [(True, [10]), (False, [])])
+def test_an_order_whose_rest_became_a_service_after_delivery_falls_due_too(
+    shop: Shop, arrived: bool, days: list[int]
+) -> None:
+    order_id = shop.confirmed((shop.article(), "2"))
+    parcel_id = shop.pack(order_id, (1, "1"))
+    shop.ship(order_id, parcel_id)
+    if arrived:
+        shop.desk.do(DeliverOrder(order_id=order_id, parcel_id=parcel_id))
+    shop.desk.do(ReportShortage(order_id=order_id, lines=(LineQuantity(line=1, quantity=Decimal(1)),)))
+    shop.desk.do(ContactCustomer(order_id=order_id))
+    instead = ExchangeFor(line=1, sku_id=shop.service(), quantity=Decimal(1))
+    shop.desk.do(ResolveShortage(order_id=order_id, kind=ShortageRemedy.EXCHANGE, exchanges=(instead,)))
+    event = shop.desk.last(ShortageResolved)
+    due = due_rule("complete_order").due(event, Look(shop, event))
+    assert due == tuple(event.occurred_at + timedelta(days=wait) for wait in days)
+    assert (due_rule("complete_order").then(order_id, Look(shop, event)) is not None) == arrived
 
 
 def test_points_fall_due_with_each_lot_wherever_it_goes(shop: Shop) -> None:

@@ -37,6 +37,7 @@ from opscore.domain.order_events import (
     OrderPaid,
     OrderShipped,
     ShortageRemedy,
+    ShortageResolved,
 )
 from opscore.domain.order_refusals import (
     ArticleMismatch,
@@ -288,6 +289,23 @@ def test_a_shortage_may_end_in_other_goods_for_the_same_money(shop: Shop) -> Non
     shop.ship(order_id, shop.pack(order_id))
     assert shop.order(order_id).status is OrderStatus.SHIPPED
     assert (shop.sku(lamp).on_hand, shop.sku(candle).on_hand) == (8, 5)
+
+
+def test_an_exchange_says_whether_anything_is_left_to_be_sent(shop: Shop) -> None:
+    lamp, cup, wrapping = shop.article(), shop.article("cup"), shop.service()
+    order_id = shop.confirmed((lamp, "3"))
+    shop.ship(order_id, shop.pack(order_id, (1, "1")))
+    found = []
+    for line, instead in ((1, wrapping), (1, cup), (3, wrapping)):
+        shortage(shop, order_id, (line, "1"))
+        exchange = (ExchangeFor(line=line, sku_id=instead, quantity=Decimal(1)),)
+        shop.desk.do(ResolveShortage(order_id=order_id, kind=ShortageRemedy.EXCHANGE, exchanges=exchange))
+        found.append((shop.desk.last(ShortageResolved).rest_shipped, shop.order(order_id).status))
+    assert found == [
+        (False, OrderStatus.CONFIRMED),
+        (False, OrderStatus.CONFIRMED),
+        (True, OrderStatus.SHIPPED),
+    ]
 
 
 def test_an_exchange_needs_the_goods_and_names_every_short_line(shop: Shop) -> None:

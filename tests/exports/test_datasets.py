@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import psycopg
 import pytest
 
 from opscore.domain.command import Role
-from opscore.domain.order_commands import PayOrder
+from opscore.domain.order_commands import ConfirmOrder, PackParcel, PayOrder, ScannedLine, ShipOrder
+from opscore.domain.order_returns import RecordedReturnLine, RecordReturn
 from opscore.exports import datasets
 from opscore.exports.datasets import ABOUT, FETCH_ROWS, Dataset
 from opscore.exports.files import ExportStopped
@@ -37,6 +39,33 @@ def test_orders_and_lines_are_those_of_the_order_book(trade: Trade) -> None:
         by_order.setdefault(line["order_id"], []).append(line["line"])
     assert by_order == {row["order_id"]: [1, 2] for row in orders}
     assert sum(line["amount_minor"] for line in lines) == sum(row["goods_minor"] for row in orders)
+
+
+def test_lines_say_what_came_back_and_what_went_back_for_it_of_orders_and_of_none(trade: Trade) -> None:
+    shop, order = trade.shop, trade.orders[trade.shop.store_id][0]
+    sold = [line for line in trade.rows(Dataset.ORDER_LINES) if line["order_id"] == str(order)]
+    sku, parcel = UUID(sold[0]["sku_id"]), uuid4()
+    shop.do(ConfirmOrder(order_id=order))
+    scanned = (ScannedLine(line=1, sku_id=sku, quantity=Decimal(1)),)
+    shop.do(PackParcel(order_id=order, parcel_id=parcel, location_id=shop.location_id, lines=scanned))
+    shop.do(ShipOrder(order_id=order, parcel_id=parcel, courier="DPD", waybill="1"))
+    amounts = [(order, "1", 300), (None, "4", 900)]
+    for of_order, units, amount_minor in amounts:
+        back = RecordedReturnLine(sku_id=sku, quantity=Decimal(units), amount_minor=amount_minor)
+        given = {"store_id": shop.store_id, "order_id": of_order, "condition": None}
+        shop.do(RecordReturn(lines=(back,), **given))
+    trade.projector.catch_up()
+
+    lines = trade.rows(Dataset.ORDER_LINES, store_ids=[shop.store_id])
+    [alone] = [line for line in lines if line["kind"] == "return"]
+    assert (alone["quantity"], alone["amount_minor"], alone["unit"]) == ("0", 0, None), "nothing was ordered"
+    assert (alone["returned"], alone["refunded"], alone["refunded_minor"]) == ("4", "4", 900)
+    assert alone["store_id"] == str(shop.store_id) and alone["placed_at"] is not None
+    assert sum(Decimal(line["returned"]) for line in lines if line["sku_id"] == str(sku)) == 5
+    orders = trade.rows(Dataset.ORDERS, store_ids=[shop.store_id])
+    for of_line, of_order in (("refunded_minor", "refunded_minor"), ("amount_minor", "goods_minor")):
+        assert sum(line[of_line] for line in lines) == sum(row[of_order] for row in orders)
+    assert {row["units"] for row in orders if row["kind"] == "return"} == {"0"}
 
 
 def test_the_ledger_holds_every_movement_and_its_levels_add_up(trade: Trade) -> None:

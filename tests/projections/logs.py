@@ -37,6 +37,20 @@ class Trade(generate.World):
             else:
                 self.record("ReturnCancelled", order.id, order.store, return_id=case, lines=back, whole=True)
 
+    def exchange(self, order: generate.Order, kind: int) -> None:
+        """Take an order as far as a shortage, and let something stand in: a service where one line alone is left."""
+        self.pay(order)
+        self.confirm(order)
+        if order.state == "confirmed":
+            self.shortage(order, exchange=True)
+        if order.state == "shortage":
+            service = len(order.live) == 1 and kind % 2 == 0
+            self.shortage(order, exchange=True, service=service)
+            # Of services nothing is packed.
+            order.state = "served" if service else order.state
+            if kind % 3 == 0:
+                self.refund(order, order.live[-1:])
+
     def handle(self, number: int, kind: int, quantity: int) -> None:
         """Move units of a batch, or units that nobody may sell, by what the trade of every day does not do."""
         number %= len(self.skus)
@@ -111,7 +125,7 @@ class Trade(generate.World):
 class Doings(generate.Actions):
     """Turns small whole numbers into events of a `Trade`."""
 
-    COUNT = generate.Actions.COUNT + 4
+    COUNT = generate.Actions.COUNT + 5
 
     def __init__(self, world: Trade) -> None:
         super().__init__(world)
@@ -131,6 +145,8 @@ class Doings(generate.Actions):
             self.trade.tell(one, two)
         elif further == 0:
             self.trade.unpack(order)
+        elif further == 4:
+            self.trade.exchange(order, two)
         else:
             self.trade.keep_goods(order, declined=two % 2 == 0)
         return None

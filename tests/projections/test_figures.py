@@ -262,6 +262,8 @@ CELLS = [
     ("stock_ledger", "stock_values", ["quantity", "value_minor"]),
     ("stock_ledger", "stock_days", ["on_hand", "reserved", "allocated", "damaged", "in_transit", "value_minor"]),
     ("order_book", "order_book", ["paid_minor", "refunded_minor"]),
+    ("order_book", "order_book_lines", ["quantity", "cancelled", "cancelled_minor", "exchanged", "exchanged_minor",
+                                        "returned", "refunded", "refunded_minor"]),
     ("campaign_results", "campaign_sales", ["orders", "units", "gmv_minor", "refunds", "refunded_units",
                                             "refunded_minor"]),
     ("campaign_results", "campaign_skus", ["allocated", "released", "units", "gmv_minor", "refunded_units",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -12,24 +12,30 @@ from uuid import UUID, uuid4
 import pytest
 
 from opscore.database import Database
+from opscore.domain.campaign_commands import AddPromotion, GiftTerms
 from opscore.domain.customer_commands import EraseCustomer, MergeCustomers, SetConsent
 from opscore.domain.customer_events import ConsentChannel
 from opscore.domain.order_commands import (
     CancelOrderLines,
     ConfirmOrder,
+    ContactCustomer,
+    ExchangeFor,
     LineQuantity,
     PackParcel,
     PayOrder,
+    ReportShortage,
+    ResolveShortage,
     ScannedLine,
     ShipOrder,
 )
-from opscore.domain.order_returns import RequestReturn
+from opscore.domain.order_events import ShortageRemedy
+from opscore.domain.order_returns import RecordedReturnLine, RecordReturn, RequestReturn
 from opscore.domain.sku_commands import ListSku, PassSkuReview, PriceSku, RegisterSku, SetSkuContent, SubmitSku
 from opscore.domain.sku_events import FulfilmentMode
 from opscore.projector import Projector
 from opscore.settings import Settings
 from opscore.writer import Writer
-from tests.projections.kpi_cells import asked, values
+from tests.projections.kpi_cells import KPIS, asked, check_cells, values
 from tests.shop import SECOND, Shop
 
 PAID_AT = datetime(2025, 6, 2, 9, tzinfo=UTC)
@@ -78,20 +84,44 @@ def send(shop: Shop, order: UUID, line: int, sku: UUID, at: datetime) -> None:
     shop.do(ShipOrder(**given, courier="DPD", waybill=str(parcel)), occurred_at=at)
 
 
+def exchange(shop: Shop, order: UUID, line: int, instead: UUID, at: datetime) -> None:
+    """Report one unit of a line short and agree on one of another article for it."""
+    short = (LineQuantity(line=line, quantity=Decimal(1)),)
+    shop.do(ReportShortage(order_id=order, lines=short), occurred_at=at)
+    shop.do(ContactCustomer(order_id=order), occurred_at=at)
+    agreed = (ExchangeFor(line=line, sku_id=instead, quantity=Decimal(1)),)
+    shop.do(ResolveShortage(order_id=order, kind=ShortageRemedy.EXCHANGE, exchanges=agreed), occurred_at=at)
+
+
+def call_off(shop: Shop, order: UUID, line: int, at: datetime) -> None:
+    """Call one unit of a line off."""
+    shop.do(CancelOrderLines(order_id=order, lines=(LineQuantity(line=line, quantity=Decimal(1)),)), occurred_at=at)
+
+
+def make_a_service(shop: Shop, order: UUID, line: int, at: datetime) -> None:
+    """Agree on a service for one unit of a line."""
+    exchange(shop, order, line, service(shop), at)
+
+
+@pytest.mark.parametrize("rest", [call_off, make_a_service])
 @pytest.mark.parametrize(
-    ("called_off_after", "in_time", "broken"), [(2 * HOUR, [1], []), (30 * HOUR, [0], []), (50 * HOUR, [0], [1])]
+    ("after", "in_time", "broken"), [(2 * HOUR, [1], []), (30 * HOUR, [0], []), (50 * HOUR, [0], [1])]
 )
-def test_an_order_has_left_once_what_had_not_left_is_called_off_and_no_earlier(
-    shop: Shop, projector: Projector, called_off_after: timedelta, in_time: list[int], broken: list[int]
+def test_an_order_has_left_once_nothing_more_of_it_is_to_be_sent_and_no_earlier(
+    shop: Shop,
+    projector: Projector,
+    rest: Callable[[Shop, UUID, int, datetime], None],
+    after: timedelta,
+    in_time: list[int],
+    broken: list[int],
 ) -> None:
     skus = shop.sku(), shop.sku()
     order = paid(shop, *skus)
     send(shop, order, 1, skus[0], PAID_AT + HOUR)
-    rest = (LineQuantity(line=2, quantity=Decimal(1)),)
     projector.deploy()
     assert values(projector, "K120", asked(of=(date(2025, 6, 1), date(2025, 6, 30)))) == [1]
 
-    shop.do(CancelOrderLines(order_id=order, lines=rest), occurred_at=PAID_AT + called_off_after)
+    rest(shop, order, 2, PAID_AT + after)
     projector.catch_up()
 
     assert values(projector, "K081", asked()) == in_time
@@ -113,6 +143,31 @@ def test_an_order_of_which_all_goods_are_called_off_is_owed_no_longer_though_a_s
     assert values(projector, "K081", asked()) == [0] * len(broken)
     assert values(projector, "K082", asked()) == broken
     assert values(projector, "K120", asked()) == []
+
+
+@pytest.mark.parametrize(("after", "broken"), [(2 * HOUR, []), (50 * HOUR, [1])])
+def test_an_order_of_which_services_stand_in_for_all_goods_is_owed_no_longer(
+    shop: Shop, projector: Projector, after: timedelta, broken: list[int]
+) -> None:
+    order = paid(shop, shop.sku())
+    make_a_service(shop, order, 1, PAID_AT + after)
+    projector.deploy()
+
+    assert values(projector, "K081", asked()) == [0] * len(broken)
+    assert values(projector, "K082", asked()) == broken
+    assert values(projector, "K120", asked()) == []
+    due = projector.run_query("order_book", "due", {"due_before": PAID_AT + 100 * HOUR}, store_ids=None)
+    assert due == []
+
+
+def test_an_order_is_owed_as_long_as_goods_of_it_are_to_be_sent_though_a_service_stands_in_for_some(
+    shop: Shop, projector: Projector
+) -> None:
+    order = paid(shop, shop.sku(), shop.sku())
+    make_a_service(shop, order, 1, PAID_AT + HOUR)
+    projector.deploy()
+
+    assert values(projector, "K120", asked()) == [1]
 
 
 def test_services_are_not_sent_so_that_nothing_is_late(shop: Shop, projector: Projector) -> None:
@@ -164,6 +219,77 @@ def test_two_records_of_one_person_are_one_buyer_of_a_campaign_once_they_are_mer
     projector.catch_up()
     assert counted() == 2, "and whose records had been taken in before"
     assert not projector.check(["campaign_results"])
+
+
+def sold_in_a_campaign(shop: Shop, campaign: UUID, article: UUID, units: int, amount_minor: int, at: datetime) -> UUID:
+    """Place an order of a campaign's article, pay for it and confirm it."""
+    order = shop.do(shop.order((article, units), campaign_ids=(campaign,)), occurred_at=at)
+    shop.do(PayOrder(order_id=order, amount_minor=amount_minor, method="card", currency="GBP"), occurred_at=at)
+    return shop.do(ConfirmOrder(order_id=order), occurred_at=at)
+
+
+def send_back(shop: Shop, order: UUID, article: UUID, amount_minor: int, at: datetime) -> None:
+    """Take one unit of an article back into stock, and give its money back."""
+    line = RecordedReturnLine(sku_id=article, quantity=Decimal(1), amount_minor=amount_minor)
+    shop.do(RecordReturn(store_id=shop.store_id, order_id=order, lines=(line,)), occurred_at=at)
+
+
+def test_what_goes_back_of_a_line_that_stands_in_takes_back_what_the_campaign_had_sold(
+    shop: Shop, projector: Projector
+) -> None:
+    lamp, cup, pen = shop.sku(cost="4.00"), shop.sku(cost="3.00"), shop.sku(cost="2.00")
+    prices = {lamp: Decimal(8)}
+    campaign = shop.start(shop.campaign(prices=prices), prices)
+    now = datetime.now(UTC)
+    order = sold_in_a_campaign(shop, campaign, lamp, 2, 1600, now)
+    projector.deploy()
+    exchange(shop, order, 1, cup, now)
+    projector.catch_up()
+    exchange(shop, order, 2, pen, now)
+    send(shop, order, 1, lamp, now)
+    send(shop, order, 3, pen, now)
+    projector.catch_up()
+
+    window = (now - 24 * HOUR).date(), (now + 24 * HOUR).date()
+
+    def figure(code: str, **narrowed: Any) -> list[Fraction | None]:
+        return values(projector, code, asked(of=window, **narrowed))
+
+    assert figure("K064", campaign_id=campaign) == [1600 - 400 - 200], "the goods that were sent are what it cost"
+    send_back(shop, order, pen, 800, now)
+    projector.catch_up()
+
+    (result,) = projector.run_query("campaign_results", "results", {"campaign_ids": [campaign]}, store_ids=None)
+    assert (result["gmv_minor"], result["refunded_minor"], result["net_sales_minor"]) == (1600, 800, 800)
+    skus = projector.run_query("campaign_results", "skus", {"campaign_ids": [campaign]}, store_ids=None)
+    assert [(row["sku_id"], row["units"], row["refunded_minor"]) for row in skus] == [(lamp, 2, 800)]
+    assert figure("K023") == figure("K023", campaign_id=campaign) == figure("K023", sku_id=lamp) == [800]
+    assert figure("K064", campaign_id=campaign) == [1600 - 800 - 400]
+    assert figure("K024", sku_id=lamp) == [Fraction(1, 2)] and figure("K023", sku_id=pen) == []
+    told = {code: KPIS[code] for code in ("K023", "K024", "K064")}
+    assert set(check_cells(projector, {"of": window, "campaign_id": campaign}, 1, told)) == set(told)
+    sales = {"campaign_id": campaign, "store_id": shop.store_id, "currency": "GBP"}
+    behind = projector.explain("campaign_results", "campaign_sales", sales, store_ids=None)
+    assert [(row["event"], row["refunded_minor"]) for row in behind] == [("OrderPaid", 0), ("OrderRefunded", 800)]
+    assert not projector.check(["campaign_results", "kpi_facts", "stock_valuation"])
+
+
+def test_gifts_of_a_campaign_are_no_units_of_it_sold_or_refunded(shop: Shop, projector: Projector) -> None:
+    lamp, pen = shop.sku(), shop.sku()
+    prices = {lamp: Decimal(8)}
+    campaign = shop.campaign(prices=prices)
+    shop.do(AddPromotion(campaign_id=campaign, label="a pen with it", offer=GiftTerms(sku_id=pen)))
+    shop.start(campaign, prices)
+    now = datetime.now(UTC)
+    order = sold_in_a_campaign(shop, campaign, lamp, 1, 800, now)
+    send(shop, order, 1, lamp, now)
+    send(shop, order, 2, pen, now)
+    send_back(shop, order, lamp, 800, now)
+    send_back(shop, order, pen, 0, now)
+    projector.deploy()
+
+    (result,) = projector.run_query("campaign_results", "results", {"campaign_ids": [campaign]}, store_ids=None)
+    assert (result["units"], result["refunded_units"]) == (1, 1)
 
 
 def test_whom_nobody_may_remember_nobody_may_reach(shop: Shop, projector: Projector) -> None:

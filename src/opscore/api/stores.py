@@ -22,8 +22,8 @@ from opscore.api.paging import Connection
 from opscore.api.scalars import Json
 from opscore.domain import store as domain
 from opscore.domain.calendars import CalendarKind
-from opscore.domain.store_events import DocumentKind, LocationKind, StaffRole, StoreStatus
-from opscore.domain.store_state import answering
+from opscore.domain.store_events import DepartureStatus, DocumentKind, LocationKind, StaffRole, StoreStatus
+from opscore.domain.store_state import Departure, answering, held_on
 from opscore.permissions import may_see_field
 
 expose(StoreStatus)
@@ -31,6 +31,7 @@ expose(LocationKind)
 expose(DocumentKind)
 expose(CalendarKind)
 expose(StaffRole)
+expose(DepartureStatus)
 
 
 @strawberry.type(description="A place of the store that holds stock.")
@@ -81,6 +82,25 @@ class StaffAssignment:
     until_day: date | None = strawberry.field(description="Last day; null while no end is known.")
 
 
+@strawberry.type(description="Who takes a role over from somebody who leaves.")
+class StaffHandover:
+    role: StaffRole = strawberry.field(description="The role.")
+    to: str = strawberry.field(description="Who answers for it then: a pseudonym.")
+
+
+@strawberry.type(description="That somebody leaves the store's staff, or left.")
+class StaffDeparture:
+    person: str = strawberry.field(description="Who: the pseudonym that events name as the actor.")
+    status: DepartureStatus = strawberry.field(description="How far they are with leaving.")
+    noticed_on: date | None = strawberry.field(description="Day on which they gave notice; null if they never did.")
+    last_day: date = strawberry.field(description="Their last day, in the store's calendar.")
+    waiver_reason: str | None = strawberry.field(
+        description="Why a shorter notice was accepted; null where it was long enough."
+    )
+    handovers: list[StaffHandover] = strawberry.field(description="The roles that were handed over, and to whom.")
+    open_roles: list[StaffRole] = strawberry.field(description="The roles that are still to be handed over.")
+
+
 @strawberry.type(description="Who answers for a role on a day.")
 class Responsibility:
     role: StaffRole = strawberry.field(description="The role.")
@@ -119,6 +139,9 @@ class Store(Stream):
     staff: list[StaffAssignment] = strawberry.field(
         description="Who has, had or will have which role, in the order in which it was assigned; none for the shop's "
         "front."
+    )
+    departures: list[StaffDeparture] = strawberry.field(
+        description="Who leaves the staff, and who left, the latest word last; none for the shop's front."
     )
 
     @strawberry.field(
@@ -200,6 +223,21 @@ def store_view(store: domain.Store, context: Context) -> Store:
             for each in store.staff
             if inner
         ],
+        departures=[_departure(each, store) for each in store.departures if inner],
+    )
+
+
+def _departure(departure: Departure, store: domain.Store) -> StaffDeparture:
+    under_way = departure.status is DepartureStatus.NOTICED
+    held = held_on(store.staff, departure.person, departure.last_day) if under_way else []
+    return StaffDeparture(
+        person=departure.person,
+        status=departure.status,
+        noticed_on=departure.noticed_on,
+        last_day=departure.last_day,
+        waiver_reason=departure.waiver_reason,
+        handovers=[StaffHandover(role=role, to=to) for role, to in departure.handovers.items()],
+        open_roles=[role for role in held if role not in departure.handovers],
     )
 
 

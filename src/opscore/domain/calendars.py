@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from calendar import monthrange
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
@@ -74,6 +75,12 @@ def add_working_days(calendar: Calendar, time_zone: str, at: datetime, days: int
         day += step
         left -= calendar.counts(day)
     return datetime.combine(day + _DAY, time(), zone).astimezone(UTC)
+
+
+def months_after(day: date, months: int) -> date:
+    """Return the same day so many calendar months later, or the last one of a month that has no such day."""
+    year, month = divmod(12 * day.year + day.month - 1 + months, 12)
+    return date(year, month + 1, min(day.day, monthrange(year, month + 1)[1]))
 
 
 def _minutes(clock: str) -> int:

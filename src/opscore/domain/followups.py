@@ -32,7 +32,14 @@ from opscore.domain.customer_commands import (
 from opscore.domain.customer_events import CustomersMerged, PointsEarned, PointsReturned
 from opscore.domain.order import Order
 from opscore.domain.order_commands import CompleteOrder, ExpireOrder
-from opscore.domain.order_events import OrderCancelled, OrderCompleted, OrderDelivered, OrderPlaced, OrderRefunded
+from opscore.domain.order_events import (
+    OrderCancelled,
+    OrderCompleted,
+    OrderDelivered,
+    OrderPlaced,
+    OrderRefunded,
+    ShortageResolved,
+)
 from opscore.domain.order_state import OrderStatus
 from opscore.domain.policies import OrderTerms, Points, Relisting
 from opscore.domain.sku import Sku
@@ -219,8 +226,8 @@ def _expires(event: Event, look: Look) -> Sequence[datetime]:
 
 
 def _completes(event: Event, look: Look) -> Sequence[datetime]:
-    """An order is complete some days after its last parcel; what of it was cancelled no longer counts."""
-    assert isinstance(event, OrderDelivered | OrderCancelled)
+    """An order is complete some days after its last parcel; what of it was cancelled, or became a service, is none."""
+    assert isinstance(event, OrderDelivered | OrderCancelled | ShortageResolved)
     all_sent = event.complete if isinstance(event, OrderDelivered) else event.rest_shipped
     order = look.then(Order, event.originator_id) if all_sent else None
     store = None if order is None else look.then(Store, order.store_id)
@@ -268,7 +275,12 @@ def _expire_points(stream_id: UUID, look: Look) -> Command | None:
 
 DUE_RULES: tuple[DueRule, ...] = (
     DueRule(name="expire_order", reads=(OrderPlaced,), due=_expires, then=_expire_order),
-    DueRule(name="complete_order", reads=(OrderDelivered, OrderCancelled), due=_completes, then=_complete_order),
+    DueRule(
+        name="complete_order",
+        reads=(OrderDelivered, OrderCancelled, ShortageResolved),
+        due=_completes,
+        then=_complete_order,
+    ),
     DueRule(name="end_campaign", reads=(CampaignScheduled,), due=_campaign_is_over, then=_end_campaign),
     DueRule(
         name="expire_points", reads=(PointsEarned, PointsReturned, CustomersMerged), due=_lapses, then=_expire_points

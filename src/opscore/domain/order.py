@@ -8,7 +8,7 @@ status is derived from these counters and never stored.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
@@ -77,6 +77,7 @@ from opscore.domain.order_state import (
     ReturnCase,
     ReturnCaseLine,
     ReturnStatus,
+    units_by_line,
 )
 from opscore.domain.policies import ShipPromise
 from opscore.domain.refusals import InvalidField, NotFound, ReferenceTaken, WrongState
@@ -657,7 +658,15 @@ class Order(Aggregate):
 
     def resolve_shortage(self, kind: ShortageRemedy, at: datetime, exchanges: tuple[ExchangedLine, ...] = ()) -> None:
         """End the shortage; `require_shortage_resolvable` first. A refund is followed by `cancel`."""
-        self.trigger_event(ShortageResolved, kind=kind, currency=self.currency, exchanges=exchanges, occurred_at=at)
+        replaced = {entry.from_line: entry.replaced_quantity for entry in exchanges}
+        self.trigger_event(
+            ShortageResolved,
+            kind=kind,
+            currency=self.currency,
+            exchanges=exchanges,
+            rest_shipped=all(entry.service for entry in exchanges) and self._all_shipped(replaced),
+            occurred_at=at,
+        )
 
     def pack(self, parcel_id: UUID, location_id: UUID | None, scanned: Sequence[ParcelLine], at: datetime) -> None:
         """Close a parcel over what was scanned; a line comes once, or once for each of its batches.
@@ -719,10 +728,6 @@ class Order(Aggregate):
         at: datetime,
     ) -> None:
         """Record that a parcel with these contents left."""
-        leaving: dict[int, Decimal] = {}
-        for entry in lines:
-            leaving[entry.line] = leaving.get(entry.line, ZERO) + entry.quantity
-        complete = all(line.service or line.shipped + leaving.get(line.line, ZERO) >= line.live for line in self.lines)
         self.trigger_event(
             OrderShipped,
             parcel_id=parcel_id,
@@ -730,9 +735,13 @@ class Order(Aggregate):
             waybill=waybill,
             location_id=location_id,
             lines=lines,
-            complete=complete,
+            complete=self._all_shipped(units_by_line(lines)),
             occurred_at=at,
         )
+
+    def _all_shipped(self, settled: Mapping[int, Decimal]) -> bool:
+        """Say whether all goods have left, once these units by line leave or are not to be sent any more."""
+        return all(line.service or line.shipped + settled.get(line.line, ZERO) >= line.live for line in self.lines)
 
     def deliver(self, parcel_id: UUID, at: datetime) -> None:
         """Record that a parcel arrived. Asked twice, recorded once. Refuses NotFound, WrongState before it left."""
@@ -741,12 +750,8 @@ class Order(Aggregate):
             return
         if parcel.shipped_at is None:
             raise WrongState(what="parcel", state="packed", needed="shipped", path=("parcel_id",), ids=[self.id])
-        arriving: dict[int, Decimal] = {}
-        for entry in parcel.lines:
-            arriving[entry.line] = arriving.get(entry.line, ZERO) + entry.quantity
-        complete = all(
-            line.service or line.delivered + arriving.get(line.line, ZERO) >= line.live for line in self.lines
-        )
+        there = units_by_line(parcel.lines)
+        complete = all(line.service or line.delivered + there.get(line.line, ZERO) >= line.live for line in self.lines)
         self.trigger_event(OrderDelivered, parcel_id=parcel_id, complete=complete, occurred_at=at)
 
     def complete(self, at: datetime) -> None:
@@ -868,8 +873,7 @@ class Order(Aggregate):
             customer_id=self.customer_id,
             paid=self.paid_at is not None,
             refund_due_minor=plan.refund_due_minor,
-            rest_shipped=self.has_shipped
-            and all(line.service or line.shipped >= line.live - gone.get(line.line, ZERO) for line in self.lines),
+            rest_shipped=self.has_shipped and self._all_shipped(gone),
             occurred_at=at,
         )
 

@@ -311,11 +311,18 @@ class CustomerContacted(Event):
 
 
 class ShortageResolved(Event):
-    """The shortage ended: with other goods, with money back (`OrderCancelled` follows), or by waiting."""
+    """The shortage ended: with other goods, with money back (`OrderCancelled` follows), or by waiting.
+
+    rest_shipped: nothing is left to be sent, because services stand in for what was short.
+    """
+
+    VERSION: ClassVar[int] = 2
+    UPCASTS: ClassVar[tuple[tuple[()], ...]] = FIELDS_ADDED
 
     kind: ShortageRemedy
     currency: str
     exchanges: tuple[ExchangedLine, ...] = ()
+    rest_shipped: bool = False
 
 
 class ParcelPacked(Event):

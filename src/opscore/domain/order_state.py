@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Container
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import ROUND_HALF_EVEN, Decimal
@@ -248,6 +248,14 @@ class Parcel(msgspec.Struct):
     waybill: str | None = None
     shipped_at: datetime | None = None
     delivered_at: datetime | None = None
+
+
+def units_by_line(lines: Iterable[ParcelLine]) -> dict[int, Decimal]:
+    """Return how many units of each line these are; a line comes once for each of its batches."""
+    units: dict[int, Decimal] = {}
+    for entry in lines:
+        units[entry.line] = units.get(entry.line, ZERO) + entry.quantity
+    return units
 
 
 class ReturnCaseLine(msgspec.Struct):

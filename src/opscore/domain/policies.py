@@ -256,6 +256,13 @@ class Points(Policy):
             raise ValueError("share_of_goods_max lies between 0 and 1")
 
 
+class StaffTerms(Policy):
+    """How many months ahead whoever leaves the staff gives notice: to the same day of the month, or its last one."""
+
+    KIND: ClassVar[str] = "staff_terms"
+    notice_months: Annotated[int, Meta(ge=0, le=24)] = 1
+
+
 class SecondPerson(Policy):
     """Which checks need somebody other than the one who did the step before. A shop of one switches them off."""
 

@@ -17,6 +17,7 @@ from typing import Any
 from opscore.domain import (
     campaign_commands,
     customer_commands,
+    departures,
     disclosures,
     order_commands,
     order_return_endings,
@@ -131,6 +132,10 @@ STORE: dict[type[Command], Check] = {
     store_commands.RecordExpense: always,
     staff.AssignStaffRole: _not_closed,
     staff.EndStaffRole: always,
+    departures.FileResignation: _not_closed,
+    departures.WithdrawResignation: always,
+    departures.ConfirmHandover: always,
+    departures.RecordDeparture: always,
     traffic.ReportTraffic: always,
 }
 

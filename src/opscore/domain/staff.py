@@ -7,6 +7,7 @@ side by side. The work of a role that nobody has is the managers'.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from typing import Annotated, ClassVar
 from uuid import UUID
@@ -31,6 +32,8 @@ from opscore.domain.store_state import StaffPeriod, answering, ended
 from opscore.domain.values import Code, Reason
 
 Person = Annotated[Code, Meta(description="Who: the name that their tokens carry, a pseudonym; no personal data.")]
+
+Path = tuple[str, ...]
 
 # What may happen next ------------------------------------------------------------------------------------------------
 
@@ -74,12 +77,18 @@ def end(store: Store, person: str, role: StaffRole, until_day: date, reason: str
         return  # Over by then already.
     day = max(until_day + timedelta(days=1), min(period.from_day for period in cut))
     left = ended(store.staff, person, role, until_day)
-    if store.status is not StoreStatus.CLOSED and not answering(left, role, day):
-        raise RoleWithoutOwner(role=role.value, day=day, path=("until_day",), ids=[store.id])
+    require_owner(store, left, role, day, ("until_day",))
     store.trigger_event(StaffRoleEnded, occurred_at=at, person=person, role=role, until_day=until_day, reason=reason)
 
 
-def _require_may_name(work: UnitOfWork, role: StaffRole) -> None:
+def require_owner(store: Store, left: Sequence[StaffPeriod], role: StaffRole, day: date, path: Path) -> None:
+    """Refuse RoleWithoutOwner when nobody `left` would answer for a role on a day; a closed store has no work left."""
+    if store.status is not StoreStatus.CLOSED and not answering(left, role, day):
+        raise RoleWithoutOwner(role=role.value, day=day, path=path, ids=[store.id])
+
+
+def require_may_name(work: UnitOfWork, role: StaffRole) -> None:
+    """Refuse NotAuthorised when somebody else than the owner would say who is manager."""
     if role is StaffRole.MANAGER and work.actor.role not in ALWAYS:
         raise NotAuthorised(why="the owner decides who is manager", path=("role",))
 
@@ -105,7 +114,7 @@ class AssignStaffRole(Command):
     def decide(self, work: UnitOfWork) -> UUID:
         """Assign it."""
         store = work.store(self.store_id)
-        _require_may_name(work, self.role)
+        require_may_name(work, self.role)
         period = StaffPeriod(
             person=self.person,
             role=self.role,
@@ -134,7 +143,7 @@ class EndStaffRole(Command):
     def decide(self, work: UnitOfWork) -> UUID:
         """End it, once somebody else answers for it."""
         store = work.store(self.store_id)
-        _require_may_name(work, self.role)
+        require_may_name(work, self.role)
         until_day = self.until_day or store.local_date(work.occurred_at)
         end(store, self.person, self.role, until_day, self.reason, work.occurred_at)
         return store.id

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -80,8 +80,6 @@ from opscore.domain.store_events import (
     PlatformUnknown,
     PolicySet,
     ServiceFeePaid,
-    StaffRoleAssigned,
-    StaffRoleEnded,
     StoreAgreementSigned,
     StoreApplied,
     StoreAuditPassed,
@@ -98,7 +96,15 @@ from opscore.domain.store_events import (
     SuspensionRunning,
     TermsUnset,
 )
-from opscore.domain.store_state import Location, StaffPeriod, StoreDocument, ended
+from opscore.domain.store_state import (
+    Departure,
+    Location,
+    StaffEvent,
+    StaffPeriod,
+    StoreDocument,
+    departed,
+    rostered,
+)
 from opscore.domain.values import is_time_zone
 
 # What it adds up to --------------------------------------------------------------------------------------------------
@@ -142,6 +148,8 @@ class Store(Aggregate):
     books_open_from: datetime | None
     staff: list[StaffPeriod]
     """Who has had which role, as they were assigned."""
+    departures: list[Departure]
+    """Who leaves, and who left."""
 
     @folds(StoreApplied)
     def _applied(self, event: StoreApplied) -> None:
@@ -176,6 +184,7 @@ class Store(Aggregate):
         self.books_closed_through = None
         self.books_open_from = None
         self.staff = []
+        self.departures = []
 
     @folds(PaymentAccountCertified)
     def _payment_account_certified(self, event: PaymentAccountCertified) -> None:
@@ -287,15 +296,10 @@ class Store(Aggregate):
         self.books_closed_through = event.through
         self.books_open_from = event.open_from
 
-    @folds(StaffRoleAssigned)
-    def _staff_role_assigned(self, event: StaffRoleAssigned) -> None:
-        self.staff.append(
-            StaffPeriod(person=event.person, role=event.role, from_day=event.from_day, until_day=event.until_day)
-        )
-
-    @folds(StaffRoleEnded)
-    def _staff_role_ended(self, event: StaffRoleEnded) -> None:
-        self.staff = ended(self.staff, event.person, event.role, event.until_day)
+    @folds(*get_args(StaffEvent))
+    def _staff_changes(self, event: StaffEvent) -> None:
+        self.staff = rostered(self.staff, event)
+        self.departures = departed(self.departures, event)
 
     @folds(ExpenseRecorded)
     def _expense_recorded(self, event: ExpenseRecorded) -> None:

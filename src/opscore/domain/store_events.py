@@ -70,6 +70,17 @@ class StaffRole(enum.StrEnum):
     """Sees to payments, refunds, expenses and the closing of the books."""
 
 
+class DepartureStatus(enum.StrEnum):
+    """How far somebody is with leaving a store."""
+
+    NOTICED = "noticed"
+    """They gave notice and are still there."""
+    LEFT = "left"
+    """They left, and their work was handed over."""
+    ABSENT = "absent"
+    """They left without leave, which counts as absence."""
+
+
 class StoreApplied(FirstEvent):
     """Somebody applied to run a store on a platform."""
 
@@ -270,6 +281,41 @@ class StaffRoleEnded(Event):
     reason: str | None = None
 
 
+class StaffResignationFiled(Event):
+    """Somebody gave notice on a day of the store; a later one takes the place of this.
+
+    waiver_reason: why a shorter notice was accepted than the store asks for; None where it was long enough.
+    """
+
+    person: str
+    noticed_on: date
+    last_day: date
+    waiver_reason: str | None = None
+
+
+class StaffResignationWithdrawn(Event):
+    """Somebody who had given notice stays."""
+
+    person: str
+
+
+class StaffHandoverConfirmed(Event):
+    """Somebody who leaves has handed a role over; `to` answers for it from the day after their last one on."""
+
+    person: str
+    role: StaffRole
+    to: str
+
+
+class StaffLeft(Event):
+    """Somebody left with a day of the store, and has no role after it; `absent`: without leave."""
+
+    person: str
+    last_day: date
+    absent: bool
+    reason: str | None = None
+
+
 # How it says no ------------------------------------------------------------------------------------------------------
 
 
@@ -403,3 +449,11 @@ class StaffRoleNotHeld(Refusal):
 
 class RoleWithoutOwner(Refusal):
     """From {day} on nobody would answer for the role {role}; first give it to somebody else, or name a manager."""
+
+
+class NoticeTooShort(Refusal):
+    """Who gives notice on {noticed_on} leaves on {earliest} or later; name such a day, or say why less is accepted."""
+
+
+class HandoverOpen(Refusal):
+    """{person} has not handed over: {roles}; confirm each handover first, or record that they left without leave."""

@@ -8,8 +8,28 @@ from decimal import Decimal
 
 import msgspec
 
-from opscore.domain.store_events import DocumentKind, LocationKind, StaffRole
+from opscore.domain.store_events import (
+    DepartureStatus,
+    DocumentKind,
+    LocationKind,
+    StaffHandoverConfirmed,
+    StaffLeft,
+    StaffResignationFiled,
+    StaffResignationWithdrawn,
+    StaffRole,
+    StaffRoleAssigned,
+    StaffRoleEnded,
+)
 from opscore.domain.values import Value
+
+StaffEvent = (
+    StaffRoleAssigned
+    | StaffRoleEnded
+    | StaffResignationFiled
+    | StaffResignationWithdrawn
+    | StaffHandoverConfirmed
+    | StaffLeft
+)
 
 
 class StoreDocument(Value):
@@ -61,6 +81,20 @@ class StaffPeriod(Value):
         return self.takes_in(other.from_day) or other.takes_in(self.from_day)
 
 
+class Departure(Value):
+    """That somebody leaves, or left: days are the store's; `handovers` says who takes over which role.
+
+    noticed_on: None for who left without notice. waiver_reason: why a shorter notice was accepted.
+    """
+
+    person: str
+    last_day: date
+    noticed_on: date | None = None
+    waiver_reason: str | None = None
+    handovers: dict[StaffRole, str] = {}
+    status: DepartureStatus = DepartureStatus.NOTICED
+
+
 def answering(staff: Sequence[StaffPeriod], role: StaffRole, day: date) -> list[str]:
     """Return who answers for a role on a day: those who have it, else the managers, else nobody."""
     there = [period for period in staff if period.takes_in(day)]
@@ -79,3 +113,65 @@ def ended(staff: Sequence[StaffPeriod], person: str, role: StaffRole, until_day:
             period = msgspec.structs.replace(period, until_day=until_day)
         kept.append(period)
     return kept
+
+
+def without(staff: Sequence[StaffPeriod], person: str, last_day: date) -> list[StaffPeriod]:
+    """Return the periods as they are once somebody has no role after a day."""
+    left = list(staff)
+    for role in StaffRole:
+        left = ended(left, person, role, last_day)
+    return left
+
+
+def held_on(staff: Sequence[StaffPeriod], person: str, day: date) -> list[StaffRole]:
+    """Return which roles somebody has on a day."""
+    return [period.role for period in staff if period.person == person and period.takes_in(day)]
+
+
+def noticed(departures: Sequence[Departure], person: str) -> Departure | None:
+    """Return the departure of somebody who gave notice and has not left."""
+    own = (each for each in departures if each.person == person and each.status is DepartureStatus.NOTICED)
+    return next(own, None)
+
+
+def rostered(staff: Sequence[StaffPeriod], event: StaffEvent) -> list[StaffPeriod]:
+    """Return the periods as they are after an event."""
+    match event:
+        case StaffRoleAssigned():
+            period = StaffPeriod(
+                person=event.person, role=event.role, from_day=event.from_day, until_day=event.until_day
+            )
+            return [*staff, period]
+        case StaffRoleEnded():
+            return ended(staff, event.person, event.role, event.until_day)
+        case StaffLeft():
+            return without(staff, event.person, event.last_day)
+    return list(staff)
+
+
+def departed(departures: Sequence[Departure], event: StaffEvent) -> list[Departure]:
+    """Return the departures as they are after an event; of each person one at most is under way, and stands last."""
+    known = noticed(departures, event.person)
+    others = [each for each in departures if each is not known]
+    match event:
+        case StaffResignationFiled():
+            now = Departure(
+                person=event.person,
+                last_day=event.last_day,
+                noticed_on=event.noticed_on,
+                waiver_reason=event.waiver_reason,
+                handovers={} if known is None else known.handovers,
+            )
+        case StaffResignationWithdrawn():
+            return others
+        case StaffHandoverConfirmed() if known is not None:
+            now = msgspec.structs.replace(known, handovers={**known.handovers, event.role: event.to})
+        case StaffLeft():
+            now = msgspec.structs.replace(
+                known or Departure(person=event.person, last_day=event.last_day),
+                last_day=event.last_day,
+                status=DepartureStatus.ABSENT if event.absent else DepartureStatus.LEFT,
+            )
+        case _:
+            return list(departures)
+    return [*others, now]

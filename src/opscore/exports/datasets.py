@@ -38,7 +38,8 @@ class Dataset(enum.StrEnum):
     ORDERS = "orders"
     """A row for each order, latest first."""
     ORDER_LINES = "order_lines"
-    """A row for each line of each order; the lines of an order follow each other."""
+    """A row for each line of each order, and of each return of no order we know (kind `return`: nothing ordered, what
+    came back returned and refunded); the lines of an order follow each other."""
     STOCK_MOVEMENTS = "stock_movements"
     """The stock ledger, oldest movement first, at the values that the store's costing policy makes."""
     STOCK_LEVELS = "stock_levels"
