@@ -22,7 +22,7 @@ from opscore import resources, spelling
 from opscore.projector import answering, asking, compare as comparing, explaining, lock, whatif
 from opscore.projector.agreement import disagreements
 from opscore.projector.answers import Answers, ChecksFail, ComparedAlone, Connects, ProjectionRefused, failing_in_words
-from opscore.projector.catalogue import FOLLOWING, Connection, Entry, Promotion
+from opscore.projector.catalogue import FOLLOWING, Connection, Entry, Promotion, Version
 from opscore.projector.filling import REBUILD_WINDOW, Filling, Progress, Stop, complete, cores
 from opscore.projector.folder import Definition, Loaded, read_all
 from opscore.projector.lock import EditedWithoutVersion, refuse_edited
@@ -114,7 +114,7 @@ class Projector(Answers):
         built = {entry.name for entry in self.catalogue.entries(connection) if "/" not in entry.name}
         return sorted(built | definitions.keys())
 
-    def _serving(self, connection: Connection, name: str, version: int | None = None) -> Entry:
+    def _serving(self, connection: Connection, name: str, version: int | None = None) -> Version:
         try:
             return super()._serving(connection, name, version)
         except ChecksFail:
