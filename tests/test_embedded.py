@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import psutil
 import psycopg
 import pytest
@@ -20,6 +21,8 @@ import opscore.embedded
 from opscore.embedded import EmbeddedServer
 from opscore.settings import SetupError
 from tests.conftest import new_folder
+from tests.demonstration import free_port
+from tests.end_to_end.servers import wait_until
 
 HOLD = """
 import sys, time
@@ -28,6 +31,13 @@ from opscore.embedded import EmbeddedServer
 server = EmbeddedServer(Path(sys.argv[1]))
 print(server.pid, flush=True)
 sys.stdin.read()
+"""
+
+SERVE = """
+import signal
+from opscore import cli
+signal.signal(signal.SIGINT, signal.default_int_handler)
+cli.main()
 """
 
 ASK_AS_NOBODY = """
@@ -80,6 +90,35 @@ def test_a_killed_process_neither_keeps_the_server_running_nor_hinders_the_next_
     assert answers(following)
     following.close()
     assert has_ended(server_pid)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_an_opscore_that_is_told_to_end_stops_the_server(data: Path, number: signal.Signals) -> None:
+    port = free_port()
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("OPSCORE_")}
+    process = subprocess.Popen(
+        # Whoever started the tests in the background may have had the signal ignored for all that they start.
+        [sys.executable, "-c", SERVE, "serve", "--port", str(port)],
+        env={**environment, "OPSCORE_DATA_DIR": str(data), "PYTHONPATH": os.pathsep.join(sys.path)},
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        wait_until(lambda: is_served(port), "it serves", 60)
+        pid = int((data / "postgresql-18" / "postmaster.pid").read_text("utf-8").split()[0])
+        process.send_signal(number)
+        assert process.wait(60) == 0
+        assert has_ended(pid)
+    finally:
+        process.kill()
+        process.wait()
+
+
+def is_served(port: int) -> bool:
+    """Say whether a server answers there."""
+    try:
+        return httpx.get(f"http://127.0.0.1:{port}/healthz").status_code == 200
+    except httpx.HTTPError:
+        return False
 
 
 def test_after_the_server_itself_was_killed_it_starts_again_with_its_data(data: Path) -> None:

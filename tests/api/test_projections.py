@@ -17,10 +17,12 @@ from opscore.api import projection_mutations
 from opscore.comparisons import Comparisons
 from opscore.domain.command import Role
 from opscore.domain.order_commands import PayOrder
-from opscore.projector import Projector, filling, own
+from opscore.projector import ProjectionRefused, Projector, filling, own
+from opscore.works import Works
 from tests.api.conftest import Api, gid
 from tests.api.socket_client import socket
 from tests.api.test_figures import statements
+from tests.end_to_end.servers import wait_until
 from tests.reached import wait_for
 from tests.shop import Shop
 
@@ -310,6 +312,34 @@ def test_whoever_follows_a_rebuild_sees_its_steps_how_fast_it_goes_and_how_long_
         steps.release(1000)
         edit(folder, "income_split", ("version = 2", "version = 1"))
         api.server.projector.drop("income_split", 2)
+
+
+def test_a_rebuild_whose_server_is_gone_goes_on_when_it_is_sent_again(
+    api: Api, folder: Path, trade: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    edit(folder, "income_split", ("version = 1", "version = 2"))
+    wanted = {"name": "income_split", "idempotencyKey": "cut off while it was built"}
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr(Works, "begin", lambda *_: Future())
+            give(api, "rebuildProjection", "RebuildProjectionInput", PAYLOAD, **wanted)
+        with pytest.raises(ProjectionRefused, match="was stopped"):
+            api.server.projector.rebuild("income_split", stop=lambda: True)
+        again = give(api, "rebuildProjection", "RebuildProjectionInput", PAYLOAD, **wanted)
+        assert (again["replayed"], again["userErrors"]) == (True, [])
+        wait_until(lambda: states(api).get(("income_split", 2)) == "ready", "it is built")
+        api.server.projector.drop("income_split", 2)
+        with monkeypatch.context() as patch:
+            patch.setattr(Works, "begin", lambda *_: pytest.fail("what was dropped since is not built again"))
+            again = give(api, "rebuildProjection", "RebuildProjectionInput", PAYLOAD, **wanted)
+        assert (again["projection"], again["replayed"], again["userErrors"]) == (None, True, [])
+    finally:
+        edit(folder, "income_split", ("version = 2", "version = 1"))
+
+
+def states(api: Api) -> dict[tuple[str, int], str]:
+    """Return what each version is."""
+    return {(each.entry.name, each.entry.version): each.entry.state for each in api.server.projector.status()}
 
 
 def test_what_if_is_answered_and_changes_nothing(api: Api, trade: dict[str, Any]) -> None:

@@ -27,7 +27,7 @@ from opscore.api.operations import checked_key, error_type, user_error
 from opscore.comparisons import REFUSED, OfVersions, WhatIf
 from opscore.domain.refusals import IdempotencyKeyReused, InvalidField, Refusal, SamePerson
 from opscore.domain.values import Reason
-from opscore.projector import ChecksFail, ComparedAlone, ProjectionRefused, Projector
+from opscore.projector import ChecksFail, ComparedAlone, PlanLine, ProjectionRefused, Projector
 from opscore.sqlfiles import load
 
 SQL = load(__file__, "projections.sql")
@@ -142,23 +142,36 @@ class ProjectionMutations:
 
     @strawberry.mutation(
         description="Begins to build the version that the folder has beside the one that serves, or goes on with it; "
-        "`projectionProgress` follows it. The first version of a read model serves once it is built."
+        "`projectionProgress` follows it. The first version of a read model serves once it is built. One whose server "
+        "was stopped goes on with the next server, or when it is sent again."
     )
     async def rebuild_projection(self, info: ContextInfo, input: _Rebuild) -> ProjectionPayload:
         context = info.context
 
         def begin(projector: Projector) -> int:
             projector.definition_of(input.name)
-            [line] = (each for each in projector.plan() if each.name == input.name)
+            line = planned(projector)
             if line.action == "refused":
                 raise ProjectionRefused(line.why)
+            work(projector)
+            return line.version
+
+        def go_on(projector: Projector) -> None:
+            # Whoever began with it may be gone.
+            if planned(projector).action == "resume":
+                work(projector)
+
+        def planned(projector: Projector) -> PlanLine:
+            return next(each for each in projector.plan() if each.name == input.name)
+
+        def work(projector: Projector) -> None:
             context.services.works.begin(
                 f"rebuild {input.name}",
                 lambda stop: projector.rebuild(input.name, by=context.viewer.id, stop=stop),
             )
-            return line.version
 
-        return await _changed(context, input.name, input.idempotency_key, ("rebuild", input.name), begin)
+        asked = ("rebuild", input.name)
+        return await _changed(context, input.name, input.idempotency_key, asked, begin, go_on)
 
     @strawberry.mutation(
         description="Compares two versions at one position of the log and keeps the result, rows and events and all. "
@@ -235,9 +248,17 @@ async def _of_version(
 
 
 async def _changed(
-    context: Context, name: str, key: str, asked: tuple[Any, ...], work: Callable[[Projector], int]
+    context: Context,
+    name: str,
+    key: str,
+    asked: tuple[Any, ...],
+    work: Callable[[Projector], int],
+    again: Callable[[Projector], None] = lambda _: None,
 ) -> ProjectionPayload:
-    """Do what is asked once for a key (`work` returns the version), and show the version as it is then."""
+    """Do what is asked once for a key (`work` returns the version), and show the version as it is then.
+
+    again: what is done when the key has been answered before.
+    """
     views.require_all_stores(context)
 
     def do() -> ProjectionPayload:
@@ -249,6 +270,7 @@ async def _changed(
                 _remember(context, key, asked, None)
             else:
                 version = asked[2] if len(asked) > 2 else _refusing(lambda: projector.definition_of(name).version)
+                again(projector)
             shown = next(
                 (each for each in log.projections(context) if (each.name, each.version) == (name, version)), None
             )
