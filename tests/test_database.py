@@ -14,7 +14,7 @@ import pytest
 from psycopg import errors, sql
 
 from opscore import migrations
-from opscore.database import Database, has_data_checksums, migrated_version, newest_version
+from opscore.database import LENT_SECONDS_MAX, Database, has_data_checksums, is_away, migrated_version, newest_version
 from opscore.migrations import migrate
 from opscore.projector import Projector
 from opscore.projector.folder import Loaded
@@ -217,3 +217,19 @@ def wait_for(condition: Callable[[], bool]) -> None:
             return
         ended.wait(0.02)
     raise AssertionError("the server did not take over the setting within 4 seconds")
+
+
+def test_a_database_that_is_away_is_told_from_a_statement_at_fault(database: Database) -> None:
+    with database.connect("admin") as connection:
+        for statement, away in (
+            ("SELECT 1 / 0", False),
+            ("SELECT pg_cancel_backend(pg_backend_pid()), pg_sleep(60)", False),
+            ("SELECT pg_terminate_backend(pg_backend_pid())", True),
+            ("SELECT 1", True),
+        ):
+            with pytest.raises(psycopg.Error) as raised:
+                connection.execute(statement)
+            assert is_away(raised.value) is away, statement
+    assert database.pool.timeout == database.pool.reconnect_timeout == LENT_SECONDS_MAX, (
+        "after an hour without PostgreSQL the pool would wait for another one before it looks again"
+    )

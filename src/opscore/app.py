@@ -31,7 +31,7 @@ from opscore import kpi_versions, logs, metrics
 from opscore.api import explorer, exports
 from opscore.api.context import Services
 from opscore.api.engine import GraphQLEngine
-from opscore.api.errors import ApiError, MethodNotAllowed, NotReady, NotServed, format_api_error, masked
+from opscore.api.errors import ApiError, DatabaseAway, MethodNotAllowed, NotServed, format_api_error, masked
 from opscore.api.guard import Limits
 from opscore.api.http import REPLAY, GraphQLEndpoint, error_response
 from opscore.api.live import Live
@@ -39,7 +39,7 @@ from opscore.api.schema import build_schema, mutations
 from opscore.api.sockets import NoSocket, SocketEndpoint
 from opscore.api.throttle import Throttle
 from opscore.api.trusted import TrustedDocuments, operations_folder
-from opscore.database import Database, Unreachable, migrated_version, newest_version
+from opscore.database import Database, Unreachable, is_away, migrated_version, newest_version
 from opscore.exports.jobs import Exports
 from opscore.followups import FollowUps
 from opscore.housekeeping import Housekeeping
@@ -347,8 +347,7 @@ def create_app(settings: Settings) -> Application:
         exception_handlers={
             HTTPException: _not_served,
             ApiError: _refused,
-            psycopg.OperationalError: _database_away,
-            psycopg.InterfaceError: _database_away,
+            psycopg.Error: _database_fault,
             Exception: _fault,
         },
     )
@@ -389,9 +388,11 @@ async def _refused(_: Request, error: Exception) -> Response:
     return error_response(error)
 
 
-async def _database_away(_: Request, error: Exception) -> Response:
+async def _database_fault(request: Request, error: Exception) -> Response:
+    if not is_away(error):
+        return await _fault(request, error)
     log.warning("database_away", **logs.exception_facts(error))
-    return error_response(NotReady("The database does not answer; send the same request again in a moment."))
+    return error_response(DatabaseAway())
 
 
 async def _fault(_: Request, error: Exception) -> Response:

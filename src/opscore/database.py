@@ -26,7 +26,14 @@ from opscore.settings import Settings, SetupError
 SERVER_VERSION_MIN = 150000
 """PostgreSQL 15, as `server_version_num` counts."""
 
+LENT_SECONDS_MAX = 5.0
+"""How long it is waited for one of the shared connections; and how long the pool goes on trying, ever more seldom, to
+make a new one before it begins afresh: once PostgreSQL is back, so are its connections."""
+
 _DURABLE = ("fsync", "full_page_writes", "synchronous_commit")
+
+_AWAY = ("08", "57P", "53300")
+"""How SQLSTATE begins where a connection is lost, the server stops or starts, or has no connection left."""
 
 ConnectionRole = Literal["app", "admin"]
 
@@ -135,6 +142,8 @@ class Database:
                 min_size=1,
                 max_size=self.settings.pool_size,
                 name="opscore",
+                timeout=LENT_SECONDS_MAX,
+                reconnect_timeout=LENT_SECONDS_MAX,
                 configure=_read_json_fast,
                 check=_require_alive,
                 open=True,
@@ -180,6 +189,14 @@ class Database:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def is_away(error: BaseException) -> bool:
+    """Say whether an error is that PostgreSQL does not answer or ends sessions; any other is about what was asked."""
+    if isinstance(error, psycopg.OperationalError):
+        state = error.sqlstate or ""
+        return not state or state.startswith(_AWAY)
+    return isinstance(error, psycopg.InterfaceError)
 
 
 def _read_json_fast(connection: psycopg.Connection[Any]) -> None:

@@ -138,3 +138,33 @@ def test_what_was_acknowledged_before_postgresql_was_killed_is_there_and_the_ser
             f" the writer looked for it {lost} times, {len(ledger.unanswered)} commands had to be repeated;"
             f" next command {min(back):.1f} to {max(back):.1f} s after it was up again"
         )
+
+
+def test_while_postgresql_is_away_every_question_is_told_so_and_answered_once_it_is_back(
+    folder: Path, tmp_path: Path
+) -> None:
+    running = [EmbeddedServer(folder / "data")]
+    settings = Settings(_env_file=None, database_url=running[0].url, master_key=MASTER_KEY)
+    try:
+        with Database.open(settings) as database:
+            migrate(database)
+            with serving(settings, tmp_path) as (server,):
+                server.wait_ready()
+                known, unknown = owner_token(database), owner_token(database)
+                question = {"query": "{ orders(first: 1) { nodes { id } } }"}
+                with Client(server.url, known) as client, Client(server.url, unknown) as stranger:
+                    assert "errors" not in client.post(question).json()
+                    kill_postgres(folder)
+                    answers = [client.post(question), stranger.post(question)]
+                    for answer in answers:
+                        [error] = answer.json()["errors"]
+                        assert error["extensions"] == {"code": "NOT_READY"}
+                        assert "send the same request again" in error["message"]
+                    # Who asks is not known, so nothing of the request was run.
+                    assert answers[1].status_code == 503 and answers[1].headers["retry-after"]
+                    running.append(EmbeddedServer(folder / "data"))
+                    for each in (client, stranger):
+                        wait_until(lambda each=each: "errors" not in each.post(question).json(), "questions go on")
+    finally:
+        for each in running:
+            each.close()

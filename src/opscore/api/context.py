@@ -14,12 +14,12 @@ from uuid import UUID
 import psycopg
 from strawberry.dataloader import DataLoader
 
-from opscore.api.errors import BadInput, NotReady, TimedOut
+from opscore.api.errors import BadInput, DatabaseAway, NotReady, TimedOut
 from opscore.api.gathering import Gathering
 from opscore.api.reaching import Reaching
 from opscore.api.reads import StreamKinds
 from opscore.comparisons import Comparisons
-from opscore.database import Database
+from opscore.database import Database, is_away
 from opscore.domain.aggregate import Aggregate
 from opscore.domain.command import Actor, Role
 from opscore.log.batches import FoldedAggregates
@@ -81,7 +81,7 @@ class Services:
         """Run a blocking read beside the event loop and return its result.
 
         A read that finds its read model behind what it was asked for is run again when that is there; see `Reaching`.
-        Raises TimedOut when a statement of it is cancelled.
+        Raises TimedOut when a statement of it is cancelled, DatabaseAway.
         """
         while True:
             try:
@@ -93,8 +93,15 @@ class Services:
 
     async def _in_thread(self, work: Callable[..., ResultT], *arguments: Any) -> ResultT:
         # The deadline of the request goes with it.
-        run = contextvars.copy_context().run
-        return await asyncio.get_running_loop().run_in_executor(self.threads, run, work, *arguments)
+        return await self._run(self.threads, contextvars.copy_context().run, work, *arguments)
+
+    async def _run(self, threads: ThreadPoolExecutor, work: Callable[..., ResultT], *arguments: Any) -> ResultT:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(threads, work, *arguments)
+        except psycopg.Error as error:
+            if is_away(error):
+                raise DatabaseAway from error
+            raise
 
     async def current(self, kind: type[AggregateT], stream_id: UUID) -> AggregateT | None:
         """Return an aggregate as it is now, read together with what other requests ask for; as of `until` if set."""
@@ -106,14 +113,14 @@ class Services:
             async def read(stream_ids: Sequence[UUID]) -> Mapping[UUID, AggregateT]:
                 return await self.read(self.folded.load, kind, stream_ids)
 
-            gathering = self._gathering[kind] = Gathering(read, unavailable=(psycopg.OperationalError, TimedOut))
+            gathering = self._gathering[kind] = Gathering(read, unavailable=(DatabaseAway, TimedOut))
         found: AggregateT | None = await gathering.get(stream_id)
         return found
 
     async def identify(self, authorization: str, role: str | None = None) -> Actor:
-        """Return who sends a token, asking whoever knows; raises TokenRefused, RoleNotHeld."""
+        """Return who sends a token, asking whoever knows; raises TokenRefused, RoleNotHeld, DatabaseAway."""
         threads = self.doorman if self.tokens.is_foreign(authorization) else self.threads
-        return await asyncio.get_running_loop().run_in_executor(threads, self.tokens.ask, authorization, role)
+        return await self._run(threads, self.tokens.ask, authorization, role)
 
     def of_replay(self, replay: str) -> Services:
         """Return the same with the copies of a replay in place of what serves (blocking); raises BadInput."""

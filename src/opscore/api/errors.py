@@ -221,6 +221,13 @@ class NotReady(ApiError):
     STATUS = 503
 
 
+class DatabaseAway(NotReady):
+    """PostgreSQL does not answer; what was asked can be asked again as it is."""
+
+    def __init__(self) -> None:
+        super().__init__("The database does not answer; send the same request again in a moment.")
+
+
 def format_api_error(error: ApiError) -> dict[str, Any]:
     """Return a request error in the shape of a GraphQL answer."""
     return {"message": error.message, "extensions": error.extensions}

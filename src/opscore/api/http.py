@@ -40,7 +40,7 @@ from opscore.api.errors import (
     UnsupportedMediaType,
     ValidationFailed,
     format_api_error,
-    log_unexpected,
+    masked,
 )
 from opscore.api.explorer import CONTENT_SECURITY_POLICY
 from opscore.api.guard import Limits
@@ -170,17 +170,7 @@ class GraphQLEndpoint:
                 send, status, f"{media}; charset=utf-8", orjson.dumps({"errors": error_list(error)}), request_id, *extra
             )
         except Exception as error:
-            log_unexpected(error, request_id)
-            body = orjson.dumps(
-                {
-                    "errors": [
-                        {
-                            "message": f"Something went wrong on our side; tell us the id {request_id}.",
-                            "extensions": {"code": "INTERNAL", "id": request_id},
-                        }
-                    ]
-                }
-            )
+            body = orjson.dumps({"errors": [masked(error, request_id)]})
             await _send(send, 500, f"{media}; charset=utf-8", body, request_id)
 
     def _wants_page(self, scope: Scope) -> bool:

@@ -16,12 +16,12 @@ from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import orjson
-import psycopg
 from starlette.types import Receive, Scope, Send
 
 from opscore.api.counting import RequestCounts
 from opscore.api.errors import (
     ApiError,
+    DatabaseAway,
     Forbidden,
     MalformedRequest,
     NotAuthenticated,
@@ -311,7 +311,7 @@ class _Session:
             self._actor = await self._engine.authenticate(given, self._address, role)
         except (NotAuthenticated, Forbidden, Throttled) as error:
             raise _Close(FORBIDDEN, f"Forbidden: {error.message}") from None
-        except (psycopg.OperationalError, psycopg.InterfaceError):
+        except DatabaseAway:
             raise _Close(TRY_AGAIN_LATER, "The database does not answer; connect again in a moment.") from None
         self._authorization = given
         await self._send({"type": "connection_ack"})
