@@ -18,6 +18,7 @@ from opscore.domain.store_commands import CloseStore, SetPolicy
 from opscore.domain.store_events import (
     DepartureStatus,
     HandoverOpen,
+    NoticeNotGiven,
     NoticeTooShort,
     RoleWithoutOwner,
     StaffLeft,
@@ -117,13 +118,12 @@ def test_days_and_people_that_cannot_be_are_refused(desk: Desk, store_id: UUID) 
     with pytest.raises(InvalidField) as refused:
         resign(desk, store_id, MARCH - timedelta(days=1), waiver_reason="in a hurry")
     assert refused.value.path == ("last_day",)
-    for command in (
-        ConfirmHandover(store_id=store_id, person="ben", role=StaffRole.SHIPPER, to="cleo"),
-        RecordDeparture(store_id=store_id, person="ben"),
-        RecordDeparture(store_id=store_id, person="dan", absent_after=MARCH),
-    ):
-        with pytest.raises(NotFound):
-            desk.do(command)
+    with pytest.raises(NoticeNotGiven):
+        hand_over(desk, store_id, StaffRole.SHIPPER, "cleo")
+    with pytest.raises(NoticeNotGiven, match="ben has not given notice"):
+        leave(desk, store_id)
+    with pytest.raises(NotFound):
+        leave(desk, store_id, "dan", absent_after=MARCH)
     desk.do(CloseStore(store_id=store_id, reason="end of lease"))
     with pytest.raises(WrongState):
         resign(desk, store_id, APRIL)
@@ -215,7 +215,7 @@ def test_who_stays_after_all_has_no_notice_and_who_comes_back_can_leave_again(de
     leave(desk, store_id, "cleo", absent_after=MARCH)
     back = {"person": "cleo", "role": StaffRole.EDITOR, "from_day": APRIL}
     desk.do(AssignStaffRole(store_id=store_id, **back))
-    with pytest.raises(NotFound):
+    with pytest.raises(NoticeNotGiven):
         leave(desk, store_id, "cleo")
     leave(desk, store_id, "cleo", absent_after=APRIL)
     assert [each.last_day for each in departures(desk, store_id)] == [MARCH, APRIL]

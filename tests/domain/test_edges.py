@@ -29,7 +29,7 @@ from opscore.domain.order_commands import (
     ReportShortage,
     ResolveShortage,
 )
-from opscore.domain.order_events import OrderPlaced, OrderRefunded, RefundReason, ShortageRemedy
+from opscore.domain.order_events import OrderCancelled, OrderPlaced, OrderRefunded, RefundReason, ShortageRemedy
 from opscore.domain.order_placing import RecordedLine, RecordOrder
 from opscore.domain.order_refusals import (
     PriceNotLower,
@@ -133,6 +133,22 @@ def test_what_is_sent_instead_takes_its_part_of_the_campaigns_budget_along(shop:
     for number, left_minor in ((1, 6000), (2, 4000)):
         shop.desk.do(CancelOrderLines(order_id=order_id, lines=part((number, "1"))))
         assert shop.desk.get(Campaign, campaign).budget_claimed_minor == left_minor
+
+
+@pytest.mark.parametrize("refunded", [True, False])
+def test_a_service_that_stands_in_for_goods_does_not_go_with_the_rest_of_them(shop: Shop, refunded: bool) -> None:
+    order_id = shop.confirmed((shop.article(), "2"))
+    short(shop, order_id, (1, "1"))
+    instead = ExchangeFor(line=1, sku_id=shop.service(), quantity=Decimal(1))
+    shop.desk.do(ResolveShortage(order_id=order_id, kind=ShortageRemedy.EXCHANGE, exchanges=(instead,)))
+    if refunded:
+        short(shop, order_id, (1, "1"))
+        shop.desk.do(ResolveShortage(order_id=order_id, kind=ShortageRemedy.REFUND))
+    else:
+        shop.desk.do(CancelOrderLines(order_id=order_id, lines=part((1, "1"))))
+    order, cancelled = shop.order(order_id), shop.desk.last(OrderCancelled)
+    assert [line.live for line in order.lines] == [0, 1] and order.status is OrderStatus.CONFIRMED
+    assert (cancelled.whole, cancelled.refund_due_minor, cancelled.rest_shipped) == (False, 10000, True)
 
 
 def test_a_shortage_ends_when_all_that_is_short_is_called_off(shop: Shop) -> None:

@@ -23,6 +23,7 @@ from opscore.domain.store_commands import StoreId
 from opscore.domain.store_events import (
     DepartureStatus,
     HandoverOpen,
+    NoticeNotGiven,
     NoticeTooShort,
     RoleWithoutOwner,
     StaffHandoverConfirmed,
@@ -82,7 +83,7 @@ def withdraw_resignation(store: Store, person: str, at: datetime) -> None:
 def confirm_handover(store: Store, person: str, role: StaffRole, to: str, at: datetime) -> None:
     """Record that a role was handed over without anything missing, to somebody who answers for it from then on.
 
-    Refuses: NotFound (no notice), StaffRoleNotHeld, InvalidField (somebody who does not answer for it).
+    Refuses: NoticeNotGiven, StaffRoleNotHeld, InvalidField (somebody who does not answer for it).
     """
     known = _noticed(store, person)
     if role not in held_on(store.staff, person, known.last_day):
@@ -98,7 +99,7 @@ def confirm_handover(store: Store, person: str, role: StaffRole, to: str, at: da
 def depart(store: Store, person: str, reason: str | None, at: datetime) -> None:
     """Record that somebody who gave notice leaves with their last day, and end all their roles with it.
 
-    Asked twice, recorded once. Refuses: NotFound (no notice), HandoverOpen, RoleWithoutOwner.
+    Asked twice, recorded once. Refuses: NoticeNotGiven, HandoverOpen, RoleWithoutOwner.
     """
     if _gone(store, person):
         return
@@ -143,7 +144,7 @@ def _gone(store: Store, person: str) -> bool:
 def _noticed(store: Store, person: str) -> Departure:
     known = noticed(store.departures, person)
     if known is None:
-        raise NotFound(what="notice of this person", path=("person",), ids=[store.id])
+        raise NoticeNotGiven(person=person, path=("person",), ids=[store.id])
     return known
 
 
@@ -191,7 +192,7 @@ class ConfirmHandover(Command):
     """Record that somebody who gave notice has handed a role over, and to whom; nothing is missing."""
 
     AGGREGATE: ClassVar[type[Aggregate]] = Store
-    REFUSES: ClassVar[tuple[type[Refusal], ...]] = (StaffRoleNotHeld,)
+    REFUSES: ClassVar[tuple[type[Refusal], ...]] = (NoticeNotGiven, StaffRoleNotHeld)
 
     store_id: StoreId
     person: Person
@@ -212,7 +213,7 @@ class RecordDeparture(Command):
     """
 
     AGGREGATE: ClassVar[type[Aggregate]] = Store
-    REFUSES: ClassVar[tuple[type[Refusal], ...]] = (HandoverOpen, RoleWithoutOwner)
+    REFUSES: ClassVar[tuple[type[Refusal], ...]] = (NoticeNotGiven, HandoverOpen, RoleWithoutOwner)
 
     store_id: StoreId
     person: Person

@@ -777,8 +777,8 @@ class Order(Aggregate):
     def plan_cancel(self, wanted: Sequence[tuple[int, Decimal]] | None = None) -> Cancellation:
         """Work out what calling off these (line, quantity) means; None is the whole order. Records nothing.
 
-        When nothing but gifts, and services that came with goods, would be left of an order of which nothing has
-        shipped, all of it goes.
+        When nothing but gifts, and services that came with goods (none that stands in for some), would be left of an
+        order of which nothing has shipped, all of it goes.
         Refuses: WrongState, OrderAlreadyShipped, CancelExceedsOpen, NotFound.
         """
         self.require_cancellable()
@@ -789,7 +789,7 @@ class Order(Aggregate):
         else:
             going = self._open_units(wanted)
             bought = [line for line in self.lines if line.live and not line.gift]
-            goods = [line for line in bought if not line.service]
+            goods = [line for line in bought if not line.service or line.stands_in]
             left = any(line.live > going.get(line.line, ZERO) for line in goods or bought)
             whole = not left and not self.has_shipped
             if whole:
@@ -873,7 +873,7 @@ class Order(Aggregate):
             customer_id=self.customer_id,
             paid=self.paid_at is not None,
             refund_due_minor=plan.refund_due_minor,
-            rest_shipped=self.has_shipped and self._all_shipped(gone),
+            rest_shipped=(self.has_shipped or not plan.whole) and self._all_shipped(gone),
             occurred_at=at,
         )
 

@@ -72,6 +72,8 @@ class LineState(msgspec.Struct):
     campaign_id: UUID | None = None
     gift: bool = False
     service: bool = False
+    stands_in: bool = False
+    """It was agreed on instead of units that were not there."""
     claims: dict[UUID, int] = {}
     """How much of the discount each campaign gives."""
     points_minor: int = 0
@@ -165,6 +167,7 @@ class LineState(msgspec.Struct):
             amount_minor=exchange.amount_minor,
             gift=self.gift,
             service=exchange.service,
+            stands_in=True,
             claims=claims,
             points_minor=points_minor,
             price_protected=self.price_protected,

@@ -451,6 +451,10 @@ class RoleWithoutOwner(Refusal):
     """From {day} on nobody would answer for the role {role}; first give it to somebody else, or name a manager."""
 
 
+class NoticeNotGiven(Refusal):
+    """{person} has not given notice; file their resignation first, or record that they left without leave."""
+
+
 class NoticeTooShort(Refusal):
     """Who gives notice on {noticed_on} leaves on {earliest} or later; name such a day, or say why less is accepted."""
 
