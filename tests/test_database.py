@@ -12,6 +12,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from psycopg import errors, sql
+from psycopg.conninfo import conninfo_to_dict
 
 from opscore import migrations
 from opscore.database import LENT_SECONDS_MAX, Database, has_data_checksums, is_away, migrated_version, newest_version
@@ -233,3 +234,13 @@ def test_a_database_that_is_away_is_told_from_a_statement_at_fault(database: Dat
     assert database.pool.timeout == database.pool.reconnect_timeout == LENT_SECONDS_MAX, (
         "after an hour without PostgreSQL the pool would wait for another one before it looks again"
     )
+
+
+def test_a_server_that_is_gone_without_a_word_is_noticed_unless_its_url_says_otherwise() -> None:
+    for url, wanted in (
+        ("postgresql://me@far/shop", ("15", "30000")),
+        ("postgresql://me@far/shop?keepalives_idle=300&tcp_user_timeout=0", ("300", "0")),
+    ):
+        with Database.open(Settings(_env_file=None, database_url=url)) as database:
+            given = conninfo_to_dict(database.conninfo())
+        assert (given["keepalives_idle"], given["tcp_user_timeout"]) == wanted

@@ -32,6 +32,16 @@ make a new one before it begins afresh: once PostgreSQL is back, so are its conn
 
 _DURABLE = ("fsync", "full_page_writes", "synchronous_commit")
 
+_NOTICED = {
+    "connect_timeout": 10,
+    "keepalives_idle": 15,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+}
+"""That a server over the network is gone without a word is noticed in half a minute, unless its URL says otherwise: the
+system would send in vain for a quarter of an hour, and wait in vain for two."""
+
 _AWAY = ("08", "57P", "53300")
 """How SQLSTATE begins where a connection is lost, the server stops or starts, or has no connection left."""
 
@@ -113,6 +123,8 @@ class Database:
         if earlier:
             options.insert(0, str(earlier))
         given.setdefault("application_name", "opscore")
+        for name, value in _NOTICED.items():
+            given.setdefault(name, value)
         return make_conninfo("", options=" ".join(options), **given)
 
     def connect(

@@ -400,8 +400,9 @@ class _Session:
         except (NotAuthenticated, Forbidden) as error:
             self.end(_Close(FORBIDDEN, f"Forbidden: {error.message}"))
             return
+        except DatabaseAway:
+            pass  # Nothing comes from it either until it answers.
         except Exception as error:
-            # The database does not answer; nothing comes from it either until it does.
             log_unexpected(error, "token")
         self._look_later()
 
