@@ -155,7 +155,8 @@ def test_while_postgresql_is_away_every_question_is_told_so_and_answered_once_it
                 with Client(server.url, known) as client, Client(server.url, unknown) as stranger:
                     assert "errors" not in client.post(question).json()
                     kill_postgres(folder)
-                    answers = [client.post(question), stranger.post(question)]
+                    with ThreadPoolExecutor(2) as pool:
+                        answers = list(pool.map(lambda each: each.post(question), (client, stranger)))
                     for answer in answers:
                         [error] = answer.json()["errors"]
                         assert error["extensions"] == {"code": "NOT_READY"}
