@@ -308,7 +308,7 @@ def an_object(type_: GraphQLInputObjectType) -> st.SearchStrategy[Any]:
         {"storeId": global_id("Store", UUID(int=1)), "currency": "", "amountMinor": 0, "category": ""},
     )
 )
-@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
 def test_the_short_way_takes_nothing_that_the_ordinary_way_would_read_otherwise(
     case: tuple[str, dict[str, Any]],
 ) -> None:

@@ -388,7 +388,7 @@ def test_rows_of_a_read_model_are_answered_as_the_objects_they_stand_for_would_b
 
     async def differ() -> None:
         nonlocal ran, left, failed, asked, seed
-        while asked < QUERIES // 3:
+        while asked < QUERIES // 6:
             seed += 1
             chance = random.Random(seed)
             asker = Asker(chance)
