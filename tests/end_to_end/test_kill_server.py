@@ -15,7 +15,7 @@ from opscore.settings import Settings
 from tests.end_to_end.servers import Load, owner_token, require_each_once, require_sound, serving
 from tests.shop import Shop
 
-ROUNDS = 10
+ROUNDS = 7
 CLIENTS = 6
 SEED = 20101201
 
