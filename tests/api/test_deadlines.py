@@ -170,3 +170,15 @@ def test_only_what_is_read_for_requests_is_bounded_in_time(api: Api) -> None:
     for projector in (api.server.projector, api.server.services.read_models):
         with projector.connect() as connection:
             assert limit(connection) == "0"
+
+
+def test_a_token_that_nobody_looks_up_in_time_is_answered_all_the_same(api: Api) -> None:
+    token = api.token()
+    with api.server.database.connect("admin", autocommit=False) as holder:
+        holder.execute("LOCK TABLE api_tokens IN ACCESS EXCLUSIVE MODE")
+        answer = api.post({"query": "{ __typename }"}, token=token)
+
+    assert answer.status_code == 503 and answer.headers["retry-after"]
+    [error] = answer.json()["errors"]
+    assert error["extensions"] == {"code": "NOT_READY"} and "whose token this is" in error["message"]
+    assert api.post({"query": "{ __typename }"}, token=token).json()["data"] == {"__typename": "Query"}

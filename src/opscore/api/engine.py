@@ -21,6 +21,7 @@ from opscore.api.errors import (
     Forbidden,
     MethodNotAllowed,
     NotAuthenticated,
+    NotReady,
     SubscriptionNeedsSocket,
     TimedOut,
     ValidationFailed,
@@ -326,7 +327,8 @@ class GraphQLEngine:
             raise NotAuthenticated(str(refused)) from None
 
     async def authenticate(self, authorization: str, address: str, role: str | None = None) -> Actor:
-        """Return who asks; raises NotAuthenticated, or Throttled where too many unknown tokens come from an address.
+        """Return who asks; raises NotAuthenticated, Throttled where too many unknown tokens come from an address, or
+        NotReady when nobody says it in time.
 
         address: where the request came from, as far as we know. role: the one to act in, of those that the token gives;
         raises Forbidden for another.
@@ -344,13 +346,18 @@ class GraphQLEngine:
         # Whoever was somebody shortly ago does not suffer from strangers at the same address.
         stranger = None if tokens.was_good(authorization) else self._stranger(address)
         try:
-            known = await asyncio.shield(self._asked(authorization, role))
+            async with asyncio.timeout(self._read_seconds_max):
+                known = await asyncio.shield(self._asked(authorization, role))
         except TokenRefused as refused:
             raise NotAuthenticated(str(refused)) from None
         except RoleNotHeld as refused:
             if stranger is not None:
                 stranger.give_back(ENTRY)
             raise Forbidden(str(refused)) from None
+        except TimeoutError:
+            raise NotReady(
+                "Nobody says in time whose token this is; send the same request again in a moment."
+            ) from None
         if stranger is not None:
             stranger.give_back(ENTRY)
         return known

@@ -21,7 +21,6 @@ from starlette.types import Receive, Scope, Send
 from opscore.api.counting import RequestCounts
 from opscore.api.errors import (
     ApiError,
-    DatabaseAway,
     Forbidden,
     MalformedRequest,
     NotAuthenticated,
@@ -311,7 +310,7 @@ class _Session:
             self._actor = await self._engine.authenticate(given, self._address, role)
         except (NotAuthenticated, Forbidden, Throttled) as error:
             raise _Close(FORBIDDEN, f"Forbidden: {error.message}") from None
-        except DatabaseAway:
+        except NotReady:
             raise _Close(TRY_AGAIN_LATER, "The database does not answer; connect again in a moment.") from None
         self._authorization = given
         await self._send({"type": "connection_ack"})
@@ -400,7 +399,7 @@ class _Session:
         except (NotAuthenticated, Forbidden) as error:
             self.end(_Close(FORBIDDEN, f"Forbidden: {error.message}"))
             return
-        except DatabaseAway:
+        except NotReady:
             pass  # Nothing comes from it either until it answers.
         except Exception as error:
             log_unexpected(error, "token")
