@@ -17,7 +17,6 @@ import orjson
 import psycopg
 import structlog
 import uvicorn
-from psycopg_pool import PoolTimeout
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -253,7 +252,7 @@ class Server:
 def _checked(name: str, look: Callable[[], str | None]) -> Check:
     try:
         reason = look()
-    except (Unreachable, psycopg.Error, PoolTimeout) as error:
+    except (Unreachable, psycopg.Error) as error:
         reason = f"the database does not answer ({type(error).__name__})"
     except SetupError as error:
         reason = str(error)

@@ -30,7 +30,6 @@ from prometheus_client.metrics_core import (
     SummaryMetricFamily,
 )
 from prometheus_client.registry import Collector
-from psycopg_pool import PoolTimeout
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -154,7 +153,7 @@ class _OfDatabase(Collector):
         """Yield the families."""
         try:
             found = [*self._projections(), *self._webhooks(), *self._exports()]
-        except (psycopg.Error, PoolTimeout):
+        except psycopg.Error:
             yield _gauge("opscore_database_up", "Whether the database answers.", 0)
             return
         yield _gauge("opscore_database_up", "Whether the database answers.", 1)

@@ -22,6 +22,7 @@ from psycopg.rows import class_row
 
 from opscore.database import Database
 from opscore.domain.command import READ, WRITE, Actor, Role
+from opscore.log.event_log import missing_streams
 from opscore.oidc import NAME_PREFIX, Grant, Oidc, TokenRefused as TokenRefused
 from opscore.permissions import BULK, METRICS, table
 from opscore.spelling import hint
@@ -203,10 +204,8 @@ def scope_names() -> frozenset[str]:
 
 
 def _require_begun(connection: psycopg.Connection[Any], kind: str, ids: Sequence[UUID]) -> None:
-    if ids:
-        found = {row[0] for row in connection.execute(SQL["begun"], {"stream_ids": list(ids), "stream_type": kind})}
-        if missing := [str(each) for each in ids if each not in found]:
-            raise ValueError(f"There is no {kind.lower()} {', '.join(missing)}.")
+    if missing := missing_streams(connection, kind, ids):
+        raise ValueError(f"There is no {kind.lower()} {', '.join(map(str, missing))}.")
 
 
 def revoke_token(database: Database, token_id: UUID) -> bool:

@@ -2,11 +2,6 @@
 INSERT INTO api_tokens (id, token_hash, name, role, store_ids, customer_id, scopes, expires_at)
 VALUES (:id, :token_hash, :name, :role, :store_ids::uuid[], :customer_id, :scopes::text[], :expires_at);
 
--- begun: which of these streams there are of a kind.
-SELECT stream_id
-FROM events
-WHERE stream_id = ANY(:stream_ids::uuid[]) AND version = 1 AND stream_type = :stream_type;
-
 -- find: the token of a hash, whether or not it is still good.
 SELECT
     token.name, token.role, token.store_ids, token.customer_id, token.scopes, token.expires_at, token.revoked_at,

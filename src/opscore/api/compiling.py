@@ -142,7 +142,8 @@ class _Writer:
     def _made(self, parameter: str, body: list[str]) -> Any:
         # All in one function: a call for each row would take as long as reading it.
         source = "\n".join([f"def read({parameter}):", *_indented(body)])
-        # The source holds only names made here, attribute names that are identifiers, and literals by their repr.
+        # The source holds names made here, and attributes of our own classes that are identifiers. The keys of answers,
+        # which clients choose, are in it as the repr of what the parser took for GraphQL names: none becomes code.
         exec(source, self._names)  # noqa: S102
         return self._names["read"]
 

@@ -20,6 +20,7 @@ from psycopg.rows import dict_row
 
 from opscore.database import Database
 from opscore.domain.refusals import NotFound
+from opscore.log.event_log import missing_streams
 from opscore.projector import Projector
 from opscore.projector.catalogue import Entry
 from opscore.projector.snapshot import Batch, Snapshot, snapshot
@@ -186,11 +187,9 @@ def require_there(
     connection: psycopg.Connection[Any], store_ids: Sequence[UUID] | None, compare_id: UUID | None
 ) -> None:
     """Refuse stores and a comparison that are not there, of which a file would hold nothing: raises NotFound."""
-    found = connection.execute(STATEMENTS["stores"], {"store_ids": list(store_ids or ())}).fetchall()
-    there = {row[0] for row in found}
-    for index, store_id in enumerate(store_ids or ()):
-        if store_id not in there:
-            raise NotFound(what="store", path=("store_ids", index), ids=[store_id])
+    wanted = list(store_ids or ())
+    for store_id in missing_streams(connection, "Store", wanted):
+        raise NotFound(what="store", path=("store_ids", wanted.index(store_id)), ids=[store_id])
     if compare_id is not None:
         made = connection.execute(STATEMENTS["comparison"], {"compare_id": compare_id}).fetchone()
         if made is None or not made[0]:

@@ -23,9 +23,6 @@ WHERE (:store_ids::uuid[] IS NULL) AND (:compare_id::uuid IS NULL OR made.id = :
     AND (:before::timestamptz IS NULL OR made.compared_at < :before::timestamptz)
 ORDER BY made.compared_at, made.id, kept.number;
 
--- stores: which of these stores there are.
-SELECT stream_id FROM events WHERE stream_id = ANY (:store_ids::uuid[]) AND version = 1 AND stream_type = 'Store';
-
 -- comparison: whether one was made under an id.
 SELECT EXISTS (SELECT FROM projection_compares WHERE id = :compare_id);
 

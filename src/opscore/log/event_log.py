@@ -366,6 +366,19 @@ def _one(connection: Connection[TupleRow], expression: str, condition: str, *val
     return row[0]
 
 
+def missing_streams(connection: Connection[TupleRow], stream_type: str, stream_ids: Iterable[UUID]) -> list[UUID]:
+    """Return which of these streams of a type have not begun, in the order given."""
+    wanted = list(stream_ids)
+    if not wanted:
+        return []
+    rows = connection.execute(
+        "SELECT stream_id FROM events WHERE stream_id = ANY (%s) AND version = 1 AND stream_type = %s",
+        (wanted, stream_type),
+    )
+    begun = {row[0] for row in rows}
+    return [each for each in wanted if each not in begun]
+
+
 def lend(connection: Connection[TupleRow]) -> ConnectionSource:
     """Return a source that always lends this one connection and leaves it open."""
 

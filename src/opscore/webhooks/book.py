@@ -31,6 +31,7 @@ from opscore.domain.refusals import (
     WrongState,
 )
 from opscore.domain.values import derived_id
+from opscore.log.event_log import missing_streams
 from opscore.log.event_types import event_types
 from opscore.retries import Attempt
 from opscore.settings import Settings
@@ -204,11 +205,10 @@ class WebhookBook:
         if store_ids is not None and not store_ids:
             raise InvalidField(why="name at least one store, or leave it out for all", path=("store_ids",))
         with self._transaction() as connection:
-            found = connection.execute(SQL["stores"], {"store_ids": list(store_ids or ())}).fetchall()
-        # One that is not there would be waited for without a word.
-        there = {row[0] for row in found}
+            # One that is not there would be waited for without a word.
+            missing = missing_streams(connection, "Store", store_ids or ())
         for index, store_id in enumerate(store_ids or ()):
-            if store_id not in there or not actor.may_act_for(store_id):
+            if store_id in missing or not actor.may_act_for(store_id):
                 raise NotFound(what="store", path=("store_ids", index), ids=[store_id])
         bounds_of(self._settings).require(url)
 

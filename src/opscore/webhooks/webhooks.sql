@@ -16,9 +16,6 @@ SELECT count(*) FROM webhooks WHERE state <> 'deleted';
 -- head: the newest position of the log.
 SELECT COALESCE(max(position), 0) FROM events;
 
--- stores: which of these stores there are.
-SELECT stream_id FROM events WHERE stream_id = ANY (:store_ids::uuid[]) AND version = 1 AND stream_type = 'Store';
-
 -- request: what a webhook was registered with, whatever became of it.
 SELECT request_hash FROM webhooks WHERE id = :id;
 
