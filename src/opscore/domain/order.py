@@ -1,9 +1,10 @@
 """One order: what it adds up to (state and fold) and what may happen next (decisions).
 
 What is on record (events) is in order_events.py, how it says no in order_refusals.py, the parts of the state in
-order_state.py; the commands are in order_placing.py, order_commands.py and order_returns.py. The order keeps, per line,
-how many units were ordered, cancelled, exchanged, packed, shipped, delivered, asked back, returned and refunded; its
-status is derived from these counters and never stored.
+order_state.py, calling off in order_cancelling.py; the commands are in order_placing.py, order_commands.py,
+order_returns.py and order_return_endings.py. The order keeps, per line, how many units were ordered, cancelled,
+exchanged, packed, shipped, delivered, asked back, returned and refunded; its status is derived from these counters and
+never stored.
 """
 
 from __future__ import annotations
@@ -15,8 +16,6 @@ from uuid import UUID
 
 from opscore.domain.aggregate import Aggregate, folds
 from opscore.domain.order_events import (
-    CancelledLine,
-    CancelReason,
     CustomerContacted,
     ExchangedLine,
     GuestErased,
@@ -54,12 +53,9 @@ from opscore.domain.order_events import (
 )
 from opscore.domain.order_refusals import (
     ArticleMismatch,
-    CancelExceedsOpen,
     CustomerNotContacted,
     NothingShort,
     OrderAlreadyPaid,
-    OrderAlreadyShipped,
-    OrderNotExpired,
     ParcelEmpty,
     PaymentExceedsDue,
     PaymentReferenceReused,
@@ -68,7 +64,6 @@ from opscore.domain.order_refusals import (
 )
 from opscore.domain.order_state import (
     ZERO,
-    Cancellation,
     LineState,
     OrderStatus,
     Parcel,
@@ -664,7 +659,7 @@ class Order(Aggregate):
             kind=kind,
             currency=self.currency,
             exchanges=exchanges,
-            rest_shipped=all(entry.service for entry in exchanges) and self._all_shipped(replaced),
+            rest_shipped=all(entry.service for entry in exchanges) and self.all_shipped(replaced),
             occurred_at=at,
         )
 
@@ -735,11 +730,11 @@ class Order(Aggregate):
             waybill=waybill,
             location_id=location_id,
             lines=lines,
-            complete=self._all_shipped(units_by_line(lines)),
+            complete=self.all_shipped(units_by_line(lines)),
             occurred_at=at,
         )
 
-    def _all_shipped(self, settled: Mapping[int, Decimal]) -> bool:
+    def all_shipped(self, settled: Mapping[int, Decimal]) -> bool:
         """Say whether all goods have left, once these units by line leave or are not to be sent any more."""
         return all(line.service or line.shipped + settled.get(line.line, ZERO) >= line.live for line in self.lines)
 
@@ -769,111 +764,6 @@ class Order(Aggregate):
             customer_id=self.customer_id,
             goods_minor=self.kept_goods_minor,
             currency=self.currency,
-            occurred_at=at,
-        )
-
-    # Decisions: calling off -------------------------------------------------------------------------------------------
-
-    def plan_cancel(self, wanted: Sequence[tuple[int, Decimal]] | None = None) -> Cancellation:
-        """Work out what calling off these (line, quantity) means; None is the whole order. Records nothing.
-
-        When nothing but gifts, and services that came with goods (none that stands in for some), would be left of an
-        order of which nothing has shipped, all of it goes.
-        Refuses: WrongState, OrderAlreadyShipped, CancelExceedsOpen, NotFound.
-        """
-        self.require_cancellable()
-        if wanted is None:
-            if self.has_shipped:
-                raise OrderAlreadyShipped(path=("order_id",), ids=[self.id])
-            whole, going = True, {line.line: line.live for line in self.lines if line.live}
-        else:
-            going = self._open_units(wanted)
-            bought = [line for line in self.lines if line.live and not line.gift]
-            goods = [line for line in bought if not line.service or line.stands_in]
-            left = any(line.live > going.get(line.line, ZERO) for line in goods or bought)
-            whole = not left and not self.has_shipped
-            if whole:
-                going = {line.line: line.live for line in self.lines if line.live}
-        return self._cancellation(going, whole)
-
-    def require_cancellable(self) -> None:
-        """Refuse unless something may still be called off: OrderAlreadyShipped, WrongState."""
-        if self.status in (OrderStatus.SHIPPED, OrderStatus.DELIVERED, OrderStatus.COMPLETED):
-            raise OrderAlreadyShipped(path=("order_id",), ids=[self.id])
-        self.require(
-            OrderStatus.PLACED, OrderStatus.PAID, OrderStatus.CONFIRMED, OrderStatus.SHORTAGE, OrderStatus.PACKED
-        )
-
-    def _open_units(self, wanted: Sequence[tuple[int, Decimal]]) -> dict[int, Decimal]:
-        require_each_once([number for number, _ in wanted])
-        for index, (number, quantity) in enumerate(wanted):
-            line = self.line(number, ("lines", index, "line"))
-            available = line.live - line.return_requested if line.service else line.to_pack
-            if quantity > available:
-                raise CancelExceedsOpen(
-                    available=available, line=number, asked=quantity, path=("lines", index, "quantity"), ids=[self.id]
-                )
-        return dict(wanted)
-
-    def _cancellation(self, going: dict[int, Decimal], whole: bool) -> Cancellation:
-        lines = []
-        for number, quantity in sorted(going.items()):
-            line = self.lines[number - 1]
-            amount_minor = max(0, line.price_of(line.cancelled + quantity) - line.cancelled_minor)
-            lines.append(
-                CancelledLine(
-                    line=number,
-                    sku_id=line.sku_id,
-                    quantity=quantity,
-                    amount_minor=amount_minor,
-                    campaign_id=line.campaign_id,
-                )
-            )
-        goods_minor = sum(line.amount_minor for line in lines)
-        freight_minor = self.freight_minor - self.cancelled_freight_minor if whole else 0
-        gone_minor = goods_minor + freight_minor
-        held_minor = self.paid_minor - self.refunded_minor
-        if self.paid_at is not None:
-            refund_due_minor = min(gone_minor, held_minor)
-        else:
-            refund_due_minor = max(0, held_minor - (self.net_total_minor - gone_minor))
-        return Cancellation(tuple(lines), whole, goods_minor, freight_minor, refund_due_minor)
-
-    def cancel(self, plan: Cancellation, reason: CancelReason, at: datetime) -> None:
-        """Record a planned cancellation; what the order held elsewhere is given back by the caller."""
-        self._call_off(OrderCancelled, plan, reason, at)
-
-    def require_expirable(self, at: datetime) -> None:
-        """Refuse unless the order ran out unpaid: WrongState, OrderNotExpired."""
-        self.require(OrderStatus.PLACED)
-        if self.expires_at is None or at < self.expires_at:
-            until = "it is paid or cancelled" if self.expires_at is None else self.expires_at.isoformat()
-            raise OrderNotExpired(expires_at=until, path=("order_id",), ids=[self.id])
-
-    def expire(self, plan: Cancellation, at: datetime) -> None:
-        """Record that the order ran out unpaid; `require_expirable` and `plan_cancel` first."""
-        self._call_off(OrderExpired, plan, CancelReason.EXPIRED, at)
-
-    def _call_off(
-        self,
-        event_class: type[OrderCancelled] | type[OrderExpired],
-        plan: Cancellation,
-        reason: CancelReason,
-        at: datetime,
-    ) -> None:
-        gone = {line.line: line.quantity for line in plan.lines}
-        self.trigger_event(
-            event_class,
-            reason=reason,
-            lines=plan.lines,
-            whole=plan.whole,
-            goods_minor=plan.goods_minor,
-            freight_minor=plan.freight_minor,
-            currency=self.currency,
-            customer_id=self.customer_id,
-            paid=self.paid_at is not None,
-            refund_due_minor=plan.refund_due_minor,
-            rest_shipped=(self.has_shipped or not plan.whole) and self._all_shipped(gone),
             occurred_at=at,
         )
 

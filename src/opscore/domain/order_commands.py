@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, ClassVar
 from uuid import UUID
@@ -12,11 +10,9 @@ from uuid import UUID
 from msgspec import Meta
 
 from opscore.domain.aggregate import Aggregate
-from opscore.domain.campaign import Campaign
 from opscore.domain.command import Command, Role, UnitOfWork
-from opscore.domain.customer import Customer
-from opscore.domain.customer_commands import hand_on
 from opscore.domain.order import Order
+from opscore.domain.order_cancelling import Held, cancel, expire, give_back_points, plan_cancel, require_expirable
 from opscore.domain.order_events import CancelReason, ExchangedLine, ParcelLine, ParcelUnpacked, ShortageRemedy
 from opscore.domain.order_refusals import (
     ArticleMismatch,
@@ -32,7 +28,7 @@ from opscore.domain.order_refusals import (
     QuantityMismatch,
     ReservationExpired,
 )
-from opscore.domain.order_state import Cancellation, LineState
+from opscore.domain.order_state import LineState
 from opscore.domain.periods import OverrideReason, note_override, require_open_books
 from opscore.domain.policies import PriceGuard, ShipPromise
 from opscore.domain.refusals import CurrencyMismatch, InvalidField, NotFound, ReferenceTaken, Refusal, WrongState
@@ -281,12 +277,12 @@ class ResolveShortage(Command):
         if self.kind is ShortageRemedy.EXCHANGE:
             self._exchange(work, order)
         elif self.kind is ShortageRemedy.REFUND:
-            plan = order.plan_cancel([(short.line, short.quantity) for short in order.shortage])
+            plan = plan_cancel(order, [(short.line, short.quantity) for short in order.shortage])
             held = Held.gather(work, order, plan, self.override_reason)
             order.resolve_shortage(self.kind, at)
             held.give_back(order, plan, work, self.override_reason)
             before = order.points_given_back
-            order.cancel(plan, CancelReason.INVENTORY, at)
+            cancel(order, plan, CancelReason.INVENTORY, at)
             give_back_points(work, order, held.customer, before)
         else:
             order.resolve_shortage(self.kind, at)
@@ -491,79 +487,6 @@ class CompleteOrder(Command):
 # Calling off ---------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
-    """What an order holds with others, looked up before anything is recorded, so that giving it back cannot refuse."""
-
-    skus: dict[UUID, Sku]
-    campaigns: dict[UUID, Campaign]
-    customer: Customer | None
-
-    @classmethod
-    def gather(cls, work: UnitOfWork, order: Order, plan: Cancellation, override_reason: str | None = None) -> Held:
-        """Look everything up that the cancellation gives something back to; refuses NotFound, PeriodClosedAlready."""
-        campaign_ids = set(order.claims)
-        if order.coupon_campaign_id is not None:
-            campaign_ids.add(order.coupon_campaign_id)
-        skus = {line.sku_id: work.sku(line.sku_id, scoped=False) for line in plan.lines}
-        for sku in skus.values():
-            if order.id in sku.reservations:
-                require_open_books(work, sku, override_reason)
-        return cls(
-            skus=skus,
-            campaigns={found: work.campaign(found, scoped=False) for found in sorted(campaign_ids)},
-            customer=None if order.customer_id is None else work.customer(order.customer_id, scoped=False),
-        )
-
-    def give_back(self, order: Order, plan: Cancellation, work: UnitOfWork, override_reason: str | None = None) -> None:
-        """Free stock, quota, budget, coupon, points and limits; before the order itself records the cancellation."""
-        at = work.occurred_at
-        freed = [sku for sku in self.skus.values() if order.id in sku.reservations]
-        if plan.whole:
-            for sku in freed:
-                sku.release(order.id, order.store_id, at)
-            self._give_back_everything(order, work)
-        else:
-            self._give_back_lines(order, plan, at)
-        for sku in freed:
-            note_override(work, sku, override_reason)
-        if self.customer is not None:
-            hand_on(work, self.customer)
-
-    def _give_back_lines(self, order: Order, plan: Cancellation, at: datetime) -> None:
-        for gone in plan.lines:
-            self.skus[gone.sku_id].release(order.id, order.store_id, at, gone.quantity, campaign_id=gone.campaign_id)
-            for campaign_id, amount_minor in order.lines[gone.line - 1].claims_of(gone.quantity).items():
-                self.campaigns[campaign_id].release_claim(order.id, at, amount_minor=amount_minor)
-            # Neither a gift nor what was sent in exchange counted against a limit, even if it is of the article that
-            # is limited.
-            if self.customer is not None and gone.campaign_id is not None and not order.lines[gone.line - 1].gift:
-                self.customer.reverse_redemption(order.id, at, sku_id=gone.sku_id, quantity=gone.quantity)
-
-    def _give_back_everything(self, order: Order, work: UnitOfWork) -> None:
-        at = work.occurred_at
-        for campaign_id, campaign in self.campaigns.items():
-            campaign.release_claim(
-                order.id,
-                at,
-                amount_minor=order.claims.get(campaign_id, 0),
-                coupon_code=order.coupon_code if campaign_id == order.coupon_campaign_id else None,
-                customer_id=order.customer_id,
-            )
-        if self.customer is not None:
-            self.customer.reverse_redemption(order.id, at)
-            self.customer.return_coupon(order.id, at)
-            self.customer.return_points(order.id, at)
-
-
-def give_back_points(work: UnitOfWork, order: Order, customer: Customer | None, before: int) -> None:
-    """Return the points that fall to units gone since `before` (`order.points_given_back`). Refuses nothing."""
-    gone = order.points_given_back - before
-    if customer is not None and gone > 0:
-        customer.return_points(order.id, work.occurred_at, gone)
-        hand_on(work, customer)
-
-
 class CancelOrder(Command):
     """Call a whole order off before anything of it has shipped; everything that it held is free again."""
 
@@ -580,10 +503,10 @@ class CancelOrder(Command):
         order = own_order(work, self.order_id)
         if order.cancelled_at is not None:
             return order.id
-        plan = order.plan_cancel()
+        plan = plan_cancel(order)
         held = Held.gather(work, order, plan, self.override_reason)
         held.give_back(order, plan, work, self.override_reason)
-        order.cancel(plan, self.reason, work.occurred_at)
+        cancel(order, plan, self.reason, work.occurred_at)
         return order.id
 
 
@@ -606,12 +529,12 @@ class CancelOrderLines(Command):
     def decide(self, work: UnitOfWork) -> UUID:
         """Work out what goes back, then give it back and cancel; an order that has become cheaper may now be paid."""
         order = own_order(work, self.order_id)
-        plan = order.plan_cancel(quantities(work, order, self.lines))
+        plan = plan_cancel(order, quantities(work, order, self.lines))
         held = Held.gather(work, order, plan, self.override_reason)
         promise = promise_of(work, order.store_id)
         held.give_back(order, plan, work, self.override_reason)
         before = order.points_given_back
-        order.cancel(plan, self.reason, work.occurred_at)
+        cancel(order, plan, self.reason, work.occurred_at)
         give_back_points(work, order, held.customer, before)
         order.settle(promise, work.occurred_at)
         return order.id
@@ -649,9 +572,9 @@ class ExpireOrder(Command):
         order = work.order(self.order_id)
         if order.expired:
             return order.id
-        order.require_expirable(work.occurred_at)
-        plan = order.plan_cancel()
+        require_expirable(order, work.occurred_at)
+        plan = plan_cancel(order)
         held = Held.gather(work, order, plan)
         held.give_back(order, plan, work)
-        order.expire(plan, work.occurred_at)
+        expire(order, plan, work.occurred_at)
         return order.id

@@ -17,6 +17,7 @@ from opscore.domain.aggregate import Aggregate
 from opscore.domain.command import Command, Role, UnitOfWork
 from opscore.domain.customer import Customer
 from opscore.domain.order import Order, require_each_once
+from opscore.domain.order_cancelling import give_back_points
 from opscore.domain.order_commands import (
     AFTER_SALES_DESK,
     BUYING,
@@ -26,7 +27,6 @@ from opscore.domain.order_commands import (
     LineQuantity,
     OrderId,
     Quantity,
-    give_back_points,
     line_quantity,
     own_order,
     quantities,

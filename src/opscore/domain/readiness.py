@@ -19,6 +19,7 @@ from opscore.domain import (
     customer_commands,
     departures,
     disclosures,
+    order_cancelling,
     order_commands,
     order_return_endings,
     order_returns,
@@ -272,13 +273,13 @@ def _require_some(order: Order, done: bool, needed: str) -> None:
 def _cancellable(order: Order, _: Occasion) -> None:
     if order.cancelled_at is not None:
         raise DoneAlready
-    order.plan_cancel()
+    order_cancelling.plan_cancel(order)
 
 
 def _expirable(order: Order, now: Occasion) -> None:
     if order.expired:
         raise DoneAlready
-    order.require_expirable(now.at)
+    order_cancelling.require_expirable(order, now.at)
 
 
 def _returnable(order: Order, now: Occasion) -> None:
@@ -317,7 +318,7 @@ ORDER: dict[type[Command], Check] = {
     order_commands.DeliverOrder: _deliverable,
     order_commands.CompleteOrder: rehearsed(lambda order, now: order.complete(now.at)),
     order_commands.CancelOrder: _cancellable,
-    order_commands.CancelOrderLines: lambda order, _: order.require_cancellable(),
+    order_commands.CancelOrderLines: lambda order, _: order_cancelling.require_cancellable(order),
     order_commands.EraseGuest: rehearsed(lambda order, now: order.erase_guest(now.at)),
     order_commands.ExpireOrder: _expirable,
     order_returns.RequestReturn: _returnable,
