@@ -400,15 +400,19 @@ class Answers:
                         " promoted all the same: opscore projections promote --help"
                     )
         if entry is None or entry.status == "retired":
-            replay, _, projection = name.rpartition("/")
-            if replay:
-                raise ProjectionRefused(
-                    f"there is no copy of {projection} in a replay {replay}; make one: opscore replay --into {replay} "
-                    "--until POSITION"
-                )
-            what = name if version is None else f"{name} version {version}"
-            raise ProjectionRefused(f"{what} has not been built; run: opscore projections rebuild {name}")
+            raise ProjectionRefused(self._advice(connection, name, version))
         return entry
+
+    def _advice(self, connection: Connection, name: str, version: int | None) -> str:
+        """Return what to do about a projection (or version of it) that is not there."""
+        replay, _, projection = name.rpartition("/")
+        if replay:
+            return (
+                f"there is no copy of {projection} in a replay {replay}; make one: opscore replay --into {replay} "
+                "--until POSITION"
+            )
+        what = name if version is None else f"{name} version {version}"
+        return f"{what} has not been built; run: opscore projections rebuild {name}"
 
     def _require(self, name: str, version: int) -> Entry:
         with self._shared() as connection:

@@ -201,6 +201,26 @@ class Definition:
 
     def check(self) -> None:
         """Refuse a folder that breaks a rule of the house; the message says how to mend it."""
+        self._check_settings()
+        self._check_names()
+        for query in self.statements("queries.sql"):
+            if "store_ids" not in query.parameters and query.name not in self.operator_wide:
+                raise SqlFileError(
+                    f"{self.name}/queries.sql: {query.name} must filter by :store_ids, or be named in operator_wide"
+                )
+        read: set[str] = set()
+        for file in ("apply.sql", "queries.sql", "explain.sql", "checks.sql"):
+            for statement in self.statements(file):
+                used = self._events_of(statement, file)
+                if file == "apply.sql":
+                    self._check_window(statement, used)
+                if file in ("apply.sql", "queries.sql"):
+                    read |= used
+        if unread := sorted(set(self.events) - read):
+            raise SqlFileError(f"{self.name}/projection.toml: no statement reads {unread[0]}; take it out")
+
+    def _check_settings(self) -> None:
+        """Refuse what projection.toml says amiss by itself."""
         for key in ("version", "question", "events"):
             if key not in self.settings:
                 raise SqlFileError(f"{self.name}/projection.toml: add '{key}'")
@@ -212,64 +232,55 @@ class Definition:
             said = self.settings.get(key, [])
             if not isinstance(said, list) or not all(isinstance(each, str) for each in said):
                 raise SqlFileError(f'{self.name}/projection.toml: {key} is a list of names such as ["OrderPaid"]')
-        relations = _relations()
         if strangers := sorted(self.shared_events - set(self.events)):
             raise SqlFileError(
                 f"{self.name}/projection.toml: shared_events names {strangers[0]}, which it does not read"
             )
-        unknown = sorted(set(self.events) - set(EVENT_CLASSES))
-        if unknown:
+        if unknown := sorted(set(self.events) - set(EVENT_CLASSES)):
             raise SqlFileError(f"{self.name}/projection.toml: there is no event {', '.join(unknown)}")
+        if "rules_from" in self.rules:
+            raise SqlFileError(f"{self.name}/projection.toml: a rule cannot be called rules_from; rename it")
+
+    def _check_names(self) -> None:
+        """Refuse names that stand for nothing, or for two things."""
         queries = {query.name for query in self.statements("queries.sql")}
         for section, named in (("keys", self.keys), ("compare", self.compare)):
             if strangers := sorted(set(named) - queries):
                 raise SqlFileError(f"{self.name}/projection.toml: [{section}] names {strangers[0]}, which is no query")
-        if "rules_from" in self.rules:
-            raise SqlFileError(f"{self.name}/projection.toml: a rule cannot be called rules_from; rename it")
         if self.rules_from and not any("rules_by_day" in self.texts.get(file, "") for file in RULE_FILES):
             raise SqlFileError(
                 f"{self.name}/projection.toml: nothing reads rules_by_day, so [[rules_from]] would change nothing;"
                 " join it on the day that the rule is for"
             )
-        for query in self.statements("queries.sql"):
-            if "store_ids" not in query.parameters and query.name not in self.operator_wide:
-                raise SqlFileError(
-                    f"{self.name}/queries.sql: {query.name} must filter by :store_ids, or be named in operator_wide"
-                )
         created = {name for kind, name in self.created}
-        clash = sorted((created | {"rules", "rules_by_day"}) & set(relations))
-        if clash:
+        if clash := sorted((created | {"rules", "rules_by_day"}) & set(_relations())):
             raise SqlFileError(f"{self.name}/tables.sql: {clash[0]} is the name of an event relation; choose another")
-        read: set[str] = set()
-        for file in ("apply.sql", "queries.sql", "explain.sql", "checks.sql"):
-            for statement in self.statements(file):
-                used = {relations[name].event_type for name in statement.names if name in relations}
-                if EVERY_EVENT in statement.words:
-                    used |= statement.strings & EVENT_CLASSES.keys()
-                undeclared = sorted(used - set(self.events))
-                if undeclared:
-                    raise SqlFileError(
-                        f"{self.name}/{file}: {statement.name} reads {undeclared[0]}; add it to events in"
-                        " projection.toml"
-                    )
-                if file in ("apply.sql", "queries.sql"):
-                    read |= used
-                if file == "apply.sql":
-                    reads_window = used or EVERY_EVENT in statement.words or statement.parameters >= WINDOW_PARAMETERS
-                    if not reads_window:
-                        raise SqlFileError(
-                            f"{self.name}/{file}: {statement.name} reads no event; use :window_from and :window_to"
-                        )
-                    # What shared events have left is read up to the end of the window; nothing else by position.
-                    allowed = {"window_to"} if self.shared_events else set()
-                    if self.stream_by_stream and statement.parameters & WINDOW_PARAMETERS - allowed:
-                        raise SqlFileError(
-                            f"{self.name}/{file}: {statement.name} reads by position what other parts of a rebuild"
-                            " write; read events, or take stream_by_stream out of projection.toml"
-                        )
-        unread = sorted(set(self.events) - read)
-        if unread:
-            raise SqlFileError(f"{self.name}/projection.toml: no statement reads {unread[0]}; take it out")
+
+    def _events_of(self, statement: Statement, file: str) -> set[str]:
+        """Return the types of events that a statement reads; refuses one that projection.toml does not declare."""
+        relations = _relations()
+        used = {relations[name].event_type for name in statement.names if name in relations}
+        if EVERY_EVENT in statement.words:
+            used |= statement.strings & EVENT_CLASSES.keys()
+        if undeclared := sorted(used - set(self.events)):
+            raise SqlFileError(
+                f"{self.name}/{file}: {statement.name} reads {undeclared[0]}; add it to events in projection.toml"
+            )
+        return used
+
+    def _check_window(self, statement: Statement, used: set[str]) -> None:
+        """Refuse a statement of apply.sql that does the same for every window, or cannot be run in parts."""
+        if not (used or EVERY_EVENT in statement.words or statement.parameters >= WINDOW_PARAMETERS):
+            raise SqlFileError(
+                f"{self.name}/apply.sql: {statement.name} reads no event; use :window_from and :window_to"
+            )
+        # What shared events have left is read up to the end of the window; nothing else by position.
+        allowed = {"window_to"} if self.shared_events else set()
+        if self.stream_by_stream and statement.parameters & WINDOW_PARAMETERS - allowed:
+            raise SqlFileError(
+                f"{self.name}/apply.sql: {statement.name} reads by position what other parts of a rebuild write; read"
+                " events, or take stream_by_stream out of projection.toml"
+            )
 
     @cached_property
     def created(self) -> list[tuple[str, str]]:

@@ -22,7 +22,7 @@ from opscore import resources, spelling
 from opscore.projector import answering, asking, compare as comparing, explaining, lock, whatif
 from opscore.projector.agreement import disagreements
 from opscore.projector.answers import Answers, ChecksFail, ComparedAlone, Connects, ProjectionRefused, failing_in_words
-from opscore.projector.catalogue import FOLLOWING, Connection, Entry, Promotion, Version
+from opscore.projector.catalogue import FOLLOWING, Connection, Entry, Promotion
 from opscore.projector.filling import REBUILD_WINDOW, Filling, Progress, Stop, complete, cores
 from opscore.projector.folder import Definition, Loaded, read_all
 from opscore.projector.lock import EditedWithoutVersion, refuse_edited
@@ -114,14 +114,9 @@ class Projector(Answers):
         built = {entry.name for entry in self.catalogue.entries(connection) if "/" not in entry.name}
         return sorted(built | definitions.keys())
 
-    def _serving(self, connection: Connection, name: str, version: int | None = None) -> Version:
-        try:
-            return super()._serving(connection, name, version)
-        except ChecksFail:
-            raise
-        except ProjectionRefused as refused:
-            # To build what is not there is no good advice where its name is a slip, or the version not the newest.
-            raise ProjectionRefused(self._misnamed(connection, name, version) or str(refused)) from None
+    def _advice(self, connection: Connection, name: str, version: int | None) -> str:
+        # To build what is not there is no good advice where its name is a slip, or the version not the newest.
+        return self._misnamed(connection, name, version) or super()._advice(connection, name, version)
 
     def _misnamed(self, connection: Connection, name: str, version: int | None) -> str | None:
         """Return what is wrong with the name, or version, of something that is not there; None when nothing is."""
