@@ -60,6 +60,26 @@ def test_facts_of_another_form_are_asked_as_they_are(sql: str) -> None:
     assert counting.narrowed(Statement("fact_rows", "", sql), frozenset(["x"])).sql == sql
 
 
+def test_facts_of_before_channels_are_counted_but_by_channel() -> None:
+    early = "WITH said AS (SELECT 1 AS channel) SELECT one.position, one.measure, one.amount FROM one"
+    facts = Statement("fact_rows", "", early)
+    assert counting.lacking(facts) == ["channel", "slice"]
+    names = {each.name for each in counting.counted(facts)}
+    assert counting.BY_CHANNEL not in names and {counting.CELLS, counting.BEHIND, "cells_people"} <= names
+    later = Statement("fact_rows", "", early.replace("one.amount", "one.amount, one.channel, NULL::text AS slice"))
+    assert counting.lacking(later) == [] and counting.BY_CHANNEL in {each.name for each in counting.counted(later)}
+
+
+def test_facts_of_the_package_have_every_column() -> None:
+    found = {
+        name: counting.lacking(facts)
+        for name, definition in read_all(resources.path("projections")).items()
+        for facts in definition.statements("queries.sql")
+        if facts.name == counting.FACTS
+    }
+    assert found and not any(found.values())
+
+
 def test_a_statement_that_is_taken_apart_is_the_statement_again() -> None:
     taken_apart = sqltext.union(FACTS)
     assert taken_apart is not None

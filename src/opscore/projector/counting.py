@@ -40,6 +40,8 @@ SLICED_BY = "by"
 _PLAIN = {PAGE: "page", HOW_MANY: "how_many", CELLS: "cells", BEHIND: "behind", SUM_CELLS: "sum_cells"}
 FROM_THE_BEGINNING = frozenset({"balance", "daily_mean"})
 """Ways of counting that need every fact up to the last day, not only those of the window."""
+BY_CHANNEL = "cells_concentration"
+"""The query that looks at the channel of a fact."""
 OF_PEOPLE = frozenset({"people_again", "people_of_two", "people_of_three"})
 """Ways of counting that say how many people there are in all as well."""
 _ADDING = frozenset({SUM_CELLS, "cells_sum", "cells_balance", "cells_daily_mean"})
@@ -50,8 +52,10 @@ _SAYS_WHICH = re.compile(r":measures :: text \[ \] & & array \[ ([^\]]*) \]", re
 
 _COLUMNS = (
     "position", "place", "event", "occurred_at", "measure", "store_id", "day", "hour", "currency", "order_id", "who",
-    "channel", "amount",
+    "amount",
 )  # fmt: skip
+_LATER_COLUMNS = ("channel", "slice")
+"""Texts that facts of earlier versions do not have, which are still asked and compared."""
 _COLUMNS_OF_SUMS = ("measure", "store_id", "day", "hour", "currency", "amount", "slice")
 
 
@@ -69,7 +73,17 @@ def ways() -> tuple[str, ...]:
 def counted(facts: Statement) -> list[Statement]:
     """Return the queries that come with a query `fact_rows` or `fact_sums`."""
     names = [SUM_CELLS] if facts.name == SUMS else [PAGE, HOW_MANY, CELLS, BEHIND, *(f"cells_{way}" for way in ways())]
+    if "channel" in lacking(facts):
+        names.remove(BY_CHANNEL)
     return [_counting(name, facts) for name in names]
+
+
+def lacking(facts: Statement) -> list[str]:
+    """Return which of the later columns a query `fact_rows` does not have, being of an earlier version."""
+    if facts.name == SUMS:
+        return []
+    has = {each[-1].lower() for each in sqltext.selected(facts.sql) if each}
+    return [each for each in _LATER_COLUMNS if each not in has]
 
 
 def counting_of(queries: Mapping[str, Statement], name: str, measures: frozenset[str]) -> Statement:
@@ -88,10 +102,10 @@ def _counting(name: str, facts: Statement) -> Statement:
     if facts.name == SUMS:
         listed = ", ".join(f"one.{each}" for each in _COLUMNS_OF_SUMS)
         sql = f"SELECT {listed}, NULL::uuid AS order_id, NULL::uuid AS who, NULL::text AS channel FROM ({sql}) AS one"
-    elif "slice" not in facts.words:
-        # A version of before breakdowns has no such column.
-        listed = ", ".join(f"one.{each}" for each in _COLUMNS)
-        sql = f"SELECT {listed}, NULL::text AS slice FROM ({sql}) AS one"
+    elif missing := lacking(facts):
+        listed = ", ".join(f"one.{each}" for each in (*_COLUMNS, *_LATER_COLUMNS) if each not in missing)
+        unknown = ", ".join(f"NULL::text AS {each}" for each in missing)
+        sql = f"SELECT {listed}, {unknown} FROM ({sql}) AS one"
     windows = "" if name in _PLAIN else f", fact AS ({_texts()['windows'].sql})"
     return Statement(name, text.description, f"WITH wanted AS ({sql}){windows} {text.sql}")
 

@@ -82,6 +82,10 @@ def cell(connection: Connection, loaded: Loaded, name: str) -> Cell | None:
     return found
 
 
+_NEVER_NULL = frozenset({"measure", "day"})
+"""Keys of facts that can be equal: by them the cells asked for are hashed, or each would be held against each fact."""
+
+
 def _found(connection: Connection, loaded: Loaded, name: str) -> Cell | None:
     definition = loaded.definition
     if name in loaded.explains:
@@ -248,7 +252,8 @@ def _said(found: Cell, columns: Mapping[str, str]) -> str:
     said = listed.replace("%", "%%")
     if found.at_once:
         same = " AND ".join(
-            f"found.\"key {name}\" IS NOT DISTINCT FROM (asked.key->>'{name}')::{type_}"
+            f'found."key {name}" {"=" if name in _NEVER_NULL else "IS NOT DISTINCT FROM"}'
+            f" (asked.key->>'{name}')::{type_}"
             for name, type_ in found.key.items()
         )
         return (

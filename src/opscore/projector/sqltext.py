@@ -156,15 +156,19 @@ def union(sql: str) -> tuple[str, list[str], str] | None:
 
 
 def selected(sql: str) -> list[list[str]]:
-    """Return what a SELECT lists before its FROM: of each the words and marks, without blanks."""
+    """Return what a SELECT, its WITH apart, lists before its FROM: of each the words and marks, without blanks."""
     found: list[list[str]] = [[]]
-    depth = 0
-    pieces = [token.text for token in tokens(sql) if token.kind not in {"space", "comment"}]
-    for text in pieces[1:]:
+    depth, listing = 0, False
+    for token in tokens(sql):
+        if token.kind in {"space", "comment"}:
+            continue
+        text = token.text
         depth += (text in {"(", "["}) - (text in {")", "]"})
-        if depth == 0 and text.lower() == "from":
+        if not listing:
+            listing = depth == 0 and text.lower() == "select"
+        elif depth == 0 and text.lower() == "from":
             break
-        if depth == 0 and text == ",":
+        elif depth == 0 and text == ",":
             found.append([])
         else:
             found[-1].append(text)
