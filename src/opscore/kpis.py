@@ -268,9 +268,8 @@ def read(path: Path) -> dict[str, Kpi]:
                 raise KpiFileError(f"{kpi.code}: there is no projection {side.projection}")
             if counting.FACTS not in {query.name for query in source.statements("queries.sql")}:
                 raise KpiFileError(f"{kpi.code}: {side.projection} has no query {counting.FACTS}")
-            text = " ".join(source.texts.values())
             for measure in (*side.of, *side.less):
-                if f"'{measure}'" not in text:
+                if measure not in source.literals:
                     raise KpiFileError(f"{kpi.code}: {side.projection} has no measure {measure}")
             if not set(side.less) <= set(side.of):
                 raise KpiFileError(f"{kpi.code}: what is taken off stands in 'of' too")

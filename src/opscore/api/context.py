@@ -24,7 +24,7 @@ from opscore.domain.aggregate import Aggregate
 from opscore.domain.command import Actor, Role
 from opscore.log.batches import FoldedAggregates
 from opscore.log.event_log import EventLog, LoggedEvent
-from opscore.projector import Behind, ProjectionRefused
+from opscore.projector import Behind, Outdated, ProjectionRefused
 from opscore.tokens import TokenBook
 from opscore.works import Works
 from opscore.writer import Writer
@@ -81,13 +81,16 @@ class Services:
         """Run a blocking read beside the event loop and return its result.
 
         A read that finds its read model behind what it was asked for is run again when that is there; see `Reaching`.
-        Raises TimedOut when a statement of it is cancelled, DatabaseAway.
+        Raises TimedOut when a statement of it is cancelled, NotReady where a version serves that is too old for what is
+        asked, DatabaseAway.
         """
         while True:
             try:
                 return await self._in_thread(work, *arguments)
             except Behind as behind:
                 await self.reaching.until(behind)
+            except Outdated as outdated:
+                raise NotReady(str(outdated)) from None
             except psycopg.errors.QueryCanceled:
                 raise TimedOut from None
 

@@ -430,8 +430,11 @@ def answer(
 def _require_slices(projector: Projector, names: set[str]) -> None:
     """Raise NotReady when a version serves that was built before there were breakdowns."""
     for name in sorted(names):
-        if "%(by)s" not in projector.query(name, counting.FACTS).sql:
-            raise NotReady(f"The version of {name} that serves knows no breakdowns; build and promote its newest one.")
+        if "slice" in counting.lacking(projector.query(name, counting.FACTS).statement):
+            raise NotReady(
+                f"The version of {name} that answers knows no breakdowns; compare it with the newest and let that one"
+                f" serve: opscore projections upgrade {name} --promote"
+            )
 
 
 def _reached(context: Context, names: set[str], at_least: int | None) -> int:

@@ -6,6 +6,7 @@ from opscore.projector.answers import (
     CheckFailure,
     ChecksFail,
     ComparedAlone,
+    Outdated,
     ProjectionRefused,
     TookTooLong,
 )
@@ -28,6 +29,7 @@ __all__ = [
     "Comparison",
     "Definition",
     "Follower",
+    "Outdated",
     "PlanLine",
     "Progress",
     "ProjectionRefused",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -45,6 +46,10 @@ class ProjectionRefused(Exception):
 
 class TookTooLong(ProjectionRefused):
     """A statement took longer than it may and was cancelled."""
+
+
+class Outdated(ProjectionRefused):
+    """The version that answers is of before what was asked of it; the message says how to let a newer one answer."""
 
 
 class Behind(Exception):
@@ -414,6 +419,24 @@ class Answers:
         what = name if version is None else f"{name} version {version}"
         return f"{what} has not been built; run: opscore projections rebuild {name}"
 
+    def outdated(self, entry: Version, what: str) -> Outdated | None:
+        """Return what to say when a version has not what this program asks of it; None for the newest there is.
+
+        what: it has not, such as "column quarantined".
+        """
+        replay, _, name = entry.name.rpartition("/")
+        with self._shared() as connection:
+            beside = self.catalogue.entries(connection, name)
+        newest = max((each.version for each in beside if each.status != "retired"), default=0)
+        if entry.version >= newest:
+            return None
+        advice = (
+            f"make the replay again: opscore replay --into {replay} --until {entry.position}"
+            if replay
+            else f"version {newest} has; compare the two and let it serve: opscore projections upgrade {name} --promote"
+        )
+        return Outdated(f"{entry.name} version {entry.version}, which answers, has no {what}; {advice}")
+
     def _require(self, name: str, version: int) -> Entry:
         with self._shared() as connection:
             return self._entry(connection, name, version)
@@ -479,7 +502,7 @@ class _Asking:
     def __call__(
         self, query: str, params: Mapping[str, Any] | None = None, shape: Shape | None = None
     ) -> list[dict[str, Any]]:
-        with self.connection.cursor(row_factory=dict_row) as cursor:
+        with self.connection.cursor(row_factory=self._rows) as cursor:
             return self._run(cursor, query, params, shape).fetchall()
 
     def tuples(
@@ -491,15 +514,10 @@ class _Asking:
     def _run(
         self, cursor: psycopg.Cursor[RowT], query: str, params: Mapping[str, Any] | None, shape: Shape | None
     ) -> psycopg.Cursor[RowT]:
-        loaded = self.answers.loaded(self.connection, self.entry)
-        measures = (params or {}).get("measures")
-        if measures and query in loaded.countings:
-            ready = loaded.counting(query, measures)
-        else:
-            ready = self.answers._query(loaded, query)
+        ready = self._ready(query, (params or {}).get("measures"))
         sql, values = ready.sql, dict.fromkeys(ready.parameters)
         if shape is not None:
-            linked = {name: self.answers._query(loaded, name) for name in shape.links}
+            linked = {name: self._ready(name, None) for name in shape.links}
             for each in linked.values():
                 values.update(dict.fromkeys(each.parameters))
             sql, given = shape.around(sql, {name: each.sql for name, each in linked.items()})
@@ -507,5 +525,47 @@ class _Asking:
         values.update(params or {})
         values["store_ids"] = None if self.store_ids is None else list(self.store_ids)
         values.update(window_from=0, window_to=self.entry.position)
-        # Planned for the values asked with: a kept plan would have to suit any store and any page.
-        return cursor.execute(sql, values, prepare=False)
+        try:
+            # Planned for the values asked with: a kept plan would have to suit any store and any page.
+            return cursor.execute(sql, values, prepare=False)
+        except errors.UndefinedColumn as fault:
+            found = re.match(r'column "?(?:\w+\.)?(\w+)', fault.diag.message_primary or "")
+            outdated = self.answers.outdated(self.entry, f"column {found[1]}") if found else None
+            if outdated is None:
+                raise
+        raise outdated
+
+    def _ready(self, query: str, measures: Sequence[str] | None) -> Ready:
+        """Return a query, asked of these measures alone when it counts facts; raises ProjectionRefused."""
+        loaded = self.answers.loaded(self.connection, self.entry)
+        counts = query in loaded.countings
+        lacking = [f"measure {each}" for each in measures or () if counts and each not in loaded.definition.literals]
+        if not counts and query not in loaded.queries:
+            lacking = [f"query {query}"]
+        if lacking and (outdated := self.answers.outdated(self.entry, lacking[0])) is not None:
+            raise outdated
+        return loaded.counting(query, measures) if counts and measures else self.answers._query(loaded, query)
+
+    def _rows(self, cursor: psycopg.Cursor[Any]) -> Callable[[Sequence[Any]], dict[str, Any]]:
+        """Return what makes a row of its values."""
+        names = [column.name for column in cursor.description or ()]
+
+        def made(values: Sequence[Any]) -> dict[str, Any]:
+            row = _Row(zip(names, values, strict=True))
+            row.lacking = self._lacking
+            return row
+
+        return made
+
+    def _lacking(self, column: str) -> Exception:
+        return self.answers.outdated(self.entry, f"column {column}") or KeyError(column)
+
+
+class _Row(dict[str, Any]):
+    """A row by column; who looks for a column that earlier versions have not is told so."""
+
+    __slots__ = ("lacking",)
+    lacking: Callable[[str], Exception]
+
+    def __missing__(self, column: str) -> Any:
+        raise self.lacking(column)

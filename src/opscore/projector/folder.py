@@ -199,6 +199,11 @@ class Definition:
         """Return the named statements of a file, none when it is absent."""
         return sqltext.statements(self.texts.get(file, ""), f"{self.name}/{file}")
 
+    @cached_property
+    def literals(self) -> frozenset[str]:
+        """Return every word that stands in quotes, the measures of its facts among them."""
+        return frozenset(word for text in self.texts.values() for word in re.findall(r"'(\w+)'", text))
+
     def check(self) -> None:
         """Refuse a folder that breaks a rule of the house; the message says how to mend it."""
         self._check_settings()

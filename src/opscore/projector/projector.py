@@ -202,6 +202,18 @@ class Projector(Answers):
         fails = f"; its checks fail: {', '.join(entry.failing)}" if entry.failing else ""
         return line("nothing", f"version {definition.version} is {entry.state}{fails}")
 
+    def superseding(self) -> list[tuple[Entry, Entry]]:
+        """Return (serving, newest) of each projection whose newest version is built and waits beside another one."""
+        with self._shared() as connection:
+            entries = self.catalogue.entries(connection)
+        serving = {entry.name: entry for entry in entries if entry.status == "serving"}
+        wanted = {(name, definition.version) for name, definition in self.definitions().items()}
+        return [
+            (serving[entry.name], entry)
+            for entry in entries
+            if entry.status == "ready" and (entry.name, entry.version) in wanted and entry.name in serving
+        ]
+
     def deploy(
         self, *, by: str = "deploy", progress: Callable[[Progress], None] | None = None, stop: Stop | None = None
     ) -> list[PlanLine]:
