@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import itertools
 import threading
 from collections.abc import Iterator
@@ -9,21 +11,26 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 from uuid import uuid4
 
+import msgspec
 import psycopg
 import pytest
 
 from opscore.audit import verify
 from opscore.database import Database
-from opscore.domain.command import Actor, Origin, Role, UnitOfWork
+from opscore.domain.command import COMMANDS, Actor, Origin, Role, UnitOfWork
 from opscore.domain.customer_commands import EraseCustomer
 from opscore.domain.order import Order
 from opscore.domain.order_commands import CancelOrder, PayOrder
 from opscore.domain.order_events import CancelReason
+from opscore.domain.order_placing import PlaceLine
 from opscore.domain.sku import Sku
 from opscore.domain.sku_commands import RegisterSku
 from opscore.domain.stock_commands import ReceiveStock
+from opscore.domain.values import Part, in_full
+from opscore.log.canonical import canonical
 from opscore.log.event_log import EventFilter, EventLog
 from opscore.log.personal import SubjectErased
 from opscore.settings import Settings
@@ -164,6 +171,57 @@ def test_the_same_key_with_another_body_is_refused(database: Database, shop: Sho
     other = shop.give(shop.order((sku, 2)), key="mine")
     assert other.refusal is not None and other.refusal.code == "IDEMPOTENCY_KEY_REUSED"
     assert count(database) == before
+
+
+def test_what_was_said_is_the_same_to_a_program_that_knows_more_fields() -> None:
+    class Earlier(Part):
+        quantity: Decimal
+        note: str | None = None
+
+    class Later(Earlier):
+        batch: str | None = None
+        parts: tuple[str, ...] = ()
+
+    assert canonical(Earlier(quantity=Decimal(2))) == canonical(Later(quantity=Decimal(2)))
+    assert canonical(Later(quantity=Decimal(2), batch="B1")) != canonical(Later(quantity=Decimal(2)))
+
+
+def test_every_part_of_a_command_leaves_out_what_stands_at_its_default() -> None:
+    found: set[type[msgspec.Struct]] = set()
+
+    def visit(type_: Any) -> None:
+        if isinstance(type_, msgspec.inspect.StructType):
+            found.add(type_.cls)
+            for each in type_.fields:
+                visit(each.type)
+        for name in ("type", "item_type", "item_types", "types", "value_type"):
+            inner = getattr(type_, name, ())
+            for each in inner if isinstance(inner, tuple) else (inner,):
+                visit(each)
+
+    for command in COMMANDS.values():
+        visit(msgspec.inspect.type_info(command))
+    assert PlaceLine in found and len(found) > len(COMMANDS) > 100
+    assert [kind.__name__ for kind in found if not kind.__struct_config__.omit_defaults] == []
+
+
+def test_a_command_that_an_earlier_program_kept_with_every_field_is_known_again(
+    database: Database, settings: Settings, shop: Shop
+) -> None:
+    sku = shop.sku()
+    command = shop.order((sku, 1))
+    first = shop.give(command, key="mine")
+    in_words = canonical(["placeOrder", in_full(command), None, None])
+    assert b'"coupon_code":null' in in_words
+    with database.connect("admin", autocommit=True) as connection:
+        connection.execute(
+            "UPDATE commands SET request_hash = %s WHERE key = 'mine'",
+            (hmac.new(shop.writer._request_key, in_words, hashlib.sha256).digest(),),
+        )
+    again = shop.give(command, key="mine")
+    assert (again.refusal, again.position, again.aggregate_id) == (None, first.position, first.aggregate_id)
+    other = shop.give(shop.order((sku, 2)), key="mine")
+    assert other.refusal is not None and other.refusal.code == "IDEMPOTENCY_KEY_REUSED"
 
 
 def test_keys_are_scoped_to_actor_and_store(shop: Shop) -> None:

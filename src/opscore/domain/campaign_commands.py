@@ -74,10 +74,10 @@ from opscore.domain.values import (
     Currency,
     Label,
     NonNegativeMinor,
+    Part,
     PositiveMinor,
     Reason,
     Text,
-    Value,
     line_amount_minor,
     local_day,
     plain,
@@ -300,21 +300,21 @@ class AddCampaignLine(Command):
         return campaign.id
 
 
-class PercentageTerms(Value, tag_field="form", tag="percentage"):
+class PercentageTerms(Part, tag_field="form", tag="percentage"):
     """Percent off each line."""
 
     percent: Annotated[Decimal, Meta(description="Above 0 and at most 100; four decimal places at most.")]
     min_quantity: Annotated[Decimal | None, Meta(description="Units of the goods from which on it counts.")] = None
 
 
-class ThresholdStepTerms(Value):
+class ThresholdStepTerms(Part):
     """Spend so much, pay so much less."""
 
     spend_minor: Annotated[PositiveMinor, Meta(description="What the goods must come to, in minor units.")]
     off_minor: Annotated[PositiveMinor, Meta(description="What is taken off, in minor units.")]
 
 
-class ThresholdTerms(Value, tag_field="form", tag="threshold"):
+class ThresholdTerms(Part, tag_field="form", tag="threshold"):
     """Money off from an amount of spending on; the highest step reached counts."""
 
     steps: Annotated[
@@ -323,14 +323,14 @@ class ThresholdTerms(Value, tag_field="form", tag="threshold"):
     ]
 
 
-class FixedTerms(Value, tag_field="form", tag="fixed"):
+class FixedTerms(Part, tag_field="form", tag="fixed"):
     """A fixed amount off the goods."""
 
     off_minor: Annotated[PositiveMinor, Meta(description="What is taken off, in minor units.")]
     each_unit: Annotated[bool, Meta(description="Off each unit of the goods, or once for the order.")] = False
 
 
-class GiftTerms(Value, tag_field="form", tag="gift"):
+class GiftTerms(Part, tag_field="form", tag="gift"):
     """Goods for nothing with a purchase."""
 
     sku_id: Annotated[UUID, Meta(description="The article that is given.")]
@@ -340,7 +340,7 @@ class GiftTerms(Value, tag_field="form", tag="gift"):
     repeats: Annotated[bool, Meta(description="Given once for every full minimum quantity, or once.")] = False
 
 
-class FreeShippingTerms(Value, tag_field="form", tag="free_shipping"):
+class FreeShippingTerms(Part, tag_field="form", tag="free_shipping"):
     """Freight waived, all or in part."""
 
     spend_minor: Annotated[NonNegativeMinor, Meta(description="What the goods must come to, in minor units.")] = 0
@@ -352,7 +352,7 @@ class FreeShippingTerms(Value, tag_field="form", tag="free_shipping"):
     ] = None
 
 
-class CouponTermsOffered(Value, tag_field="form", tag="coupon"):
+class CouponTermsOffered(Part, tag_field="form", tag="coupon"):
     """A code that customers enter."""
 
     code: Annotated[Code, Meta(description="The code; in its stores it means this coupon until the campaign ends.")]
@@ -585,7 +585,7 @@ class SetForecast(Command):
         return campaign.id
 
 
-class CheckedPriceTerms(Value):
+class CheckedPriceTerms(Part):
     """What was read for one article, per unit."""
 
     sku_id: Annotated[UUID, Meta(description="The article.")]
@@ -782,7 +782,7 @@ class RecordAdSpend(Command):
         return campaign.id
 
 
-class FigureTerms(Value):
+class FigureTerms(Part):
     """A figure of a read model, and the position of the log that it was read at."""
 
     name: Annotated[Code, Meta(description="Which figure, for example gmv_minor.")]

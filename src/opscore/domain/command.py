@@ -131,7 +131,7 @@ _OWN_ID = {"Customer": "id", "Order": "customer_id"}
 SYSTEM = Actor(id="system", role=Role.SYSTEM)
 
 
-class Command(Value):
+class Command(Value, omit_defaults=True):
     """An intention. Subclasses declare their fields with a description each, and say in one sentence what they do."""
 
     AGGREGATE: ClassVar[type[Aggregate]]

@@ -41,10 +41,10 @@ from opscore.domain.values import (
     MAX_PLACES,
     Code,
     Currency,
+    Part,
     PositiveMinor,
     Reason,
     Text,
-    Value,
     line_amount_minor,
     plain,
 )
@@ -61,14 +61,14 @@ Quantity = Annotated[Decimal, Meta(description="How much, in the article's unit.
 ParcelId = Annotated[UUID, Meta(description="The parcel.")]
 
 
-class LineQuantity(Value):
+class LineQuantity(Part):
     """A part of one line of an order."""
 
     line: LineNumber
     quantity: Quantity
 
 
-class ScannedLine(Value):
+class ScannedLine(Part):
     """What was scanned into a parcel for one line of an order."""
 
     line: LineNumber
@@ -79,7 +79,7 @@ class ScannedLine(Value):
     ] = None
 
 
-class ExchangeFor(Value):
+class ExchangeFor(Part):
     """What replaces the missing units of one line, at the same money."""
 
     line: LineNumber

@@ -72,6 +72,7 @@ from opscore.domain.values import (
     Currency,
     Label,
     NonNegativeMinor,
+    Part,
     Text,
     Value,
     derived_id,
@@ -113,7 +114,7 @@ Address = Annotated[Text | None, Meta(description="Where it is delivered; kept e
 Remark = Annotated[Text | None, Meta(description="What the buyer asked for; kept encrypted.")]
 
 
-class PlaceLine(Value):
+class PlaceLine(Part):
     """An article that is asked for."""
 
     sku_id: Annotated[UUID, Meta(description="The article.")]
@@ -124,7 +125,7 @@ class PlaceLine(Value):
     ] = None
 
 
-class RecordedLine(Value):
+class RecordedLine(Part):
     """An article that was sold elsewhere, at the price that was agreed there."""
 
     sku_id: Annotated[UUID, Meta(description="The article.")]

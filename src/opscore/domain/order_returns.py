@@ -81,9 +81,9 @@ from opscore.domain.values import (
     Currency,
     Minor,
     NonNegativeMinor,
+    Part,
     Reason,
     Text,
-    Value,
     derived_id,
     line_amount_minor,
     plain,
@@ -279,7 +279,7 @@ def refund(
 # What can be asked for: returns --------------------------------------------------------------------------------------
 
 
-class DisposalOf(Value):
+class DisposalOf(Part):
     """What becomes of units that came back."""
 
     line: LineNumber
@@ -288,7 +288,7 @@ class DisposalOf(Value):
     batch: Annotated[Code | None, Meta(description="Number of the batch they are of, if it is known.")] = None
 
 
-class RefundOf(Value):
+class RefundOf(Part):
     """Units whose money goes back."""
 
     line: LineNumber
@@ -632,7 +632,7 @@ def require_in_price_protection(order: Order, store: Store, at: datetime) -> Non
         raise PriceProtectionOver(until=until.isoformat(), path=("order_id",), ids=[order.id])
 
 
-class RecordedReturnLine(Value):
+class RecordedReturnLine(Part):
     """Units that came back elsewhere, and the money that went back for them."""
 
     sku_id: Annotated[UUID, Meta(description="The article.")]

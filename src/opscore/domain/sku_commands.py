@@ -66,7 +66,7 @@ from opscore.domain.store_events import (
     StoreNotOpen,
     StoreStatus,
 )
-from opscore.domain.values import MAX_PLACES, Code, Currency, Label, Reason, Text, Value, derived_id, plain
+from opscore.domain.values import MAX_PLACES, Code, Currency, Label, Part, Reason, Text, derived_id, plain
 
 EDITORS = frozenset({Role.OWNER, Role.MANAGER, Role.EDITOR})
 APPROVERS = frozenset({Role.OWNER, Role.MANAGER})
@@ -97,7 +97,7 @@ def sku_and_store(work: UnitOfWork, sku_id: UUID, store_id: UUID | None) -> tupl
     return sku, work.store(store_id or sku.store_id, path=("store_id",))
 
 
-class SpecificationItem(Value):
+class SpecificationItem(Part):
     """One property of an article."""
 
     name: Annotated[Code, Meta(description="What is specified, for example colour.")]
@@ -330,7 +330,7 @@ def require_second_approver(work: UnitOfWork, store: Store, sku: Sku) -> None:
         raise SamePerson(actor=work.actor.id, path=("override_reason",), ids=[sku.id])
 
 
-class TierPriceEntry(Value):
+class TierPriceEntry(Part):
     """What holders of a tier pay: a price of its own, or a factor of the list price, never both."""
 
     tier: Annotated[Code, Meta(description="Name of the tier, as the store's membership policy has it.")]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 from datetime import datetime
 from decimal import ROUND_HALF_EVEN, Context, Decimal
-from typing import Annotated, dataclass_transform
+from typing import Annotated, Any, dataclass_transform
 from uuid import UUID, uuid5
 from zoneinfo import ZoneInfo
 
@@ -118,3 +118,20 @@ def local_day(at: datetime, time_zone: str) -> str:
 @dataclass_transform(frozen_default=True, kw_only_default=True)
 class Value(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A value inside an event or a command: compared by its fields, never changed."""
+
+
+class Part(Value, omit_defaults=True):
+    """A value inside a command alone.
+
+    Written down, a command and its parts leave out what stands at its default: what was said stays the same to a later
+    program that knows more fields, and so does its hash. An event keeps every field.
+    """
+
+
+def in_full(value: Any) -> Any:
+    """Return a value, and all inside it, as plain data with every field; of a tagged value the tag is one."""
+    if isinstance(value, msgspec.Struct):
+        tag_field = value.__struct_config__.tag_field
+        tag = {} if tag_field is None else {tag_field: value.__struct_config__.tag}
+        return tag | {name: in_full(getattr(value, name)) for name in value.__struct_fields__}
+    return [in_full(each) for each in value] if isinstance(value, list | tuple) else value

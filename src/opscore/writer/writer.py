@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import psycopg
@@ -31,6 +32,7 @@ from opscore.domain.refusals import (
     StaleVersion,
 )
 from opscore.domain.store import Store
+from opscore.domain.values import in_full
 from opscore.log.canonical import canonical
 from opscore.log.event_types import UnknownEventType, event_types
 from opscore.log.personal import Keyring, SubjectErased
@@ -378,7 +380,7 @@ class Writer:
             earlier = None if pending.together else known.get(pending.key)
             if earlier is not None:
                 self.statistics.replays += 1
-                answers.append((pending, _same_or_refused(pending, earlier)))
+                answers.append((pending, self._same_or_refused(pending, earlier)))
                 continue
             answer: Answer
             try:
@@ -420,7 +422,7 @@ class Writer:
                     earlier = known.get(pending.key)
                     if earlier is not None:
                         self.statistics.replays += 1
-                        outcomes.append(_same_or_refused(pending, earlier))
+                        outcomes.append(self._same_or_refused(pending, earlier))
                         continue
                     each = self._decide(connection, pending, position)
                     position += len(each.events)
@@ -521,11 +523,21 @@ class Writer:
         self._connection = None
         self._state.forget()
 
-    def _hash_of(self, request: Request) -> bytes:
-        name = request.command.command_name()
-        body = canonical([name, request.command, request.occurred_at, request.expected_version])
+    def _hash_of(self, request: Request, command: Any = None) -> bytes:
+        """Return what tells a request from others. command: how it is written down, if not as this program does."""
+        name, command = request.command.command_name(), command or request.command
+        body = canonical([name, command, request.occurred_at, request.expected_version])
         # Keyed, because a command may hold personal data and its hash outlives an erasure.
         return hmac.new(self._request_key, body, hashlib.sha256).digest()
+
+    def _same_or_refused(self, pending: Pending, earlier: tuple[bytes, Outcome]) -> Outcome:
+        request_hash, outcome = earlier
+        if hmac.compare_digest(request_hash, pending.request_hash):
+            return outcome
+        # Earlier programs hashed every field, those at their defaults among them.
+        if hmac.compare_digest(request_hash, self._hash_of(pending.request, in_full(pending.request.command))):
+            return outcome
+        return Outcome(None, outcome.position, refusal=Refused.of(IdempotencyKeyReused(path=("idempotency_key",))))
 
 
 def _stream_has_begun(error: psycopg.Error) -> bool:
@@ -590,10 +602,3 @@ def _log_rows(work: UnitOfWork, request: Request, events: Iterable[Event]) -> li
             )
         )
     return rows
-
-
-def _same_or_refused(pending: Pending, earlier: tuple[bytes, Outcome]) -> Outcome:
-    request_hash, outcome = earlier
-    if hmac.compare_digest(request_hash, pending.request_hash):
-        return outcome
-    return Outcome(None, outcome.position, refusal=Refused.of(IdempotencyKeyReused(path=("idempotency_key",))))
