@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from opscore.api.ids import global_id
 from opscore.database import Database
 from opscore.domain.customer_commands import SetContactCard
 from opscore.domain.order_commands import PayOrder
+from opscore.projector import read_all
 from opscore.settings import Settings
 from opscore.writer import Writer
 from tests.shop import Shop
@@ -165,3 +167,44 @@ def test_what_cannot_be_is_said_before_any_work_is_done(
     for words in (("whatif", "kpi_daily", *twice[:2]), ("compare", "kpi_daily", "3", "3")):
         said = run(environment, "projections", *words, "--export", "rows.xls", code=1)
         assert said == "rows.xls should end in .csv or .parquet\n"
+
+
+def test_an_update_is_built_compared_and_let_serve_by_one_word(
+    environment: dict[str, str], shop: Shop, tmp_path: Path
+) -> None:
+    assert "Every projection serves its newest version." in run(environment, "projections", "upgrade")
+    own = tmp_path / "own"
+    run(environment, "projections", "init", str(own))
+    mine = {**environment, "OPSCORE_PROJECTIONS": str(own)}
+    run(mine, "projections", "copy", "kpi_daily")
+    version = read_all(own)["kpi_daily"].version
+
+    assert "there is no projection kpi_dayly (did you mean kpi_daily?)" in run(
+        mine, "projections", "upgrade", "kpi_dayly", code=1
+    )
+    said = run(mine, "projections", "upgrade")
+    assert re.search(rf"kpi_daily +{version - 1} +{version} +0 +ready", said)
+    assert "opscore projections upgrade --promote" in said
+    assert re.search(rf"kpi_daily +{version - 1} +serving", run(mine, "projections", "list"))
+
+    said = run(mine, "projections", "upgrade", "kpi_daily", "--promote", "--by", "ann")
+    assert re.search(rf"kpi_daily +{version - 1} +{version} +0 +serving", said)
+    assert re.search(rf"kpi_daily .* {version} .* ann ", run(mine, "projections", "history", "kpi_daily"))
+    assert "Every projection serves its newest version." in run(mine, "projections", "upgrade")
+
+
+def test_what_cannot_be_let_serve_is_said_and_the_others_are(
+    environment: dict[str, str], shop: Shop, tmp_path: Path
+) -> None:
+    run(environment, "projections", "rebuild")
+    own = tmp_path / "own"
+    run(environment, "projections", "init", str(own))
+    mine = {**environment, "OPSCORE_PROJECTIONS": str(own)}
+    for name in ("kpi_daily", "order_book"):
+        run(mine, "projections", "copy", name)
+    checks = own / "kpi_daily" / "checks.sql"
+    failing = "-- never_sold: a day on which something was sold.\nSELECT day.store_id, day.day FROM kpi_daily AS day;\n"
+    checks.write_text(f"{checks.read_text('utf-8')}\n{failing}", "utf-8")
+    said = run(mine, "projections", "upgrade", "--promote", code=1)
+    assert re.search(r"kpi_daily .* refused", said) and re.search(r"order_book .* serving", said)
+    assert "never_sold" in said and "not every projection could be let serve" in said

@@ -119,7 +119,10 @@ def _put_on_sale(writer: Writer, found: Figures) -> None:
         for actor, command in steps:
             outcome = writer.ask(Request(command, actor, f"demo:{command.command_name()}:{sku.code}"))
             if outcome.refusal is not None:
-                raise SetupError(f"The demonstration cannot go on: {outcome.refusal.message}")
+                raise SetupError(
+                    f"The demonstration cannot go on: {outcome.refusal.message} If another version of opscore began it:"
+                    " opscore demo --remove, then begin again."
+                )
 
 
 def figures(database: Database) -> Figures:

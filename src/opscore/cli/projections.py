@@ -331,6 +331,66 @@ def projections_promote(
     out.print(f"{entry.name} version {entry.version} serves.")
 
 
+@projections_app.command("upgrade")
+def projections_upgrade(
+    names: Annotated[list[str] | None, typer.Argument(help="The projections; all of them if none.")] = None,
+    promote: Annotated[bool, typer.Option("--promote", help="Let each serve once it is compared.")] = False,
+    by: Annotated[
+        str | None, typer.Option(help="Who decided it; kept for ever. The user of this machine if left out.")
+    ] = None,
+) -> None:
+    """Build the newest versions, as after an update of opscore, and compare each with the one that serves.
+
+    Can be stopped and run again: what serves by then goes on serving.
+    """
+    from opscore import kpi_versions
+    from opscore.projector import ProjectionRefused, Projector
+
+    who = by or _user()
+    rows, refused = [], []
+    with migrated() as (database, _), Bars() as bars, stoppable() as stop:
+        projector = Projector(database)
+        for name in names or ():
+            projector.require_known(name)
+        kpi_versions.take_into_service(database)
+        projector.deploy(by=who, progress=bars.projecting, stop=stop)
+        waiting = [pair for pair in projector.superseding() if not names or pair[0].name in names]
+        for number, (serving, newest) in enumerate(waiting, 1):
+            if stop():
+                break
+            differing, state = None, newest.state
+            try:
+                # One that a failure has stopped cannot be compared, and need not be.
+                if serving.failed_position is None:
+                    differing = projector.compare(
+                        serving.name, serving.version, newest.version, by=who, sample=0
+                    ).differing_rows
+                if promote:
+                    state = projector.promote(newest.name, newest.version, by=who).state
+            except ProjectionRefused as fault:
+                refused.append(str(fault))
+                state = "refused"
+            rows.append((serving.name, serving.version, newest.version, differing, state))
+            bars.at("comparing", number, len(waiting))
+    if not waiting:
+        out.print("Every projection serves its newest version.")
+        return
+    table(
+        ("name", "serving", "newest", "differing rows", "the newest"),
+        [(name, old, new, figure(differing), state) for name, old, new, differing, state in rows],
+        right=(1, 2, 3),
+    )
+    for each in refused:
+        out.print(each, markup=False)
+    if refused:
+        raise fail("not every projection could be let serve" if promote else "not every projection could be compared")
+    if not promote:
+        out.print(
+            "What differs: opscore projections compare NAME SERVING NEWEST. To let them serve:"
+            " opscore projections upgrade --promote"
+        )
+
+
 @projections_app.command("history")
 def projections_history(
     name: Annotated[str | None, typer.Argument(help="The projection; all of them if left out.")] = None,
