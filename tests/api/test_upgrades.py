@@ -11,8 +11,12 @@ from typing import Any
 import pytest
 
 from opscore import resources
+from opscore.domain.command import Role
 from opscore.domain.order_commands import PayOrder
-from opscore.projector import Projector, read_all
+from opscore.exports.datasets import Dataset, Wanted
+from opscore.exports.files import write
+from opscore.exports.formats import Format
+from opscore.projector import Outdated, Projector, read_all
 from tests.api.conftest import Api, gid
 from tests.projections.test_compares import edit
 from tests.shop import Shop
@@ -126,3 +130,17 @@ def test_facts_of_before_channels_and_breakdowns_are_counted_and_compared(
     asked = 'kpi(code: "K017", grain: TOTAL, fromDay: "2020-01-01", toDay: "2020-12-31"'
     assert [float(row["value"]) for row in api.ask(f"{{ {asked}) {{ rows {{ value }} }} }}")["kpi"]["rows"]] == [20]
     assert "knows no breakdowns" in refused(api, f"{{ {asked}, by: CHANNEL) {{ rows {{ value }} }} }}")
+
+
+def test_an_export_of_what_the_serving_version_has_not_fails_in_the_same_words(
+    api: Api, sold: dict[str, Any], serve_earlier: Serve, tmp_path: Path
+) -> None:
+    serve_earlier(
+        "stock_valuation", ("queries.sql", "exact.mean_cost, ", ""), ("queries.sql", "values_after", "values_told")
+    )
+    server = api.server
+    for dataset, what in ((Dataset.STOCK_LEVELS, "column mean_cost"), (Dataset.STOCK_MOVEMENTS, "query values_after")):
+        file = tmp_path / f"{dataset}.csv"
+        with pytest.raises(Outdated, match=f"has no {what}"):
+            write(server.database, server.projector, Wanted(dataset, None), Format.CSV, Role.OWNER, file)
+        assert not file.exists()

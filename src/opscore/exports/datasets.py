@@ -16,7 +16,6 @@ from typing import Any
 from uuid import UUID
 
 import psycopg
-from psycopg.rows import dict_row
 
 from opscore.database import Database
 from opscore.domain.refusals import NotFound
@@ -290,7 +289,7 @@ def _stock_movements(moment: Snapshot, entry: Entry, wanted: Wanted) -> Rows:
             "positions": [row[place["position"]] for row in batch],
             "sku_ids": [row[place["sku_id"]] for row in batch],
         }
-        found = {row["position"]: row for row in _answer(moment, valuation, "values_after", which, wanted)}
+        found = {row["position"]: row for row in moment.answer(valuation, "values_after", which, wanted.store_ids)}
         changed = []
         for row in batch:
             worth, values = found[row[place["position"]]], list(row)
@@ -312,7 +311,7 @@ def _stock_levels(moment: Snapshot, entry: Entry, wanted: Wanted) -> Rows:
 
     def valued(batch: Batch) -> Batch:
         which = {"sku_ids": list({row[sku] for row in batch})}
-        costs = {row["sku_id"]: row["mean_cost"] for row in _answer(moment, valuation, "report", which, wanted)}
+        costs = {row["sku_id"]: row["mean_cost"] for row in moment.answer(valuation, "report", which, wanted.store_ids)}
         return [(*row[:cost], costs.get(row[sku]), *row[cost + 1 :]) for row in batch]
 
     return _valued(levels, valuation, valued)
@@ -323,13 +322,6 @@ def _valued(rows: Rows, valuation: Entry, valued: Callable[[Batch], Batch]) -> R
     return replace(
         rows, batches=((valued(batch), percent) for batch, percent in rows.batches), valuation=valuation.version
     )
-
-
-def _answer(moment: Snapshot, entry: Entry, query: str, given: Mapping[str, Any], wanted: Wanted) -> list[Any]:
-    """Return the rows of a query about one batch, by the names of their columns."""
-    sql, values = moment.query(entry, query, given, wanted.store_ids)
-    with moment.connection.cursor(row_factory=dict_row) as cursor:
-        return cursor.execute(sql, values).fetchall()
 
 
 def _kpi_daily(moment: Snapshot, entry: Entry, wanted: Wanted) -> Rows:

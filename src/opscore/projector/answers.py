@@ -437,6 +437,33 @@ class Answers:
         )
         return Outdated(f"{entry.name} version {entry.version}, which answers, has no {what}; {advice}")
 
+    def ready(self, connection: Connection, entry: Version, query: str) -> Ready:
+        """Return a query of a version; raises Outdated where only newer ones have it, ProjectionRefused where none."""
+        loaded = self.loaded(connection, entry)
+        known = query in loaded.queries or query in loaded.countings
+        outdated = None if known else self.outdated(entry, f"query {query}")
+        if outdated is not None:
+            raise outdated
+        return self._query(loaded, query)
+
+    def by_column(self, entry: Version) -> Callable[[psycopg.Cursor[Any]], Callable[[Sequence[Any]], dict[str, Any]]]:
+        """Return a row factory: rows as dicts that raise Outdated for a column that only newer versions have."""
+
+        def lacking(column: str) -> Exception:
+            return self.outdated(entry, f"column {column}") or KeyError(column)
+
+        def factory(cursor: psycopg.Cursor[Any]) -> Callable[[Sequence[Any]], dict[str, Any]]:
+            names = [column.name for column in cursor.description or ()]
+
+            def made(values: Sequence[Any]) -> dict[str, Any]:
+                row = _Row(zip(names, values, strict=True))
+                row.lacking = lacking
+                return row
+
+            return made
+
+        return factory
+
     def _require(self, name: str, version: int) -> Entry:
         with self._shared() as connection:
             return self._entry(connection, name, version)
@@ -502,7 +529,7 @@ class _Asking:
     def __call__(
         self, query: str, params: Mapping[str, Any] | None = None, shape: Shape | None = None
     ) -> list[dict[str, Any]]:
-        with self.connection.cursor(row_factory=self._rows) as cursor:
+        with self.connection.cursor(row_factory=self.answers.by_column(self.entry)) as cursor:
             return self._run(cursor, query, params, shape).fetchall()
 
     def tuples(
@@ -538,31 +565,16 @@ class _Asking:
     def _ready(self, query: str, measures: Sequence[str] | None) -> Ready:
         """Return a query, asked of these measures alone when it counts facts; raises ProjectionRefused."""
         loaded = self.answers.loaded(self.connection, self.entry)
-        counts = query in loaded.countings
-        lacking = [f"measure {each}" for each in measures or () if counts and each not in loaded.definition.literals]
-        if not counts and query not in loaded.queries:
-            lacking = [f"query {query}"]
-        if lacking and (outdated := self.answers.outdated(self.entry, lacking[0])) is not None:
-            raise outdated
-        return loaded.counting(query, measures) if counts and measures else self.answers._query(loaded, query)
-
-    def _rows(self, cursor: psycopg.Cursor[Any]) -> Callable[[Sequence[Any]], dict[str, Any]]:
-        """Return what makes a row of its values."""
-        names = [column.name for column in cursor.description or ()]
-
-        def made(values: Sequence[Any]) -> dict[str, Any]:
-            row = _Row(zip(names, values, strict=True))
-            row.lacking = self._lacking
-            return row
-
-        return made
-
-    def _lacking(self, column: str) -> Exception:
-        return self.answers.outdated(self.entry, f"column {column}") or KeyError(column)
+        if not measures or query not in loaded.countings:
+            return self.answers.ready(self.connection, self.entry, query)
+        for each in measures:
+            if each not in loaded.definition.literals and (why := self.answers.outdated(self.entry, f"measure {each}")):
+                raise why
+        return loaded.counting(query, measures)
 
 
 class _Row(dict[str, Any]):
-    """A row by column; who looks for a column that earlier versions have not is told so."""
+    """A row by column."""
 
     __slots__ = ("lacking",)
     lacking: Callable[[str], Exception]

@@ -48,12 +48,22 @@ class Snapshot:
     def query(
         self, entry: Entry, name: str, values: Mapping[str, Any], store_ids: Sequence[UUID] | None
     ) -> tuple[str, dict[str, Any]]:
-        """Return a version's query and all its values. store_ids: the stores that the asker may see, None for all."""
-        ready = self._answers.loaded(self.connection, entry).queries[name]
+        """Return a version's query and all its values. store_ids: the stores that the asker may see, None for all.
+
+        Raises Outdated for one that only newer versions have.
+        """
+        ready = self._answers.ready(self.connection, entry, name)
         given: dict[str, Any] = {**dict.fromkeys(ready.parameters), **values}
         given["store_ids"] = None if store_ids is None else list(store_ids)
         given.update(window_from=0, window_to=entry.position)
         return ready.sql, given
+
+    def answer(
+        self, entry: Entry, name: str, values: Mapping[str, Any], store_ids: Sequence[UUID] | None
+    ) -> list[dict[str, Any]]:
+        """Return the rows of a version's query, by column; see `query`."""
+        with self.connection.cursor(row_factory=self._answers.by_column(entry)) as cursor:
+            return cursor.execute(*self.query(entry, name, values, store_ids)).fetchall()
 
     @staticmethod
     def listed(
