@@ -229,10 +229,13 @@ def test_the_refund_of_units_cancelled_earlier_lowers_what_was_credited(shop: Sh
     assert shop.desk.get(Customer, ann).spend_minor == {"CNY": 20000}
 
 
-def test_a_first_order_refunded_in_full_takes_the_referral_back(shop: Shop) -> None:
+@pytest.mark.parametrize("merged", [False, True])
+def test_a_first_order_refunded_in_full_takes_the_referral_back(shop: Shop, merged: bool) -> None:
     bob = shop.desk.register(shop.store_id)
     ann = shop.desk.register(shop.store_id, referrer_id=bob)
     order_id, event = completed(shop, (shop.article(), "2"), customer_id=ann)
+    if merged:
+        shop.desk.do(MergeCustomers(customer_id=shop.desk.register(shop.store_id), other_id=ann))
     follow(shop, event)
     follow(shop, refunded(shop, order_id, "1"))
     assert shop.desk.get(Customer, bob).balance == 500

@@ -15,7 +15,7 @@ from opscore.domain.aggregate import Aggregate
 from opscore.domain.campaign import Campaign
 from opscore.domain.command import Command, Role, UnitOfWork
 from opscore.domain.customer import Customer
-from opscore.domain.customer_commands import hand_on
+from opscore.domain.mergers import hand_on
 from opscore.domain.order import Order
 from opscore.domain.order_events import CancelReason, ExchangedLine, ParcelLine, ParcelUnpacked, ShortageRemedy
 from opscore.domain.order_refusals import (

@@ -218,6 +218,11 @@ class Membership(Policy):
         reached = [tier for tier in self.tiers if tier.spend_minor is not None and spend_minor >= tier.spend_minor]
         return reached[-1] if reached else None
 
+    def is_higher(self, name: str, than: str) -> bool:
+        """Say whether the one tier stands above the other; not if either is not offered any more."""
+        names = [tier.name for tier in self.tiers]
+        return name in names and than in names and names.index(name) > names.index(than)
+
 
 class PointsRule(Value):
     """What one kind of behaviour earns: a fixed number of points, or one point for every so many minor units."""
