@@ -48,6 +48,7 @@ from opscore.domain.sku_events import (
     ProhibitedGoods,
     SkuPriced,
     StockLeft,
+    TierBelowCost,
     TierUnknown,
 )
 from opscore.domain.stock_commands import (
@@ -553,6 +554,22 @@ def test_a_tier_price_that_cannot_be_is_refused(
     with pytest.raises(refusal):
         shelf.do(SetTierPrices(sku_id=sku_id, tiers=entries))
     assert shelf.sku(sku_id).tier_prices == {}
+
+
+def test_no_list_price_lets_holders_of_a_tier_pay_less_than_the_cost_unless_overridden(shelf: Shelf) -> None:
+    sku_id = shelf.draft()
+    shelf.price(sku_id, "20", cost=Decimal(10))
+    half = (TierPriceEntry(tier="member", factor=Decimal("0.6")),)
+    shelf.do(SetTierPrices(sku_id=sku_id, tiers=half))
+    with pytest.raises(TierBelowCost) as refused:
+        shelf.price(sku_id, "15")
+    assert (refused.value.path, "pay 9, below the cost of 10" in str(refused.value)) == (("list_price",), True)
+    shelf.price(sku_id, "16.67")
+    sale = PriceSku(sku_id=sku_id, list_price=Decimal(15), reason="sale", override_reason="end of line")
+    shelf.do(sale, actor=SECOND)
+    shelf.do(SetPolicy(store_id=shelf.store_id, kind="price_guard", params={"cost_is_floor": False}))
+    shelf.price(sku_id, "12")
+    shelf.do(SetTierPrices(sku_id=sku_id, tiers=(TierPriceEntry(tier="member", factor=Decimal("0.5")),)))
 
 
 def test_an_article_without_a_price_has_no_tier_prices(shelf: Shelf) -> None:

@@ -65,7 +65,7 @@ from opscore.domain.refusals import (
 )
 from opscore.domain.sku import Sku
 from opscore.domain.sku_commands import require_unit_price
-from opscore.domain.sku_events import AllocationExceedsQuota
+from opscore.domain.sku_events import AllocationExceedsQuota, HoldsNoStock
 from opscore.domain.stock_commands import ReleaseCampaignStock
 from opscore.domain.store_events import PeriodClosedAlready, StoreNotOpen
 from opscore.domain.values import (
@@ -240,6 +240,7 @@ class AddCampaignLine(Command):
     REFUSES: ClassVar[tuple[type[Refusal], ...]] = (
         CampaignLineBelowCost,
         LossBudgetTooSmall,
+        HoldsNoStock,
         AllocationExceedsQuota,
         OverlapsCampaign,
         CurrencyMismatch,
@@ -275,6 +276,8 @@ class AddCampaignLine(Command):
                 expected=campaign.currency, given=sku.currency, path=("sku_id",), ids=[campaign.id, sku.id]
             )
         price = require_unit_price(self.price, ("price",))
+        if self.quota is not None:
+            sku.require_stocked(("quota",))
         quota = None if self.quota is None else sku.require_quantity(self.quota, ("quota",))
         sku.require_within_quota(campaign.id, Decimal(0), quota, ("quota",))
         max_per_customer = self.max_per_customer

@@ -285,10 +285,7 @@ class MergeCustomers(Command):
 
 
 class EraseCustomer(Command):
-    """Forget a person: their keys are destroyed, so nothing personal can be read again, anywhere, ever.
-
-    Whichever of their records is named, all of them are forgotten: what they were merged into, and what into them.
-    """
+    """Forget a person with all their records: the keys are destroyed, so nothing personal can be read again, ever."""
 
     AGGREGATE: ClassVar[type[Aggregate]] = Customer
     ROLES: ClassVar[frozenset[Role]] = SERVICE_DESK | {Role.CUSTOMER}

@@ -16,7 +16,7 @@ from uuid import UUID
 
 from opscore.domain.aggregate import Aggregate, Event
 from opscore.domain.campaign import Campaign
-from opscore.domain.campaign_commands import EndCampaign
+from opscore.domain.campaign_commands import CancelCampaign, EndCampaign
 from opscore.domain.campaign_events import CampaignScheduled, CampaignStatus
 from opscore.domain.command import Command
 from opscore.domain.customer import Customer
@@ -255,6 +255,9 @@ def _end_campaign(stream_id: UUID, look: Look) -> Command | None:
     scheduled, campaign = look.then(Campaign, stream_id), look.now(Campaign, stream_id)
     if scheduled is None or campaign is None or campaign.ends_at != scheduled.ends_at:
         return None  # It was moved since: its new end falls due by itself.
+    if campaign.status is CampaignStatus.SCHEDULED:
+        # It can be neither started nor moved any more, and what is set apart for it would stay so.
+        return CancelCampaign(campaign_id=stream_id, reason="its time was over before it was started")
     runs = campaign.status in (CampaignStatus.LIVE, CampaignStatus.PAUSED)
     return EndCampaign(campaign_id=stream_id) if runs else None
 

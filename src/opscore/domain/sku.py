@@ -387,10 +387,10 @@ class Sku(Aggregate):
         if self.status not in needed:
             raise WrongState(what=self.code, state=self.status.value, needed=" or ".join(needed), ids=[self.id])
 
-    def require_stocked(self) -> None:
+    def require_stocked(self, path: Path = ("sku_id",)) -> None:
         """Refuse HoldsNoStock when the article has no stock of its own to move."""
         if self.mode is not FulfilmentMode.STOCKED:
-            raise HoldsNoStock(code=self.code, mode=self.mode.value, path=("sku_id",), ids=[self.id])
+            raise HoldsNoStock(code=self.code, mode=self.mode.value, path=path, ids=[self.id])
 
     def level_at(self, location_id: UUID) -> StockLevel:
         """Return the units at a location; not to be changed."""
@@ -749,12 +749,16 @@ class Sku(Aggregate):
         """Return the list price in a store. Refuses PriceMissing."""
         return self.require_price(store_id, path).list_price
 
+    def tiers_in(self, store_id: UUID) -> dict[str, TierPrice]:
+        """Return the tier prices that hold in a store: its own, else the home store's."""
+        return self.tier_prices.get(store_id) or self.tier_prices.get(self.store_id) or {}
+
     def tier_price(self, store_id: UUID, tiers: Sequence[str]) -> tuple[Decimal, str] | None:
         """Return the lowest price that the held tiers give in a store, and the tier it comes from.
 
         None when no tier does better than the list price. Tier prices do not add up: the lowest one alone counts.
         """
-        entries = self.tier_prices.get(store_id) or self.tier_prices.get(self.store_id)
+        entries = self.tiers_in(store_id)
         if not entries:
             return None
         list_price = self.price_for(store_id)

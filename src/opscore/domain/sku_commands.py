@@ -55,6 +55,7 @@ from opscore.domain.sku_events import (
     ProhibitedGoods,
     SkuNotListed,
     StockLeft,
+    TierBelowCost,
     TierUnknown,
 )
 from opscore.domain.sku_state import Content, StockPolicy
@@ -221,7 +222,13 @@ class PriceSku(Command):
 
     AGGREGATE: ClassVar[type[Aggregate]] = Sku
     ROLES: ClassVar[frozenset[Role]] = EDITORS
-    REFUSES: ClassVar[tuple[type[Refusal], ...]] = (BelowCost, AboveMarket, SamePerson, CurrencyMismatch)
+    REFUSES: ClassVar[tuple[type[Refusal], ...]] = (
+        BelowCost,
+        AboveMarket,
+        TierBelowCost,
+        SamePerson,
+        CurrencyMismatch,
+    )
 
     sku_id: SkuId
     reason: Annotated[Reason, Meta(description="Why the price is set.")]
@@ -265,6 +272,8 @@ class PriceSku(Command):
             outside = BelowCost(price=list_price, cost=cost, path=("list_price",), ids=[sku.id])
         elif guard.market_is_ceiling and market is not None and list_price > market:
             outside = AboveMarket(price=list_price, market=market, path=("list_price",), ids=[sku.id])
+        elif guard.cost_is_floor and cost is not None:
+            outside = tier_below_cost(sku, store.id, list_price, cost)
         if outside is not None:
             if self.override_reason is None:
                 raise outside
@@ -310,6 +319,15 @@ class PriceSku(Command):
         if self.expected_profit is None or not self.expected_profit.is_finite() or cost is None:
             raise InvalidField(why="give a price, or an expected profit with a cost", path=("list_price",))
         return require_unit_price(cost + self.expected_profit, ("expected_profit",))
+
+
+def tier_below_cost(sku: Sku, store_id: UUID, list_price: Decimal, cost: Decimal) -> TierBelowCost | None:
+    """Return the refusal of a list price at which holders of a tier would pay less than the cost."""
+    for entry in sku.tiers_in(store_id).values():
+        price = tier_amount(entry, list_price)
+        if price < cost:
+            return TierBelowCost(tier=entry.tier, price=price, cost=cost, path=("list_price",), ids=[sku.id])
+    return None
 
 
 def require_currency(sku: Sku, store: Store, given: str | None = None) -> None:
@@ -359,7 +377,8 @@ class SetTierPrices(Command):
         require_currency(sku, store)
         list_price = sku.price_for(store.id, path=("sku_id",))
         priced = sku.price_in(store.id)
-        cost = None if priced is None else priced.cost
+        guarded = store.policy(PriceGuard, work.occurred_at).cost_is_floor
+        cost = priced.cost if guarded and priced is not None else None
         known = {tier.name for tier in store.policy(Membership, work.occurred_at).tiers}
         entries: dict[str, TierPrice] = {}
         for index, given in enumerate(self.tiers):
