@@ -46,7 +46,7 @@ from opscore.domain.pricing import CouponThresholdNotReached, DiscountSource, Re
 from opscore.domain.refusals import CurrencyMismatch, InvalidField, NotAuthorised, NotFound, ReferenceTaken
 from opscore.domain.sku import StockInsufficient
 from opscore.domain.sku_commands import DelistSku, ListSku, SetTierPrices, TierPriceEntry
-from opscore.domain.sku_events import BelowMinimumQuantity, CampaignQuotaUsed, SkuNotListed
+from opscore.domain.sku_events import BelowMinimumQuantity, CampaignQuotaUsed, DelistReason, SkuNotListed
 from opscore.domain.store_commands import AddLocation, SetPolicy, SuspendStore
 from opscore.domain.store_events import LocationAdded, StoreNotOpen
 from tests.domain.desk import Desk
@@ -325,6 +325,16 @@ def test_a_gift_comes_with_the_goods_and_out_of_stock_leaves_them(shop: Shop) ->
     shop.desk.do(CancelOrderLines(order_id=order_id, lines=(LineQuantity(line=1, quantity=Decimal(1)),)))
     assert shop.order(order_id).status is OrderStatus.CANCELLED
     assert shop.sku(bulb).sellable == 1
+
+
+def test_a_gift_that_may_not_be_sold_any_more_is_not_given(shop: Shop) -> None:
+    lamp, bulb = shop.article(), shop.article("bulb", "5")
+    campaign = shop.campaign({lamp: "100"}, GiftTerms(sku_id=bulb, spend_minor=10000))
+    shop.desk.do(DelistSku(sku_id=bulb, reason=DelistReason.RECALL, prohibited=True))
+    shop.place((lamp, "1"), campaign_ids=(campaign,))
+    placed = shop.desk.last(OrderPlaced)
+    assert [line.sku_code for line in placed.lines] == ["lamp"]
+    assert "may not be given" in placed.passed_over[-1].reason
 
 
 def test_a_gift_is_not_the_unit_that_the_same_order_buys(shop: Shop) -> None:

@@ -46,6 +46,7 @@ from opscore.domain.sku_events import (
     OpenReservations,
     PriceMissing,
     ProhibitedGoods,
+    SkuNotListed,
     SkuPriced,
     StockLeft,
     TierBelowCost,
@@ -384,6 +385,21 @@ def test_an_article_goes_off_sale_by_choice_once_its_campaign_is_over() -> None:
     shelf.do(DelistSku(sku_id=sku_id, reason=DelistReason.MANUAL))
     assert not shelf.sku(sku_id).listings[shelf.store_id].listed
     assert shelf.sku(sku_id).sellable == 10
+
+
+def test_prohibited_goods_go_off_sale_in_every_store(shelf: Shelf) -> None:
+    sku_id, other = listed(shelf), shelf.open_store("Other", currency="GBP")
+    there = {"store_id": other, "location_id": shelf.location(other)}
+    shelf.do(ReceiveStock(sku_id=sku_id, quantity=Decimal(1), **there))
+    shelf.do(ListSku(sku_id=sku_id, store_id=other))
+    events = shelf.records(DelistSku(sku_id=sku_id, reason=DelistReason.RECALL, note="sharp edge", prohibited=True))
+    assert [(event.store_id, event.note) for event in events] == [
+        (shelf.store_id, "sharp edge"), (other, "sharp edge")
+    ]  # fmt: skip
+    # So it may be in logs of earlier versions: prohibited, and on sale elsewhere.
+    shelf.sku(sku_id).listings[other].listed = True
+    with pytest.raises(SkuNotListed):
+        shelf.sku(sku_id).require_orderable(other, Decimal(1))
 
 
 def test_goods_are_called_prohibited_for_compliance_or_by_a_recall_only(shelf: Shelf) -> None:

@@ -60,6 +60,7 @@ from opscore.domain.sku_events import (
     BelowMinimumQuantity,
     CampaignQuotaUsed,
     PriceMissing,
+    ProhibitedGoods,
     SkuNotListed,
     StockInsufficient,
 )
@@ -298,7 +299,7 @@ class PlaceOrder(Command):
     ) -> tuple[PricedOrder, StockPlan]:
         """Say where every unit comes from, goods first.
 
-        Gifts that are not there are left out: nobody is refused what they pay for because a gift has run out.
+        Gifts that are not there, or may not be given, are left out: nobody is refused what they pay for by a gift.
         """
         stock = plan_stock(self._needs(priced, offer), location_ids)
         kept: list[PricedLine] = []
@@ -307,9 +308,10 @@ class PlaceOrder(Command):
             if line.gift:
                 gift = offer.skus[line.sku_id] = work.sku(line.sku_id, scoped=False)
                 try:
+                    gift.require_allowed(())
                     stock.add(Need(gift, line.campaign_id, line.quantity, ()))
-                except (StockInsufficient, CampaignQuotaUsed):
-                    missing += [_run_out(gift, given) for given in line.discounts]
+                except (ProhibitedGoods, StockInsufficient, CampaignQuotaUsed):
+                    missing += [_left_out(gift, given) for given in line.discounts]
                     continue
             number = len(kept) + 1
             kept.append(line if line.line == number else msgspec.structs.replace(line, line=number))
@@ -626,10 +628,10 @@ def _coupon_terms(
     return campaign.coupon(asked.coupon_code, work.occurred_at, buyer, path=("coupon_code",))
 
 
-def _run_out(gift: Sku, given: pricing.Discount) -> pricing.RejectedOffer:
+def _left_out(gift: Sku, given: pricing.Discount) -> pricing.RejectedOffer:
     return pricing.RejectedOffer(
         source=given.source,
-        reason=f"the gift {gift.code} has run out",
+        reason=f"the gift {gift.code} {'may not be given any more' if gift.prohibited else 'has run out'}",
         source_id=given.source_id,
         promotion_id=given.promotion_id,
     )

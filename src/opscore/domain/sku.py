@@ -387,6 +387,11 @@ class Sku(Aggregate):
         if self.status not in needed:
             raise WrongState(what=self.code, state=self.status.value, needed=" or ".join(needed), ids=[self.id])
 
+    def require_allowed(self, path: Path) -> None:
+        """Refuse ProhibitedGoods when it may not be sold, nor given or sent in exchange."""
+        if self.prohibited:
+            raise ProhibitedGoods(code=self.code, path=path, ids=[self.id])
+
     def require_stocked(self, path: Path = ("sku_id",)) -> None:
         """Refuse HoldsNoStock when the article has no stock of its own to move."""
         if self.mode is not FulfilmentMode.STOCKED:
@@ -521,7 +526,7 @@ class Sku(Aggregate):
         """
         quantity = self.require_quantity(asked, path)
         listing = self.listings.get(store_id)
-        if listing is None or not listing.listed:
+        if listing is None or not listing.listed or self.prohibited:
             if listing is not None and listing.reason is DelistReason.OUT_OF_STOCK and not self.available:
                 raise StockInsufficient(code=self.code, available=ZERO, asked=quantity, path=path, ids=[self.id])
             raise SkuNotListed(code=self.code, path=path, ids=[self.id])

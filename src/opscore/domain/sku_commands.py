@@ -556,8 +556,7 @@ class ListSku(Command):
 def require_fit_for_sale(sku: Sku) -> None:
     """Refuse unless it was reviewed and is not prohibited: WrongState, ProhibitedGoods."""
     sku.require_status(SkuStatus.READY)
-    if sku.prohibited:
-        raise ProhibitedGoods(code=sku.code, path=("sku_id",), ids=[sku.id])
+    sku.require_allowed(("sku_id",))
 
 
 _BY_CHOICE = frozenset({DelistReason.MANUAL, DelistReason.SEASON, DelistReason.SUPPLIER})
@@ -576,7 +575,11 @@ class DelistSku(Command):
     store_id: StoreId = None
     note: Annotated[Text | None, Meta(description="More about the reason.")] = None
     prohibited: Annotated[
-        bool, Meta(description="Whether these goods may not be sold at all: listing then needs a new review.")
+        bool,
+        Meta(
+            description="Whether these goods may not be sold at all: they go off sale in every store, and listing then "
+            "needs a new review."
+        ),
     ] = False
 
     def decide(self, work: UnitOfWork) -> UUID:
@@ -596,14 +599,16 @@ class DelistSku(Command):
                 campaign = work.find(Campaign, campaign_id)
                 if campaign is not None and campaign.status is CampaignStatus.LIVE and store.id in campaign.store_ids:
                     raise InLiveCampaign(code=sku.code, campaign=campaign.name, ids=[sku.id, campaign_id])
-        sku.trigger_event(
-            SkuDelisted,
-            store_id=store.id,
-            reason=self.reason,
-            note=self.note,
-            prohibited=self.prohibited,
-            occurred_at=work.occurred_at,
-        )
+        others = [store_id for store_id, each in sku.listings.items() if each.listed] if self.prohibited else []
+        for store_id in dict.fromkeys((store.id, *others)):
+            sku.trigger_event(
+                SkuDelisted,
+                store_id=store_id,
+                reason=self.reason,
+                note=self.note,
+                prohibited=self.prohibited,
+                occurred_at=work.occurred_at,
+            )
         return sku.id
 
 
