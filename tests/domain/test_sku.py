@@ -360,11 +360,13 @@ def test_staff_of_one_store_cannot_touch_articles_of_another_except_in_their_own
     assert shelf.sku(sku_id).price_for(other) == 12
 
 
-def test_an_article_with_stock_in_a_running_campaign_goes_off_sale_for_safety_only() -> None:
+@pytest.mark.parametrize("allocated", [5, 0])
+def test_an_article_of_a_running_campaign_goes_off_sale_for_safety_only(allocated: int) -> None:
     shelf = Shelf(campaigns=1)
     sku_id = shelf.on_sale()
     (campaign_id,) = shelf.campaign_ids
-    shelf.allocate(sku_id, 5)
+    if allocated:
+        shelf.allocate(sku_id, allocated)
     shelf.run(campaign_id)
     for reason in (DelistReason.MANUAL, DelistReason.SEASON, DelistReason.SUPPLIER):
         with pytest.raises(InLiveCampaign):

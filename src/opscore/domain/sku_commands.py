@@ -11,6 +11,7 @@ from msgspec import Meta
 
 from opscore.domain.aggregate import Aggregate
 from opscore.domain.campaign import Campaign, CampaignStatus
+from opscore.domain.campaign_calendar import own_campaigns
 from opscore.domain.command import Command, Role, UnitOfWork
 from opscore.domain.policies import Membership, PriceGuard, SecondPerson
 from opscore.domain.refusals import (
@@ -583,7 +584,7 @@ class DelistSku(Command):
     ] = False
 
     def decide(self, work: UnitOfWork) -> UUID:
-        """Check that no campaign with stock of it is running here, unless the reason cannot wait."""
+        """Check that no campaign sells it here now, unless the reason cannot wait."""
         sku, store = sku_and_store(work, self.sku_id, self.store_id)
         listing = sku.listings.get(store.id)
         if listing is None:
@@ -595,10 +596,9 @@ class DelistSku(Command):
         if not listing.listed and not graver and (sku.prohibited or not self.prohibited):
             return sku.id  # Asked twice, recorded once.
         if self.reason in _BY_CHOICE:
-            for campaign_id in sku.allocations:
-                campaign = work.find(Campaign, campaign_id)
-                if campaign is not None and campaign.status is CampaignStatus.LIVE and store.id in campaign.store_ids:
-                    raise InLiveCampaign(code=sku.code, campaign=campaign.name, ids=[sku.id, campaign_id])
+            for campaign in self._campaigns_with(work, sku, store.id):
+                if campaign.status is CampaignStatus.LIVE and store.id in campaign.store_ids:
+                    raise InLiveCampaign(code=sku.code, campaign=campaign.name, ids=[sku.id, campaign.id])
         others = [store_id for store_id, each in sku.listings.items() if each.listed] if self.prohibited else []
         for store_id in dict.fromkeys((store.id, *others)):
             sku.trigger_event(
@@ -610,6 +610,15 @@ class DelistSku(Command):
                 occurred_at=work.occurred_at,
             )
         return sku.id
+
+    @staticmethod
+    def _campaigns_with(work: UnitOfWork, sku: Sku, store_id: UUID) -> list[Campaign]:
+        """Return the campaigns that hold stock of it, a platform's too, and the store's own that sell it without."""
+        holding = (work.find(Campaign, campaign_id) for campaign_id in sku.allocations)
+        return [
+            *(campaign for campaign in holding if campaign is not None),
+            *(campaign for campaign in own_campaigns(work, [store_id]) if sku.id in campaign.lines),
+        ]
 
 
 class RetireSku(Command):
