@@ -103,6 +103,21 @@ def test_a_member_pays_the_tier_price(shop: Shop) -> None:
     assert [(part.source, part.amount_minor) for part in line.discounts] == [(DiscountSource.TIER, 398)]
 
 
+def test_a_member_pays_195_02_for_199_at_once_and_what_the_article_says_of_the_tier_comes_first(shop: Shop) -> None:
+    ann, postage = shop.desk.register(shop.store_id), shop.service()
+    lamp, vase = shop.article(price="199"), shop.article("vase", price="199")
+    shop.desk.do(SetTierPrices(sku_id=vase, tiers=(TierPriceEntry(tier="member", price=Decimal(198)),)))
+    tight, given = shop.article("tight", price="10", cost="9.90"), shop.article("given", price="10", cost="10")
+    shop.desk.do(JoinMembership(customer_id=ann, tier="member", source=MembershipSource.GRANTED))
+    wanted = [(each, "1") for each in (lamp, vase, tight, given, postage)]
+    shop.place(*wanted, customer_id=ann)
+    member = shop.desk.last(OrderPlaced)
+    assert [line.amount_minor for line in member.lines] == [19502, 19800, 990, 1000, 500]
+    assert [part.reason for part in member.lines[0].discounts] == ["member price 195.02"]
+    shop.place(*wanted, customer_id=shop.desk.register(shop.store_id))
+    assert [line.amount_minor for line in shop.desk.last(OrderPlaced).lines] == [19900, 19900, 1000, 1000, 500]
+
+
 def test_a_line_says_why_it_costs_what_it_does(shop: Shop) -> None:
     lamp = shop.article(price="100")
     half = PercentageTerms(percent=Decimal(10))

@@ -52,7 +52,7 @@ from opscore.domain.order_events import (
 )
 from opscore.domain.order_refusals import PriceChanged, TotalChanged
 from opscore.domain.periods import OverrideReason, note_override, require_open_books
-from opscore.domain.policies import Freight, OrderTerms, Points, ShipPromise
+from opscore.domain.policies import Freight, Membership, OrderTerms, Points, ShipPromise
 from opscore.domain.pricing import Buyer, CouponTerms, LineToPrice, PricedLine, PricedOrder
 from opscore.domain.refusals import CurrencyMismatch, InvalidField, NotAuthorised, ReferenceTaken, Refusal
 from opscore.domain.sku import FulfilmentMode, Sku
@@ -471,13 +471,14 @@ class _Offer:
         """Read articles, campaigns, coupon and points; refuses whatever cannot be had by this buyer now."""
         at = work.occurred_at
         tiers = () if customer is None or customer.tier is None else (customer.tier,)
+        factors = store.policy(Membership, at).factors() if tiers else {}
         buyer = Buyer(registered=customer is not None, tiers=tiers)
         skus: dict[UUID, Sku] = {}
         lines = []
         for index, line in enumerate(asked.lines):
             sku = work.sku(line.sku_id, path=("lines", index, "sku_id"), seen=True)
             skus[sku.id] = sku
-            lines.append(_line_to_price(store, sku, line.quantity, index, tiers))
+            lines.append(_line_to_price(store, sku, line.quantity, index, tiers, factors))
         campaigns: dict[UUID, Campaign] = {}
         offers = []
         for index, campaign_id in enumerate(asked.campaign_ids):
@@ -575,13 +576,15 @@ def _points(points: int, minor_per_point: Decimal) -> pricing.Points | None:
     return pricing.Points(points=points, minor_per_point=minor_per_point)
 
 
-def _line_to_price(store: Store, sku: Sku, asked: Decimal, index: int, tiers: tuple[str, ...]) -> LineToPrice:
+def _line_to_price(
+    store: Store, sku: Sku, asked: Decimal, index: int, tiers: tuple[str, ...], factors: dict[str, Decimal]
+) -> LineToPrice:
     path = ("lines", index, "quantity")
     if sku.currency != store.currency:
         raise CurrencyMismatch(expected=store.currency, given=sku.currency, path=("lines", index), ids=[sku.id])
     quantity = sku.require_orderable(store.id, asked, path)
     price = sku.require_price(store.id, ("lines", index, "sku_id"))
-    tier = sku.tier_price(store.id, tiers) if tiers else None
+    tier = sku.tier_price(store.id, tiers, factors) if tiers else None
     return LineToPrice(
         line=index + 1,
         sku_id=sku.id,

@@ -190,7 +190,7 @@ class MemberTier(Value):
     name: Code
     spend_minor: NonNegativeMinor | None = None
     discount: Decimal = Decimal(1)
-    """Factor on the list price: 0.98 is 2 % off."""
+    """Factor on the list price of goods that have no price of their own for the tier: 0.98 is 2 % off."""
 
 
 class Membership(Policy):
@@ -212,6 +212,10 @@ class Membership(Policy):
     def tier(self, name: str) -> MemberTier | None:
         """Return the tier of this name."""
         return next((tier for tier in self.tiers if tier.name == name), None)
+
+    def factors(self) -> dict[str, Decimal]:
+        """Return what part of the list price each tier pays where that is less than all of it."""
+        return {tier.name: tier.discount for tier in self.tiers if tier.discount < 1}
 
     def tier_by_spend(self, spend_minor: int) -> MemberTier | None:
         """Return the highest tier that this much spend gives."""
