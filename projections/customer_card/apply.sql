@@ -109,10 +109,14 @@ SELECT DISTINCT ON (stream_id, channel) stream_id, channel, granted, occurred_at
 FROM consent_set ORDER BY stream_id, channel, position DESC
 ON CONFLICT (customer_id, channel) DO UPDATE SET granted = excluded.granted, since = excluded.since;
 
--- forgotten: nobody may reach an erased customer any more, whatever was agreed before.
+-- forgotten: nobody may reach an erased customer any more, whatever was agreed before; nor by a record that was given up,
+-- because the one that stays says by what the person may be reached.
 DELETE FROM customer_card_consents AS consent USING customer_card AS card
-WHERE card.customer_id = consent.customer_id AND card.erased_at IS NOT NULL
-    AND consent.customer_id IN (SELECT stream_id FROM customer_erased UNION SELECT stream_id FROM consent_set);
+WHERE card.customer_id = consent.customer_id AND (card.erased_at IS NOT NULL OR card.merged_into IS NOT NULL)
+    AND consent.customer_id IN (
+        SELECT stream_id FROM customer_erased UNION SELECT stream_id FROM customer_merged_into
+        UNION SELECT stream_id FROM consent_set
+    );
 
 -- sales: what the window's payments and refunds added; sales stay with the record they were made to.
 INSERT INTO customer_card_sales AS sales (

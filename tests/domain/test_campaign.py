@@ -62,7 +62,8 @@ from opscore.domain.refusals import (
     SamePerson,
     WrongState,
 )
-from opscore.domain.sku import Sku
+from opscore.domain.sku import FulfilmentMode, HoldsNoStock, Sku
+from opscore.domain.sku_commands import RegisterSku
 from opscore.domain.stock_commands import AllocateCampaignStock
 from opscore.domain.store_commands import SetPolicy, SuspendStore
 from opscore.domain.store_events import StoreNotOpen
@@ -118,6 +119,14 @@ def test_a_line_added_again_replaces_the_line_of_that_sku(market: Market) -> Non
     [line] = market.get(campaign_id).lines.values()
 
     assert (line.price, line.quota, line.max_per_customer) == (Decimal("75.5"), Decimal(10), 2)
+
+
+def test_a_quota_is_kept_of_articles_that_have_stock_of_their_own(market: Market) -> None:
+    campaign_id, store_id = market.plan(), market.store_id
+    dropship: dict[str, Any] = {"category": "tea", "mode": FulfilmentMode.DROPSHIP}
+    sku_id = market.do(RegisterSku(store_id=store_id, code="SET", name="Set", **dropship))
+    assert refused(HoldsNoStock, lambda: market.add_line(campaign_id, sku_id, quota=Decimal(1))).path == ("quota",)
+    market.add_line(campaign_id, sku_id)
 
 
 @pytest.mark.parametrize(
@@ -499,6 +508,9 @@ def test_a_check_covers_every_line_and_no_other_sku(market: Market) -> None:
     assert no.ids == (market.tea,)
     check = CheckCampaignPrices(campaign_id=campaign_id, lines=(stray,))
     assert refused(InvalidField, lambda: market.do(check, actor=SECOND)).path == ("lines", 0, "sku_id")
+    twice = CheckedPriceTerms(sku_id=market.tea, label=Decimal(80), detail=Decimal(80), plan=Decimal(80))
+    check = CheckCampaignPrices(campaign_id=campaign_id, lines=(twice, twice))
+    assert refused(InvalidField, lambda: market.do(check, actor=SECOND)).path == ("lines", 1, "sku_id")
 
 
 def test_whatever_is_entered_after_a_check_needs_a_new_check(market: Market) -> None:

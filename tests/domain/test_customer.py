@@ -52,6 +52,7 @@ from opscore.domain.customer_events import (
     CouponLimitReached,
     CouponOutOfTime,
     CouponUsedAlready,
+    CustomerBlocked,
     CustomerNotActive,
     MembershipSource,
     NoFirstOrder,
@@ -713,6 +714,114 @@ def test_a_merged_record_earns_for_the_one_it_was_merged_into(counter: Counter) 
     assert counter.customer().balance == 5
 
 
+def test_who_was_blocked_under_a_record_that_is_merged_stays_blocked(counter: Counter) -> None:
+    given_up = counter.register(counter.store_id)
+    counter.do(BlockCustomer(customer_id=given_up, reason=BlockReason.FRAUD))
+    merge = MergeCustomers(customer_id=counter.customer_id, other_id=given_up)
+    counter.do(merge)
+    assert counter.last(CustomerBlocked).reason is BlockReason.FRAUD
+    with pytest.raises(CustomerNotActive):
+        counter.customer().require_active()
+    counter.do(UnblockCustomer(customer_id=counter.customer_id))
+    counter.do(merge)
+    counter.customer().require_active()
+
+
+def test_a_merger_keeps_the_higher_tier_and_gives_the_one_that_the_spend_of_both_reaches(counter: Counter) -> None:
+    tiers = [{"name": "silver"}, {"name": "gold"}, {"name": "black", "spend_minor": 1000}]
+    counter.policy("membership", tiers=tiers)
+
+    def member(tier: str, spent_minor: int = 0) -> UUID:
+        customer_id = counter.register(counter.store_id)
+        counter.do(JoinMembership(customer_id=customer_id, tier=tier, source=MembershipSource.GRANTED))
+        if spent_minor:
+            spent: dict[str, Any] = {"amount_minor": spent_minor, "currency": "CNY"}
+            counter.do(CreditSpend(customer_id=customer_id, order_id=uuid4(), **spent))
+        return customer_id
+
+    kept, gold, silver = member("silver"), member("gold"), member("silver", 600)
+    counter.do(MergeCustomers(customer_id=kept, other_id=gold))
+    assert counter.customer(kept).tier == "gold"
+    counter.do(MergeCustomers(customer_id=kept, other_id=silver))
+    assert counter.customer(kept).tier == "gold"
+    counter.do(ChangeTier(customer_id=kept, tier="silver", reason="asked for"))
+    counter.do(MergeCustomers(customer_id=kept, other_id=gold))
+    assert counter.customer(kept).tier == "silver"
+    counter.do(MergeCustomers(customer_id=kept, other_id=member("silver", 400)))
+    assert counter.customer(kept).tier == "black"
+    assert counter.recorded(kept)[-1] == "TierChanged"
+
+
+def test_what_happens_once_to_a_person_happens_once_whichever_record_it_happened_to(counter: Counter) -> None:
+    kept, middle, first = counter.customer_id, counter.register(counter.store_id), counter.register(counter.store_id)
+    order_id, used_on = uuid4(), counter.order(first)
+    credit: dict[str, Any] = {"order_id": order_id, "amount_minor": 500, "currency": "CNY"}
+    earn: dict[str, Any] = {"rule": "manual", "reference": "review 1", "points": 5, "reason": "goodwill"}
+    coupon: dict[str, Any] = {"code": "WELCOME", "currency": "CNY", "off_minor": 100}
+    counter.do(CreditSpend(customer_id=first, **credit))
+    counter.do(EarnPoints(customer_id=first, **earn))
+    counter.do(GrantCoupon(customer_id=first, **coupon))
+    (coupon_id,) = counter.customer(first).coupons
+    counter.do(UseCoupon(customer_id=first, coupon_id=coupon_id, order_id=used_on))
+    counter.do(MergeCustomers(customer_id=middle, other_id=first))
+    counter.do(MergeCustomers(customer_id=kept, other_id=middle))
+    for customer_id in (kept, first):
+        with pytest.raises(AlreadyCredited):
+            counter.do(CreditSpend(customer_id=customer_id, **credit))
+        with pytest.raises(AlreadyEarned):
+            counter.do(EarnPoints(customer_id=customer_id, **earn))
+    # What comes back to a record goes to the one that stays, and leads there by two ways from then on.
+    counter.do(SpendPoints(customer_id=kept, order_id=counter.order(kept), points=5))
+    counter.do(ReversePoints(customer_id=first, rule="manual", reference="review 1"))
+    with pytest.raises(CouponLimitReached):
+        counter.do(GrantCoupon(customer_id=kept, **coupon))
+    counter.do(GrantCoupon(customer_id=kept, **coupon, held_max=2))
+    with pytest.raises(AlreadyReferred):
+        counter.do(ReferCustomer(customer_id=kept, referrer_id=counter.register(counter.store_id)))
+
+
+def test_a_merged_record_brings_its_referrer_the_reward_by_its_own_order_and_a_person_is_brought_once(
+    counter: Counter,
+) -> None:
+    counter.policy("points", rules={"referral": {"points": 50}})
+    referrer, other = counter.customer_id, counter.register(counter.store_id)
+    newcomer, kept = (counter.register(counter.store_id, referrer_id=referrer), counter.register(counter.store_id))
+    second = counter.register(counter.store_id, referrer_id=other)
+    order_id = counter.order(newcomer)
+    counter.do(MergeCustomers(customer_id=kept, other_id=newcomer))
+    with pytest.raises(NoFirstOrder):
+        counter.do(RewardReferral(customer_id=newcomer))
+    counter.do(CreditSpend(customer_id=newcomer, order_id=order_id, amount_minor=1, currency="CNY"))
+    counter.do(RewardReferral(customer_id=newcomer))
+    assert counter.customer(referrer).balance == 50
+    counter.do(MergeCustomers(customer_id=second, other_id=kept))
+    counter.do(CreditSpend(customer_id=second, order_id=counter.order(second), amount_minor=1, currency="CNY"))
+    with pytest.raises(AlreadyRewarded):
+        counter.do(RewardReferral(customer_id=second))
+    assert counter.customer(other).balance == 0
+
+
+def test_who_had_bought_before_was_not_brought_by_whoever_brought_a_second_record_of_theirs(counter: Counter) -> None:
+    counter.policy("points", rules={"referral": {"points": 50}})
+    kept = counter.register(counter.store_id)
+    counter.do(CreditSpend(customer_id=kept, order_id=counter.order(kept), amount_minor=1, currency="CNY"))
+    newcomer = counter.register(counter.store_id, referrer_id=counter.customer_id)
+    order_id = counter.order(newcomer)
+    counter.do(MergeCustomers(customer_id=kept, other_id=newcomer))
+    counter.do(CreditSpend(customer_id=newcomer, order_id=order_id, amount_minor=1, currency="CNY"))
+    with pytest.raises(NoFirstOrder):
+        counter.do(RewardReferral(customer_id=newcomer))
+
+
+def test_whether_a_person_may_be_written_to_is_said_by_the_record_that_stays(counter: Counter) -> None:
+    given_up = counter.register(counter.store_id)
+    for customer_id, granted in ((given_up, True), (counter.customer_id, False)):
+        counter.do(SetConsent(customer_id=customer_id, channel=ConsentChannel.EMAIL, granted=granted))
+    counter.do(MergeCustomers(customer_id=counter.customer_id, other_id=given_up))
+    assert counter.customer(given_up).consents == {}
+    assert counter.customer().consents == {"email": False}
+
+
 def test_a_record_is_not_merged_with_itself_or_with_one_that_is_gone(counter: Counter) -> None:
     other, third = counter.register(counter.store_id), counter.register(counter.store_id)
     with pytest.raises(InvalidField):
@@ -742,13 +851,16 @@ def test_who_is_erased_can_be_read_nowhere_and_their_contact_and_reference_are_f
     counter.do(SetContactCard(customer_id=again, consent=True, email="li@example.org"))
 
 
-def test_erasing_a_customer_erases_every_record_that_was_merged_into_them(counter: Counter) -> None:
+@pytest.mark.parametrize("named", [0, 1, 2])
+def test_erasing_a_customer_erases_every_record_of_theirs_whichever_is_named(counter: Counter, named: int) -> None:
     first, second = counter.register(counter.store_id), counter.register(counter.store_id)
     for customer_id, name in ((first, "a"), (second, "b"), (counter.customer_id, "c")):
         counter.do(SetContactCard(customer_id=customer_id, consent=True, email=f"{name}@example.org"))
     counter.do(MergeCustomers(customer_id=second, other_id=first))
     counter.do(MergeCustomers(customer_id=counter.customer_id, other_id=second))
-    counter.do(EraseCustomer(customer_id=counter.customer_id))
+    erase = EraseCustomer(customer_id=(first, second, counter.customer_id)[named])
+    counter.do(erase)
+    counter.do(erase)
     assert counter.erased == {first, second, counter.customer_id}
     assert counter.recorded().count("CustomerErased") == 3
     assert not [name for name in counter.claims if name[0] == "contact"]

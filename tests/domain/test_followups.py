@@ -59,6 +59,7 @@ from opscore.domain.order_returns import RefundOrder
 from opscore.domain.refusals import Refusal
 from opscore.domain.sku_commands import DelistSku, ListSku
 from opscore.domain.sku_events import DelistReason, ReservationReleased, StockReceived
+from opscore.domain.stock_commands import AllocateCampaignStock
 from opscore.domain.store_commands import SetPolicy
 from tests.domain.desk import SECOND
 from tests.domain.selling import Shop
@@ -229,10 +230,13 @@ def test_the_refund_of_units_cancelled_earlier_lowers_what_was_credited(shop: Sh
     assert shop.desk.get(Customer, ann).spend_minor == {"CNY": 20000}
 
 
-def test_a_first_order_refunded_in_full_takes_the_referral_back(shop: Shop) -> None:
+@pytest.mark.parametrize("merged", [False, True])
+def test_a_first_order_refunded_in_full_takes_the_referral_back(shop: Shop, merged: bool) -> None:
     bob = shop.desk.register(shop.store_id)
     ann = shop.desk.register(shop.store_id, referrer_id=bob)
     order_id, event = completed(shop, (shop.article(), "2"), customer_id=ann)
+    if merged:
+        shop.desk.do(MergeCustomers(customer_id=shop.desk.register(shop.store_id), other_id=ann))
     follow(shop, event)
     follow(shop, refunded(shop, order_id, "1"))
     assert shop.desk.get(Customer, bob).balance == 500
@@ -377,6 +381,23 @@ def test_a_campaign_ends_at_its_time_so_that_its_stock_goes_back_to_ordinary_sal
     assert ending is not None
     shop.desk.do(ending, at=event.ends_at)
     assert shop.sku(lamp).sellable == 10
+    assert rule.then(campaign_id, look) is None
+
+
+def test_a_campaign_that_nobody_started_gives_its_stock_back_when_its_time_is_over(shop: Shop) -> None:
+    lamp = shop.article()
+    campaign_id = shop.desk.do(PlanCampaign(store_id=shop.store_id, name="Sale", goal=CampaignGoal.RAISE_SALES))
+    line: dict[str, Any] = {"campaign_id": campaign_id, "sku_id": lamp}
+    shop.desk.do(AddCampaignLine(**line, role=LineRole.BASE, price=Decimal(90), quota=Decimal(4)))
+    shop.desk.do(AllocateCampaignStock(**line, location_id=shop.location_id, quantity=Decimal(4)))
+    starts_at, ends_at = shop.desk.now + timedelta(days=1), shop.desk.now + timedelta(days=2)
+    shop.desk.do(ScheduleCampaign(campaign_id=campaign_id, starts_at=starts_at, ends_at=ends_at))
+    assert shop.sku(lamp).sellable == 6
+    rule, look = due_rule("end_campaign"), Look(shop, shop.desk.last(CampaignScheduled))
+    ending = rule.then(campaign_id, look)
+    assert ending is not None
+    shop.desk.do(ending, at=ends_at)
+    assert (shop.sku(lamp).sellable, shop.desk.recorded(campaign_id)[-1]) == (10, "CampaignCancelled")
     assert rule.then(campaign_id, look) is None
 
 

@@ -55,7 +55,8 @@ from opscore.domain.order_refusals import (
 from opscore.domain.order_state import OrderStatus
 from opscore.domain.refusals import CurrencyMismatch, InvalidField, NotFound, ReferenceTaken, WrongState
 from opscore.domain.sku import StockInsufficient
-from opscore.domain.sku_events import BelowCost
+from opscore.domain.sku_commands import DelistSku
+from opscore.domain.sku_events import BelowCost, DelistReason, ProhibitedGoods
 from opscore.domain.store_commands import SetPolicy
 from opscore.domain.store_events import CourierNotAllowed, PaymentMethodNotEnabled
 from tests.domain.desk import SERVICE, WAREHOUSE
@@ -306,6 +307,18 @@ def test_an_exchange_says_whether_anything_is_left_to_be_sent(shop: Shop) -> Non
         (False, OrderStatus.CONFIRMED),
         (True, OrderStatus.SHIPPED),
     ]
+
+
+def test_goods_that_may_not_be_sold_are_not_sent_instead(shop: Shop) -> None:
+    order_id = shop.confirmed((shop.article(), "1"))
+    candle = shop.article("candle", "3")
+    shop.desk.do(DelistSku(sku_id=candle, reason=DelistReason.RECALL, prohibited=True))
+    shop.desk.do(ReportShortage(order_id=order_id, lines=(LineQuantity(line=1, quantity=Decimal(1)),)))
+    shop.desk.do(ContactCustomer(order_id=order_id, note="rang Ann"))
+    exchange = (ExchangeFor(line=1, sku_id=candle, quantity=Decimal(1)),)
+    with pytest.raises(ProhibitedGoods) as refusal:
+        shop.desk.do(ResolveShortage(order_id=order_id, kind=ShortageRemedy.EXCHANGE, exchanges=exchange))
+    assert refusal.value.path == ("exchanges", 0, "sku_id")
 
 
 def test_an_exchange_needs_the_goods_and_names_every_short_line(shop: Shop) -> None:

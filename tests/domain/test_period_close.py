@@ -38,7 +38,13 @@ from opscore.domain.stock_commands import (
 )
 from opscore.domain.store import Store
 from opscore.domain.store_commands import AddLocation, ClosePeriod, SetPolicy
-from opscore.domain.store_events import ClosedFurtherAlready, PeriodClosed, PeriodClosedAlready, PeriodNotOver
+from opscore.domain.store_events import (
+    ClosedFurtherAlready,
+    EffectiveInThePast,
+    PeriodClosed,
+    PeriodClosedAlready,
+    PeriodNotOver,
+)
 from tests.domain.desk import MANAGER, OWNER, WAREHOUSE
 from tests.domain.selling import Shop
 
@@ -360,3 +366,15 @@ def test_stock_is_valued_by_moving_average_until_a_store_says_otherwise(shop: Sh
     store = shop.desk.get(Store, shop.store_id)
     assert store.policy(Costing, before).method is CostMethod.MOVING_AVERAGE
     assert store.policy(Costing, shop.desk.now).method is CostMethod.FIFO
+
+
+def test_a_way_of_costing_does_not_begin_in_a_closed_period(shop: Shop) -> None:
+    close(shop, date(2024, 5, 31))
+    begins = open_from(shop)
+    assert begins is not None
+    fifo = SetPolicy(store_id=shop.store_id, kind="costing", params={"method": "fifo"})
+    with pytest.raises(EffectiveInThePast) as refused:
+        shop.desk.do(fifo, at=begins - timedelta(seconds=1))
+    assert (refused.value.path, begins.isoformat() in str(refused.value)) == (("effective_from",), True)
+    shop.desk.do(SetPolicy(store_id=shop.store_id, kind="points", params={}), at=begins - timedelta(seconds=1))
+    shop.desk.do(fifo, at=begins)

@@ -46,7 +46,7 @@ from opscore.domain.pricing import CouponThresholdNotReached, DiscountSource, Re
 from opscore.domain.refusals import CurrencyMismatch, InvalidField, NotAuthorised, NotFound, ReferenceTaken
 from opscore.domain.sku import StockInsufficient
 from opscore.domain.sku_commands import DelistSku, ListSku, SetTierPrices, TierPriceEntry
-from opscore.domain.sku_events import BelowMinimumQuantity, CampaignQuotaUsed, SkuNotListed
+from opscore.domain.sku_events import BelowMinimumQuantity, CampaignQuotaUsed, DelistReason, SkuNotListed
 from opscore.domain.store_commands import AddLocation, SetPolicy, SuspendStore
 from opscore.domain.store_events import LocationAdded, StoreNotOpen
 from tests.domain.desk import Desk
@@ -101,6 +101,21 @@ def test_a_member_pays_the_tier_price(shop: Shop) -> None:
     (line,) = shop.desk.last(OrderPlaced).lines
     assert (line.unit_price, line.amount_minor) == (Decimal("195.02"), 19502)
     assert [(part.source, part.amount_minor) for part in line.discounts] == [(DiscountSource.TIER, 398)]
+
+
+def test_a_member_pays_195_02_for_199_at_once_and_what_the_article_says_of_the_tier_comes_first(shop: Shop) -> None:
+    ann, postage = shop.desk.register(shop.store_id), shop.service()
+    lamp, vase = shop.article(price="199"), shop.article("vase", price="199")
+    shop.desk.do(SetTierPrices(sku_id=vase, tiers=(TierPriceEntry(tier="member", price=Decimal(198)),)))
+    tight, given = shop.article("tight", price="10", cost="9.90"), shop.article("given", price="10", cost="10")
+    shop.desk.do(JoinMembership(customer_id=ann, tier="member", source=MembershipSource.GRANTED))
+    wanted = [(each, "1") for each in (lamp, vase, tight, given, postage)]
+    shop.place(*wanted, customer_id=ann)
+    member = shop.desk.last(OrderPlaced)
+    assert [line.amount_minor for line in member.lines] == [19502, 19800, 990, 1000, 500]
+    assert [part.reason for part in member.lines[0].discounts] == ["member price 195.02"]
+    shop.place(*wanted, customer_id=shop.desk.register(shop.store_id))
+    assert [line.amount_minor for line in shop.desk.last(OrderPlaced).lines] == [19900, 19900, 1000, 1000, 500]
 
 
 def test_a_line_says_why_it_costs_what_it_does(shop: Shop) -> None:
@@ -325,6 +340,16 @@ def test_a_gift_comes_with_the_goods_and_out_of_stock_leaves_them(shop: Shop) ->
     shop.desk.do(CancelOrderLines(order_id=order_id, lines=(LineQuantity(line=1, quantity=Decimal(1)),)))
     assert shop.order(order_id).status is OrderStatus.CANCELLED
     assert shop.sku(bulb).sellable == 1
+
+
+def test_a_gift_that_may_not_be_sold_any_more_is_not_given(shop: Shop) -> None:
+    lamp, bulb = shop.article(), shop.article("bulb", "5")
+    campaign = shop.campaign({lamp: "100"}, GiftTerms(sku_id=bulb, spend_minor=10000))
+    shop.desk.do(DelistSku(sku_id=bulb, reason=DelistReason.RECALL, prohibited=True))
+    shop.place((lamp, "1"), campaign_ids=(campaign,))
+    placed = shop.desk.last(OrderPlaced)
+    assert [line.sku_code for line in placed.lines] == ["lamp"]
+    assert "may not be given" in placed.passed_over[-1].reason
 
 
 def test_a_gift_is_not_the_unit_that_the_same_order_buys(shop: Shop) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -36,7 +35,6 @@ from opscore.domain.refusals import WrongState
 from opscore.domain.store import Store
 from opscore.domain.store_commands import CloseStore, SetPolicy
 from opscore.domain.store_events import EffectiveInThePast
-from opscore.domain.values import line_amount_minor
 from tests.domain.desk import Desk
 
 JANUARY = datetime(2024, 1, 1, tzinfo=UTC)
@@ -62,11 +60,6 @@ def test_platform_terms_are_per_platform_and_currency() -> None:
     assert (tmall.deposit_minor, tmall.service_fee_minor) == (10_000_00, 6_000_00)
     assert PlatformTerms.default("tmall", "GBP").deposit_minor is None
     assert PlatformTerms.default("own", "GBP").deposit_minor == 0
-
-
-def test_a_member_pays_195_02_for_199_at_2_percent_off() -> None:
-    (tier,) = Membership().tiers
-    assert line_amount_minor(Decimal("199.00") * tier.discount, Decimal(1), "CNY") == 195_02
 
 
 def test_a_version_is_in_force_from_its_moment_on_and_the_past_keeps_its_numbers() -> None:

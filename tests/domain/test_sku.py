@@ -46,8 +46,10 @@ from opscore.domain.sku_events import (
     OpenReservations,
     PriceMissing,
     ProhibitedGoods,
+    SkuNotListed,
     SkuPriced,
     StockLeft,
+    TierBelowCost,
     TierUnknown,
 )
 from opscore.domain.stock_commands import (
@@ -358,11 +360,13 @@ def test_staff_of_one_store_cannot_touch_articles_of_another_except_in_their_own
     assert shelf.sku(sku_id).price_for(other) == 12
 
 
-def test_an_article_with_stock_in_a_running_campaign_goes_off_sale_for_safety_only() -> None:
+@pytest.mark.parametrize("allocated", [5, 0])
+def test_an_article_of_a_running_campaign_goes_off_sale_for_safety_only(allocated: int) -> None:
     shelf = Shelf(campaigns=1)
     sku_id = shelf.on_sale()
     (campaign_id,) = shelf.campaign_ids
-    shelf.allocate(sku_id, 5)
+    if allocated:
+        shelf.allocate(sku_id, allocated)
     shelf.run(campaign_id)
     for reason in (DelistReason.MANUAL, DelistReason.SEASON, DelistReason.SUPPLIER):
         with pytest.raises(InLiveCampaign):
@@ -383,6 +387,21 @@ def test_an_article_goes_off_sale_by_choice_once_its_campaign_is_over() -> None:
     shelf.do(DelistSku(sku_id=sku_id, reason=DelistReason.MANUAL))
     assert not shelf.sku(sku_id).listings[shelf.store_id].listed
     assert shelf.sku(sku_id).sellable == 10
+
+
+def test_prohibited_goods_go_off_sale_in_every_store(shelf: Shelf) -> None:
+    sku_id, other = listed(shelf), shelf.open_store("Other", currency="GBP")
+    there = {"store_id": other, "location_id": shelf.location(other)}
+    shelf.do(ReceiveStock(sku_id=sku_id, quantity=Decimal(1), **there))
+    shelf.do(ListSku(sku_id=sku_id, store_id=other))
+    events = shelf.records(DelistSku(sku_id=sku_id, reason=DelistReason.RECALL, note="sharp edge", prohibited=True))
+    assert [(event.store_id, event.note) for event in events] == [
+        (shelf.store_id, "sharp edge"), (other, "sharp edge")
+    ]  # fmt: skip
+    # So it may be in logs of earlier versions: prohibited, and on sale elsewhere.
+    shelf.sku(sku_id).listings[other].listed = True
+    with pytest.raises(SkuNotListed):
+        shelf.sku(sku_id).require_orderable(other, Decimal(1))
 
 
 def test_goods_are_called_prohibited_for_compliance_or_by_a_recall_only(shelf: Shelf) -> None:
@@ -553,6 +572,22 @@ def test_a_tier_price_that_cannot_be_is_refused(
     with pytest.raises(refusal):
         shelf.do(SetTierPrices(sku_id=sku_id, tiers=entries))
     assert shelf.sku(sku_id).tier_prices == {}
+
+
+def test_no_list_price_lets_holders_of_a_tier_pay_less_than_the_cost_unless_overridden(shelf: Shelf) -> None:
+    sku_id = shelf.draft()
+    shelf.price(sku_id, "20", cost=Decimal(10))
+    half = (TierPriceEntry(tier="member", factor=Decimal("0.6")),)
+    shelf.do(SetTierPrices(sku_id=sku_id, tiers=half))
+    with pytest.raises(TierBelowCost) as refused:
+        shelf.price(sku_id, "15")
+    assert (refused.value.path, "pay 9, below the cost of 10" in str(refused.value)) == (("list_price",), True)
+    shelf.price(sku_id, "16.67")
+    sale = PriceSku(sku_id=sku_id, list_price=Decimal(15), reason="sale", override_reason="end of line")
+    shelf.do(sale, actor=SECOND)
+    shelf.do(SetPolicy(store_id=shelf.store_id, kind="price_guard", params={"cost_is_floor": False}))
+    shelf.price(sku_id, "12")
+    shelf.do(SetTierPrices(sku_id=sku_id, tiers=(TierPriceEntry(tier="member", factor=Decimal("0.5")),)))
 
 
 def test_an_article_without_a_price_has_no_tier_prices(shelf: Shelf) -> None:

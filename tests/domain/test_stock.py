@@ -46,9 +46,11 @@ from opscore.domain.sku_events import (
     StockShipped,
     StockTransferredIn,
     StockTransferredOut,
+    StoreNotInCampaign,
     TransferUnknown,
 )
 from opscore.domain.stock_commands import (
+    AllocateCampaignStock,
     CountStock,
     IssueSample,
     ReceiveStock,
@@ -258,6 +260,17 @@ def test_campaign_stock_is_given_to_lines_of_open_campaigns_only() -> None:
     shelf.campaign_ids = [campaign_id]
     with pytest.raises(NotInCampaign):
         shelf.allocate(stranger, 1)
+
+
+def test_a_quota_lies_where_orders_of_the_campaign_take_from() -> None:
+    shelf = Shelf(campaigns=1)
+    sku_id = shelf.on_sale()
+    (campaign_id,), other = shelf.campaign_ids, shelf.open_store("Other", currency="GBP")
+    there = {"store_id": other, "location_id": shelf.location(other), "quantity": Decimal(1)}
+    shelf.do(ReceiveStock(sku_id=sku_id, **there))
+    with pytest.raises(StoreNotInCampaign) as refused:
+        shelf.do(AllocateCampaignStock(sku_id=sku_id, campaign_id=campaign_id, **there))
+    assert refused.value.path == ("location_id",)
 
 
 def test_campaign_stock_is_released_as_far_as_it_is_there() -> None:

@@ -293,14 +293,16 @@ def test_gifts_of_a_campaign_are_no_units_of_it_sold_or_refunded(shop: Shop, pro
 
 
 def test_whom_nobody_may_remember_nobody_may_reach(shop: Shop, projector: Projector) -> None:
-    gone, there = shop.customer(), shop.customer()
-    for customer in (gone, there):
+    gone, there, given_up = shop.customer(), shop.customer(), shop.customer()
+    for customer in (gone, there, given_up):
         shop.do(SetConsent(customer_id=customer, channel=ConsentChannel.POST, granted=True))
+    shop.do(SetConsent(customer_id=given_up, channel=ConsentChannel.EMAIL, granted=True))
     projector.deploy()
     shop.do(EraseCustomer(customer_id=gone))
+    shop.do(MergeCustomers(customer_id=there, other_id=given_up))
     projector.catch_up()
 
     agreed = projector.run_query("customer_card", "customer_consents", store_ids=None)
     assert [(row["customer_id"], row["channel"]) for row in agreed] == [(there, "post")]
     cards = projector.run_query("customer_card", "cards", store_ids=None)
-    assert {row["customer_id"]: row["consents"] for row in cards} == {gone: [], there: ["post"]}
+    assert {row["customer_id"]: row["consents"] for row in cards} == {gone: [], there: ["post"], given_up: []}

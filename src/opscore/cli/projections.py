@@ -308,8 +308,10 @@ def _print_comparison(result: Comparison, title: str, old: str, new: str) -> Non
 
 
 def _number(text: str) -> str:
+    from opscore.domain.values import plain
+
     try:
-        return figure(Decimal(text))
+        return figure(plain(Decimal(text)))
     except InvalidOperation:
         return text
 

@@ -537,13 +537,17 @@ class Campaign(Aggregate):
         """Compare what a buyer reads with the plan, for every line; the check passes or fails, both are recorded.
 
         second_person: whether the store wants somebody other than those who entered the plan.
-        Refuses: SamePerson, CampaignIncomplete (a line was not looked at), InvalidField (a SKU that is on no line).
+        Refuses: SamePerson, CampaignIncomplete (a line was not looked at), InvalidField (a SKU that is on no line or
+        named twice).
         """
         self.require_checkable(checked_by, second_person)
-        unknown = [(index, price.sku_id) for index, price in enumerate(found) if price.sku_id not in self.lines]
-        for index, sku_id in unknown:
-            raise InvalidField(why="this SKU is on no line", path=("lines", index, "sku_id"), ids=[sku_id])
-        missing = [sku_id for sku_id in self.lines if all(sku_id != price.sku_id for price in found)]
+        read_of: set[UUID] = set()
+        for index, price in enumerate(found):
+            if price.sku_id not in self.lines or price.sku_id in read_of:
+                why = "this SKU is named twice" if price.sku_id in read_of else "this SKU is on no line"
+                raise InvalidField(why=why, path=("lines", index, "sku_id"), ids=[price.sku_id])
+            read_of.add(price.sku_id)
+        missing = [sku_id for sku_id in self.lines if sku_id not in read_of]
         if missing:
             raise CampaignIncomplete(part="prices read for some of its lines", path=("lines",), ids=missing)
         free_shipping = any(promotion.free_shipping is not None for promotion in self.promotions.values())

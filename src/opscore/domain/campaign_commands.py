@@ -11,6 +11,7 @@ from uuid import UUID
 
 from msgspec import Meta
 
+from opscore.domain import campaign_calendar
 from opscore.domain.aggregate import Aggregate
 from opscore.domain.campaign import (
     AdRevisionSuperseded,
@@ -37,6 +38,7 @@ from opscore.domain.campaign import (
     WarmupStarted,
     WindowInvalid,
 )
+from opscore.domain.campaign_calendar import own_campaigns
 from opscore.domain.command import Command, Role, UnitOfWork
 from opscore.domain.periods import OverrideReason, require_open_books
 from opscore.domain.policies import CampaignRules, SecondPerson, ZeroPrice
@@ -65,7 +67,7 @@ from opscore.domain.refusals import (
 )
 from opscore.domain.sku import Sku
 from opscore.domain.sku_commands import require_unit_price
-from opscore.domain.sku_events import AllocationExceedsQuota
+from opscore.domain.sku_events import AllocationExceedsQuota, HoldsNoStock
 from opscore.domain.stock_commands import ReleaseCampaignStock
 from opscore.domain.store_events import PeriodClosedAlready, StoreNotOpen
 from opscore.domain.values import (
@@ -89,9 +91,6 @@ APPROVERS = frozenset({Role.OWNER, Role.MANAGER, Role.PLATFORM, Role.SYSTEM})
 
 COUPON_CODE = "coupon_code"
 """Claim kind, scope store id: a code means one campaign's coupon there until the campaign ends."""
-CAMPAIGN_CALENDAR = "campaign_calendar"
-"""Claim kind, scope store id, value `LAST`: the own campaign scheduled last there, which knows those beside it."""
-LAST = "last"
 
 CampaignId = Annotated[UUID, Meta(description="The campaign.")]
 Moment = Annotated[datetime, Meta(tz=True)]
@@ -115,26 +114,8 @@ def coupon_campaign(
 
 
 def own_campaigns_beside(work: UnitOfWork, campaign: Campaign) -> list[Campaign]:
-    """Return the own campaigns of the same stores that are not over, in a settled order.
-
-    The one scheduled last in a store knows every other that was not over then, so this reads one name for each store
-    and the campaigns that still run or are to run, however many there have been.
-    """
-    known: dict[UUID, None] = {}
-    for store_id in campaign.store_ids:
-        last_id = work.holder(CAMPAIGN_CALENDAR, str(store_id), LAST)
-        last = None if last_id is None else work.find(Campaign, last_id)
-        if last is not None:
-            known[last.id] = None
-            known.update(dict.fromkeys(last.beside))
-    known.pop(campaign.id, None)
-    found = (work.find(Campaign, campaign_id) for campaign_id in known)
-    stores = set(campaign.store_ids)
-    return [
-        other
-        for other in found
-        if other is not None and not other.is_over(work.occurred_at) and stores & set(other.store_ids)
-    ]
+    """Return the own campaigns of the same stores that are not over, without this one."""
+    return [other for other in own_campaigns(work, campaign.store_ids) if other.id != campaign.id]
 
 
 def _skus_with_stock(work: UnitOfWork, campaign: Campaign, override_reason: str | None) -> list[Sku]:
@@ -240,6 +221,7 @@ class AddCampaignLine(Command):
     REFUSES: ClassVar[tuple[type[Refusal], ...]] = (
         CampaignLineBelowCost,
         LossBudgetTooSmall,
+        HoldsNoStock,
         AllocationExceedsQuota,
         OverlapsCampaign,
         CurrencyMismatch,
@@ -275,6 +257,8 @@ class AddCampaignLine(Command):
                 expected=campaign.currency, given=sku.currency, path=("sku_id",), ids=[campaign.id, sku.id]
             )
         price = require_unit_price(self.price, ("price",))
+        if self.quota is not None:
+            sku.require_stocked(("quota",))
         quota = None if self.quota is None else sku.require_quantity(self.quota, ("quota",))
         sku.require_within_quota(campaign.id, Decimal(0), quota, ("quota",))
         max_per_customer = self.max_per_customer
@@ -542,12 +526,7 @@ class ScheduleCampaign(Command):
             frozen_from_warmup=rules.frozen_from_warmup,
         )
         if own:
-            for store_id in campaign.store_ids:
-                last_id = work.holder(CAMPAIGN_CALENDAR, str(store_id), LAST)
-                if last_id != campaign.id:
-                    if last_id is not None:
-                        work.release(CAMPAIGN_CALENDAR, str(store_id), LAST, last_id)
-                    work.claim(CAMPAIGN_CALENDAR, str(store_id), LAST, campaign.id)
+            campaign_calendar.enter(work, campaign)
         return campaign.id
 
 

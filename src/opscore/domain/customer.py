@@ -49,7 +49,6 @@ from opscore.domain.customer_events import (
     LotUse,
     MembershipJoined,
     MembershipSource,
-    NoFirstOrder,
     NotCredited,
     NotEarned,
     NotMember,
@@ -69,7 +68,6 @@ from opscore.domain.customer_events import (
     SpendCredited,
     SpendDebited,
     SpendThresholdNotReached,
-    SpendTotal,
     TierChanged,
     TierNotOffered,
     TierUnchanged,
@@ -97,6 +95,8 @@ class Customer(Aggregate):
     merged_ids: list[UUID]
     has_contact_card: bool
     consents: dict[str, bool]
+    block_reason: BlockReason | None
+    """Why they may not order; None for who is not blocked."""
     tier: str | None
     referrer_id: UUID | None
     referral_rewarded: bool
@@ -130,6 +130,7 @@ class Customer(Aggregate):
         self.merged_ids = []
         self.has_contact_card = False
         self.consents = {}
+        self.block_reason = None
         self.tier = None
         self.referrer_id = event.referrer_id
         self.referral_rewarded = False
@@ -319,6 +320,8 @@ class Customer(Aggregate):
         # record, and a sweep moves them on.
         self.status = CustomerStatus.MERGED
         self.merged_into = event.into_id
+        # Whether the person may be written to is said by the record that stays.
+        self.consents = {}
         self.references = []
         self.lots = []
         self.owed = 0
@@ -329,10 +332,12 @@ class Customer(Aggregate):
     @folds(CustomerBlocked)
     def _blocked(self, event: CustomerBlocked) -> None:
         self.status = CustomerStatus.BLOCKED
+        self.block_reason = event.reason
 
     @folds(CustomerUnblocked)
     def _unblocked(self, event: CustomerUnblocked) -> None:
         self.status = CustomerStatus.REGISTERED
+        self.block_reason = None
 
     @folds(CustomerErased)
     def _erased(self, event: CustomerErased) -> None:
@@ -453,34 +458,37 @@ class Customer(Aggregate):
         self._expire(list(self.lots), at)
         self.trigger_event(CustomerErased, occurred_at=at)
 
-    def refer(self, referrer: Customer, ancestors: Sequence[UUID], at: datetime) -> None:
+    def refer(
+        self, referrer: Customer, ancestors: Sequence[UUID], at: datetime, *, merged: Sequence[Customer] = ()
+    ) -> None:
         """Take down afterwards who brought this customer, as long as no order has been completed.
 
-        ancestors: the referrer's own referrer, that one's, and so on.
+        ancestors: the referrer's own referrer, that one's, and so on. merged: the records merged into this one.
         Refuses: CustomerNotActive, AlreadyReferred, SelfReferral.
         """
         self.require_active()
         if self.referrer_id == referrer.id:
             return
-        if self.referrer_id is not None or self.first_order_id is not None:
+        if any(known.referrer_id is not None or known.first_order_id is not None for known in (self, *merged)):
             raise AlreadyReferred(path=("customer_id",), ids=[self.id])
         if self.id == referrer.id or self.id in ancestors:
             raise SelfReferral(path=("referrer_id",), ids=[self.id])
         referrer.require_active(("referrer_id",))
         self.trigger_event(ReferralMade, occurred_at=at, referrer_id=referrer.id)
 
-    def require_referral_reward(self) -> UUID:
-        """Return the referrer to be rewarded. Refuses: NotReferred, AlreadyRewarded, NoFirstOrder."""
+    def require_referral(self, person: Sequence[Customer] = ()) -> UUID:
+        """Return who brought this customer and was not rewarded for it yet.
+
+        person: all records of the person, who is brought once. Refuses: NotReferred, AlreadyRewarded.
+        """
         if self.referrer_id is None:
             raise NotReferred(path=("customer_id",), ids=[self.id])
-        if self.referral_rewarded:
+        if any(known.referral_rewarded for known in (self, *person)):
             raise AlreadyRewarded(path=("customer_id",), ids=[self.id])
-        if self.first_order_id is None:
-            raise NoFirstOrder(path=("customer_id",), ids=[self.id])
         return self.referrer_id
 
     def mark_referral_rewarded(self, referrer_id: UUID, amount: int, at: datetime) -> None:
-        """Take down that the referrer got `amount` points for this customer (`require_referral_reward` first)."""
+        """Take down that the referrer got `amount` points for this customer (`require_referral` first)."""
         self.trigger_event(ReferralRewarded, occurred_at=at, referrer_id=referrer_id, amount=amount)
 
     def join(
@@ -540,21 +548,27 @@ class Customer(Aggregate):
         membership: Membership,
         policy_version: int,
         at: datetime,
+        *,
+        merged: Sequence[Customer] = (),
     ) -> None:
         """Count a completed order; when the spend reaches a higher tier, the customer moves up with it, never down.
 
+        merged: the records merged into this one, for which it may have been counted.
         Refuses: CustomerNotActive (merged, erased), AlreadyCredited.
         """
         self.require_known()
-        if order_id in self.credits:
+        if any(order_id in known.credits for known in (self, *merged)):
             raise AlreadyCredited(path=("order_id",), ids=[order_id])
         self.trigger_event(
             SpendCredited, occurred_at=at, order_id=order_id, amount_minor=amount_minor, currency=currency
         )
+        self.rise_by_spend(currency, membership, policy_version, at)
+
+    def rise_by_spend(self, currency: str, membership: Membership, policy_version: int, at: datetime) -> None:
+        """Move up to the tier that the spend reaches, if that is higher."""
         reached = membership.tier_by_spend(self.spend_minor[currency])
         if reached is None or self.status is not CustomerStatus.REGISTERED:
             return
-        names = [tier.name for tier in membership.tiers]
         if self.tier is None:
             self.trigger_event(
                 MembershipJoined,
@@ -563,7 +577,7 @@ class Customer(Aggregate):
                 tier=reached.name,
                 policy_version=policy_version,
             )
-        elif self.tier in names and names.index(self.tier) < names.index(reached.name):
+        elif membership.is_higher(reached.name, self.tier):
             self._move_to(reached.name, policy_version, "spend", at)
 
     def debit_spend(self, order_id: UUID, refund_id: UUID, amount_minor: int, currency: str, at: datetime) -> None:
@@ -591,10 +605,21 @@ class Customer(Aggregate):
         """Return the id of the lot that this rule and reference give; the pair earns once, so it is one lot."""
         return derived_id("points", self.id, rule, reference)
 
-    def require_not_earned(self, rule: str, reference: str, path: Sequence[str | int] = ("reference",)) -> None:
-        """Refuse AlreadyEarned, and CustomerNotActive (merged, erased)."""
+    def has_earned(self, rule: str, reference: str) -> bool:
+        """Say whether this rule and reference gave points to this very record."""
+        return self.lot_id(rule, reference) in self.earnings
+
+    def require_not_earned(
+        self,
+        rule: str,
+        reference: str,
+        path: Sequence[str | int] = ("reference",),
+        *,
+        merged: Sequence[Customer] = (),
+    ) -> None:
+        """Refuse AlreadyEarned, by this record or one merged into it, and CustomerNotActive (merged, erased)."""
         self.require_known()
-        if self.lot_id(rule, reference) in self.earnings:
+        if any(known.has_earned(rule, reference) for known in (self, *merged)):
             raise AlreadyEarned(rule=rule, reference=reference, path=path, ids=[self.id])
 
     def earn_points(
@@ -714,9 +739,10 @@ class Customer(Aggregate):
 
     # What may happen next: coupons and campaigns ----------------------------------------------------------------------
 
-    def grant_coupon(self, coupon: HeldCoupon, held_max: int, at: datetime) -> None:
+    def grant_coupon(self, coupon: HeldCoupon, held_max: int, at: datetime, *, merged: Sequence[Customer] = ()) -> None:
         """Give the customer a coupon, unless they have had `held_max` of this code already, used ones included.
 
+        merged: the records merged into this one, which keep the coupons that they used.
         Refuses: CustomerNotActive, CouponLimitReached, InvalidField.
         """
         self.require_active()
@@ -726,7 +752,8 @@ class Customer(Aggregate):
             raise InvalidField(why="a percentage lies above 0 and at most at 100", path=("percent",))
         if coupon.expires_at is not None and coupon.expires_at <= max(at, coupon.valid_from or at):
             raise InvalidField(why="the coupon would lapse before it can be used", path=("expires_at",))
-        granted = sum(1 for known in self.coupons.values() if known.code == coupon.code)
+        had = (held for record in (self, *merged) for held in record.coupons.values())
+        granted = sum(1 for held in had if held.code == coupon.code)
         if granted >= held_max:
             raise CouponLimitReached(granted=granted, code=coupon.code, path=("code",), ids=[self.id])
         fields = msgspec.structs.asdict(coupon)
@@ -822,58 +849,6 @@ class Customer(Aggregate):
                     order_id=order_id,
                     quantity=plain(back),
                 )
-
-    def merge(self, other: Customer, at: datetime) -> None:
-        """Take in another record of the same person: points, coupons, limits and spend move here.
-
-        Asked again, only what has come back to the other record since moves.
-        Refuses: CustomerNotActive, InvalidField (one record merged with itself).
-        """
-        self.require_known(("customer_id",))
-        if other.id == self.id:
-            raise InvalidField(why="a record cannot be merged with itself", path=("other_id",))
-        if other.merged_into == self.id:
-            self.sweep(other, at)
-            return
-        other.require_known(("other_id",))
-        self._take_over(other, at)
-
-    def sweep(self, other: Customer, at: datetime) -> None:
-        """Take over what has come back to a record since it was merged into this one, from a cancelled order say.
-
-        Nothing there, nothing recorded.
-        """
-        holds = other.lots or other.owed or any(coupon.used_by is None for coupon in other.coupons.values())
-        counts = any(quantity for by_sku in other.redemptions.values() for quantity in by_sku.values())
-        if holds or counts or any(other.spend_minor.values()):
-            self._take_over(other, at)
-
-    def _take_over(self, other: Customer, at: datetime) -> None:
-        lots = tuple(LotUse(lot_id=lot.lot_id, amount=lot.amount, expires_at=lot.expires_at) for lot in other.lots)
-        redemptions = tuple(
-            RedemptionCount(campaign_id=campaign_id, sku_id=sku_id, quantity=quantity)
-            for campaign_id, by_sku in other.redemptions.items()
-            for sku_id, quantity in by_sku.items()
-            if quantity
-        )
-        spend = tuple(
-            SpendTotal(currency=currency, amount_minor=amount_minor)
-            for currency, amount_minor in other.spend_minor.items()
-            if amount_minor
-        )
-        self.trigger_event(
-            CustomersMerged,
-            occurred_at=at,
-            merged_id=other.id,
-            lots=lots,
-            owed=other.owed,
-            coupons=tuple(coupon for coupon in other.coupons.values() if coupon.used_by is None),
-            redemptions=redemptions,
-            spend=spend,
-            references=tuple(other.references),
-            tier=other.tier if self.tier is None else None,
-        )
-        other.trigger_event(CustomerMergedInto, occurred_at=at, into_id=self.id, lots=lots, owed=other.owed)
 
 
 def _require_tier(membership: Membership, name: str) -> MemberTier:

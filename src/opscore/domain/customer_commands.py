@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar, cast
 from uuid import UUID
 
 import msgspec
 from msgspec import Meta
 
-from opscore.domain.aggregate import Aggregate
+from opscore.domain.aggregate import AGGREGATE_CLASSES, Aggregate
 from opscore.domain.command import Command, Role, UnitOfWork
 from opscore.domain.customer import Customer
 from opscore.domain.customer_events import (
@@ -30,7 +30,6 @@ from opscore.domain.customer_events import (
     CouponOutOfTime,
     CouponUsedAlready,
     CustomerNotActive,
-    CustomerStatus,
     HeldCoupon,
     MembershipSource,
     NoFirstOrder,
@@ -46,6 +45,7 @@ from opscore.domain.customer_events import (
     TierNotOffered,
     TierUnchanged,
 )
+from opscore.domain.mergers import hand_on, merge, merged_into, records_of, survivor
 from opscore.domain.policies import Membership, Points
 from opscore.domain.refusals import (
     CurrencyMismatch,
@@ -87,27 +87,6 @@ def own_customer(work: UnitOfWork, customer_id: UUID) -> Customer:
     if work.actor.role is Role.CUSTOMER and work.actor.customer_id != customer_id:
         raise NotFound(what="customer", path=("customer_id",), ids=[customer_id])
     return work.customer(customer_id)
-
-
-def survivor(work: UnitOfWork, customer_id: UUID) -> Customer:
-    """Return a customer, or whom their record was merged into."""
-    return _records(work, work.customer(customer_id))[-1]
-
-
-def _records(work: UnitOfWork, customer: Customer) -> list[Customer]:
-    """Return a record, the one it was merged into, the one that one was merged into, and so on."""
-    records = [customer]
-    while customer.merged_into is not None:
-        customer = work.customer(customer.merged_into, scoped=False)
-        records.append(customer)
-    return records
-
-
-def hand_on(work: UnitOfWork, customer: Customer) -> None:
-    """Let what has come back to a merged record go on to the one that stays. Refuses nothing."""
-    kept = _records(work, customer)[-1]
-    if kept is not customer and kept.status is not CustomerStatus.ERASED:
-        kept.sweep(customer, work.occurred_at)
 
 
 def order_of(work: UnitOfWork, customer: Customer, order_id: UUID) -> Order:
@@ -219,7 +198,7 @@ class SetContactCard(Command):
         for what, hashed in hashes.items():
             holder = work.holder("contact", what, hashed)
             # What is on the card of a record that was merged into theirs, however long ago, is theirs.
-            if holder is not None and _records(work, work.customer(holder, scoped=False))[-1] is not customer:
+            if holder is not None and records_of(work, work.customer(holder, scoped=False))[-1] is not customer:
                 raise ContactTaken(
                     what="e-mail address" if what == "email" else "phone number", path=(what,), ids=work.shown(holder)
                 )
@@ -295,7 +274,10 @@ class MergeCustomers(Command):
         customer = work.customer(self.customer_id)
         other = work.customer(self.other_id, path=("other_id",))
         references = list(other.references)
-        customer.merge(other, work.occurred_at)
+        at = work.occurred_at
+        store = work.get(Store, customer.store_id, scoped=False)
+        membership, version = store.policy(Membership, at), store.policy_version(Membership, at)
+        merge(customer, other, membership, version, store.currency, at)
         for reference in references:
             work.release("customer_reference", "operator", reference, other.id)
             work.claim("customer_reference", "operator", reference, customer.id)
@@ -303,7 +285,7 @@ class MergeCustomers(Command):
 
 
 class EraseCustomer(Command):
-    """Forget a person: their key is destroyed, so nothing personal can be read again, anywhere, ever."""
+    """Forget a person with all their records: the keys are destroyed, so nothing personal can be read again, ever."""
 
     AGGREGATE: ClassVar[type[Aggregate]] = Customer
     ROLES: ClassVar[frozenset[Role]] = SERVICE_DESK | {Role.CUSTOMER}
@@ -312,13 +294,9 @@ class EraseCustomer(Command):
     customer_id: CustomerId
 
     def decide(self, work: UnitOfWork) -> UUID:
-        """Check that nothing is on its way to them, then forget the record and every record merged into it."""
-        seen = []
-        open_ids = [own_customer(work, self.customer_id).id]
-        while open_ids:
-            customer = work.customer(open_ids.pop(), scoped=False)
-            seen.append(customer)
-            open_ids.extend(customer.merged_ids)
+        """Check that nothing is on its way to them, then forget every record of theirs, whichever of them is named."""
+        kept = records_of(work, own_customer(work, self.customer_id))[-1]
+        seen = [kept, *merged_into(work, kept)]
         unfinished = [order for customer in seen for order in work.orders_of(customer.id) if order.is_open]
         if unfinished:
             # That there are some has to be told; which ones, only to who may see them.
@@ -356,7 +334,7 @@ class ReferCustomer(Command):
         while next_id is not None and next_id not in ancestors:
             ancestors.append(next_id)
             next_id = work.customer(next_id, scoped=False).referrer_id
-        customer.refer(referrer, ancestors, work.occurred_at)
+        customer.refer(referrer, ancestors, work.occurred_at, merged=merged_into(work, customer))
         return customer.id
 
 
@@ -381,11 +359,15 @@ class RewardReferral(Command):
         """Reckon by the rule `referral` of the customer's store."""
         at = work.occurred_at
         customer = work.customer(self.customer_id)
-        referrer = _records(work, work.customer(customer.require_referral_reward(), scoped=False))[-1]
-        if referrer is _records(work, customer)[-1]:
+        records = records_of(work, customer)
+        referrer_id = customer.require_referral((records[-1], *merged_into(work, records[-1])))
+        if not any(self._is_first_order(work, customer, record) for record in records):
+            raise NoFirstOrder(path=("customer_id",), ids=[customer.id])
+        referrer = records_of(work, work.customer(referrer_id, scoped=False))[-1]
+        if referrer is records[-1]:
             # Two records of one person that were merged since.
             raise SelfReferral(path=("customer_id",), ids=[customer.id])
-        referrer.require_not_earned(REFERRAL, str(customer.id), ("customer_id",))
+        referrer.require_not_earned(REFERRAL, str(customer.id), ("customer_id",), merged=merged_into(work, referrer))
         store = work.get(Store, customer.store_id, scoped=False)
         points = store.policy(Points, at)
         amount = _by_rule(points, REFERRAL, 0)
@@ -399,6 +381,14 @@ class RewardReferral(Command):
         )
         customer.mark_referral_rewarded(referrer.id, amount, at)
         return customer.id
+
+    @staticmethod
+    def _is_first_order(work: UnitOfWork, customer: Customer, record: Customer) -> bool:
+        """Say whether the first order that counted for a record is this customer's, placed before they were merged."""
+        if record is customer or record.first_order_id is None:
+            return record.first_order_id is not None
+        order = work.find(cast("type[Order]", AGGREGATE_CLASSES["Order"]), record.first_order_id)
+        return order is not None and order.customer_id == customer.id
 
 
 class JoinMembership(Command):
@@ -477,6 +467,7 @@ class CreditSpend(Command):
             membership,
             store.policy_version(Membership, at),
             at,
+            merged=merged_into(work, customer),
         )
         return customer.id
 
@@ -496,7 +487,7 @@ class DebitSpend(Command):
 
     def decide(self, work: UnitOfWork) -> UUID:
         """Take it off the record that it was counted for, merged since or not."""
-        records = _records(work, work.customer(self.customer_id))
+        records = records_of(work, work.customer(self.customer_id))
         customer = next((known for known in records if self.order_id in known.credits), records[-1])
         customer.debit_spend(self.order_id, self.refund_id, self.amount_minor, self.currency, work.occurred_at)
         hand_on(work, customer)
@@ -537,7 +528,7 @@ class EarnPoints(Command):
     def decide(self, work: UnitOfWork) -> UUID:
         """Reckon by the policy in force. A record that was merged earns for the one it was merged into."""
         customer = survivor(work, self.customer_id)
-        customer.require_not_earned(self.rule, self.reference)
+        customer.require_not_earned(self.rule, self.reference, merged=merged_into(work, customer))
         store = work.get(
             Store, self.store_id or customer.store_id, path=("store_id",), scoped=self.store_id is not None
         )
@@ -602,7 +593,7 @@ class ReversePoints(Command):
 
     def decide(self, work: UnitOfWork) -> UUID:
         """Take them from the record that earned them, merged since or not; what is owed then goes on with it."""
-        records = _records(work, work.customer(self.customer_id))
+        records = records_of(work, work.customer(self.customer_id))
         earner = next(
             (known for known in records if known.lot_id(self.rule, self.reference) in known.earnings), records[-1]
         )
@@ -676,7 +667,7 @@ class GrantCoupon(Command):
             valid_from=None if self.valid_from is None else self.valid_from.astimezone(UTC),
             expires_at=None if self.expires_at is None else self.expires_at.astimezone(UTC),
         )
-        customer.grant_coupon(coupon, self.held_max, work.occurred_at)
+        customer.grant_coupon(coupon, self.held_max, work.occurred_at, merged=merged_into(work, customer))
         return customer.id
 
 

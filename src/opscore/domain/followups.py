@@ -16,7 +16,7 @@ from uuid import UUID
 
 from opscore.domain.aggregate import Aggregate, Event
 from opscore.domain.campaign import Campaign
-from opscore.domain.campaign_commands import EndCampaign
+from opscore.domain.campaign_commands import CancelCampaign, EndCampaign
 from opscore.domain.campaign_events import CampaignScheduled, CampaignStatus
 from opscore.domain.command import Command
 from opscore.domain.customer import Customer
@@ -165,7 +165,7 @@ def _refunded(event: Event, look: Look) -> Iterator[Step]:
             refunded_minor=event.goods_minor,
         )
         yield Step(reverse, "points")
-    first = customer.first_order_id == event.originator_id
+    first = any(known.first_order_id == event.originator_id for known in _records(look, customer))
     if first and customer.referral_rewarded and customer.referrer_id is not None and not order.kept_goods_minor:
         reverse = ReversePoints(
             customer_id=customer.referrer_id, rule=REFERRAL, reference=str(customer.id), refund_id=event.refund_id
@@ -175,12 +175,15 @@ def _refunded(event: Event, look: Look) -> Iterator[Step]:
 
 def _has_earned(look: Look, customer: Customer, rule: str, reference: str) -> bool:
     """Say whether the points were given, to this record or to one that it was merged into."""
+    return any(known.has_earned(rule, reference) for known in _records(look, customer))
+
+
+def _records(look: Look, customer: Customer) -> Iterator[Customer]:
+    """Give a record, the one that it was merged into, and so on."""
     known: Customer | None = customer
     while known is not None:
-        if known.lot_id(rule, reference) in known.earnings:
-            return True
+        yield known
         known = None if known.merged_into is None else look.now(Customer, known.merged_into)
-    return False
 
 
 # Back on sale --------------------------------------------------------------------------------------------------------
@@ -252,6 +255,9 @@ def _end_campaign(stream_id: UUID, look: Look) -> Command | None:
     scheduled, campaign = look.then(Campaign, stream_id), look.now(Campaign, stream_id)
     if scheduled is None or campaign is None or campaign.ends_at != scheduled.ends_at:
         return None  # It was moved since: its new end falls due by itself.
+    if campaign.status is CampaignStatus.SCHEDULED:
+        # It can be neither started nor moved any more, and what is set apart for it would stay so.
+        return CancelCampaign(campaign_id=stream_id, reason="its time was over before it was started")
     runs = campaign.status in (CampaignStatus.LIVE, CampaignStatus.PAUSED)
     return EndCampaign(campaign_id=stream_id) if runs else None
 

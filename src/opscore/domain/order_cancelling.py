@@ -11,7 +11,7 @@ from uuid import UUID
 from opscore.domain.campaign import Campaign
 from opscore.domain.command import UnitOfWork
 from opscore.domain.customer import Customer
-from opscore.domain.customer_commands import hand_on
+from opscore.domain.mergers import hand_on
 from opscore.domain.order import Order, require_each_once
 from opscore.domain.order_events import CancelledLine, CancelReason, OrderCancelled, OrderExpired
 from opscore.domain.order_refusals import CancelExceedsOpen, OrderAlreadyShipped, OrderNotExpired

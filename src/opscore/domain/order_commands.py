@@ -32,7 +32,7 @@ from opscore.domain.order_state import LineState
 from opscore.domain.periods import OverrideReason, note_override, require_open_books
 from opscore.domain.policies import PriceGuard, ShipPromise
 from opscore.domain.refusals import CurrencyMismatch, InvalidField, NotFound, ReferenceTaken, Refusal, WrongState
-from opscore.domain.sku import FulfilmentMode, Pick, Sku, StockInsufficient
+from opscore.domain.sku import FulfilmentMode, Pick, ProhibitedGoods, Sku, StockInsufficient
 from opscore.domain.sku_events import BelowCost, ExceedsBatch, NotReserved
 from opscore.domain.store import Store
 from opscore.domain.store_events import CourierNotAllowed, PaymentMethodNotEnabled, PeriodClosedAlready
@@ -258,7 +258,12 @@ class ResolveShortage(Command):
 
     AGGREGATE: ClassVar[type[Aggregate]] = Order
     ROLES: ClassVar[frozenset[Role]] = SERVICE_DESK
-    REFUSES: ClassVar[tuple[type[Refusal], ...]] = (CustomerNotContacted, StockInsufficient, PeriodClosedAlready)
+    REFUSES: ClassVar[tuple[type[Refusal], ...]] = (
+        CustomerNotContacted,
+        StockInsufficient,
+        ProhibitedGoods,
+        PeriodClosedAlready,
+    )
 
     order_id: OrderId
     kind: Annotated[ShortageRemedy, Meta(description="What was agreed with the customer.")]
@@ -299,6 +304,7 @@ class ResolveShortage(Command):
             path = ("exchanges", index, "quantity")
             sku = work.sku(entry.sku_id, path=("exchanges", index, "sku_id"), seen=True)
             quantity = sku.require_quantity(entry.quantity, path)
+            sku.require_allowed(("exchanges", index, "sku_id"))
             taken = [pick for other, picks in reservations if other is sku for pick in picks]
             picks = sku.plan_reservation(quantity, store.open_location_ids, None, path, taken=taken)
             reservations.append((sku, picks))

@@ -52,7 +52,7 @@ from opscore.domain.order_events import (
 )
 from opscore.domain.order_refusals import PriceChanged, TotalChanged
 from opscore.domain.periods import OverrideReason, note_override, require_open_books
-from opscore.domain.policies import Freight, OrderTerms, Points, ShipPromise
+from opscore.domain.policies import Freight, Membership, OrderTerms, Points, ShipPromise
 from opscore.domain.pricing import Buyer, CouponTerms, LineToPrice, PricedLine, PricedOrder
 from opscore.domain.refusals import CurrencyMismatch, InvalidField, NotAuthorised, ReferenceTaken, Refusal
 from opscore.domain.sku import FulfilmentMode, Sku
@@ -60,6 +60,7 @@ from opscore.domain.sku_events import (
     BelowMinimumQuantity,
     CampaignQuotaUsed,
     PriceMissing,
+    ProhibitedGoods,
     SkuNotListed,
     StockInsufficient,
 )
@@ -299,7 +300,7 @@ class PlaceOrder(Command):
     ) -> tuple[PricedOrder, StockPlan]:
         """Say where every unit comes from, goods first.
 
-        Gifts that are not there are left out: nobody is refused what they pay for because a gift has run out.
+        Gifts that are not there, or may not be given, are left out: nobody is refused what they pay for by a gift.
         """
         stock = plan_stock(self._needs(priced, offer), location_ids)
         kept: list[PricedLine] = []
@@ -308,9 +309,10 @@ class PlaceOrder(Command):
             if line.gift:
                 gift = offer.skus[line.sku_id] = work.sku(line.sku_id, scoped=False)
                 try:
+                    gift.require_allowed(())
                     stock.add(Need(gift, line.campaign_id, line.quantity, ()))
-                except (StockInsufficient, CampaignQuotaUsed):
-                    missing += [_run_out(gift, given) for given in line.discounts]
+                except (ProhibitedGoods, StockInsufficient, CampaignQuotaUsed):
+                    missing += [_left_out(gift, given) for given in line.discounts]
                     continue
             number = len(kept) + 1
             kept.append(line if line.line == number else msgspec.structs.replace(line, line=number))
@@ -470,13 +472,14 @@ class _Offer:
         """Read articles, campaigns, coupon and points; refuses whatever cannot be had by this buyer now."""
         at = work.occurred_at
         tiers = () if customer is None or customer.tier is None else (customer.tier,)
+        factors = store.policy(Membership, at).factors() if tiers else {}
         buyer = Buyer(registered=customer is not None, tiers=tiers)
         skus: dict[UUID, Sku] = {}
         lines = []
         for index, line in enumerate(asked.lines):
             sku = work.sku(line.sku_id, path=("lines", index, "sku_id"), seen=True)
             skus[sku.id] = sku
-            lines.append(_line_to_price(store, sku, line.quantity, index, tiers))
+            lines.append(_line_to_price(store, sku, line.quantity, index, tiers, factors))
         campaigns: dict[UUID, Campaign] = {}
         offers = []
         for index, campaign_id in enumerate(asked.campaign_ids):
@@ -574,13 +577,15 @@ def _points(points: int, minor_per_point: Decimal) -> pricing.Points | None:
     return pricing.Points(points=points, minor_per_point=minor_per_point)
 
 
-def _line_to_price(store: Store, sku: Sku, asked: Decimal, index: int, tiers: tuple[str, ...]) -> LineToPrice:
+def _line_to_price(
+    store: Store, sku: Sku, asked: Decimal, index: int, tiers: tuple[str, ...], factors: dict[str, Decimal]
+) -> LineToPrice:
     path = ("lines", index, "quantity")
     if sku.currency != store.currency:
         raise CurrencyMismatch(expected=store.currency, given=sku.currency, path=("lines", index), ids=[sku.id])
     quantity = sku.require_orderable(store.id, asked, path)
     price = sku.require_price(store.id, ("lines", index, "sku_id"))
-    tier = sku.tier_price(store.id, tiers) if tiers else None
+    tier = sku.tier_price(store.id, tiers, factors) if tiers else None
     return LineToPrice(
         line=index + 1,
         sku_id=sku.id,
@@ -627,10 +632,10 @@ def _coupon_terms(
     return campaign.coupon(asked.coupon_code, work.occurred_at, buyer, path=("coupon_code",))
 
 
-def _run_out(gift: Sku, given: pricing.Discount) -> pricing.RejectedOffer:
+def _left_out(gift: Sku, given: pricing.Discount) -> pricing.RejectedOffer:
     return pricing.RejectedOffer(
         source=given.source,
-        reason=f"the gift {gift.code} has run out",
+        reason=f"the gift {gift.code} {'may not be given any more' if gift.prohibited else 'has run out'}",
         source_id=given.source_id,
         promotion_id=given.promotion_id,
     )

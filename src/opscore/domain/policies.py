@@ -190,7 +190,7 @@ class MemberTier(Value):
     name: Code
     spend_minor: NonNegativeMinor | None = None
     discount: Decimal = Decimal(1)
-    """Factor on the list price: 0.98 is 2 % off."""
+    """Factor on the list price of goods that have no price of their own for the tier: 0.98 is 2 % off."""
 
 
 class Membership(Policy):
@@ -213,10 +213,19 @@ class Membership(Policy):
         """Return the tier of this name."""
         return next((tier for tier in self.tiers if tier.name == name), None)
 
+    def factors(self) -> dict[str, Decimal]:
+        """Return what part of the list price each tier pays where that is less than all of it."""
+        return {tier.name: tier.discount for tier in self.tiers if tier.discount < 1}
+
     def tier_by_spend(self, spend_minor: int) -> MemberTier | None:
         """Return the highest tier that this much spend gives."""
         reached = [tier for tier in self.tiers if tier.spend_minor is not None and spend_minor >= tier.spend_minor]
         return reached[-1] if reached else None
+
+    def is_higher(self, name: str, than: str) -> bool:
+        """Say whether the one tier stands above the other; not if either is not offered any more."""
+        names = [tier.name for tier in self.tiers]
+        return name in names and than in names and names.index(name) > names.index(than)
 
 
 class PointsRule(Value):

@@ -45,6 +45,7 @@ from opscore.domain.customer_events import (
     AlreadyReferred,
     BlockReason,
     MembershipSource,
+    NoFirstOrder,
     NotCredited,
 )
 from opscore.domain.order import Order
@@ -385,12 +386,25 @@ def _known_or_merged(customer: Customer, _: Occasion) -> None:
         customer.require_known()
 
 
+def _erasable(customer: Customer, now: Occasion) -> None:
+    # With a merged record the one that it was merged into is forgotten, even when the merged one was erased before.
+    if customer.merged_into is None:
+        rehearsed(lambda copy, now: copy.erase(now.at))(customer, now)
+
+
 def _referable(customer: Customer, _: Occasion) -> None:
     customer.require_active()
     if customer.referrer_id is not None:
         raise DoneAlready
     if customer.first_order_id is not None:
         raise AlreadyReferred(path=("customer_id",), ids=[customer.id])
+
+
+def _rewardable(customer: Customer, _: Occasion) -> None:
+    customer.require_referral()
+    # The first order of a merged record may have been counted for the one that it was merged into.
+    if customer.merged_into is None and customer.first_order_id is None:
+        raise NoFirstOrder(path=("customer_id",), ids=[customer.id])
 
 
 def _joins(customer: Customer, now: Occasion) -> None:
@@ -421,9 +435,9 @@ CUSTOMER: dict[type[Command], Check] = {
     customer_commands.BlockCustomer: rehearsed(lambda customer, now: customer.block(next(iter(BlockReason)), now.at)),
     customer_commands.UnblockCustomer: rehearsed(lambda customer, now: customer.unblock(now.at)),
     customer_commands.MergeCustomers: _known,
-    customer_commands.EraseCustomer: rehearsed(lambda customer, now: customer.erase(now.at)),
+    customer_commands.EraseCustomer: _erasable,
     customer_commands.ReferCustomer: _referable,
-    customer_commands.RewardReferral: lambda customer, _: customer.require_referral_reward(),
+    customer_commands.RewardReferral: _rewardable,
     customer_commands.JoinMembership: rehearsed(_joins),
     customer_commands.ChangeTier: rehearsed(_changes_tier),
     customer_commands.CreditSpend: _known_or_merged,

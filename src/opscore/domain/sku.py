@@ -8,7 +8,7 @@ staff ask for is decided in sku_commands.py (the article) and stock_commands.py 
 from __future__ import annotations
 
 import copy
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
@@ -102,6 +102,7 @@ from opscore.domain.values import plain
 MAX_QUANTITY: Final = Decimal(10**12)
 MAX_UNIT_PRICE: Final = Decimal(10**12)
 _ONE: Final = Decimal(1)
+_NO_FACTORS: Final[Mapping[str, Decimal]] = {}
 
 Path = Sequence[str | int]
 
@@ -387,10 +388,15 @@ class Sku(Aggregate):
         if self.status not in needed:
             raise WrongState(what=self.code, state=self.status.value, needed=" or ".join(needed), ids=[self.id])
 
-    def require_stocked(self) -> None:
+    def require_allowed(self, path: Path) -> None:
+        """Refuse ProhibitedGoods when it may not be sold, nor given or sent in exchange."""
+        if self.prohibited:
+            raise ProhibitedGoods(code=self.code, path=path, ids=[self.id])
+
+    def require_stocked(self, path: Path = ("sku_id",)) -> None:
         """Refuse HoldsNoStock when the article has no stock of its own to move."""
         if self.mode is not FulfilmentMode.STOCKED:
-            raise HoldsNoStock(code=self.code, mode=self.mode.value, path=("sku_id",), ids=[self.id])
+            raise HoldsNoStock(code=self.code, mode=self.mode.value, path=path, ids=[self.id])
 
     def level_at(self, location_id: UUID) -> StockLevel:
         """Return the units at a location; not to be changed."""
@@ -521,7 +527,7 @@ class Sku(Aggregate):
         """
         quantity = self.require_quantity(asked, path)
         listing = self.listings.get(store_id)
-        if listing is None or not listing.listed:
+        if listing is None or not listing.listed or self.prohibited:
             if listing is not None and listing.reason is DelistReason.OUT_OF_STOCK and not self.available:
                 raise StockInsufficient(code=self.code, available=ZERO, asked=quantity, path=path, ids=[self.id])
             raise SkuNotListed(code=self.code, path=path, ids=[self.id])
@@ -749,23 +755,33 @@ class Sku(Aggregate):
         """Return the list price in a store. Refuses PriceMissing."""
         return self.require_price(store_id, path).list_price
 
-    def tier_price(self, store_id: UUID, tiers: Sequence[str]) -> tuple[Decimal, str] | None:
+    def tiers_in(self, store_id: UUID) -> dict[str, TierPrice]:
+        """Return the tier prices that hold in a store: its own, else the home store's."""
+        return self.tier_prices.get(store_id) or self.tier_prices.get(self.store_id) or {}
+
+    def tier_price(
+        self, store_id: UUID, tiers: Sequence[str], factors: Mapping[str, Decimal] = _NO_FACTORS
+    ) -> tuple[Decimal, str] | None:
         """Return the lowest price that the held tiers give in a store, and the tier it comes from.
 
-        None when no tier does better than the list price. Tier prices do not add up: the lowest one alone counts.
+        factors: what part of the list price a tier pays for goods that have no price of their own for it; by these
+        alone nobody pays less than the cost. None when no tier does better than the list price. Tier prices do not add
+        up: the lowest one alone counts.
         """
-        entries = self.tier_prices.get(store_id) or self.tier_prices.get(self.store_id)
-        if not entries:
-            return None
-        list_price = self.price_for(store_id)
+        entries = self.tiers_in(store_id)
+        price = self.require_price(store_id)
         best: tuple[Decimal, str] | None = None
         for tier in tiers:
             entry = entries.get(tier)
-            if entry is None:
+            if entry is not None:
+                amount = tier_amount(entry, price.list_price)
+            elif tier in factors and self.mode is not FulfilmentMode.SERVICE:
+                amount = tier_amount(TierPrice(tier=tier, factor=factors[tier]), price.list_price)
+                amount = amount if price.cost is None else max(amount, price.cost)
+            else:
                 continue
-            price = tier_amount(entry, list_price)
-            if price < list_price and (best is None or price < best[0]):
-                best = (price, tier)
+            if amount < price.list_price and (best is None or amount < best[0]):
+                best = (amount, tier)
         return best
 
     def note_outflow(self, sellable_before: Decimal, at: datetime) -> None:

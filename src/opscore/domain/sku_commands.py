@@ -11,6 +11,7 @@ from msgspec import Meta
 
 from opscore.domain.aggregate import Aggregate
 from opscore.domain.campaign import Campaign, CampaignStatus
+from opscore.domain.campaign_calendar import own_campaigns
 from opscore.domain.command import Command, Role, UnitOfWork
 from opscore.domain.policies import Membership, PriceGuard, SecondPerson
 from opscore.domain.refusals import (
@@ -55,6 +56,7 @@ from opscore.domain.sku_events import (
     ProhibitedGoods,
     SkuNotListed,
     StockLeft,
+    TierBelowCost,
     TierUnknown,
 )
 from opscore.domain.sku_state import Content, StockPolicy
@@ -221,7 +223,13 @@ class PriceSku(Command):
 
     AGGREGATE: ClassVar[type[Aggregate]] = Sku
     ROLES: ClassVar[frozenset[Role]] = EDITORS
-    REFUSES: ClassVar[tuple[type[Refusal], ...]] = (BelowCost, AboveMarket, SamePerson, CurrencyMismatch)
+    REFUSES: ClassVar[tuple[type[Refusal], ...]] = (
+        BelowCost,
+        AboveMarket,
+        TierBelowCost,
+        SamePerson,
+        CurrencyMismatch,
+    )
 
     sku_id: SkuId
     reason: Annotated[Reason, Meta(description="Why the price is set.")]
@@ -265,6 +273,8 @@ class PriceSku(Command):
             outside = BelowCost(price=list_price, cost=cost, path=("list_price",), ids=[sku.id])
         elif guard.market_is_ceiling and market is not None and list_price > market:
             outside = AboveMarket(price=list_price, market=market, path=("list_price",), ids=[sku.id])
+        elif guard.cost_is_floor and cost is not None:
+            outside = tier_below_cost(sku, store.id, list_price, cost)
         if outside is not None:
             if self.override_reason is None:
                 raise outside
@@ -310,6 +320,15 @@ class PriceSku(Command):
         if self.expected_profit is None or not self.expected_profit.is_finite() or cost is None:
             raise InvalidField(why="give a price, or an expected profit with a cost", path=("list_price",))
         return require_unit_price(cost + self.expected_profit, ("expected_profit",))
+
+
+def tier_below_cost(sku: Sku, store_id: UUID, list_price: Decimal, cost: Decimal) -> TierBelowCost | None:
+    """Return the refusal of a list price at which holders of a tier would pay less than the cost."""
+    for entry in sku.tiers_in(store_id).values():
+        price = tier_amount(entry, list_price)
+        if price < cost:
+            return TierBelowCost(tier=entry.tier, price=price, cost=cost, path=("list_price",), ids=[sku.id])
+    return None
 
 
 def require_currency(sku: Sku, store: Store, given: str | None = None) -> None:
@@ -359,7 +378,8 @@ class SetTierPrices(Command):
         require_currency(sku, store)
         list_price = sku.price_for(store.id, path=("sku_id",))
         priced = sku.price_in(store.id)
-        cost = None if priced is None else priced.cost
+        guarded = store.policy(PriceGuard, work.occurred_at).cost_is_floor
+        cost = priced.cost if guarded and priced is not None else None
         known = {tier.name for tier in store.policy(Membership, work.occurred_at).tiers}
         entries: dict[str, TierPrice] = {}
         for index, given in enumerate(self.tiers):
@@ -537,8 +557,7 @@ class ListSku(Command):
 def require_fit_for_sale(sku: Sku) -> None:
     """Refuse unless it was reviewed and is not prohibited: WrongState, ProhibitedGoods."""
     sku.require_status(SkuStatus.READY)
-    if sku.prohibited:
-        raise ProhibitedGoods(code=sku.code, path=("sku_id",), ids=[sku.id])
+    sku.require_allowed(("sku_id",))
 
 
 _BY_CHOICE = frozenset({DelistReason.MANUAL, DelistReason.SEASON, DelistReason.SUPPLIER})
@@ -557,11 +576,15 @@ class DelistSku(Command):
     store_id: StoreId = None
     note: Annotated[Text | None, Meta(description="More about the reason.")] = None
     prohibited: Annotated[
-        bool, Meta(description="Whether these goods may not be sold at all: listing then needs a new review.")
+        bool,
+        Meta(
+            description="Whether these goods may not be sold at all: they go off sale in every store, and listing then "
+            "needs a new review."
+        ),
     ] = False
 
     def decide(self, work: UnitOfWork) -> UUID:
-        """Check that no campaign with stock of it is running here, unless the reason cannot wait."""
+        """Check that no campaign sells it here now, unless the reason cannot wait."""
         sku, store = sku_and_store(work, self.sku_id, self.store_id)
         listing = sku.listings.get(store.id)
         if listing is None:
@@ -573,19 +596,29 @@ class DelistSku(Command):
         if not listing.listed and not graver and (sku.prohibited or not self.prohibited):
             return sku.id  # Asked twice, recorded once.
         if self.reason in _BY_CHOICE:
-            for campaign_id in sku.allocations:
-                campaign = work.find(Campaign, campaign_id)
-                if campaign is not None and campaign.status is CampaignStatus.LIVE and store.id in campaign.store_ids:
-                    raise InLiveCampaign(code=sku.code, campaign=campaign.name, ids=[sku.id, campaign_id])
-        sku.trigger_event(
-            SkuDelisted,
-            store_id=store.id,
-            reason=self.reason,
-            note=self.note,
-            prohibited=self.prohibited,
-            occurred_at=work.occurred_at,
-        )
+            for campaign in self._campaigns_with(work, sku, store.id):
+                if campaign.status is CampaignStatus.LIVE and store.id in campaign.store_ids:
+                    raise InLiveCampaign(code=sku.code, campaign=campaign.name, ids=[sku.id, campaign.id])
+        others = [store_id for store_id, each in sku.listings.items() if each.listed] if self.prohibited else []
+        for store_id in dict.fromkeys((store.id, *others)):
+            sku.trigger_event(
+                SkuDelisted,
+                store_id=store_id,
+                reason=self.reason,
+                note=self.note,
+                prohibited=self.prohibited,
+                occurred_at=work.occurred_at,
+            )
         return sku.id
+
+    @staticmethod
+    def _campaigns_with(work: UnitOfWork, sku: Sku, store_id: UUID) -> list[Campaign]:
+        """Return the campaigns that hold stock of it, a platform's too, and the store's own that sell it without."""
+        holding = (work.find(Campaign, campaign_id) for campaign_id in sku.allocations)
+        return [
+            *(campaign for campaign in holding if campaign is not None),
+            *(campaign for campaign in own_campaigns(work, [store_id]) if sku.id in campaign.lines),
+        ]
 
 
 class RetireSku(Command):

@@ -489,6 +489,11 @@ class BelowCost(Refusal):
     """{price} is below the cost of {cost}; raise it, or let a second person override with a reason."""
 
 
+class TierBelowCost(Refusal):
+    """Holders of tier '{tier}' would pay {price}, below the cost of {cost}; set the tier prices first, raise this one,
+    or let a second person override with a reason."""
+
+
 class AboveMarket(Refusal):
     """{price} is above the market price of {market}; lower it, or let a second person override with a reason."""
 
@@ -531,6 +536,10 @@ class InLiveCampaign(Refusal):
 
 class AllocationExceedsQuota(Refusal):
     """The campaign's quota of {code} is {quota} and {allocated} would be allocated; allocate less or plan more."""
+
+
+class StoreNotInCampaign(Refusal):
+    """Orders of '{campaign}' never take from this store's locations; name a location of a store that it runs in."""
 
 
 class NotInCampaign(Refusal):

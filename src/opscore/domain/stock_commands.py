@@ -51,6 +51,7 @@ from opscore.domain.sku_events import (
     SameLocation,
     SameState,
     StockInsufficient,
+    StoreNotInCampaign,
     TransferUnknown,
 )
 from opscore.domain.sku_state import BatchLevel
@@ -692,6 +693,7 @@ class AllocateCampaignStock(Command):
         HoldsNoStock,
         LocationClosedAlready,
         NotInCampaign,
+        StoreNotInCampaign,
         AllocationExceedsQuota,
         StockInsufficient,
         PeriodClosedAlready,
@@ -718,6 +720,8 @@ class AllocateCampaignStock(Command):
                 path=("campaign_id",),
                 ids=[campaign.id],
             )
+        if (self.store_id or sku.store_id) not in campaign.store_ids:
+            raise StoreNotInCampaign(campaign=campaign.name, path=("location_id",), ids=[campaign.id])
         if sku.id not in campaign.lines:
             raise NotInCampaign(code=sku.code, path=("sku_id",), ids=[sku.id, campaign.id])
         quantity = sku.require_quantity(self.quantity)

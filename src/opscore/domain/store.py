@@ -21,6 +21,7 @@ from opscore.domain.calendars import DEFAULT_CALENDARS, Calendar, CalendarKind, 
 from opscore.domain.policies import (
     PLATFORMS,
     AfterSale,
+    Costing,
     PlatformTerms,
     Policy,
     PolicyInvalid,
@@ -814,8 +815,12 @@ class Store(Aggregate):
         """
         self.require_not_closed()
         policy = read_policy(kind, params, platform=self.platform, currency=self.currency)
-        if effective_from < at:
-            raise EffectiveInThePast(earliest=at.isoformat(), path=("effective_from",), ids=[self.id])
+        earliest = at
+        if kind == Costing.KIND and self.books_open_from is not None:
+            # What stock was worth in a closed period is settled, also for who tells late of what was decided then.
+            earliest = max(at, self.books_open_from)
+        if effective_from < earliest:
+            raise EffectiveInThePast(earliest=earliest.isoformat(), path=("effective_from",), ids=[self.id])
         if isinstance(policy, PlatformTerms):
             for document in policy.required_documents:
                 if document not in set(DocumentKind):
