@@ -214,6 +214,8 @@ def test_a_working_day_sends_every_document(api: Api, shop: Shop) -> None:
     wanted = {"or": [{"code": {"startsWith": "TE"}}, {"name": {"contains": "coffee"}}], "listedIn": {"eq": store}}
     page = send("AdminArticles", manager, first=5, filter=wanted, atLeast=prices["rows"][0]["position"])["skus"]
     assert (page["totalCount"], page["nodes"][0]["code"]) == (1, "TEA")
+    page = send("AdminStockPage", manager, first=1, filter={"skuCode": {"eq": level["skuCode"]}})["stockBalances"]
+    assert (page["totalCount"], page["nodes"][0]["onHand"], page["nodes"][0]["isLow"]) == (1, "28", False)
     [moved] = send("AdminMovements", manager, first=1, filter={"kind": {"eq": "received"}})["stockMovements"]["nodes"]
     assert moved["onHand"] == "10"
     planned = give("AdminPlanCampaign", manager, storeId=store, name="Spring", goal=_goal(), storeIds=[store])
