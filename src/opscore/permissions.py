@@ -135,7 +135,7 @@ OF_REPLAY = frozenset({
 })  # fmt: skip
 """The questions that a replay answers: those that read models answer."""
 
-FOLLOWS = {"events": "events", "figures": "kpiDaily", "projectionProgress": "projections"}
+FOLLOWS = {"events": "events", "orderChanges": "order", "figures": "kpiDaily", "projectionProgress": "projections"}
 """Root field of Subscription -> the question whose roles may follow it."""
 
 FIELDS: dict[str, frozenset[Role]] = {

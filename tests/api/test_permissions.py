@@ -352,6 +352,8 @@ def test_everything_is_followed_or_refused_as_the_table_says(api: Api, goods: di
     with socket(api.url, _token(api, role, goods)) as client:
         for name in SCHEMA.subscription_type.fields:
             document, variables = question("subscription", name)
+            if name == "orderChanges":  # A customer has to say which.
+                document = f'subscription {{ orderChanges(id: "{goods["Order"]}") {{ id }} }}'
             client.subscribe(document, variables, key=name)
             if role in table()[f"Subscription.{name}"]:
                 client.send({"type": "ping"})
