@@ -13,6 +13,7 @@ from uuid import UUID
 import pytest
 
 from opscore.console import Bars, counted, duration
+from opscore.database import Database
 from opscore.settings import Settings
 
 ROOT = Path(__file__).parents[1]
@@ -52,6 +53,19 @@ def test_help_names_every_word() -> None:
     words = "serve demo migrate token import projections replay audit schema webhook export"
     for word in words.split():
         assert re.search(rf"^\s+{word}\s+\S", text, re.MULTILINE), f"{word} is missing or does not say what it does"
+
+
+def test_a_setting_that_there_is_not_is_told_by_every_word(environment: dict[str, str]) -> None:
+    told = "OPSCORE_MASTERKEY is no setting of opscore and takes no effect (did you mean MASTER_KEY?)."
+    assert run({**environment, "OPSCORE_MASTERKEY": "x"}, "token", "list").startswith(told)
+    assert "no setting" not in run(environment, "token", "list")
+
+
+def test_a_database_of_a_newer_opscore_is_named_by_every_word(environment: dict[str, str], database: Database) -> None:
+    with database.connect("admin") as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    for words in (("migrate",), ("projections", "list"), ("audit", "verify"), ("serve", "--port", "0")):
+        assert "a newer opscore brought it" in run(environment, *words, code=1), words
 
 
 def test_migrating_a_second_time_has_nothing_to_do(environment: dict[str, str]) -> None:

@@ -93,6 +93,14 @@ def test_migrating_twice_does_nothing(database: Database) -> None:
     assert migrate(database) is False
 
 
+def test_a_schema_that_a_newer_opscore_has_migrated_is_left_alone(database: Database) -> None:
+    with database.connect("admin") as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    with pytest.raises(SetupError, match=r"the schema is at 9999, where a newer opscore brought it.*upgrade opscore"):
+        migrate(database)
+    assert migrated_version(database) == "9999"
+
+
 def test_eight_that_migrate_at_once_all_succeed_and_one_works(new_settings: Callable[[], Settings]) -> None:
     settings = new_settings().model_copy(update={"schema_name": "crowd"})
     databases = [Database.open(settings) for _ in range(8)]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from opscore.settings import Settings, SetupError, load_settings
+from opscore.settings import Settings, SetupError, load_settings, unknown_settings
 
 
 @pytest.fixture(autouse=True)
@@ -37,6 +37,20 @@ def test_faults_are_named_by_their_variables(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("OPSCORE_SCHEMA_NAME", 'x"; DROP TABLE events')
     with pytest.raises(SetupError, match=r"OPSCORE_SCHEMA_NAME.*OPSCORE_PORT"):
         load_settings()
+
+
+def test_what_is_named_like_a_setting_and_is_none_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPSCORE_MASTERKEY", "x")
+    monkeypatch.setenv("OPSCORE_PORT", "8123")
+    (tmp_path / ".env").write_text("opscore_trusted_document_only=true\nOPSCORE_ZZZ=1\nother=1\nOPSCORE_HOST=h\n")
+    assert unknown_settings() == [
+        "OPSCORE_MASTERKEY is no setting of opscore and takes no effect (did you mean MASTER_KEY?).",
+        "OPSCORE_TRUSTED_DOCUMENT_ONLY is no setting of opscore and takes no effect (did you mean "
+        "TRUSTED_DOCUMENTS_ONLY?).",
+        "OPSCORE_ZZZ is no setting of opscore and takes no effect.",
+    ]
+    (tmp_path / ".env").write_bytes(b"\xff\xfe")
+    assert unknown_settings() == []
 
 
 def test_secrets_are_not_shown() -> None:

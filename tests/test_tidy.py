@@ -36,7 +36,7 @@ MAY_IMPORT = {
     "database": {"resources", "settings", "embedded", "deadlines"},
     "deadlines": set(),
     "embedded": {"settings"},
-    "settings": set(),
+    "settings": {"spelling"},
     "resources": set(),
     "spelling": set(),
 }

@@ -106,6 +106,34 @@ ON CONFLICT (order_id, parcel_id) DO UPDATE SET
 DELETE FROM order_book_parcels AS parcel USING parcel_unpacked AS opened
 WHERE parcel.order_id = opened.stream_id AND parcel.parcel_id = opened.parcel_id;
 
+-- returns: how far goods are on their way back. Nothing here depends on the order of events.
+INSERT INTO order_book_returns AS known
+    (order_id, return_id, reason, requested_at, approved_at, declined_at, cancelled_at, received, disposed)
+SELECT order_id, return_id, max(reason), max(requested_at), max(approved_at), max(declined_at), max(cancelled_at),
+    sum(received), sum(disposed)
+FROM (
+    SELECT stream_id AS order_id, return_id, reason, occurred_at AS requested_at, NULL::timestamptz AS approved_at,
+        NULL::timestamptz AS declined_at, NULL::timestamptz AS cancelled_at, 0::numeric AS received, 0::numeric AS disposed
+    FROM return_requested
+    UNION ALL SELECT stream_id, return_id, NULL, NULL, occurred_at, NULL, NULL, 0, 0 FROM return_approved
+    UNION ALL SELECT stream_id, return_id, NULL, NULL, NULL, occurred_at, NULL, 0, 0 FROM return_declined
+    UNION ALL SELECT stream_id, return_id, NULL, NULL, NULL, NULL, CASE WHEN whole THEN occurred_at END, 0, 0
+        FROM return_cancelled
+    UNION ALL SELECT back.stream_id, back.return_id, NULL, NULL, NULL, NULL, NULL, line.quantity, 0
+        FROM return_received AS back JOIN return_received_lines AS line ON line.position = back.position
+    UNION ALL SELECT done.stream_id, done.return_id, NULL, NULL, NULL, NULL, NULL, 0, line.quantity
+        FROM return_disposed AS done JOIN return_disposed_lines AS line ON line.position = done.position
+) AS each
+GROUP BY 1, 2
+ON CONFLICT (order_id, return_id) DO UPDATE SET
+    reason = greatest(known.reason, excluded.reason),
+    requested_at = greatest(known.requested_at, excluded.requested_at),
+    approved_at = greatest(known.approved_at, excluded.approved_at),
+    declined_at = greatest(known.declined_at, excluded.declined_at),
+    cancelled_at = greatest(known.cancelled_at, excluded.cancelled_at),
+    received = known.received + excluded.received,
+    disposed = known.disposed + excluded.disposed;
+
 -- orders: everything that the window says about an order as a whole, in one row for each order.
 -- Nothing here depends on the order of events: what is agreed once is taken once, moments are the latest, amounts add up.
 -- How far its units are is counted over its lines and parcels, which stand already; the status follows from the row.

@@ -22,6 +22,17 @@ LEFT JOIN (
 ) AS sent USING (order_id, line)
 WHERE agreed.cancelled + agreed.exchanged > agreed.quantity OR sent.packed > agreed.quantity;
 
+-- returns_are_the_lines: what came back by returns is what came back of the lines.
+SELECT order_id, of_lines.returned, of_returns.received
+FROM (
+    SELECT agreed.order_id, sum(agreed.returned) AS returned
+    FROM order_book_lines AS agreed JOIN order_book AS book ON book.order_id = agreed.order_id
+    WHERE book.kind = 'sale'
+    GROUP BY 1
+) AS of_lines
+FULL JOIN (SELECT order_id, sum(received) AS received FROM order_book_returns GROUP BY 1) AS of_returns USING (order_id)
+WHERE coalesce(of_lines.returned, 0) <> coalesce(of_returns.received, 0);
+
 -- orders_are_the_log: there are as many orders as were placed, and as much money as came in.
 SELECT book.orders, log.orders AS placed, book.paid_minor, log.paid_minor AS received
 FROM (SELECT count(*) FILTER (WHERE kind = 'sale') AS orders, coalesce(sum(paid_minor), 0) AS paid_minor FROM order_book) AS book

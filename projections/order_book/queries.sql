@@ -25,6 +25,11 @@ SELECT parcel.order_id, parcel.waybill, parcel.courier, parcel.location_id
 FROM order_book_parcels AS parcel JOIN order_book AS book ON book.order_id = parcel.order_id
 WHERE :store_ids::uuid[] IS NULL OR book.store_id = ANY (:store_ids::uuid[]);
 
+-- order_returns: how far goods of an order are on their way back, for lists that look for them.
+SELECT back.order_id, back.status, coalesce(back.reason, 'not_stated') AS reason, back.requested_at
+FROM order_book_returns AS back JOIN order_book AS book ON book.order_id = back.order_id
+WHERE :store_ids::uuid[] IS NULL OR book.store_id = ANY (:store_ids::uuid[]);
+
 -- lines: the lines of these orders, in their order; of kind 'return' are those of goods that came back of no order we know.
 SELECT
     agreed.order_id, agreed.line, agreed.sku_id, agreed.sku_code, agreed.name, agreed.unit, agreed.quantity,

@@ -121,3 +121,31 @@ CREATE TABLE order_book_parcels (
 
 -- order_book_parcels_waybill: the order behind a waybill.
 CREATE INDEX order_book_parcels_waybill ON order_book_parcels (waybill);
+
+-- order_book_returns: goods on their way back, of orders we know.
+CREATE TABLE order_book_returns (
+    order_id      uuid NOT NULL,
+    return_id     uuid NOT NULL,
+    -- Null where it was agreed elsewhere: the return becomes known when the goods are back.
+    reason        text COLLATE "C",
+    requested_at  timestamptz,
+    approved_at   timestamptz,
+    declined_at   timestamptz,
+    -- Null as long as something of it had come, or may still come.
+    cancelled_at  timestamptz,
+    -- Units of all its lines that came back, and of which it was decided what becomes.
+    received      numeric NOT NULL,
+    disposed      numeric NOT NULL,
+    status        text COLLATE "C" GENERATED ALWAYS AS (CASE
+        WHEN declined_at IS NOT NULL THEN 'declined'
+        WHEN cancelled_at IS NOT NULL THEN 'cancelled'
+        WHEN received > 0 AND disposed >= received THEN 'disposed'
+        WHEN received > 0 THEN 'received'
+        WHEN approved_at IS NOT NULL THEN 'approved'
+        ELSE 'requested'
+    END) STORED,
+    PRIMARY KEY (order_id, return_id)
+) WITH (fillfactor = 80);
+
+-- order_book_returns_status: the orders with a return that stands at a state.
+CREATE INDEX order_book_returns_status ON order_book_returns (status, order_id);

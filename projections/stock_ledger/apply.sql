@@ -5,6 +5,16 @@ SELECT
     10::numeric ^ currency_digits(sku.currency)
 FROM sku_registered AS sku;
 
+-- low_lines: what was said last of a SKU stands.
+UPDATE stock_skus AS sku
+SET low_line = said.low_line
+FROM (
+    SELECT DISTINCT ON (policy.stream_id) policy.stream_id, policy.low_line
+    FROM stock_policy_set AS policy
+    ORDER BY policy.stream_id, policy.position DESC
+) AS said
+WHERE sku.sku_id = said.stream_id;
+
 -- movements: every stock event of the window, folded in the order of the log from the kept levels and values.
 -- An entry with an earlier occurred_at is folded where it was recorded: what was known before does not change by it.
 -- What the ledger keeps of a movement is what it changed and what came of it; its order, parcel, document and reason stand

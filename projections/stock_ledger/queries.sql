@@ -38,6 +38,23 @@ WHERE (:store_ids::uuid[] IS NULL OR sku.store_id = ANY (:store_ids::uuid[]))
     AND (:location_id::uuid IS NULL OR level.location_id = :location_id::uuid)
 ORDER BY sku.code, level.sku_id, level.location_id;
 
+-- balance_rows: what is where now, of articles of these stores; a list chooses among them and sorts. There are few of an
+-- article when what may be sold of it, over all places, is at its low line or below.
+SELECT
+    level.sku_id, sku.code AS sku_code, sku.name, sku.category, sku.store_id, level.location_id, sku.unit, sku.currency,
+    level.on_hand, level.reserved, level.allocated, level.quarantined, level.damaged, level.in_transit,
+    level.on_hand - level.reserved - level.allocated - level.quarantined - level.damaged AS sellable,
+    sku.low_line,
+    sku.low_line IS NOT NULL AND sku.low_line >= (
+        SELECT sum(place.on_hand - place.reserved - place.allocated - place.quarantined - place.damaged)
+        FROM stock_levels AS place
+        WHERE place.sku_id = level.sku_id
+    ) AS is_low,
+    level.position
+FROM stock_levels AS level
+JOIN stock_skus AS sku ON sku.sku_id = level.sku_id
+WHERE :store_ids::uuid[] IS NULL OR sku.store_id = ANY (:store_ids::uuid[]);
+
 -- levels_at: what was where of a SKU by what had happened at :occurred_at, as known at :position (NULL: until now). Days and
 -- blocks that lie wholly before both are added up as they are; the movements of the last day and of the last block, one by one.
 SELECT level.sku_id, level.location_id, sku.unit, found.on_hand, found.reserved, found.allocated, found.quarantined,

@@ -9,8 +9,13 @@ CREATE TABLE stock_skus (
     mode          text NOT NULL,
     currency      text COLLATE "C" NOT NULL,
     -- Minor units in one unit of the currency: 100 pence in a pound.
-    scale         numeric NOT NULL
+    scale         numeric NOT NULL,
+    -- Sellable units, over all places, at which there are few of it; null: never.
+    low_line      numeric
 );
+
+-- stock_skus_code: the articles by their codes.
+CREATE INDEX stock_skus_code ON stock_skus (code, sku_id);
 
 -- stock_movements: one immutable row for each movement (a transfer out has two legs: what left, and what is under way).
 CREATE TABLE stock_movements (

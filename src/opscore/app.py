@@ -38,7 +38,7 @@ from opscore.api.schema import build_schema, mutations
 from opscore.api.sockets import NoSocket, SocketEndpoint
 from opscore.api.throttle import Throttle
 from opscore.api.trusted import TrustedDocuments, operations_folder
-from opscore.database import Database, Unreachable, is_away, migrated_version, newest_version
+from opscore.database import Database, Unreachable, is_away, migrated_version, version_fault
 from opscore.exports.jobs import Exports
 from opscore.followups import FollowUps
 from opscore.housekeeping import Housekeeping
@@ -74,8 +74,8 @@ class Check:
 def require_usable(database: Database) -> None:
     """Refuse a database that is unsafe or not up to date, or no master key. Raises SetupError saying what to do."""
     database.require_durable()
-    if migrated_version(database) != newest_version():
-        raise SetupError("The database is not at the newest version; run: opscore migrate")
+    if fault := version_fault(migrated_version(database)):
+        raise SetupError(f"This database cannot be used: {fault}")
     database.settings.master_key_bytes()
 
 
@@ -206,8 +206,7 @@ class Server:
         return None
 
     def _look_at_migrations(self) -> str | None:
-        found, newest = migrated_version(self.database), newest_version()
-        return None if found == newest else f"the schema is at {found}, not at {newest}; run: opscore migrate"
+        return version_fault(migrated_version(self.database))
 
     def _look_at_events(self) -> str | None:
         unknown = self.services.log.unknown_types()

@@ -265,3 +265,18 @@ def migrated_version(database: Database) -> str | None:
 def newest_version() -> str:
     """Return the newest revision that this installation knows; the file of each begins with its number."""
     return max(path.name.partition("_")[0] for path in (resources.path("alembic") / "versions").glob("[0-9]*.py"))
+
+
+def is_newer(found: str | None) -> bool:
+    """Say whether a schema at this revision was brought there by a newer opscore; revisions are of equal length."""
+    return found is not None and found > newest_version()
+
+
+def version_fault(found: str | None) -> str | None:
+    """Return why this program cannot work on a schema at this revision, and what to do; None when it can."""
+    newest = newest_version()
+    if found == newest:
+        return None
+    if is_newer(found):
+        return f"the schema is at {found}, where a newer opscore brought it; this one knows {newest}: upgrade opscore"
+    return f"the schema is at {found}, not at {newest}; run: opscore migrate"

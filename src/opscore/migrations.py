@@ -16,7 +16,7 @@ import sqlalchemy
 from psycopg import errors, sql
 
 from opscore import resources
-from opscore.database import Database, migrated_version, newest_version
+from opscore.database import Database, is_newer, migrated_version, newest_version, version_fault
 from opscore.settings import SetupError
 
 _MIGRATE_SECONDS_MAX = 60
@@ -27,10 +27,13 @@ def migrate(database: Database) -> bool:
 
     Makes the schema and the application's role when they are absent. May be called by any number of processes at once:
     one of them works, the others wait for it.
-    Raises `SetupError` when the role that `database` connects as may not do this.
+    Raises `SetupError` when the role that `database` connects as may not do this, or a newer opscore was here.
     """
-    if migrated_version(database) == newest_version():
+    found = migrated_version(database)
+    if found == newest_version():
         return False
+    if is_newer(found):
+        raise SetupError(f"This database cannot be used: {version_fault(found)}")
     try:
         prepare(database)
         _retry(lambda: _upgrade(database))

@@ -49,6 +49,7 @@ READS: dict[str, frozenset[Role]] = {
     "customerByReference": _STORE_SIDE - {Role.WAREHOUSE, Role.EDITOR},
     "customers": _STORE_SIDE - {Role.WAREHOUSE, Role.EDITOR},
     "stockLevels": _STORE_SIDE,
+    "stockBalances": STAFF | {Role.AUDITOR},
     "stockAsOf": STAFF | {Role.AUDITOR},
     "stockBatches": STAFF | {Role.AUDITOR},
     "stockLedger": STAFF | {Role.AUDITOR},
@@ -127,13 +128,14 @@ REPLAYS = "projectionRows"
 """The question whose roles may ask a replay, by the header `Opscore-Replay`."""
 OF_REPLAY = frozenset({
     "orders", "orderCount", "orderStates", "ordersDue", "topSkus", "stores", "skus", "campaigns", "customers",
-    "customerCards", "stockLevels", "stockAsOf", "stockLedger", "stockMovements", "stockMovementTotals", "stockWorth",
-    "stockValuation", "stockTotals", "kpiDaily", "kpiPeriods", "kpiTotals", "kpiExplain", "kpi", "explainKpi",
-    "salesBooks", "retentionCohorts", "campaignResults", "explain", "projectionQueries", "projectionRows",
+    "customerCards", "stockLevels", "stockBalances", "stockAsOf", "stockLedger", "stockMovements",
+    "stockMovementTotals", "stockWorth", "stockValuation", "stockTotals", "kpiDaily", "kpiPeriods", "kpiTotals",
+    "kpiExplain", "kpi", "explainKpi", "salesBooks", "retentionCohorts", "campaignResults", "explain",
+    "projectionQueries", "projectionRows",
 })  # fmt: skip
 """The questions that a replay answers: those that read models answer."""
 
-FOLLOWS = {"events": "events", "figures": "kpiDaily", "projectionProgress": "projections"}
+FOLLOWS = {"events": "events", "orderChanges": "order", "figures": "kpiDaily", "projectionProgress": "projections"}
 """Root field of Subscription -> the question whose roles may follow it."""
 
 FIELDS: dict[str, frozenset[Role]] = {
@@ -147,6 +149,7 @@ FIELDS: dict[str, frozenset[Role]] = {
     "StockPolicy.coverDays": _INSIDE,
     "StockPolicy.stockClass": _INSIDE,
     "StockBalance.unitCost": _COSTS,
+    "StockRow.unitCost": _COSTS,
     "StockMovement.unitCost": _COSTS,
     "StockMovement.value": _COSTS,
     "StockMovement.adjustment": _COSTS,

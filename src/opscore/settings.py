@@ -11,7 +11,15 @@ from typing import Annotated
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
+from pydantic_settings import (
+    BaseSettings,
+    DotEnvSettingsSource,
+    EnvSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
+
+from opscore.spelling import hint
 
 MASTER_KEY_BYTES = 32
 TOKEN_ROLES = (
@@ -268,6 +276,24 @@ def load_settings() -> Settings:
         raise SetupError("The file .env is no text in UTF-8; save it as that, with a line NAME=value each.") from None
     except SettingsError as error:
         raise SetupError(f"These settings cannot be used: {error}; lists and objects are written as JSON.") from None
+
+
+def unknown_settings() -> list[str]:
+    """Return a sentence on each variable that is named like a setting and is none; it takes no effect.
+
+    They are not refused: some systems set variables after the names of their services.
+    """
+    try:
+        given = {*EnvSettingsSource(Settings).env_vars, *DotEnvSettingsSource(Settings).env_vars}
+    except UnicodeDecodeError:
+        return []  # `load_settings` says so.
+    known = {name.upper() for name in Settings.model_fields}
+    named = (name.upper().removeprefix("OPSCORE_") for name in sorted(given) if name.upper().startswith("OPSCORE_"))
+    return [
+        f"OPSCORE_{name} is no setting of opscore and takes no effect{hint(name, known)}."
+        for name in named
+        if name not in known
+    ]
 
 
 def _decode_key(text: str, source: str) -> bytes:

@@ -352,6 +352,10 @@ def test_the_explorer_works_in_a_browser_that_reaches_nothing_but_the_server(
     assert {"viewer", "order", "orders", "kpiTotals"} <= set(seen["questions"]), "the docs are those of the schema"
     answer = json.loads(seen["answer"])
     assert answer["data"]["viewer"]["role"] == "OWNER" and "errors" not in answer
+    assert [error["message"] for error in json.loads(seen["refused"])["errors"]] == [
+        'Forbidden: send {"authorization": "Bearer <token>"} with connection_init.'
+    ]
+    assert isinstance(json.loads(seen["told"])["data"]["figures"], list), "a subscription is followed over a socket"
     assert seen["elsewhere"] == [] and seen["complaints"] == []
     assert set(seen["asked"]) == {"/", "/graphql", *(f"/explorer/{name}" for name in LOADED)}
     assert seen["colours"] > 500, "text of many colours with smoothed edges; a blank page has one"

@@ -359,6 +359,21 @@ def test_the_log_is_read_filtered_paged_and_verified(api: Api, trade: dict[str, 
     assert {each["name"] for each in found["projections"]} == set(api.server.projector.definitions())
 
 
+@pytest.mark.parametrize(
+    ("wanted", "said"),
+    [
+        ({"types": ["OrderPaid", "orderpaid"]}, "There is no event orderpaid (did you mean OrderPaid?)."),
+        (
+            {"streamType": "Orders"},
+            "There is no kind of stream Orders; there are Store, Sku, Order, Campaign, Customer.",
+        ),
+    ],
+)
+def test_an_event_that_there_is_not_is_not_answered_by_none(api: Api, wanted: dict[str, Any], said: str) -> None:
+    [error] = api.errors("query ($w: EventFilterInput) { events(first: 1, filter: $w) { totalCount } }", {"w": wanted})
+    assert (error["message"], error["extensions"]["code"]) == (said, "BAD_USER_INPUT")
+
+
 def test_things_are_found_by_the_names_they_have_elsewhere(api: Api, shop: Shop, trade: dict[str, Any]) -> None:
     store = gid("Store", shop.store_id)
     shop.do(shop.order((trade["skus"][0], 1), external_reference="T-1"))

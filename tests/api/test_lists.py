@@ -42,7 +42,7 @@ from tests.shop import Shop
 SCHEMA = build_schema()._schema
 LISTS = {
     "stores": "Store", "skus": "Sku", "campaigns": "Campaign", "customers": "Customer", "orders": "Order",
-    "stockMovements": "StockMovement",
+    "stockMovements": "StockMovement", "stockBalances": "StockBalance",
 }  # fmt: skip
 PAID = (500, 600, 900, 1000, 300, 1800)
 NASTY = [
@@ -100,6 +100,8 @@ def document(name: str, selection: str = "nodes { id }") -> str:
     """Return a document that asks a list with everything it takes."""
     if name == "stockMovements":
         selection = selection.replace("{ id }", "{ position leg }")
+    if name == "stockBalances":
+        selection = selection.replace("{ id }", "{ skuId locationId }")
     return (
         f"query ($filter: {LISTS[name]}Filter, $sort: {LISTS[name]}Sort, $first: Int, $after: String, $last: Int,"
         f" $before: String, $at: Position) {{ {name}(filter: $filter, sort: $sort, first: $first, after: $after,"
@@ -327,7 +329,7 @@ def test_no_filter_finds_what_lies_in_another_store(api: Api, shop: Shop, world:
         if name == "skus":
             # The one of ours that they sell as well is theirs to see.
             assert {node["id"] for node in nodes["nodes"]} == gids("Sku", (world["theirs"], world["skus"][0]))
-        elif name == "stockMovements":
+        elif name in ("stockMovements", "stockBalances"):
             assert nodes["totalCount"] == len(nodes["nodes"]) == 1
             continue
         else:

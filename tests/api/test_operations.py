@@ -214,6 +214,8 @@ def test_a_working_day_sends_every_document(api: Api, shop: Shop) -> None:
     wanted = {"or": [{"code": {"startsWith": "TE"}}, {"name": {"contains": "coffee"}}], "listedIn": {"eq": store}}
     page = send("AdminArticles", manager, first=5, filter=wanted, atLeast=prices["rows"][0]["position"])["skus"]
     assert (page["totalCount"], page["nodes"][0]["code"]) == (1, "TEA")
+    page = send("AdminStockPage", manager, first=1, filter={"skuCode": {"eq": level["skuCode"]}})["stockBalances"]
+    assert (page["totalCount"], page["nodes"][0]["onHand"], page["nodes"][0]["isLow"]) == (1, "28", False)
     [moved] = send("AdminMovements", manager, first=1, filter={"kind": {"eq": "received"}})["stockMovements"]["nodes"]
     assert moved["onHand"] == "10"
     planned = give("AdminPlanCampaign", manager, storeId=store, name="Spring", goal=_goal(), storeIds=[store])
@@ -241,6 +243,16 @@ def test_a_working_day_sends_every_document(api: Api, shop: Shop) -> None:
     window = {"fromDay": str(day - timedelta(days=2)), "toDay": str(day + timedelta(days=2))}
     figures = send("AdminDay", manager, **window)
     assert figures["kpiDaily"][0]["netSales"]["amount"] == "9.00"
+    sent.update(("AdminOrderChanges", "StorefrontFollowOrder"))
+    with socket(api.url, storefront) as buyer, socket(api.url, manager) as board:
+        board.subscribe(OPERATIONS["AdminOrderChanges"], {"storeIds": [store]})
+        buyer.subscribe(OPERATIONS["StorefrontFollowOrder"], {"id": placed["id"]})
+        assert [each["status"] for each in buyer.next()["orderChanges"]["returns"]] == ["REQUESTED"]
+        assert board.silent(0.7)
+        back = {"orderId": placed["id"], "returnId": returned["returns"][0]["returnId"]}
+        api.give("approveReturn", "userErrors { code }", back)
+        assert [each["status"] for each in buyer.next()["orderChanges"]["returns"]] == ["APPROVED"]
+        assert board.next()["orderChanges"]["id"] == placed["id"]
     sent.add("AdminToday")
     with socket(api.url, manager) as client:
         client.subscribe(OPERATIONS["AdminToday"], {"storeIds": [store]})

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
 
+from opscore.domain.command import Command
+from opscore.domain.order import Order
 from opscore.domain.order_commands import (
     CancelOrderLines,
     ConfirmOrder,
@@ -16,8 +19,19 @@ from opscore.domain.order_commands import (
     ReportShortage,
     ResolveShortage,
 )
-from opscore.domain.order_events import ShortageRemedy
-from opscore.domain.order_returns import RecordedReturnLine, RecordReturn
+from opscore.domain.order_events import DeclineReason, RefundReason, ReturnCondition, ReturnReason, ShortageRemedy
+from opscore.domain.order_placing import RecordedLine, RecordOrder
+from opscore.domain.order_return_endings import CancelReturn, DeclineReturn
+from opscore.domain.order_returns import (
+    ApproveReturn,
+    DisposalOf,
+    DisposeReturn,
+    ReceiveReturn,
+    RecordedReturnLine,
+    RecordReturn,
+    RefundOrder,
+    RequestReturn,
+)
 from tests.api.conftest import Api, gid
 from tests.shop import Shop
 
@@ -132,3 +146,65 @@ def test_a_return_of_no_order_does_not_keep_a_list_from_being_shown(api: Api, sh
         == shown(api, order_id)
         == {"status": "RETURNED", "goods": {"amount": "0.00"}, "lines": []}
     )
+
+
+def test_orders_are_found_by_how_far_their_returns_are(api: Api, shop: Shop) -> None:
+    sku = shop.sku(stock=50, price="2.00", cost="1.00")
+    line = RecordedLine(sku_id=sku, quantity=Decimal(4), unit_price=Decimal(2))
+    two = (LineQuantity(line=1, quantity=Decimal(2)),)
+    steps: dict[str, list[Callable[[UUID, UUID], Command]]] = {
+        "REQUESTED": [],
+        "DECLINED": [lambda of, back: DeclineReturn(order_id=of, return_id=back, reason=DeclineReason.USED)],
+        "APPROVED": [lambda of, back: ApproveReturn(order_id=of, return_id=back)],
+    }
+    steps["CANCELLED"] = [lambda of, back: CancelReturn(order_id=of, return_id=back)]
+    steps["RECEIVED"] = [
+        *steps["APPROVED"],
+        lambda of, back: ReceiveReturn(order_id=of, return_id=back, location_id=shop.location_id, lines=two),
+        lambda of, back: DisposeReturn(order_id=of, return_id=back, lines=(disposal(1),)),
+    ]
+    steps["DISPOSED"] = [
+        *steps["RECEIVED"], lambda of, back: DisposeReturn(order_id=of, return_id=back, lines=(disposal(1),)),
+    ]  # fmt: skip
+
+    def disposal(units: int) -> DisposalOf:
+        return DisposalOf(line=1, quantity=Decimal(units), condition=ReturnCondition.RESTOCK)
+
+    orders = {}
+    for status, commands in steps.items():
+        of = shop.do(RecordOrder(store_id=shop.store_id, lines=(line,), shipped=True))
+        shop.do(RequestReturn(order_id=of, lines=two, reason=ReturnReason.LATE))
+        order = api.server.services.log.aggregate(Order, of)
+        assert order is not None
+        [back] = order.returns
+        for command in commands:
+            shop.do(command(of, back))
+        orders[status] = gid("Order", of)
+    shop.do(RefundOrder(order_id=of, reason=RefundReason.COMPENSATION, other_minor=50))
+    elsewhere = shop.do(RecordOrder(store_id=shop.store_id, lines=(line,), shipped=True))
+    one = RecordedReturnLine(sku_id=sku, quantity=Decimal(1), amount_minor=200)
+    shop.do(RecordReturn(order_id=elsewhere, store_id=shop.store_id, lines=(one,)))
+    at = api.server.services.log.head().position
+
+    def found(**filter_: Any) -> list[dict[str, Any]]:
+        document = """query ($filter: OrderFilter, $at: Position) {
+          orders(filter: $filter, first: 50, atLeast: $at) {
+            nodes { id returns { status reason requestedAt } refunds { reason refundedAt amount { amount } } }
+          }
+        }"""
+        wanted = {"skuId": {"eq": gid("Sku", sku)}, **filter_}
+        nodes: list[dict[str, Any]] = api.ask(document, {"filter": wanted, "at": at})["orders"]["nodes"]
+        return nodes
+
+    for status, order in orders.items():
+        expected = {order, gid("Order", elsewhere)} if status == "DISPOSED" else {order}
+        nodes = found(returnStatus={"eq": status})
+        assert {each["id"] for each in nodes} == expected, status
+        assert {each["returns"][0]["status"] for each in nodes} == {status}
+    assert {each["id"] for each in found(returnReason={"eq": "LATE"})} == set(orders.values())
+    assert [each["id"] for each in found(returnReason={"eq": "NOT_STATED"})] == [gid("Order", elsewhere)]
+    since = found(returnRequestedAt={"isSet": True})
+    assert {each["id"] for each in since} == set(orders.values())
+    assert all(each["returns"][0]["requestedAt"] for each in since)
+    [refunded] = [each["refunds"] for each in since if each["refunds"]]
+    assert [each["reason"] for each in refunded] == ["COMPENSATION"] and refunded[0]["refundedAt"]

@@ -104,6 +104,7 @@ HIDDEN: dict[str, str] = {
     "StockPolicy.coverDays": "storefront customer",
     "StockPolicy.stockClass": "storefront customer",
     "StockBalance.unitCost": "warehouse storefront customer",
+    "StockRow.unitCost": "warehouse storefront customer",
     "StockMovement.unitCost": "warehouse storefront customer",
     "StockMovement.value": "warehouse storefront customer",
     "StockMovement.adjustment": "warehouse storefront customer",
@@ -351,6 +352,8 @@ def test_everything_is_followed_or_refused_as_the_table_says(api: Api, goods: di
     with socket(api.url, _token(api, role, goods)) as client:
         for name in SCHEMA.subscription_type.fields:
             document, variables = question("subscription", name)
+            if name == "orderChanges":  # A customer has to say which.
+                document = f'subscription {{ orderChanges(id: "{goods["Order"]}") {{ id }} }}'
             client.subscribe(document, variables, key=name)
             if role in table()[f"Subscription.{name}"]:
                 client.send({"type": "ping"})
@@ -385,6 +388,7 @@ def test_of_one_and_the_same_object_roles_see_all_but_what_the_table_says(
 @pytest.mark.parametrize(
     ("name", "type_name", "selection"),
     [("stockLevels", "StockBalance", "stockLevels(skuIds: [$id]) {{ {} }}"),
+     ("stockBalances", "StockRow", "stockBalances(filter: {{skuId: {{eq: $id}}}}, first: 9) {{ nodes {{ {} }} }}"),
      ("stockLedger", "StockMovement", "stockLedger(skuId: $id, first: 10) {{ nodes {{ {} }} }}")],
 )  # fmt: skip
 def test_rows_of_the_ledger_show_cost_to_those_whom_the_table_names(

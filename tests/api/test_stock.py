@@ -11,9 +11,10 @@ from uuid import UUID
 from opscore import resources
 from opscore.api import stock
 from opscore.domain.command import Role
+from opscore.domain.sku_commands import SetStockPolicy
 from opscore.domain.sku_events import StockCondition
 from opscore.domain.stock_commands import ReceiveStock, ReserveStock, ShipStock, TakeBackStock
-from opscore.domain.store_commands import SetPolicy
+from opscore.domain.store_commands import AddLocation, SetPolicy
 from tests.api.conftest import Api, gid
 from tests.shop import Shop
 
@@ -142,6 +143,53 @@ def test_levels_as_of_both_axes_at_once(api: Api, shop: Shop) -> None:
     assert on_hand("2020-01-11T00:00:00Z", None) == "12"
     assert on_hand("2020-01-11T00:00:00Z", by_position) == on_hand("2020-01-11T00:00:00Z", by_time) == "5"
     assert on_hand(None, by_position) == on_hand(None, by_time) == "6"
+
+
+BALANCES = """query ($filter: StockBalanceFilter, $sort: StockBalanceSort, $at: Position) {
+  stockBalances(filter: $filter, sort: $sort, first: 100, atLeast: $at) {
+    totalCount nodes { skuCode category storeId locationId onHand reserved sellable lowLine isLow unitCost { amount } }
+  }
+}"""
+
+
+def test_what_is_low_or_sold_out_is_found_over_all_articles_and_places(api: Api, shop: Shop) -> None:
+    annex = UUID(int=7)
+    shop.do(AddLocation(store_id=shop.store_id, name="Annex", location_id=annex))
+    few, many, gone = shop.sku("few", stock=3, cost="2.50"), shop.sku("many", stock=50), shop.sku("gone", stock=2)
+    for sku in (few, many):
+        shop.do(SetStockPolicy(sku_id=sku, low_line=Decimal(9)))
+        shop.do(SetStockPolicy(sku_id=sku, low_line=Decimal(5)))
+        shop.do(ReceiveStock(sku_id=sku, location_id=annex, quantity=Decimal(1)))
+    shop.do(shop.order((gone, 2)))
+    at = head(api)["position"]
+
+    def found(filter_: dict[str, Any] | None = None, **more: Any) -> list[tuple[str, str]]:
+        given = {"filter": {"and": [{"skuId": {"in": [gid("Sku", sku) for sku in (few, many, gone)]}}, filter_ or {}]}}
+        answer = api.ask(BALANCES, {**given, "at": at, **more})["stockBalances"]
+        assert answer["totalCount"] == len(answer["nodes"])
+        places = {str(shop.location_id): "front", str(annex): "annex"}
+        return [(each["skuCode"], places[each["locationId"]]) for each in answer["nodes"]]
+
+    assert [code for code, _ in found()] == ["few", "few", "gone", "many", "many"]
+    assert set(found({"isLow": True})) == {("few", "front"), ("few", "annex")}, "one unit of many elsewhere is enough"
+    assert found({"sellable": {"to": "0"}}) == [("gone", "front")]
+    assert found({"onHand": {"to": "1"}, "locationId": {"eq": str(annex)}, "skuCode": {"startsWith": "m"}}) == [
+        ("many", "annex")
+    ]
+    most = found(sort={"by": "ON_HAND", "direction": "DESC"})
+    assert most[:3] == [("many", "front"), ("few", "front"), ("gone", "front")]
+
+    row = {"skuId": {"eq": gid("Sku", few)}, "locationId": {"eq": str(shop.location_id)}}
+    [shown] = api.ask(BALANCES, {"filter": row, "at": at})["stockBalances"]["nodes"]
+    assert shown == {
+        "skuCode": "few", "category": "gifts", "storeId": gid("Store", shop.store_id),
+        "locationId": str(shop.location_id), "onHand": "3", "reserved": "0", "sellable": "3", "lowLine": "5",
+        "isLow": True, "unitCost": {"amount": "2.5"},
+    }  # fmt: skip
+    keeper = api.ask(BALANCES, {"filter": row, "at": at}, token=api.token(Role.WAREHOUSE))["stockBalances"]["nodes"]
+    assert keeper == [{**shown, "unitCost": None}], "the warehouse sees no cost"
+    [refused] = api.errors(BALANCES, {"filter": row}, token=api.token(Role.STOREFRONT))
+    assert refused["extensions"]["code"] == "FORBIDDEN"
 
 
 def test_the_schema_names_every_kind_of_movement_that_the_ledger_has(api: Api) -> None:

@@ -17,6 +17,7 @@ import pytest
 from psycopg_pool import ConnectionPool, PoolTimeout
 from websockets.exceptions import InvalidStatus
 
+from opscore.api import subscriptions
 from opscore.api.live import Groups, matches
 from opscore.api.sockets import SocketEndpoint
 from opscore.domain.command import Role
@@ -218,10 +219,12 @@ def test_an_event_of_another_store_never_comes(api: Api, shop: Shop, other: Shop
 
 
 @pytest.mark.parametrize("role", [role for role in Role if role not in (Role.CUSTOMER, Role.SYSTEM)])
-def test_a_role_follows_what_it_may_ask(api: Api, shop: Shop, role: Role) -> None:
+def test_a_role_follows_what_it_may_ask(api: Api, shop: Shop, skus: list[UUID], role: Role) -> None:
+    known = gid("Order", shop.do(shop.order((skus[0], 1))))
     token = api.token(role, name=f"follower {role.value}", stores=(shop.store_id,))
     documents = {
         "events": "subscription { events(after: 0) { position } }",
+        "orderChanges": f'subscription {{ orderChanges(id: "{known}") {{ id }} }}',
         "figures": "subscription { figures { orders } }",
         "projectionProgress": "subscription { projectionProgress { name } }",
     }
@@ -234,6 +237,58 @@ def test_a_role_follows_what_it_may_ask(api: Api, shop: Shop, role: Role) -> Non
             assert message["type"] == "next", (name, message)
         else:
             assert message["payload"][0]["extensions"]["code"] == "FORBIDDEN", (name, message)
+
+
+# Orders --------------------------------------------------------------------------------------------------------------
+
+CHANGES = "subscription ($id: ID, $s: [ID!]) { orderChanges(id: $id, storeIds: $s) { id status version } }"
+
+
+def test_an_order_comes_once_for_each_command_about_it(api: Api, shop: Shop, other: Shop, skus: list[UUID]) -> None:
+    foreign = other.sku()
+    with socket(api.url, api.token(Role.SERVICE, stores=(shop.store_id,))) as client:
+        client.subscribe(CHANGES)
+        assert client.silent(0.7)
+        other.do(other.order((foreign, 1)))
+        order = shop.do(shop.order((skus[0], 1)))
+        placed = client.next()["orderChanges"]
+        shop.do(PayOrder(order_id=order, amount_minor=1000, method="card", currency="GBP"))
+        paid = client.next()["orderChanges"]
+        assert client.silent(0.7), "one command records several events"
+    assert [placed, paid] == [
+        {"id": gid("Order", order), "status": "PLACED", "version": 1},
+        {"id": gid("Order", order), "status": "PAID", "version": 3},
+    ]
+
+
+def test_a_customer_follows_an_order_of_its_own_and_no_other(api: Api, shop: Shop, skus: list[UUID]) -> None:
+    mine, theirs = shop.customer(), shop.customer()
+    order, foreign = (shop.do(shop.order((skus[0], 1), customer_id=each)) for each in (mine, theirs))
+    token = api.token(Role.CUSTOMER, customer=mine)
+    with socket(api.url, token) as client:
+        client.subscribe(CHANGES, {"id": gid("Order", order)})
+        assert client.next()["orderChanges"]["status"] == "PLACED", "told at once"
+        shop.do(shop.order((skus[0], 1), customer_id=mine))
+        shop.do(PayOrder(order_id=order, amount_minor=1000, method="card", currency="GBP"))
+        assert client.next()["orderChanges"] == {"id": gid("Order", order), "status": "PAID", "version": 3}
+    for given, said in (
+        ({"id": gid("Order", foreign)}, "There is no such order that you may see."),
+        ({}, "Say which order: a customer follows one."),
+    ):
+        with socket(api.url, token) as client:
+            client.subscribe(CHANGES, given)
+            assert client.receive()["payload"][0]["message"] == said
+
+
+def test_an_order_is_told_again_when_what_was_told_is_forgotten(
+    api: Api, shop: Shop, skus: list[UUID], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(subscriptions, "TOLD_MAX", 1)
+    with socket(api.url, api.token(Role.SERVICE, stores=(shop.store_id,))) as client:
+        client.subscribe(CHANGES)
+        assert client.silent(0.7)
+        orders = [gid("Order", shop.do(shop.order((skus[0], 1)))) for _ in range(3)]
+        assert [client.next()["orderChanges"]["id"] for _ in orders] == orders
 
 
 # Figures and progress ------------------------------------------------------------------------------------------------

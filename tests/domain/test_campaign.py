@@ -554,6 +554,8 @@ def test_a_campaign_without_a_forecast_is_not_started(market: Market) -> None:
     market.check(campaign_id)
 
     refused(CampaignIncomplete, lambda: market.do(StartCampaign(campaign_id=campaign_id), at=JUNE))
+    # Told before its time as well, while there is time to mend it.
+    refused(CampaignIncomplete, lambda: market.do(StartCampaign(campaign_id=campaign_id), at=JUNE - timedelta(days=1)))
 
 
 def test_a_campaign_does_not_start_in_a_store_that_does_not_sell(market: Market) -> None:

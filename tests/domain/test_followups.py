@@ -11,8 +11,10 @@ from uuid import UUID
 import pytest
 
 from opscore.domain.aggregate import Aggregate, Event
+from opscore.domain.campaign import Campaign, CampaignIncomplete
 from opscore.domain.campaign_commands import (
     AddCampaignLine,
+    CancelCampaign,
     CheckCampaignPrices,
     CheckedPriceTerms,
     PlanCampaign,
@@ -20,7 +22,15 @@ from opscore.domain.campaign_commands import (
     SetForecast,
     StartCampaign,
 )
-from opscore.domain.campaign_events import CampaignGoal, CampaignScheduled, LineRole
+from opscore.domain.campaign_events import (
+    CampaignGoal,
+    CampaignScheduled,
+    CampaignStarted,
+    CampaignStatus,
+    ForecastSet,
+    LineRole,
+    PriceCheckPassed,
+)
 from opscore.domain.command import Command
 from opscore.domain.customer import Customer
 from opscore.domain.customer_commands import (
@@ -58,7 +68,7 @@ from opscore.domain.order_events import (
 from opscore.domain.order_returns import RefundOrder
 from opscore.domain.refusals import Refusal
 from opscore.domain.sku_commands import DelistSku, ListSku
-from opscore.domain.sku_events import DelistReason, ReservationReleased, StockReceived
+from opscore.domain.sku_events import CampaignStockAllocated, DelistReason, ReservationReleased, StockReceived
 from opscore.domain.stock_commands import AllocateCampaignStock
 from opscore.domain.store_commands import SetPolicy
 from tests.domain.desk import SECOND
@@ -401,23 +411,85 @@ def test_a_campaign_that_nobody_started_gives_its_stock_back_when_its_time_is_ov
     assert rule.then(campaign_id, look) is None
 
 
-def test_a_campaign_that_was_moved_does_not_end_at_its_former_time(shop: Shop) -> None:
+def scheduled(shop: Shop, *, quota: str | None = None) -> tuple[UUID, UUID, CampaignScheduled]:
+    """Return an article, and a campaign for tomorrow that lacks forecast and checked prices, with its schedule."""
     lamp = shop.article()
     plan = PlanCampaign(store_id=shop.store_id, name="Sale", goal=CampaignGoal.RAISE_SALES)
     campaign_id = shop.desk.do(plan)
+    units = None if quota is None else Decimal(quota)
     shop.desk.do(
-        AddCampaignLine(campaign_id=campaign_id, sku_id=lamp, role=LineRole.BASE, price=Decimal(90)),
+        AddCampaignLine(campaign_id=campaign_id, sku_id=lamp, role=LineRole.BASE, price=Decimal(90), quota=units),
     )
     starts_at = shop.desk.now + timedelta(days=1)
     shop.desk.do(ScheduleCampaign(campaign_id=campaign_id, starts_at=starts_at, ends_at=starts_at + timedelta(days=1)))
+    return lamp, campaign_id, shop.desk.last(CampaignScheduled)
+
+
+def forecast(campaign_id: UUID) -> SetForecast:
+    return SetForecast(campaign_id=campaign_id, visitors=9, conversion=Decimal("0.5"), units=Decimal(4), gmv_minor=1)
+
+
+def check(campaign_id: UUID, sku_id: UUID) -> CheckCampaignPrices:
+    read = CheckedPriceTerms(sku_id=sku_id, label=Decimal(90), detail=Decimal(90), plan=Decimal(90))
+    return CheckCampaignPrices(campaign_id=campaign_id, lines=(read,))
+
+
+def test_a_campaign_that_lacks_nothing_starts_at_its_time(shop: Shop) -> None:
+    lamp, campaign_id, event = scheduled(shop)
+    shop.desk.do(forecast(campaign_id))
+    shop.desk.do(check(campaign_id, lamp), actor=SECOND)
+    rule, look = due_rule("start_campaign"), Look(shop, event)
+    assert rule.due(event, look) == (event.starts_at,)
+    assert not list(following(shop, shop.desk.last(PriceCheckPassed))), "it is not its time yet"
+    start = rule.then(campaign_id, look)
+    assert start == StartCampaign(campaign_id=campaign_id)
+    shop.desk.do(start, at=event.starts_at)
+    assert shop.desk.get(Campaign, campaign_id).status is CampaignStatus.LIVE
+    assert rule.then(campaign_id, look) is None
+
+
+def test_a_campaign_that_was_moved_or_called_off_does_not_start_at_its_former_time(shop: Shop) -> None:
+    _, campaign_id, event = scheduled(shop)
+    moved = ScheduleCampaign(
+        campaign_id=campaign_id,
+        starts_at=event.starts_at + timedelta(hours=1),
+        ends_at=event.ends_at,
+        reason="the goods are late",
+    )
+    shop.desk.do(moved)
+    rule, now = due_rule("start_campaign"), Look(shop, shop.desk.last(CampaignScheduled))
+    assert rule.then(campaign_id, Look(shop, event)) is None
+    assert rule.then(campaign_id, now) == StartCampaign(campaign_id=campaign_id)
+    shop.desk.do(CancelCampaign(campaign_id=campaign_id, reason="no goods"))
+    assert rule.then(campaign_id, now) is None
+
+
+def test_a_campaign_that_could_not_start_in_time_starts_with_the_last_thing_that_it_lacked(shop: Shop) -> None:
+    lamp, campaign_id, event = scheduled(shop, quota="4")
+    late = event.starts_at + timedelta(minutes=5)
+    start = StartCampaign(campaign_id=campaign_id)
+    with pytest.raises(CampaignIncomplete):
+        shop.desk.do(start, at=event.starts_at)
+    shop.desk.do(forecast(campaign_id), at=late)
+    assert follow(shop, shop.desk.last(ForecastSet)) == [], "its prices are unchecked"
+    shop.desk.do(check(campaign_id, lamp), actor=SECOND, at=late)
+    assert follow(shop, shop.desk.last(PriceCheckPassed)) == [], "its stock is not set apart"
+    allocate = AllocateCampaignStock(
+        sku_id=lamp, campaign_id=campaign_id, location_id=shop.location_id, quantity=Decimal(4)
+    )
+    shop.desk.do(allocate, at=late)
+    assert follow(shop, shop.desk.last(CampaignStockAllocated)) == [start]
+    assert shop.desk.last(CampaignStarted).occurred_at == late
+
+
+def test_a_campaign_that_was_moved_does_not_end_at_its_former_time(shop: Shop) -> None:
+    lamp, campaign_id, event = scheduled(shop)
+    starts_at = event.starts_at
     look = Look(shop, shop.desk.last(CampaignScheduled))
     later = starts_at + timedelta(days=5)
     shop.desk.do(ScheduleCampaign(campaign_id=campaign_id, starts_at=starts_at, ends_at=later, reason="more to sell"))
-    shop.desk.do(
-        SetForecast(campaign_id=campaign_id, visitors=9, conversion=Decimal("0.5"), units=Decimal(4), gmv_minor=1)
-    )
-    read = CheckedPriceTerms(sku_id=lamp, label=Decimal(90), detail=Decimal(90), plan=Decimal(90))
-    shop.desk.do(CheckCampaignPrices(campaign_id=campaign_id, lines=(read,)), actor=SECOND)
+    shop.desk.do(forecast(campaign_id))
+    shop.desk.do(check(campaign_id, lamp), actor=SECOND)
     shop.desk.do(StartCampaign(campaign_id=campaign_id), at=starts_at)
     rule = due_rule("end_campaign")
     assert rule.then(campaign_id, look) is None

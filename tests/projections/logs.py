@@ -110,6 +110,17 @@ class Trade(generate.World):
             ("CampaignLineAdded", self.campaigns[campaign], campaign, line),
             ("ReferralMade", self.customers[who], who, {"referrer_id": self.customers[who - 1]}),
             (
+                "StockPolicySet",
+                sku,
+                self.sku_store[number % len(self.skus)],
+                {
+                    "low_line": Decimal(kind) if kind % 2 else None,
+                    "high_line": None,
+                    "cover_days": kind,
+                    "stock_class": None,
+                },
+            ),
+            (
                 "PolicySet",
                 self.stores[store],
                 store,

@@ -137,6 +137,31 @@ class FigureQueries:
         return await context.services.read(stock.levels, context, skus(sku_ids), location_id, at_least)
 
     @strawberry.field(
+        description="What is where now, article by article and place by place: what is sold out, what is low, what "
+        "lies in a warehouse. Where an article never had a unit there is no row."
+    )
+    async def stock_balances(
+        self,
+        info: ContextInfo,
+        filter: Annotated[
+            stock.StockBalanceFilter | None, strawberry.argument(description="Which rows; all if left out.")
+        ] = None,
+        sort: Annotated[
+            stock.StockBalanceSort | None,
+            strawberry.argument(description="In which order; by the articles' codes if left out."),
+        ] = None,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+        at_least: AtLeast = None,
+    ) -> Connection[stock.StockRow]:
+        context = info.context
+        asked = condition(filter, context.viewer.role)
+        page = PageArguments(first, after, last, before)
+        return await context.services.read(stock.balances, context, asked, sort, page, wants_total(info), at_least)
+
+    @strawberry.field(
         description="Where the units of an article were at a moment, on either axis of time or on both: what had "
         "happened by then, as it was known by then."
     )

@@ -16,10 +16,13 @@ from opscore.api import log
 from opscore.api.arguments import After, Before, ContextInfo, First, Last, stores
 from opscore.api.context import Context
 from opscore.api.errors import BadInput
+from opscore.api.ids import AGGREGATE_NAMES
 from opscore.api.paging import Connection, connection, number, window
 from opscore.api.scalars import Position
 from opscore.api.selected import wants_total
 from opscore.log.event_log import EventFilter
+from opscore.log.event_types import event_types
+from opscore.spelling import hint
 
 
 @strawberry.input(description="Which events; every condition that is given has to hold.")
@@ -96,7 +99,10 @@ class LogQueries:
 
 
 def event_filter(context: Context, given: EventFilterInput | None) -> EventFilter:
-    """Return the filter that is asked for, within the stores that the viewer may see."""
+    """Return the filter that is asked for, within the stores that the viewer may see.
+
+    Raises BadInput for a type or a kind of stream that there is not: an auditor would take nothing for an answer.
+    """
     if given is None:
         return EventFilter(store_ids=context.store_ids)
 
@@ -104,10 +110,16 @@ def event_filter(context: Context, given: EventFilterInput | None) -> EventFilte
         found = getattr(given, name)
         return None if found is strawberry.UNSET else found
 
+    for name in value("types") or ():
+        if name not in event_types():
+            raise BadInput(f"There is no event {name}{hint(name, event_types())}.")
+    kind = value("stream_type")
+    if kind is not None and kind not in AGGREGATE_NAMES:
+        raise BadInput(f"There is no kind of stream {kind}; there are {', '.join(AGGREGATE_NAMES)}.")
     return EventFilter(
         store_ids=stores(context, value("store_ids")),
         stream_id=value("stream_id"),
-        stream_type=value("stream_type"),
+        stream_type=kind,
         types=tuple(value("types") or ()),
         actor=value("actor"),
         occurred_from=value("occurred_from"),

@@ -42,8 +42,8 @@ from opscore.api.orders import Order, OrderLine, order_view
 from opscore.api.rows import Attribute, Found, Made, MadeList, MadeObject, Row, Rows
 from opscore.api.selected import Selected
 from opscore.domain import customer as customer_domain, order as order_domain
-from opscore.domain.order_events import OrderKind, PriceSource
-from opscore.domain.order_state import OrderStatus
+from opscore.domain.order_events import OrderKind, PriceSource, ReturnReason
+from opscore.domain.order_state import OrderStatus, ReturnStatus
 from opscore.domain.values import plain
 from opscore.permissions import may_see_field
 from opscore.projector import Ask
@@ -170,6 +170,15 @@ class OrderFilter:
     )
     waybill: TextFilter | None = on("waybill", "The number of a parcel of it.", link="order_parcels", key="order_id")
     courier: TextFilter | None = on("courier", "Who carries a parcel of it.", link="order_parcels", key="order_id")
+    return_status: Filter[ReturnStatus] | None = on(
+        "status", "How far a return of it is.", link="order_returns", key="order_id"
+    )
+    return_reason: Filter[ReturnReason] | None = on(
+        "reason", "Why goods of it go back.", link="order_returns", key="order_id"
+    )
+    return_requested_at: TimeFilter | None = on(
+        "requested_at", "When a return of it was asked for.", link="order_returns", key="order_id"
+    )
     status: Filter[OrderStatus] | None = on("status", "Where it stands.")
     kind: Filter[OrderKind] | None = on("kind", "What kind it is.")
     price_source: Filter[PriceSource] | None = on("price_source", "Who fixed its prices.")

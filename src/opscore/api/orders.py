@@ -23,12 +23,12 @@ from opscore.api.money import Money, UnitPrice, money, unit_price
 from opscore.api.nodes import Stream, gid, store_gid, stream_fields
 from opscore.api.paging import Connection
 from opscore.domain import customer as customer_domain, order as domain
-from opscore.domain.order_events import DeclineReason, OrderKind, PriceSource, ReturnReason
+from opscore.domain.order_events import DeclineReason, OrderKind, PriceSource, RefundReason, ReturnReason
 from opscore.domain.order_state import OrderStatus, ReturnStatus
 from opscore.domain.values import plain
 from opscore.permissions import may_see_field
 
-for _enum in (DeclineReason, OrderKind, PriceSource, ReturnReason, OrderStatus, ReturnStatus):
+for _enum in (DeclineReason, OrderKind, PriceSource, RefundReason, ReturnReason, OrderStatus, ReturnStatus):
     expose(_enum)
 
 NOT_LOADED: Any = object()
@@ -102,6 +102,9 @@ class OrderReturnLine:
 class OrderReturn:
     return_id: UUID = strawberry.field(description="Its id, which commands about the return take.")
     reason: ReturnReason = strawberry.field(description="Why.")
+    requested_at: datetime | None = strawberry.field(
+        description="When it was asked for; null where it was agreed elsewhere."
+    )
     status: ReturnStatus = strawberry.field(description="How far it is.")
     decline_reason: DeclineReason | None = strawberry.field(description="Why it was declined, if it was.")
     location_id: UUID | None = strawberry.field(description="Where the goods came back to.")
@@ -112,6 +115,8 @@ class OrderReturn:
 class OrderRefund:
     refund_id: UUID = strawberry.field(description="Its id.")
     amount: Money = strawberry.field(description="How much.")
+    reason: RefundReason = strawberry.field(description="Why.")
+    refunded_at: datetime = strawberry.field(description="When it went back.")
     provider_reference: str | None = strawberry.field(description="What the payment provider calls it.")
 
 
@@ -274,6 +279,8 @@ def order_view(order: domain.Order, context: Context) -> Order:
             OrderRefund(
                 refund_id=each.refund_id,
                 amount=money(each.amount_minor, currency),
+                reason=each.reason,
+                refunded_at=each.refunded_at,
                 provider_reference=each.provider_reference,
             )
             for each in order.refunds
@@ -305,6 +312,7 @@ def _return(return_id: UUID, case: Any) -> OrderReturn:
     return OrderReturn(
         return_id=return_id,
         reason=case.reason,
+        requested_at=case.requested_at,
         status=case.status,
         decline_reason=case.decline_reason,
         location_id=case.location_id,

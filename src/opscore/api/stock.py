@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Sequence
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
@@ -50,6 +51,10 @@ KINDS = (
 UNVALUED = frozenset({"reserved", "released", "allocated", "deallocated", "reclassified", "counted"})
 """Those that change no value."""
 KIND = f"What it was: {', '.join(KINDS)}."
+UNIT_COST = (
+    "What one of the article's units cost, by the costing method of its home store (under FIFO the mean of its "
+    "layers); null when unknown or for roles that see no cost."
+)
 NOT_YET = "null for roles that see no cost, and until the valuation has come as far"
 
 
@@ -67,11 +72,77 @@ class StockBalance:
     damaged: Decimal = strawberry.field(description="Units that cannot be sold.")
     in_transit: Decimal = strawberry.field(description="Units on the way here.")
     sellable: Decimal = strawberry.field(description="Units that anybody may buy.")
-    unit_cost: UnitPrice | None = strawberry.field(
-        description="What one of the article's units cost, by the costing method of its home store (under FIFO the "
-        "mean of its layers); null when unknown or for roles that see no cost."
-    )
+    unit_cost: UnitPrice | None = strawberry.field(description=UNIT_COST)
     position: Position = strawberry.field(description="The last event that moved it.")
+
+
+@strawberry.type(description="The units of an article at one place, in a list that is narrowed and sorted.")
+class StockRow(StockBalance):
+    category: str = strawberry.field(description="The article's category.")
+    store_id: strawberry.ID = strawberry.field(description="Its home store.")
+    low_line: Decimal | None = strawberry.field(
+        description="Sellable units of the article, over all places, at which its stock is low; null where nobody said."
+    )
+    is_low: bool = strawberry.field(description="Whether it is at that line or below.")
+    # Declared anew, because who may see a field is noted on the field of each type.
+    unit_cost: UnitPrice | None = strawberry.field(description=UNIT_COST)
+
+
+@strawberry.input(description="What is where; all that is given has to hold.")
+class StockBalanceFilter:
+    and_: list[StockBalanceFilter] | None = every()
+    or_: list[StockBalanceFilter] | None = either()
+    not_: StockBalanceFilter | None = without()
+    sku_id: IdFilter | None = on("sku_id", "The article.", of="Sku")
+    sku_code: TextFilter | None = on("sku_code", "The article's code.")
+    name: TextFilter | None = on("name", "The article's name.")
+    category: TextFilter | None = on("category", "The article's category.")
+    store_id: IdFilter | None = on("store_id", "The article's home store.", of="Store")
+    location_id: UuidFilter | None = on("location_id", "The place.")
+    on_hand: DecimalFilter | None = on("on_hand", "Units that are there.")
+    reserved: DecimalFilter | None = on("reserved", "Units set apart for orders.")
+    allocated: DecimalFilter | None = on("allocated", "Units set apart for campaigns.")
+    quarantined: DecimalFilter | None = on("quarantined", "Units that nobody may sell until they are looked at.")
+    damaged: DecimalFilter | None = on("damaged", "Units that cannot be sold.")
+    in_transit: DecimalFilter | None = on("in_transit", "Units on the way here.")
+    sellable: DecimalFilter | None = on("sellable", "Units that anybody may buy.")
+    is_low: bool | None = on("is_low", "Whether the article, over all places, is at its low line or below.")
+
+
+class StockBalanceSortKey(enum.StrEnum):
+    """What the stock at places is sorted by."""
+
+    SKU_CODE = "sku_code"
+    """The articles' codes, character by character."""
+    NAME = "name"
+    """The articles' names, character by character."""
+    ON_HAND = "on_hand"
+    """Units that are there."""
+    SELLABLE = "sellable"
+    """Units that anybody may buy."""
+
+
+expose(StockBalanceSortKey)
+
+
+@strawberry.input(description="How the stock at places is sorted; of two that are equal, the ids decide.")
+class StockBalanceSort:
+    by: StockBalanceSortKey = strawberry.field(description="What it is sorted by.")
+    direction: Direction = strawberry.field(default=Direction.ASC, description="Which end comes first.")
+
+
+BALANCES = Listing(
+    "stock_ledger",
+    "balance_rows",
+    (Column("sku_id", "uuid"), Column("location_id", "uuid")),
+    {
+        StockBalanceSortKey.SKU_CODE: Column("sku_code", "text"),
+        StockBalanceSortKey.NAME: Column("name", "text"),
+        StockBalanceSortKey.ON_HAND: Column("on_hand", "numeric"),
+        StockBalanceSortKey.SELLABLE: Column("sellable", "numeric"),
+    },
+    (StockBalanceSortKey.SKU_CODE, Direction.ASC),
+)
 
 
 @strawberry.type(description="What was at one place at a moment in the past.")
@@ -361,24 +432,55 @@ def levels(context: Context, sku_ids: list[UUID], location_id: UUID | None, at_l
     """Return where the units of these articles are now (blocking)."""
     asked = {"sku_ids": _few(sku_ids), "location_id": location_id}
     rows = ask(context, "stock_ledger", "levels", asked, store_ids=context.store_ids, at_least=at_least)
-    costs: dict[UUID, Decimal | None] = {}
-    if may_see_field(context.viewer.role, "StockBalance.unitCost"):
-        worth = {"sku_ids": sku_ids, "row_limit": None}
-        found = ask(context, "stock_valuation", "report", worth, store_ids=context.store_ids, at_least=at_least)
-        costs = {row["sku_id"]: row["mean_cost"] for row in found}
-    return [
-        StockBalance(
-            sku_id=gid("Sku", row["sku_id"]),
-            sku_code=row["code"],
-            name=row["name"],
-            location_id=row["location_id"],
-            unit=row["unit"],
-            **{name: plain(row[name]) for name in STATES},
-            unit_cost=unit_price_or_none(costs.get(row["sku_id"]), row["currency"]),
-            position=Position(row["position"]),
+    costs = _costs(context, rows, at_least)
+    return [StockBalance(sku_code=row["code"], **_balance(row, costs)) for row in rows]
+
+
+def balances(
+    context: Context,
+    wanted: Condition,
+    sort: StockBalanceSort | None,
+    page: PageArguments,
+    counted: bool,
+    at_least: int | None,
+) -> Any:
+    """Return a page of what is where now, by the articles' codes unless sorted (blocking)."""
+    asked = listed(BALANCES, wanted, sort, page, counted=counted)
+    rows, total = rows_of(context, asked, store_ids=context.store_ids, at_least=at_least)
+    costs = _costs(context, asked.cut(rows), at_least)
+
+    def shown(row: dict[str, Any]) -> StockRow:
+        return StockRow(
+            sku_code=row["sku_code"],
+            category=row["category"],
+            store_id=gid("Store", row["store_id"]),
+            low_line=None if row["low_line"] is None else plain(row["low_line"]),
+            is_low=row["is_low"],
+            **_balance(row, costs),
         )
-        for row in rows
-    ]
+
+    return asked.connection(rows, shown, total)
+
+
+def _costs(context: Context, rows: Sequence[dict[str, Any]], at_least: int | None) -> dict[UUID, Decimal | None]:
+    """Return what the articles of these rows cost, as the valuation has it; nothing for roles that see no cost."""
+    if not rows or not may_see_field(context.viewer.role, "StockBalance.unitCost"):
+        return {}
+    worth = {"sku_ids": list({row["sku_id"] for row in rows}), "row_limit": None}
+    found = ask(context, "stock_valuation", "report", worth, store_ids=context.store_ids, at_least=at_least)
+    return {row["sku_id"]: row["mean_cost"] for row in found}
+
+
+def _balance(row: dict[str, Any], costs: dict[UUID, Decimal | None]) -> dict[str, Any]:
+    return {
+        "sku_id": gid("Sku", row["sku_id"]),
+        "name": row["name"],
+        "location_id": row["location_id"],
+        "unit": row["unit"],
+        **{name: plain(row[name]) for name in STATES},
+        "unit_cost": unit_price_or_none(costs.get(row["sku_id"]), row["currency"]),
+        "position": Position(row["position"]),
+    }
 
 
 def _given(value: Any) -> Any:

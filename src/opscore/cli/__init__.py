@@ -23,7 +23,7 @@ from opscore.cli.replay import replay
 from opscore.cli.tokens import token_app
 from opscore.cli.webhooks import webhook_app
 from opscore.console import Bars, Stopped, counted, err, fail, out, stoppable
-from opscore.settings import Settings, SetupError, load_settings
+from opscore.settings import Settings, SetupError, load_settings, unknown_settings
 
 if TYPE_CHECKING:
     from opscore.database import Database
@@ -74,6 +74,8 @@ def _run() -> None:
     from opscore.projector.sqltext import SqlFileError
 
     _require_text(sys.argv[1:])
+    for sentence in unknown_settings():
+        err.print(sentence, markup=False)
     try:
         app()
     except (SetupError, ProjectionRefused, EditedWithoutVersion, SqlFileError, KpiFileError) as error:

@@ -102,7 +102,7 @@ class WarmupStarted(Refusal):
 
 
 class CampaignNotDue(Refusal):
-    """The campaign starts at {starts_at}; start it then."""
+    """The campaign starts by itself at {starts_at}; wait, or schedule it for another time."""
 
 
 class PriceCheckOpen(Refusal):
@@ -591,13 +591,14 @@ class Campaign(Aggregate):
         if self.status is CampaignStatus.LIVE:
             return
         self.require_status(CampaignStatus.SCHEDULED)
-        if self.starts_at is not None and at < self.starts_at:
-            raise CampaignNotDue(starts_at=self.starts_at.isoformat(), path=("campaign_id",), ids=[self.id])
-        self._require_time_left(at)
+        # What it lacks is told first: before its time that is what would keep it from starting by itself.
         if self.forecast is None:
             raise CampaignIncomplete(part="a forecast to measure it by", path=("campaign_id",), ids=[self.id])
         if not self.prices_checked:
             raise PriceCheckOpen(path=("campaign_id",), ids=[self.id])
+        if self.starts_at is not None and at < self.starts_at:
+            raise CampaignNotDue(starts_at=self.starts_at.isoformat(), path=("campaign_id",), ids=[self.id])
+        self._require_time_left(at)
         for sku_id, line in self.lines.items():
             held = allocated.get(sku_id, Decimal(0))
             if line.quota is not None and held < line.quota:

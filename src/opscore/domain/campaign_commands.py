@@ -489,7 +489,7 @@ def _utc(moment: datetime | None) -> datetime | None:
 
 
 class ScheduleCampaign(Command):
-    """Fix when a campaign runs; move it, with a reason, only before its warm-up begins."""
+    """Fix when a campaign runs, by itself from start to end; move it, with a reason, only before its warm-up begins."""
 
     AGGREGATE: ClassVar[type[Aggregate]] = Campaign
     ROLES: ClassVar[frozenset[Role]] = PROMOTERS
@@ -614,7 +614,7 @@ class CheckCampaignPrices(Command):
 
 
 class StartCampaign(Command):
-    """Let orders use a campaign: its time has come, its prices were checked, its stock is set apart."""
+    """Let orders use a campaign that could not start by itself: its time has come and nothing is lacking."""
 
     AGGREGATE: ClassVar[type[Aggregate]] = Campaign
     ROLES: ClassVar[frozenset[Role]] = PROMOTERS

@@ -16,8 +16,8 @@ from uuid import UUID
 
 from opscore.domain.aggregate import Aggregate, Event
 from opscore.domain.campaign import Campaign
-from opscore.domain.campaign_commands import CancelCampaign, EndCampaign
-from opscore.domain.campaign_events import CampaignScheduled, CampaignStatus
+from opscore.domain.campaign_commands import CancelCampaign, EndCampaign, StartCampaign
+from opscore.domain.campaign_events import CampaignScheduled, CampaignStatus, ForecastSet, PriceCheckPassed
 from opscore.domain.command import Command
 from opscore.domain.customer import Customer
 from opscore.domain.customer_commands import (
@@ -45,6 +45,7 @@ from opscore.domain.policies import OrderTerms, Points, Relisting
 from opscore.domain.sku import Sku
 from opscore.domain.sku_commands import ListSku
 from opscore.domain.sku_events import (
+    CampaignStockAllocated,
     DelistReason,
     ReservationReleased,
     StockAdjusted,
@@ -212,10 +213,28 @@ def _in_stock_again(event: Event, look: Look) -> Iterator[Step]:
             yield Step(ListSku(sku_id=sku.id, store_id=store_id), str(store_id))
 
 
+# Campaigns -----------------------------------------------------------------------------------------------------------
+
+READY = (ForecastSet, PriceCheckPassed, CampaignStockAllocated)
+"""What a campaign may have lacked at its time, when it could not start."""
+
+
+def _ready_after_its_start(event: Event, look: Look) -> Iterator[Step]:
+    assert isinstance(event, READY)
+    campaign_id = event.campaign_id if isinstance(event, CampaignStockAllocated) else event.originator_id
+    campaign = look.now(Campaign, campaign_id)
+    if campaign is None or campaign.status is not CampaignStatus.SCHEDULED or campaign.starts_at is None:
+        return
+    if campaign.starts_at <= event.occurred_at:
+        # Starting checks all that it always checks; what else is missing will be an event of its own.
+        yield Step(StartCampaign(campaign_id=campaign_id))
+
+
 FOLLOW_UPS: tuple[FollowUp, ...] = (
     FollowUp(name="after_completion", reads=(OrderCompleted,), then=_completed),
     FollowUp(name="after_refund", reads=(OrderRefunded,), then=_refunded),
     FollowUp(name="in_stock_again", reads=INFLOWS, then=_in_stock_again),
+    FollowUp(name="ready_after_its_start", reads=READY, then=_ready_after_its_start),
 )
 """What follows at once, in the order of the log."""
 
@@ -244,6 +263,18 @@ def _lapses(event: Event, look: Look) -> Sequence[datetime]:
         return () if event.expires_at is None else (event.expires_at,)
     assert isinstance(event, PointsReturned | CustomersMerged)
     return sorted({lot.expires_at for lot in event.lots if lot.expires_at is not None})
+
+
+def _campaign_begins(event: Event, look: Look) -> Sequence[datetime]:
+    assert isinstance(event, CampaignScheduled)
+    return (event.starts_at,)
+
+
+def _start_campaign(stream_id: UUID, look: Look) -> Command | None:
+    scheduled, campaign = look.then(Campaign, stream_id), look.now(Campaign, stream_id)
+    if scheduled is None or campaign is None or campaign.starts_at != scheduled.starts_at:
+        return None  # It was moved since: its new start falls due by itself.
+    return StartCampaign(campaign_id=stream_id) if campaign.status is CampaignStatus.SCHEDULED else None
 
 
 def _campaign_is_over(event: Event, look: Look) -> Sequence[datetime]:
@@ -287,6 +318,7 @@ DUE_RULES: tuple[DueRule, ...] = (
         due=_completes,
         then=_complete_order,
     ),
+    DueRule(name="start_campaign", reads=(CampaignScheduled,), due=_campaign_begins, then=_start_campaign),
     DueRule(name="end_campaign", reads=(CampaignScheduled,), due=_campaign_is_over, then=_end_campaign),
     DueRule(
         name="expire_points", reads=(PointsEarned, PointsReturned, CustomersMerged), due=_lapses, then=_expire_points

@@ -418,11 +418,7 @@ class Order(Aggregate):
 
     @folds(ReturnRequested)
     def _return_requested(self, event: ReturnRequested) -> None:
-        self.returns[event.return_id] = ReturnCase(
-            event.reason,
-            ReturnStatus.REQUESTED,
-            [ReturnCaseLine(line=asked.line, requested=asked.quantity) for asked in event.lines],
-        )
+        self.returns[event.return_id] = ReturnCase.of(event)
         for asked in event.lines:
             self.lines[asked.line - 1].return_requested += asked.quantity
 
@@ -493,7 +489,7 @@ class Order(Aggregate):
 
     @folds(OrderRefunded)
     def _refunded(self, event: OrderRefunded) -> None:
-        self.refunds.append(Refund(event.refund_id, event.amount_minor, event.provider_reference))
+        self.refunds.append(Refund.of(event))
         self.refunded_minor += event.amount_minor
         self.refunded_freight_minor += event.freight_minor
         self.refunded_unearned_minor += event.unearned_minor

@@ -17,9 +17,12 @@ from opscore.domain.order_events import (
     DeclineReason,
     ExchangedLine,
     OrderLine,
+    OrderRefunded,
     ParcelLine,
     RefundLine,
+    RefundReason,
     ReturnReason,
+    ReturnRequested,
 )
 from opscore.domain.pricing import DiscountSource
 
@@ -281,6 +284,14 @@ class ReturnCase(msgspec.Struct):
     lines: list[ReturnCaseLine]
     location_id: UUID | None = None
     decline_reason: DeclineReason | None = None
+    requested_at: datetime | None = None
+    """None where it was agreed elsewhere."""
+
+    @classmethod
+    def of(cls, event: ReturnRequested) -> ReturnCase:
+        """Return a return that was asked for."""
+        lines = [ReturnCaseLine(line=asked.line, requested=asked.quantity) for asked in event.lines]
+        return cls(event.reason, ReturnStatus.REQUESTED, lines, requested_at=event.occurred_at)
 
     def expected(self, entry: ReturnCaseLine) -> Decimal:
         """Return how many units of a line may still come back, be they approved or only asked for."""
@@ -299,6 +310,13 @@ class Refund(msgspec.Struct):
     refund_id: UUID
     amount_minor: int
     provider_reference: str | None
+    reason: RefundReason
+    refunded_at: datetime
+
+    @classmethod
+    def of(cls, event: OrderRefunded) -> Refund:
+        """Return what is kept of a refund."""
+        return cls(event.refund_id, event.amount_minor, event.provider_reference, event.reason, event.occurred_at)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,9 @@ page.on("request", (request) => {
   if (url.host === here.host) seen.asked.push(url.pathname);
   else seen.elsewhere.push(url.href);
 });
+page.on("websocket", (socket) => {
+  if (new URL(socket.url()).host !== here.host) seen.elsewhere.push(socket.url());
+});
 page.on("console", (message) => {
   if (message.type() === "error") seen.complaints.push(message.text());
 });
@@ -33,14 +36,21 @@ await docs.getByRole("link", { name: "Query", exact: true }).click();
 await docs.getByRole("link", { name: "orders", exact: true }).waitFor();
 seen.questions = await docs.locator(".graphiql-doc-explorer-field-name").allInnerTexts();
 
+const run = () => page.getByRole("button", { name: /^Execute query/ }).click();
+const answer = async (word) => {
+  await page.locator(".result-window .CodeMirror-code").getByText(word).first().waitFor();
+  return page.evaluate(() => document.querySelector(".result-window .CodeMirror").CodeMirror.getValue());
+};
+const identify = async () => {
+  await page.locator(".graphiql-editor-tool .CodeMirror:visible").click();
+  await page.keyboard.press("Control+A");
+  await page.keyboard.insertText(JSON.stringify({ Authorization: `Bearer ${given.token}` }));
+};
+
 await page.getByRole("button", { name: "Headers" }).click();
-await page.locator(".graphiql-editor-tool .CodeMirror:visible").click();
-await page.keyboard.press("Control+A");
-await page.keyboard.insertText(JSON.stringify({ Authorization: `Bearer ${given.token}` }));
-await page.getByRole("button", { name: /^Execute query/ }).click();
-const answer = page.locator(".result-window .CodeMirror-code");
-await answer.getByText("viewer").waitFor();
-seen.answer = await page.evaluate(() => document.querySelector(".result-window .CodeMirror").CodeMirror.getValue());
+await identify();
+await run();
+seen.answer = await answer("viewer");
 
 const picture = await page.screenshot({ path: given.picture });
 const blank = await browser.newPage();
@@ -53,5 +63,16 @@ seen.colours = await blank.evaluate(async (png) => {
   const points = new Uint32Array(context.getImageData(0, 0, image.width, image.height).data.buffer);
   return new Set(points).size;
 }, picture.toString("base64"));
+
+// A subscription: refused at once without a token, told with one until it is stopped.
+await page.getByRole("tab", { name: "Today" }).click();
+await page.locator(".graphiql-query-editor .CodeMirror-code").getByText("subscription Today").waitFor();
+await run();
+seen.refused = await answer("errors");
+await identify();
+await run();
+seen.told = await answer("figures");
+await page.getByRole("button", { name: /^Stop query/ }).click();
+await page.getByRole("button", { name: /^Execute query/ }).waitFor();
 await browser.close();
 console.log(JSON.stringify(seen));

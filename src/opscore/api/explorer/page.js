@@ -50,15 +50,75 @@ query NewestOrders {
 }
 `,
   },
+  {
+    query: `# What each store sold today: at once, and again whenever it changes. It is told until it is stopped.
+subscription Today {
+  figures {
+    storeId
+    day
+    orders
+    netSales {
+      amount
+      currencyCode
+    }
+  }
+}
+`,
+  },
 ];
 
 const element = React.createElement;
 const send = GraphiQL.createFetcher({ url: "/graphql" });
 
+// Whether the operation that was chosen is a subscription.
+function isFollowed(request, document) {
+  return Boolean(
+    document?.definitions.some(
+      (each) =>
+        each.operation === "subscription" && (!request.operationName || each.name?.value === request.operationName),
+    ),
+  );
+}
+
+// What a subscription tells, over a socket of its own (graphql-transport-ws). GraphiQL's own client would try a token that
+// is not taken again and again for half a minute; here the server's word is shown at once.
+function follow(request, headers) {
+  return {
+    subscribe(observer) {
+      const address = new URL("/graphql", window.location.href.replace(/^http/, "ws"));
+      const socket = new WebSocket(address, "graphql-transport-ws");
+      const say = (message) => socket.send(JSON.stringify(message));
+      const given = new Headers(headers);
+      const end = (errors) => {
+        socket.onclose = null;
+        socket.close(1000);
+        if (errors) observer.next({ errors });
+        observer.complete();
+      };
+      socket.onopen = () =>
+        say({
+          type: "connection_init",
+          payload: { authorization: given.get("authorization"), role: given.get("x-opscore-role") },
+        });
+      socket.onmessage = ({ data }) => {
+        const { type, payload } = JSON.parse(data);
+        if (type === "connection_ack") say({ id: "explorer", type: "subscribe", payload: request });
+        else if (type === "ping") say({ type: "pong" });
+        else if (type === "next") observer.next(payload);
+        else if (type === "error") end(payload);
+        else if (type === "complete") end();
+      };
+      socket.onclose = ({ code, reason }) => end([{ message: reason || `The socket was closed with code ${code}.` }]);
+      return { unsubscribe: () => end() };
+    },
+  };
+}
+
 // Until a token has been typed the request goes without one: the schema can be read by anybody.
 function fetcher(request, options) {
-  const headers = Object.entries(options?.headers ?? {}).filter(([, value]) => !/^bearer\s*$/i.test(String(value)));
-  return send(request, { ...options, headers: Object.fromEntries(headers) });
+  const given = Object.entries(options?.headers ?? {}).filter(([, value]) => !/^bearer\s*$/i.test(String(value)));
+  const headers = Object.fromEntries(given);
+  return isFollowed(request, options?.documentAST) ? follow(request, headers) : send(request, { ...options, headers });
 }
 
 const plugin = GraphiQLPluginExplorer.explorerPlugin({ showAttribution: false });
