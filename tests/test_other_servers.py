@@ -19,8 +19,11 @@ import opscore.embedded
 from opscore.database import SERVER_VERSION_MIN, Database
 from opscore.embedded import EmbeddedServer
 from opscore.migrations import migrate
+from opscore.projector import Projector
 from opscore.settings import Settings
 from tests.conftest import new_folder
+from tests.projections.logs import Log
+from tests.projections.test_figures import busy, orderly
 
 
 def programs() -> dict[str, Path]:
@@ -84,6 +87,29 @@ def test_a_second_operator_fits_beside_the_first_in_one_database(brought: Settin
         assert migrate(database) is False
         with database.connect() as connection:
             assert connection.execute("SELECT current_user, current_schema").fetchone() == ("second_app", "second")
+
+
+def test_every_projection_is_built_holds_its_checks_and_answers_on_any_server(brought: Settings) -> None:
+    with Database.open(brought.model_copy(update={"schema_name": "figures"})) as database:
+        migrate(database)
+        log, projector = Log(database), Projector(database)
+        busy(log, actions=300)
+        projector.deploy()
+        orderly(log)
+        projector.catch_up()
+        states = {
+            each.entry.name: (each.entry.state, each.entry.position, each.entry.error) for each in projector.status()
+        }
+        assert states == {name: ("serving", log.head(), None) for name in projector.definitions()}
+        assert projector.check() == []
+        with projector.connect() as connection:
+            for name in states:
+                entry = projector.catalogue.serving(connection, name)
+                assert entry is not None
+                loaded = projector.loaded(connection, entry)
+                for ready in (*loaded.queries.values(), *loaded.countings.values(), *loaded.explains.values()):
+                    window = {"window_from": 0, "window_to": entry.position}
+                    connection.execute(ready.sql, {**dict.fromkeys(ready.parameters), **window}).fetchall()
 
 
 def test_a_server_without_checksums_is_used_with_a_warning_that_says_how_to_have_them() -> None:

@@ -145,14 +145,11 @@ WITH moved AS (
         movements = level.movements + excluded.movements, position = excluded.position
 ), worth AS (
     -- Each SKU stands where its last movement of the window left it.
-    MERGE INTO stock_values AS worth
-    USING (SELECT sku_id, running_quantity, unit_cost, running_value_minor, position FROM lines WHERE is_last) AS line
-        ON line.sku_id = worth.sku_id
-    WHEN MATCHED THEN UPDATE SET
-        quantity = line.running_quantity, unit_cost = line.unit_cost, value_minor = line.running_value_minor,
-        position = line.position
-    WHEN NOT MATCHED THEN INSERT (sku_id, quantity, unit_cost, value_minor, position)
-        VALUES (line.sku_id, line.running_quantity, line.unit_cost, line.running_value_minor, line.position)
+    INSERT INTO stock_values (sku_id, quantity, unit_cost, value_minor, position)
+    SELECT sku_id, running_quantity, unit_cost, running_value_minor, position FROM lines WHERE is_last
+    ON CONFLICT (sku_id) DO UPDATE SET
+        quantity = excluded.quantity, unit_cost = excluded.unit_cost, value_minor = excluded.value_minor,
+        position = excluded.position
 ), days AS MATERIALIZED (
     SELECT sku_id, location_id, date_bin('1 day', occurred_at, '2000-01-01 00:00:00+00') AS midnight,
         position >> 14 AS block,
@@ -163,28 +160,17 @@ WITH moved AS (
     FROM lines GROUP BY 1, 2, 3, 4
 ), levels AS (
     -- What the window's movements changed at each location.
-    MERGE INTO stock_levels AS level
-    USING (
-        SELECT sku_id, location_id, sum(on_hand) AS on_hand, sum(reserved) AS reserved, sum(allocated) AS allocated,
-            sum(quarantined) AS quarantined, sum(damaged) AS damaged, sum(in_transit) AS in_transit,
-            sum(movements)::bigint AS movements, max(position) AS position
-        FROM days GROUP BY 1, 2
-    ) AS change ON change.sku_id = level.sku_id AND change.location_id = level.location_id
-    WHEN MATCHED THEN UPDATE SET
-        on_hand = level.on_hand + change.on_hand,
-        reserved = level.reserved + change.reserved,
-        allocated = level.allocated + change.allocated,
-        quarantined = level.quarantined + change.quarantined,
-        damaged = level.damaged + change.damaged,
-        in_transit = level.in_transit + change.in_transit,
-        movements = level.movements + change.movements,
-        position = change.position
-    WHEN NOT MATCHED THEN INSERT (
+    INSERT INTO stock_levels AS level (
         sku_id, location_id, on_hand, reserved, allocated, quarantined, damaged, in_transit, movements, position
-    ) VALUES (
-        change.sku_id, change.location_id, change.on_hand, change.reserved, change.allocated, change.quarantined,
-        change.damaged, change.in_transit, change.movements, change.position
     )
+    SELECT sku_id, location_id, sum(on_hand), sum(reserved), sum(allocated), sum(quarantined), sum(damaged),
+        sum(in_transit), sum(movements)::bigint, max(position)
+    FROM days GROUP BY 1, 2
+    ON CONFLICT (sku_id, location_id) DO UPDATE SET
+        on_hand = level.on_hand + excluded.on_hand, reserved = level.reserved + excluded.reserved,
+        allocated = level.allocated + excluded.allocated, quarantined = level.quarantined + excluded.quarantined,
+        damaged = level.damaged + excluded.damaged, in_transit = level.in_transit + excluded.in_transit,
+        movements = level.movements + excluded.movements, position = excluded.position
 )
 -- What they changed on the UTC day on which they happened, by the block of the log in which they stand.
 INSERT INTO stock_days AS done
