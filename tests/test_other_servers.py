@@ -14,16 +14,21 @@ import psycopg
 import pytest
 from psycopg import errors
 from psycopg.conninfo import make_conninfo
+from pydantic import SecretStr
 
 import opscore.embedded
+from opscore.audit import verify
 from opscore.database import SERVER_VERSION_MIN, Database
-from opscore.embedded import EmbeddedServer
+from opscore.domain.customer_commands import RegisterCustomer
+from opscore.embedded import SUPERUSER, EmbeddedServer
 from opscore.migrations import migrate
 from opscore.projector import Projector
 from opscore.settings import Settings
+from opscore.writer import Writer
 from tests.conftest import new_folder
 from tests.projections.logs import Log
 from tests.projections.test_figures import busy, orderly
+from tests.shop import Shop
 
 
 def programs() -> dict[str, Path]:
@@ -37,6 +42,15 @@ def programs() -> dict[str, Path]:
     }
 
 
+def let_in_operator(server: EmbeddedServer) -> None:
+    """Let whoever uses this machine connect as the role `operator`."""
+    with psycopg.connect(server.url, autocommit=True) as connection:
+        (rules,) = connection.execute("SELECT current_setting('hba_file')").fetchone() or ("",)
+        text = Path(rules).read_text(encoding="utf-8")
+        Path(rules).write_text(f"local all operator trust\n{text}", encoding="utf-8")
+        connection.execute("SELECT pg_reload_conf()")
+
+
 @pytest.fixture(scope="module", params=["oldest", "newest"])
 def brought(request: pytest.FixtureRequest) -> Iterator[Settings]:
     """Settings for a server on which opscore is an ordinary role that may make roles and owns its database."""
@@ -44,15 +58,10 @@ def brought(request: pytest.FixtureRequest) -> Iterator[Settings]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(opscore.embedded, "_binaries", lambda: programs()[request.param])
         server = EmbeddedServer(folder / "data")
+    let_in_operator(server)
     with psycopg.connect(server.url, autocommit=True) as connection:
-        (rules,) = connection.execute("SELECT current_setting('hba_file')").fetchone() or ("",)
-        with Path(rules).open("a", encoding="utf-8") as file:
-            file.write("local all operator trust\n")
-        text = Path(rules).read_text(encoding="utf-8").splitlines()
-        Path(rules).write_text("\n".join([text[-1], *text[:-1]]) + "\n", encoding="utf-8")
         connection.execute("CREATE ROLE operator LOGIN CREATEROLE")
         connection.execute("CREATE DATABASE shop OWNER operator")
-        connection.execute("SELECT pg_reload_conf()")
     url = make_conninfo(server.url, user="operator", dbname="shop")
     yield Settings(_env_file=None, database_url=url, master_key="b3BzY29yZS10ZXN0LWtleS1vZi0zMi1ieXRlcy4uLi4=")
     server.close()
@@ -87,6 +96,61 @@ def test_a_second_operator_fits_beside_the_first_in_one_database(brought: Settin
         assert migrate(database) is False
         with database.connect() as connection:
             assert connection.execute("SELECT current_user, current_schema").fetchone() == ("second_app", "second")
+
+
+def test_a_backup_by_the_tools_of_postgresql_is_restored_on_another_server(brought: Settings) -> None:
+    settings = brought.model_copy(update={"schema_name": "kept"})
+    programs_of = programs()["newest"]  # They dump servers of their own version and of earlier ones.
+    with Database.open(settings) as database:
+        migrate(database)
+        writer = Writer(database, settings)
+        writer.start()
+        shop = Shop.open(writer)
+        ann = shop.do(RegisterCustomer(store_id=shop.store_id, channel="shop"))
+        shop.do(shop.order((shop.sku(stock=5), 2), customer_id=ann))
+        writer.stop()
+        Projector(database).deploy()
+        anchored = verify(database, workers=1).head_hash
+    assert settings.database_url is not None
+    superuser = make_conninfo(settings.database_url.get_secret_value(), user=SUPERUSER)
+
+    def run(program: str, *arguments: str, url: str, check: bool = True) -> str:
+        command = [str(programs_of / program), "--dbname", url, *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0 or not check, done.stderr
+        return done.stdout
+
+    folder = new_folder("opscore-restored-")
+    other = EmbeddedServer(folder / "data")
+    let_in_operator(other)
+    try:
+        roles = run("pg_dumpall", "--roles-only", url=superuser)
+        (folder / "roles.sql").write_text(roles, "utf-8")
+        # The superuser is there already.
+        run("psql", "--quiet", "--file", str(folder / "roles.sql"), url=other.url, check=False)
+        with psycopg.connect(other.url, autocommit=True) as connection:
+            connection.execute("CREATE DATABASE shop OWNER operator")
+        file = str(folder / "shop.dump")
+        run("pg_dump", "--format=custom", "--file", file, "--schema=kept", "--schema=kept_keys", url=superuser)
+        run("pg_restore", "--exit-on-error", file, url=make_conninfo(other.url, dbname="shop"))
+        restored = settings.model_copy(
+            update={"database_url": SecretStr(make_conninfo(other.url, user="operator", dbname="shop"))}
+        )
+        with Database.open(restored) as database:
+            assert migrate(database) is False
+            report = verify(database, workers=1)
+            assert (report.findings, report.head_hash) == ((), anchored)
+            projector = Projector(database)
+            assert projector.check() == []
+            writer = Writer(database, restored)
+            writer.start()
+            shop.writer = writer
+            shop.do(shop.order((shop.sku(stock=1), 1), customer_id=ann))
+            writer.stop()
+            assert projector.catch_up() > 0 and projector.failures() == []
+    finally:
+        other.close()
+        shutil.rmtree(folder)
 
 
 def test_every_projection_is_built_holds_its_checks_and_answers_on_any_server(brought: Settings) -> None:
