@@ -38,7 +38,7 @@ from opscore.api.schema import build_schema, mutations
 from opscore.api.sockets import NoSocket, SocketEndpoint
 from opscore.api.throttle import Throttle
 from opscore.api.trusted import TrustedDocuments, operations_folder
-from opscore.database import Database, Unreachable, is_away, migrated_version, version_fault
+from opscore.database import Database, Unreachable, is_away, is_newer, migrated_version, version_fault
 from opscore.exports.jobs import Exports
 from opscore.followups import FollowUps
 from opscore.housekeeping import Housekeeping
@@ -206,7 +206,9 @@ class Server:
         return None
 
     def _look_at_migrations(self) -> str | None:
-        return version_fault(migrated_version(self.database))
+        found = migrated_version(self.database)
+        # Migrations add: a server that runs goes on, while servers of the newer program take its place one by one.
+        return None if is_newer(found) else version_fault(found)
 
     def _look_at_events(self) -> str | None:
         unknown = self.services.log.unknown_types()
