@@ -110,6 +110,12 @@ class Trade(generate.World):
             ("CampaignLineAdded", self.campaigns[campaign], campaign, line),
             ("ReferralMade", self.customers[who], who, {"referrer_id": self.customers[who - 1]}),
             (
+                "PolicySet",
+                self.stores[store],
+                store,
+                {"kind": "points", "policy_version": 1, "effective_from": since, "params": {"value_minor": number}},
+            ),
+            (
                 "StockPolicySet",
                 sku,
                 self.sku_store[number % len(self.skus)],
@@ -119,12 +125,6 @@ class Trade(generate.World):
                     "cover_days": kind,
                     "stock_class": None,
                 },
-            ),
-            (
-                "PolicySet",
-                self.stores[store],
-                store,
-                {"kind": "points", "policy_version": 1, "effective_from": since, "params": {"value_minor": number}},
             ),
         ]
         name, stream, of, fields = facts[kind % len(facts)]

@@ -49,7 +49,7 @@ def trade(log: Log, projector: Projector) -> Projector:
     for kind in range(7):
         world.campaign_fact(0, kind, 20)
     # One article is in two campaigns, one after the other.
-    for kind in (2, 7, 0, 3, 4):
+    for kind in (2, 8, 0, 3, 4):
         world.tell(0, kind)
     world.record("CampaignEnded", world.campaigns[0], 0)
     world.record("CampaignStarted", world.campaigns[1], 0)
