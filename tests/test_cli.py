@@ -68,6 +68,18 @@ def test_a_database_of_a_newer_opscore_is_named_by_every_word(environment: dict[
         assert "a newer opscore brought it" in run(environment, *words, code=1), words
 
 
+def test_a_word_that_only_looks_begins_nothing_and_migrates_no_database_of_others(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    fresh = {**environment, "OPSCORE_SCHEMA_NAME": "fresh"}
+    text = run(fresh, "audit", "verify", code=1)
+    assert "run: opscore migrate" in text and "Everything holds" not in text
+    del environment["OPSCORE_DATABASE_URL"]
+    text = run(environment, "audit", "verify", code=1)
+    assert f"There are no data of opscore under {tmp_path / 'data'}" in text and "OPSCORE_DATA_DIR" in text
+    assert not (tmp_path / "data").exists()
+
+
 def test_migrating_a_second_time_has_nothing_to_do(environment: dict[str, str]) -> None:
     fresh = {**environment, "OPSCORE_SCHEMA_NAME": "fresh"}
     assert "newly" in run(fresh, "migrate")
@@ -216,7 +228,7 @@ def test_rows_are_exported_to_a_file_and_what_is_no_export_is_refused(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("token", "list"), "data: File exists"),
+        (("token", "create", "till", "--role", "service"), "data: File exists"),
         (("audit", "anchor", "/"), "/: Is a directory"),
         (("audit", "verify", "--anchors", "/"), "/: Is a directory"),
         (("projections", "init", "/dev/null/mine"), "Not a directory"),

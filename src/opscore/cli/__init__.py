@@ -233,7 +233,7 @@ def _booking(stopped: type[Exception]) -> Iterator[tuple[Writer, Callable[[Impor
     from opscore.imports.reader import UnreadableFile
     from opscore.writer import Writer
 
-    with migrated() as (database, settings), Bars() as bars, stoppable() as stop:
+    with migrated(new=True) as (database, settings), Bars() as bars, stoppable() as stop:
         writer = Writer(database, settings)
         writer.start()
         try:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from opscore.console import err, fail
-from opscore.settings import Settings, load_settings
+from opscore.settings import Settings, SetupError, load_settings
 
 if TYPE_CHECKING:
     from opscore.database import Database
@@ -43,12 +43,27 @@ def bring_up_to_date(database: Database) -> bool:
 
 
 @contextmanager
-def migrated() -> Iterator[tuple[Database, Settings]]:
-    """Open the database that the settings name, brought up to date."""
+def migrated(*, new: bool = False) -> Iterator[tuple[Database, Settings]]:
+    """Open the database that the settings name. Raises SystemExit or SetupError saying what to do.
+
+    new: whether it may begin with this word; a word that only looks says of an empty folder that it is one. Our own
+    database is brought up to date; one that may have servers of before is so on purpose alone, by `opscore migrate`.
+    """
+    from opscore.database import migrated_version, version_fault
+    from opscore.embedded import cluster
+
     settings = load_settings()
+    if not new and settings.database_url is None and not cluster(settings.data_dir).exists():
+        raise fail(
+            f"There are no data of opscore under {settings.data_dir.resolve()}. If they are elsewhere, go there or set"
+            " OPSCORE_DATA_DIR; to begin here: opscore demo, opscore serve, or an import."
+        )
     with opened(settings) as database:
         database.require_durable()
-        bring_up_to_date(database)
+        if settings.database_url is None:
+            bring_up_to_date(database)
+        elif fault := version_fault(migrated_version(database)):
+            raise SetupError(f"This database cannot be used: {fault}")
         yield database, settings
 
 

@@ -41,7 +41,7 @@ def token_create(
     """Make a token and print it. It is shown this once; only its hash is kept."""
     from opscore.tokens import create_token
 
-    with migrated() as (database, _):
+    with migrated(new=True) as (database, _):
         try:
             token_id, token = create_token(
                 database,
