@@ -16,6 +16,7 @@ from typing import Any
 
 import httpx
 
+from tests import forks
 from tests.conftest import new_folder
 
 ROOT = Path(__file__).parents[1]
@@ -43,19 +44,10 @@ class Demonstration:
         }
 
     def words(self, *words: str, code: int = 0) -> str:
-        """Run another word of opscore beside it; return what it wrote."""
-        done = subprocess.run(
-            [sys.executable, "-m", "opscore.cli", *words],
-            env=self.environment,
-            cwd=self.folder,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        assert done.returncode == code, done.stdout
-        return done.stdout
+        """Run another word of opscore, of this repository, beside it; return what it wrote."""
+        done = forks.run(words, self.environment, self.folder, seconds_max=120)
+        assert done.returncode == code, done.stdout + done.stderr
+        return done.stdout + done.stderr
 
     def start(self) -> None:
         """Start it and wait until it is ready."""

@@ -14,6 +14,7 @@ import pytest
 
 from opscore.console import Bars, counted, duration
 from opscore.settings import Settings
+from tests import forks
 
 ROOT = Path(__file__).parents[1]
 
@@ -33,22 +34,20 @@ def environment(settings: Settings, tmp_path: Path) -> dict[str, str]:
 
 def run(environment: dict[str, str], *words: str, code: int = 0) -> str:
     """Run one word; return what it wrote, both streams together."""
-    done = subprocess.run(
-        [sys.executable, "-m", "opscore.cli", *words],
-        env=environment,
-        cwd="/",
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == code, done.stdout
-    return done.stdout
+    done = forks.run(words, environment)
+    assert done.returncode == code, done.stdout + done.stderr
+    return done.stdout + done.stderr
 
 
 def test_help_names_every_word() -> None:
-    text = run({"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT / "src")}, "--help")
+    text = subprocess.run(
+        [sys.executable, "-m", "opscore.cli", "--help"],
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT / "src")},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    ).stdout
     words = "serve demo migrate token import projections replay audit schema webhook export"
     for word in words.split():
         assert re.search(rf"^\s+{word}\s+\S", text, re.MULTILINE), f"{word} is missing or does not say what it does"

@@ -33,6 +33,7 @@ from opscore.embedded import EmbeddedServer
 from opscore.projector import Projector
 from opscore.settings import Settings
 from opscore.writer import Writer
+from tests import forks
 from tests.conftest import MASTER_KEY
 from tests.log.forgeries import Forger, canonical, chained, events_of, forgeries, members_of, small, zipped
 from tests.shop import Shop
@@ -451,17 +452,13 @@ def test_the_word_writes_a_bundle_and_says_its_digest(
     assert key is not None and url is not None
     environment = {
         "PATH": os.environ["PATH"],
-        "PYTHONPATH": str(Path(__file__).parents[2] / "src"),
         "OPSCORE_DATABASE_URL": url.get_secret_value(),
         "OPSCORE_MASTER_KEY": key.get_secret_value(),
         "OPSCORE_DATA_DIR": str(tmp_path / "data"),
     }
 
     def opscore(*words: str | Path) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "opscore.cli", "audit", "export", *map(str, words)]
-        return subprocess.run(
-            command, env=environment, cwd="/", capture_output=True, text=True, timeout=60, check=False
-        )
+        return forks.run(["audit", "export", *map(str, words)], environment)
 
     done = opscore(tmp_path / "word.zip", "--anchors", anchors)
     assert done.returncode == 0, done.stderr
