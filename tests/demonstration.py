@@ -63,7 +63,7 @@ class Demonstration:
         until = time.monotonic() + 300
         while time.monotonic() < until and self.process.poll() is None:
             try:
-                if httpx.get(f"http://127.0.0.1:{self.port}/readyz").status_code == 200:
+                if httpx.get(f"http://127.0.0.1:{self.port}/readyz", verify=False).status_code == 200:
                     break
             except httpx.TransportError:
                 time.sleep(0.1)
