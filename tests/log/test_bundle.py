@@ -12,24 +12,21 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import psycopg
 import pytest
-from psycopg import sql
-from psycopg.conninfo import make_conninfo
 
 from opscore import kpi_versions, kpis, resources
 from opscore.audit import anchor
 from opscore.bundle import BundleRefused, BundleStopped, export
 from opscore.database import Database
 from opscore.domain.order_commands import PayOrder
-from opscore.embedded import EmbeddedServer
 from opscore.projector import Projector
 from opscore.settings import Settings
 from opscore.writer import Writer
@@ -57,18 +54,12 @@ def verifier() -> Any:
 
 
 @pytest.fixture(scope="module")
-def database(server: EmbeddedServer, template: str, database_names: Iterator[int]) -> Iterator[Database]:
+def database(template: str, copied: Callable[[str], AbstractContextManager[str]]) -> Iterator[Database]:
     """A log with orders, personal data, a read model in two compared versions and a replayed copy."""
-    name = f"t{next(database_names)}"
-    with psycopg.connect(server.url, autocommit=True) as connection:
-        connection.execute(
-            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template))
-        )
-    settings = Settings(_env_file=None, database_url=make_conninfo(server.url, dbname=name), master_key=MASTER_KEY)
-    with Database.open(settings) as opened:
-        yield opened
-    with psycopg.connect(server.url, autocommit=True) as connection:
-        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+    with copied(template) as url:
+        settings = Settings(_env_file=None, database_url=url, master_key=MASTER_KEY)
+        with Database.open(settings) as opened:
+            yield opened
 
 
 @pytest.fixture(scope="module")
