@@ -81,7 +81,7 @@ class _Contents:
     parameters: frozenset[str]
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1024)
 def _contents(sql: str) -> _Contents:
     """Return what occurs in a statement; the same text is taken apart once, whoever asks for whatever of it."""
     words: set[str] = set()
