@@ -16,6 +16,7 @@ from typing import Any
 
 import httpx
 
+from tests import forks
 from tests.conftest import new_folder
 
 ROOT = Path(__file__).parents[1]
@@ -43,19 +44,10 @@ class Demonstration:
         }
 
     def words(self, *words: str, code: int = 0) -> str:
-        """Run another word of opscore beside it; return what it wrote."""
-        done = subprocess.run(
-            [sys.executable, "-m", "opscore.cli", *words],
-            env=self.environment,
-            cwd=self.folder,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        assert done.returncode == code, done.stdout
-        return done.stdout
+        """Run another word of opscore, of this repository, beside it; return what it wrote."""
+        done = forks.run(words, self.environment, self.folder, seconds_max=120)
+        assert done.returncode == code, done.stdout + done.stderr
+        return done.stdout + done.stderr
 
     def start(self) -> None:
         """Start it and wait until it is ready."""
@@ -71,7 +63,7 @@ class Demonstration:
         until = time.monotonic() + 300
         while time.monotonic() < until and self.process.poll() is None:
             try:
-                if httpx.get(f"http://127.0.0.1:{self.port}/readyz").status_code == 200:
+                if httpx.get(f"http://127.0.0.1:{self.port}/readyz", verify=False).status_code == 200:
                     break
             except httpx.TransportError:
                 time.sleep(0.1)

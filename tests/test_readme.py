@@ -27,7 +27,7 @@ def newcomer() -> Iterator[Demonstration]:
     """A demonstration in a copy of the repository, where rules can be edited."""
     folder = new_folder("opscore-readme-")
     for name in ("src", "projections", "schema", "alembic"):
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("*.pyc.*"))
     running = Demonstration(folder=folder, root=folder)
     try:
         running.start()

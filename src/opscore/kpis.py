@@ -224,13 +224,18 @@ def released(kpis: Mapping[str, Kpi]) -> dict[str, Released]:
     The digest (SHA-256, hexadecimal) is over everything that decides a value, the formula in words too. A figure made
     of others has their versions in it: when one of them changes its meaning, so does the product.
     """
-    found = {}
-    for code, kpi in kpis.items():
-        said = {name: value for name, value in as_json(kpi).items() if name not in WORDS}
-        said["made_of"] = [[factor, kpis[factor].version] for factor in (*kpi.factors, *kpi.divisors)]
-        text = json.dumps(said, ensure_ascii=False, sort_keys=True)
-        found[code] = Released(code, kpi.version, hashlib.sha256(text.encode()).hexdigest())
-    return found
+    return {
+        code: _released(kpi, tuple((other, kpis[other].version) for other in (*kpi.factors, *kpi.divisors)))
+        for code, kpi in kpis.items()
+    }
+
+
+@functools.lru_cache(maxsize=1024)
+def _released(kpi: Kpi, made_of: tuple[tuple[str, int], ...]) -> Released:
+    """Every question about a figure asks for all of them: what a definition comes to is made once."""
+    said = {name: value for name, value in as_json(kpi).items() if name not in WORDS}
+    text = json.dumps({**said, "made_of": made_of}, ensure_ascii=False, sort_keys=True)
+    return Released(kpi.code, kpi.version, hashlib.sha256(text.encode()).hexdigest())
 
 
 def as_json(kpi: Kpi) -> dict[str, Any]:

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
-import psycopg
 import pytest
-from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from opscore.api.ids import global_id
 from opscore.api.sockets import SocketEndpoint
 from opscore.app import HttpServer, Server, create_app, http_config
 from opscore.domain.command import Role
-from opscore.embedded import EmbeddedServer
 from opscore.settings import Settings
 from opscore.tokens import create_token
 from tests.conftest import MASTER_KEY
@@ -99,47 +97,41 @@ def more_settings() -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def api(
-    server: EmbeddedServer,
-    template: str,
-    database_names: Iterator[int],
+    deployed: str,
+    copied: Callable[[str], AbstractContextManager[str]],
     more_settings: dict[str, Any],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Api]:
     """A server on a database of this module's own; webhooks may go to this machine."""
-    name = f"api{next(database_names)}"
-    with psycopg.connect(server.url, autocommit=True) as connection:
-        connection.execute(
-            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template))
+    with copied(deployed) as url:
+        settings = Settings(
+            _env_file=None,
+            # The password is not asked for; a test looks for it where it must not be.
+            database_url=make_conninfo(url, password=DATABASE_PASSWORD),
+            master_key=MASTER_KEY,
+            port=0,
+            webhook_loopback=True,
+            exports_dir=tmp_path_factory.mktemp("exports"),
+            **more_settings,
         )
-    settings = Settings(
-        _env_file=None,
-        # The password is not asked for; a test looks for it where it must not be.
-        database_url=make_conninfo(server.url, dbname=name, password=DATABASE_PASSWORD),
-        master_key=MASTER_KEY,
-        port=0,
-        webhook_loopback=True,
-        exports_dir=tmp_path_factory.mktemp("exports"),
-        **more_settings,
-    )
-    app = create_app(settings)
-    running = HttpServer(http_config(app, "127.0.0.1", 0))
-    thread = threading.Thread(target=running.run, daemon=True)
-    thread.start()
-    until = time.monotonic() + 30
-    while not running.started:
-        assert thread.is_alive() and time.monotonic() < until, "the server did not start"
-        time.sleep(0.01)
-    url = f"http://127.0.0.1:{running.servers[0].sockets[0].getsockname()[1]}"
-    with httpx.Client(base_url=url, timeout=30) as client:
-        while client.get("/readyz").status_code != 200:
-            assert time.monotonic() < until, client.get("/readyz").text
-            time.sleep(0.05)
-        yield Api(url, app.state.server, client, app.state.sockets, running)
-    running.should_exit = True
-    thread.join(30)
-    assert not thread.is_alive(), "the server did not stop"
-    with psycopg.connect(server.url, autocommit=True) as connection:
-        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+        app = create_app(settings)
+        running = HttpServer(http_config(app, "127.0.0.1", 0))
+        thread = threading.Thread(target=running.run, daemon=True)
+        thread.start()
+        until = time.monotonic() + 30
+        # /readyz is asked once the read models are there: its answer is good for a second, one that says no as well.
+        while not (running.started and app.state.server.follower.is_alive):
+            assert thread.is_alive() and time.monotonic() < until, "the server did not start"
+            time.sleep(0.01)
+        url = f"http://127.0.0.1:{running.servers[0].sockets[0].getsockname()[1]}"
+        with httpx.Client(base_url=url, timeout=30, verify=False) as client:
+            while client.get("/readyz").status_code != 200:
+                assert time.monotonic() < until, client.get("/readyz").text
+                time.sleep(0.05)
+            yield Api(url, app.state.server, client, app.state.sockets, running)
+        running.should_exit = True
+        thread.join(30)
+        assert not thread.is_alive(), "the server did not stop"
 
 
 @pytest.fixture(scope="module")

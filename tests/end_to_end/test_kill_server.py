@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import random
 import time
 from collections.abc import Iterator
@@ -12,7 +11,7 @@ import pytest
 
 from opscore.database import Database
 from opscore.settings import Settings
-from tests.end_to_end.servers import Load, owner_token, require_each_once, require_sound, serving
+from tests.end_to_end.servers import Load, owner_token, require_each_once, require_sound, serving, wait_until
 from tests.shop import Shop
 
 ROUNDS = 7
@@ -21,7 +20,7 @@ SEED = 20101201
 
 
 def moments() -> Iterator[float]:
-    """Return how long the server lives in each round, in seconds; the same in every run."""
+    """Return how long the server lives in each round at least, in seconds; the same in every run."""
     dice = random.Random(SEED)
     return iter([dice.uniform(0.15, 0.9) for _ in range(ROUNDS)])
 
@@ -38,6 +37,8 @@ def test_what_a_killed_server_acknowledged_is_in_the_log_once_and_what_is_repeat
         acknowledged = []
         for lives in moments():
             time.sleep(lives)
+            before = acknowledged[-1] if acknowledged else 0
+            wait_until(lambda before=before: len(load.ledger.acknowledged) > before, "commands are answered")
             server.kill()
             acknowledged.append(len(load.ledger.acknowledged))
             server.start()
@@ -45,8 +46,7 @@ def test_what_a_killed_server_acknowledged_is_in_the_log_once_and_what_is_repeat
         time.sleep(0.5)
         ledger = load.stop()
 
-        # The load went on in every round, and kills did hit commands under way.
-        assert all(later > earlier for earlier, later in itertools.pairwise(acknowledged))
+        # Kills did hit commands under way.
         assert len(ledger.unanswered) >= ROUNDS
         require_each_once(database, ledger)
         require_sound(database)

@@ -13,11 +13,11 @@ import pytest
 from opscore.database import Database
 from opscore.log.event_log import EventLog
 from opscore.settings import Settings
-from tests.end_to_end.servers import Client, Sampler, owner_token, place_order, require_sound, serving
+from tests.end_to_end.servers import Client, Sampler, owner_token, place_order, require_sound, serving, wait_until
 from tests.shop import Shop
 
 CLIENTS = 8
-SECONDS = 5.0
+SECONDS = 3.0
 LINES = 12
 
 
@@ -77,12 +77,24 @@ def test_a_reader_at_the_tail_passes_over_nothing_while_eight_clients_write_at_t
             except BaseException as error:
                 failures.append(error)
 
+        def turns() -> int:
+            """Return how often the next command in the log was taken by the other server, as far as was answered."""
+            owners = {position: server for server, found in positions.items() for position in tuple(found)}
+            return sum(owners[one] != owners[other] for one, other in itertools.pairwise(sorted(owners)))
+
         tail = Tail(database)
         threads = [threading.Thread(target=write, args=(number, skus), daemon=True) for number in range(CLIENTS)]
         with Sampler(database) as sampler:
             for thread in threads:
                 thread.start()
             time.sleep(SECONDS)
+            # The writers are at it at the same time: their commands lie between each other in the log. It takes longer
+            # until that is seen where others are busy as well.
+            wait_until(
+                lambda: failures or (turns() >= 20 and sampler.most_busy >= 3 and sampler.both_in_transaction >= 3),
+                "both servers take turns",
+                60,
+            )
             stopping.set()
             for thread in threads:
                 thread.join(60)
@@ -96,16 +108,10 @@ def test_a_reader_at_the_tail_passes_over_nothing_while_eight_clients_write_at_t
         head, count = row
         assert head == count
         assert tail.positions == list(range(tail.first, head + 1))
-        # The writers were at it at the same time: their commands lie between each other in the log.
-        owners = {position: server for server, found in positions.items() for position in found}
-        order = [owners[position] for position in sorted(owners)]
-        changes = sum(one != other for one, other in itertools.pairwise(order))
-        assert set(order) == {0, 1} and changes >= 20
-        assert sampler.most_busy >= 3 and sampler.both_in_transaction >= 3
         require_sound(database)
     with capsys.disabled():
         print(
-            f"\n{len(tail.positions)} events from {len(order)} commands, 0 missed in {tail.polls} polls; servers took"
-            f" turns {changes} times; at most {sampler.most_busy} sessions busy at once, both servers in a transaction"
+            f"\n{len(tail.positions)} events, 0 missed in {tail.polls} polls; servers took turns {turns()} times;"
+            f" at most {sampler.most_busy} sessions busy at once, both servers in a transaction"
             f" in {sampler.both_in_transaction} of {sampler.samples} samples"
         )

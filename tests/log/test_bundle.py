@@ -12,27 +12,25 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import psycopg
 import pytest
-from psycopg import sql
-from psycopg.conninfo import make_conninfo
 
 from opscore import kpi_versions, kpis, resources
 from opscore.audit import anchor
 from opscore.bundle import BundleRefused, BundleStopped, export
 from opscore.database import Database
 from opscore.domain.order_commands import PayOrder
-from opscore.embedded import EmbeddedServer
 from opscore.projector import Projector
 from opscore.settings import Settings
 from opscore.writer import Writer
+from tests import forks
 from tests.conftest import MASTER_KEY
 from tests.log.forgeries import Forger, canonical, chained, events_of, forgeries, members_of, small, zipped
 from tests.shop import Shop
@@ -56,18 +54,12 @@ def verifier() -> Any:
 
 
 @pytest.fixture(scope="module")
-def database(server: EmbeddedServer, template: str, database_names: Iterator[int]) -> Iterator[Database]:
+def database(template: str, copied: Callable[[str], AbstractContextManager[str]]) -> Iterator[Database]:
     """A log with orders, personal data, a read model in two compared versions and a replayed copy."""
-    name = f"t{next(database_names)}"
-    with psycopg.connect(server.url, autocommit=True) as connection:
-        connection.execute(
-            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template))
-        )
-    settings = Settings(_env_file=None, database_url=make_conninfo(server.url, dbname=name), master_key=MASTER_KEY)
-    with Database.open(settings) as opened:
-        yield opened
-    with psycopg.connect(server.url, autocommit=True) as connection:
-        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+    with copied(template) as url:
+        settings = Settings(_env_file=None, database_url=url, master_key=MASTER_KEY)
+        with Database.open(settings) as opened:
+            yield opened
 
 
 @pytest.fixture(scope="module")
@@ -451,17 +443,13 @@ def test_the_word_writes_a_bundle_and_says_its_digest(
     assert key is not None and url is not None
     environment = {
         "PATH": os.environ["PATH"],
-        "PYTHONPATH": str(Path(__file__).parents[2] / "src"),
         "OPSCORE_DATABASE_URL": url.get_secret_value(),
         "OPSCORE_MASTER_KEY": key.get_secret_value(),
         "OPSCORE_DATA_DIR": str(tmp_path / "data"),
     }
 
     def opscore(*words: str | Path) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "opscore.cli", "audit", "export", *map(str, words)]
-        return subprocess.run(
-            command, env=environment, cwd="/", capture_output=True, text=True, timeout=60, check=False
-        )
+        return forks.run(["audit", "export", *map(str, words)], environment)
 
     done = opscore(tmp_path / "word.zip", "--anchors", anchors)
     assert done.returncode == 0, done.stderr

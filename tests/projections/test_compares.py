@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 import shutil
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,8 @@ from opscore.database import Database
 from opscore.projector import ProjectionRefused, Projector, answering, compare, explaining, whatif
 from opscore.projector.folder import Definition, Loaded, read_all
 from opscore.projector.sqltext import SqlFileError
+from opscore.settings import Settings
+from tests.conftest import MASTER_KEY
 from tests.projections.logs import Log
 from tests.projections.test_figures import busy, orderly, table_rows
 
@@ -81,20 +85,28 @@ def test_every_table_of_every_projection_opens_down_to_its_events_and_pages_leav
     assert filled > 60 and shared > 5, "some events contribute to one row in several ways"
 
 
+@pytest.fixture(scope="module")
+def built(deployed: str, copied: Callable[[str], AbstractContextManager[str]]) -> Iterator[Projector]:
+    """The projections of the repository, built over a log that stays empty."""
+    with (
+        copied(deployed) as url,
+        Database.open(Settings(_env_file=None, database_url=url, master_key=MASTER_KEY)) as database,
+    ):
+        yield Projector(database)
+
+
 @pytest.mark.parametrize(("name", "table"), TABLES)
-def test_what_opens_a_table_is_written_down_or_follows_from_its_key(
-    name: str, table: str, projector: Projector, connection: psycopg.Connection[Any]
-) -> None:
-    projector.rebuild(name)
-    entry = projector.catalogue.serving(connection, name)
-    assert entry is not None
-    loaded = projector.loaded(connection, entry)
-    columns = explaining.columns_of(connection, loaded.table(table))
-    key = explaining.key_of(connection, loaded.table(table))
-    positions = {column for column in columns if column == "position" or column.endswith("_position")}
-    streams = [column for column in key if columns[column] == "uuid"]
-    assert table in loaded.explains or positions or streams, f"write {table} a statement in {name}/explain.sql"
-    found = explaining.cell(connection, loaded, table)
+def test_what_opens_a_table_is_written_down_or_follows_from_its_key(name: str, table: str, built: Projector) -> None:
+    with built.connect() as connection:
+        entry = built.catalogue.serving(connection, name)
+        assert entry is not None
+        loaded = built.loaded(connection, entry)
+        columns = explaining.columns_of(connection, loaded.table(table))
+        key = explaining.key_of(connection, loaded.table(table))
+        positions = {column for column in columns if column == "position" or column.endswith("_position")}
+        streams = [column for column in key if columns[column] == "uuid"]
+        assert table in loaded.explains or positions or streams, f"write {table} a statement in {name}/explain.sql"
+        found = explaining.cell(connection, loaded, table)
     assert found is not None and set(found.key) <= set(key), f"{name} {table} is opened by more than its own key"
 
 

@@ -6,7 +6,8 @@ import random
 import re
 import shutil
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from datetime import timedelta
 from fractions import Fraction
 from itertools import product
@@ -22,7 +23,9 @@ from opscore.database import Database
 from opscore.kpis import KpiGrain, Side
 from opscore.log.event_types import event_types
 from opscore.projector import Projector, counting, read_all
+from opscore.settings import Settings
 from tests.benchmarks import generate
+from tests.conftest import MASTER_KEY
 from tests.projections.kpi_cells import (
     COUNTED,
     FROM,
@@ -42,9 +45,18 @@ from tests.projections.logs import Doings, Log
 from tests.projections.test_figures import busy
 
 
-@pytest.fixture
-def trade(log: Log, projector: Projector) -> Projector:
-    """A log in which everything happens, over two stores, two currencies and changes of time zone."""
+@pytest.fixture(scope="module")
+def trade(template: str, copied: Callable[[str], AbstractContextManager[str]]) -> Iterator[Projector]:
+    """A log in which everything happens, over two stores, two currencies and changes of time zone; it is only read."""
+    with copied(template) as url:
+        settings = Settings(_env_file=None, database_url=url, master_key=MASTER_KEY)
+        with Database.open(settings) as database:
+            everything_happens(Log(database))
+            yield build(Projector(database))
+
+
+def everything_happens(log: Log) -> None:
+    """Write that log."""
     world = busy(log, 600, seed=8, minutes=200)
     for kind in range(7):
         world.campaign_fact(0, kind, 20)
@@ -88,7 +100,6 @@ def trade(log: Log, projector: Projector) -> Projector:
         world.pass_time(60)
         step(order)
     log.append(world)
-    return build(projector)
 
 
 def test_every_cell_of_every_figure_is_its_own_formula_over_the_rows_behind_it(trade: Projector) -> None:

@@ -306,26 +306,43 @@ class Definition:
 
 
 class Ready:
-    """A statement that can run: SQL with psycopg parameters, and the event types it reads."""
+    """A statement that can run: SQL with psycopg parameters, and the event types it reads.
+
+    Its text is taken apart when it is first asked for: facts can be counted in more ways than anybody asks for.
+    """
 
     def __init__(self, statement: Statement, loaded: Loaded) -> None:
-        """Qualify the statement's names and find the event relations it reads."""
         self.statement = statement
         self.name = statement.name
         self.description = statement.description
-        self._words = statement.words
-        names = statement.names
-        self._relations = [relation for name, relation in _relations().items() if name in names]
-        self._reads_every = EVERY_EVENT in self._words
         self._schema = loaded.schema
+        self._names = loaded.names
         self._types = loaded.definition.events
         self._shared = loaded.definition.shared_events
-        self._body = sqltext.qualify(statement.sql, loaded.names)
         self._by_types: dict[tuple[frozenset[str], bool], str] = {}
-        self.events = frozenset(
-            self._types if self._reads_every else (relation.event_type for relation in self._relations)
-        )
-        self.parameters = statement.parameters | (WINDOW_PARAMETERS if self.events else frozenset())
+
+    @cached_property
+    def _relations(self) -> list[Relation]:
+        names = self.statement.names
+        return [relation for name, relation in _relations().items() if name in names]
+
+    @property
+    def _reads_every(self) -> bool:
+        return EVERY_EVENT in self.statement.words
+
+    @cached_property
+    def _body(self) -> str:
+        return sqltext.qualify(self.statement.sql, self._names)
+
+    @cached_property
+    def events(self) -> frozenset[str]:
+        """Return the event types that it reads."""
+        return frozenset(self._types if self._reads_every else (each.event_type for each in self._relations))
+
+    @cached_property
+    def parameters(self) -> frozenset[str]:
+        """Return the names of its parameters."""
+        return self.statement.parameters | (WINDOW_PARAMETERS if self.events else frozenset())
 
     @cached_property
     def sql(self) -> str:
@@ -347,10 +364,11 @@ class Ready:
         body = sqltext.with_parts(self._body, IN_PART if part else None)
         if not self.events:
             return body
+        words = self.statement.words
         relations = [
             relation.cte(
                 self._schema,
-                self._words,
+                words,
                 empty=relation.event_type not in types,
                 part=part and relation.event_type not in self._shared,
             )
@@ -358,7 +376,7 @@ class Ready:
         ]
         if self._reads_every:
             read = [each for each in _relations().values() if each.event_type in self._types and not each.list_path]
-            relations.append(every_event_cte(self._schema, read, self._words, part=part, shared=self._shared))
+            relations.append(every_event_cte(self._schema, read, words, part=part, shared=self._shared))
         ctes = ", ".join(relations)
         first, rest = body.split(None, 1)
         if first.upper() != "WITH":
