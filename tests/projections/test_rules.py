@@ -289,7 +289,9 @@ def test_the_plan_warns_of_a_rule_that_is_another_in_another_projection(operator
     assert set(warned) == {"kpi_daily", "kpi_facts"}
 
 
-def test_a_copy_needs_a_higher_version_and_every_query_and_a_lock_holds_it(operator: Projector, folder: Path) -> None:
+def test_a_copy_needs_a_higher_version_and_every_query_and_column_and_a_lock_holds_it(
+    operator: Projector, folder: Path
+) -> None:
     own.copy(operator.definitions()["kpi_daily"], folder)
     with pytest.raises(SqlFileError, match="there already"):
         own.copy(operator.definitions()["kpi_daily"], folder)
@@ -306,6 +308,10 @@ def test_a_copy_needs_a_higher_version_and_every_query_and_a_lock_holds_it(opera
         operator.plan()
     edit(folder, "kpi_daily", "queries.sql", ("-- by_day:", "-- days:"))
     edit(folder, "kpi_daily", "projection.toml", ("\nby_day = ", "\ndays = "))
+    edit(folder, "kpi_daily", "queries.sql", ("kpi.guest_orders, kpi.units,", "kpi.units,"))
+    with pytest.raises(SqlFileError, match="keep the column guest_orders of days"):
+        operator.plan()
+    edit(folder, "kpi_daily", "queries.sql", ("kpi.units,", "kpi.units, kpi.guest_orders,"))
     lock(folder, {"kpi_daily": operator.definitions()["kpi_daily"]})
     edit(folder, "kpi_daily", "projection.toml", ("guest_order_is_buyer = true", "guest_order_is_buyer = false"))
     with pytest.raises(EditedWithoutVersion, match="raise the version"):

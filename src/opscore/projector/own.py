@@ -7,9 +7,9 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from opscore.projector import lock
+from opscore.projector import lock, sqltext
 from opscore.projector.folder import FILES, Definition, read_all
-from opscore.projector.sqltext import SqlFileError
+from opscore.projector.sqltext import SqlFileError, Statement
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,29}")
 _VERSION = re.compile(r"^version = \d+$", re.MULTILINE)
@@ -19,7 +19,7 @@ def laid_over(packaged: Mapping[str, Definition], folder: Path) -> dict[str, Def
     """Return the packaged projections with those of an operator's folder in their place or beside them.
 
     Raises `SqlFileError` for a folder that is not there, a name that cannot be one, a copy of a packaged projection
-    without a higher version or without a query that it has (the API asks for them); `EditedWithoutVersion`.
+    without a higher version, or without a query or column that it has (the API asks for them); `EditedWithoutVersion`.
     """
     if not folder.is_dir():
         raise SqlFileError(f"there is no folder {folder} of projections; run: opscore projections init {folder}")
@@ -35,10 +35,19 @@ def laid_over(packaged: Mapping[str, Definition], folder: Path) -> dict[str, Def
             raise SqlFileError(
                 f"{folder / name}: opscore's own {name} has version {original.version} now; raise yours above it"
             )
-        asked, kept = ({each.name for each in one.statements("queries.sql")} for one in (original, definition))
-        if missing := sorted(asked - kept):
+        asked, kept = ({each.name: each for each in one.statements("queries.sql")} for one in (original, definition))
+        if missing := sorted(asked.keys() - kept.keys()):
             raise SqlFileError(f"{folder / name}/queries.sql: keep the query {missing[0]}; the API asks for it")
+        for query, statement in asked.items():
+            if lost := sorted(_columns(statement) - _columns(kept[query])):
+                raise SqlFileError(
+                    f"{folder / name}/queries.sql: keep the column {lost[0]} of {query}; the API may ask for it"
+                )
     return {**packaged, **own}
+
+
+def _columns(statement: Statement) -> set[str]:
+    return {each[-1].lower() for each in sqltext.selected(statement.sql)}
 
 
 def begin(folder: Path, example: Path) -> list[str]:
