@@ -27,7 +27,9 @@ _DIGEST_BYTES = 6
 
 def global_id(type_name: str, key: UUID) -> str:
     """Return the global id of an aggregate."""
-    return base64.b64encode(f"{type_name}:{key}".encode()).decode()
+    # A list has one for each row: orjson writes a key as str() does, in a fifth of the time.
+    written = b"%b:%b" % (type_name.encode(), orjson.dumps(key)[1:-1])
+    return binascii.b2a_base64(written, newline=False).decode()
 
 
 def parse_global_id(value: str) -> tuple[str, UUID]:
