@@ -48,10 +48,9 @@ from tests.api.conftest import Api, gid
 from tests.reached import wait_for
 from tests.shop import Shop
 
-QUERIES = int(os.environ.get("OPSCORE_EXECUTOR_QUERIES", "3000"))
-"""How many questions are made up, the same ones each time; these take twenty seconds of one core. After a change of
-either executor set it to 10000, with which the two agreed. Not by hypothesis-graphql: it makes no fragments, no @skip
-and no field asked twice, which is where two executors could part."""
+QUERIES = int(os.environ.get("OPSCORE_EXECUTOR_QUERIES", "10000"))
+"""How many questions are made up, the same ones each time. Not by hypothesis-graphql: it makes no fragments, no @skip and
+no field asked twice, which is where two executors could part."""
 
 REAL = build_schema()._schema
 assert REAL.query_type is not None
