@@ -49,8 +49,8 @@ from tests.reached import wait_for
 from tests.shop import Shop
 
 QUERIES = int(os.environ.get("OPSCORE_EXECUTOR_QUERIES", "10000"))
-"""How many questions are made up, the same ones each time. Not by hypothesis-graphql: it makes no fragments, no @skip and
-no field asked twice, which is where two executors could part."""
+"""How many questions are made up, the same ones each time. Not by hypothesis-graphql: it makes no fragments, no @skip
+and no field asked twice, which is where two executors could part."""
 
 REAL = build_schema()._schema
 assert REAL.query_type is not None

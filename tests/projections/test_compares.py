@@ -426,3 +426,28 @@ def test_a_what_if_and_a_replay_of_the_longest_name_answer_for_every_projection(
     assert set(compared.totals) == set(PACKAGED["campaign_results"].tables)
     (left,) = connection.execute("SELECT count(*) FROM pg_class WHERE starts_with(relname, 'whatif_')").fetchall()
     assert left == (0,), "the copy is gone to the last index"
+
+
+def test_a_comparison_tells_how_far_it_is_and_leaves_nothing_when_it_is_stopped(
+    trade: Log, database: Database, folder: Path
+) -> None:
+    Projector(database, folder).deploy()
+    version = raise_version(folder, "kpi_daily")
+    projector = Projector(database, folder)
+    projector.rebuild("kpi_daily")
+    told: list[tuple[int, int]] = []
+    projector.compare("kpi_daily", version - 1, version, progress=lambda done, parts: told.append((done, parts)))
+    parts = told[0][1]
+    assert told == [(done, parts) for done in range(parts + 1)] and parts > 4
+
+    class Enough(Exception):
+        pass
+
+    def stop(done: int, parts: int) -> None:
+        if done == 2:
+            raise Enough
+
+    stored = projector.compares_count("kpi_daily")
+    with pytest.raises(Enough):
+        projector.compare("kpi_daily", version - 1, version, progress=stop)
+    assert projector.compares_count("kpi_daily") == stored == 1

@@ -7,7 +7,7 @@ from __future__ import annotations
 import csv
 import getpass
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from opscore.cli.common import migrated, opened_projector
-from opscore.console import Bars, counted, fail, figure, out, stoppable, table
+from opscore.console import Bars, Stopped, StopSwitch, counted, fail, figure, out, stoppable, table
 from opscore.settings import load_settings
 
 if TYPE_CHECKING:
@@ -213,9 +213,23 @@ def projections_compare(
     """Say which rows differ between two versions, by how much, and which events are behind it."""
     _require_writable(export)
     with opened_projector() as projector:
-        result = projector.compare(name, old, new, by=_user(), sample=rows)
+        with Bars() as bars, stoppable() as stop:
+            result = projector.compare(
+                name, old, new, by=_user(), sample=rows, progress=_parts(bars, stop, f"{name} {old} and {new}")
+            )
         _print_comparison(result, f"{name} {old} and {new}", f"in {old}", f"in {new}")
         _export(projector, result, export)
+
+
+def _parts(bars: Bars, stop: StopSwitch, title: str) -> Callable[[int, int], None]:
+    """Return what shows how far a comparison is, and ends it once `stop` is set; nothing of it is stored then."""
+
+    def show(done: int, parts: int) -> None:
+        bars.at(title, done, parts)
+        if stop():
+            raise Stopped
+
+    return show
 
 
 @projections_app.command("whatif")
@@ -357,23 +371,25 @@ def projections_upgrade(
         kpi_versions.take_into_service(database)
         projector.deploy(by=who, progress=bars.projecting, stop=stop)
         waiting = [pair for pair in projector.superseding() if not names or pair[0].name in names]
-        for number, (serving, newest) in enumerate(waiting, 1):
+        for serving, newest in waiting:
             if stop():
                 break
             differing, state = None, newest.state
             try:
                 # One that a failure has stopped cannot be compared, and need not be.
                 if serving.failed_position is None:
-                    differing = projector.compare(
-                        serving.name, serving.version, newest.version, by=who, sample=0
-                    ).differing_rows
+                    title = f"{newest.name} {serving.version} and {newest.version}"
+                    compared = projector.compare(
+                        newest.name, serving.version, newest.version,
+                        by=who, sample=0, progress=_parts(bars, stop, title),
+                    )  # fmt: skip
+                    differing = compared.differing_rows
                 if promote:
                     state = projector.promote(newest.name, newest.version, by=who).state
             except ProjectionRefused as fault:
                 refused.append(str(fault))
                 state = "refused"
             rows.append((serving.name, serving.version, newest.version, differing, state))
-            bars.at("comparing", number, len(waiting))
     if not waiting:
         out.print("Every projection serves its newest version.")
         return

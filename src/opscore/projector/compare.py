@@ -33,6 +33,12 @@ ROWS_KEPT_MAX = 100_000
 
 Keep = Callable[[int, Mapping[str, Any]], None]
 """Takes a differing row {table, key, old, new} with its number."""
+Parts = Callable[[int, int], None]
+"""Is told how many parts of a comparison are done, and how many there are; what it raises ends the comparison."""
+
+
+def silently(done: int, parts: int) -> None:
+    """Tell nobody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +88,7 @@ def compare(
     by: str,
     sample: int,
     keep: Keep,
+    progress: Parts,
 ) -> tuple[Comparison, list[dict[str, Any]]]:
     """Compare in the reader's snapshot every table that both versions have, and the answers of their queries that the
     tables alone do not decide (see `answering.compared`).
@@ -89,14 +96,16 @@ def compare(
     Returns the comparison, and its first rows, at least `EVENTS_OF_ROWS` if it has so many.
 
     sample: how many differing rows are in the comparison. keep: gets at most `ROWS_KEPT_MAX` differing rows as they are
-    found, each with its number from 1.
+    found, each with its number from 1. progress: told before each table and answer, and before the events of rows.
     """
     tables, remarks = _tables(reader, old, new)
     answers, more = answering.compared(reader, old, new, position)
     totals: dict[str, Any] = {}
     rows: list[dict[str, Any]] = []
     number = 0
-    for compared in [*tables, *answers]:
+    parts = [*tables, *answers]
+    for done, compared in enumerate(parts):
+        progress(done, len(parts) + 1)
         totals[compared.name] = _totals(reader, compared)
         if totals[compared.name]["differing_rows"] and number < ROWS_KEPT_MAX:
             for row in _differing(reader, compared, ROWS_KEPT_MAX - number):
@@ -104,6 +113,7 @@ def compare(
                 keep(number, row)
                 if number <= max(sample, EVENTS_OF_ROWS):
                     rows.append(row)
+    progress(len(parts), len(parts) + 1)
     made = Comparison(
         id=comparison_id,
         name=new.name,

@@ -456,14 +456,15 @@ class Projector(Answers):
         by: str = "compare",
         sample: int = 100,
         comparison_id: UUID | None = None,
+        progress: comparing.Parts = comparing.silently,
     ) -> comparing.Comparison:
         """Compare two versions at one position, store the result and return it.
 
         sample: for how many differing rows the events behind are looked up; all are counted, and at most
-        `ROWS_KEPT_MAX` kept with both values.
+        `ROWS_KEPT_MAX` kept with both values. progress: told after each part; when it raises, nothing is stored.
         Raises `ProjectionRefused` unless both versions follow and can be brought to one position.
         """
-        return self._compared((name, old), (name, new), by, sample, FOLLOWING, comparison_id)
+        return self._compared((name, old), (name, new), by, sample, FOLLOWING, comparison_id, progress)
 
     def _compared(
         self,
@@ -473,6 +474,7 @@ class Projector(Answers):
         sample: int,
         statuses: tuple[str, ...],
         comparison_id: UUID | None = None,
+        progress: comparing.Parts = comparing.silently,
     ) -> comparing.Comparison:
         comparison_id = comparison_id or uuid4()
         with self.connect() as connection, self.connect() as reader:
@@ -507,8 +509,10 @@ class Projector(Answers):
                             by=by,
                             sample=sample,
                             keep=keep,
+                            progress=progress,
                         )
                     result = comparing.keep_events(connection, reader, self.schema, result, versions, rows)
+                    progress(len(result.totals) + 1, len(result.totals) + 1)
                     comparing.store(connection, self.schema, result)
             finally:
                 reader.execute("ROLLBACK")
