@@ -104,6 +104,13 @@ def test_an_operator_starts_a_folder_adds_and_changes_rules_without_touching_the
     assert parquet.read_table(tmp_path / "difference.parquet").to_pylist() == [
         {**written, "number": int(written["number"]), "event_count": 1}
     ]
+    assert "those that were never promoted included" in " ".join(run(mine, "replay", "--help").split())
+    run(mine, "replay", "--until", "100000", "--into", "newest")
+    serving, replayed = (
+        run(mine, "projections", "show", "kpi_daily", "--query", "totals", *which) for which in ((), ("--as", "newest"))
+    )
+    assert "2,000" in serving and "2,495" not in serving
+    assert "2,495" in replayed, "by version 4, which nobody has promoted yet"
     run({**mine, "LOGNAME": "ann"}, "projections", "promote", "kpi_daily", "4")
     run(mine, "projections", "promote", "kpi_daily", "3", "--by", "ben")
     latest, first = run(mine, "projections", "history", "kpi_daily").splitlines()[1:3]

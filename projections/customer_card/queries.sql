@@ -1,7 +1,37 @@
--- customer_rows: customers of these stores; a list chooses among them and sorts.
+-- customer_rows: customers of these stores and what they bought in :currency (NULL for all); a list chooses among them and sorts.
 SELECT card.customer_id, card.store_id, card.status, card.merged_into, card.registered_at, card.channel, card.region,
-    card.birth_year, card.referrer_id, card.member_since, card.tier, card.points, card.points_earned, card.position
+    card.birth_year, card.referrer_id, card.member_since, card.tier, card.points, card.points_earned, card.position,
+    coalesce(bought.orders, 0) AS orders, bought.last_order_at,
+    -- Amounts of several currencies make no sum.
+    CASE WHEN :currency::text IS NOT NULL THEN coalesce(bought.net_sales_minor, 0) END AS net_sales_minor
 FROM customer_card AS card
+-- By customer alone, so that a page which asks for nothing of it is read without it.
+LEFT JOIN (
+    WITH RECURSIVE taken_in AS (
+        SELECT given_up.customer_id AS member_id, given_up.merged_into AS customer_id
+        FROM customer_card AS given_up WHERE given_up.merged_into IS NOT NULL
+        UNION
+        SELECT taken_in.member_id, given_up.merged_into
+        FROM taken_in JOIN customer_card AS given_up ON given_up.customer_id = taken_in.customer_id
+        WHERE given_up.merged_into IS NOT NULL
+    ), sold AS (
+        SELECT sales.customer_id, sales.orders, sales.gmv_minor - sales.refunded_minor AS net_sales_minor,
+            sales.last_order_at
+        FROM customer_card_sales AS sales
+        WHERE (:store_ids::uuid[] IS NULL OR sales.store_id = ANY (:store_ids::uuid[]))
+            AND (:currency::text IS NULL OR sales.currency = :currency::text)
+    )
+    SELECT each.customer_id, sum(each.orders)::bigint AS orders, sum(each.net_sales_minor)::bigint AS net_sales_minor,
+        max(each.last_order_at) AS last_order_at
+    FROM (
+        SELECT sold.customer_id, sold.orders, sold.net_sales_minor, sold.last_order_at FROM sold
+        -- What was sold to a record taken in counts for the one that took it, as it does in `sales`.
+        UNION ALL
+        SELECT taken_in.customer_id, sold.orders, sold.net_sales_minor, sold.last_order_at
+        FROM taken_in JOIN sold ON sold.customer_id = taken_in.member_id
+    ) AS each
+    GROUP BY each.customer_id
+) AS bought ON bought.customer_id = card.customer_id
 WHERE :store_ids::uuid[] IS NULL OR card.store_id = ANY (:store_ids::uuid[]);
 
 -- customer_consents: the channels that customers agreed to be reached by, for lists that look for them.

@@ -26,6 +26,9 @@ CREATE INDEX customer_card_store ON customer_card (store_id, registered_at DESC,
 -- customer_card_latest: the customers of all stores, or of several, latest first.
 CREATE INDEX customer_card_latest ON customer_card (registered_at DESC, customer_id DESC);
 
+-- customer_card_merged: the records that a customer took in.
+CREATE INDEX customer_card_merged ON customer_card (merged_into) WHERE merged_into IS NOT NULL;
+
 -- customer_card_sales: what a customer bought, in each store and currency.
 CREATE TABLE customer_card_sales (
     customer_id     uuid NOT NULL,
@@ -40,6 +43,9 @@ CREATE TABLE customer_card_sales (
     last_order_at   timestamptz,
     PRIMARY KEY (customer_id, store_id, currency)
 ) WITH (fillfactor = 50);
+
+-- customer_card_sales_store: what a store sold in a currency, for lists that sort its customers by it.
+CREATE INDEX customer_card_sales_store ON customer_card_sales (store_id, currency);
 
 -- customer_card_coupons: the coupons that a customer holds or has used.
 CREATE TABLE customer_card_coupons (

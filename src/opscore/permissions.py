@@ -180,6 +180,8 @@ FIELDS: dict[str, frozenset[Role]] = {
     "Campaign.history": _INSIDE,
     "Customer.history": READS["customer"] - {Role.STOREFRONT, Role.CUSTOMER},
     "Order.customer": READS["customer"],
+    "Order.store": READS["store"],
+    "OrderLine.sku": READS["sku"],
     **dict.fromkeys(
         (
             "Order.goods",

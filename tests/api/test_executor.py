@@ -149,6 +149,9 @@ class Maker:
             values[name] = self.value(field.type, depth + 1)
         if type_.name == "Order":
             values["loaded_customer"] = self.value(type_.fields["customer"].type, depth + 1)
+            values["loaded_store"] = self.value(type_.fields["store"].type, depth + 1)
+        if type_.name == "OrderLine":
+            values["loaded_sku"] = self.value(type_.fields["sku"].type, depth + 1)
         made = object.__new__(type(origin.__name__, (origin,), raising) if raising else origin)
         made.__dict__.update(values)
         return made

@@ -108,6 +108,53 @@ def test_more_than_the_book_holds_costs_the_same_statements_too(
     assert sum(bool(node["payments"]) for node in nodes) == 8
 
 
+@pytest.mark.parametrize("more", ["", "version"])
+def test_an_order_names_its_store_and_articles_in_the_same_statements(
+    api: Api, trade: dict[str, Any], shop: Shop, monkeypatch: pytest.MonkeyPatch, more: str
+) -> None:
+    named = f"id {more} store {{ id name }} customer {{ id }} lines {{ sku {{ id code prices {{ listPrice {{ amount }} }} }} }}"
+    page = f"query ($first: Int!) {{ orders(first: $first) {{ nodes {{ {named} }} }} }}"
+    api.ask(page, {"first": 2})
+    counted = {}
+    for first in (2, 12):
+        with statements(monkeypatch) as sent:
+            nodes = api.ask(page, {"first": first})["orders"]["nodes"]
+        counted[first] = len(sent)
+
+    assert counted[2] == counted[12] <= 8, counted
+    assert len(nodes) == 12
+    for number, order in enumerate(nodes[::-1]):
+        assert order["store"] == {"id": gid("Store", shop.store_id), "name": "Gift shop"}
+        first, second = (gid("Sku", trade["skus"][(number + line) % 3]) for line in (0, 1))
+        assert [line["sku"]["id"] for line in order["lines"]] == [first, second]
+        price, code = (("2", "A"), ("3.5", "B"), ("9.99", "C"))[number % 3]
+        assert (order["lines"][0]["sku"]["code"], order["lines"][0]["sku"]["prices"][0]["listPrice"]["amount"]) == (
+            code, price,
+        )  # fmt: skip
+        one = f"query ($id: ID!) {{ order(id: $id) {{ {named} }} }}"
+        with statements(monkeypatch) as sent:
+            assert api.ask(one, {"id": order["id"]})["order"] == order
+        assert len(sent) <= 10, sent
+
+
+def test_an_order_of_many_articles_reads_them_together(
+    api: Api, trade: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By its id, and among others: the articles of three orders are read at once."""
+    ids = [gid("Order", each) for each in trade["orders"][:3]]
+    lines = "... on Order { lines { sku { code } } store { id } }"
+    counted = {}
+    for asked in (ids[:1], ids):
+        query = f"query ($ids: [ID!]!) {{ nodes(ids: $ids) {{ {lines} }} }}"
+        api.ask(query, {"ids": asked})
+        with statements(monkeypatch) as sent:
+            found = api.ask(query, {"ids": asked})["nodes"]
+        counted[len(asked)] = len(sent)
+        assert {line["sku"]["code"] for order in found for line in order["lines"]} <= {"A", "B", "C"}
+
+    assert counted[1] == counted[3], counted
+
+
 def test_the_order_book_and_the_order_itself_say_the_same(api: Api, trade: dict[str, Any]) -> None:
     fields = """
         id streamId storeId customerId kind status channel externalReference region currencyCode priceSource surge placedAt

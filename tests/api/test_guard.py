@@ -254,6 +254,9 @@ LISTS = [
     ("campaignResults { name }", {}, 51),
     ("campaignResults(first: 3) { name }", {}, 4),
     (f"campaignResults(campaignIds: {IDS}) {{ name }}", {}, 151),
+    # Each object that an order names is one more, as its lines are.
+    ("orders(first: 10) { nodes { id } }", {}, 11),
+    ("orders(first: 10) { nodes { store { name } customer { tier } lines { sku { code } } } }", {}, 51),
     ('ordersDue(before: "2026-01-01T00:00:00Z") { what }', {}, 51),
     ("stockWorth(first: 10) { unitCost { amount } }", {}, 21),
     ('webhookDeadLetters(webhookId: "x", first: 100) { position }', {}, 101),

@@ -22,7 +22,11 @@ from graphql import (
     get_named_type,
 )
 
-from opscore.api.ids import encode_cursor
+from opscore.api.directories import CUSTOMERS, CustomerFilter, CustomerSort, CustomerSortKey
+from opscore.api.errors import Forbidden
+from opscore.api.filters import AmountFilter, condition
+from opscore.api.ids import encode_cursor, key_of
+from opscore.api.lists import refuse_hidden
 from opscore.api.naming import camel
 from opscore.api.order_lists import LINE, ORDER
 from opscore.api.rows import MadeObject
@@ -102,10 +106,11 @@ def document(name: str, selection: str = "nodes { id }") -> str:
         selection = selection.replace("{ id }", "{ position leg }")
     if name == "stockBalances":
         selection = selection.replace("{ id }", "{ skuId locationId }")
+    given = ', currencyCode: "GBP"' if name == "customers" else ""
     return (
         f"query ($filter: {LISTS[name]}Filter, $sort: {LISTS[name]}Sort, $first: Int, $after: String, $last: Int,"
         f" $before: String, $at: Position) {{ {name}(filter: $filter, sort: $sort, first: $first, after: $after,"
-        f" last: $last, before: $before, atLeast: $at) {{ {selection} }} }}"
+        f" last: $last, before: $before, atLeast: $at{given}) {{ {selection} }} }}"
     )
 
 
@@ -289,6 +294,67 @@ def test_customers_campaigns_and_stores_are_found_too(api: Api, shop: Shop, worl
     assert found(api, "stores", {"status": {"eq": "OPEN"}, "timeZone": {"eq": "Europe/London"}}, world) == [
         gid("Store", shop.store_id)
     ]
+
+
+def test_customers_are_found_and_sorted_by_what_they_bought(api: Api, world: dict[str, Any]) -> None:
+    one, two, three = (gid("Customer", each) for each in world["customers"])
+    # PAID in the order in which the orders were placed, one for each customer in turn.
+    for filter_, expected in (
+        ({"netSales": {"from": 1500}}, {one, three}),
+        ({"netSales": {"from": 901, "to": 2699}}, {one}),
+        ({"orders": {"from": 2}}, {one, two, three}),
+        ({"orders": {"from": 3}}, set()),
+        ({"lastOrderAt": {"isSet": False}}, set()),
+        ({"not": {"netSales": {"from": 1500}}}, {two}),
+    ):
+        assert set(found(api, "customers", filter_, world)) == expected, filter_
+    for sort, expected in (
+        ({"by": "NET_SALES", "direction": "DESC"}, [three, one, two]),
+        ({"by": "NET_SALES"}, [two, one, three]),
+        ({"by": "LAST_ORDER_AT"}, [one, two, three]),
+        ({"by": "ORDERS"}, sorted((one, two, three), key=lambda each: key_of(each, "Customer"))),
+    ):
+        assert found(api, "customers", None, world, sort=sort) == expected, sort
+
+    query = (
+        "query ($f: CustomerFilter, $s: CustomerSort) { customers(filter: $f, sort: $s, first: 9%s) { nodes { id } } }"
+    )
+    for given in (
+        {"f": {"or": [{"not": {"netSales": {"from": 1}}}]}},
+        {"s": {"by": "NET_SALES"}},
+    ):
+        [error] = api.errors(query % "", given)
+        assert error["extensions"]["code"] == "BAD_USER_INPUT" and "currencyCode" in error["message"], error
+    abroad = api.ask(query % ', currencyCode: "EUR"', {"f": {"orders": {"from": 1}}})
+    assert abroad["customers"]["nodes"] == []
+    assert len(api.ask(query % "", {"f": {"orders": {"from": 2}}})["customers"]["nodes"]) == 3
+
+
+def test_a_cursor_of_one_currency_is_none_of_another(api: Api, world: dict[str, Any]) -> None:
+    query = (
+        "query ($c: String, $after: String) { customers(sort: {by: ORDERS}, currencyCode: $c, first: 1, after: $after)"
+        " { pageInfo { endCursor } } }"
+    )
+    cursor = api.ask(query, {"c": "GBP"})["customers"]["pageInfo"]["endCursor"]
+
+    assert api.ask(query, {"c": "GBP", "after": cursor})["customers"]["pageInfo"]["endCursor"] != cursor
+    for other in ("EUR", None):
+        [error] = api.errors(query, {"c": other, "after": cursor})
+        assert error["extensions"]["code"] == "INVALID_CURSOR"
+
+
+def test_who_sees_no_prices_does_not_find_customers_by_what_they_spent() -> None:
+    sort = CustomerSort(by=CustomerSortKey.NET_SALES)
+    for filter_ in (
+        CustomerFilter(net_sales=AmountFilter(from_=0)),
+        CustomerFilter(not_=CustomerFilter(net_sales=AmountFilter(to=5))),
+    ):
+        with pytest.raises(Forbidden, match=r"Order\.total"):
+            condition(filter_, Role.WAREHOUSE)
+        assert condition(filter_, Role.SERVICE)
+    with pytest.raises(Forbidden, match=r"Order\.total"):
+        refuse_hidden(Role.WAREHOUSE, CUSTOMERS, sort)
+    refuse_hidden(Role.SERVICE, CUSTOMERS, sort)
 
 
 def test_movements_of_all_articles_are_listed_and_added_up(api: Api, world: dict[str, Any]) -> None:

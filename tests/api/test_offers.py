@@ -99,6 +99,31 @@ def test_by_its_id_a_buyer_gets_what_is_on_offer_alone(
     assert names(offer, kind, nodes) == seen
 
 
+def test_by_an_order_a_buyer_gets_no_article_that_is_off_offer_and_no_store(
+    api: Api, offer: dict[str, Any], buyer: tuple[str, set[str]], shop: Shop
+) -> None:
+    token, _ = buyer
+    bought = shop.do(shop.order((offer["listed"], 1), customer_id=offer["customer"]))
+    named = "store { name } lines { skuId sku { id } }"
+    one = f"query ($id: ID!) {{ order(id: $id) {{ {named} }} }}"
+    page = f"""query ($id: ID!, $p: Position) {{
+        orders(filter: {{id: {{eq: $id}}}}, first: 1, atLeast: $p) {{ nodes {{ {named} }} }} }}"""
+    position = api.server.services.log.head().position
+
+    def shown(order: UUID, token: str) -> list[dict[str, Any]]:
+        key = {"id": gid("Order", order)}
+        by_id = api.ask(one, key, token=token)["order"]
+        [listed] = api.ask(page, {**key, "p": position}, token=token)["orders"]["nodes"]
+        assert by_id == listed
+        return [by_id["store"], by_id["lines"][0]["sku"]]
+
+    gone, listed = ({"id": gid("Sku", offer[name])} for name in ("gone", "listed"))
+    assert shown(offer["order"], token) == [None, None]
+    assert shown(bought, token) == [None, listed]
+    for role in (Role.SERVICE, Role.WAREHOUSE):
+        assert shown(offer["order"], api.token(role, stores=(shop.store_id,))) == [{"name": "Gift shop"}, gone]
+
+
 def test_what_has_gone_off_offer_has_no_past_for_buyers(
     api: Api, offer: dict[str, Any], buyer: tuple[str, set[str]]
 ) -> None:

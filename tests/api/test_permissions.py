@@ -127,6 +127,8 @@ HIDDEN: dict[str, str] = {
     "CampaignLine.belowCost": "warehouse storefront customer",
     "Promotion.coupon": "storefront customer",
     "Order.customer": "editor warehouse",
+    "Order.store": "customer",
+    "OrderLine.sku": "",
     "Order.goods": "warehouse",
     "Order.discount": "warehouse",
     "Order.freight": "warehouse",

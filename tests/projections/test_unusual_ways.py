@@ -292,6 +292,53 @@ def test_gifts_of_a_campaign_are_no_units_of_it_sold_or_refunded(shop: Shop, pro
     assert (result["units"], result["refunded_units"]) == (1, 1)
 
 
+def test_a_list_of_customers_counts_what_they_bought_as_their_cards_do(shop: Shop, projector: Projector) -> None:
+    other = Shop.open(shop.writer, name="Other shop", currency="EUR", time_zone="Europe/Paris")
+    first, second, third, nobody = (shop.customer() for _ in range(4))
+    sold = {shop.store_id: shop.sku(), other.store_id: other.sku()}
+
+    def buy(at: Shop, buyer: UUID, units: int, day: int) -> UUID:
+        when = PAID_AT + day * 24 * HOUR
+        article, currency = sold[at.store_id], "GBP" if at is shop else "EUR"
+        order = at.do(at.order((article, units), customer_id=buyer), occurred_at=when)
+        paid = PayOrder(order_id=order, amount_minor=units * 1000, method="card", currency=currency)
+        at.do(paid, occurred_at=when)
+        return at.do(ConfirmOrder(order_id=order), occurred_at=when)
+
+    buy(shop, first, 1, 0)
+    back = buy(shop, second, 3, 1)
+    buy(shop, third, 2, 2)
+    buy(other, third, 5, 3)
+    send(shop, back, 1, sold[shop.store_id], PAID_AT + 30 * HOUR)
+    send_back(shop, back, sold[shop.store_id], 1000, PAID_AT + 48 * HOUR)
+    shop.do(MergeCustomers(customer_id=second, other_id=first))
+    shop.do(MergeCustomers(customer_id=third, other_id=second))
+    projector.deploy()
+
+    def rows(currency: str | None, stores: list[UUID] | None) -> dict[UUID, tuple[Any, ...]]:
+        found = projector.run_query("customer_card", "customer_rows", {"currency": currency}, store_ids=stores)
+        return {row["customer_id"]: (row["orders"], row["net_sales_minor"], row["last_order_at"]) for row in found}
+
+    for stores in (None, [shop.store_id]):
+        given = {"customer_ids": [first, second, third, nobody]}
+        cards = projector.run_query("customer_card", "sales", given, store_ids=stores)
+        for currency in ("GBP", "EUR", "USD"):
+            said = {
+                row["customer_id"]: (row["orders"], row["net_sales_minor"], row["last_order_at"])
+                for row in cards
+                if row["currency"] == currency
+            }
+            nothing = dict.fromkeys((first, second, third, nobody), (0, 0, None))
+            assert rows(currency, stores) == nothing | said, (currency, stores)
+    days = [PAID_AT + day * 24 * HOUR for day in range(4)]
+    assert rows("GBP", None) == {
+        first: (1, 1000, days[0]), second: (2, 3000, days[1]), third: (3, 5000, days[2]), nobody: (0, 0, None),
+    }  # fmt: skip
+    assert rows(None, None)[third] == (4, None, days[3]), "amounts of two currencies make no sum"
+    assert rows(None, [shop.store_id])[third] == (3, None, days[2])
+    assert rows(None, [other.store_id]) == {}
+
+
 def test_whom_nobody_may_remember_nobody_may_reach(shop: Shop, projector: Projector) -> None:
     gone, there, given_up = shop.customer(), shop.customer(), shop.customer()
     for customer in (gone, there, given_up):

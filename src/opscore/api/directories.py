@@ -33,7 +33,7 @@ from opscore.api.filters import (
     on,
     without,
 )
-from opscore.api.lists import Listing, PageArguments, listed, refuse_hidden
+from opscore.api.lists import Listing, PageArguments, listed, refuse_hidden, refuse_unsaid
 from opscore.api.selected import Selected
 from opscore.domain.aggregate import Aggregate
 from opscore.domain.campaign_events import CampaignGoal, CampaignKind, CampaignStatus, CampaignType
@@ -211,6 +211,13 @@ class CustomerFilter:
         "channel", "A channel that the customer agreed to be reached by.", link="customer_consents", key="customer_id"
     )
     registered_at: TimeFilter | None = on("registered_at", "Since when.")
+    orders: IntFilter | None = on("orders", "How many orders were paid, as the customer's card says.")
+    net_sales: AmountFilter | None = on(
+        "net_sales_minor",
+        "What was bought less what went back, as the customer's card says; needs `currencyCode`.",
+        shown_as="Order.total",
+    )
+    last_order_at: TimeFilter | None = on("last_order_at", "When the last of these orders was paid.")
 
 
 class CustomerSortKey(enum.StrEnum):
@@ -222,6 +229,12 @@ class CustomerSortKey(enum.StrEnum):
     """How many points they have to spend."""
     MEMBER_SINCE = "member_since"
     """Since when they are members; those who are none come last."""
+    ORDERS = "orders"
+    """How many of their orders were paid."""
+    NET_SALES = "net_sales_minor"
+    """What they bought less what went back; needs `currencyCode`."""
+    LAST_ORDER_AT = "last_order_at"
+    """When the last of their orders was paid; those who bought nothing come last."""
 
 
 expose(CustomerSortKey)
@@ -299,8 +312,14 @@ CUSTOMERS = Listing(
         CustomerSortKey.REGISTERED_AT: _time("registered_at"),
         CustomerSortKey.POINTS: Column("points", "bigint"),
         CustomerSortKey.MEMBER_SINCE: _time("member_since", nullable=True),
+        CustomerSortKey.ORDERS: Column("orders", "bigint"),
+        CustomerSortKey.NET_SALES: Column("net_sales_minor", "bigint"),
+        CustomerSortKey.LAST_ORDER_AT: _time("last_order_at", nullable=True),
     },
     (CustomerSortKey.REGISTERED_AT, Direction.DESC),
+    # What a customer spent is the sum of what orders cost.
+    {CustomerSortKey.NET_SALES: "Order.total"},
+    {"net_sales_minor": "currencyCode"},
 )
 
 
@@ -317,13 +336,17 @@ class Directory:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What a list is asked for. filter_, sort: inputs of the list's own; wanted: what is selected of the connection."""
+    """What a list is asked for. filter_, sort: inputs of the list's own; wanted: what is selected of the connection.
+
+    currency: in which alone sales are counted, of a list that knows of any.
+    """
 
     filter_: Any
     sort: Any
     page: PageArguments
     at_least: int | None
     wanted: Selected
+    currency: str | None = None
 
 
 def directory(context: Context, of: Directory, asked: Question) -> Any:
@@ -333,12 +356,14 @@ def directory(context: Context, of: Directory, asked: Question) -> Any:
     wanted = condition(asked.filter_, role)
     if role is Role.CUSTOMER and of.on_offer is not None:
         wanted = Every((of.on_offer(context.store_ids), wanted))
-    page = listed(of.listing, wanted, asked.sort, asked.page, counted="totalCount" in asked.wanted)
+    scope = None if asked.currency is None else {"currency": asked.currency}
+    refuse_unsaid(of.listing, wanted, asked.sort, () if scope is None else ("currencyCode",))
+    page = listed(of.listing, wanted, asked.sort, asked.page, counted="totalCount" in asked.wanted, scope=scope)
     name = of.listing.tail[0].name
     (columns, rows), total = reading(
         context,
         of.listing.projection,
-        lambda ask: (page.tuples(ask, {}, [name]), page.total(ask)),
+        lambda ask: (page.tuples(ask, scope or {}, [name]), page.total(ask, scope)),
         store_ids=context.store_ids,
         at_least=asked.at_least,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
@@ -11,16 +11,17 @@ from uuid import UUID
 import psycopg
 
 from opscore.api.context import Context
-from opscore.api.errors import BadCursor, Forbidden
+from opscore.api.errors import BadCursor, BadInput, Forbidden
 from opscore.api.figures import reading
 from opscore.api.filters import Direction
 from opscore.api.ids import BAD_CURSOR
+from opscore.api.naming import camel
 from opscore.api.paging import KeyKind, Window, connection, connection_of_rows, window
 from opscore.api.rows import Rows
 from opscore.domain.command import Role
 from opscore.permissions import may_see_field
 from opscore.projector import Ask
-from opscore.projector.lists import ALL, Column, Condition, Key, Page, Total
+from opscore.projector.lists import ALL, Column, Condition, Key, Page, Total, compared
 
 RowT = TypeVar("RowT")
 
@@ -54,6 +55,8 @@ class Listing:
     """How it is sorted when nothing is said."""
     shown_as: Mapping[Any, str] = field(default_factory=dict)
     """Members of `sorts` -> the field that shows what they sort by, if only some roles see that."""
+    needs: Mapping[str, str] = field(default_factory=dict)
+    """Columns that hold nothing unless an argument of the question is given -> that argument."""
 
     def keys(self, sort: Any) -> tuple[Key, ...]:
         """Return the order that is asked for, an input with `by` and `direction`, and at its end what is unique."""
@@ -134,6 +137,18 @@ def refuse_hidden(role: Role, listing: Listing, sort: Any) -> None:
     hidden = None if sort is None else listing.shown_as.get(sort.by)
     if hidden is not None and not may_see_field(role, hidden):
         raise Forbidden(f"Your role ({role}) does not see {hidden}, and may not sort by it.")
+
+
+def refuse_unsaid(listing: Listing, condition: Condition, sort: Any, given: Collection[str]) -> None:
+    """Refuse a condition on what the question did not say enough for, and an order by it; raises BadInput.
+
+    given: the arguments of the question that are given.
+    """
+    for column in (*compared(condition), *(key.column for key in listing.keys(sort))):
+        needed = listing.needs.get(column.name)
+        if needed is not None and needed not in given:
+            name = camel(column.name.removesuffix("_minor"))
+            raise BadInput(f"Give {needed} as well: without it there is no {name} to look for or to sort by.")
 
 
 def listed(

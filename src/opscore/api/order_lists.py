@@ -9,10 +9,10 @@ from __future__ import annotations
 import enum
 import functools
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import strawberry
@@ -35,19 +35,31 @@ from opscore.api.filters import (
     on,
     without,
 )
+from opscore.api.ids import key_of
 from opscore.api.lists import Listing, PageArguments, listed, refuse_hidden
 from opscore.api.money import Money, UnitPrice, money, money_in, unit_price_in
 from opscore.api.nodes import gid, store_gid
 from opscore.api.orders import Order, OrderLine, order_view
 from opscore.api.rows import Attribute, Found, Made, MadeList, MadeObject, Row, Rows
 from opscore.api.selected import Selected
-from opscore.domain import customer as customer_domain, order as order_domain
+from opscore.api.skus import sku_view
+from opscore.api.stores import store_view
+from opscore.domain import (
+    customer as customer_domain,
+    order as order_domain,
+    sku as sku_domain,
+    store as store_domain,
+)
+from opscore.domain.aggregate import Aggregate
 from opscore.domain.order_events import OrderKind, PriceSource, ReturnReason
 from opscore.domain.order_state import OrderStatus, ReturnStatus
 from opscore.domain.values import plain
 from opscore.permissions import may_see_field
 from opscore.projector import Ask
 from opscore.projector.lists import Column, Compare, Key, Operator, Page, Total
+
+AggregateT = TypeVar("AggregateT", bound=Aggregate)
+ViewT = TypeVar("ViewT")
 
 
 def _columns(names: str) -> dict[str, Attribute]:
@@ -148,11 +160,14 @@ _LINE_KEYS = (Key(Column("order_id", "uuid")), Key(Column("line", "bigint")))
 _OF_ORDERS = Compare(Column("unit", "text"), Operator.IS_SET)
 """Lines that were ordered: what came back of no order has neither prices nor a unit, and shows none."""
 
-IN_THE_BOOK = frozenset({"__typename", "customer", *ORDER.fields})
-"""Fields of an order that the order book has."""
+NAMED = {"customer": "customer_id", "store": "store_id"}
+"""Fields of an order that are objects of their own -> the column of the order book that names them."""
 
-LINES_IN_THE_BOOK = frozenset({"__typename", *LINE.fields})
-"""Fields of a line that the order book has."""
+IN_THE_BOOK = frozenset({"__typename", *NAMED, *ORDER.fields})
+"""Fields of an order that the order book has, or names."""
+
+LINES_IN_THE_BOOK = frozenset({"__typename", "sku", *LINE.fields})
+"""Fields of a line that the order book has, or names."""
 
 
 @strawberry.input(description="Which orders; all that is given has to hold.")
@@ -300,7 +315,7 @@ def orders(
     in_the_book = wanted.keys() <= IN_THE_BOOK and wanted.at("lines").keys() <= LINES_IN_THE_BOOK
 
     def read(ask: Ask) -> tuple[Rows, int | None]:
-        columns = ["order_id", *(["customer_id"] if "customer" in wanted else [])]
+        columns = ["order_id", *(column for name, column in NAMED.items() if name in wanted)]
         if in_the_book:
             columns += order.columns(wanted)
         names, rows = asked.tuples(ask, scope, columns)
@@ -312,7 +327,7 @@ def orders(
         return Rows(order, names, rows, lists), total
 
     rows, total = reading(context, "order_book", read, store_ids=context.store_ids, at_least=at_least)
-    if in_the_book and "customer" not in wanted:
+    if in_the_book and not (NAMED.keys() & wanted.keys() or "sku" in wanted.at("lines")):
         return asked.connection_of_rows(rows, total, edges=edges)
     found = [dict(zip(rows.columns, row, strict=True)) for row in rows.rows]
     shown = asked.cut(found)
@@ -321,15 +336,15 @@ def orders(
     else:
         orders = reads.many(context, order_domain.Order, [row["order_id"] for row in shown])
         views = {key: order_view(each, context) for key, each in orders.items()}
-    if "customer" in wanted:
-        _add_customers(context, shown, views)
+    _add_named(context, shown, views, wanted)
     # The log may be ahead of the book, never behind it: every order of the book is found.
     return asked.connection(found, lambda row: views[row["order_id"]], total, edges=edges)
 
 
 def _lines(ask: Ask, order_ids: Sequence[UUID], of: MadeObject, wanted: Selected) -> Found:
     """Return what is wanted of the lines of these orders, by order. of: how a line is made."""
-    columns = tuple(dict.fromkeys(("order_id", *of.columns(wanted))))
+    named = ("sku_id",) if "sku" in wanted else ()
+    columns = tuple(dict.fromkeys(("order_id", *of.columns(wanted), *named)))
     of_order: dict[UUID, list[Row]] = defaultdict(list)
     if order_ids:
         shape = Page(_OF_ORDERS, _LINE_KEYS, None, columns=columns)
@@ -338,16 +353,37 @@ def _lines(ask: Ask, order_ids: Sequence[UUID], of: MadeObject, wanted: Selected
     return Found(columns, of_order)
 
 
-def _add_customers(context: Context, rows: Sequence[dict[str, Any]], views: dict[UUID, Order]) -> None:
-    found: dict[UUID, Any] = {}
-    if may_see_field(context.viewer.role, "Order.customer"):
-        wanted = [row["customer_id"] for row in rows if row["customer_id"] is not None]
-        found = reads.many(context, customer_domain.Customer, wanted)
-    shown = {key: customer_view(each, context) for key, each in found.items()}
-    for row in rows:
-        view = views.get(row["order_id"])
-        if view is not None:
-            view.loaded_customer = shown.get(row["customer_id"])
+def _add_named(context: Context, rows: Sequence[dict[str, Any]], views: dict[UUID, Order], wanted: Selected) -> None:
+    """Give each order and line the objects that it names and that are wanted, one statement for each kind."""
+    if "customer" in wanted:
+        customers = _seen(
+            context, "Order.customer", customer_domain.Customer, customer_view, [row["customer_id"] for row in rows]
+        )
+        for row in rows:
+            views[row["order_id"]].loaded_customer = customers.get(row["customer_id"])
+    if "store" in wanted:
+        stores = _seen(context, "Order.store", store_domain.Store, store_view, [row["store_id"] for row in rows])
+        for row in rows:
+            views[row["order_id"]].loaded_store = stores.get(row["store_id"])
+    if "sku" in wanted.at("lines"):
+        lines = [(line, key_of(line.sku_id, "Sku")) for view in views.values() for line in view.lines]
+        skus = _seen(context, "OrderLine.sku", sku_domain.Sku, sku_view, [key for _, key in lines])
+        for line, key in lines:
+            line.loaded_sku = skus.get(key)
+
+
+def _seen(
+    context: Context,
+    place: str,
+    kind: type[AggregateT],
+    view: Callable[[AggregateT, Context], ViewT],
+    keys: Iterable[UUID | None],
+) -> dict[UUID | None, ViewT]:
+    """Return those of these aggregates that the viewer sees in a place, as the API shows them (blocking)."""
+    if not may_see_field(context.viewer.role, place):
+        return {}
+    found = reads.many(context, kind, [key for key in dict.fromkeys(keys) if key is not None])
+    return {key: view(each, context) for key, each in found.items()}
 
 
 def count(context: Context, given: OrderFilter | None, at_least: int | None) -> list[OrderCount]:

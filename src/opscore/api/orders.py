@@ -5,9 +5,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import strawberry
@@ -22,7 +23,10 @@ from opscore.api.ids import key_of
 from opscore.api.money import Money, UnitPrice, money, unit_price
 from opscore.api.nodes import Stream, gid, store_gid, stream_fields
 from opscore.api.paging import Connection
-from opscore.domain import customer as customer_domain, order as domain
+from opscore.api.skus import Sku, sku_view
+from opscore.api.stores import Store, store_view
+from opscore.domain import customer as customer_domain, order as domain, sku as sku_domain, store as store_domain
+from opscore.domain.aggregate import Aggregate
 from opscore.domain.order_events import DeclineReason, OrderKind, PriceSource, RefundReason, ReturnReason
 from opscore.domain.order_state import OrderStatus, ReturnStatus
 from opscore.domain.values import plain
@@ -32,6 +36,22 @@ for _enum in (DeclineReason, OrderKind, PriceSource, RefundReason, ReturnReason,
     expose(_enum)
 
 NOT_LOADED: Any = object()
+
+AggregateT = TypeVar("AggregateT", bound=Aggregate)
+ViewT = TypeVar("ViewT")
+
+
+async def _named(
+    context: Context, id_: str | None, kind: type[AggregateT], view: Callable[[AggregateT, Context], ViewT]
+) -> ViewT | None:
+    """Return what an order names by a global id, read together with what else of its kind is asked for.
+
+    None for no id, and for what the viewer may not see.
+    """
+    if id_ is None:
+        return None
+    found = await reads.current(context, kind, key_of(id_, kind.STREAM_TYPE))
+    return None if found is None else view(found, context)
 
 
 @strawberry.type(description="One line of an order: what was agreed, and what became of its units.")
@@ -59,6 +79,14 @@ class OrderLine:
     delivered: Decimal = strawberry.field(description="Units that arrived.")
     returned: Decimal = strawberry.field(description="Units that came back.")
     refunded: Decimal = strawberry.field(description="Units whose money went back.")
+    loaded_sku: strawberry.Private[Any] = NOT_LOADED
+    """The article where a list has fetched the articles of all its lines."""
+
+    @strawberry.field(description="The article as it is now; null where the token may not see it.")
+    async def sku(self, info: Info[Context, None]) -> Sku | None:
+        if self.loaded_sku is not NOT_LOADED:
+            return self.loaded_sku  # type: ignore[no-any-return]
+        return await _named(info.context, self.sku_id, sku_domain.Sku, sku_view)
 
 
 @strawberry.type(description="Money that came in for an order.")
@@ -176,17 +204,24 @@ class Order(Stream):
     shortage: list[OrderShortLine] = strawberry.field(description="What the warehouse could not find.")
     loaded_customer: strawberry.Private[Any] = NOT_LOADED
     """The customer where a list has fetched the customers of all its orders."""
+    loaded_store: strawberry.Private[Any] = NOT_LOADED
+    """The store, likewise."""
 
     @strawberry.field(description="The customer; null for a guest, and where the token may not see it.")
     async def customer(self, info: Info[Context, None]) -> Customer | None:
         if self.loaded_customer is not NOT_LOADED:
             return self.loaded_customer  # type: ignore[no-any-return]
-        context = info.context
-        if self.customer_id is None or not may_see_field(context.viewer.role, "Order.customer"):
+        if not may_see_field(info.context.viewer.role, "Order.customer"):
             return None
-        key = key_of(self.customer_id, "Customer")
-        found = await reads.current(context, customer_domain.Customer, key)
-        return None if found is None else customer_view(found, context)
+        return await _named(info.context, self.customer_id, customer_domain.Customer, customer_view)
+
+    @strawberry.field(description="The store it was placed in; null where the token may not see it.")
+    async def store(self, info: Info[Context, None]) -> Store | None:
+        if self.loaded_store is not NOT_LOADED:
+            return self.loaded_store  # type: ignore[no-any-return]
+        if not may_see_field(info.context.viewer.role, "Order.store"):
+            return None
+        return await _named(info.context, self.store_id, store_domain.Store, store_view)
 
 
 def _line(line: Any, currency: str, prices: bool) -> OrderLine:

@@ -146,11 +146,18 @@ DIRECTORIES = {
 
 
 async def _list(
-    info: ContextInfo, type_: type[ViewT], filter_: Any, sort: Any, page: PageArguments, at_least: int | None
+    info: ContextInfo,
+    type_: type[ViewT],
+    filter_: Any,
+    sort: Any,
+    page: PageArguments,
+    at_least: int | None,
+    *,
+    currency: str | None = None,
 ) -> Connection[ViewT]:
     """Return a page of the aggregates of a kind."""
     context = info.context
-    asked = Question(filter_, sort, page, at_least, selected_of(info))
+    asked = Question(filter_, sort, page, at_least, selected_of(info), currency)
     found: Connection[ViewT] = await context.services.read(directory, context, DIRECTORIES[type_.__name__], asked)
     return found
 
@@ -344,6 +351,13 @@ class AggregateQueries:
         sort: Annotated[
             CustomerSort | None, strawberry.argument(description="In which order; newest first if left out.")
         ] = None,
+        currency_code: Annotated[
+            str | None,
+            strawberry.argument(
+                description="ISO 4217 code of the one currency whose orders and net sales the filter and the sort are "
+                "about; if left out, orders of all count, and there are no net sales."
+            ),
+        ] = None,
         first: First = None,
         after: After = None,
         last: Last = None,
@@ -351,7 +365,7 @@ class AggregateQueries:
         at_least: AtLeast = None,
     ) -> Connection[Customer]:
         page = PageArguments(first, after, last, before)
-        return await _list(info, Customer, filter, sort, page, at_least)
+        return await _list(info, Customer, filter, sort, page, at_least, currency=currency_code)
 
 
 async def _held(info: ContextInfo, type_: type[ViewT], claim: str, store_id: str, value: str) -> ViewT | None:

@@ -36,8 +36,9 @@ def replay(
 ) -> None:
     """Build every read model as it was known at a position or time, or print the life of one aggregate.
 
-    Copies are asked like any projection: `opscore projections show kpi_daily --as <into>`. Making them can be stopped
-    and run again.
+    Copies are built by the newest rules in the folder of projections, those that were never promoted included, whatever
+    serves now. They are asked like any projection: `opscore projections show kpi_daily --as <into>`. Making them can be
+    stopped and run again.
     """
     from opscore.projector import Projector
 

@@ -8,7 +8,7 @@ code that asks, and every value travels as a parameter.
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -161,14 +161,20 @@ class Total:
         )
 
 
-def _links(condition: Condition) -> frozenset[str]:
+def compared(condition: Condition) -> Iterator[Column]:
+    """Yield the columns that a condition compares."""
     match condition:
         case Compare():
-            return frozenset() if condition.column.link is None else frozenset({condition.column.link})
+            yield condition.column
         case Without():
-            return _links(condition.condition)
+            yield from compared(condition.condition)
         case Every() | Either():
-            return frozenset[str]().union(*map(_links, condition.conditions))
+            for each in condition.conditions:
+                yield from compared(each)
+
+
+def _links(condition: Condition) -> frozenset[str]:
+    return frozenset(column.link for column in compared(condition) if column.link is not None)
 
 
 def _order(key: Key, backwards: bool) -> str:

@@ -808,8 +808,9 @@ class Projector(Answers):
     ) -> list[Entry]:
         """Build every read model as it was known at a position or time (UTC), as copies named `<into>/<projection>`.
 
-        The copies use the rules of the folder, stand still, and are asked like any projection by that name. A replay
-        that was stopped or killed goes on where it stood; copies that are complete stay as they are.
+        The copies use the newest rules of the folder, never promoted ones too, stand still, and are asked like any
+        projection by that name. A replay that was stopped or killed goes on where it stood; copies that are complete
+        stay as they are.
         replace: build complete copies of another end, or of other rules, anew; without it they are refused with
         `ProjectionRefused`, as is a name that cannot be one.
         """
