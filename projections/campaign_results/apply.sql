@@ -2,6 +2,13 @@
 INSERT INTO campaigns (campaign_id, store_id, store_ids, name, goal, kind, type, currency, status)
 SELECT stream_id, store_id, store_ids, name, goal, kind, type, currency, 'planned' FROM campaign_planned;
 
+-- renamed: the last name of the window is the one that holds.
+UPDATE campaigns AS campaign SET name = said.name
+FROM (
+    SELECT DISTINCT ON (stream_id) stream_id, name FROM campaign_renamed ORDER BY stream_id, position DESC
+) AS said
+WHERE campaign.campaign_id = said.stream_id;
+
 -- stands: the last word of the window on where a campaign stands.
 UPDATE campaigns AS campaign SET status = said.status
 FROM (

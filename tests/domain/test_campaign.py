@@ -44,6 +44,7 @@ from opscore.domain.campaign_commands import (
     PauseCampaign,
     PercentageTerms,
     PlanCampaign,
+    RenameCampaign,
     ResumeCampaign,
     ScheduleCampaign,
     StartCampaign,
@@ -109,6 +110,25 @@ def test_all_stores_of_a_campaign_have_its_currency(market: Market) -> None:
 @pytest.mark.parametrize("fields", [{"member_scope": MemberScope.TIERS}, {"tiers": ("gold",)}])
 def test_tiers_are_named_exactly_when_a_campaign_is_for_tiers(market: Market, fields: dict[str, Any]) -> None:
     assert refused(InvalidField, lambda: market.plan(**fields)).path == ("tiers",)
+
+
+def test_a_campaign_is_renamed_until_it_is_over_also_while_it_runs(market: Market) -> None:
+    planned, running = market.plan("Sprung"), market.live()
+    rename = RenameCampaign(campaign_id=planned, name="Spring")
+    market.do(rename, actor=PROMOTER)
+    since = len(market.desk.events)
+    market.do(rename)
+    assert market.desk.recorded(since=since) == [], "asked twice, recorded once"
+
+    market.do(RenameCampaign(campaign_id=running, name="Summer"), at=MID_JUNE)
+    market.do(PauseCampaign(campaign_id=running, reason="page broken"), at=MID_JUNE)
+    market.do(RenameCampaign(campaign_id=running, name="High summer"), at=MID_JUNE)
+    market.do(EndCampaign(campaign_id=running), at=MID_JUNE)
+    market.do(CancelCampaign(campaign_id=planned, reason="no stock"))
+
+    assert (market.get(planned).name, market.get(running).name) == ("Spring", "High summer")
+    for campaign_id in (planned, running):
+        refused(WrongState, lambda over=campaign_id: market.do(RenameCampaign(campaign_id=over, name="Autumn")))
 
 
 def test_a_line_added_again_replaces_the_line_of_that_sku(market: Market) -> None:

@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from opscore.database import Database
-from opscore.domain.campaign_commands import AddPromotion, GiftTerms
+from opscore.domain.campaign_commands import AddPromotion, GiftTerms, RenameCampaign
 from opscore.domain.customer_commands import EraseCustomer, MergeCustomers, SetConsent
 from opscore.domain.customer_events import ConsentChannel
 from opscore.domain.order_commands import (
@@ -193,6 +193,18 @@ def test_who_pays_for_services_alone_is_a_customer_who_paid(shop: Shop, projecto
     assert values(projector, "K080", asked()) == [1], "both bought for the first time, and a guest is no customer"
     assert values(projector, "K080", asked(sku_id=wrapping)) == [1]
     assert values(projector, "K037J", asked()) == [Fraction(0)]
+
+
+def test_a_campaign_is_found_by_the_name_that_it_was_given_last(shop: Shop, projector: Projector) -> None:
+    campaign = shop.campaign()
+    shop.do(RenameCampaign(campaign_id=campaign, name="Sumer"))
+    projector.deploy()
+    shop.do(RenameCampaign(campaign_id=campaign, name="Summer"))
+    projector.catch_up()
+
+    for query in ("campaign_rows", "results"):
+        (row,) = projector.run_query("campaign_results", query, {}, store_ids=[shop.store_id])
+        assert row["name"] == "Summer"
 
 
 def test_two_records_of_one_person_are_one_buyer_of_a_campaign_once_they_are_merged(

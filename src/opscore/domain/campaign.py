@@ -27,6 +27,7 @@ from opscore.domain.campaign_events import (
     CampaignLineAdded as CampaignLineAdded,
     CampaignPaused as CampaignPaused,
     CampaignPlanned as CampaignPlanned,
+    CampaignRenamed as CampaignRenamed,
     CampaignResumed as CampaignResumed,
     CampaignScheduled as CampaignScheduled,
     CampaignStarted as CampaignStarted,
@@ -229,6 +230,10 @@ class Campaign(Aggregate):
         self.coupon_uses = {}
         self.ad_spend = {}
 
+    @folds(CampaignRenamed)
+    def _renamed(self, event: CampaignRenamed) -> None:
+        self.name = event.name
+
     @folds(CampaignLineAdded)
     def _line_added(self, event: CampaignLineAdded) -> None:
         self.lines[event.sku_id] = CampaignLine(
@@ -372,6 +377,12 @@ class Campaign(Aggregate):
         """Refuse CurrencyMismatch for an amount in another currency than the campaign's."""
         if currency != self.currency:
             raise CurrencyMismatch(expected=self.currency, given=currency, path=("currency",), ids=[self.id])
+
+    def rename(self, name: str, at: datetime) -> None:
+        """Give the campaign another name until it is over; orders keep the one that they were placed under."""
+        self.require_status(*OPEN_STATUSES)
+        if name != self.name:
+            self.trigger_event(CampaignRenamed, name=name, occurred_at=at)
 
     def add_line(
         self,

@@ -213,6 +213,22 @@ def _require_scope(scope: MemberScope, tiers: Sequence[str]) -> None:
         raise InvalidField(why="tiers are named exactly when the scope is tiers", path=("tiers",))
 
 
+class RenameCampaign(Command):
+    """Give a campaign another name until it is over, also while it runs."""
+
+    AGGREGATE: ClassVar[type[Aggregate]] = Campaign
+    ROLES: ClassVar[frozenset[Role]] = PROMOTERS
+
+    campaign_id: CampaignId
+    name: Annotated[Label, Meta(description="Its theme, as customers read it.")]
+
+    def decide(self, work: UnitOfWork) -> UUID:
+        """Record the name unless it is called that already."""
+        campaign = work.campaign(self.campaign_id)
+        campaign.rename(self.name, work.occurred_at)
+        return campaign.id
+
+
 class AddCampaignLine(Command):
     """Take a SKU into a campaign at a price, or change the line it has there, until the campaign starts."""
 

@@ -88,6 +88,12 @@ class CampaignPlanned(FirstEvent):
     surge: bool = False
 
 
+class CampaignRenamed(Event):
+    """The campaign has another name from now on."""
+
+    name: str
+
+
 class CampaignLineAdded(Event):
     """A SKU takes part at a price per unit; a line for the same SKU before it is replaced."""
 

@@ -342,6 +342,10 @@ def _changeable(campaign: Campaign, _: Occasion) -> None:
     campaign.require_changeable()
 
 
+def _not_over(campaign: Campaign, _: Occasion) -> None:
+    campaign.require_status(*OPEN_STATUSES)
+
+
 def _checkable(campaign: Campaign, now: Occasion) -> None:
     campaign.require_checkable(now.actor.id, now.store.policy(SecondPerson, now.at).price_check)
 
@@ -354,6 +358,7 @@ def _startable(campaign: Campaign, now: Occasion) -> None:
 
 
 CAMPAIGN: dict[type[Command], Check] = {
+    campaign_commands.RenameCampaign: _not_over,
     campaign_commands.AddCampaignLine: _changeable,
     campaign_commands.AddPromotion: _changeable,
     campaign_commands.ScheduleCampaign: _changeable,
@@ -364,7 +369,7 @@ CAMPAIGN: dict[type[Command], Check] = {
     campaign_commands.ResumeCampaign: rehearsed(lambda campaign, now: campaign.resume(now.at)),
     campaign_commands.EndCampaign: rehearsed(lambda campaign, now: campaign.end(None, now.at)),
     campaign_commands.CancelCampaign: rehearsed(lambda campaign, now: campaign.cancel(ANYTHING, now.at)),
-    campaign_commands.SetCampaignBudget: lambda campaign, _: campaign.require_status(*OPEN_STATUSES),
+    campaign_commands.SetCampaignBudget: _not_over,
     campaign_commands.RecordAdSpend: always,
     campaign_commands.EvaluateCampaign: rehearsed(lambda campaign, now: campaign.evaluate(ANYTHING, (), None, now.at)),
 }
