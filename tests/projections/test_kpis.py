@@ -610,7 +610,7 @@ def test_a_price_check_passes_at_the_first_look_or_not_at_all(log: Log, projecto
 def test_campaigns_of_an_article_and_of_a_store_leave_days_between_them(log: Log, projector: Projector) -> None:
     world = log.world(stores=1)
     # The same article in both.
-    for kind in (2, 7):
+    for kind in (2, 8):
         world.tell(0, kind)
     for campaign, kind, days in ((0, 0, 2), (0, 3, 3), (1, 0, 1), (1, 3, 0)):
         world.campaign_fact(campaign, kind, 1)
