@@ -44,6 +44,7 @@ from opscore.domain.campaign_commands import (
     PauseCampaign,
     PercentageTerms,
     PlanCampaign,
+    RemoveCampaignLine,
     RenameCampaign,
     ResumeCampaign,
     ScheduleCampaign,
@@ -57,6 +58,7 @@ from opscore.domain.refusals import (
     CurrencyMismatch,
     InvalidField,
     NotAuthorised,
+    NotFound,
     ReasonMissing,
     ReferenceTaken,
     Refusal,
@@ -290,6 +292,103 @@ def test_a_coupon_code_means_one_coupon_in_a_store_until_its_campaign_ends(marke
 
     market.add_promotion(second, coupon)
     assert market.get(second).find_coupon("SPRING") is not None
+
+
+# What is taken back ---------------------------------------------------------------------------------------------------
+
+
+def test_a_line_is_taken_out_until_the_campaign_starts_and_may_come_again(market: Market) -> None:
+    campaign_id = market.plan()
+    market.add_line(campaign_id)
+    market.add_line(campaign_id, market.cup)
+    market.do(RemoveCampaignLine(campaign_id=campaign_id, sku_id=market.tea), actor=PROMOTER)
+    assert list(market.get(campaign_id).lines) == [market.cup]
+
+    market.schedule(campaign_id)
+    market.add_line(campaign_id, price=Decimal(75))
+    market.do(RemoveCampaignLine(campaign_id=campaign_id, sku_id=market.cup))
+
+    assert {sku_id: line.price for sku_id, line in market.get(campaign_id).lines.items()} == {market.tea: 75}
+
+
+def test_no_line_is_taken_out_of_a_campaign_that_has_started_or_was_called_off(market: Market) -> None:
+    running, cancelled = market.live(), market.plan("Off")
+    market.add_line(cancelled, market.cup)
+    market.do(CancelCampaign(campaign_id=cancelled, reason="no stock"))
+    remove = RemoveCampaignLine(campaign_id=running, sku_id=market.tea)
+
+    refused(WrongState, lambda: market.do(RemoveCampaignLine(campaign_id=cancelled, sku_id=market.cup)))
+    refused(WrongState, lambda: market.do(remove, at=MID_JUNE))
+    market.do(PauseCampaign(campaign_id=running, reason="page broken"), at=MID_JUNE)
+    refused(WrongState, lambda: market.do(remove, at=MID_JUNE))
+    market.do(EndCampaign(campaign_id=running), at=MID_JUNE)
+    refused(WrongState, lambda: market.do(remove, at=MID_JUNE))
+    assert list(market.get(running).lines) == [market.tea]
+
+
+def test_what_is_on_no_line_cannot_be_taken_out(market: Market) -> None:
+    campaign_id = market.plan()
+    market.add_line(campaign_id)
+
+    no = refused(NotFound, lambda: market.do(RemoveCampaignLine(campaign_id=campaign_id, sku_id=market.cup)))
+    assert (no.path, no.ids) == (("sku_id",), (market.cup,))
+    market.do(RemoveCampaignLine(campaign_id=campaign_id, sku_id=market.tea))
+    refused(WrongState, lambda: market.do(RemoveCampaignLine(campaign_id=campaign_id, sku_id=market.tea)))
+
+
+def test_a_line_that_is_taken_out_gives_its_own_stock_back(market: Market) -> None:
+    campaign_id = market.plan()
+    for sku_id in (market.tea, market.cup):
+        market.add_line(campaign_id, sku_id, quota=Decimal(20))
+        given: dict[str, Any] = {"sku_id": sku_id, "campaign_id": campaign_id, "location_id": market.location_id}
+        market.do(AllocateCampaignStock(quantity=Decimal(15), **given))
+    since = len(market.desk.events)
+
+    market.do(RemoveCampaignLine(campaign_id=campaign_id, sku_id=market.tea))
+
+    assert market.desk.recorded(since=since) == ["CampaignLineRemoved", "CampaignStockReleased"]
+    tea, cup = market.desk.get(Sku, market.tea), market.desk.get(Sku, market.cup)
+    assert (tea.sellable, dict(tea.allocations)) == (50, {})
+    assert (cup.sellable, cup.allocations[campaign_id]) == (35, {market.location_id: 15})
+
+
+def test_who_takes_a_line_out_makes_a_new_check_necessary_and_does_not_do_it(market: Market) -> None:
+    campaign_id = market.plan()
+    market.add_line(campaign_id)
+    market.add_line(campaign_id, market.cup)
+    market.check(campaign_id)
+
+    market.do(RemoveCampaignLine(campaign_id=campaign_id, sku_id=market.cup), actor=SECOND)
+
+    assert not market.get(campaign_id).prices_checked
+    refused(SamePerson, lambda: market.check(campaign_id))
+    market.check(campaign_id, PROMOTER)
+    assert market.get(campaign_id).prices_checked
+
+
+def test_a_campaign_of_which_everything_was_taken_out_is_not_started(market: Market) -> None:
+    campaign_id, start = market.plan(), JUNE - timedelta(days=1)
+    market.add_line(campaign_id)
+    market.ready(campaign_id)
+    market.do(RemoveCampaignLine(campaign_id=campaign_id, sku_id=market.tea))
+    market.check(campaign_id)
+
+    for at in (start, JUNE):
+        refused(CampaignIncomplete, lambda at=at: market.do(StartCampaign(campaign_id=campaign_id), at=at))
+
+
+def test_an_article_that_was_taken_out_is_free_for_another_campaign(market: Market) -> None:
+    first, second = market.plan("First"), market.plan("Second")
+    for campaign_id in (first, second):
+        market.add_line(campaign_id)
+    market.add_line(first, market.cup)
+    market.schedule(first)
+    refused(OverlapsCampaign, lambda: market.schedule(second))
+
+    market.do(RemoveCampaignLine(campaign_id=first, sku_id=market.tea))
+
+    market.schedule(second)
+    refused(OverlapsCampaign, lambda: market.add_line(first))
 
 
 # Time -----------------------------------------------------------------------------------------------------------------

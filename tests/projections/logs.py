@@ -135,7 +135,11 @@ class Trade(generate.World):
     def edit(self, number: int, kind: int) -> None:
         """Change what was planned of a campaign."""
         campaign = (number + kind // 5) % len(self.campaigns)
-        facts: list[tuple[str, dict[str, Any]]] = [("CampaignRenamed", {"name": f"Campaign {kind}"})]
+        sku = self.skus[number % len(self.skus)]
+        facts: list[tuple[str, dict[str, Any]]] = [
+            ("CampaignRenamed", {"name": f"Campaign {kind}"}),
+            ("CampaignLineRemoved", {"sku_id": sku, "removed_by": "one"}),
+        ]
         name, fields = facts[kind % len(facts)]
         self.record(name, self.campaigns[campaign], campaign % len(self.stores), **fields)
 

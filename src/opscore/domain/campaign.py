@@ -25,6 +25,7 @@ from opscore.domain.campaign_events import (
     CampaignGoal as CampaignGoal,
     CampaignKind as CampaignKind,
     CampaignLineAdded as CampaignLineAdded,
+    CampaignLineRemoved as CampaignLineRemoved,
     CampaignPaused as CampaignPaused,
     CampaignPlanned as CampaignPlanned,
     CampaignRenamed as CampaignRenamed,
@@ -54,7 +55,15 @@ from opscore.domain.pricing import (
     PromotionScope,
     outside,
 )
-from opscore.domain.refusals import CurrencyMismatch, InvalidField, ReasonMissing, Refusal, SamePerson, WrongState
+from opscore.domain.refusals import (
+    CurrencyMismatch,
+    InvalidField,
+    NotFound,
+    ReasonMissing,
+    Refusal,
+    SamePerson,
+    WrongState,
+)
 from opscore.domain.values import Value, plain
 
 # How it says no -------------------------------------------------------------------------------------------------------
@@ -189,7 +198,7 @@ class Campaign(Aggregate):
     lines: dict[UUID, CampaignLine]
     promotions: dict[UUID, Promotion]
     entered_by: list[str]
-    """Who entered lines or promotions: the price check is for somebody else."""
+    """Who entered lines or promotions, or took them out: the price check is for somebody else."""
     warmup_from: datetime | None
     starts_at: datetime | None
     ends_at: datetime | None
@@ -244,6 +253,11 @@ class Campaign(Aggregate):
             below_cost=event.below_cost_reason is not None,
         )
         self._entered(event.entered_by)
+
+    @folds(CampaignLineRemoved)
+    def _line_removed(self, event: CampaignLineRemoved) -> None:
+        self.lines.pop(event.sku_id, None)
+        self._entered(event.removed_by)
 
     @folds(PromotionAdded)
     def _promotion_added(self, event: PromotionAdded) -> None:
@@ -422,6 +436,13 @@ class Campaign(Aggregate):
             occurred_at=at,
         )
 
+    def remove_line(self, sku_id: UUID, removed_by: str, at: datetime) -> None:
+        """Take a SKU out of the campaign; prices are to be checked again. Refuses NotFound where it is on no line."""
+        self.require_changeable()
+        if sku_id not in self.lines:
+            raise NotFound(what="line of this campaign", path=("sku_id",), ids=[sku_id])
+        self.trigger_event(CampaignLineRemoved, sku_id=sku_id, removed_by=removed_by, occurred_at=at)
+
     def add_promotion(self, promotion: Promotion, entered_by: str, at: datetime) -> None:
         """Take an offer into the campaign; prices are to be checked again. Refuses PromotionsConflict."""
         self.require_changeable()
@@ -501,8 +522,7 @@ class Campaign(Aggregate):
             raise WindowInvalid(why="it would be over already", path=("ends_at",), ids=[self.id])
         if warmup_from is not None and warmup_from > starts_at:
             raise WindowInvalid(why="warm-up comes before the start", path=("warmup_from",), ids=[self.id])
-        if not self.lines and not self.promotions and self.type is not CampaignType.PACKAGING:
-            raise CampaignIncomplete(part="lines and promotions", path=("campaign_id",), ids=[self.id])
+        self._require_contents()
         if self.status is CampaignStatus.SCHEDULED:
             if (warmup_from, starts_at, ends_at) == (self.warmup_from, self.starts_at, self.ends_at):
                 return  # Asked twice, recorded once.
@@ -521,6 +541,10 @@ class Campaign(Aggregate):
             reason=reason,
             occurred_at=at,
         )
+
+    def _require_contents(self) -> None:
+        if not self.lines and not self.promotions and self.type is not CampaignType.PACKAGING:
+            raise CampaignIncomplete(part="lines and promotions", path=("campaign_id",), ids=[self.id])
 
     def set_forecast(self, forecast: Forecast, at: datetime) -> None:
         """Say what the campaign is expected to bring; fixed once it is live, because it is measured by that."""
@@ -603,6 +627,7 @@ class Campaign(Aggregate):
             return
         self.require_status(CampaignStatus.SCHEDULED)
         # What it lacks is told first: before its time that is what would keep it from starting by itself.
+        self._require_contents()  # All of it may have been taken out since it was scheduled.
         if self.forecast is None:
             raise CampaignIncomplete(part="a forecast to measure it by", path=("campaign_id",), ids=[self.id])
         if not self.prices_checked:

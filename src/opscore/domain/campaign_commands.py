@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from itertools import pairwise
@@ -118,22 +118,29 @@ def own_campaigns_beside(work: UnitOfWork, campaign: Campaign) -> list[Campaign]
     return [other for other in own_campaigns(work, campaign.store_ids) if other.id != campaign.id]
 
 
-def _skus_with_stock(work: UnitOfWork, campaign: Campaign, override_reason: str | None) -> list[Sku]:
-    """Return the SKUs that still hold stock for the campaign; only those on its lines can.
+def _skus_with_stock(
+    work: UnitOfWork, campaign: Campaign, sku_ids: Iterable[UUID], override_reason: str | None
+) -> list[Sku]:
+    """Return those of these SKUs that still hold stock for the campaign; only those on its lines can.
 
     Refuses PeriodClosedAlready where they could not give it back.
     """
-    found = (work.find(Sku, sku_id) for sku_id in campaign.lines)
+    found = (work.find(Sku, sku_id) for sku_id in sku_ids)
     skus = [sku for sku in found if sku is not None and campaign.id in sku.allocations]
     for sku in skus:
         require_open_books(work, sku, override_reason)
     return skus
 
 
-def _give_back(work: UnitOfWork, campaign: Campaign, skus: Sequence[Sku], override_reason: str | None) -> None:
-    """Return what is left of the campaign's stock to ordinary sale, and its coupon codes to whoever wants them."""
+def _give_stock_back(work: UnitOfWork, campaign: Campaign, skus: Sequence[Sku], override_reason: str | None) -> None:
+    """Return what is left of the campaign's stock of these SKUs to ordinary sale."""
     for sku in skus:
         ReleaseCampaignStock(sku_id=sku.id, campaign_id=campaign.id, override_reason=override_reason).decide(work)
+
+
+def _give_back(work: UnitOfWork, campaign: Campaign, skus: Sequence[Sku], override_reason: str | None) -> None:
+    """Return what is left of the campaign's stock to ordinary sale, and its coupon codes to whoever wants them."""
+    _give_stock_back(work, campaign, skus, override_reason)
     for promotion in campaign.promotions.values():
         if promotion.coupon is None:
             continue
@@ -297,6 +304,29 @@ class AddCampaignLine(Command):
             loss_budget_minor=self.loss_budget_minor,
             loss_minor=0 if cost is None else line_amount_minor(cost - price, quota or Decimal(0), campaign.currency),
         )
+        return campaign.id
+
+
+class RemoveCampaignLine(Command):
+    """Take a SKU out of a campaign until the campaign starts; stock kept for it goes back to ordinary sale at once.
+
+    A line that is only to be changed is added again: that replaces it and leaves its stock.
+    """
+
+    AGGREGATE: ClassVar[type[Aggregate]] = Campaign
+    ROLES: ClassVar[frozenset[Role]] = PROMOTERS
+    REFUSES: ClassVar[tuple[type[Refusal], ...]] = (PeriodClosedAlready,)
+
+    campaign_id: CampaignId
+    sku_id: Annotated[UUID, Meta(description="The article.")]
+    override_reason: OverrideReason = None
+
+    def decide(self, work: UnitOfWork) -> UUID:
+        """Take the line out and release its stock in one decision."""
+        campaign = work.campaign(self.campaign_id)
+        skus = _skus_with_stock(work, campaign, [self.sku_id], self.override_reason)
+        campaign.remove_line(self.sku_id, work.actor.id, work.occurred_at)
+        _give_stock_back(work, campaign, skus, self.override_reason)
         return campaign.id
 
 
@@ -705,7 +735,7 @@ class EndCampaign(Command):
     def decide(self, work: UnitOfWork) -> UUID:
         """End it and release its stock and coupon codes in one decision."""
         campaign = work.campaign(self.campaign_id)
-        skus = _skus_with_stock(work, campaign, self.override_reason)
+        skus = _skus_with_stock(work, campaign, campaign.lines, self.override_reason)
         campaign.end(self.reason, work.occurred_at)
         _give_back(work, campaign, skus, self.override_reason)
         return campaign.id
@@ -725,7 +755,7 @@ class CancelCampaign(Command):
     def decide(self, work: UnitOfWork) -> UUID:
         """Cancel it and release its stock and coupon codes in one decision."""
         campaign = work.campaign(self.campaign_id)
-        skus = _skus_with_stock(work, campaign, self.override_reason)
+        skus = _skus_with_stock(work, campaign, campaign.lines, self.override_reason)
         campaign.cancel(self.reason, work.occurred_at)
         _give_back(work, campaign, skus, self.override_reason)
         return campaign.id

@@ -108,6 +108,13 @@ class CampaignLineAdded(Event):
     loss_budget_minor: int | None = None
 
 
+class CampaignLineRemoved(Event):
+    """A SKU takes part no more."""
+
+    sku_id: UUID
+    removed_by: str
+
+
 class PromotionAdded(Event):
     """An offer was added; the parameters that `form` names are set."""
 

@@ -342,6 +342,12 @@ def _changeable(campaign: Campaign, _: Occasion) -> None:
     campaign.require_changeable()
 
 
+def _with_lines(campaign: Campaign, _: Occasion) -> None:
+    campaign.require_changeable()
+    if not campaign.lines:
+        raise WrongState(what="campaign", state=campaign.status.value, needed="one with lines", ids=[campaign.id])
+
+
 def _not_over(campaign: Campaign, _: Occasion) -> None:
     campaign.require_status(*OPEN_STATUSES)
 
@@ -360,6 +366,7 @@ def _startable(campaign: Campaign, now: Occasion) -> None:
 CAMPAIGN: dict[type[Command], Check] = {
     campaign_commands.RenameCampaign: _not_over,
     campaign_commands.AddCampaignLine: _changeable,
+    campaign_commands.RemoveCampaignLine: _with_lines,
     campaign_commands.AddPromotion: _changeable,
     campaign_commands.ScheduleCampaign: _changeable,
     campaign_commands.SetForecast: _changeable,
