@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import msgspec
 import pytest
@@ -45,6 +45,7 @@ from opscore.domain.campaign_commands import (
     PercentageTerms,
     PlanCampaign,
     RemoveCampaignLine,
+    RemovePromotion,
     RenameCampaign,
     ResumeCampaign,
     ScheduleCampaign,
@@ -53,6 +54,8 @@ from opscore.domain.campaign_commands import (
     ThresholdTerms,
 )
 from opscore.domain.command import Actor, Role
+from opscore.domain.customer import Customer
+from opscore.domain.customer_commands import GrantCoupon
 from opscore.domain.pricing import MemberScope, PromotionForm
 from opscore.domain.refusals import (
     CurrencyMismatch,
@@ -359,6 +362,100 @@ def test_who_takes_a_line_out_makes_a_new_check_necessary_and_does_not_do_it(mar
     market.check(campaign_id)
 
     market.do(RemoveCampaignLine(campaign_id=campaign_id, sku_id=market.cup), actor=SECOND)
+
+    assert not market.get(campaign_id).prices_checked
+    refused(SamePerson, lambda: market.check(campaign_id))
+    market.check(campaign_id, PROMOTER)
+    assert market.get(campaign_id).prices_checked
+
+
+def test_an_offer_is_taken_out_until_the_campaign_starts_and_its_coupon_code_is_free_again(market: Market) -> None:
+    abroad = market.desk.open_store("Second shop")
+    campaign_id, other = (market.plan(name, store_ids=(market.store_id, abroad)) for name in ("First", "Second"))
+    market.add_line(campaign_id)
+    coupon = CouponTermsOffered(code="SPRING", off_minor=5_00)
+    for offer in (FixedTerms(off_minor=5_00), coupon):
+        market.add_promotion(campaign_id, offer)
+    fixed, spring = market.get(campaign_id).promotions
+    refused(ReferenceTaken, lambda: market.add_promotion(other, coupon))
+
+    market.do(RemovePromotion(campaign_id=campaign_id, promotion_id=spring), actor=PROMOTER)
+    assert list(market.get(campaign_id).promotions) == [fixed]
+    market.add_promotion(other, coupon)
+
+    market.schedule(campaign_id)
+    market.do(RemovePromotion(campaign_id=campaign_id, promotion_id=fixed))
+    assert not market.get(campaign_id).promotions
+    assert list(market.get(campaign_id).lines) == [market.tea]
+
+
+def test_the_code_of_an_offer_that_was_taken_out_may_mean_another_coupon_of_the_same_campaign(market: Market) -> None:
+    campaign_id = market.plan()
+    market.add_promotion(campaign_id, CouponTermsOffered(code="SPRING", off_minor=5_00))
+    [wrong] = market.get(campaign_id).promotions
+
+    market.do(RemovePromotion(campaign_id=campaign_id, promotion_id=wrong))
+    market.add_promotion(campaign_id, CouponTermsOffered(code="SPRING", off_minor=6_00))
+
+    [right] = market.get(campaign_id).promotions.values()
+    assert right.promotion_id != wrong
+    assert right.coupon is not None and right.coupon.off_minor == 6_00
+
+
+def test_no_offer_is_taken_out_of_a_campaign_that_has_started_or_was_called_off(market: Market) -> None:
+    running, cancelled = market.plan(), market.plan("Off")
+    for campaign_id in (running, cancelled):
+        market.add_promotion(campaign_id, FixedTerms(off_minor=5_00))
+    market.live(running)
+    market.do(CancelCampaign(campaign_id=cancelled, reason="no stock"))
+
+    def remove(campaign_id: UUID) -> None:
+        [offer] = market.get(campaign_id).promotions
+        no = refused(WrongState, lambda: market.do(RemovePromotion(campaign_id=campaign_id, promotion_id=offer)))
+        assert no.ids == (campaign_id,)
+
+    remove(cancelled)
+    remove(running)
+    market.do(PauseCampaign(campaign_id=running, reason="page broken"), at=MID_JUNE)
+    remove(running)
+    market.do(EndCampaign(campaign_id=running), at=MID_JUNE)
+    remove(running)
+
+
+def test_an_offer_that_the_campaign_does_not_have_cannot_be_taken_out(market: Market) -> None:
+    campaign_id = market.plan()
+    market.add_promotion(campaign_id, FixedTerms(off_minor=5_00))
+    [offer] = market.get(campaign_id).promotions
+    stray = uuid4()
+
+    no = refused(NotFound, lambda: market.do(RemovePromotion(campaign_id=campaign_id, promotion_id=stray)))
+    assert (no.path, no.ids) == (("promotion_id",), (stray,))
+    market.do(RemovePromotion(campaign_id=campaign_id, promotion_id=offer))
+    refused(WrongState, lambda: market.do(RemovePromotion(campaign_id=campaign_id, promotion_id=offer)))
+
+
+def test_a_coupon_that_a_customer_was_granted_outlives_the_offer_of_the_same_code(market: Market) -> None:
+    campaign_id, customer_id = market.plan(), market.desk.register(market.store_id)
+    market.add_promotion(campaign_id, CouponTermsOffered(code="SPRING", off_minor=5_00))
+    market.do(
+        GrantCoupon(customer_id=customer_id, campaign_id=campaign_id, code="SPRING", currency="CNY", off_minor=5_00)
+    )
+    [offer] = market.get(campaign_id).promotions
+    market.do(RemovePromotion(campaign_id=campaign_id, promotion_id=offer))
+
+    customer = market.desk.get(Customer, customer_id)
+    [coupon_id] = customer.coupons
+    assert customer.plan_coupon(coupon_id, market.store_id, "CNY", MID_JUNE).off_minor == 5_00
+
+
+def test_who_takes_an_offer_out_makes_a_new_check_necessary_and_does_not_do_it(market: Market) -> None:
+    campaign_id = market.plan()
+    market.add_line(campaign_id)
+    market.add_promotion(campaign_id, FreeShippingTerms())
+    market.check(campaign_id)
+    [offer] = market.get(campaign_id).promotions
+
+    market.do(RemovePromotion(campaign_id=campaign_id, promotion_id=offer), actor=SECOND)
 
     assert not market.get(campaign_id).prices_checked
     refused(SamePerson, lambda: market.check(campaign_id))

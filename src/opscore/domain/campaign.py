@@ -42,6 +42,7 @@ from opscore.domain.campaign_events import (
     PriceCheckPassed as PriceCheckPassed,
     PriceDifference as PriceDifference,
     PromotionAdded as PromotionAdded,
+    PromotionRemoved as PromotionRemoved,
     QuotedFigure as QuotedFigure,
 )
 from opscore.domain.pricing import (
@@ -278,6 +279,11 @@ class Campaign(Aggregate):
         )
         self._entered(event.entered_by)
 
+    @folds(PromotionRemoved)
+    def _promotion_removed(self, event: PromotionRemoved) -> None:
+        self.promotions.pop(event.promotion_id, None)
+        self._entered(event.removed_by)
+
     def _entered(self, by: str) -> None:
         self.prices_checked = False
         if by not in self.entered_by:
@@ -467,6 +473,18 @@ class Campaign(Aggregate):
             currency=self.currency,
             occurred_at=at,
         )
+
+    def remove_promotion(self, promotion_id: UUID, removed_by: str, at: datetime) -> Promotion:
+        """Take an offer out of the campaign and return it; prices are to be checked again.
+
+        No order can have used it before the campaign started. Refuses: NotFound.
+        """
+        self.require_changeable()
+        promotion = self.promotions.get(promotion_id)
+        if promotion is None:
+            raise NotFound(what="promotion of this campaign", path=("promotion_id",), ids=[promotion_id])
+        self.trigger_event(PromotionRemoved, promotion_id=promotion_id, removed_by=removed_by, occurred_at=at)
+        return promotion
 
     def is_over(self, at: datetime) -> bool:
         """Say whether nothing more can be sold under it."""

@@ -142,11 +142,16 @@ def _give_back(work: UnitOfWork, campaign: Campaign, skus: Sequence[Sku], overri
     """Return what is left of the campaign's stock to ordinary sale, and its coupon codes to whoever wants them."""
     _give_stock_back(work, campaign, skus, override_reason)
     for promotion in campaign.promotions.values():
-        if promotion.coupon is None:
-            continue
-        for store_id in campaign.store_ids:
-            if work.holder(COUPON_CODE, str(store_id), promotion.coupon.code) == campaign.id:
-                work.release(COUPON_CODE, str(store_id), promotion.coupon.code, campaign.id)
+        _give_code_back(work, campaign, promotion)
+
+
+def _give_code_back(work: UnitOfWork, campaign: Campaign, promotion: Promotion) -> None:
+    """Return the coupon code of an offer, if it is one, to whoever wants it."""
+    if promotion.coupon is None:
+        return
+    for store_id in campaign.store_ids:
+        if work.holder(COUPON_CODE, str(store_id), promotion.coupon.code) == campaign.id:
+            work.release(COUPON_CODE, str(store_id), promotion.coupon.code, campaign.id)
 
 
 # The plan -------------------------------------------------------------------------------------------------------------
@@ -493,6 +498,26 @@ class AddPromotion(Command):
             free_shipping=free_shipping,
             coupon=coupon,
         )
+
+
+class RemovePromotion(Command):
+    """Take an offer out of a campaign until it starts, also to add it as it should be; a coupon's code is free at once.
+
+    Coupons that customers were granted have terms of their own and stay theirs.
+    """
+
+    AGGREGATE: ClassVar[type[Aggregate]] = Campaign
+    ROLES: ClassVar[frozenset[Role]] = PROMOTERS
+
+    campaign_id: CampaignId
+    promotion_id: Annotated[UUID, Meta(description="The offer: `promotionId` of one of the campaign's promotions.")]
+
+    def decide(self, work: UnitOfWork) -> UUID:
+        """Take the offer out and release its coupon code in one decision."""
+        campaign = work.campaign(self.campaign_id)
+        promotion = campaign.remove_promotion(self.promotion_id, work.actor.id, work.occurred_at)
+        _give_code_back(work, campaign, promotion)
+        return campaign.id
 
 
 def _coupon(terms: CouponTermsOffered) -> CouponOff:

@@ -135,6 +135,13 @@ class PromotionAdded(Event):
     coupon: CouponOff | None = None
 
 
+class PromotionRemoved(Event):
+    """An offer was taken out of the campaign."""
+
+    promotion_id: UUID
+    removed_by: str
+
+
 class CampaignScheduled(Event):
     """The time was fixed; scheduled again, it was moved for a reason.
 

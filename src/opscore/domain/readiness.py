@@ -348,6 +348,12 @@ def _with_lines(campaign: Campaign, _: Occasion) -> None:
         raise WrongState(what="campaign", state=campaign.status.value, needed="one with lines", ids=[campaign.id])
 
 
+def _with_promotions(campaign: Campaign, _: Occasion) -> None:
+    campaign.require_changeable()
+    if not campaign.promotions:
+        raise WrongState(what="campaign", state=campaign.status.value, needed="one with promotions", ids=[campaign.id])
+
+
 def _not_over(campaign: Campaign, _: Occasion) -> None:
     campaign.require_status(*OPEN_STATUSES)
 
@@ -368,6 +374,7 @@ CAMPAIGN: dict[type[Command], Check] = {
     campaign_commands.AddCampaignLine: _changeable,
     campaign_commands.RemoveCampaignLine: _with_lines,
     campaign_commands.AddPromotion: _changeable,
+    campaign_commands.RemovePromotion: _with_promotions,
     campaign_commands.ScheduleCampaign: _changeable,
     campaign_commands.SetForecast: _changeable,
     campaign_commands.CheckCampaignPrices: _checkable,
