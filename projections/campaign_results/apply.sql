@@ -2,6 +2,13 @@
 INSERT INTO campaigns (campaign_id, store_id, store_ids, name, goal, kind, type, currency, status)
 SELECT stream_id, store_id, store_ids, name, goal, kind, type, currency, 'planned' FROM campaign_planned;
 
+-- renamed: the last name of the window is the one that holds.
+UPDATE campaigns AS campaign SET name = said.name
+FROM (
+    SELECT DISTINCT ON (stream_id) stream_id, name FROM campaign_renamed ORDER BY stream_id, position DESC
+) AS said
+WHERE campaign.campaign_id = said.stream_id;
+
 -- stands: the last word of the window on where a campaign stands.
 UPDATE campaigns AS campaign SET status = said.status
 FROM (
@@ -60,12 +67,17 @@ FROM (
 ) AS said
 WHERE campaign.campaign_id = said.stream_id;
 
--- terms: the last line of the window for a SKU is the one that holds.
-INSERT INTO campaign_skus AS terms (campaign_id, sku_id, role, price, quota, max_per_customer)
-SELECT DISTINCT ON (stream_id, sku_id) stream_id, sku_id, role, price, quota, max_per_customer
-FROM campaign_line_added ORDER BY stream_id, sku_id, position DESC
+-- terms: the last word of the window on a SKU's line is the one that holds; one that was taken out leaves no terms.
+INSERT INTO campaign_skus AS terms (campaign_id, sku_id, role, price, quota, max_per_customer, removed)
+SELECT DISTINCT ON (stream_id, sku_id) stream_id, sku_id, role, price, quota, max_per_customer, removed
+FROM (
+    SELECT stream_id, sku_id, position, role, price, quota, max_per_customer, false AS removed FROM campaign_line_added
+    UNION ALL SELECT stream_id, sku_id, position, NULL, NULL, NULL, NULL, true FROM campaign_line_removed
+) AS said
+ORDER BY stream_id, sku_id, position DESC
 ON CONFLICT (campaign_id, sku_id) DO UPDATE SET
-    role = excluded.role, price = excluded.price, quota = excluded.quota, max_per_customer = excluded.max_per_customer;
+    role = excluded.role, price = excluded.price, quota = excluded.quota, max_per_customer = excluded.max_per_customer,
+    removed = excluded.removed;
 
 -- quota: open stock that became a campaign's, and went back.
 INSERT INTO campaign_skus AS terms (campaign_id, sku_id, allocated, released)

@@ -11,11 +11,13 @@ FROM campaigns AS campaign CROSS JOIN LATERAL unnest(campaign.store_ids) AS plac
 WHERE :store_ids::uuid[] IS NULL OR campaign.store_id = ANY (:store_ids::uuid[])
     OR campaign.store_ids && :store_ids::uuid[];
 
--- campaign_articles: the articles that a campaign sells, for lists that look for them.
+-- campaign_articles: the articles that a campaign sells, for lists that look for them; one that was taken out of it is none.
 SELECT terms.campaign_id, terms.sku_id
 FROM campaign_skus AS terms JOIN campaigns AS campaign ON campaign.campaign_id = terms.campaign_id
-WHERE :store_ids::uuid[] IS NULL OR campaign.store_id = ANY (:store_ids::uuid[])
-    OR campaign.store_ids && :store_ids::uuid[];
+WHERE (:store_ids::uuid[] IS NULL OR campaign.store_id = ANY (:store_ids::uuid[])
+        OR campaign.store_ids && :store_ids::uuid[])
+    -- An offer for the whole store may have sold it all the same.
+    AND (NOT terms.removed OR (terms.units, terms.gmv_minor, terms.refunded_minor) <> (0, 0, 0));
 
 -- results: each campaign of these stores (:campaign_ids, NULL for all), one row for each currency it sold or advertised in.
 WITH scope AS (
@@ -71,7 +73,7 @@ LEFT JOIN bought ON bought.campaign_id = campaign.campaign_id
 ORDER BY campaign.starts_at DESC NULLS LAST, campaign.campaign_id, currencies.currency
 LIMIT coalesce(:row_limit::bigint, 1000);
 
--- skus: each SKU of these campaigns: terms, quota, units sold and what part of the quota they are.
+-- skus: each SKU of these campaigns, as in campaign_articles: terms, quota, units sold and what part of the quota they are.
 SELECT terms.campaign_id, terms.sku_id, terms.role, terms.price, terms.quota, terms.max_per_customer,
     terms.allocated - terms.released AS allocated, terms.units, terms.gmv_minor, terms.refunded_units, terms.refunded_minor,
     campaign.currency, round(terms.units / nullif(terms.quota, 0), 6) AS quota_use
@@ -79,6 +81,7 @@ FROM campaign_skus AS terms JOIN campaigns AS campaign USING (campaign_id)
 WHERE (:store_ids::uuid[] IS NULL OR campaign.store_id = ANY (:store_ids::uuid[])
         OR campaign.store_ids && :store_ids::uuid[])
     AND (:campaign_ids::uuid[] IS NULL OR terms.campaign_id = ANY (:campaign_ids::uuid[]))
+    AND (NOT terms.removed OR (terms.units, terms.gmv_minor, terms.refunded_minor) <> (0, 0, 0))
 ORDER BY terms.campaign_id, terms.gmv_minor DESC, terms.sku_id;
 
 -- ad_days: what advertising cost on each day and channel.

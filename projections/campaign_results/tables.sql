@@ -30,6 +30,7 @@ CREATE TABLE campaign_skus (
     price             numeric,
     quota             numeric,
     max_per_customer  bigint,
+    removed           boolean NOT NULL DEFAULT false,
     allocated         numeric NOT NULL DEFAULT 0,
     released          numeric NOT NULL DEFAULT 0,
     units             numeric NOT NULL DEFAULT 0,

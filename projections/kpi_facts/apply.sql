@@ -669,10 +669,36 @@ LEFT JOIN LATERAL (
     SELECT known.campaign_id FROM price_checks AS known WHERE known.campaign_id = look.campaign_id LIMIT 1
 ) AS early ON true;
 
--- took_part: an article takes part in a campaign; the first word of it counts.
-INSERT INTO campaign_lines (campaign_id, sku_id, position)
-SELECT line.stream_id, line.sku_id, min(line.position) FROM campaign_line_added AS line GROUP BY 1, 2
-ON CONFLICT (campaign_id, sku_id) DO NOTHING;
+-- took_part: an article takes part in a campaign from the first word of it until it is taken out; it may come again.
+WITH said AS (
+    SELECT line.stream_id AS campaign_id, line.sku_id, line.position, true AS part FROM campaign_line_added AS line
+    UNION ALL
+    SELECT gone.stream_id, gone.sku_id, gone.position, false FROM campaign_line_removed AS gone
+    UNION ALL
+    SELECT kept.campaign_id, kept.sku_id, kept.position, true FROM campaign_lines AS kept
+    WHERE kept.until_position = 9223372036854775807
+        AND kept.campaign_id IN (
+            SELECT line.stream_id FROM campaign_line_added AS line
+            UNION ALL SELECT gone.stream_id FROM campaign_line_removed AS gone
+        )
+), turned AS (
+    SELECT found.campaign_id, found.sku_id, found.position, found.part
+    FROM (
+        SELECT said.campaign_id, said.sku_id, said.position, said.part,
+            lag(said.part, 1, false) OVER (PARTITION BY said.campaign_id, said.sku_id ORDER BY said.position) AS before
+        FROM said
+    ) AS found
+    WHERE found.part <> found.before
+), stretches AS (
+    SELECT turned.campaign_id, turned.sku_id, turned.position, turned.part,
+        lead(turned.position, 1, 9223372036854775807)
+            OVER (PARTITION BY turned.campaign_id, turned.sku_id ORDER BY turned.position) AS until_position
+    FROM turned
+)
+INSERT INTO campaign_lines (campaign_id, sku_id, position, until_position)
+SELECT stretch.campaign_id, stretch.sku_id, stretch.position, stretch.until_position
+FROM stretches AS stretch WHERE stretch.part
+ON CONFLICT (campaign_id, sku_id, position) DO UPDATE SET until_position = excluded.until_position;
 
 -- turned: a campaign started or ended.
 INSERT INTO campaign_turns (position, campaign_id, store_id, occurred_at, day, hour, ended)

@@ -439,12 +439,14 @@ FROM (
         SELECT turn.position, turn.occurred_at, turn.store_id, turn.day, turn.hour, turn.campaign_id, turn.ended,
             line.sku_id, row_number() OVER (PARTITION BY turn.position ORDER BY line.sku_id) AS number
         FROM campaign_turns AS turn
-        JOIN campaign_lines AS line ON line.campaign_id = turn.campaign_id AND line.position < turn.position
+        JOIN campaign_lines AS line ON line.campaign_id = turn.campaign_id
+            AND line.position < turn.position AND line.until_position > turn.position
     ) AS start
     CROSS JOIN LATERAL (
         SELECT max(stop.day) AS day
         FROM campaign_lines AS other
-        JOIN campaign_turns AS stop ON stop.campaign_id = other.campaign_id AND stop.position > other.position
+        JOIN campaign_turns AS stop ON stop.campaign_id = other.campaign_id
+            AND stop.position > other.position AND stop.position < other.until_position
         WHERE other.sku_id = start.sku_id AND other.campaign_id <> start.campaign_id
             AND stop.ended AND stop.store_id = start.store_id AND stop.position < start.position
     ) AS earlier
@@ -464,7 +466,8 @@ FROM (
                 sum(CASE WHEN turn.ended THEN -1 ELSE 1 END) AS change
             FROM campaign_turns AS turn
             -- Of articles only where they are asked for: of one, or of each.
-            LEFT JOIN campaign_lines AS line ON line.campaign_id = turn.campaign_id AND line.position <= :as_of::bigint
+            LEFT JOIN campaign_lines AS line ON line.campaign_id = turn.campaign_id
+                AND line.position <= :as_of::bigint AND line.until_position > :as_of::bigint
                 AND (:by::text = 'sku' OR line.sku_id = :sku_id::uuid)
             WHERE turn.position <= :as_of::bigint
                 AND (line.sku_id IS NOT NULL OR :sku_id::uuid IS NULL AND :by::text IS DISTINCT FROM 'sku')

@@ -441,12 +441,13 @@ CREATE TABLE price_checks (
     UNIQUE (campaign_id, position)
 );
 
--- campaign_lines: which article takes part in which campaign, from a position on.
+-- campaign_lines: which article takes part in which campaign, from a position on until it is taken out of it.
 CREATE TABLE campaign_lines (
-    campaign_id  uuid NOT NULL,
-    sku_id       uuid NOT NULL,
-    position     bigint NOT NULL,
-    PRIMARY KEY (campaign_id, sku_id)
+    campaign_id     uuid NOT NULL,
+    sku_id          uuid NOT NULL,
+    position        bigint NOT NULL,
+    until_position  bigint NOT NULL,
+    PRIMARY KEY (campaign_id, sku_id, position)
 );
 
 -- campaign_turns: when a campaign started and when it ended.

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from opscore.api import allowed
 from opscore.api.ids import key_of
+from opscore.domain.campaign_commands import AddPromotion, FixedTerms
 from opscore.domain.command import COMMANDS, Role
 from opscore.domain.order_commands import PayOrder
 from opscore.permissions import table
@@ -47,6 +49,36 @@ def test_what_an_order_lets_a_manager_and_a_packer_do(api: Api, goods: dict[str,
     assert manager["packParcel"]["code"] == packer["packParcel"]["code"] == "WRONG_STATE"
     assert "this needs it to be confirmed" in manager["packParcel"]["reason"]
     assert packer["payOrder"]["code"] == "NOT_AUTHORISED" and not packer["payOrder"]["allowed"]
+
+
+def test_who_edits_a_campaign_takes_back_what_was_entered_as_long_as_the_buttons_say_so(api: Api, shop: Shop) -> None:
+    sku = shop.sku()
+    campaign = shop.campaign("Sumer", {sku: Decimal(8)})
+    shop.do(AddPromotion(campaign_id=campaign, label="a pound off", offer=FixedTerms(off_minor=100)))
+    key, token = gid("Campaign", campaign), api.token(Role.PROMOTER)
+    taken_back = {"removeCampaignLine", "removePromotion"}
+    selection = "name lines { skuId } promotions { promotionId }"
+
+    def allowed_now() -> set[str]:
+        return {name for name, each in said(api, key, token).items() if each["allowed"]} & {
+            *taken_back,
+            "renameCampaign",
+        }
+
+    def give(command: str, **fields: Any) -> dict[str, Any]:
+        payload = api.give(
+            command, f"userErrors {{ code }} campaign {{ {selection} }}", {"campaignId": key, **fields}, token=token
+        )
+        assert payload["userErrors"] == []
+        found: dict[str, Any] = payload["campaign"]
+        return found
+
+    assert allowed_now() == {*taken_back, "renameCampaign"}
+    [offer] = give("renameCampaign", name="Summer")["promotions"]
+    assert give("removePromotion", **offer)["promotions"] == []
+    assert allowed_now() == {"removeCampaignLine", "renameCampaign"}
+    assert give("removeCampaignLine", skuId=gid("Sku", sku)) == {"name": "Summer", "lines": [], "promotions": []}
+    assert allowed_now() == {"renameCampaign"}
 
 
 ROLES = [Role.OWNER, Role.MANAGER, Role.SERVICE, Role.AFTER_SALES, Role.PROMOTER, Role.WAREHOUSE, Role.FINANCE]

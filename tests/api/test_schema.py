@@ -33,11 +33,11 @@ TRADE = """
     allocateCampaignStock releaseCampaignStock setStockPolicy placeOrder amendOrderPrice payOrder confirmOrder
     reportShortage resolveShortage packParcel unpackParcel shipOrder deliverOrder completeOrder cancelOrder
     cancelOrderLines requestReturn approveReturn declineReturn cancelReturn receiveReturn disposeReturn refundOrder
-    expireOrder planCampaign addCampaignLine addPromotion scheduleCampaign setForecast checkCampaignPrices
-    startCampaign pauseCampaign resumeCampaign endCampaign cancelCampaign setCampaignBudget recordAdSpend
-    evaluateCampaign registerCustomer setContactCard setConsent joinMembership changeTier earnPoints spendPoints
-    reversePoints expirePoints grantCoupon useCoupon returnCoupon redeemCampaign referCustomer rewardReferral
-    mergeCustomers blockCustomer eraseCustomer
+    expireOrder planCampaign renameCampaign addCampaignLine removeCampaignLine addPromotion removePromotion
+    scheduleCampaign setForecast checkCampaignPrices startCampaign pauseCampaign resumeCampaign endCampaign
+    cancelCampaign setCampaignBudget recordAdSpend evaluateCampaign registerCustomer setContactCard setConsent
+    joinMembership changeTier earnPoints spendPoints reversePoints expirePoints grantCoupon useCoupon returnCoupon
+    redeemCampaign referCustomer rewardReferral mergeCustomers blockCustomer eraseCustomer
 """
 """The commands that a seller needs from application to erasure, by the names of the field."""
 

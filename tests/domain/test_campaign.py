@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import msgspec
 import pytest
@@ -44,6 +44,9 @@ from opscore.domain.campaign_commands import (
     PauseCampaign,
     PercentageTerms,
     PlanCampaign,
+    RemoveCampaignLine,
+    RemovePromotion,
+    RenameCampaign,
     ResumeCampaign,
     ScheduleCampaign,
     StartCampaign,
@@ -51,11 +54,14 @@ from opscore.domain.campaign_commands import (
     ThresholdTerms,
 )
 from opscore.domain.command import Actor, Role
+from opscore.domain.customer import Customer
+from opscore.domain.customer_commands import GrantCoupon
 from opscore.domain.pricing import MemberScope, PromotionForm
 from opscore.domain.refusals import (
     CurrencyMismatch,
     InvalidField,
     NotAuthorised,
+    NotFound,
     ReasonMissing,
     ReferenceTaken,
     Refusal,
@@ -109,6 +115,25 @@ def test_all_stores_of_a_campaign_have_its_currency(market: Market) -> None:
 @pytest.mark.parametrize("fields", [{"member_scope": MemberScope.TIERS}, {"tiers": ("gold",)}])
 def test_tiers_are_named_exactly_when_a_campaign_is_for_tiers(market: Market, fields: dict[str, Any]) -> None:
     assert refused(InvalidField, lambda: market.plan(**fields)).path == ("tiers",)
+
+
+def test_a_campaign_is_renamed_until_it_is_over_also_while_it_runs(market: Market) -> None:
+    planned, running = market.plan("Sprung"), market.live()
+    rename = RenameCampaign(campaign_id=planned, name="Spring")
+    market.do(rename, actor=PROMOTER)
+    since = len(market.desk.events)
+    market.do(rename)
+    assert market.desk.recorded(since=since) == [], "asked twice, recorded once"
+
+    market.do(RenameCampaign(campaign_id=running, name="Summer"), at=MID_JUNE)
+    market.do(PauseCampaign(campaign_id=running, reason="page broken"), at=MID_JUNE)
+    market.do(RenameCampaign(campaign_id=running, name="High summer"), at=MID_JUNE)
+    market.do(EndCampaign(campaign_id=running), at=MID_JUNE)
+    market.do(CancelCampaign(campaign_id=planned, reason="no stock"))
+
+    assert (market.get(planned).name, market.get(running).name) == ("Spring", "High summer")
+    for campaign_id in (planned, running):
+        refused(WrongState, lambda over=campaign_id: market.do(RenameCampaign(campaign_id=over, name="Autumn")))
 
 
 def test_a_line_added_again_replaces_the_line_of_that_sku(market: Market) -> None:
@@ -270,6 +295,197 @@ def test_a_coupon_code_means_one_coupon_in_a_store_until_its_campaign_ends(marke
 
     market.add_promotion(second, coupon)
     assert market.get(second).find_coupon("SPRING") is not None
+
+
+# What is taken back ---------------------------------------------------------------------------------------------------
+
+
+def test_a_line_is_taken_out_until_the_campaign_starts_and_may_come_again(market: Market) -> None:
+    campaign_id = market.plan()
+    market.add_line(campaign_id)
+    market.add_line(campaign_id, market.cup)
+    market.do(RemoveCampaignLine(campaign_id=campaign_id, sku_id=market.tea), actor=PROMOTER)
+    assert list(market.get(campaign_id).lines) == [market.cup]
+
+    market.schedule(campaign_id)
+    market.add_line(campaign_id, price=Decimal(75))
+    market.do(RemoveCampaignLine(campaign_id=campaign_id, sku_id=market.cup))
+
+    assert {sku_id: line.price for sku_id, line in market.get(campaign_id).lines.items()} == {market.tea: 75}
+
+
+def test_no_line_is_taken_out_of_a_campaign_that_has_started_or_was_called_off(market: Market) -> None:
+    running, cancelled = market.live(), market.plan("Off")
+    market.add_line(cancelled, market.cup)
+    market.do(CancelCampaign(campaign_id=cancelled, reason="no stock"))
+    remove = RemoveCampaignLine(campaign_id=running, sku_id=market.tea)
+
+    refused(WrongState, lambda: market.do(RemoveCampaignLine(campaign_id=cancelled, sku_id=market.cup)))
+    refused(WrongState, lambda: market.do(remove, at=MID_JUNE))
+    market.do(PauseCampaign(campaign_id=running, reason="page broken"), at=MID_JUNE)
+    refused(WrongState, lambda: market.do(remove, at=MID_JUNE))
+    market.do(EndCampaign(campaign_id=running), at=MID_JUNE)
+    refused(WrongState, lambda: market.do(remove, at=MID_JUNE))
+    assert list(market.get(running).lines) == [market.tea]
+
+
+def test_what_is_on_no_line_cannot_be_taken_out(market: Market) -> None:
+    campaign_id = market.plan()
+    market.add_line(campaign_id)
+
+    no = refused(NotFound, lambda: market.do(RemoveCampaignLine(campaign_id=campaign_id, sku_id=market.cup)))
+    assert (no.path, no.ids) == (("sku_id",), (market.cup,))
+    market.do(RemoveCampaignLine(campaign_id=campaign_id, sku_id=market.tea))
+    refused(WrongState, lambda: market.do(RemoveCampaignLine(campaign_id=campaign_id, sku_id=market.tea)))
+
+
+def test_a_line_that_is_taken_out_gives_its_own_stock_back(market: Market) -> None:
+    campaign_id = market.plan()
+    for sku_id in (market.tea, market.cup):
+        market.add_line(campaign_id, sku_id, quota=Decimal(20))
+        given: dict[str, Any] = {"sku_id": sku_id, "campaign_id": campaign_id, "location_id": market.location_id}
+        market.do(AllocateCampaignStock(quantity=Decimal(15), **given))
+    since = len(market.desk.events)
+
+    market.do(RemoveCampaignLine(campaign_id=campaign_id, sku_id=market.tea))
+
+    assert market.desk.recorded(since=since) == ["CampaignLineRemoved", "CampaignStockReleased"]
+    tea, cup = market.desk.get(Sku, market.tea), market.desk.get(Sku, market.cup)
+    assert (tea.sellable, dict(tea.allocations)) == (50, {})
+    assert (cup.sellable, cup.allocations[campaign_id]) == (35, {market.location_id: 15})
+
+
+def test_who_takes_a_line_out_makes_a_new_check_necessary_and_does_not_do_it(market: Market) -> None:
+    campaign_id = market.plan()
+    market.add_line(campaign_id)
+    market.add_line(campaign_id, market.cup)
+    market.check(campaign_id)
+
+    market.do(RemoveCampaignLine(campaign_id=campaign_id, sku_id=market.cup), actor=SECOND)
+
+    assert not market.get(campaign_id).prices_checked
+    refused(SamePerson, lambda: market.check(campaign_id))
+    market.check(campaign_id, PROMOTER)
+    assert market.get(campaign_id).prices_checked
+
+
+def test_an_offer_is_taken_out_until_the_campaign_starts_and_its_coupon_code_is_free_again(market: Market) -> None:
+    abroad = market.desk.open_store("Second shop")
+    campaign_id, other = (market.plan(name, store_ids=(market.store_id, abroad)) for name in ("First", "Second"))
+    market.add_line(campaign_id)
+    coupon = CouponTermsOffered(code="SPRING", off_minor=5_00)
+    for offer in (FixedTerms(off_minor=5_00), coupon):
+        market.add_promotion(campaign_id, offer)
+    fixed, spring = market.get(campaign_id).promotions
+    refused(ReferenceTaken, lambda: market.add_promotion(other, coupon))
+
+    market.do(RemovePromotion(campaign_id=campaign_id, promotion_id=spring), actor=PROMOTER)
+    assert list(market.get(campaign_id).promotions) == [fixed]
+    market.add_promotion(other, coupon)
+
+    market.schedule(campaign_id)
+    market.do(RemovePromotion(campaign_id=campaign_id, promotion_id=fixed))
+    assert not market.get(campaign_id).promotions
+    assert list(market.get(campaign_id).lines) == [market.tea]
+
+
+def test_the_code_of_an_offer_that_was_taken_out_may_mean_another_coupon_of_the_same_campaign(market: Market) -> None:
+    campaign_id = market.plan()
+    market.add_promotion(campaign_id, CouponTermsOffered(code="SPRING", off_minor=5_00))
+    [wrong] = market.get(campaign_id).promotions
+
+    market.do(RemovePromotion(campaign_id=campaign_id, promotion_id=wrong))
+    market.add_promotion(campaign_id, CouponTermsOffered(code="SPRING", off_minor=6_00))
+
+    [right] = market.get(campaign_id).promotions.values()
+    assert right.promotion_id != wrong
+    assert right.coupon is not None and right.coupon.off_minor == 6_00
+
+
+def test_no_offer_is_taken_out_of_a_campaign_that_has_started_or_was_called_off(market: Market) -> None:
+    running, cancelled = market.plan(), market.plan("Off")
+    for campaign_id in (running, cancelled):
+        market.add_promotion(campaign_id, FixedTerms(off_minor=5_00))
+    market.live(running)
+    market.do(CancelCampaign(campaign_id=cancelled, reason="no stock"))
+
+    def remove(campaign_id: UUID) -> None:
+        [offer] = market.get(campaign_id).promotions
+        no = refused(WrongState, lambda: market.do(RemovePromotion(campaign_id=campaign_id, promotion_id=offer)))
+        assert no.ids == (campaign_id,)
+
+    remove(cancelled)
+    remove(running)
+    market.do(PauseCampaign(campaign_id=running, reason="page broken"), at=MID_JUNE)
+    remove(running)
+    market.do(EndCampaign(campaign_id=running), at=MID_JUNE)
+    remove(running)
+
+
+def test_an_offer_that_the_campaign_does_not_have_cannot_be_taken_out(market: Market) -> None:
+    campaign_id = market.plan()
+    market.add_promotion(campaign_id, FixedTerms(off_minor=5_00))
+    [offer] = market.get(campaign_id).promotions
+    stray = uuid4()
+
+    no = refused(NotFound, lambda: market.do(RemovePromotion(campaign_id=campaign_id, promotion_id=stray)))
+    assert (no.path, no.ids) == (("promotion_id",), (stray,))
+    market.do(RemovePromotion(campaign_id=campaign_id, promotion_id=offer))
+    refused(WrongState, lambda: market.do(RemovePromotion(campaign_id=campaign_id, promotion_id=offer)))
+
+
+def test_a_coupon_that_a_customer_was_granted_outlives_the_offer_of_the_same_code(market: Market) -> None:
+    campaign_id, customer_id = market.plan(), market.desk.register(market.store_id)
+    market.add_promotion(campaign_id, CouponTermsOffered(code="SPRING", off_minor=5_00))
+    market.do(
+        GrantCoupon(customer_id=customer_id, campaign_id=campaign_id, code="SPRING", currency="CNY", off_minor=5_00)
+    )
+    [offer] = market.get(campaign_id).promotions
+    market.do(RemovePromotion(campaign_id=campaign_id, promotion_id=offer))
+
+    customer = market.desk.get(Customer, customer_id)
+    [coupon_id] = customer.coupons
+    assert customer.plan_coupon(coupon_id, market.store_id, "CNY", MID_JUNE).off_minor == 5_00
+
+
+def test_who_takes_an_offer_out_makes_a_new_check_necessary_and_does_not_do_it(market: Market) -> None:
+    campaign_id = market.plan()
+    market.add_line(campaign_id)
+    market.add_promotion(campaign_id, FreeShippingTerms())
+    market.check(campaign_id)
+    [offer] = market.get(campaign_id).promotions
+
+    market.do(RemovePromotion(campaign_id=campaign_id, promotion_id=offer), actor=SECOND)
+
+    assert not market.get(campaign_id).prices_checked
+    refused(SamePerson, lambda: market.check(campaign_id))
+    market.check(campaign_id, PROMOTER)
+    assert market.get(campaign_id).prices_checked
+
+
+def test_a_campaign_of_which_everything_was_taken_out_is_not_started(market: Market) -> None:
+    campaign_id, start = market.plan(), JUNE - timedelta(days=1)
+    market.add_line(campaign_id)
+    market.ready(campaign_id)
+    market.do(RemoveCampaignLine(campaign_id=campaign_id, sku_id=market.tea))
+    market.check(campaign_id)
+
+    for at in (start, JUNE):
+        refused(CampaignIncomplete, lambda at=at: market.do(StartCampaign(campaign_id=campaign_id), at=at))
+
+
+def test_an_article_that_was_taken_out_is_free_for_another_campaign(market: Market) -> None:
+    first, second = market.plan("First"), market.plan("Second")
+    for campaign_id in (first, second):
+        market.add_line(campaign_id)
+    market.add_line(first, market.cup)
+    market.schedule(first)
+    refused(OverlapsCampaign, lambda: market.schedule(second))
+
+    market.do(RemoveCampaignLine(campaign_id=first, sku_id=market.tea))
+
+    market.schedule(second)
+    refused(OverlapsCampaign, lambda: market.add_line(first))
 
 
 # Time -----------------------------------------------------------------------------------------------------------------

@@ -318,6 +318,8 @@ class AnythingAnytime(RuleBasedStateMachine):
                 order = self.desk.get(Order, key)
                 found.setdefault("parcel", []).extend(order.parcels)
                 found.setdefault("return", []).extend(order.returns)
+            elif kind is Campaign:
+                found.setdefault("promotion", []).extend(self.desk.get(Campaign, key).promotions)
         return found
 
     @rule(data=st.data(), who=st.sampled_from([OWNER, MANAGER, SECOND, SERVICE]))

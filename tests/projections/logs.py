@@ -132,11 +132,22 @@ class Trade(generate.World):
             self.store_fact(store, 0)
         self.record(name, stream, of % len(self.stores), **fields)
 
+    def edit(self, number: int, kind: int) -> None:
+        """Change what was planned of a campaign."""
+        campaign = (number + kind // 5) % len(self.campaigns)
+        sku = self.skus[number % len(self.skus)]
+        facts: list[tuple[str, dict[str, Any]]] = [
+            ("CampaignRenamed", {"name": f"Campaign {kind}"}),
+            ("CampaignLineRemoved", {"sku_id": sku, "removed_by": "one"}),
+        ]
+        name, fields = facts[kind % len(facts)]
+        self.record(name, self.campaigns[campaign], campaign % len(self.stores), **fields)
+
 
 class Doings(generate.Actions):
     """Turns small whole numbers into events of a `Trade`."""
 
-    COUNT = generate.Actions.COUNT + 5
+    COUNT = generate.Actions.COUNT + 6
 
     def __init__(self, world: Trade) -> None:
         super().__init__(world)
@@ -148,6 +159,9 @@ class Doings(generate.Actions):
         if further == 3:
             self.trade.pass_time(minutes)
             return self.trade.handle(one, two, 1 + minutes % 7)
+        if further == 5:
+            self.trade.pass_time(minutes)
+            return self.trade.edit(one, two)
         if further < 0 or not self.trade.orders:
             return super().do(action % generate.Actions.COUNT, one, two, minutes)
         order = self.trade.orders[-1 - one % min(len(self.trade.orders), 4)]

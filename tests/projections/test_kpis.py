@@ -625,6 +625,29 @@ def test_campaigns_of_an_article_and_of_a_store_leave_days_between_them(log: Log
     assert values(projector, "K071S", replace(days, sku_id=world.skus[1])) == []
 
 
+@pytest.mark.parametrize("again", [False, True])
+def test_a_campaign_has_been_none_of_an_article_that_was_taken_out_before_it_started(
+    log: Log, projector: Projector, again: bool
+) -> None:
+    world = log.world(stores=1)
+    # The same article in both, and taken out of the first.
+    for kind in (2, 8):
+        world.tell(0, kind)
+    world.edit(0, 1)
+    if again:
+        world.tell(0, 2)
+    for campaign, kind in ((0, 0), (0, 3), (1, 0)):
+        world.campaign_fact(campaign, kind, 1)
+        world.pass_time(24 * 60)
+    built(log, projector, world)
+    question = asked(of=(date(2025, 1, 1), date(2025, 1, 4)))
+
+    # The first ran at the end of the 1st, the second at the end of the 3rd and the 4th.
+    of_both, of_one = ([1], [Fraction(3, 4)]), ([], [Fraction(2, 4)])
+    found = (values(projector, "K071", question), values(projector, "K071S", replace(question, sku_id=world.skus[0])))
+    assert found == (of_both if again else of_one)
+
+
 def test_returns_are_told_apart_by_the_reason_that_was_given(log: Log, projector: Projector) -> None:
     world = log.world()
     for units in (3, 1):

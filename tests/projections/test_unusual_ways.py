@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from opscore.database import Database
-from opscore.domain.campaign_commands import AddPromotion, GiftTerms
+from opscore.domain.campaign_commands import AddPromotion, FixedTerms, GiftTerms, RemoveCampaignLine, RenameCampaign
 from opscore.domain.customer_commands import EraseCustomer, MergeCustomers, SetConsent
 from opscore.domain.customer_events import ConsentChannel
 from opscore.domain.order_commands import (
@@ -30,6 +30,7 @@ from opscore.domain.order_commands import (
 )
 from opscore.domain.order_events import ShortageRemedy
 from opscore.domain.order_returns import RecordedReturnLine, RecordReturn, RequestReturn
+from opscore.domain.pricing import PromotionScope
 from opscore.domain.sku_commands import ListSku, PassSkuReview, PriceSku, RegisterSku, SetSkuContent, SubmitSku
 from opscore.domain.sku_events import FulfilmentMode
 from opscore.projector import Projector
@@ -193,6 +194,46 @@ def test_who_pays_for_services_alone_is_a_customer_who_paid(shop: Shop, projecto
     assert values(projector, "K080", asked()) == [1], "both bought for the first time, and a guest is no customer"
     assert values(projector, "K080", asked(sku_id=wrapping)) == [1]
     assert values(projector, "K037J", asked()) == [Fraction(0)]
+
+
+def test_a_campaign_is_found_by_the_name_that_it_was_given_last(shop: Shop, projector: Projector) -> None:
+    campaign = shop.campaign()
+    shop.do(RenameCampaign(campaign_id=campaign, name="Sumer"))
+    projector.deploy()
+    shop.do(RenameCampaign(campaign_id=campaign, name="Summer"))
+    projector.catch_up()
+
+    for query in ("campaign_rows", "results"):
+        (row,) = projector.run_query("campaign_results", query, {}, store_ids=[shop.store_id])
+        assert row["name"] == "Summer"
+
+
+def test_a_campaign_shows_an_article_that_was_taken_out_of_it_only_if_it_sold_it_all_the_same(
+    shop: Shop, projector: Projector
+) -> None:
+    kept, out, sold = (shop.sku() for _ in range(3))
+    prices = dict.fromkeys((kept, out, sold), Decimal(8))
+    campaign = shop.campaign(prices=prices)
+    projector.deploy()
+    for sku in (out, sold):
+        shop.do(RemoveCampaignLine(campaign_id=campaign, sku_id=sku))
+        del prices[sku]
+    projector.catch_up()
+
+    def shown() -> dict[UUID, Decimal | None]:
+        listed = projector.run_query("campaign_results", "campaign_articles", {}, store_ids=[shop.store_id])
+        found = projector.run_query("campaign_results", "skus", {"campaign_ids": [campaign]}, store_ids=None)
+        assert {row["sku_id"] for row in listed} == {row["sku_id"] for row in found}
+        return {row["sku_id"]: row["price"] for row in found}
+
+    assert shown() == {kept: Decimal(8)}
+    offer = FixedTerms(off_minor=100)
+    shop.do(AddPromotion(campaign_id=campaign, label="a pound off", offer=offer, scope=PromotionScope.STORE))
+    shop.start(campaign, prices)
+    sold_in_a_campaign(shop, campaign, sold, 1, 900, datetime.now(UTC))
+    projector.catch_up()
+    assert shown() == {kept: Decimal(8), sold: None}
+    assert not projector.check(["campaign_results", "kpi_facts"])
 
 
 def test_two_records_of_one_person_are_one_buyer_of_a_campaign_once_they_are_merged(

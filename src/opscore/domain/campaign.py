@@ -25,8 +25,10 @@ from opscore.domain.campaign_events import (
     CampaignGoal as CampaignGoal,
     CampaignKind as CampaignKind,
     CampaignLineAdded as CampaignLineAdded,
+    CampaignLineRemoved as CampaignLineRemoved,
     CampaignPaused as CampaignPaused,
     CampaignPlanned as CampaignPlanned,
+    CampaignRenamed as CampaignRenamed,
     CampaignResumed as CampaignResumed,
     CampaignScheduled as CampaignScheduled,
     CampaignStarted as CampaignStarted,
@@ -40,6 +42,7 @@ from opscore.domain.campaign_events import (
     PriceCheckPassed as PriceCheckPassed,
     PriceDifference as PriceDifference,
     PromotionAdded as PromotionAdded,
+    PromotionRemoved as PromotionRemoved,
     QuotedFigure as QuotedFigure,
 )
 from opscore.domain.pricing import (
@@ -53,7 +56,15 @@ from opscore.domain.pricing import (
     PromotionScope,
     outside,
 )
-from opscore.domain.refusals import CurrencyMismatch, InvalidField, ReasonMissing, Refusal, SamePerson, WrongState
+from opscore.domain.refusals import (
+    CurrencyMismatch,
+    InvalidField,
+    NotFound,
+    ReasonMissing,
+    Refusal,
+    SamePerson,
+    WrongState,
+)
 from opscore.domain.values import Value, plain
 
 # How it says no -------------------------------------------------------------------------------------------------------
@@ -188,7 +199,7 @@ class Campaign(Aggregate):
     lines: dict[UUID, CampaignLine]
     promotions: dict[UUID, Promotion]
     entered_by: list[str]
-    """Who entered lines or promotions: the price check is for somebody else."""
+    """Who entered lines or promotions, or took them out: the price check is for somebody else."""
     warmup_from: datetime | None
     starts_at: datetime | None
     ends_at: datetime | None
@@ -229,6 +240,10 @@ class Campaign(Aggregate):
         self.coupon_uses = {}
         self.ad_spend = {}
 
+    @folds(CampaignRenamed)
+    def _renamed(self, event: CampaignRenamed) -> None:
+        self.name = event.name
+
     @folds(CampaignLineAdded)
     def _line_added(self, event: CampaignLineAdded) -> None:
         self.lines[event.sku_id] = CampaignLine(
@@ -239,6 +254,11 @@ class Campaign(Aggregate):
             below_cost=event.below_cost_reason is not None,
         )
         self._entered(event.entered_by)
+
+    @folds(CampaignLineRemoved)
+    def _line_removed(self, event: CampaignLineRemoved) -> None:
+        self.lines.pop(event.sku_id, None)
+        self._entered(event.removed_by)
 
     @folds(PromotionAdded)
     def _promotion_added(self, event: PromotionAdded) -> None:
@@ -258,6 +278,11 @@ class Campaign(Aggregate):
             coupon=event.coupon,
         )
         self._entered(event.entered_by)
+
+    @folds(PromotionRemoved)
+    def _promotion_removed(self, event: PromotionRemoved) -> None:
+        self.promotions.pop(event.promotion_id, None)
+        self._entered(event.removed_by)
 
     def _entered(self, by: str) -> None:
         self.prices_checked = False
@@ -373,6 +398,12 @@ class Campaign(Aggregate):
         if currency != self.currency:
             raise CurrencyMismatch(expected=self.currency, given=currency, path=("currency",), ids=[self.id])
 
+    def rename(self, name: str, at: datetime) -> None:
+        """Give the campaign another name until it is over; orders keep the one that they were placed under."""
+        self.require_status(*OPEN_STATUSES)
+        if name != self.name:
+            self.trigger_event(CampaignRenamed, name=name, occurred_at=at)
+
     def add_line(
         self,
         sku_id: UUID,
@@ -411,6 +442,13 @@ class Campaign(Aggregate):
             occurred_at=at,
         )
 
+    def remove_line(self, sku_id: UUID, removed_by: str, at: datetime) -> None:
+        """Take a SKU out of the campaign; prices are to be checked again. Refuses NotFound where it is on no line."""
+        self.require_changeable()
+        if sku_id not in self.lines:
+            raise NotFound(what="line of this campaign", path=("sku_id",), ids=[sku_id])
+        self.trigger_event(CampaignLineRemoved, sku_id=sku_id, removed_by=removed_by, occurred_at=at)
+
     def add_promotion(self, promotion: Promotion, entered_by: str, at: datetime) -> None:
         """Take an offer into the campaign; prices are to be checked again. Refuses PromotionsConflict."""
         self.require_changeable()
@@ -435,6 +473,18 @@ class Campaign(Aggregate):
             currency=self.currency,
             occurred_at=at,
         )
+
+    def remove_promotion(self, promotion_id: UUID, removed_by: str, at: datetime) -> Promotion:
+        """Take an offer out of the campaign and return it; prices are to be checked again.
+
+        No order can have used it before the campaign started. Refuses: NotFound.
+        """
+        self.require_changeable()
+        promotion = self.promotions.get(promotion_id)
+        if promotion is None:
+            raise NotFound(what="promotion of this campaign", path=("promotion_id",), ids=[promotion_id])
+        self.trigger_event(PromotionRemoved, promotion_id=promotion_id, removed_by=removed_by, occurred_at=at)
+        return promotion
 
     def is_over(self, at: datetime) -> bool:
         """Say whether nothing more can be sold under it."""
@@ -490,8 +540,7 @@ class Campaign(Aggregate):
             raise WindowInvalid(why="it would be over already", path=("ends_at",), ids=[self.id])
         if warmup_from is not None and warmup_from > starts_at:
             raise WindowInvalid(why="warm-up comes before the start", path=("warmup_from",), ids=[self.id])
-        if not self.lines and not self.promotions and self.type is not CampaignType.PACKAGING:
-            raise CampaignIncomplete(part="lines and promotions", path=("campaign_id",), ids=[self.id])
+        self._require_contents()
         if self.status is CampaignStatus.SCHEDULED:
             if (warmup_from, starts_at, ends_at) == (self.warmup_from, self.starts_at, self.ends_at):
                 return  # Asked twice, recorded once.
@@ -510,6 +559,10 @@ class Campaign(Aggregate):
             reason=reason,
             occurred_at=at,
         )
+
+    def _require_contents(self) -> None:
+        if not self.lines and not self.promotions and self.type is not CampaignType.PACKAGING:
+            raise CampaignIncomplete(part="lines and promotions", path=("campaign_id",), ids=[self.id])
 
     def set_forecast(self, forecast: Forecast, at: datetime) -> None:
         """Say what the campaign is expected to bring; fixed once it is live, because it is measured by that."""
@@ -592,6 +645,7 @@ class Campaign(Aggregate):
             return
         self.require_status(CampaignStatus.SCHEDULED)
         # What it lacks is told first: before its time that is what would keep it from starting by itself.
+        self._require_contents()  # All of it may have been taken out since it was scheduled.
         if self.forecast is None:
             raise CampaignIncomplete(part="a forecast to measure it by", path=("campaign_id",), ids=[self.id])
         if not self.prices_checked:

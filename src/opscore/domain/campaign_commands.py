@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from itertools import pairwise
@@ -118,28 +118,40 @@ def own_campaigns_beside(work: UnitOfWork, campaign: Campaign) -> list[Campaign]
     return [other for other in own_campaigns(work, campaign.store_ids) if other.id != campaign.id]
 
 
-def _skus_with_stock(work: UnitOfWork, campaign: Campaign, override_reason: str | None) -> list[Sku]:
-    """Return the SKUs that still hold stock for the campaign; only those on its lines can.
+def _skus_with_stock(
+    work: UnitOfWork, campaign: Campaign, sku_ids: Iterable[UUID], override_reason: str | None
+) -> list[Sku]:
+    """Return those of these SKUs that still hold stock for the campaign; only those on its lines can.
 
     Refuses PeriodClosedAlready where they could not give it back.
     """
-    found = (work.find(Sku, sku_id) for sku_id in campaign.lines)
+    found = (work.find(Sku, sku_id) for sku_id in sku_ids)
     skus = [sku for sku in found if sku is not None and campaign.id in sku.allocations]
     for sku in skus:
         require_open_books(work, sku, override_reason)
     return skus
 
 
-def _give_back(work: UnitOfWork, campaign: Campaign, skus: Sequence[Sku], override_reason: str | None) -> None:
-    """Return what is left of the campaign's stock to ordinary sale, and its coupon codes to whoever wants them."""
+def _give_stock_back(work: UnitOfWork, campaign: Campaign, skus: Sequence[Sku], override_reason: str | None) -> None:
+    """Return what is left of the campaign's stock of these SKUs to ordinary sale."""
     for sku in skus:
         ReleaseCampaignStock(sku_id=sku.id, campaign_id=campaign.id, override_reason=override_reason).decide(work)
+
+
+def _give_back(work: UnitOfWork, campaign: Campaign, skus: Sequence[Sku], override_reason: str | None) -> None:
+    """Return what is left of the campaign's stock to ordinary sale, and its coupon codes to whoever wants them."""
+    _give_stock_back(work, campaign, skus, override_reason)
     for promotion in campaign.promotions.values():
-        if promotion.coupon is None:
-            continue
-        for store_id in campaign.store_ids:
-            if work.holder(COUPON_CODE, str(store_id), promotion.coupon.code) == campaign.id:
-                work.release(COUPON_CODE, str(store_id), promotion.coupon.code, campaign.id)
+        _give_code_back(work, campaign, promotion)
+
+
+def _give_code_back(work: UnitOfWork, campaign: Campaign, promotion: Promotion) -> None:
+    """Return the coupon code of an offer, if it is one, to whoever wants it."""
+    if promotion.coupon is None:
+        return
+    for store_id in campaign.store_ids:
+        if work.holder(COUPON_CODE, str(store_id), promotion.coupon.code) == campaign.id:
+            work.release(COUPON_CODE, str(store_id), promotion.coupon.code, campaign.id)
 
 
 # The plan -------------------------------------------------------------------------------------------------------------
@@ -213,6 +225,22 @@ def _require_scope(scope: MemberScope, tiers: Sequence[str]) -> None:
         raise InvalidField(why="tiers are named exactly when the scope is tiers", path=("tiers",))
 
 
+class RenameCampaign(Command):
+    """Give a campaign another name until it is over, also while it runs."""
+
+    AGGREGATE: ClassVar[type[Aggregate]] = Campaign
+    ROLES: ClassVar[frozenset[Role]] = PROMOTERS
+
+    campaign_id: CampaignId
+    name: Annotated[Label, Meta(description="Its theme, as customers read it.")]
+
+    def decide(self, work: UnitOfWork) -> UUID:
+        """Record the name unless it is called that already."""
+        campaign = work.campaign(self.campaign_id)
+        campaign.rename(self.name, work.occurred_at)
+        return campaign.id
+
+
 class AddCampaignLine(Command):
     """Take a SKU into a campaign at a price, or change the line it has there, until the campaign starts."""
 
@@ -281,6 +309,29 @@ class AddCampaignLine(Command):
             loss_budget_minor=self.loss_budget_minor,
             loss_minor=0 if cost is None else line_amount_minor(cost - price, quota or Decimal(0), campaign.currency),
         )
+        return campaign.id
+
+
+class RemoveCampaignLine(Command):
+    """Take a SKU out of a campaign until the campaign starts; stock kept for it goes back to ordinary sale at once.
+
+    A line that is only to be changed is added again: that replaces it and leaves its stock.
+    """
+
+    AGGREGATE: ClassVar[type[Aggregate]] = Campaign
+    ROLES: ClassVar[frozenset[Role]] = PROMOTERS
+    REFUSES: ClassVar[tuple[type[Refusal], ...]] = (PeriodClosedAlready,)
+
+    campaign_id: CampaignId
+    sku_id: Annotated[UUID, Meta(description="The article.")]
+    override_reason: OverrideReason = None
+
+    def decide(self, work: UnitOfWork) -> UUID:
+        """Take the line out and release its stock in one decision."""
+        campaign = work.campaign(self.campaign_id)
+        skus = _skus_with_stock(work, campaign, [self.sku_id], self.override_reason)
+        campaign.remove_line(self.sku_id, work.actor.id, work.occurred_at)
+        _give_stock_back(work, campaign, skus, self.override_reason)
         return campaign.id
 
 
@@ -447,6 +498,26 @@ class AddPromotion(Command):
             free_shipping=free_shipping,
             coupon=coupon,
         )
+
+
+class RemovePromotion(Command):
+    """Take an offer out of a campaign until it starts, also to add it as it should be; a coupon's code is free at once.
+
+    Coupons that customers were granted have terms of their own and stay theirs.
+    """
+
+    AGGREGATE: ClassVar[type[Aggregate]] = Campaign
+    ROLES: ClassVar[frozenset[Role]] = PROMOTERS
+
+    campaign_id: CampaignId
+    promotion_id: Annotated[UUID, Meta(description="The offer: `promotionId` of one of the campaign's promotions.")]
+
+    def decide(self, work: UnitOfWork) -> UUID:
+        """Take the offer out and release its coupon code in one decision."""
+        campaign = work.campaign(self.campaign_id)
+        promotion = campaign.remove_promotion(self.promotion_id, work.actor.id, work.occurred_at)
+        _give_code_back(work, campaign, promotion)
+        return campaign.id
 
 
 def _coupon(terms: CouponTermsOffered) -> CouponOff:
@@ -689,7 +760,7 @@ class EndCampaign(Command):
     def decide(self, work: UnitOfWork) -> UUID:
         """End it and release its stock and coupon codes in one decision."""
         campaign = work.campaign(self.campaign_id)
-        skus = _skus_with_stock(work, campaign, self.override_reason)
+        skus = _skus_with_stock(work, campaign, campaign.lines, self.override_reason)
         campaign.end(self.reason, work.occurred_at)
         _give_back(work, campaign, skus, self.override_reason)
         return campaign.id
@@ -709,7 +780,7 @@ class CancelCampaign(Command):
     def decide(self, work: UnitOfWork) -> UUID:
         """Cancel it and release its stock and coupon codes in one decision."""
         campaign = work.campaign(self.campaign_id)
-        skus = _skus_with_stock(work, campaign, self.override_reason)
+        skus = _skus_with_stock(work, campaign, campaign.lines, self.override_reason)
         campaign.cancel(self.reason, work.occurred_at)
         _give_back(work, campaign, skus, self.override_reason)
         return campaign.id

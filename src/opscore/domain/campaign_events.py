@@ -88,6 +88,12 @@ class CampaignPlanned(FirstEvent):
     surge: bool = False
 
 
+class CampaignRenamed(Event):
+    """The campaign has another name from now on."""
+
+    name: str
+
+
 class CampaignLineAdded(Event):
     """A SKU takes part at a price per unit; a line for the same SKU before it is replaced."""
 
@@ -100,6 +106,13 @@ class CampaignLineAdded(Event):
     currency: str
     below_cost_reason: str | None = None
     loss_budget_minor: int | None = None
+
+
+class CampaignLineRemoved(Event):
+    """A SKU takes part no more."""
+
+    sku_id: UUID
+    removed_by: str
 
 
 class PromotionAdded(Event):
@@ -120,6 +133,13 @@ class PromotionAdded(Event):
     gift: GiftWithPurchase | None = None
     free_shipping: FreeShipping | None = None
     coupon: CouponOff | None = None
+
+
+class PromotionRemoved(Event):
+    """An offer was taken out of the campaign."""
+
+    promotion_id: UUID
+    removed_by: str
 
 
 class CampaignScheduled(Event):

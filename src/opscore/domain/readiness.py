@@ -342,6 +342,22 @@ def _changeable(campaign: Campaign, _: Occasion) -> None:
     campaign.require_changeable()
 
 
+def _with_lines(campaign: Campaign, _: Occasion) -> None:
+    campaign.require_changeable()
+    if not campaign.lines:
+        raise WrongState(what="campaign", state=campaign.status.value, needed="one with lines", ids=[campaign.id])
+
+
+def _with_promotions(campaign: Campaign, _: Occasion) -> None:
+    campaign.require_changeable()
+    if not campaign.promotions:
+        raise WrongState(what="campaign", state=campaign.status.value, needed="one with promotions", ids=[campaign.id])
+
+
+def _not_over(campaign: Campaign, _: Occasion) -> None:
+    campaign.require_status(*OPEN_STATUSES)
+
+
 def _checkable(campaign: Campaign, now: Occasion) -> None:
     campaign.require_checkable(now.actor.id, now.store.policy(SecondPerson, now.at).price_check)
 
@@ -354,8 +370,11 @@ def _startable(campaign: Campaign, now: Occasion) -> None:
 
 
 CAMPAIGN: dict[type[Command], Check] = {
+    campaign_commands.RenameCampaign: _not_over,
     campaign_commands.AddCampaignLine: _changeable,
+    campaign_commands.RemoveCampaignLine: _with_lines,
     campaign_commands.AddPromotion: _changeable,
+    campaign_commands.RemovePromotion: _with_promotions,
     campaign_commands.ScheduleCampaign: _changeable,
     campaign_commands.SetForecast: _changeable,
     campaign_commands.CheckCampaignPrices: _checkable,
@@ -364,7 +383,7 @@ CAMPAIGN: dict[type[Command], Check] = {
     campaign_commands.ResumeCampaign: rehearsed(lambda campaign, now: campaign.resume(now.at)),
     campaign_commands.EndCampaign: rehearsed(lambda campaign, now: campaign.end(None, now.at)),
     campaign_commands.CancelCampaign: rehearsed(lambda campaign, now: campaign.cancel(ANYTHING, now.at)),
-    campaign_commands.SetCampaignBudget: lambda campaign, _: campaign.require_status(*OPEN_STATUSES),
+    campaign_commands.SetCampaignBudget: _not_over,
     campaign_commands.RecordAdSpend: always,
     campaign_commands.EvaluateCampaign: rehearsed(lambda campaign, now: campaign.evaluate(ANYTHING, (), None, now.at)),
 }
