@@ -356,6 +356,7 @@ def test_the_explorer_works_in_a_browser_that_reaches_nothing_but_the_server(
         'Forbidden: send {"authorization": "Bearer <token>"} with connection_init.'
     ]
     assert isinstance(json.loads(seen["told"])["data"]["figures"], list), "a subscription is followed over a socket"
+    assert json.loads(seen["again"])["data"]["viewer"]["role"] == "OWNER"
     assert seen["elsewhere"] == [] and seen["complaints"] == []
     assert set(seen["asked"]) == {"/", "/graphql", *(f"/explorer/{name}" for name in LOADED)}
     assert seen["colours"] > 500, "text of many colours with smoothed edges; a blank page has one"

@@ -70,14 +70,11 @@ subscription Today {
 const element = React.createElement;
 const send = GraphiQL.createFetcher({ url: "/graphql" });
 
-// Whether the operation that was chosen is a subscription.
-function isFollowed(request, document) {
-  return Boolean(
-    document?.definitions.some(
-      (each) =>
-        each.operation === "subscription" && (!request.operationName || each.name?.value === request.operationName),
-    ),
-  );
+// The operation that is to be run, as the text has it: GraphiQL hands the name, and the parsed document, of the tab before
+// to whoever is quick to run the next one.
+function chosen(request) {
+  const operations = [...request.query.matchAll(/^\s*(query|mutation|subscription)\b\s*(\w*)/gm)];
+  return operations.find(([, , name]) => name === request.operationName) ?? (operations.length === 1 ? operations[0] : []);
 }
 
 // What a subscription tells, over a socket of its own (graphql-transport-ws). GraphiQL's own client would try a token that
@@ -118,7 +115,9 @@ function follow(request, headers) {
 function fetcher(request, options) {
   const given = Object.entries(options?.headers ?? {}).filter(([, value]) => !/^bearer\s*$/i.test(String(value)));
   const headers = Object.fromEntries(given);
-  return isFollowed(request, options?.documentAST) ? follow(request, headers) : send(request, { ...options, headers });
+  const [, kind, name] = chosen(request);
+  const asked = { ...request, operationName: name || undefined };
+  return kind === "subscription" ? follow(asked, headers) : send(asked, { headers });
 }
 
 const plugin = GraphiQLPluginExplorer.explorerPlugin({ showAttribution: false });
