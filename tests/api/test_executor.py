@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
-import pytest
 from graphql import (
     ExecutionResult,
     GraphQLEnumType,
@@ -282,10 +281,6 @@ def roots(seed: int, faults: float) -> dict[str, Any]:
     return {name: maker.value(field.type) for name, field in SCHEMA.query_type.fields.items()}
 
 
-# What stands beside a null that goes up is never awaited by the library's own executor, and it says so of a few of ten
-# thousand answers; within a compiled function, which can import nothing, even that cannot be said.
-@pytest.mark.filterwarnings("ignore:coroutine .*_async_resolver' was never awaited:RuntimeWarning")
-@pytest.mark.filterwarnings("ignore:.*_async_resolver:pytest.PytestUnraisableExceptionWarning")
 def test_the_compiled_executor_answers_what_the_stock_one_answers_errors_included() -> None:
     data = [roots(seed, 0.0) for seed in range(6)] + [roots(seed, 0.01 * (1 + seed % 6)) for seed in range(6, 24)]
     asked = failed = ran = left = seed = 0
