@@ -42,13 +42,21 @@ ViewT = TypeVar("ViewT")
 
 
 async def _named(
-    context: Context, id_: str | None, kind: type[AggregateT], view: Callable[[AggregateT, Context], ViewT]
+    context: Context,
+    place: str,
+    loaded: ViewT | None,
+    id_: str | None,
+    kind: type[AggregateT],
+    view: Callable[[AggregateT, Context], ViewT],
 ) -> ViewT | None:
     """Return what an order names by a global id, read together with what else of its kind is asked for.
 
-    None for no id, and for what the viewer may not see.
+    place: the field, as the table of permissions has it. loaded: what a list has fetched, or NOT_LOADED. None for no
+    id, and for what the viewer may not see.
     """
-    if id_ is None:
+    if loaded is not NOT_LOADED:
+        return loaded
+    if id_ is None or not may_see_field(context.viewer.role, place):
         return None
     found = await reads.current(context, kind, key_of(id_, kind.STREAM_TYPE))
     return None if found is None else view(found, context)
@@ -84,9 +92,7 @@ class OrderLine:
 
     @strawberry.field(description="The article as it is now; null where the token may not see it.")
     async def sku(self, info: Info[Context, None]) -> Sku | None:
-        if self.loaded_sku is not NOT_LOADED:
-            return self.loaded_sku  # type: ignore[no-any-return]
-        return await _named(info.context, self.sku_id, sku_domain.Sku, sku_view)
+        return await _named(info.context, "OrderLine.sku", self.loaded_sku, self.sku_id, sku_domain.Sku, sku_view)
 
 
 @strawberry.type(description="Money that came in for an order.")
@@ -209,19 +215,20 @@ class Order(Stream):
 
     @strawberry.field(description="The customer; null for a guest, and where the token may not see it.")
     async def customer(self, info: Info[Context, None]) -> Customer | None:
-        if self.loaded_customer is not NOT_LOADED:
-            return self.loaded_customer  # type: ignore[no-any-return]
-        if not may_see_field(info.context.viewer.role, "Order.customer"):
-            return None
-        return await _named(info.context, self.customer_id, customer_domain.Customer, customer_view)
+        return await _named(
+            info.context,
+            "Order.customer",
+            self.loaded_customer,
+            self.customer_id,
+            customer_domain.Customer,
+            customer_view,
+        )
 
     @strawberry.field(description="The store it was placed in; null where the token may not see it.")
     async def store(self, info: Info[Context, None]) -> Store | None:
-        if self.loaded_store is not NOT_LOADED:
-            return self.loaded_store  # type: ignore[no-any-return]
-        if not may_see_field(info.context.viewer.role, "Order.store"):
-            return None
-        return await _named(info.context, self.store_id, store_domain.Store, store_view)
+        return await _named(
+            info.context, "Order.store", self.loaded_store, self.store_id, store_domain.Store, store_view
+        )
 
 
 def _line(line: Any, currency: str, prices: bool) -> OrderLine:

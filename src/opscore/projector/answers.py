@@ -425,7 +425,8 @@ class Answers:
         what: it has not, such as "column quarantined".
         """
         replay, _, name = entry.name.rpartition("/")
-        with self._shared() as connection:
+        # Not a shared one: whoever asks may hold the last of them, and would wait for itself.
+        with self.connect() as connection:
             beside = self.catalogue.entries(connection, name)
         newest = max((each.version for each in beside if each.status != "retired"), default=0)
         if entry.version >= newest:
