@@ -98,7 +98,10 @@ LINE = MadeObject(
         "sku_id": _gid("Sku", "sku_id"),
         "campaign_id": _gid("Campaign", "campaign_id"),
         **_columns("line sku_code name unit gift service"),
-        **{name: Made((name,), plain) for name in ("quantity", "cancelled", "exchanged", "returned", "refunded")},
+        **{
+            name: Made((name,), plain, repeats=True)
+            for name in ("quantity", "cancelled", "exchanged", "returned", "refunded")
+        },
         **{name: unit_price_in(name, "currency") for name in ("list_price", "unit_price")},
         **{
             name: money_in(Made((f"{name}_minor", "exchanged_minor"), _not_exchanged), "currency")
