@@ -182,6 +182,8 @@ FIELDS: dict[str, frozenset[Role]] = {
     "Order.customer": READS["customer"],
     "Order.store": READS["store"],
     "OrderLine.sku": READS["sku"],
+    "OrderDispute.faultParty": _INSIDE,
+    "OrderDispute.solution": _INSIDE,
     **dict.fromkeys(
         (
             "Order.goods",
@@ -197,6 +199,8 @@ FIELDS: dict[str, frozenset[Role]] = {
             "Order.pointsValue",
             "Order.payments",
             "Order.refunds",
+            "OrderDispute.amount",
+            "OrderDispute.compensated",
             "OrderLine.listPrice",
             "OrderLine.unitPrice",
             "OrderLine.gross",

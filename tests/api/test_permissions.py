@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from graphql import FieldDefinitionNode, ObjectTypeDefinitionNode, parse
@@ -28,8 +29,12 @@ from opscore.domain.campaign_commands import (
 from opscore.domain.campaign_events import CampaignGoal, LineRole
 from opscore.domain.command import COMMANDS, Role
 from opscore.domain.departures import FileResignation
+from opscore.domain.order import Order
 from opscore.domain.order_commands import CancelOrder, PayOrder
+from opscore.domain.order_dispute_commands import AcceptDispute, NegotiateDispute, OpenDispute, VerifyDispute
+from opscore.domain.order_disputes import DisputeRemedy, FaultParty
 from opscore.domain.order_returns import RefundOrder
+from opscore.domain.policies import ProblemKind
 from opscore.domain.sku_commands import PriceSku, SetStockPolicy, SetTierPrices, TierPriceEntry
 from opscore.domain.staff import AssignStaffRole
 from opscore.domain.stock_commands import AllocateCampaignStock
@@ -79,6 +84,13 @@ def goods(api: Api, shop: Shop) -> dict[str, str]:
     shop.do(PayOrder(order_id=order, amount_minor=1000, method="card"))
     shop.do(CancelOrder(order_id=order))
     shop.do(RefundOrder(order_id=order))
+    shop.do(OpenDispute(order_id=order, kind=ProblemKind.REFUND))
+    disputed = api.server.services.log.aggregate(Order, order)
+    assert disputed is not None
+    dispute: dict[str, Any] = {"order_id": order, "dispute_id": next(iter(disputed.disputes))}
+    shop.do(AcceptDispute(**dispute))
+    shop.do(VerifyDispute(**dispute, real=True, fault_party=FaultParty.OWNER, solution=DisputeRemedy.COMPENSATION))
+    shop.do(NegotiateDispute(**dispute, remedy=DisputeRemedy.COMPENSATION, amount_minor=100, above_policy=True))
     position = api.server.services.log.head().position
     api.ask("query ($p: Position) { stockTotals(atLeast: $p) { skus } }", {"p": position})
     found = {"Store": shop.store_id, "Sku": sku, "Customer": customer, "Order": order, "Campaign": campaign}
@@ -147,6 +159,10 @@ HIDDEN: dict[str, str] = {
     "OrderLine.gross": "warehouse",
     "OrderLine.discount": "warehouse",
     "OrderLine.amount": "warehouse",
+    "OrderDispute.faultParty": "storefront customer",
+    "OrderDispute.solution": "storefront customer",
+    "OrderDispute.amount": "warehouse",
+    "OrderDispute.compensated": "warehouse",
     "OrderCount.goods": "warehouse",
     "OrderCount.discount": "warehouse",
     "OrderCount.freight": "warehouse",
@@ -169,7 +185,8 @@ INSIDE = {
         **{f"lines.{name}": f"CampaignLine.{name}" for name in ("role", "price", "quota", "belowCost")},
     },
     "Order": {
-        f"lines.{name}": f"OrderLine.{name}" for name in ("listPrice", "unitPrice", "gross", "discount", "amount")
+        **{f"lines.{name}": f"OrderLine.{name}" for name in ("listPrice", "unitPrice", "gross", "discount", "amount")},
+        **{f"disputes.{name}": f"OrderDispute.{name}" for name in ("faultParty", "solution", "amount", "compensated")},
     },
 }
 """Where the fields of objects inside an aggregate are found."""
@@ -248,17 +265,20 @@ def test_owner_and_platform_may_everything_and_an_auditor_changes_nothing() -> N
 @pytest.mark.parametrize(
     ("role", "may", "may_not"),
     [
-        (Role.MANAGER, "planCampaign setPolicy addPromotion approveReturn refundOrder suspendStore", "applyForStore"),
-        (Role.SERVICE, "placeOrder amendOrderPrice requestReturn declineReturn listSku delistSku",
-         "priceSku receiveStock planCampaign setPolicy approveReturn refundOrder"),
-        (Role.AFTER_SALES, "approveReturn declineReturn refundOrder protectPrice",
-         "placeOrder amendOrderPrice payOrder listSku"),
+        (Role.MANAGER, "planCampaign setPolicy addPromotion approveReturn refundOrder suspendStore arbitrateDispute",
+         "applyForStore"),
+        (Role.SERVICE, "placeOrder amendOrderPrice requestReturn declineReturn listSku delistSku openDispute "
+         "acceptDispute followUpDispute", "priceSku receiveStock planCampaign setPolicy approveReturn refundOrder "
+         "negotiateDispute payCompensation"),
+        (Role.AFTER_SALES, "approveReturn declineReturn refundOrder protectPrice verifyDispute settleDispute",
+         "placeOrder amendOrderPrice payOrder listSku arbitrateDispute"),
         (Role.EDITOR, "listSku delistSku setSkuContent registerSku", "refundOrder receiveStock startCampaign payOrder"),
         (Role.PROMOTER, "planCampaign startCampaign addPromotion recordAdSpend reportTraffic", "priceSku refundOrder"),
         (Role.WAREHOUSE, "receiveStock packParcel unpackParcel shipOrder countStock writeOffStock transferStock",
          "priceSku setTierPrices amendOrderPrice refundOrder payOrder placeOrder"),
         (Role.FINANCE, "payOrder refundOrder recordExpense closePeriod", "priceSku shipOrder listSku"),
-        (Role.CUSTOMER, "placeOrder cancelOrder requestReturn setConsent", "payOrder refundOrder registerCustomer"),
+        (Role.CUSTOMER, "placeOrder cancelOrder requestReturn setConsent openDispute agreeDispute",
+         "payOrder refundOrder registerCustomer acceptDispute payCompensation"),
     ],
 )  # fmt: skip
 def test_a_role_does_the_work_that_is_its_own(role: Role, may: str, may_not: str) -> None:

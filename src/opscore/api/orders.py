@@ -17,6 +17,7 @@ from strawberry.types import Info
 from opscore.api import reads
 from opscore.api.context import Context
 from opscore.api.customers import Customer, customer_view
+from opscore.api.disputes import OrderDispute, dispute_view
 from opscore.api.enums import expose
 from opscore.api.history import HistoryEvent, history_field
 from opscore.api.ids import key_of
@@ -207,6 +208,7 @@ class Order(Stream):
     parcels: list[OrderParcel] = strawberry.field(description="Its parcels.")
     returns: list[OrderReturn] = strawberry.field(description="Goods on their way back.")
     refunds: list[OrderRefund] = strawberry.field(description="Money that went back, in order.")
+    disputes: list[OrderDispute] = strawberry.field(description="Complaints about it, in order.")
     shortage: list[OrderShortLine] = strawberry.field(description="What the warehouse could not find.")
     loaded_customer: strawberry.Private[Any] = NOT_LOADED
     """The customer where a list has fetched the customers of all its orders."""
@@ -328,6 +330,7 @@ def order_view(order: domain.Order, context: Context) -> Order:
             for each in order.refunds
             if prices
         ],
+        disputes=[dispute_view(key, each, currency, context.viewer.role) for key, each in order.disputes.items()],
         shortage=[
             OrderShortLine(line=each.line, sku_id=gid("Sku", each.sku_id), quantity=each.quantity)
             for each in order.shortage

@@ -1,10 +1,10 @@
 """One order: what it adds up to (state and fold) and what may happen next (decisions).
 
 What is on record (events) is in order_events.py, how it says no in order_refusals.py, the parts of the state in
-order_state.py, calling off in order_cancelling.py; the commands are in order_placing.py, order_commands.py,
-order_returns.py and order_return_endings.py. The order keeps, per line, how many units were ordered, cancelled,
-exchanged, packed, shipped, delivered, asked back, returned and refunded; its status is derived from these counters and
-never stored.
+order_state.py, calling off in order_cancelling.py, complaints in order_disputes.py; the commands are in
+order_placing.py, order_commands.py, order_returns.py, order_return_endings.py and order_dispute_commands.py. The order
+keeps, per line, how many units were ordered, cancelled, exchanged, packed, shipped, delivered, asked back, returned and
+refunded; its status is derived from these counters and never stored.
 """
 
 from __future__ import annotations
@@ -15,6 +15,23 @@ from decimal import Decimal
 from uuid import UUID
 
 from opscore.domain.aggregate import Aggregate, folds
+from opscore.domain.order_disputes import (
+    CompensationPaid,
+    Dispute,
+    DisputeAccepted,
+    DisputeAgreed,
+    DisputeArbitrated,
+    DisputeClosed,
+    DisputeFollowedUp,
+    DisputeNegotiated,
+    DisputeOfferDeclined,
+    DisputeOpen,
+    DisputeOpened,
+    DisputeSettled,
+    DisputeStep,
+    DisputeVerified,
+    DisputeWithdrawn,
+)
 from opscore.domain.order_events import (
     CustomerContacted,
     ExchangedLine,
@@ -138,6 +155,7 @@ class Order(Aggregate):
     """Money taken that is no part of a sale: to go back, whatever becomes of the goods."""
     returns: dict[UUID, ReturnCase]
     refunds: list[Refund]
+    disputes: dict[UUID, Dispute]
     refunded_minor: int
     refunded_freight_minor: int
     refunded_unearned_minor: int
@@ -208,6 +226,11 @@ class Order(Aggregate):
         if self.kind is OrderKind.RETURN or self.cancelled_at is not None or self.completed_at is not None:
             return False
         return self.paid_at is None or any(line.shipped < line.live for line in self.lines if not line.service)
+
+    @property
+    def in_dispute(self) -> bool:
+        """Say whether anything is still to be done about a complaint."""
+        return any(dispute.is_open for dispute in self.disputes.values())
 
     def returnable(self, line: LineState) -> Decimal:
         """Return how many units left and were not asked back; a service is rendered once it is paid."""
@@ -290,6 +313,7 @@ class Order(Aggregate):
         self.cancelled_goods_minor = self.cancelled_freight_minor = self.unearned_minor = 0
         self.returns = {}
         self.refunds = []
+        self.disputes = {}
         self.refunded_minor = self.refunded_freight_minor = 0
         self.refunded_unearned_minor = 0
         self.guest_erased = False
@@ -498,6 +522,26 @@ class Order(Aggregate):
                 self.lines[back.line - 1].refunded += back.quantity
                 if event.reason is RefundReason.PRICE_PROTECTION and not back.quantity:
                     self.lines[back.line - 1].protect(back.amount_minor)
+
+    @folds(DisputeOpened)
+    def _dispute_opened(self, event: DisputeOpened) -> None:
+        self.disputes[event.dispute_id] = Dispute.of(event)
+
+    @folds(
+        DisputeAccepted,
+        DisputeVerified,
+        DisputeNegotiated,
+        DisputeOfferDeclined,
+        DisputeAgreed,
+        DisputeArbitrated,
+        CompensationPaid,
+        DisputeSettled,
+        DisputeFollowedUp,
+        DisputeClosed,
+        DisputeWithdrawn,
+    )
+    def _dispute_went_on(self, event: DisputeStep) -> None:
+        self.disputes[event.dispute_id].take_in(event)
 
     # Decisions: price and payment --------------------------------------------------------------------------------
 
@@ -746,11 +790,16 @@ class Order(Aggregate):
         self.trigger_event(OrderDelivered, parcel_id=parcel_id, complete=complete, occurred_at=at)
 
     def complete(self, at: datetime) -> None:
-        """Make the sale final. Asked twice, recorded once. Refuses WrongState unless everything has arrived."""
+        """Make the sale final. Asked twice, recorded once.
+
+        Refuses: WrongState unless everything has arrived, DisputeOpen.
+        """
         if self.completed_at is not None:
             return
         services_only = not any(line.live for line in self.lines if not line.service)
         self.require(OrderStatus.CONFIRMED if services_only else OrderStatus.DELIVERED)
+        if self.in_dispute:
+            raise DisputeOpen(path=("order_id",), ids=[self.id])
         self.complete_as_agreed(at)
 
     def complete_as_agreed(self, at: datetime) -> None:

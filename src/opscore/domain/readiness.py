@@ -21,6 +21,7 @@ from opscore.domain import (
     disclosures,
     order_cancelling,
     order_commands,
+    order_dispute_commands,
     order_return_endings,
     order_returns,
     sku_commands,
@@ -49,6 +50,7 @@ from opscore.domain.customer_events import (
     NotCredited,
 )
 from opscore.domain.order import Order
+from opscore.domain.order_disputes import DisputeStep
 from opscore.domain.order_events import OrderKind
 from opscore.domain.order_refusals import NothingToRefund
 from opscore.domain.order_state import OrderStatus, ReturnStatus
@@ -306,6 +308,10 @@ def _refundable(order: Order, _: Occasion) -> None:
         raise NothingToRefund(path=("order_id",), ids=[order.id])
 
 
+def _disputed(step: type[DisputeStep]) -> Check:
+    return lambda order, _: order_dispute_commands.require_step(order, step)
+
+
 ORDER: dict[type[Command], Check] = {
     order_commands.AmendOrderPrice: lambda order, _: order.require_unpaid(),
     order_commands.PayOrder: _payable,
@@ -332,6 +338,8 @@ ORDER: dict[type[Command], Check] = {
     order_returns.DisposeReturn: _with_return("one with goods that came back", ReturnStatus.RECEIVED),
     order_returns.RefundOrder: _refundable,
     order_returns.ProtectPrice: lambda order, now: order_returns.require_in_price_protection(order, now.store, now.at),
+    order_dispute_commands.OpenDispute: lambda order, _: order_dispute_commands.require_disputable(order),
+    **{command: _disputed(step) for command, step in order_dispute_commands.STEPS.items()},
     disclosures.DiscloseOrderContact: always,
 }
 
