@@ -182,6 +182,7 @@ FIELDS: dict[str, frozenset[Role]] = {
     "Order.customer": READS["customer"],
     "Order.store": READS["store"],
     "OrderLine.sku": READS["sku"],
+    "OrderParcel.claim": _INSIDE,
     "OrderDispute.faultParty": _INSIDE,
     "OrderDispute.solution": _INSIDE,
     **dict.fromkeys(

@@ -6,6 +6,7 @@ import re
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from graphql import FieldDefinitionNode, ObjectTypeDefinitionNode, parse
@@ -30,9 +31,10 @@ from opscore.domain.campaign_events import CampaignGoal, LineRole
 from opscore.domain.command import COMMANDS, Role
 from opscore.domain.departures import FileResignation
 from opscore.domain.order import Order
-from opscore.domain.order_commands import CancelOrder, PayOrder
+from opscore.domain.order_commands import CancelOrder, ConfirmOrder, PackParcel, PayOrder, ScannedLine, ShipOrder
 from opscore.domain.order_dispute_commands import AcceptDispute, NegotiateDispute, OpenDispute, VerifyDispute
 from opscore.domain.order_disputes import DisputeRemedy, FaultParty
+from opscore.domain.order_losses import FileCourierClaim, ReportParcelLost
 from opscore.domain.order_returns import RefundOrder
 from opscore.domain.policies import ProblemKind
 from opscore.domain.sku_commands import PriceSku, SetStockPolicy, SetTierPrices, TierPriceEntry
@@ -82,6 +84,13 @@ def goods(api: Api, shop: Shop) -> dict[str, str]:
     shop.do(SetTierPrices(sku_id=sku, tiers=(TierPriceEntry(tier="member", factor=Decimal("0.9")),)))
     shop.do(SetStockPolicy(sku_id=sku, low_line=Decimal(2), high_line=Decimal(50), cover_days=9, stock_class="A"))
     shop.do(PayOrder(order_id=order, amount_minor=1000, method="card"))
+    shop.do(ConfirmOrder(order_id=order))
+    parcel: dict[str, Any] = {"order_id": order, "parcel_id": uuid4()}
+    one = ScannedLine(line=1, sku_id=sku, quantity=Decimal(1))
+    shop.do(PackParcel(**parcel, location_id=shop.location_id, lines=(one,)))
+    shop.do(ShipOrder(**parcel, courier="DPD", waybill="gone"))
+    shop.do(ReportParcelLost(**parcel))
+    shop.do(FileCourierClaim(**parcel, amount_minor=900))
     shop.do(CancelOrder(order_id=order))
     shop.do(RefundOrder(order_id=order))
     shop.do(OpenDispute(order_id=order, kind=ProblemKind.REFUND))
@@ -159,6 +168,7 @@ HIDDEN: dict[str, str] = {
     "OrderLine.gross": "warehouse",
     "OrderLine.discount": "warehouse",
     "OrderLine.amount": "warehouse",
+    "OrderParcel.claim": "storefront customer",
     "OrderDispute.faultParty": "storefront customer",
     "OrderDispute.solution": "storefront customer",
     "OrderDispute.amount": "warehouse",
@@ -186,6 +196,7 @@ INSIDE = {
     },
     "Order": {
         **{f"lines.{name}": f"OrderLine.{name}" for name in ("listPrice", "unitPrice", "gross", "discount", "amount")},
+        "parcels.claim": "OrderParcel.claim",
         **{f"disputes.{name}": f"OrderDispute.{name}" for name in ("faultParty", "solution", "amount", "compensated")},
     },
 }

@@ -15,27 +15,14 @@ from decimal import Decimal
 from uuid import UUID
 
 from opscore.domain.aggregate import Aggregate, folds
-from opscore.domain.order_disputes import (
-    CompensationPaid,
-    Dispute,
-    DisputeAccepted,
-    DisputeAgreed,
-    DisputeArbitrated,
-    DisputeClosed,
-    DisputeFollowedUp,
-    DisputeNegotiated,
-    DisputeOfferDeclined,
-    DisputeOpen,
-    DisputeOpened,
-    DisputeSettled,
-    DisputeStep,
-    DisputeVerified,
-    DisputeWithdrawn,
-)
+from opscore.domain.order_disputes import TAKEN_AT, Dispute, DisputeOpen, DisputeOpened, DisputeStep
 from opscore.domain.order_events import (
+    CourierClaimFiled,
+    CourierClaimSettled,
     CustomerContacted,
     ExchangedLine,
     GuestErased,
+    LostUnitsReplaced,
     OrderCancelled,
     OrderCompleted,
     OrderConfirmed,
@@ -49,7 +36,9 @@ from opscore.domain.order_events import (
     OrderRefunded,
     OrderShipped,
     ParcelLine,
+    ParcelLost,
     ParcelPacked,
+    ParcelTraced,
     ParcelUnpacked,
     PaymentReceived,
     PriceSource,
@@ -180,6 +169,8 @@ class Order(Aggregate):
                 return OrderStatus.SHIPPED
         if self.shortage:
             return OrderStatus.SHORTAGE
+        if any(line.lost for line in goods):
+            return OrderStatus.LOST
         if goods and all(line.packed >= line.live for line in goods):
             return OrderStatus.PACKED
         if self.confirmed_at is not None:
@@ -406,6 +397,20 @@ class Order(Aggregate):
         # What is reported late of an earlier parcel moves nothing.
         self.delivered_at = max(self.delivered_at or event.occurred_at, event.occurred_at)
 
+    @folds(ParcelLost, ParcelTraced, LostUnitsReplaced)
+    def _units_lost(self, event: ParcelLost | ParcelTraced | LostUnitsReplaced) -> None:
+        self.parcels[event.parcel_id].miss(event)
+        for entry in event.lines:
+            line = self.lines[entry.line - 1]
+            if isinstance(event, LostUnitsReplaced):
+                line.lost -= entry.quantity
+            else:
+                line.lose(entry.quantity if isinstance(event, ParcelLost) else -entry.quantity)
+
+    @folds(CourierClaimFiled, CourierClaimSettled)
+    def _claimed(self, event: CourierClaimFiled | CourierClaimSettled) -> None:
+        self.parcels[event.parcel_id].claim_of(event)
+
     @folds(OrderCompleted)
     def _completed(self, event: OrderCompleted) -> None:
         self.completed_at = event.occurred_at
@@ -418,6 +423,7 @@ class Order(Aggregate):
                 line.claims[campaign_id] -= amount_minor
                 self.claims[campaign_id] -= amount_minor
             line.cancelled += gone.quantity
+            line.lost -= gone.lost
             line.cancelled_minor += gone.amount_minor
             if not event.paid:
                 line.cancelled_unpaid += gone.quantity
@@ -429,7 +435,8 @@ class Order(Aggregate):
             self.expired = isinstance(event, OrderExpired)
             self.claims = {}
             self.shortage = []
-            self.parcels = {}
+            # Of a parcel that is lost, a claim may still be open.
+            self.parcels = {key: parcel for key, parcel in self.parcels.items() if parcel.lost_at is not None}
             for line in self.lines:
                 line.packed = ZERO
             if self.paid_at is None:
@@ -527,19 +534,7 @@ class Order(Aggregate):
     def _dispute_opened(self, event: DisputeOpened) -> None:
         self.disputes[event.dispute_id] = Dispute.of(event)
 
-    @folds(
-        DisputeAccepted,
-        DisputeVerified,
-        DisputeNegotiated,
-        DisputeOfferDeclined,
-        DisputeAgreed,
-        DisputeArbitrated,
-        CompensationPaid,
-        DisputeSettled,
-        DisputeFollowedUp,
-        DisputeClosed,
-        DisputeWithdrawn,
-    )
+    @folds(*TAKEN_AT)
     def _dispute_went_on(self, event: DisputeStep) -> None:
         self.disputes[event.dispute_id].take_in(event)
 
@@ -662,9 +657,14 @@ class Order(Aggregate):
         self.require(OrderStatus.PAID)
         self.trigger_event(OrderConfirmed, occurred_at=at)
 
+    def require_packable(self) -> None:
+        """Refuse WrongState unless units are to be packed; what was lost holds up none of the others."""
+        if self.status is not OrderStatus.LOST or not any(line.to_pack for line in self.lines):
+            self.require(OrderStatus.CONFIRMED)
+
     def report_shortage(self, short: Sequence[tuple[int, Decimal]], at: datetime) -> None:
         """Say what could not be found: (line, quantity). Refuses WrongState, NotFound, NothingShort."""
-        self.require(OrderStatus.CONFIRMED)
+        self.require_packable()
         require_each_once([line for line, _ in short])
         lines = []
         for index, (number, quantity) in enumerate(short):
@@ -708,7 +708,7 @@ class Order(Aggregate):
 
         Refuses: WrongState, NotFound, ParcelEmpty, ArticleMismatch, QuantityMismatch.
         """
-        self.require(OrderStatus.CONFIRMED)
+        self.require_packable()
         if parcel_id in self.parcels or parcel_id in self.unpacked:
             raise WrongState(what="parcel", state="packed", needed="new", path=("parcel_id",), ids=[self.id])
         if not scanned:
@@ -783,8 +783,9 @@ class Order(Aggregate):
         parcel = self.parcel(parcel_id)
         if parcel.delivered_at is not None:
             return
-        if parcel.shipped_at is None:
-            raise WrongState(what="parcel", state="packed", needed="shipped", path=("parcel_id",), ids=[self.id])
+        if parcel.shipped_at is None or parcel.lost_at is not None:
+            state = "packed" if parcel.lost_at is None else "lost"
+            raise WrongState(what="parcel", state=state, needed="shipped", path=("parcel_id",), ids=[self.id])
         there = units_by_line(parcel.lines)
         complete = all(line.service or line.delivered + there.get(line.line, ZERO) >= line.live for line in self.lines)
         self.trigger_event(OrderDelivered, parcel_id=parcel_id, complete=complete, occurred_at=at)
