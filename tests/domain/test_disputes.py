@@ -499,6 +499,15 @@ def test_a_refund_settles_what_was_agreed_once_it_is_enough(case: Case) -> None:
         other.do(SettleDispute, refund_ids=(refunds[1],))
 
 
+def test_what_went_back_before_anybody_complained_settles_nothing(shop: Shop) -> None:
+    order_id = shop.delivered((shop.article(), "3"))
+    shop.desk.do(RefundOrder(order_id=order_id, other_minor=1_000, reason=RefundReason.OTHER))
+    case = Case(shop, order_id=order_id).agreed(DisputeRemedy.REFUND, amount_minor=1_000)
+
+    with pytest.raises(InvalidField, match="before anybody complained"):
+        case.do(SettleDispute, refund_ids=(case.order.refunds[0].refund_id,))
+
+
 def test_goods_that_come_back_settle_with_the_money_for_them(case: Case) -> None:
     case.agreed(DisputeRemedy.RETURN)
     return_id = case.shop.returned(case.order_id, (1, "2"))

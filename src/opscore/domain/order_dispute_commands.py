@@ -86,7 +86,6 @@ _LEADS_TO: dict[type[DisputeStep], DisputeStatus] = {
 }
 """Steps that say nothing more than that they were taken: asked for twice, they are recorded once."""
 
-
 _NOTHING_OFFERED = (DisputeStatus.OPENED, DisputeStatus.ACCEPTED, DisputeStatus.VERIFIED)
 
 
@@ -529,7 +528,7 @@ class SettleDispute(Command):
         """Check that each thing named is there, is of this dispute alone and is enough, then settle it."""
         order = work.order(self.order_id)
         dispute = step_of(order, self.dispute_id, DisputeSettled)
-        self._require_refunds(order)
+        self._require_refunds(order, dispute)
         if self.return_id is not None:
             self._require_return(order)
         if self.replacement_order_id is not None:
@@ -546,8 +545,8 @@ class SettleDispute(Command):
         )
         return order.id
 
-    def _require_refunds(self, order: Order) -> None:
-        known = {refund.refund_id for refund in order.refunds}
+    def _require_refunds(self, order: Order, dispute: Dispute) -> None:
+        known = {refund.refund_id: refund for refund in order.refunds}
         used = {refund_id for other in order.disputes.values() for refund_id in other.refund_ids}
         for index, refund_id in enumerate(self.refund_ids):
             path = ("refund_ids", index)
@@ -555,6 +554,8 @@ class SettleDispute(Command):
                 raise NotFound(what="refund of this order", path=path, ids=[order.id])
             if refund_id in used or refund_id in self.refund_ids[:index]:
                 raise InvalidField(why="a refund settles one dispute, once", path=path, ids=[order.id])
+            if known[refund_id].refunded_at < dispute.opened_at:
+                raise InvalidField(why="it went back before anybody complained", path=path, ids=[order.id])
 
     def _require_return(self, order: Order) -> None:
         case = order.returns.get(self.return_id) if self.return_id is not None else None

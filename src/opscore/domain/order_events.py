@@ -370,7 +370,7 @@ class OrderDelivered(Event):
 
 
 class ParcelLost(Event):
-    """A parcel that left has not arrived and is not looked for where it should be: its units are gone for now."""
+    """A parcel that left has not arrived, and nobody knows where it is: its units are gone for now."""
 
     parcel_id: UUID
     courier: str | None
