@@ -250,3 +250,31 @@ ON CONFLICT (campaign_id, day, channel, currency) DO UPDATE SET
     cost_minor = excluded.cost_minor, impressions = excluded.impressions, clicks = excluded.clicks,
     revision = excluded.revision, position = excluded.position
 WHERE (excluded.revision, excluded.position) > (spent.revision, spent.position);
+
+-- resources: the last plan of the window for a place for advertising is the one that holds.
+INSERT INTO campaign_resources (
+    campaign_id, resource_id, channel, form, placement, quantity, budget_minor, currency, starts_at, ends_at, needs_review,
+    submit_by, submit_until, status
+)
+SELECT DISTINCT ON (stream_id, resource_id) stream_id, resource_id, channel, form, placement, quantity, budget_minor,
+    currency, starts_at, ends_at, needs_review, submit_by, submit_until, 'planned'
+FROM resource_planned
+ORDER BY stream_id, resource_id, position DESC
+ON CONFLICT (campaign_id, resource_id) DO UPDATE SET
+    channel = excluded.channel, form = excluded.form, placement = excluded.placement, quantity = excluded.quantity,
+    budget_minor = excluded.budget_minor, currency = excluded.currency, starts_at = excluded.starts_at,
+    ends_at = excluded.ends_at, needs_review = excluded.needs_review, submit_by = excluded.submit_by,
+    submit_until = excluded.submit_until, status = excluded.status;
+
+-- resources_stand: the last word of the window on how far such a place is; planned again, its review begins anew.
+UPDATE campaign_resources AS place SET status = said.status
+FROM (
+    SELECT DISTINCT ON (stream_id, resource_id) stream_id, resource_id, status FROM (
+        SELECT stream_id, resource_id, position, 'planned' AS status FROM resource_planned
+        UNION ALL SELECT stream_id, resource_id, position, 'submitted' FROM resource_submitted
+        UNION ALL SELECT stream_id, resource_id, position, 'approved' FROM resource_approved
+        UNION ALL SELECT stream_id, resource_id, position, 'rejected' FROM resource_rejected
+        UNION ALL SELECT stream_id, resource_id, position, 'dropped' FROM resource_dropped
+    ) AS each ORDER BY stream_id, resource_id, position DESC
+) AS said
+WHERE place.campaign_id = said.stream_id AND place.resource_id = said.resource_id;

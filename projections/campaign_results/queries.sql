@@ -19,6 +19,24 @@ WHERE (:store_ids::uuid[] IS NULL OR campaign.store_id = ANY (:store_ids::uuid[]
     -- An offer for the whole store may have sold it all the same.
     AND (NOT terms.removed OR (terms.units, terms.gmv_minor, terms.refunded_minor) <> (0, 0, 0));
 
+-- campaign_resources: the places for advertising that a campaign needs, for lists that look for them.
+SELECT place.campaign_id, place.resource_id, place.channel, place.status
+FROM campaign_resources AS place JOIN campaigns AS campaign ON campaign.campaign_id = place.campaign_id
+WHERE (:store_ids::uuid[] IS NULL OR campaign.store_id = ANY (:store_ids::uuid[])
+        OR campaign.store_ids && :store_ids::uuid[])
+    AND place.status <> 'dropped';
+
+-- due: what is to be done for campaigns that are not over before :due_before, soonest first: resources to be handed in.
+SELECT campaign.campaign_id, campaign.store_id, campaign.status, 'submit_resource' AS what, place.resource_id AS part_id,
+    place.channel, place.submit_by AS due_at, place.submit_until AS last_at
+FROM campaign_resources AS place JOIN campaigns AS campaign ON campaign.campaign_id = place.campaign_id
+WHERE place.needs_review AND place.status IN ('planned', 'rejected') AND place.submit_by < :due_before::timestamptz
+    AND campaign.status IN ('planned', 'scheduled', 'live', 'paused')
+    AND (:store_ids::uuid[] IS NULL OR campaign.store_id = ANY (:store_ids::uuid[])
+        OR campaign.store_ids && :store_ids::uuid[])
+ORDER BY due_at, campaign_id, part_id
+LIMIT coalesce(:row_limit::bigint, 100);
+
 -- results: each campaign of these stores (:campaign_ids, NULL for all), one row for each currency it sold or advertised in.
 WITH scope AS (
     SELECT campaign.campaign_id FROM campaigns AS campaign

@@ -155,3 +155,22 @@ CREATE TABLE campaign_ad_days (
     position     bigint NOT NULL,
     PRIMARY KEY (campaign_id, day, channel, currency)
 );
+
+-- campaign_resources: the places for advertising that a campaign needs, and how far their review is.
+CREATE TABLE campaign_resources (
+    campaign_id   uuid NOT NULL,
+    resource_id   uuid NOT NULL,
+    channel       text COLLATE "C" NOT NULL,
+    form          text COLLATE "C" NOT NULL,
+    placement     text NOT NULL,
+    quantity      bigint NOT NULL,
+    budget_minor  bigint NOT NULL,
+    currency      text COLLATE "C" NOT NULL,
+    starts_at     timestamptz NOT NULL,
+    ends_at       timestamptz NOT NULL,
+    needs_review  boolean NOT NULL,
+    submit_by     timestamptz,
+    submit_until  timestamptz,
+    status        text COLLATE "C" NOT NULL,
+    PRIMARY KEY (campaign_id, resource_id)
+) WITH (fillfactor = 70);

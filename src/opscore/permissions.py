@@ -73,6 +73,7 @@ READS: dict[str, frozenset[Role]] = {
     "salesBooks": _FIGURES,
     "retentionCohorts": _FIGURES,
     "campaignResults": _FIGURES,
+    "campaignsDue": _FIGURES,
     "customerCards": _CUSTOMERS,
     "orderCount": _SHOP,
     "orderStates": STAFF | {Role.AUDITOR},
@@ -130,7 +131,8 @@ OF_REPLAY = frozenset({
     "orders", "orderCount", "orderStates", "ordersDue", "topSkus", "stores", "skus", "campaigns", "customers",
     "customerCards", "stockLevels", "stockBalances", "stockAsOf", "stockLedger", "stockMovements",
     "stockMovementTotals", "stockWorth", "stockValuation", "stockTotals", "kpiDaily", "kpiPeriods", "kpiTotals",
-    "kpiExplain", "kpi", "explainKpi", "salesBooks", "retentionCohorts", "campaignResults", "explain",
+    "kpiExplain", "kpi", "explainKpi", "salesBooks", "retentionCohorts", "campaignResults", "campaignsDue",
+    "explain",
     "projectionQueries", "projectionRows",
 })  # fmt: skip
 """The questions that a replay answers: those that read models answer."""
@@ -174,6 +176,7 @@ FIELDS: dict[str, frozenset[Role]] = {
     "Promotion.coupon": _INSIDE,
     "Campaign.forecast": READS["campaignResults"],
     "Campaign.adSpend": READS["campaignResults"],
+    "Campaign.resources": READS["campaignResults"],
     "Store.history": frozenset({Role.MANAGER, Role.FINANCE, Role.AUDITOR}),
     "Sku.history": _INSIDE,
     "Order.history": READS["order"],

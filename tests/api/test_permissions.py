@@ -26,6 +26,7 @@ from opscore.domain.campaign_commands import (
     StartCampaign,
 )
 from opscore.domain.campaign_events import CampaignGoal, LineRole
+from opscore.domain.campaign_resources import PlanResource
 from opscore.domain.command import COMMANDS, Role
 from opscore.domain.departures import FileResignation
 from opscore.domain.order_commands import CancelOrder, PayOrder
@@ -67,6 +68,8 @@ def goods(api: Api, shop: Shop) -> dict[str, str]:
     now = datetime.now(UTC)
     minute = timedelta(minutes=1)
     shop.do(ScheduleCampaign(campaign_id=campaign, starts_at=now - minute, ends_at=now + 60 * minute))
+    banner = {"channel": "search", "form": "display", "placement": "home page", "budget_minor": 100, "currency": "GBP"}
+    shop.do(PlanResource(campaign_id=campaign, **banner))
     nine = CheckedPriceTerms(sku_id=sku, label=Decimal(9), detail=Decimal(9), plan=Decimal(9))
     shop.do(CheckCampaignPrices(campaign_id=campaign, lines=(nine,)), actor=SECOND)
     shop.do(AllocateCampaignStock(sku_id=sku, campaign_id=campaign, location_id=shop.location_id, quantity=Decimal(5)))
@@ -121,6 +124,7 @@ HIDDEN: dict[str, str] = {
     "Customer.history": "editor warehouse storefront customer",
     "Campaign.forecast": "service after_sales editor warehouse storefront customer",
     "Campaign.adSpend": "service after_sales editor warehouse storefront customer",
+    "Campaign.resources": "service after_sales editor warehouse storefront customer",
     "CampaignLine.role": "storefront customer",
     "CampaignLine.price": "warehouse",
     "CampaignLine.quota": "storefront customer",
@@ -459,6 +463,7 @@ def test_the_warehouse_counts_orders_and_is_told_no_sums(api: Api, goods: dict[s
         'skus(first: 1, filter: {listPrice: {from: "1"}})',
         "skus(first: 1, sort: {by: LIST_PRICE})",
         "campaigns(first: 1, filter: {budget: {from: 1}})",
+        "campaigns(first: 1, filter: {resourceStatus: {eq: REJECTED}})",
     ],
 )
 def test_no_filter_and_no_order_tells_the_warehouse_a_price(api: Api, goods: dict[str, str], asked: str) -> None:

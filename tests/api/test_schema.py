@@ -36,6 +36,7 @@ TRADE = """
     expireOrder planCampaign renameCampaign addCampaignLine removeCampaignLine addPromotion removePromotion
     scheduleCampaign setForecast checkCampaignPrices startCampaign pauseCampaign resumeCampaign endCampaign
     cancelCampaign setCampaignBudget recordAdSpend evaluateCampaign registerCustomer setContactCard setConsent
+    planResource submitResource reviewResource dropResource
     joinMembership changeTier earnPoints spendPoints reversePoints expirePoints grantCoupon useCoupon returnCoupon
     redeemCampaign referCustomer rewardReferral mergeCustomers blockCustomer eraseCustomer
 """

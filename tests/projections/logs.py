@@ -19,6 +19,11 @@ from tests.benchmarks import generate
 class Trade(generate.World):
     """A world in which somebody also goes back on what was begun: parcels are opened, returns come to nothing."""
 
+    def __init__(self, **sizes: int) -> None:
+        super().__init__(**sizes)
+        self.places: set[UUID] = set()
+        """The places for advertising that campaigns need now."""
+
     def unpack(self, order: generate.Order) -> None:
         """Open the parcel of an order again that has not left."""
         if order.state == "packed" and order.parcel is not None:
@@ -143,11 +148,39 @@ class Trade(generate.World):
         name, fields = facts[kind % len(facts)]
         self.record(name, self.campaigns[campaign], campaign % len(self.stores), **fields)
 
+    def advertise(self, number: int, kind: int) -> None:
+        """Plan a place for advertising of a campaign, or go on with one that was planned."""
+        campaign = number % len(self.campaigns)
+        store = campaign % len(self.stores)
+        place = self.made_id("resource", campaign * 3 + number // 2 % 3)
+        start = self.now + timedelta(days=kind)
+        facts: list[tuple[str, dict[str, Any]]] = [
+            (
+                "ResourcePlanned",
+                {
+                    "channel": f"channel {kind % 2}", "form": "display", "placement": "home page", "quantity": 1 + kind,
+                    "budget_minor": 100 * kind, "currency": self.currencies[store], "starts_at": start,
+                    "ends_at": start + timedelta(days=1), "needs_review": True, "submit_by": start - timedelta(days=5),
+                    "submit_until": start - timedelta(days=3),
+                },
+            ),
+            ("ResourceSubmitted", {}),
+            ("ResourceApproved", {}),
+            ("ResourceRejected", {"reason": "no"}),
+            ("ResourceDropped", {"reason": "too dear"}),
+        ]  # fmt: skip
+        name, fields = facts[kind % len(facts)] if place in self.places else facts[0]
+        if name == "ResourceDropped":
+            self.places.remove(place)
+        else:
+            self.places.add(place)
+        self.record(name, self.campaigns[campaign], store, resource_id=place, **fields)
+
 
 class Doings(generate.Actions):
     """Turns small whole numbers into events of a `Trade`."""
 
-    COUNT = generate.Actions.COUNT + 6
+    COUNT = generate.Actions.COUNT + 7
 
     def __init__(self, world: Trade) -> None:
         super().__init__(world)
@@ -162,6 +195,9 @@ class Doings(generate.Actions):
         if further == 5:
             self.trade.pass_time(minutes)
             return self.trade.edit(one, two)
+        if further == 6:
+            self.trade.pass_time(minutes)
+            return self.trade.advertise(one, two)
         if further < 0 or not self.trade.orders:
             return super().do(action % generate.Actions.COUNT, one, two, minutes)
         order = self.trade.orders[-1 - one % min(len(self.trade.orders), 4)]

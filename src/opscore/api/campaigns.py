@@ -19,11 +19,12 @@ from opscore.api.nodes import Stream, gid, store_gid, stream_fields
 from opscore.api.outputs import output_type
 from opscore.api.paging import Connection
 from opscore.domain import campaign as domain
-from opscore.domain.campaign_events import CampaignGoal, CampaignKind, CampaignStatus, CampaignType
+from opscore.domain.campaign_events import CampaignGoal, CampaignKind, CampaignStatus, CampaignType, ResourceStatus
+from opscore.domain.campaign_state import Resource
 from opscore.domain.pricing import MemberScope, Promotion
 from opscore.permissions import may_see_field
 
-for _enum in (CampaignGoal, CampaignKind, CampaignStatus, CampaignType, MemberScope):
+for _enum in (CampaignGoal, CampaignKind, CampaignStatus, CampaignType, MemberScope, ResourceStatus):
     expose(_enum)
 
 PromotionType: Any = output_type(Promotion)
@@ -68,6 +69,27 @@ class CampaignAdSpend:
     revision: int = strawberry.field(description="Which revision of the figures this is.")
 
 
+@strawberry.type(description="A place for advertising that a campaign needs.")
+class CampaignResource:
+    resource_id: UUID = strawberry.field(description="Its id, by which it is changed, handed in, reviewed and dropped.")
+    channel: str = strawberry.field(description="Where it is.")
+    form: str = strawberry.field(description="What sort of advertising it is.")
+    placement: str = strawberry.field(description="Which place there.")
+    quantity: int = strawberry.field(description="How many of them.")
+    budget: Money = strawberry.field(description="What it may cost.")
+    starts_at: datetime = strawberry.field(description="From when.")
+    ends_at: datetime = strawberry.field(description="Until when.")
+    needs_review: bool = strawberry.field(description="Whether the platform reviews it before it may be used.")
+    submit_by: datetime | None = strawberry.field(
+        description="The end of the working day by which it is to be handed in for review; null for no review."
+    )
+    submit_until: datetime | None = strawberry.field(
+        description="The end of the last working day on which it can be handed in; null for no review."
+    )
+    status: ResourceStatus = strawberry.field(description="How far it is.")
+    rejected_because: str | None = strawberry.field(description="Why the platform did not take it.")
+
+
 @strawberry.type(description="How often a coupon of the campaign has been used.")
 class CouponUse:
     code: str = strawberry.field(description="The coupon's code.")
@@ -108,6 +130,10 @@ class Campaign(Stream):
     ad_spend: list[CampaignAdSpend] = strawberry.field(
         description="What its advertising cost; empty for roles that see no figures."
     )
+    resources: list[CampaignResource] = strawberry.field(
+        description="The places for advertising that it needs, which need not be approved when it starts; empty for "
+        "roles that see no figures."
+    )
 
 
 def campaign_view(campaign: domain.Campaign, context: Context) -> Campaign:
@@ -147,6 +173,7 @@ def campaign_view(campaign: domain.Campaign, context: Context) -> Campaign:
         coupon_uses=[CouponUse(code=code, uses=uses) for code, uses in campaign.coupon_uses.items()] if inner else [],
         forecast=None if forecast is None or not figures else _forecast(forecast, currency),
         ad_spend=[_ad_spend(key, each, currency) for key, each in campaign.ad_spend.items()] if figures else [],
+        resources=[_resource(key, each, currency) for key, each in campaign.resources.items()] if figures else [],
     )
 
 
@@ -182,4 +209,22 @@ def _ad_spend(key: str, spend: domain.AdSpend, currency: str) -> CampaignAdSpend
         impressions=spend.impressions,
         clicks=spend.clicks,
         revision=spend.revision,
+    )
+
+
+def _resource(resource_id: UUID, resource: Resource, currency: str) -> CampaignResource:
+    return CampaignResource(
+        resource_id=resource_id,
+        channel=resource.channel,
+        form=resource.form,
+        placement=resource.placement,
+        quantity=resource.quantity,
+        budget=money(resource.budget_minor, currency),
+        starts_at=resource.starts_at,
+        ends_at=resource.ends_at,
+        needs_review=resource.needs_review,
+        submit_by=resource.submit_by,
+        submit_until=resource.submit_until,
+        status=resource.status,
+        rejected_because=resource.rejected_because,
     )

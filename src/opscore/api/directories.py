@@ -36,7 +36,7 @@ from opscore.api.filters import (
 from opscore.api.lists import Listing, PageArguments, listed, refuse_hidden, refuse_unsaid
 from opscore.api.selected import Selected
 from opscore.domain.aggregate import Aggregate
-from opscore.domain.campaign_events import CampaignGoal, CampaignKind, CampaignStatus, CampaignType
+from opscore.domain.campaign_events import CampaignGoal, CampaignKind, CampaignStatus, CampaignType, ResourceStatus
 from opscore.domain.command import Role
 from opscore.domain.customer_events import CustomerStatus
 from opscore.domain.sku_events import DelistReason, FulfilmentMode, SkuStatus
@@ -146,6 +146,9 @@ class SkuSort:
 # Campaigns -----------------------------------------------------------------------------------------------------------
 
 
+_RESOURCE = {"link": "campaign_resources", "key": "campaign_id"}
+
+
 @strawberry.input(description=f"Which campaigns; {_ALL}")
 class CampaignFilter:
     and_: list[CampaignFilter] | None = every()
@@ -167,6 +170,12 @@ class CampaignFilter:
     starts_at: TimeFilter | None = on("starts_at", "When it starts.")
     ends_at: TimeFilter | None = on("ends_at", "When it ends.")
     budget: AmountFilter | None = on("budget_minor", "What its discounts may cost.", shown_as="Campaign.budget")
+    resource_status: Filter[ResourceStatus] | None = on(
+        "status", "How far a resource that it needs is.", **_RESOURCE, shown_as="Campaign.resources"
+    )
+    resource_channel: TextFilter | None = on(
+        "channel", "Where a resource that it needs is.", **_RESOURCE, shown_as="Campaign.resources"
+    )
 
 
 class CampaignSortKey(enum.StrEnum):

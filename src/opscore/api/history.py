@@ -60,6 +60,10 @@ TIMELINE: Mapping[str, frozenset[str]] = {
 
 SHOWN_AS = {
     "ForecastSet": "Campaign.forecast", "AdSpendRecorded": "Campaign.adSpend", "CampaignEvaluated": "Campaign.forecast",
+    **dict.fromkeys(
+        ("ResourcePlanned", "ResourceDropped", "ResourceSubmitted", "ResourceApproved", "ResourceRejected"),
+        "Campaign.resources",
+    ),
 }  # fmt: skip
 """Event types whose data are of a field that only some roles see."""
 

@@ -74,6 +74,18 @@ class CampaignResult:
     )
 
 
+@strawberry.type(description="Something that is to be done for a campaign.")
+class DueForCampaign:
+    campaign_id: strawberry.ID = strawberry.field(description="The campaign.")
+    store_id: strawberry.ID = strawberry.field(description="The store whose staff look after it.")
+    status: CampaignStatus = strawberry.field(description="Where it stands.")
+    what: str = strawberry.field(description="submit_resource: a place for advertising is to be handed in for review.")
+    part_id: UUID = strawberry.field(description="Which resource of the campaign it is about.")
+    channel: str = strawberry.field(description="Where that is.")
+    due_at: datetime = strawberry.field(description="When.")
+    last_at: datetime | None = strawberry.field(description="From when on it will be refused; null: never.")
+
+
 @strawberry.type(description="What one customer bought, in one currency.")
 class CustomerSales:
     currency_code: str = strawberry.field(description="ISO 4217 code of these figures.")
@@ -123,6 +135,26 @@ def campaign_results(
         for row in ask(context, "campaign_results", "skus", {"campaign_ids": found}, store_ids=store_ids):
             skus[row["campaign_id"], row["currency"]].append(_sku_result(row))
     return [_result(row, skus[row["campaign_id"], row["currency"]]) for row in rows]
+
+
+def campaigns_due(
+    context: Context, before: datetime, limit: int, store_ids: list[UUID] | None, at_least: int | None
+) -> list[DueForCampaign]:
+    """Return what is to be done for campaigns before a moment, soonest first (blocking)."""
+    asked = {"due_before": before, "row_limit": limit}
+    return [
+        DueForCampaign(
+            campaign_id=gid("Campaign", row["campaign_id"]),
+            store_id=store_gid(row["store_id"]),
+            status=CampaignStatus(row["status"]),
+            what=row["what"],
+            part_id=row["part_id"],
+            channel=row["channel"],
+            due_at=row["due_at"],
+            last_at=row["last_at"],
+        )
+        for row in ask(context, "campaign_results", "due", asked, store_ids=store_ids, at_least=at_least)
+    ]
 
 
 def _result(row: dict[str, Any], skus: list[CampaignSkuResult]) -> CampaignResult:

@@ -69,6 +69,19 @@ class CampaignStatus(enum.StrEnum):
     CANCELLED = "cancelled"
 
 
+class ResourceStatus(enum.StrEnum):
+    """How far a place for advertising is that a campaign needs."""
+
+    PLANNED = "planned"
+    """Not handed in for review; one that needs no review stays here."""
+    SUBMITTED = "submitted"
+    """Handed in; the platform has not answered."""
+    APPROVED = "approved"
+    """The platform took it."""
+    REJECTED = "rejected"
+    """The platform did not take it; it may be handed in again."""
+
+
 class CampaignPlanned(FirstEvent):
     """A campaign was planned for a goal. `member_scope` says who may buy at its line prices.
 
@@ -267,6 +280,53 @@ class AdSpendRecorded(Event):
     impressions: int
     clicks: int
     revision: int
+
+
+class ResourcePlanned(Event):
+    """A place for advertising is needed from a moment until another; planned again, its review begins anew.
+
+    submit_by, submit_until: the ends of the working days by which it is to be handed in for review, and after which it
+    is too late, by calendar and policy as they were then; None for one that needs no review.
+    """
+
+    resource_id: UUID
+    channel: str
+    form: str
+    placement: str
+    quantity: int
+    budget_minor: int
+    currency: str
+    starts_at: datetime
+    ends_at: datetime
+    needs_review: bool
+    submit_by: datetime | None = None
+    submit_until: datetime | None = None
+
+
+class ResourceDropped(Event):
+    """The campaign does without a place for advertising."""
+
+    resource_id: UUID
+    reason: str
+
+
+class ResourceSubmitted(Event):
+    """A place for advertising was handed in for review by the platform."""
+
+    resource_id: UUID
+
+
+class ResourceApproved(Event):
+    """The platform took it."""
+
+    resource_id: UUID
+
+
+class ResourceRejected(Event):
+    """The platform did not take it."""
+
+    resource_id: UUID
+    reason: str
 
 
 class QuotedFigure(Value):

@@ -171,10 +171,20 @@ class PriceGuard(Policy):
 
 
 class CampaignRules(Policy):
-    """Whether the time of a campaign is fixed once its warm-up has begun; if not, it can be moved until the start."""
+    """Whether the time of a campaign is fixed once its warm-up has begun; if not, it can be moved until the start.
+
+    And how many working days before it starts a place for advertising is handed in for review: as it should be, and at
+    the least.
+    """
 
     KIND: ClassVar[str] = "campaign_rules"
     frozen_from_warmup: bool = True
+    review_days: Days = 5
+    review_days_min: Days = 3
+
+    def __post_init__(self) -> None:
+        if self.review_days_min > self.review_days:
+            raise ValueError("review_days_min may not be above review_days")
 
 
 class ZeroPrice(Policy):

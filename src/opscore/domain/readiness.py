@@ -16,6 +16,7 @@ from typing import Any
 
 from opscore.domain import (
     campaign_commands,
+    campaign_resources,
     customer_commands,
     departures,
     disclosures,
@@ -358,6 +359,10 @@ def _not_over(campaign: Campaign, _: Occasion) -> None:
     campaign.require_status(*OPEN_STATUSES)
 
 
+def _with_resources(campaign: Campaign, _: Occasion) -> None:
+    campaign_resources.require_resources(campaign)
+
+
 def _checkable(campaign: Campaign, now: Occasion) -> None:
     campaign.require_checkable(now.actor.id, now.store.policy(SecondPerson, now.at).price_check)
 
@@ -385,6 +390,10 @@ CAMPAIGN: dict[type[Command], Check] = {
     campaign_commands.CancelCampaign: rehearsed(lambda campaign, now: campaign.cancel(ANYTHING, now.at)),
     campaign_commands.SetCampaignBudget: _not_over,
     campaign_commands.RecordAdSpend: always,
+    campaign_resources.PlanResource: _not_over,
+    campaign_resources.DropResource: _with_resources,
+    campaign_resources.SubmitResource: _with_resources,
+    campaign_resources.ReviewResource: _with_resources,
     campaign_commands.EvaluateCampaign: rehearsed(lambda campaign, now: campaign.evaluate(ANYTHING, (), None, now.at)),
 }
 
