@@ -278,3 +278,33 @@ FROM (
     ) AS each ORDER BY stream_id, resource_id, position DESC
 ) AS said
 WHERE place.campaign_id = said.stream_id AND place.resource_id = said.resource_id;
+
+-- ad_plans: an ad plan begins with its launch.
+INSERT INTO campaign_ad_plans (campaign_id, plan_id, channel, status, adjust_by, monitor_by)
+SELECT stream_id, plan_id, channel, 'running', adjust_by, monitor_by FROM ad_plan_launched;
+
+-- ad_plans_stand: the last words of the window on whether a plan runs, and until when it is to be adjusted and looked at.
+-- Each event says some of the three; what is said may be that nobody has to.
+UPDATE campaign_ad_plans AS plan
+SET status = coalesce(said.status, plan.status),
+    adjust_by = CASE WHEN said.adjusts THEN said.adjust_by ELSE plan.adjust_by END,
+    monitor_by = CASE WHEN said.monitors THEN said.monitor_by ELSE plan.monitor_by END
+FROM (
+    SELECT each.stream_id, each.plan_id,
+        (array_agg(each.status ORDER BY each.position DESC) FILTER (WHERE each.status IS NOT NULL))[1] AS status,
+        bool_or(each.adjusts) AS adjusts,
+        (array_agg(each.adjust_by ORDER BY each.position DESC) FILTER (WHERE each.adjusts))[1] AS adjust_by,
+        bool_or(each.monitors) AS monitors,
+        (array_agg(each.monitor_by ORDER BY each.position DESC) FILTER (WHERE each.monitors))[1] AS monitor_by
+    FROM (
+        SELECT stream_id, plan_id, position, 'running' AS status, true AS adjusts, adjust_by, true AS monitors, monitor_by
+        FROM ad_plan_launched
+        UNION ALL SELECT stream_id, plan_id, position, NULL, false, NULL, true, monitor_by FROM ad_monitored
+        UNION ALL SELECT stream_id, plan_id, position, NULL, true, adjust_by, false, NULL FROM ad_adjusted
+        UNION ALL SELECT stream_id, plan_id, position, 'paused', true, NULL, true, NULL FROM ad_plan_paused
+        UNION ALL SELECT stream_id, plan_id, position, 'running', true, adjust_by, true, monitor_by FROM ad_plan_resumed
+        UNION ALL SELECT stream_id, plan_id, position, 'ended', true, NULL, true, NULL FROM ad_plan_ended
+    ) AS each
+    GROUP BY 1, 2
+) AS said
+WHERE plan.campaign_id = said.stream_id AND plan.plan_id = said.plan_id;

@@ -174,3 +174,14 @@ CREATE TABLE campaign_resources (
     status        text COLLATE "C" NOT NULL,
     PRIMARY KEY (campaign_id, resource_id)
 ) WITH (fillfactor = 70);
+
+-- campaign_ad_plans: the plans by which a campaign advertises, and until when each is to be adjusted and looked at.
+CREATE TABLE campaign_ad_plans (
+    campaign_id  uuid NOT NULL,
+    plan_id      uuid NOT NULL,
+    channel      text COLLATE "C" NOT NULL,
+    status       text COLLATE "C" NOT NULL,
+    adjust_by    timestamptz,
+    monitor_by   timestamptz,
+    PRIMARY KEY (campaign_id, plan_id)
+) WITH (fillfactor = 70);

@@ -177,6 +177,8 @@ FIELDS: dict[str, frozenset[Role]] = {
     "Campaign.forecast": READS["campaignResults"],
     "Campaign.adSpend": READS["campaignResults"],
     "Campaign.resources": READS["campaignResults"],
+    "Campaign.adBudgets": READS["campaignResults"],
+    "Campaign.adPlans": READS["campaignResults"],
     "Store.history": frozenset({Role.MANAGER, Role.FINANCE, Role.AUDITOR}),
     "Sku.history": _INSIDE,
     "Order.history": READS["order"],

@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from opscore.domain.campaign_ad_commands import AgreeAdBudget
 from opscore.domain.campaign_commands import CancelCampaign
 from opscore.domain.campaign_resources import DropResource, ReviewResource, SubmitResource
 from opscore.domain.command import Role
@@ -78,6 +79,55 @@ def test_what_is_to_be_handed_in_is_listed_soonest_first_until_it_is_handed_in(a
     assert not api.server.services.projector.check(["campaign_results"])
 
 
+def launched(shop: Shop, api: Api, campaign: UUID, at: datetime) -> UUID:
+    """Agree on a budget and launch a plan at a moment; return its id."""
+    month = at.date().replace(day=1)
+    shop.do(AgreeAdBudget(campaign_id=campaign, month=month, budget_minor=100_000, currency="GBP"), occurred_at=at)
+    fields = {
+        "campaignId": gid("Campaign", campaign), "channel": "search", "dailyCapMinor": 1000, "currency": "GBP",
+        "keywords": [{"keyword": "green tea", "bidMinor": 50}], "occurredAt": at.isoformat(),
+    }  # fmt: skip
+    answer = api.give("launchAdPlan", "userErrors { code message } campaign { adPlans { planId } }", fields)
+    assert answer["userErrors"] == []
+    return UUID(answer["campaign"]["adPlans"][-1]["planId"])
+
+
+def test_a_plan_that_nobody_adjusts_or_looks_at_is_overdue_and_nothing_is_refused(api: Api, shop: Shop) -> None:
+    campaign, now = shop.campaign("Sale"), datetime.now(UTC)
+    start = datetime(2024, 6, 17, 9, tzinfo=UTC)
+    plan = launched(shop, api, campaign, start)
+
+    def tasks() -> list[tuple[str, str]]:
+        found = due(api, shop, now)
+        assert {(each["partId"], each["channel"], each["lastAt"]) for each in found} <= {(str(plan), "search", None)}
+        return [(each["what"], each["dueAt"]) for each in found]
+
+    def give(command: str, day: int, **fields: Any) -> dict[str, Any]:
+        known = {"campaignId": gid("Campaign", campaign), "planId": str(plan)}
+        given = known | fields | {"occurredAt": (start + timedelta(days=day)).isoformat()}
+        selection = (
+            "monitored { day readings { name value } note } keywords { keyword bidMinor } status dailyCap { amount }"
+        )
+        answer = api.give(command, f"userErrors {{ code }} campaign {{ adPlans {{ {selection} }} }}", given)
+        assert answer["userErrors"] == []
+        shown: dict[str, Any] = answer["campaign"]["adPlans"][0]
+        return shown
+
+    assert tasks() == [("monitor_ad_plan", "2024-06-18T23:00:00Z"), ("adjust_ad_plan", "2024-06-19T23:00:00Z")]
+    found = give("monitorAd", 1, readings=[{"name": "rank", "value": "3"}], note="well")
+    assert found["monitored"] == [{"day": "2024-06-18", "readings": [{"name": "rank", "value": "3"}], "note": "well"}]
+    assert tasks() == [("adjust_ad_plan", "2024-06-19T23:00:00Z"), ("monitor_ad_plan", "2024-06-19T23:00:00Z")]
+    assert give("adjustAd", 4, dailyCapMinor=900)["dailyCap"] == {"amount": "9.00"}
+    assert tasks() == [("monitor_ad_plan", "2024-06-19T23:00:00Z"), ("adjust_ad_plan", "2024-06-25T23:00:00Z")]
+    assert give("pauseAdPlan", 5, reason="no stock")["status"] == "PAUSED"
+    assert tasks() == []
+    give("resumeAdPlan", 7)
+    assert tasks() == [("monitor_ad_plan", "2024-06-25T23:00:00Z"), ("adjust_ad_plan", "2024-06-26T23:00:00Z")]
+    assert give("endAdPlan", 8, reason="too dear")["keywords"] == [{"keyword": "green tea", "bidMinor": 50}]
+    assert tasks() == []
+    assert not api.server.services.projector.check(["campaign_results"])
+
+
 @pytest.mark.parametrize("first", [0, 101])
 def test_the_list_has_a_length_that_somebody_reads(api: Api, first: int) -> None:
     assert api.errors(DUE, {"before": START.isoformat(), "first": first})
@@ -99,6 +149,10 @@ def test_campaigns_are_found_by_what_they_need(api: Api, shop: Shop) -> None:
 
     assert found({"resourceStatus": {"eq": "REJECTED"}}) == ["Rejected"]
     assert found({"resourceStatus": {"eq": "APPROVED"}}) == []
+    launched(shop, api, rejected, datetime(2024, 6, 17, 9, tzinfo=UTC))
+    at = api.server.services.log.head().position
+    assert found({"adPlanStatus": {"eq": "RUNNING"}, "adPlanChannel": {"eq": "search"}}) == ["Rejected"]
+    assert found({"adPlanStatus": {"eq": "PAUSED"}}) == []
     assert found({"resourceChannel": {"eq": "display"}}) == ["Rejected"], "what was dropped is needed no more"
 
 

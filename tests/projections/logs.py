@@ -23,6 +23,9 @@ class Trade(generate.World):
         super().__init__(**sizes)
         self.places: set[UUID] = set()
         """The places for advertising that campaigns need now."""
+        self.plans: dict[UUID, bool] = {}
+        """Whether each ad plan runs."""
+        self.ended: set[UUID] = set()
 
     def unpack(self, order: generate.Order) -> None:
         """Open the parcel of an order again that has not left."""
@@ -169,12 +172,47 @@ class Trade(generate.World):
             ("ResourceRejected", {"reason": "no"}),
             ("ResourceDropped", {"reason": "too dear"}),
         ]  # fmt: skip
+        if number % 2:
+            return self.spend_by_plan(campaign, number // 2 % 3, kind)
         name, fields = facts[kind % len(facts)] if place in self.places else facts[0]
         if name == "ResourceDropped":
             self.places.remove(place)
         else:
             self.places.add(place)
         self.record(name, self.campaigns[campaign], store, resource_id=place, **fields)
+        return None
+
+    def spend_by_plan(self, campaign: int, number: int, kind: int) -> None:
+        """Agree on a budget for advertising, launch a plan of a campaign, or go on with one that was launched."""
+        store = campaign % len(self.stores)
+        plan = self.made_id("ad plan", campaign * 3 + number)
+        runs = self.plans.get(plan)
+        money = {"currency": self.currencies[store]}
+        by = {"adjust_by": self.now + timedelta(hours=kind), "monitor_by": self.now + timedelta(hours=2 * kind)}
+        none = {"adjust_by": None, "monitor_by": None}
+        due = {"due_by": self.now + timedelta(hours=kind - 3) if runs else None}
+        terms: dict[str, Any] = {"daily_cap_minor": 100 * (1 + kind), "keywords": (), **money}
+        held = by if runs else none
+        facts: list[tuple[str, dict[str, Any]]] = [
+            ("AdAdjusted", {"changed": None, "adjust_by": held["adjust_by"], **terms, **due}),
+            ("AdMonitored", {"day": self.now.date(), "note": None, "readings": (), "monitor_by": held["monitor_by"]}),
+            ("AdPlanPaused", {"reason": "no stock", **due}) if runs else ("AdPlanResumed", by),
+            ("AdPlanEnded", {"reason": "too dear", **due}),
+        ]
+        if kind % 5 == 4:
+            month = self.now.date().replace(day=1)
+            self.record(
+                "AdBudgetAgreed", self.campaigns[campaign], store, month=month, budget_minor=100 * kind, **money
+            )
+        elif runs is None:
+            self.plans[plan] = True
+            launch = {"channel": f"channel {kind % 2}", **terms, **by}
+            self.record("AdPlanLaunched", self.campaigns[campaign], store, plan_id=plan, **launch)
+        elif plan not in self.ended:
+            name, fields = facts[kind % 5]
+            self.plans[plan] = name != "AdPlanPaused" and (runs or name == "AdPlanResumed") and name != "AdPlanEnded"
+            self.ended |= {plan} if name == "AdPlanEnded" else set()
+            self.record(name, self.campaigns[campaign], store, plan_id=plan, **fields)
 
 
 class Doings(generate.Actions):

@@ -36,7 +36,14 @@ from opscore.api.filters import (
 from opscore.api.lists import Listing, PageArguments, listed, refuse_hidden, refuse_unsaid
 from opscore.api.selected import Selected
 from opscore.domain.aggregate import Aggregate
-from opscore.domain.campaign_events import CampaignGoal, CampaignKind, CampaignStatus, CampaignType, ResourceStatus
+from opscore.domain.campaign_events import (
+    AdPlanStatus,
+    CampaignGoal,
+    CampaignKind,
+    CampaignStatus,
+    CampaignType,
+    ResourceStatus,
+)
 from opscore.domain.command import Role
 from opscore.domain.customer_events import CustomerStatus
 from opscore.domain.sku_events import DelistReason, FulfilmentMode, SkuStatus
@@ -147,6 +154,7 @@ class SkuSort:
 
 
 _RESOURCE = {"link": "campaign_resources", "key": "campaign_id"}
+_AD_PLAN = {"link": "campaign_ad_plans", "key": "campaign_id"}
 
 
 @strawberry.input(description=f"Which campaigns; {_ALL}")
@@ -175,6 +183,12 @@ class CampaignFilter:
     )
     resource_channel: TextFilter | None = on(
         "channel", "Where a resource that it needs is.", **_RESOURCE, shown_as="Campaign.resources"
+    )
+    ad_plan_status: Filter[AdPlanStatus] | None = on(
+        "status", "Whether an ad plan of it runs.", **_AD_PLAN, shown_as="Campaign.adPlans"
+    )
+    ad_plan_channel: TextFilter | None = on(
+        "channel", "Where an ad plan of it advertises.", **_AD_PLAN, shown_as="Campaign.adPlans"
     )
 
 

@@ -64,6 +64,11 @@ SHOWN_AS = {
         ("ResourcePlanned", "ResourceDropped", "ResourceSubmitted", "ResourceApproved", "ResourceRejected"),
         "Campaign.resources",
     ),
+    "AdBudgetAgreed": "Campaign.adBudgets",
+    **dict.fromkeys(
+        ("AdPlanLaunched", "AdMonitored", "AdAdjusted", "AdPlanPaused", "AdPlanResumed", "AdPlanEnded"),
+        "Campaign.adPlans",
+    ),
 }  # fmt: skip
 """Event types whose data are of a field that only some roles see."""
 

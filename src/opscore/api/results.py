@@ -79,8 +79,11 @@ class DueForCampaign:
     campaign_id: strawberry.ID = strawberry.field(description="The campaign.")
     store_id: strawberry.ID = strawberry.field(description="The store whose staff look after it.")
     status: CampaignStatus = strawberry.field(description="Where it stands.")
-    what: str = strawberry.field(description="submit_resource: a place for advertising is to be handed in for review.")
-    part_id: UUID = strawberry.field(description="Which resource of the campaign it is about.")
+    what: str = strawberry.field(
+        description="submit_resource: a place for advertising is to be handed in for review. adjust_ad_plan: an ad "
+        "plan is to be adjusted. monitor_ad_plan: somebody is to look at it."
+    )
+    part_id: UUID = strawberry.field(description="Which resource or ad plan of the campaign it is about.")
     channel: str = strawberry.field(description="Where that is.")
     due_at: datetime = strawberry.field(description="When.")
     last_at: datetime | None = strawberry.field(description="From when on it will be refused; null: never.")

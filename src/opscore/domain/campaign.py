@@ -1,9 +1,10 @@
 """A campaign: what it is for, what it offers, when it runs, and what its offers have cost so far.
 
 What is on record (events) is in campaign_events.py and can be imported from here; then, in this order: how it says no,
-what it adds up to, what may happen next. The commands are in campaign_commands.py; places for
-advertising are planned in campaign_resources.py. Stock of a campaign lies in the SKU's allocation, limits per customer
-with the customer, and what an order has claimed with the order: the state here stays as small as the plan.
+what it adds up to, what may happen next. The commands are in campaign_commands.py; places for advertising are planned
+in campaign_resources.py, advertising itself in campaign_ads.py. Stock of a campaign lies in the SKU's allocation,
+limits per customer with the customer, and what an order has claimed with the order: the state here stays as small as
+the plan.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from uuid import UUID
 
 from opscore.domain.aggregate import Aggregate, folds
 from opscore.domain.campaign_events import (
+    AdBudgetAgreed,
     AdSpendRecorded as AdSpendRecorded,
     CampaignBudgetClaimed as CampaignBudgetClaimed,
     CampaignBudgetReleased as CampaignBudgetReleased,
@@ -47,11 +49,14 @@ from opscore.domain.campaign_events import (
     QuotedFigure as QuotedFigure,
 )
 from opscore.domain.campaign_state import (
+    AdPlan,
+    AdPlanEvent,
     AdSpend as AdSpend,
     CheckedPrice as CheckedPrice,
     Forecast as Forecast,
     Resource,
     ResourceEvent,
+    advertised,
     resourced,
 )
 from opscore.domain.pricing import (
@@ -189,6 +194,9 @@ class Campaign(Aggregate):
     ad_spend: dict[str, AdSpend]
     """By day and channel ("2024-06-18 search"); as long as the campaign is."""
     resources: dict[UUID, Resource]
+    ad_budgets: dict[str, int]
+    """Minor units by the first day of the month ("2024-06-01")."""
+    ad_plans: dict[UUID, AdPlan]
 
     @folds(CampaignPlanned)
     def _planned(self, event: CampaignPlanned) -> None:
@@ -218,6 +226,8 @@ class Campaign(Aggregate):
         self.coupon_uses = {}
         self.ad_spend = {}
         self.resources = {}
+        self.ad_budgets = {}
+        self.ad_plans = {}
 
     @folds(CampaignRenamed)
     def _renamed(self, event: CampaignRenamed) -> None:
@@ -348,6 +358,14 @@ class Campaign(Aggregate):
     @folds(*get_args(ResourceEvent))
     def _resourced(self, event: ResourceEvent) -> None:
         self.resources = resourced(self.resources, event)
+
+    @folds(AdBudgetAgreed)
+    def _ad_budget_agreed(self, event: AdBudgetAgreed) -> None:
+        self.ad_budgets[event.month.isoformat()] = event.budget_minor
+
+    @folds(*get_args(AdPlanEvent))
+    def _advertised(self, event: AdPlanEvent) -> None:
+        self.ad_plans = advertised(self.ad_plans, event)
 
     # What may happen next: the plan -----------------------------------------------------------------------------------
 

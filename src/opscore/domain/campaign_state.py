@@ -10,6 +10,15 @@ from uuid import UUID
 import msgspec
 
 from opscore.domain.campaign_events import (
+    AdAdjusted,
+    AdKeyword,
+    AdMonitored,
+    AdPlanEnded,
+    AdPlanLaunched,
+    AdPlanPaused,
+    AdPlanResumed,
+    AdPlanStatus,
+    AdReading,
     ResourceApproved,
     ResourceDropped,
     ResourcePlanned,
@@ -20,6 +29,7 @@ from opscore.domain.campaign_events import (
 from opscore.domain.values import Value
 
 ResourceEvent = ResourcePlanned | ResourceDropped | ResourceSubmitted | ResourceApproved | ResourceRejected
+AdPlanEvent = AdPlanLaunched | AdMonitored | AdAdjusted | AdPlanPaused | AdPlanResumed | AdPlanEnded
 
 
 class Forecast(Value):
@@ -105,3 +115,62 @@ _REVIEWED = {
     ResourceApproved: ResourceStatus.APPROVED,
     ResourceRejected: ResourceStatus.REJECTED,
 }
+
+
+class AdMonitoring(Value):
+    """What was found of an ad plan on a day."""
+
+    note: str | None
+    readings: tuple[AdReading, ...]
+
+
+class AdPlan(Value):
+    """Advertising on a channel, and until when it is to be looked at and adjusted (None while it does not run)."""
+
+    channel: str
+    daily_cap_minor: int
+    keywords: tuple[AdKeyword, ...]
+    launched_at: datetime
+    adjust_by: datetime | None
+    monitor_by: datetime | None
+    status: AdPlanStatus = AdPlanStatus.RUNNING
+    ended_at: datetime | None = None
+    monitored: dict[str, AdMonitoring] = {}
+    """By day ("2024-06-18"); as long as the plan is."""
+
+
+def advertised(plans: Mapping[UUID, AdPlan], event: AdPlanEvent) -> dict[UUID, AdPlan]:
+    """Return the ad plans of a campaign as they are after an event."""
+    return {**plans, event.plan_id: _after(plans.get(event.plan_id), event)}
+
+
+def _after(plan: AdPlan | None, event: AdPlanEvent) -> AdPlan:
+    if isinstance(event, AdPlanLaunched):
+        return AdPlan(
+            channel=event.channel,
+            daily_cap_minor=event.daily_cap_minor,
+            keywords=tuple(event.keywords),
+            launched_at=event.occurred_at,
+            adjust_by=event.adjust_by,
+            monitor_by=event.monitor_by,
+        )
+    assert plan is not None, "an ad plan begins with its launch"
+    change = msgspec.structs.replace
+    match event:
+        case AdMonitored():
+            found = AdMonitoring(note=event.note, readings=tuple(event.readings))
+            monitored = {**plan.monitored, event.day.isoformat(): found}
+            return change(plan, monitored=monitored, monitor_by=event.monitor_by)
+        case AdAdjusted():
+            return change(
+                plan,
+                daily_cap_minor=event.daily_cap_minor,
+                keywords=tuple(event.keywords),
+                adjust_by=event.adjust_by,
+            )
+        case AdPlanPaused():
+            return change(plan, status=AdPlanStatus.PAUSED, adjust_by=None, monitor_by=None)
+        case AdPlanResumed():
+            return change(plan, status=AdPlanStatus.RUNNING, adjust_by=event.adjust_by, monitor_by=event.monitor_by)
+        case AdPlanEnded():
+            return change(plan, status=AdPlanStatus.ENDED, adjust_by=None, monitor_by=None, ended_at=event.occurred_at)

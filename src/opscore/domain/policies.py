@@ -187,6 +187,17 @@ class CampaignRules(Policy):
             raise ValueError("review_days_min may not be above review_days")
 
 
+class AdService(Policy):
+    """How often somebody looks at advertising and adjusts it, in days on which it runs.
+
+    It is adjusted at least once in so many working days, and looked at every working day, or every day of the week.
+    """
+
+    KIND: ClassVar[str] = "ad_service"
+    adjust_days: Annotated[int, Meta(ge=1, le=365)] = 2
+    monitor_every_day: bool = False
+
+
 class ZeroPrice(Policy):
     """Goods given for the postage alone: how many a customer may have, unless the campaign's line says otherwise."""
 
