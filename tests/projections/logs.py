@@ -19,13 +19,30 @@ from tests.benchmarks import generate
 class Trade(generate.World):
     """A world in which somebody also goes back on what was begun: parcels are opened, returns come to nothing."""
 
-    def __init__(self, **sizes: int) -> None:
+    def __init__(self, *, rings: bool = True, **sizes: int) -> None:
+        """Open the stores.
+
+        rings: whether mergers may lead back to a record, as no decision allows.
+        """
         super().__init__(**sizes)
+        self.rings = rings
+        self.into: dict[UUID, UUID] = {}
+        """Which record each was merged into first."""
         self.places: set[UUID] = set()
         """The places for advertising that campaigns need now."""
         self.plans: dict[UUID, bool] = {}
         """Whether each ad plan runs."""
         self.ended: set[UUID] = set()
+
+    def merge_customers(self, customer: int, other: int, points: int) -> None:
+        """Take one customer's record into another's; without rings each once, and never into what became of it."""
+        kept, given = self.customers[customer % len(self.customers)], self.customers[other % len(self.customers)]
+        end = kept
+        while not self.rings and end in self.into:
+            end = self.into[end]
+        if self.rings or (given not in self.into and end != given):
+            self.into.setdefault(given, kept)
+            super().merge_customers(customer, other, points)
 
     def unpack(self, order: generate.Order) -> None:
         """Open the parcel of an order again that has not left."""
@@ -257,9 +274,9 @@ class Log:
     def __init__(self, database: Database) -> None:
         self.database = database
 
-    def world(self, **sizes: int) -> Trade:
+    def world(self, *, rings: bool = True, **sizes: int) -> Trade:
         """Return a new world whose events come after what is in the log."""
-        return Trade(after=self.head(), **sizes)
+        return Trade(rings=rings, after=self.head(), **sizes)
 
     def head(self) -> int:
         """Return the last position."""
