@@ -34,9 +34,10 @@ WHERE campaign.campaign_id = said.stream_id;
 -- forecast: the last forecast of the window is the one that holds.
 UPDATE campaigns AS campaign
 SET forecast_visitors = said.visitors, forecast_conversion = said.conversion, forecast_units = said.units,
-    forecast_gmv_minor = said.gmv_minor
+    forecast_gmv_minor = said.gmv_minor, forecast_peak_hour = said.peak_hour, forecast_trough_hour = said.trough_hour,
+    forecast_parcels_per_day = said.parcels_per_day
 FROM (
-    SELECT DISTINCT ON (stream_id) stream_id, visitors, conversion, units, gmv_minor
+    SELECT DISTINCT ON (stream_id) stream_id, visitors, conversion, units, gmv_minor, peak_hour, trough_hour, parcels_per_day
     FROM forecast_set ORDER BY stream_id, position DESC
 ) AS said
 WHERE campaign.campaign_id = said.stream_id;

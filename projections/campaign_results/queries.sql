@@ -93,6 +93,7 @@ SELECT
     round((own.budget_claimed_minor - own.budget_released_minor)::numeric / nullif(own.budget_minor, 0), 6) AS budget_use,
     own.coupons_claimed - own.coupons_released AS coupons_used,
     own.forecast_visitors, own.forecast_conversion, own.forecast_units, own.forecast_gmv_minor,
+    own.forecast_peak_hour, own.forecast_trough_hour, own.forecast_parcels_per_day,
     round((coalesce(sold.units, 0) - own.forecast_units) / nullif(own.forecast_units, 0), 6) AS units_forecast_error,
     round((coalesce(sold.gmv_minor, 0) - own.forecast_gmv_minor)::numeric / nullif(own.forecast_gmv_minor, 0), 6)
         AS gmv_forecast_error

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 
 from opscore.domain.campaign_ad_commands import AgreeAdBudget
-from opscore.domain.campaign_commands import CancelCampaign
+from opscore.domain.campaign_commands import CancelCampaign, SetForecast
 from opscore.domain.campaign_resources import DropResource, ReviewResource, SubmitResource
 from opscore.domain.command import Role
 from tests.api.conftest import Api, gid
@@ -179,3 +180,22 @@ def test_the_days_of_a_resource_are_part_of_the_campaign_and_its_refusal_names_t
     )  # fmt: skip
     [error] = payload["userErrors"]
     assert error["code"] == "SUBMITTED_TOO_LATE" and "2024-06-12" in error["message"]
+
+
+def test_all_that_was_expected_of_a_campaign_stands_beside_what_it_brought(api: Api, shop: Shop) -> None:
+    campaign = shop.campaign("Sale")
+    expected = {
+        "visitors": 1000, "conversion": Decimal("0.03"), "units": Decimal(30), "gmv_minor": 2400,
+        "peak_hour": 21, "trough_hour": 4, "parcels_per_day": 25,
+    }  # fmt: skip
+    shop.do(SetForecast(campaign_id=campaign, **expected))
+    shop.do(SetForecast(campaign_id=campaign, **(expected | {"peak_hour": 20})))
+
+    asked = "forecastPeakHour forecastTroughHour forecastParcelsPerDay"
+    document = (
+        f"query ($ids: [ID!], $at: Position) {{ campaignResults(campaignIds: $ids, atLeast: $at) {{ {asked} }} }}"
+    )
+    at = api.server.services.log.head().position
+    [found] = api.ask(document, {"ids": [gid("Campaign", campaign)], "at": at})["campaignResults"]
+
+    assert found == {"forecastPeakHour": 20, "forecastTroughHour": 4, "forecastParcelsPerDay": 25}

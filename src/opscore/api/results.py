@@ -63,6 +63,9 @@ class CampaignResult:
     forecast_conversion: Decimal | None = strawberry.field(description="Part of them that was expected to buy.")
     forecast_units: Decimal | None = strawberry.field(description="Units that were expected.")
     forecast_gmv: Money | None = strawberry.field(description="GMV that was expected.")
+    forecast_peak_hour: int | None = strawberry.field(description="Hour of the day with most orders, as expected.")
+    forecast_trough_hour: int | None = strawberry.field(description="Hour of the day with fewest orders, as expected.")
+    forecast_parcels_per_day: int | None = strawberry.field(description="Parcels a day that were expected.")
     units_forecast_error: Decimal | None = strawberry.field(
         description="Units above the forecast (below it: negative), as part of it."
     )
@@ -188,6 +191,9 @@ def _result(row: dict[str, Any], skus: list[CampaignSkuResult]) -> CampaignResul
         forecast_conversion=row["forecast_conversion"],
         forecast_units=row["forecast_units"],
         forecast_gmv=money_or_none(row["forecast_gmv_minor"], currency),
+        forecast_peak_hour=row["forecast_peak_hour"],
+        forecast_trough_hour=row["forecast_trough_hour"],
+        forecast_parcels_per_day=row["forecast_parcels_per_day"],
         units_forecast_error=row["units_forecast_error"],
         gmv_forecast_error=row["gmv_forecast_error"],
         skus=skus,
