@@ -299,11 +299,10 @@ FROM (
         (array_agg(each.monitor_by ORDER BY each.position DESC) FILTER (WHERE each.monitors))[1] AS monitor_by
     FROM (
         SELECT stream_id, plan_id, position, 'running' AS status, true AS adjusts, adjust_by, true AS monitors, monitor_by
-        FROM ad_plan_launched
-        UNION ALL SELECT stream_id, plan_id, position, NULL, false, NULL, true, monitor_by FROM ad_monitored
-        UNION ALL SELECT stream_id, plan_id, position, NULL, true, adjust_by, false, NULL FROM ad_adjusted
+        FROM ad_plan_resumed
         UNION ALL SELECT stream_id, plan_id, position, 'paused', true, NULL, true, NULL FROM ad_plan_paused
-        UNION ALL SELECT stream_id, plan_id, position, 'running', true, adjust_by, true, monitor_by FROM ad_plan_resumed
+        UNION ALL SELECT stream_id, plan_id, position, NULL, true, adjust_by, false, NULL FROM ad_adjusted
+        UNION ALL SELECT stream_id, plan_id, position, NULL, false, NULL, true, monitor_by FROM ad_monitored
         UNION ALL SELECT stream_id, plan_id, position, 'ended', true, NULL, true, NULL FROM ad_plan_ended
     ) AS each
     GROUP BY 1, 2

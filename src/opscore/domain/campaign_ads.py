@@ -86,7 +86,7 @@ def _days_left(campaign: Campaign, store: Store, month: date, today: date) -> in
     return max((end - max(today, month)).days, 0)
 
 
-def _require_budget(campaign: Campaign, store: Store, plan_id: UUID | None, daily_cap_minor: int, at: datetime) -> None:
+def _require_budget(campaign: Campaign, store: Store, plan_id: UUID, daily_cap_minor: int, at: datetime) -> None:
     """Refuse AdBudgetNotAgreed or AdBudgetExceeded unless a plan may run with this cap for the rest of the month."""
     today = store.local_date(at)
     month = month_of(today)
