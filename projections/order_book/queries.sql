@@ -5,7 +5,7 @@ SELECT
     book.goods_minor, book.discount_minor, book.freight_minor, book.total_minor, book.cancelled_goods_minor,
     book.cancelled_freight_minor, book.paid_minor, book.refunded_minor, book.expires_at, book.ship_by, book.ship_by_hard,
     book.paid_at, book.confirmed_at, book.shipped_at, book.delivered_at, book.completed_at, book.cancelled_at,
-    book.expired, book.lines, book.units, book.position
+    book.expired, book.lines, book.units, book.position, book.number
 FROM order_book AS book
 WHERE (:store_ids::uuid[] IS NULL OR book.store_id = ANY (:store_ids::uuid[]))
     AND (:customer_id::uuid IS NULL OR book.customer_id = :customer_id::uuid);
@@ -36,7 +36,7 @@ SELECT
     agreed.list_price, agreed.unit_price, agreed.gross_minor, agreed.discount_minor, agreed.amount_minor,
     agreed.campaign_id, agreed.gift, agreed.service, agreed.cancelled, agreed.exchanged, agreed.returned,
     agreed.refunded, agreed.cancelled_minor, agreed.exchanged_minor, agreed.refunded_minor, book.currency,
-    book.store_id, book.kind, book.placed_at
+    book.store_id, book.kind, book.placed_at, book.number AS order_number
 FROM order_book_lines AS agreed JOIN order_book AS book ON book.order_id = agreed.order_id
 WHERE agreed.order_id = ANY (:order_ids::uuid[])
     AND (:store_ids::uuid[] IS NULL OR book.store_id = ANY (:store_ids::uuid[]))
@@ -58,12 +58,12 @@ GROUP BY 1, 2
 ORDER BY 1, 2;
 
 -- due: what is to be done before :due_before, soonest first: unpaid orders that expire, paid ones that are to ship.
-SELECT book.order_id, book.store_id, book.status, 'expire' AS what, book.expires_at AS due_at
+SELECT book.order_id, book.number, book.store_id, book.status, 'expire' AS what, book.expires_at AS due_at
 FROM order_book AS book
 WHERE book.status = 'placed' AND book.expires_at < :due_before::timestamptz
     AND (:store_ids::uuid[] IS NULL OR book.store_id = ANY (:store_ids::uuid[]))
 UNION ALL
-SELECT book.order_id, book.store_id, book.status, 'ship', book.ship_by
+SELECT book.order_id, book.number, book.store_id, book.status, 'ship', book.ship_by
 FROM order_book AS book
 WHERE book.status IN ('paid', 'confirmed', 'shortage', 'packed') AND book.ship_by < :due_before::timestamptz
     -- An order of services alone has nothing to be sent.

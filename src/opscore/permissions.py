@@ -41,6 +41,7 @@ READS: dict[str, frozenset[Role]] = {
     "skus": _SHOP,
     "order": _SHOP,
     "orderByExternalReference": _SHOP,
+    "orderByNumber": _SHOP,
     "orders": _SHOP,
     "campaign": _SHOP,
     "campaigns": _SHOP,

@@ -185,6 +185,8 @@ def test_a_working_day_sends_every_document(api: Api, shop: Shop) -> None:
     assert {each["what"] for each in work["ordersDue"]} == {"ship"}
     found = send("AdminOrderByReference", manager, storeId=store, externalReference="T-77")
     assert found["orderByExternalReference"]["id"] == placed["id"]
+    found = send("AdminOrderByNumber", manager, number=placed["number"])
+    assert found["orderByNumber"]["id"] == placed["id"]
     steps = send("AdminNextSteps", manager, id=placed["id"])["node"]["allowedCommands"]
     assert "confirmOrder" in {each["name"] for each in steps if each["allowed"]}
     give("AdminConfirm", manager, orderId=placed["id"])

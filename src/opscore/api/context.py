@@ -166,6 +166,8 @@ class Context:
     """The events that answers to this request's commands show."""
     histories: DataLoader[Any, Any] | None = None
     """The histories that this request asks for, for the same reason."""
+    numbers: DataLoader[UUID, str | None] | None = None
+    """The numbers of orders that are named by what it asks for, likewise."""
 
     @property
     def viewer(self) -> Actor:

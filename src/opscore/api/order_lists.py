@@ -122,8 +122,8 @@ ORDER = MadeObject(
         "price_source": _member(PriceSource, "price_source"),
         **_columns(
             """
-            channel external_reference region surge placed_at expires_at paid_at ship_by ship_by_hard confirmed_at
-            delivered_at completed_at cancelled_at expired coupon_code
+            number channel external_reference region surge placed_at expires_at paid_at ship_by ship_by_hard
+            confirmed_at delivered_at completed_at cancelled_at expired coupon_code
             """
         ),
         **{
@@ -197,6 +197,7 @@ class OrderFilter:
     status: Filter[OrderStatus] | None = on("status", "Where it stands.")
     kind: Filter[OrderKind] | None = on("kind", "What kind it is.")
     price_source: Filter[PriceSource] | None = on("price_source", "Who fixed its prices.")
+    number: TextFilter | None = on("number", "Its number, as people call it.")
     channel: TextFilter | None = on("channel", "The channel it came from.")
     region: TextFilter | None = on("region", "Where it goes.")
     external_reference: TextFilter | None = on("external_reference", "Its number elsewhere.")
@@ -280,6 +281,7 @@ class OrdersAtState:
 @strawberry.type(description="Something that is to be done about an order.")
 class DueOrder:
     order_id: strawberry.ID = strawberry.field(description="The order.")
+    number: str = strawberry.field(description="Its number, as people call it.")
     store_id: strawberry.ID = strawberry.field(description="Its store.")
     status: OrderStatus = strawberry.field(description="Where it stands.")
     what: str = strawberry.field(description="expire: it lapses unless it is paid. ship: it should have left.")
@@ -427,6 +429,7 @@ def due(
     return [
         DueOrder(
             order_id=gid("Order", row["order_id"]),
+            number=row["number"],
             store_id=store_gid(row["store_id"]),
             status=OrderStatus(row["status"]),
             what=row["what"],

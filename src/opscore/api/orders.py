@@ -22,6 +22,7 @@ from opscore.api.history import HistoryEvent, history_field
 from opscore.api.ids import key_of
 from opscore.api.money import Money, UnitPrice, money, unit_price
 from opscore.api.nodes import Stream, gid, store_gid, stream_fields
+from opscore.api.numbers import number_of
 from opscore.api.paging import Connection
 from opscore.api.skus import Sku, sku_view
 from opscore.api.stores import Store, store_view
@@ -172,6 +173,10 @@ class Order(Stream):
     customer_id: strawberry.ID | None = strawberry.field(description="The customer; null for a guest.")
     kind: OrderKind = strawberry.field(description="Whether it is a sale or a return.")
     status: OrderStatus = strawberry.field(description="Where it stands: the state of its least advanced unit.")
+    number: str = strawberry.field(
+        description="The number that people call it by, of digits alone: unique over all stores, the same for ever, "
+        "and made so that one digit misheard or two swapped are found out. Take it as it is."
+    )
     channel: str = strawberry.field(description="Where it came in.")
     external_reference: str | None = strawberry.field(description="Its number elsewhere, unique in the store.")
     region: str | None = strawberry.field(description="Where it goes.")
@@ -262,6 +267,7 @@ def _line(line: Any, currency: str, prices: bool) -> OrderLine:
 
 def order_view(order: domain.Order, context: Context) -> Order:
     """Return an order as the API shows it, from its aggregate."""
+    assert order.first_position is not None, "what is shown was read from the log"
     currency = order.currency
     prices = may_see_field(context.viewer.role, "Order.total")
 
@@ -274,6 +280,7 @@ def order_view(order: domain.Order, context: Context) -> Order:
         customer_id=gid("Customer", order.customer_id),
         kind=order.kind,
         status=order.status,
+        number=number_of(order.first_position),
         channel=order.channel,
         external_reference=order.external_reference,
         region=order.region,
