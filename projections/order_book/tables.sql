@@ -156,3 +156,24 @@ CREATE TABLE order_book_returns (
 
 -- order_book_returns_status: the orders with a return that stands at a state.
 CREATE INDEX order_book_returns_status ON order_book_returns (status, order_id);
+
+-- order_book_notes: when staff wrote something down about an order that they did not withdraw.
+CREATE TABLE order_book_notes (
+    order_id    uuid NOT NULL,
+    note_id     uuid NOT NULL,
+    written_at  timestamptz NOT NULL,
+    PRIMARY KEY (order_id, note_id)
+);
+
+-- order_book_notes_time: the orders that something was written down about since a moment.
+CREATE INDEX order_book_notes_time ON order_book_notes (written_at, order_id);
+
+-- order_book_tags: the words by which staff sort their work.
+CREATE TABLE order_book_tags (
+    order_id  uuid NOT NULL,
+    tag       text COLLATE "C" NOT NULL,
+    PRIMARY KEY (order_id, tag)
+);
+
+-- order_book_tags_tag: the orders that have a tag.
+CREATE INDEX order_book_tags_tag ON order_book_tags (tag, order_id);

@@ -178,6 +178,8 @@ FIELDS: dict[str, frozenset[Role]] = {
     "Store.history": frozenset({Role.MANAGER, Role.FINANCE, Role.AUDITOR}),
     "Sku.history": _INSIDE,
     "Order.history": READS["order"],
+    "Order.notes": COMMANDS["noteOrder"].ROLES,
+    "Order.tags": _INSIDE,
     "Campaign.history": _INSIDE,
     "Customer.history": READS["customer"] - {Role.STOREFRONT, Role.CUSTOMER},
     "Order.customer": READS["customer"],

@@ -168,6 +168,8 @@ class Context:
     """The histories that this request asks for, for the same reason."""
     numbers: DataLoader[UUID, str | None] | None = None
     """The numbers of orders that are named by what it asks for, likewise."""
+    notes: DataLoader[tuple[UUID, str], str | None] | None = None
+    """What notes that it asks for say, by whose they are and as they are sealed."""
 
     @property
     def viewer(self) -> Actor:

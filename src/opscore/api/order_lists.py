@@ -133,6 +133,7 @@ ORDER = MadeObject(
         "net_total": money_in(Made(_NET, _net_minor), "currency"),
         "due": money_in(Made((*_NET, "paid_minor", "paid_at", "cancelled_at"), _due_minor), "currency"),
         "campaign_ids": Made(("campaign_ids",), lambda keys: [gid("Campaign", each) for each in keys]),
+        "tags": Made(("tags",)),
         "lines": MadeList("order_id", LINE),
     },
 )
@@ -154,6 +155,9 @@ LINE_UNPRICED = _without_prices(LINE)
 _unpriced = _without_prices(ORDER)
 ORDER_UNPRICED = MadeObject(Order, {**_unpriced.attributes, "lines": MadeList("order_id", LINE_UNPRICED)})
 """What roles see that see no prices; a test holds it against the table of permissions."""
+
+ORDER_OF_BUYERS = MadeObject(Order, {**ORDER.attributes, "tags": Made((), list)})
+"""What buyers see, who see no tags; likewise."""
 
 _LINE_KEYS = (Key(Column("order_id", "uuid")), Key(Column("line", "bigint")))
 
@@ -193,6 +197,10 @@ class OrderFilter:
     )
     return_requested_at: TimeFilter | None = on(
         "requested_at", "When a return of it was asked for.", link="order_returns", key="order_id"
+    )
+    tag: TextFilter | None = on("tag", "A tag of it.", link="order_tags", key="order_id", shown_as="Order.tags")
+    noted_at: TimeFilter | None = on(
+        "written_at", "When a note on it was written.", link="order_notes", key="order_id", shown_as="Order.notes"
     )
     status: Filter[OrderStatus] | None = on("status", "Where it stands.")
     kind: Filter[OrderKind] | None = on("kind", "What kind it is.")
@@ -310,6 +318,8 @@ def orders(
     own, role = context.customer_id, context.viewer.role
     refuse_hidden(role, ORDERS, sort)
     order, line = (ORDER, LINE) if may_see_field(role, "Order.total") else (ORDER_UNPRICED, LINE_UNPRICED)
+    if not may_see_field(role, "Order.tags"):
+        order = ORDER_OF_BUYERS
     scope = {"customer_id": own}
     asked = listed(ORDERS, condition(given, role), sort, page, counted="totalCount" in wanted, scope=own)
     edges = "edges" in wanted

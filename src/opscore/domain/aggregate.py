@@ -94,7 +94,7 @@ class FirstEvent(Event):
         cls = type(self).AGGREGATE
         started = cls.__new__(cls)
         started.__base_init__(self.originator_id, self.originator_version, self.timestamp)
-        vars(started)["first_position"] = self.position
+        vars(started)["_first_position"] = self.position
         started.fold(self)
         return started
 
@@ -128,8 +128,11 @@ class Aggregate(library.Aggregate):
     store_id: UUID
     """The store that owns this stream; access is decided by it."""
 
-    first_position: ClassVar[int | None] = None
-    """Position of its first event in the log; None where it was not read from there. No part of its state."""
+    @property
+    def first_position(self) -> int | None:
+        """Position of its first event in the log; None where it was not read from there. No part of the state."""
+        position: int | None = vars(self).get("_first_position")
+        return position
 
     @property
     def seen_in(self) -> Collection[UUID]:

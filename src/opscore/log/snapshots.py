@@ -89,7 +89,7 @@ class StateSnapshot(library.DomainEvent, library.CanSnapshotAggregate[UUID]):
         kind = AGGREGATE_CLASSES[self.topic]
         restored = kind.__new__(kind)
         restored.__base_init__(self.originator_id, self.originator_version, self.started_at)
-        vars(restored)["first_position"] = self.first_position
+        vars(restored)["_first_position"] = self.first_position
         restored.modified_on = self.timestamp
         state = msgspec.json.decode(self.state, type=state_shape(kind))
         for name in state.__struct_fields__:
