@@ -271,6 +271,12 @@ ON CONFLICT (order_id) DO UPDATE SET
     lines = excluded.lines, units = excluded.units, all_packed = excluded.all_packed,
     all_shipped = excluded.all_shipped, all_delivered = excluded.all_delivered, position = excluded.position;
 
+-- references: what the payment provider calls money that came in, or went back.
+INSERT INTO order_book_references (order_id, reference)
+SELECT stream_id, provider_reference FROM payment_received WHERE provider_reference IS NOT NULL
+UNION SELECT stream_id, provider_reference FROM order_refunded WHERE provider_reference IS NOT NULL
+ON CONFLICT (order_id, reference) DO NOTHING;
+
 -- noted: what was written down; what it says stays in the log, sealed.
 INSERT INTO order_book_notes (order_id, note_id, written_at)
 SELECT stream_id, note_id, occurred_at FROM order_noted;

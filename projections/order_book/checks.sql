@@ -8,10 +8,11 @@ WHERE book.kind = 'sale'
 GROUP BY book.order_id
 HAVING book.goods_minor <> sum(agreed.amount_minor - agreed.exchanged_minor);
 
--- what_is_found_by_was_placed: every note and tag is of an order.
+-- what_is_found_by_was_placed: every reference, note and tag is of an order.
 SELECT found.order_id, found.what
 FROM (
-    SELECT order_id, 'note' AS what FROM order_book_notes
+    SELECT order_id, 'reference' AS what FROM order_book_references
+    UNION ALL SELECT order_id, 'note' FROM order_book_notes
     UNION ALL SELECT order_id, 'tag' FROM order_book_tags
 ) AS found
 WHERE NOT EXISTS (SELECT FROM order_book AS book WHERE book.order_id = found.order_id);

@@ -157,6 +157,16 @@ CREATE TABLE order_book_returns (
 -- order_book_returns_status: the orders with a return that stands at a state.
 CREATE INDEX order_book_returns_status ON order_book_returns (status, order_id);
 
+-- order_book_references: what the payment provider calls money that came in for an order, or went back.
+CREATE TABLE order_book_references (
+    order_id   uuid NOT NULL,
+    reference  text COLLATE "C" NOT NULL,
+    PRIMARY KEY (order_id, reference)
+);
+
+-- order_book_references_reference: the order behind a reference of the payment provider.
+CREATE INDEX order_book_references_reference ON order_book_references (reference);
+
 -- order_book_notes: when staff wrote something down about an order that they did not withdraw.
 CREATE TABLE order_book_notes (
     order_id    uuid NOT NULL,

@@ -1,7 +1,8 @@
-"""Notes and tags as the API shows them, and orders that are found by them."""
+"""Notes and tags as the API shows them, and orders that are found by them or by a payment."""
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -9,8 +10,10 @@ import pytest
 
 from opscore.domain.command import Actor, Role
 from opscore.domain.customer_commands import EraseCustomer
-from opscore.domain.order_commands import CancelOrder, EraseGuest
+from opscore.domain.order_commands import CancelOrder, EraseGuest, PayOrder
 from opscore.domain.order_notes import NoteOrder, TagOrder, UntagOrder
+from opscore.domain.order_placing import RecordedLine, RecordOrder
+from opscore.domain.order_returns import RefundOrder
 from tests.api.conftest import Api, gid
 from tests.api.test_figures import statements
 from tests.shop import Shop
@@ -152,3 +155,26 @@ def test_orders_are_found_by_their_tags_and_when_something_was_written_down(api:
     assert tags == {ids[0]: ["call back", "vip"], ids[1]: ["vip"], ids[2]: []}
     for order, id_ in zip((one, other, plain), ids, strict=True):
         assert shown(api, order, "tags") == {"tags": tags[id_]}
+
+
+def test_an_order_is_found_by_what_the_payment_provider_calls_its_payments_and_refunds(api: Api, shop: Shop) -> None:
+    sku = shop.sku()
+    parts, whole, cash = (shop.do(shop.order((sku, 1))) for _ in range(3))
+    for order, amount, reference in (
+        (parts, 400, "psp-1"), (parts, 600, "psp-2"), (parts, 600, "psp-2"), (whole, 1000, "psp-3"), (cash, 1000, None),
+    ):  # fmt: skip
+        shop.do(PayOrder(order_id=order, amount_minor=amount, method="card", provider_reference=reference))
+    shop.do(CancelOrder(order_id=whole))
+    shop.do(RefundOrder(order_id=whole, provider_reference="psp-4"))
+    line = RecordedLine(sku_id=sku, quantity=Decimal(1), unit_price=Decimal(2))
+    shop.do(RecordOrder(store_id=shop.store_id, lines=(line,), shipped=True))
+
+    for reference, order in (("psp-1", parts), ("psp-2", parts), ("psp-3", whole), ("psp-4", whole)):
+        assert found(api, paymentReference={"eq": reference}) == [gid("Order", order)], reference
+    assert found(api, paymentReference={"eq": "psp-5"}) == []
+    both = found(api, paymentReference={"startsWith": "psp-"})
+    assert sorted(both) == sorted(gid("Order", each) for each in (parts, whole))
+    elsewhere = Shop.open(shop.writer, name="Elsewhere")
+    token = api.token(Role.FINANCE, stores=(elsewhere.store_id,))
+    assert found(api, token, paymentReference={"eq": "psp-1"}) == []
+    assert found(api, token, tag={"isSet": True}) == []

@@ -464,6 +464,7 @@ def test_the_warehouse_counts_orders_and_is_told_no_sums(api: Api, goods: dict[s
         'skus(first: 1, filter: {listPrice: {from: "1"}})',
         "skus(first: 1, sort: {by: LIST_PRICE})",
         "campaigns(first: 1, filter: {budget: {from: 1}})",
+        'orders(first: 1, filter: {paymentReference: {eq: "p-1"}})',
     ],
 )
 def test_no_filter_and_no_order_tells_the_warehouse_a_price(api: Api, goods: dict[str, str], asked: str) -> None:

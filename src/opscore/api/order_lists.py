@@ -198,6 +198,13 @@ class OrderFilter:
     return_requested_at: TimeFilter | None = on(
         "requested_at", "When a return of it was asked for.", link="order_returns", key="order_id"
     )
+    payment_reference: TextFilter | None = on(
+        "reference",
+        "What the payment provider calls a payment or a refund of it.",
+        link="order_references",
+        key="order_id",
+        shown_as="Order.payments",
+    )
     tag: TextFilter | None = on("tag", "A tag of it.", link="order_tags", key="order_id", shown_as="Order.tags")
     noted_at: TimeFilter | None = on(
         "written_at", "When a note on it was written.", link="order_notes", key="order_id", shown_as="Order.notes"
