@@ -74,12 +74,12 @@ GROUP BY 1, 2
 ORDER BY 1, 2;
 
 -- due: what is to be done before :due_before, soonest first: unpaid orders that expire, paid ones that are to ship.
-SELECT book.order_id, book.number, book.store_id, book.status, 'expire' AS what, book.expires_at AS due_at
+SELECT book.order_id, book.store_id, book.status, 'expire' AS what, book.expires_at AS due_at
 FROM order_book AS book
 WHERE book.status = 'placed' AND book.expires_at < :due_before::timestamptz
     AND (:store_ids::uuid[] IS NULL OR book.store_id = ANY (:store_ids::uuid[]))
 UNION ALL
-SELECT book.order_id, book.number, book.store_id, book.status, 'ship', book.ship_by
+SELECT book.order_id, book.store_id, book.status, 'ship', book.ship_by
 FROM order_book AS book
 WHERE book.status IN ('paid', 'confirmed', 'shortage', 'packed') AND book.ship_by < :due_before::timestamptz
     -- An order of services alone has nothing to be sent.

@@ -94,7 +94,7 @@ def test_an_order_has_one_number_on_every_path(api: Api, shop: Shop) -> None:
           orderByNumber(number: $number) { id }
           inTheBook: orders(first: 2, filter: {number: {eq: $number}}, atLeast: $at) { nodes { id number } }
           folded: orders(first: 2, filter: {number: {startsWith: $number}}) { nodes { id number version } }
-          ordersDue(before: $stop) { orderId number }
+          ordersDue(before: $stop) { orderId orderNumber }
         }""",
         {"id": order_id, "number": number, "stop": "2100-01-01T00:00:00Z", "at": caught_up(api)},
     )
@@ -102,7 +102,7 @@ def test_an_order_has_one_number_on_every_path(api: Api, shop: Shop) -> None:
     assert shown["orderByNumber"] == {"id": order_id}
     assert shown["inTheBook"]["nodes"] == [{"id": order_id, "number": number}]
     assert shown["folded"]["nodes"] == [{"id": order_id, "number": number, "version": 3}]
-    assert {"orderId": order_id, "number": number} in shown["ordersDue"]
+    assert {"orderId": order_id, "orderNumber": number} in shown["ordersDue"]
 
 
 def test_a_number_is_shown_with_the_order_that_a_figure_or_a_movement_names(api: Api, shop: Shop) -> None:

@@ -39,6 +39,7 @@ from opscore.api.ids import key_of
 from opscore.api.lists import Listing, PageArguments, listed, refuse_hidden
 from opscore.api.money import Money, UnitPrice, money, money_in, unit_price_in
 from opscore.api.nodes import gid, store_gid
+from opscore.api.numbers import order_number_field
 from opscore.api.orders import Order, OrderLine, order_view
 from opscore.api.rows import Attribute, Found, Made, MadeList, MadeObject, Row, Rows
 from opscore.api.selected import Selected
@@ -296,7 +297,7 @@ class OrdersAtState:
 @strawberry.type(description="Something that is to be done about an order.")
 class DueOrder:
     order_id: strawberry.ID = strawberry.field(description="The order.")
-    number: str = strawberry.field(description="Its number, as people call it.")
+    order_number = order_number_field()
     store_id: strawberry.ID = strawberry.field(description="Its store.")
     status: OrderStatus = strawberry.field(description="Where it stands.")
     what: str = strawberry.field(description="expire: it lapses unless it is paid. ship: it should have left.")
@@ -446,7 +447,6 @@ def due(
     return [
         DueOrder(
             order_id=gid("Order", row["order_id"]),
-            number=row["number"],
             store_id=store_gid(row["store_id"]),
             status=OrderStatus(row["status"]),
             what=row["what"],
