@@ -350,7 +350,7 @@ def _lines(ask: Ask, order_ids: Sequence[UUID], of: MadeObject, wanted: Selected
     columns = tuple(dict.fromkeys(("order_id", *of.columns(wanted), *named)))
     of_order: dict[UUID, list[Row]] = defaultdict(list)
     if order_ids:
-        shape = Page(_OF_ORDERS, _LINE_KEYS, None, columns=columns)
+        shape = Page(_OF_ORDERS, _LINE_KEYS, None, columns=columns, one_plan=True)
         for line in ask.tuples("lines", {"order_ids": order_ids}, shape):
             of_order[line[0]].append(line)
     return Found(columns, of_order)
