@@ -12,8 +12,9 @@ from uuid import UUID
 
 import pytest
 
-from opscore.console import Bars, counted, duration
+from opscore.console import Bars, StopSwitch, counted, duration
 from opscore.database import Database
+from opscore.imports.pipeline import Meter
 from opscore.settings import Settings
 from tests import forks
 
@@ -141,6 +142,18 @@ def test_work_of_unknown_length_ends_when_it_ends(capsys: pytest.CaptureFixture[
         bars.at("rows", 10, None)
         bars.at("rows", 1234, None)
     assert capsys.readouterr().err.splitlines()[-1].startswith("rows: 1,234 of 1,234")
+
+
+def test_a_phase_of_unknown_length_is_over_when_the_next_one_begins(capsys: pytest.CaptureFixture[str]) -> None:
+    with Bars() as bars:
+        meter = Meter(bars.importing(StopSwitch()))
+        for phase, done in (("looking up", 0), ("reading", 1234)):
+            meter.begin(phase)
+            meter.at(done)
+        meter.begin("booking", 2)
+        said = capsys.readouterr().err.splitlines()
+    assert said[1] == "looking up: 0 of 0 (done)"
+    assert [line for line in said if line.startswith("reading: 1,234 of 1,234 (") and line.endswith("done)")]
 
 
 def test_numbers_and_their_words_agree() -> None:

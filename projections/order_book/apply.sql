@@ -140,42 +140,64 @@ ON CONFLICT (order_id, return_id) DO UPDATE SET
 -- Each type is read by itself, because most say no more than when: the index by type answers that.
 WITH said AS (
     SELECT event.order_id,
-        coalesce(sum(event.minor) FILTER (WHERE event.what = 'cancelled'), 0) AS cancelled_goods_minor,
+        coalesce(sum(event.cancelled_minor), 0) AS cancelled_goods_minor,
         coalesce(sum(event.freight_minor), 0) AS cancelled_freight_minor,
-        coalesce(sum(event.minor) FILTER (WHERE event.what = 'received'), 0) AS paid_minor,
-        coalesce(sum(event.minor) FILTER (WHERE event.what = 'refunded'), 0) AS refunded_minor,
-        max(event.ship_by) AS ship_by, max(event.ship_by_hard) AS ship_by_hard,
-        max(event.at) FILTER (WHERE event.what = 'paid') AS paid_at,
-        max(event.at) FILTER (WHERE event.what = 'confirmed') AS confirmed_at,
-        max(event.at) FILTER (WHERE event.what = 'shipped') AS shipped_at,
-        max(event.at) FILTER (WHERE event.what = 'delivered') AS delivered_at,
-        max(event.at) FILTER (WHERE event.what = 'completed') AS completed_at,
-        max(event.at) FILTER (WHERE event.what = 'cancelled') AS cancelled_at,
-        coalesce(bool_or(event.expired), false) AS expired,
-        max(event.position) FILTER (WHERE event.what = 'resolved') AS resolved_position,
-        max(event.position) AS position
+        coalesce(sum(event.paid_minor), 0) AS paid_minor, coalesce(sum(event.refunded_minor), 0) AS refunded_minor,
+        max(event.ship_by) AS ship_by, max(event.ship_by_hard) AS ship_by_hard, max(event.paid_at) AS paid_at,
+        max(event.confirmed_at) AS confirmed_at, max(event.shipped_at) AS shipped_at,
+        max(event.delivered_at) AS delivered_at, max(event.completed_at) AS completed_at,
+        max(event.cancelled_at) AS cancelled_at, coalesce(bool_or(event.expired), false) AS expired,
+        max(event.resolved_position) AS resolved_position, max(event.position) AS position
     FROM (
-        SELECT stream_id AS order_id, position, 'cancelled' AS what, CASE WHEN whole THEN occurred_at END AS at,
-            false AS expired, goods_minor AS minor, freight_minor, NULL::timestamptz AS ship_by,
-            NULL::timestamptz AS ship_by_hard
+        -- A column for each thing said: nulls are passed over for nothing, where a filter would look at every row.
+        SELECT stream_id AS order_id, position, CASE WHEN whole THEN occurred_at END AS cancelled_at, false AS expired,
+            goods_minor AS cancelled_minor, freight_minor, NULL::bigint AS paid_minor, NULL::bigint AS refunded_minor,
+            NULL::timestamptz AS paid_at, NULL::timestamptz AS ship_by, NULL::timestamptz AS ship_by_hard,
+            NULL::timestamptz AS confirmed_at, NULL::timestamptz AS shipped_at, NULL::timestamptz AS delivered_at,
+            NULL::timestamptz AS completed_at, NULL::bigint AS resolved_position
         FROM order_cancelled
-        UNION ALL SELECT stream_id, position, 'cancelled', CASE WHEN whole THEN occurred_at END, whole, goods_minor,
-            freight_minor, NULL, NULL FROM order_expired
-        UNION ALL SELECT stream_id, position, 'received', NULL, NULL, amount_minor, NULL, NULL, NULL FROM payment_received
-        UNION ALL SELECT stream_id, position, 'refunded', NULL, NULL, amount_minor, NULL, NULL, NULL FROM order_refunded
-        UNION ALL SELECT stream_id, position, 'paid', occurred_at, NULL, NULL, NULL, ship_by, ship_by_hard FROM order_paid
-        UNION ALL SELECT stream_id, position, 'confirmed', occurred_at, NULL, NULL, NULL, NULL, NULL FROM order_confirmed
-        UNION ALL SELECT stream_id, position, 'shipped', occurred_at, NULL, NULL, NULL, NULL, NULL FROM order_shipped
-        UNION ALL SELECT stream_id, position, 'delivered', occurred_at, NULL, NULL, NULL, NULL, NULL FROM order_delivered
-        UNION ALL SELECT stream_id, position, 'completed', occurred_at, NULL, NULL, NULL, NULL, NULL FROM order_completed
-        UNION ALL SELECT stream_id, position, 'short', NULL, NULL, NULL, NULL, NULL, NULL FROM shortage_reported
-        UNION ALL SELECT stream_id, position, 'resolved', NULL, NULL, NULL, NULL, NULL, NULL FROM shortage_resolved
-        UNION ALL SELECT stream_id, position, 'placed', NULL, NULL, NULL, NULL, NULL, NULL FROM order_placed
-        UNION ALL SELECT stream_id, position, 'amended', NULL, NULL, NULL, NULL, NULL, NULL FROM order_price_amended
-        UNION ALL SELECT stream_id, position, 'packed', NULL, NULL, NULL, NULL, NULL, NULL FROM parcel_packed
-        UNION ALL SELECT stream_id, position, 'unpacked', NULL, NULL, NULL, NULL, NULL, NULL FROM parcel_unpacked
-        UNION ALL SELECT stream_id, position, 'recorded', NULL, NULL, NULL, NULL, NULL, NULL FROM return_recorded
-        UNION ALL SELECT stream_id, position, 'returned', NULL, NULL, NULL, NULL, NULL, NULL FROM return_received
+        UNION ALL
+        SELECT stream_id, position, CASE WHEN whole THEN occurred_at END, whole, goods_minor, freight_minor,
+            NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+        FROM order_expired
+        UNION ALL
+        SELECT stream_id, position, NULL, NULL, NULL, NULL, amount_minor, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+        FROM payment_received
+        UNION ALL
+        SELECT stream_id, position, NULL, NULL, NULL, NULL, NULL, amount_minor, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+        FROM order_refunded
+        UNION ALL
+        SELECT stream_id, position, NULL, NULL, NULL, NULL, NULL, NULL, occurred_at, ship_by, ship_by_hard, NULL, NULL, NULL,
+            NULL, NULL
+        FROM order_paid
+        UNION ALL
+        SELECT stream_id, position, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, occurred_at, NULL, NULL, NULL, NULL
+        FROM order_confirmed
+        UNION ALL
+        SELECT stream_id, position, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, occurred_at, NULL, NULL, NULL
+        FROM order_shipped
+        UNION ALL
+        SELECT stream_id, position, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, occurred_at, NULL, NULL
+        FROM order_delivered
+        UNION ALL
+        SELECT stream_id, position, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, occurred_at, NULL
+        FROM order_completed
+        UNION ALL
+        SELECT stream_id, position, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, position
+        FROM shortage_resolved
+        UNION ALL
+        -- What changes nothing of this, but the lines or the parcels.
+        SELECT touched.order_id, touched.position, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+            NULL
+        FROM (
+            SELECT stream_id AS order_id, position FROM order_placed
+            UNION ALL SELECT stream_id, position FROM order_price_amended
+            UNION ALL SELECT stream_id, position FROM shortage_reported
+            UNION ALL SELECT stream_id, position FROM parcel_packed
+            UNION ALL SELECT stream_id, position FROM parcel_unpacked
+            UNION ALL SELECT stream_id, position FROM return_recorded
+            UNION ALL SELECT stream_id, position FROM return_received
+        ) AS touched
     ) AS event
     GROUP BY 1
 ), placed AS (
@@ -200,14 +222,14 @@ WITH said AS (
         max(line.short_position) FILTER (WHERE line.live > line.packed) AS short_position
     FROM (
         SELECT part.order_id, part.line, max(part.live) AS live, bool_or(part.service) AS service,
-            max(part.short_position) AS short_position,
-            sum(part.packed) AS packed, sum(part.shipped) AS shipped, sum(part.delivered) AS delivered
+            max(part.short_position) AS short_position, coalesce(sum(part.packed), 0) AS packed,
+            coalesce(sum(part.shipped), 0) AS shipped, coalesce(sum(part.delivered), 0) AS delivered
         FROM (
             -- Looked up order by order: read from end to end, what there was before would cost more in each window. Lines
             -- and contents meet in the grouping: nobody can know how many there are, and a join would have to guess.
             SELECT agreed.order_id, agreed.line, agreed.quantity - agreed.cancelled - agreed.exchanged AS live,
-                coalesce(agreed.service, false) AS service, agreed.short_position, 0 AS packed, 0 AS shipped,
-                0 AS delivered
+                coalesce(agreed.service, false) AS service, agreed.short_position, NULL::numeric AS packed,
+                NULL::numeric AS shipped, NULL::numeric AS delivered
             FROM said CROSS JOIN LATERAL (
                 SELECT known.order_id, known.line, known.quantity, known.cancelled, known.exchanged, known.service,
                     known.short_position
@@ -215,8 +237,8 @@ WITH said AS (
             ) AS agreed
             UNION ALL
             SELECT parcel.order_id, item.line, NULL, NULL, NULL, item.quantity,
-                CASE WHEN parcel.shipped_at IS NULL THEN 0 ELSE item.quantity END,
-                CASE WHEN parcel.delivered_at IS NULL THEN 0 ELSE item.quantity END
+                CASE WHEN parcel.shipped_at IS NOT NULL THEN item.quantity END,
+                CASE WHEN parcel.delivered_at IS NOT NULL THEN item.quantity END
             FROM said CROSS JOIN LATERAL (
                 SELECT known.order_id, known.shipped_at, known.delivered_at, known.contents
                 FROM order_book_parcels AS known WHERE known.order_id = said.order_id OFFSET 0

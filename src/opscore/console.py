@@ -59,7 +59,7 @@ class Bars:
         done, total: in its own units; total None while unknown. rate: units per second, and eta_seconds: seconds left;
         both are worked out from the first call when not given.
         """
-        if total == 0:
+        if total == 0 and title not in self._began:
             return  # There is nothing to do, so nothing to show.
         now = time.monotonic()
         if total is None:

@@ -37,7 +37,9 @@ from opscore.api.engine import GraphQLEngine
 from opscore.api.executor import PLANS_KEPT, Plans, run_with
 from opscore.api.guard import Limits
 from opscore.api.http import GraphQLRequest
+from opscore.api.money import Money
 from opscore.api.order_lists import LINE, ORDER
+from opscore.api.orders import Order
 from opscore.api.paging import Window, connection_of_rows, edges_of
 from opscore.api.rows import Found, Made, MadeObject, Rows, columns_of
 from opscore.api.schema import build_schema
@@ -367,6 +369,32 @@ def test_what_was_not_fetched_of_a_row_is_no_attribute_of_its_object() -> None:
     [edge] = edges_of(Rows(ORDER, ("order_id",), [(uuid.UUID(int=7),)]), lambda _: "cursor")
 
     assert edge.node.id and not hasattr(edge.node, "total")
+
+
+def test_what_is_made_of_the_same_columns_again_and_again_is_made_and_written_once() -> None:
+    made: list[int] = []
+
+    def amount(minor: int) -> Decimal | None:
+        made.append(minor)
+        return Decimal(minor) if minor else None
+
+    of = MadeObject(Order, {"total": MadeObject(Money, {"amount": Made(("total_minor",), amount, repeats=True)})})
+    document = parse("{ orders { nodes { total { amount } } } }")
+    plans = Plans(document)
+
+    def answered(*amounts: int) -> ExecutionResult:
+        rows = Rows(of, ("total_minor",), [(each,) for each in amounts])
+        page = connection_of_rows(rows, Window(9, None, None, True), "orders", ["total_minor"], None, edges=False)
+        return asyncio.run(_run(document, {"orders": page}, {}, plans))
+
+    first, again = answered(5, 7, 5), answered(7, 5)
+
+    assert [each["total"]["amount"] for each in [*first.data["orders"]["nodes"], *again.data["orders"]["nodes"]]] == [
+        "5", "7", "5", "7", "5"
+    ]  # fmt: skip
+    assert made == [5, 7] and (plans.ran, plans.left) == (2, 0)
+    # There is no amount that is null: whoever reports faults is to see it.
+    assert answered(0).errors and plans.left > 0
 
 
 QUANTITIES = frozenset({"quantity", "cancelled", "exchanged", "returned", "refunded"})

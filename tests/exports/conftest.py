@@ -14,7 +14,7 @@ import pytest
 from opscore.database import Database
 from opscore.domain.command import Role
 from opscore.domain.order_commands import PayOrder
-from opscore.exports.datasets import Dataset, Wanted
+from opscore.exports.datasets import ABOUT, VALUATION, Dataset, Wanted
 from opscore.exports.files import Manifest, write
 from opscore.exports.formats import Format
 from opscore.projector import Projector
@@ -76,9 +76,10 @@ class Trade:
 
 
 def buy(shop: Shop, count: int) -> list[UUID]:
-    """Place orders of two lines each and pay the first of them."""
+    """Place orders of two lines each for one customer and pay the first of them; another customer buys nothing."""
     one, two = shop.sku(stock=100), shop.sku(stock=100, price="5.00")
-    orders = [shop.do(shop.order((one, 1), (two, 2))) for _ in range(count)]
+    buyer, _ = shop.customer(), shop.customer()
+    orders = [shop.do(shop.order((one, 1), (two, 2), customer_id=buyer)) for _ in range(count)]
     shop.do(PayOrder(order_id=orders[0], amount_minor=2000, method="card", currency="GBP"))
     return orders
 
@@ -89,6 +90,10 @@ def trade(database: Database, writer: Writer, tmp_path: Path) -> Trade:
     other = Shop.open(writer, name="Theirs")
     orders = {shop.store_id: buy(shop, 3), other.store_id: buy(other, 2)}
     projector = Projector(database)
-    for name in ("order_book", "stock_ledger", "stock_valuation", "kpi_daily"):
-        projector.rebuild(name)
+    for each in (shop, other):
+        each.campaign()
+    for about in ABOUT.values():
+        if about.projection is not None:
+            projector.rebuild(about.projection)
+    projector.rebuild(VALUATION)
     return Trade(database, projector, shop, other, orders, tmp_path)

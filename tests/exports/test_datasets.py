@@ -162,6 +162,24 @@ def test_rows_in_which_versions_differ_are_exported_for_whoever_sees_all_stores(
     assert trade.rows(Dataset.COMPARES, store_ids=[trade.shop.store_id]) == []
 
 
+def test_articles_customers_and_campaigns_are_those_of_the_lists(trade: Trade) -> None:
+    skus = trade.rows(Dataset.SKUS)
+    assert [row["code"] for row in skus] == sorted(row["code"] for row in skus) and len(skus) == 4
+    assert sorted(row["list_price"] for row in skus) == ["10", "10", "5", "5"]
+
+    customers = {row["customer_id"]: row for row in trade.rows(Dataset.CUSTOMERS)}
+    sales = trade.rows(Dataset.CUSTOMER_SALES)
+    assert len(customers) == 4 and sorted(row["orders"] for row in customers.values()) == [0, 0, 1, 1]
+    assert {row["customer_id"] for row in sales} == {key for key, row in customers.items() if row["orders"]}
+    assert {(row["currency"], row["orders"], row["net_sales_minor"]) for row in sales} == {("GBP", 1, 2000)}
+    assert not any("net_sales_minor" in row for row in customers.values()), "of several currencies there is no sum"
+
+    campaigns = trade.rows(Dataset.CAMPAIGN_RESULTS)
+    asked = trade.projector.run_query("campaign_results", "results", store_ids=None)
+    assert [row["campaign_id"] for row in campaigns] == [str(row["campaign_id"]) for row in asked]
+    assert [(row["currency"], row["orders"]) for row in campaigns] == [("GBP", 0)] * 2
+
+
 @pytest.mark.parametrize("dataset", list(Dataset))
 def test_of_another_store_not_one_row_is_there(trade: Trade, dataset: Dataset) -> None:
     mine, theirs = trade.shop, trade.other
@@ -188,19 +206,23 @@ def test_a_period_holds_what_began_in_it_and_not_what_began_at_its_end(trade: Tr
         assert {row["order_id"] for row in early}.isdisjoint(row["order_id"] for row in late)
         assert len({row["order_id"] for row in early}) == 2
         assert len({row["order_id"] for row in late}) == len(whole) - 2
-    for dataset in (Dataset.STOCK_MOVEMENTS, Dataset.EVENTS):
+    registered = sorted(datetime.fromisoformat(row["registered_at"]) for row in trade.rows(Dataset.CUSTOMERS))
+    assert len(trade.rows(Dataset.CUSTOMERS, before=registered[2])) == 2
+    # They are what was bought, whenever it was, by who was registered in the period.
+    assert len(trade.rows(Dataset.CUSTOMER_SALES, since=registered[2])) == 1
+    for dataset in (Dataset.STOCK_MOVEMENTS, Dataset.EVENTS, Dataset.SKUS, Dataset.CUSTOMERS):
         halves = [*trade.rows(dataset, before=middle), *trade.rows(dataset, since=middle)]
         assert len(halves) == len(trade.rows(dataset))
         later = datetime.now(UTC) + timedelta(days=1)
         assert trade.rows(dataset, since=later) == []
 
 
-def test_who_sees_no_cost_gets_none(trade: Trade) -> None:
-    for dataset in (Dataset.STOCK_MOVEMENTS, Dataset.STOCK_LEVELS):
+def test_who_sees_no_cost_or_price_gets_none(trade: Trade) -> None:
+    for dataset in (Dataset.STOCK_MOVEMENTS, Dataset.STOCK_LEVELS, Dataset.SKUS):
         seen = trade.rows(dataset)
         blind = trade.rows(dataset, role=Role.WAREHOUSE)
         hidden = ABOUT[dataset].hidden
-        assert any(row["unit_cost"] is not None for row in seen)
+        assert all(any(row[name] is not None for row in seen) for name in hidden)
         for whole, part in zip(seen, blind, strict=True):
             assert part == {name: None if name in hidden else value for name, value in whole.items()}
 

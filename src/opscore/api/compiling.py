@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime
 import decimal
 import enum
+import functools
 import keyword
 import sys
 import uuid
@@ -31,6 +32,7 @@ from graphql.type import (
     GraphQLScalarType,
     GraphQLString,
     get_named_type,
+    get_nullable_type,
 )
 from strawberry.types.base import StrawberryObjectDefinition
 from strawberry.types.field import StrawberryField
@@ -40,6 +42,7 @@ from opscore.api.rows import Made, MadeList, MadeObject, Rows
 FIELDS_MAX = 2_000
 """Most fields that one function reads."""
 _LAYOUTS_KEPT = 8
+_VALUES_KEPT = 10_000
 _TYPES_KEPT = 10_000
 _INT_MIN, _INT_MAX = -(2**31), 2**31 - 1
 _DIGIT = 2**sys.int_info.bits_per_digit
@@ -265,11 +268,17 @@ class _Writer:
                 continue
             made = of.attributes.get(member.attribute)
             match made:
-                case Made(own, make):
+                case Made(own, make, repeats):
                     value = self._variable()
                     given = ", ".join(f"{row}[{_place(each, columns)}]" for each in own)
-                    lines.append(f"{value} = {given if make is None else f'{self._name(make)}({given})'}")
-                    lines += self._nullable(member.type, member.chosen, value)
+                    leaf = get_nullable_type(member.type)
+                    if repeats and make is not None and isinstance(leaf, GraphQLScalarType):
+                        lines.append(f"{value} = {self._name(_remembering(make, leaf))}({given})")
+                        if leaf is not member.type:
+                            lines.append(f"if {value} is None: raise Unusual")
+                    else:
+                        lines.append(f"{value} = {given if make is None else f'{self._name(make)}({given})'}")
+                        lines += self._nullable(member.type, member.chosen, value)
                 case MadeObject():
                     assert member.chosen is not None
                     inner, value = self._row_object(row, member.chosen, made, columns, rows)
@@ -305,6 +314,22 @@ class _RowsReader:
                 raise Unusual
             read = self._kept[layout] = _Writer().function_of_rows(self._chosen, rows)
         return read(rows)
+
+
+@functools.cache
+def _remembering(make: Callable[..., Any], type_: GraphQLScalarType) -> Callable[..., Any]:
+    """Return the function from columns to the answer for what is made of them, which keeps what it answered last.
+
+    One for all documents, so that what is kept is bounded. It raises Unusual as the functions of selections do.
+    """
+    written = _Writer().function(type_, None)
+
+    @functools.lru_cache(maxsize=_VALUES_KEPT)
+    def answer(*columns: Any) -> Any:
+        value = make(*columns)
+        return None if value is None else written(value)
+
+    return answer
 
 
 def _place(column: str, columns: Sequence[str]) -> int:

@@ -54,7 +54,7 @@ def money_in(amount_minor: Made, currency: str) -> MadeObject:
     return MadeObject(
         Money,
         {
-            "amount": Made((*amount_minor.columns, currency), amount),
+            "amount": Made((*amount_minor.columns, currency), amount, repeats=True),
             "amount_minor": amount_minor,
             "currency_code": Made((currency,)),
         },

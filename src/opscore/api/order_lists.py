@@ -99,7 +99,10 @@ LINE = MadeObject(
         "sku_id": _gid("Sku", "sku_id"),
         "campaign_id": _gid("Campaign", "campaign_id"),
         **_columns("line sku_code name unit gift service"),
-        **{name: Made((name,), plain) for name in ("quantity", "cancelled", "exchanged", "returned", "refunded")},
+        **{
+            name: Made((name,), plain, repeats=True)
+            for name in ("quantity", "cancelled", "exchanged", "returned", "refunded")
+        },
         **{name: unit_price_in(name, "currency") for name in ("list_price", "unit_price")},
         **{
             name: money_in(Made((f"{name}_minor", "exchanged_minor"), _not_exchanged), "currency")
@@ -367,7 +370,7 @@ def _lines(ask: Ask, order_ids: Sequence[UUID], of: MadeObject, wanted: Selected
     columns = tuple(dict.fromkeys(("order_id", *of.columns(wanted), *named)))
     of_order: dict[UUID, list[Row]] = defaultdict(list)
     if order_ids:
-        shape = Page(_OF_ORDERS, _LINE_KEYS, None, columns=columns)
+        shape = Page(_OF_ORDERS, _LINE_KEYS, None, columns=columns, one_plan=True)
         for line in ask.tuples("lines", {"order_ids": order_ids}, shape):
             of_order[line[0]].append(line)
     return Found(columns, of_order)

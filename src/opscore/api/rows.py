@@ -22,10 +22,13 @@ class Made:
     """An attribute that is made of these columns of a row; without `make`, the one column as it is.
 
     make: is given the values of the columns, in their order.
+    repeats: whether a page has the same values again and again, so that what is written of them is worth keeping. Only
+    where equal columns look alike: 1.5 and 1.50 are equal and do not.
     """
 
     columns: tuple[str, ...]
     make: Callable[..., Any] | None = None
+    repeats: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)

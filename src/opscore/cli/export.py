@@ -24,7 +24,9 @@ def export(
     name: Annotated[
         str,
         typer.Argument(
-            help="orders, order_lines, stock_movements, stock_levels, events, kpi_daily or compares.", metavar="NAME"
+            help="orders, order_lines, stock_movements, stock_levels, skus, customers, customer_sales,"
+            " campaign_results, events, kpi_daily or compares.",
+            metavar="NAME",
         ),
     ],
     format_: Annotated[str, typer.Option("--format", help="csv, jsonl or parquet.")] = "csv",

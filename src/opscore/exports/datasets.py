@@ -28,6 +28,8 @@ from opscore.sqlfiles import load
 STATEMENTS = load(__file__, "exports.sql")
 
 FETCH_ROWS = 1_000
+ALL_ROWS = 2**31
+"""For a query that hands out no more rows than it is asked for."""
 VALUATION = "stock_valuation"
 """What says what stock is worth, by each store's costing policy, here as in the API."""
 
@@ -44,6 +46,14 @@ class Dataset(enum.StrEnum):
     """The stock ledger, oldest movement first, at the values that the store's costing policy makes."""
     STOCK_LEVELS = "stock_levels"
     """What of each article is at each location, and its unit cost by that policy."""
+    SKUS = "skus"
+    """A row for each article, by code: what it is, where it stands, and its list price in its home store."""
+    CUSTOMERS = "customers"
+    """A row for each customer, latest first: pseudonym, standing, points, and how often and when they bought."""
+    CUSTOMER_SALES = "customer_sales"
+    """What each of these customers bought, a row for each currency; nothing of who bought nothing."""
+    CAMPAIGN_RESULTS = "campaign_results"
+    """What each campaign sold, gave and cost, a row for each currency."""
     EVENTS = "events"
     """The event log by position, personal fields as ciphertext."""
     KPI_DAILY = "kpi_daily"
@@ -111,6 +121,10 @@ ABOUT: dict[Dataset, About] = {
         },
     ),
     Dataset.STOCK_LEVELS: About("stockLevels", "stock_ledger", False, {"unit_cost": "StockBalance.unitCost"}),
+    Dataset.SKUS: About("skus", "directory", True, {"list_price": "Sku.prices"}),
+    Dataset.CUSTOMERS: About("customers", "customer_card", True),
+    Dataset.CUSTOMER_SALES: About("customers", "customer_card", True),
+    Dataset.CAMPAIGN_RESULTS: About("campaignResults", "campaign_results", False),
     Dataset.EVENTS: About("events", None, True),
     Dataset.KPI_DAILY: About("kpiDaily", "kpi_daily", False),
     Dataset.COMPARES: About("projectionCompare", None, True, all_stores=True),
@@ -265,17 +279,47 @@ def _orders(moment: Snapshot, entry: Entry, wanted: Wanted) -> Rows:
 
 
 def _order_lines(moment: Snapshot, entry: Entry, wanted: Wanted) -> Rows:
-    orders = _orders(moment, entry, wanted)
-    place = [column.name for column in orders.columns].index("order_id")
-    sql, values = moment.query(entry, "lines", {"order_ids": []}, wanted.store_ids)
+    # The lines of a batch come by order, as its statement sorts them.
+    return _each(moment, entry, wanted, _orders(moment, entry, wanted), "order_id", "lines", "order_ids")
+
+
+def _skus(moment: Snapshot, entry: Entry, wanted: Wanted) -> Rows:
+    return _listed(moment, entry, wanted, "sku_rows", "registered_at", 'code COLLATE "C"', "sku_id")
+
+
+def _customers(moment: Snapshot, entry: Entry, wanted: Wanted) -> Rows:
+    by = ("registered_at DESC NULLS LAST", "customer_id DESC")
+    # Amounts are of one currency each: they stand in the rows of what was bought.
+    return _without(_listed(moment, entry, wanted, "customer_rows", "registered_at", *by), "net_sales_minor")
+
+
+def _customer_sales(moment: Snapshot, entry: Entry, wanted: Wanted) -> Rows:
+    return _each(moment, entry, wanted, _customers(moment, entry, wanted), "customer_id", "sales", "customer_ids")
+
+
+def _campaign_results(moment: Snapshot, entry: Entry, wanted: Wanted) -> Rows:
+    return _counted(moment, entry, *moment.query(entry, "results", {"row_limit": ALL_ROWS}, wanted.store_ids))
+
+
+def _each(moment: Snapshot, entry: Entry, wanted: Wanted, owners: Rows, key: str, query: str, parameter: str) -> Rows:
+    """Return the rows that a query has of each of others, batch by batch. key: the column that `parameter` lists."""
+    place = [column.name for column in owners.columns].index(key)
+    sql, values = moment.query(entry, query, {parameter: []}, wanted.store_ids)
 
     def batches() -> Iterator[tuple[Batch, int | None]]:
-        for found, percent in orders.batches:
-            # The lines of a batch come by order, as its statement sorts them.
-            for batch in _stream(moment, sql, {**values, "order_ids": [row[place] for row in found]}):
+        for found, percent in owners.batches:
+            for batch in _stream(moment, sql, {**values, parameter: [row[place] for row in found]}):
                 yield batch, percent
 
     return Rows(_columns(moment, sql, values), entry.position, entry.version, batches())
+
+
+def _without(rows: Rows, name: str) -> Rows:
+    """Return the same rows without a column."""
+    place = [column.name for column in rows.columns].index(name)
+    columns = [*rows.columns[:place], *rows.columns[place + 1 :]]
+    batches = (([(*row[:place], *row[place + 1 :]) for row in batch], percent) for batch, percent in rows.batches)
+    return replace(rows, columns=columns, batches=batches)
 
 
 def _stock_movements(moment: Snapshot, entry: Entry, wanted: Wanted) -> Rows:
@@ -334,5 +378,9 @@ _READERS: dict[Dataset, Callable[[Snapshot, Entry, Wanted], Rows]] = {
     Dataset.ORDER_LINES: _order_lines,
     Dataset.STOCK_MOVEMENTS: _stock_movements,
     Dataset.STOCK_LEVELS: _stock_levels,
+    Dataset.SKUS: _skus,
+    Dataset.CUSTOMERS: _customers,
+    Dataset.CUSTOMER_SALES: _customer_sales,
+    Dataset.CAMPAIGN_RESULTS: _campaign_results,
     Dataset.KPI_DAILY: _kpi_daily,
 }

@@ -150,6 +150,7 @@ def import_complete_journey(
     if journey.campaigns:
         run = _Run(writer, store, report, in_flight, journey)
         run.set_up()
+        meter.at(len(journey.households))
         meter.begin("registering households", len(journey.households))
         run.register(meter)
         meter.begin("reaching them", len(journey.reached))

@@ -159,10 +159,12 @@ class _Run:
             self.file_digest = hashlib.file_digest(raw, "sha256").hexdigest()[:16]
         meter.begin("looking up what is booked already")
         known = known_commands(writer.database, IMPORTER, prefix)
+        meter.at(len(known))
         self.pipeline = Pipeline(writer, IMPORTER, report, known, f"import:{self.file_digest}", in_flight)
         self.booked = Booked(known, prefix, self.log)
         meter.begin("reading")
         self.survey: Survey = survey(file, progress=meter.at)
+        meter.at(self.survey.rows)
         if self.survey.first_at is None:
             raise ImportStopped(f"{file.name} has no row that could be booked")
         first_day = self.survey.first_at.astimezone(ZoneInfo(TIME_ZONE)).date()

@@ -38,6 +38,7 @@ class Meter:
         self._listener = listener
         self._phase = ""
         self._total: int | None = None
+        self._done = 0
         self._created = self._began = self._told = time.monotonic()
 
     @property
@@ -46,13 +47,17 @@ class Meter:
         return time.monotonic() - self._created
 
     def begin(self, phase: str, total: int | None = None) -> None:
-        """Start a phase of `total` rows (None: not known)."""
-        self._phase, self._total = phase, total
+        """Start a phase of `total` rows (None: not known); the one before is over."""
+        if self._phase and self._total is None:
+            self._total = self._done
+            self._tell(self._done, time.monotonic())
+        self._phase, self._total, self._done = phase, total, 0
         self._began = time.monotonic()
         self._tell(0, self._began)
 
     def at(self, done: int) -> None:
         """Say how many rows of the phase are done."""
+        self._done = done
         now = time.monotonic()
         if now - self._told >= PROGRESS_SECONDS or done == self._total:
             self._tell(done, now)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 
 class Operator(enum.Enum):
@@ -96,6 +96,10 @@ class Shape(Protocol):
     def links(self) -> frozenset[str]:
         """The other queries that it looks into."""
 
+    @property
+    def one_plan(self) -> bool:
+        """Whether one plan is good whatever is asked for, so that it is worth keeping."""
+
     def around(self, rows: str, linked: Mapping[str, str]) -> tuple[str, dict[str, Any]]:
         """Return (SQL, parameters) around the list's query and those of its links, as psycopg takes them."""
 
@@ -105,8 +109,9 @@ class Page:
     """At most `limit` rows that meet a condition, strictly between two rows, from the end of the list if `backwards`.
 
     keys: the order; the last of them is unique. limit: None for all. after, before: values of the keys of a row, or
-    None. columns: what is wanted of the rows, everything if none is named. The rows come in the order in which they are
-    met: last first when `backwards`.
+    None. columns: what is wanted of the rows, everything if none is named. one_plan: whether rows are looked up by keys
+    that the query is given, in the same way whichever these are. The rows come in the order in which they are met: last
+    first when `backwards`.
     """
 
     condition: Condition
@@ -116,6 +121,7 @@ class Page:
     before: Sequence[Any] | None = None
     backwards: bool = False
     columns: tuple[str, ...] = ()
+    one_plan: bool = False
 
     @property
     def links(self) -> frozenset[str]:
@@ -142,6 +148,7 @@ class Total:
     condition: Condition
     by: tuple[Column, ...] = ()
     sums: tuple[Column, ...] = ()
+    one_plan: ClassVar[bool] = False
 
     @property
     def links(self) -> frozenset[str]:
