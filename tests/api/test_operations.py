@@ -185,6 +185,15 @@ def test_a_working_day_sends_every_document(api: Api, shop: Shop) -> None:
     assert {each["what"] for each in work["ordersDue"]} == {"ship"}
     found = send("AdminOrderByReference", manager, storeId=store, externalReference="T-77")
     assert found["orderByExternalReference"]["id"] == placed["id"]
+    found = send("AdminOrderByNumber", manager, number=placed["number"])
+    assert found["orderByNumber"]["id"] == placed["id"]
+    [note] = give("AdminNoteOrder", manager, orderId=placed["id"], text="rang, pack it well")["order"]["notes"]
+    assert give("AdminTagOrder", manager, orderId=placed["id"], tag="fragile")["order"]["tags"] == ["fragile"]
+    seen = send("AdminOrder", warehouse, id=placed["id"])["order"]
+    assert (seen["tags"], seen["notes"]) == (["fragile"], [note])
+    withdrawn = give("AdminWithdrawOrderNote", manager, orderId=placed["id"], noteId=note["noteId"])
+    assert withdrawn["order"]["notes"] == []
+    assert give("AdminUntagOrder", manager, orderId=placed["id"], tag="fragile")["order"]["tags"] == []
     steps = send("AdminNextSteps", manager, id=placed["id"])["node"]["allowedCommands"]
     assert "confirmOrder" in {each["name"] for each in steps if each["allowed"]}
     give("AdminConfirm", manager, orderId=placed["id"])

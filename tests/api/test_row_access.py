@@ -24,11 +24,15 @@ from graphql import (
 )
 
 from opscore.api.inputs import aggregate_of
+from opscore.api.numbers import number_of
 from opscore.domain.campaign_commands import PlanCampaign
 from opscore.domain.campaign_events import CampaignGoal
 from opscore.domain.command import COMMANDS, Role
+from opscore.domain.order import Order
 from opscore.domain.order_commands import ConfirmOrder, PackParcel, PayOrder, ScannedLine, ShipOrder
+from opscore.domain.order_notes import NoteOrder, TagOrder
 from opscore.domain.stock_commands import ReserveStock
+from opscore.log.event_log import EventLog
 from tests.api.anything import SCHEMA, everything_of, snake, value_of
 from tests.api.conftest import Api, gid
 from tests.api.socket_client import socket
@@ -66,7 +70,11 @@ def _buyer(shop: Shop, sku: UUID, name: str) -> dict[str, Any]:
     scanned = (ScannedLine(line=1, sku_id=sku, quantity=Decimal(1)),)
     shop.do(PackParcel(order_id=order, location_id=shop.location_id, lines=scanned, parcel_id=parcel))
     shop.do(ShipOrder(order_id=order, parcel_id=parcel, courier="DPD", waybill=f"W-{name}"))
-    return {"Customer": customer, "Order": order, "parcelId": parcel}
+    shop.do(NoteOrder(order_id=order, text=f"note {name}"))
+    shop.do(TagOrder(order_id=order, tag=f"tag {name}"))
+    placed = EventLog(shop.writer.database.pool.connection).aggregate(Order, order)
+    assert placed is not None and placed.first_position is not None
+    return {"Customer": customer, "Order": order, "parcelId": parcel, "number": number_of(placed.first_position)}
 
 
 def marks(whose: dict[str, Any], name: str, kinds: tuple[str, ...] = KINDS) -> list[str]:
@@ -74,6 +82,7 @@ def marks(whose: dict[str, Any], name: str, kinds: tuple[str, ...] = KINDS) -> l
     ids = [whose[kind] for kind in kinds]
     found = [*map(str, ids), *(gid(kind, whose[kind]) for kind in kinds), str(whose["parcelId"])]
     found += [f"R-{name}", f"W-{name}", f"pay {name}", f"person {name}", f"region {name}"]
+    found += [f"note {name}", f"tag {name}"]
     if "Store" in kinds:
         found += [f"S-{name}", f"Shop {name}", f"Sale {name}", f"hold {name}", str(whose["locationId"])]
     return found
@@ -99,7 +108,7 @@ def _given(name: str, kind: Any, theirs: dict[str, Any], said: str) -> Any:
         "first": 20, "projection": "stock_ledger", "cell": "stock_values", "key": {"sku_id": str(theirs["Sku"])},
         "fromDay": str(day - timedelta(days=2)), "toDay": str(day + timedelta(days=2)), "day": str(day),
         "before": (datetime.now(UTC) + timedelta(days=90)).isoformat(), "currencyCode": "GBP",
-        "externalReference": "R-theirs", "reference": "person theirs", "code": "S-theirs",
+        "number": theirs["number"], "externalReference": "R-theirs", "reference": "person theirs", "code": "S-theirs",
     }  # fmt: skip
     return special.get(name, value_of(name, kind))
 

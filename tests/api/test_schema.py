@@ -37,7 +37,8 @@ TRADE = """
     scheduleCampaign setForecast checkCampaignPrices startCampaign pauseCampaign resumeCampaign endCampaign
     cancelCampaign setCampaignBudget recordAdSpend evaluateCampaign registerCustomer setContactCard setConsent
     joinMembership changeTier earnPoints spendPoints reversePoints expirePoints grantCoupon useCoupon returnCoupon
-    redeemCampaign referCustomer rewardReferral mergeCustomers blockCustomer eraseCustomer
+    redeemCampaign referCustomer rewardReferral mergeCustomers blockCustomer eraseCustomer noteOrder withdrawOrderNote
+    tagOrder untagOrder
 """
 """The commands that a seller needs from application to erasure, by the names of the field."""
 

@@ -60,6 +60,7 @@ TIMELINE: Mapping[str, frozenset[str]] = {
 
 SHOWN_AS = {
     "ForecastSet": "Campaign.forecast", "AdSpendRecorded": "Campaign.adSpend", "CampaignEvaluated": "Campaign.forecast",
+    "OrderNoted": "Order.notes", "OrderNoteWithdrawn": "Order.notes",
 }  # fmt: skip
 """Event types whose data are of a field that only some roles see."""
 

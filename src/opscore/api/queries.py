@@ -40,12 +40,13 @@ from opscore.api.enums import expose
 from opscore.api.errors import BadInput
 from opscore.api.exports import ExportQueries
 from opscore.api.figure_queries import FigureQueries
-from opscore.api.ids import key_of, parse_global_id
+from opscore.api.ids import global_id, key_of, parse_global_id
 from opscore.api.kinds import BY_NAME
 from opscore.api.kpi_queries import KpiQueries
 from opscore.api.lists import PageArguments
 from opscore.api.log_queries import LogQueries
 from opscore.api.nodes import Node
+from opscore.api.numbers import order_at, position_of
 from opscore.api.orders import Order
 from opscore.api.paging import Connection
 from opscore.api.projection_queries import ProjectionQueries
@@ -293,6 +294,22 @@ class AggregateQueries:
         external_reference: Annotated[str, strawberry.argument(description="Its number there.")],
     ) -> Order | None:
         return await _held(info, Order, "external_reference", store_id, external_reference)
+
+    @strawberry.field(description="An order by the number that people call it by.")
+    async def order_by_number(
+        self,
+        info: ContextInfo,
+        number: Annotated[
+            str,
+            strawberry.argument(
+                description="Its number; spaces and hyphens in it do not matter. What is no number, because of a digit "
+                "that was misheard say, is BAD_USER_INPUT."
+            ),
+        ],
+    ) -> Order | None:
+        context, position = info.context, position_of(number)
+        found = await context.services.read(order_at, context.services, position)
+        return None if found is None else await _get(info, Order, global_id("Order", found), None)
 
     @strawberry.field(description="A campaign.")
     async def campaign(

@@ -21,6 +21,7 @@ from opscore.domain import (
     disclosures,
     order_cancelling,
     order_commands,
+    order_notes,
     order_return_endings,
     order_returns,
     sku_commands,
@@ -297,6 +298,11 @@ def _with_return(what: str, *needed: ReturnStatus) -> Check:
     return check
 
 
+def _untaggable(order: Order, _: Occasion) -> None:
+    if not order.tags:
+        raise DoneAlready
+
+
 def _refundable(order: Order, _: Occasion) -> None:
     if order.kind is OrderKind.RETURN:
         order.require(*(status for status in OrderStatus if status is not OrderStatus.RETURNED))
@@ -332,6 +338,10 @@ ORDER: dict[type[Command], Check] = {
     order_returns.DisposeReturn: _with_return("one with goods that came back", ReturnStatus.RECEIVED),
     order_returns.RefundOrder: _refundable,
     order_returns.ProtectPrice: lambda order, now: order_returns.require_in_price_protection(order, now.store, now.at),
+    order_notes.NoteOrder: lambda order, _: order_notes.require_notable(order),
+    order_notes.WithdrawOrderNote: lambda order, _: order_notes.require_note(order),
+    order_notes.TagOrder: always,
+    order_notes.UntagOrder: _untaggable,
     disclosures.DiscloseOrderContact: always,
 }
 
