@@ -19,3 +19,9 @@ WHERE :store_ids::uuid[] IS NULL OR sku.store_id = ANY (:store_ids::uuid[])
 SELECT shelf.sku_id, shelf.store_id, shelf.reason, CASE WHEN shelf.listed THEN shelf.store_id END AS listed_in
 FROM directory_shelves AS shelf
 WHERE :store_ids::uuid[] IS NULL OR shelf.store_id = ANY (:store_ids::uuid[]);
+
+-- catalogue_rows: what these stores sell, and what is off sale there only because nothing was left; a list chooses and sorts.
+SELECT shelf.store_id, shelf.sku_id, sku.code, sku.name, sku.brand, sku.category, sku.mode, sku.currency, sku.season_end,
+    sku.registered_at, shelf.listed AS on_sale, shelf.asked_price AS list_price, shelf.availability
+FROM directory_shelves AS shelf JOIN directory_skus AS sku ON sku.sku_id = shelf.sku_id
+WHERE shelf.availability IS NOT NULL AND (:store_ids::uuid[] IS NULL OR shelf.store_id = ANY (:store_ids::uuid[]));
