@@ -1,8 +1,30 @@
 -- registered: a card begins when its customer is registered.
 INSERT INTO customer_card
-    (customer_id, store_id, status, registered_at, channel, region, birth_year, referrer_id, position)
-SELECT stream_id, store_id, 'registered', occurred_at, channel, region, birth_year, referrer_id, position
+    (customer_id, store_id, status, registered_at, channel, region, birth_year, referrer_id, changed_at, position)
+SELECT stream_id, store_id, 'registered', occurred_at, channel, region, birth_year, referrer_id, recorded_at, position
 FROM customer_registered;
+
+-- changed: when anything was last recorded about a customer; the log records nothing earlier than what it has.
+UPDATE customer_card AS card SET changed_at = said.changed_at
+FROM (
+    SELECT stream_id, max(recorded_at) AS changed_at FROM every_event
+    WHERE type IN (
+        'CustomerRegistered', 'ContactCardSet', 'CustomerContactDisclosed', 'ConsentSet', 'MembershipJoined',
+        'TierChanged', 'PointsEarned', 'PointsSpent', 'PointsReturned', 'PointsReversed', 'PointsExpired',
+        'CouponGranted', 'CouponUsed', 'CouponReturned', 'CampaignRedeemed', 'RedemptionReversed', 'SpendCredited',
+        'SpendDebited', 'ReferralMade', 'ReferralRewarded', 'CustomersMerged', 'CustomerMergedInto',
+        'CustomerBlocked', 'CustomerUnblocked', 'CustomerErased'
+    )
+    GROUP BY 1
+) AS said
+WHERE card.customer_id = said.stream_id;
+
+-- referred: who brought a customer, where that was said after the registration.
+UPDATE customer_card AS card SET referrer_id = said.referrer_id
+FROM (
+    SELECT DISTINCT ON (stream_id) stream_id, referrer_id FROM referral_made ORDER BY stream_id, position DESC
+) AS said
+WHERE card.customer_id = said.stream_id;
 
 -- stands: the last word of the window on whether the customer may act; who is erased or merged stays so.
 UPDATE customer_card AS card SET status = said.status

@@ -1,7 +1,23 @@
 -- stores: a store begins when somebody applies for it.
-INSERT INTO directory_stores (store_id, name, platform, kind, currency, time_zone, status, applied_at, position)
-SELECT stream_id, name, platform, kind, currency, applied.time_zone, 'applied', occurred_at, position
+INSERT INTO directory_stores (store_id, name, platform, kind, currency, time_zone, status, applied_at, changed_at, position)
+SELECT stream_id, name, platform, kind, currency, applied.time_zone, 'applied', occurred_at, recorded_at, position
 FROM store_applied AS applied;
+
+-- stores_changed: when anything was last recorded about a store; the log records nothing earlier than what it has.
+UPDATE directory_stores AS store SET changed_at = said.changed_at
+FROM (
+    SELECT stream_id, max(recorded_at) AS changed_at FROM every_event
+    WHERE type IN (
+        'StoreApplied', 'PaymentAccountCertified', 'StoreDocumentSubmitted', 'StoreInfoSubmitted',
+        'StoreAgreementSigned', 'StoreAuditStarted', 'StoreAuditPassed', 'StoreAuditRejected', 'DepositFrozen',
+        'ServiceFeePaid', 'StoreOpened', 'StoreSuspended', 'StoreReopened', 'StoreClosed', 'DepositReleased',
+        'PaymentMethodsSet', 'CouriersSet', 'CalendarSet', 'LocationAdded', 'LocationClosed', 'PolicySet',
+        'ExpenseRecorded', 'PeriodClosed', 'StaffRoleAssigned', 'StaffRoleEnded', 'StaffResignationFiled',
+        'StaffResignationWithdrawn', 'StaffHandoverConfirmed', 'StaffLeft'
+    )
+    GROUP BY 1
+) AS said
+WHERE store.store_id = said.stream_id;
 
 -- stores_stand: the last word of the window on how far a store is, and when it first opened.
 UPDATE directory_stores AS store

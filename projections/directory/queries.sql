@@ -1,6 +1,6 @@
 -- store_rows: the stores that the asker may see; a list chooses among them and sorts.
 SELECT store.store_id, store.name, store.platform, store.kind, store.currency, store.time_zone, store.status,
-    store.applied_at, store.opened_at, store.position
+    store.applied_at, store.opened_at, store.changed_at, store.position
 FROM directory_stores AS store
 WHERE :store_ids::uuid[] IS NULL OR store.store_id = ANY (:store_ids::uuid[]);
 

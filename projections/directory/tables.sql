@@ -9,6 +9,8 @@ CREATE TABLE directory_stores (
     status      text COLLATE "C" NOT NULL,
     applied_at  timestamptz NOT NULL,
     opened_at   timestamptz,
+    -- When the last event of any kind was recorded about this store.
+    changed_at  timestamptz NOT NULL,
     position    bigint NOT NULL
 );
 

@@ -33,11 +33,13 @@ from opscore.api.rows import MadeObject
 from opscore.api.schema import build_schema
 from opscore.domain.campaign_commands import PlanCampaign
 from opscore.domain.campaign_events import CampaignGoal, CampaignKind, CampaignType
-from opscore.domain.command import Role
+from opscore.domain.command import Command, Role
+from opscore.domain.customer_commands import GrantCoupon, ReferCustomer
 from opscore.domain.order_commands import PayOrder
 from opscore.domain.sku_commands import DelistSku, ListSku, PriceSku
 from opscore.domain.sku_events import DelistReason
 from opscore.domain.stock_commands import ReceiveStock
+from opscore.domain.store_commands import ApplyForStore, CertifyPaymentAccount
 from opscore.log.event_log import EventFilter
 from tests.api.conftest import Api, gid
 from tests.api.test_figures import statements
@@ -328,6 +330,49 @@ def test_customers_are_found_and_sorted_by_what_they_bought(api: Api, world: dic
     abroad = api.ask(query % ', currencyCode: "EUR"', {"f": {"orders": {"from": 1}}})
     assert abroad["customers"]["nodes"] == []
     assert len(api.ask(query % "", {"f": {"orders": {"from": 2}}})["customers"]["nodes"]) == 3
+
+
+@pytest.mark.parametrize(("name", "kind"), [("customers", "Customer"), ("stores", "Store")])
+def test_what_changed_since_a_moment_is_found_in_the_order_in_which_it_changed(
+    api: Api, shop: Shop, name: str, kind: str
+) -> None:
+    if name == "customers":
+        one, two, three = (shop.customer() for _ in range(3))
+        # Where such a word changes nothing else of what a list shows, the customer has changed all the same.
+        changes: list[Command] = [
+            GrantCoupon(customer_id=one, code="THANKS", currency="GBP", off_minor=100),
+            ReferCustomer(customer_id=three, referrer_id=one),
+        ]
+    else:
+        one, two, three = (
+            shop.do(ApplyForStore(name=f"Branch {each}", operator="Gifts Ltd", currency="GBP", time_zone="Europe/Paris",
+                platform="own"))
+            for each in "abc"
+        )  # fmt: skip
+        changes = [
+            CertifyPaymentAccount(store_id=each, provider="bank", account_reference="acc", holder="Gifts Ltd")
+            for each in (one, three)
+        ]
+    ids = [gid(kind, each) for each in (one, two, three)]
+    for command in changes:
+        shop.do(command)
+    query = document(name, "nodes { id changedAt }")
+    given = {"at": api.server.services.log.head().position, "first": 100, "filter": {"id": {"in": ids}}}
+
+    def asked(**more: Any) -> list[tuple[str, str]]:
+        nodes = api.ask(query, {**given, **more})[name]["nodes"]
+        return [(node["id"], node["changedAt"]) for node in nodes]
+
+    changed = asked(sort={"by": "CHANGED_AT"})
+    assert [each for each, _ in changed] == [ids[1], ids[0], ids[2]]
+    assert [at for _, at in changed] == sorted(at for _, at in changed)
+    assert asked(sort={"by": "CHANGED_AT", "direction": "DESC"}) == changed[::-1]
+    since = changed[1][1]
+    for filter_, expected in (({"from": since}, changed[1:]), ({"before": since}, changed[:1])):
+        found = asked(filter={**given["filter"], "changedAt": filter_}, sort={"by": "CHANGED_AT"})
+        assert found == expected
+    if name == "customers":
+        assert asked(filter={"referrerId": {"eq": ids[0]}}) == changed[2:], "who was brought is found by whom, too"
 
 
 def test_a_cursor_of_one_currency_is_none_of_another(api: Api, world: dict[str, Any]) -> None:

@@ -47,6 +47,19 @@ def test_every_projection_of_the_package_reads_well_and_has_a_lock_line() -> Non
 
 
 @pytest.mark.parametrize(
+    ("projection", "statement", "aggregate"),
+    [("customer_card", "changed", "Customer"), ("directory", "stores_changed", "Store")],
+)
+def test_what_says_when_an_aggregate_changed_looks_at_all_of_its_events(
+    projection: str, statement: str, aggregate: str
+) -> None:
+    definition = read_all(resources.path("projections"))[projection]
+    [changed] = [each for each in definition.statements("apply.sql") if each.name == statement]
+
+    assert changed.strings == {name for name, kind in EVENT_CLASSES.items() if kind.AGGREGATE.__name__ == aggregate}
+
+
+@pytest.mark.parametrize(
     ("file", "old", "new", "says"),
     [
         ("projection.toml", "version = 3", "", "add 'version'"),
