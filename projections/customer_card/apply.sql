@@ -7,14 +7,33 @@ FROM customer_registered;
 -- changed: when anything was last recorded about a customer; the log records nothing earlier than what it has.
 UPDATE customer_card AS card SET changed_at = said.changed_at
 FROM (
-    SELECT stream_id, max(recorded_at) AS changed_at FROM every_event
-    WHERE type IN (
-        'CustomerRegistered', 'ContactCardSet', 'CustomerContactDisclosed', 'ConsentSet', 'MembershipJoined',
-        'TierChanged', 'PointsEarned', 'PointsSpent', 'PointsReturned', 'PointsReversed', 'PointsExpired',
-        'CouponGranted', 'CouponUsed', 'CouponReturned', 'CampaignRedeemed', 'RedemptionReversed', 'SpendCredited',
-        'SpendDebited', 'ReferralMade', 'ReferralRewarded', 'CustomersMerged', 'CustomerMergedInto',
-        'CustomerBlocked', 'CustomerUnblocked', 'CustomerErased'
-    )
+    SELECT stream_id, max(recorded_at) AS changed_at FROM (
+        SELECT stream_id, recorded_at FROM customer_registered
+        UNION ALL SELECT stream_id, recorded_at FROM contact_card_set
+        UNION ALL SELECT stream_id, recorded_at FROM customer_contact_disclosed
+        UNION ALL SELECT stream_id, recorded_at FROM consent_set
+        UNION ALL SELECT stream_id, recorded_at FROM membership_joined
+        UNION ALL SELECT stream_id, recorded_at FROM tier_changed
+        UNION ALL SELECT stream_id, recorded_at FROM referral_made
+        UNION ALL SELECT stream_id, recorded_at FROM referral_rewarded
+        UNION ALL SELECT stream_id, recorded_at FROM points_earned
+        UNION ALL SELECT stream_id, recorded_at FROM points_spent
+        UNION ALL SELECT stream_id, recorded_at FROM points_returned
+        UNION ALL SELECT stream_id, recorded_at FROM points_reversed
+        UNION ALL SELECT stream_id, recorded_at FROM points_expired
+        UNION ALL SELECT stream_id, recorded_at FROM coupon_granted
+        UNION ALL SELECT stream_id, recorded_at FROM coupon_used
+        UNION ALL SELECT stream_id, recorded_at FROM coupon_returned
+        UNION ALL SELECT stream_id, recorded_at FROM campaign_redeemed
+        UNION ALL SELECT stream_id, recorded_at FROM redemption_reversed
+        UNION ALL SELECT stream_id, recorded_at FROM spend_credited
+        UNION ALL SELECT stream_id, recorded_at FROM spend_debited
+        UNION ALL SELECT stream_id, recorded_at FROM customers_merged
+        UNION ALL SELECT stream_id, recorded_at FROM customer_merged_into
+        UNION ALL SELECT stream_id, recorded_at FROM customer_blocked
+        UNION ALL SELECT stream_id, recorded_at FROM customer_unblocked
+        UNION ALL SELECT stream_id, recorded_at FROM customer_erased
+    ) AS each
     GROUP BY 1
 ) AS said
 WHERE card.customer_id = said.stream_id;

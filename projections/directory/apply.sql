@@ -3,22 +3,6 @@ INSERT INTO directory_stores (store_id, name, platform, kind, currency, time_zon
 SELECT stream_id, name, platform, kind, currency, applied.time_zone, 'applied', occurred_at, recorded_at, position
 FROM store_applied AS applied;
 
--- stores_changed: when anything was last recorded about a store; the log records nothing earlier than what it has.
-UPDATE directory_stores AS store SET changed_at = said.changed_at
-FROM (
-    SELECT stream_id, max(recorded_at) AS changed_at FROM every_event
-    WHERE type IN (
-        'StoreApplied', 'PaymentAccountCertified', 'StoreDocumentSubmitted', 'StoreInfoSubmitted',
-        'StoreAgreementSigned', 'StoreAuditStarted', 'StoreAuditPassed', 'StoreAuditRejected', 'DepositFrozen',
-        'ServiceFeePaid', 'StoreOpened', 'StoreSuspended', 'StoreReopened', 'StoreClosed', 'DepositReleased',
-        'PaymentMethodsSet', 'CouriersSet', 'CalendarSet', 'LocationAdded', 'LocationClosed', 'PolicySet',
-        'ExpenseRecorded', 'PeriodClosed', 'StaffRoleAssigned', 'StaffRoleEnded', 'StaffResignationFiled',
-        'StaffResignationWithdrawn', 'StaffHandoverConfirmed', 'StaffLeft'
-    )
-    GROUP BY 1
-) AS said
-WHERE store.store_id = said.stream_id;
-
 -- stores_stand: the last word of the window on how far a store is, and when it first opened.
 UPDATE directory_stores AS store
 SET status = said.status, opened_at = coalesce(store.opened_at, said.opened_at)
@@ -47,10 +31,35 @@ WHERE place.store_id = closed.stream_id AND place.location_id = closed.location_
 
 -- skus: an article begins when it is registered.
 INSERT INTO directory_skus
-    (sku_id, store_id, code, name, brand, category, mode, currency, status, min_quantity, season_end, registered_at, position)
+    (sku_id, store_id, code, name, brand, category, mode, currency, status, min_quantity, season_end, registered_at,
+    changed_at, position)
 SELECT stream_id, store_id, code, name, brand, category, mode, currency, 'draft', min_order_quantity, season_end,
-    occurred_at, position
+    occurred_at, recorded_at, position
 FROM sku_registered;
+
+-- changed: when anything was last recorded about a store or an article, each movement of its stock included; the log records
+-- nothing earlier than what it has.
+WITH said AS (
+    SELECT stream_id, max(recorded_at) AS changed_at FROM every_event
+    WHERE type IN (
+        'StoreApplied', 'PaymentAccountCertified', 'StoreDocumentSubmitted', 'StoreInfoSubmitted',
+        'StoreAgreementSigned', 'StoreAuditStarted', 'StoreAuditPassed', 'StoreAuditRejected', 'DepositFrozen',
+        'ServiceFeePaid', 'StoreOpened', 'StoreSuspended', 'StoreReopened', 'StoreClosed', 'DepositReleased',
+        'PaymentMethodsSet', 'CouriersSet', 'CalendarSet', 'LocationAdded', 'LocationClosed', 'PolicySet',
+        'ExpenseRecorded', 'PeriodClosed', 'StaffRoleAssigned', 'StaffRoleEnded', 'StaffResignationFiled',
+        'StaffResignationWithdrawn', 'StaffHandoverConfirmed', 'StaffLeft',
+        'SkuRegistered', 'SkuContentSet', 'SkuPriced', 'TierPricesSet', 'SkuSubmitted', 'SkuReviewPassed',
+        'SkuReviewFailed', 'SkuListed', 'SkuDelisted', 'SkuRetired', 'StockPolicySet', 'StockReceived',
+        'StockReserved', 'ReservationReleased', 'StockShipped', 'StockReturned', 'StockWrittenOff',
+        'StockReclassified', 'SampleIssued', 'StockAdjusted', 'StockCounted', 'StockTransferredOut',
+        'StockTransferredIn', 'CampaignStockAllocated', 'CampaignStockReleased', 'StockBackdated', 'LowStockReached',
+        'StockDepleted'
+    )
+    GROUP BY 1
+), stores AS (
+    UPDATE directory_stores AS store SET changed_at = said.changed_at FROM said WHERE store.store_id = said.stream_id
+)
+UPDATE directory_skus AS sku SET changed_at = said.changed_at FROM said WHERE sku.sku_id = said.stream_id;
 
 -- skus_stand: the last word of the window on how far an article is.
 UPDATE directory_skus AS sku SET status = said.status
@@ -104,7 +113,8 @@ FROM (
             ELSE 0
         END AS allocated
     FROM every_event
-    WHERE location_id IS NOT NULL AND type NOT IN ('LocationAdded', 'LocationClosed')
+    -- What leaves was reserved before, and a count moves nothing by itself.
+    WHERE location_id IS NOT NULL AND type NOT IN ('LocationAdded', 'LocationClosed', 'StockShipped', 'StockCounted')
 ) AS moved
 WHERE sellable <> 0 OR allocated <> 0
 GROUP BY 1, 2

@@ -28,6 +28,9 @@ CREATE TABLE directory_skus (
     min_quantity   numeric NOT NULL,
     season_end     timestamptz,
     registered_at  timestamptz NOT NULL,
+    -- When the last event of any kind was recorded about this article. Every sale changes it: an index of it would have to
+    -- follow each time.
+    changed_at     timestamptz NOT NULL,
     position       bigint NOT NULL
 ) WITH (fillfactor = 70);
 

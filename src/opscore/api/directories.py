@@ -122,6 +122,9 @@ class SkuFilter:
     )
     season_end: TimeFilter | None = on("season_end", "When its season ends.")
     registered_at: TimeFilter | None = on("registered_at", "When it was registered.")
+    changed_at: TimeFilter | None = on(
+        "changed_at", "When its last event was recorded; each movement of its stock is one."
+    )
 
 
 class SkuSortKey(enum.StrEnum):
@@ -129,6 +132,8 @@ class SkuSortKey(enum.StrEnum):
 
     REGISTERED_AT = "registered_at"
     """When they were registered."""
+    CHANGED_AT = "changed_at"
+    """When their last events were recorded; ascending, what changes meanwhile is met again further on."""
     CODE = "code"
     """Their codes, character by character."""
     NAME = "name"
@@ -169,6 +174,7 @@ class CampaignFilter:
     currency_code: TextFilter | None = on("currency", "Its currency.")
     starts_at: TimeFilter | None = on("starts_at", "When it starts.")
     ends_at: TimeFilter | None = on("ends_at", "When it ends.")
+    changed_at: TimeFilter | None = on("changed_at", "When its last event was recorded.")
     budget: AmountFilter | None = on("budget_minor", "What its discounts may cost.", shown_as="Campaign.budget")
 
 
@@ -179,6 +185,8 @@ class CampaignSortKey(enum.StrEnum):
     """When they start; those without a date come last."""
     ENDS_AT = "ends_at"
     """When they end; those without a date come last."""
+    CHANGED_AT = "changed_at"
+    """When their last events were recorded."""
     NAME = "name"
     """Their names, character by character."""
 
@@ -279,6 +287,7 @@ SKUS = Listing(
     (Column("sku_id", "uuid"),),
     {
         SkuSortKey.REGISTERED_AT: _time("registered_at"),
+        SkuSortKey.CHANGED_AT: _time("changed_at"),
         SkuSortKey.CODE: Column("code", "text"),
         SkuSortKey.NAME: Column("name", "text"),
         SkuSortKey.LIST_PRICE: Column("list_price", "numeric", nullable=True),
@@ -293,6 +302,7 @@ CAMPAIGNS = Listing(
     {
         CampaignSortKey.STARTS_AT: _time("starts_at", nullable=True),
         CampaignSortKey.ENDS_AT: _time("ends_at", nullable=True),
+        CampaignSortKey.CHANGED_AT: _time("changed_at"),
         CampaignSortKey.NAME: Column("name", "text"),
     },
     (CampaignSortKey.STARTS_AT, Direction.DESC),
