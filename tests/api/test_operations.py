@@ -247,7 +247,9 @@ def test_a_working_day_sends_every_document(api: Api, shop: Shop) -> None:
     # The day's figures, and the auditor opens them.
     day = datetime.now(UTC).date()
     window = {"fromDay": str(day - timedelta(days=2)), "toDay": str(day + timedelta(days=2))}
-    figures = send("AdminDay", manager, **window)
+    sold_in = {"placedFrom": f"{window['fromDay']}T00:00:00Z", "placedBefore": f"{window['toDay']}T00:00:00Z"}
+    figures = send("AdminDay", manager, **window, **sold_in)
+    assert [each["skuCode"] for each in figures["topSkus"]] == ["TEA"]
     assert figures["kpiDaily"][0]["netSales"]["amount"] == "9.00"
     sent.update(("AdminOrderChanges", "StorefrontFollowOrder"))
     with socket(api.url, storefront) as buyer, socket(api.url, manager) as board:
