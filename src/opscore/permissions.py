@@ -39,6 +39,8 @@ READS: dict[str, frozenset[Role]] = {
     "sku": _SHOP,
     "skuByCode": _SHOP,
     "skus": _SHOP,
+    "catalogue": _SHOP,
+    "catalogueFacets": _SHOP,
     "order": _SHOP,
     "orderByExternalReference": _SHOP,
     "orderByNumber": _SHOP,
@@ -128,10 +130,10 @@ BULK = frozenset(
 REPLAYS = "projectionRows"
 """The question whose roles may ask a replay, by the header `Opscore-Replay`."""
 OF_REPLAY = frozenset({
-    "orders", "orderCount", "orderStates", "ordersDue", "topSkus", "stores", "skus", "campaigns", "customers",
-    "customerCards", "stockLevels", "stockBalances", "stockAsOf", "stockLedger", "stockMovements",
-    "stockMovementTotals", "stockWorth", "stockValuation", "stockTotals", "kpiDaily", "kpiPeriods", "kpiTotals",
-    "kpiExplain", "kpi", "explainKpi", "salesBooks", "retentionCohorts", "campaignResults", "explain",
+    "orders", "orderCount", "orderStates", "ordersDue", "topSkus", "stores", "skus", "catalogue", "catalogueFacets",
+    "campaigns", "customers", "customerCards", "stockLevels", "stockBalances", "stockAsOf", "stockLedger",
+    "stockMovements", "stockMovementTotals", "stockWorth", "stockValuation", "stockTotals", "kpiDaily", "kpiPeriods",
+    "kpiTotals", "kpiExplain", "kpi", "explainKpi", "salesBooks", "retentionCohorts", "campaignResults", "explain",
     "projectionQueries", "projectionRows",
 })  # fmt: skip
 """The questions that a replay answers: those that read models answer."""
@@ -143,6 +145,9 @@ FIELDS: dict[str, frozenset[Role]] = {
     "Sku.onHand": _STORE_SIDE,
     "Sku.prices": _PRICES,
     "Sku.tierPrices": _PRICES,
+    "CatalogueItem.listPrice": _PRICES,
+    "CatalogueFacets.leastPrice": _PRICES,
+    "CatalogueFacets.greatestPrice": _PRICES,
     "SkuPrice.cost": _COSTS,
     "SkuPrice.marketPrice": _COSTS,
     "StockPolicy.lowLine": _INSIDE,

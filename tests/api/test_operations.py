@@ -154,6 +154,12 @@ def test_a_working_day_sends_every_document(api: Api, shop: Shop) -> None:
     article = send("StorefrontArticle", storefront, storeId=store, code="TEA")["skuByCode"]
     assert article["id"] == sku and article["prices"][0]["listPrice"]["amount"] == "4.5"
     assert send("StorefrontCatalogue", storefront, first=10)["skus"]["edges"][0]["node"]["id"] == sku
+    now = {"availability": {"eq": "IN_STOCK"}, "listPrice": {"to": "5"}}
+    shelf = send(
+        "StorefrontShelf", storefront, storeId=store, filter=now, sort={"by": "LIST_PRICE"}, first=10, priceBounds=["4"]
+    )
+    assert [each["skuId"] for each in shelf["catalogue"]["nodes"]] == [sku]
+    assert [each["articles"] for each in shelf["catalogueFacets"]["priceBands"]] == [0, 1]
 
     # Somebody takes over a part of the work.
     assigned = give("AdminAssignRole", manager, storeId=store, person="cleo", role="SHIPPER", reason="more to ship")
@@ -250,7 +256,9 @@ def test_a_working_day_sends_every_document(api: Api, shop: Shop) -> None:
     # The day's figures, and the auditor opens them.
     day = datetime.now(UTC).date()
     window = {"fromDay": str(day - timedelta(days=2)), "toDay": str(day + timedelta(days=2))}
-    figures = send("AdminDay", manager, **window)
+    sold_in = {"placedFrom": f"{window['fromDay']}T00:00:00Z", "placedBefore": f"{window['toDay']}T00:00:00Z"}
+    figures = send("AdminDay", manager, **window, **sold_in)
+    assert [each["skuCode"] for each in figures["topSkus"]] == ["TEA"]
     assert figures["kpiDaily"][0]["netSales"]["amount"] == "9.00"
     sent.update(("AdminOrderChanges", "StorefrontFollowOrder"))
     with socket(api.url, storefront) as buyer, socket(api.url, manager) as board:

@@ -312,6 +312,7 @@ def test_an_event_of_a_newer_version_stops_what_reads_it(log: Log, projector: Pr
 
     failures = projector.failures()
     assert [(entry.name, entry.failed_position) for entry in failures] == [
+        ("directory", head),
         ("kpi_facts", head),
         ("stock_facts", head),
         ("stock_ledger", head),

@@ -168,6 +168,70 @@ class Total:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Facets:
+    """How many rows meet a condition: in all, and of each value of several columns by itself.
+
+    by: the columns. most: how many values of each are counted out, the most frequent first, of equal ones the first.
+    spans: columns of which the least and the greatest value of all are wanted. banded, bounds: a column to be counted
+    by the part into which its values fall, from 0 (below the first bound) on; the bounds ascend.
+    A row has `facet` (the name of the column, `BAND`, or None for all rows), `value` (as text, None where there is
+    none), `rows`, and `least_` and `greatest_` of each span.
+    """
+
+    condition: Condition
+    by: tuple[Column, ...]
+    most: int
+    spans: tuple[Column, ...] = ()
+    banded: Column | None = None
+    bounds: tuple[Any, ...] = ()
+
+    BAND: ClassVar[str] = "band"
+
+    @property
+    def links(self) -> frozenset[str]:
+        """The other queries that it looks into."""
+        return _links(self.condition)
+
+    def around(self, rows: str, linked: Mapping[str, str]) -> tuple[str, dict[str, Any]]:
+        """Return (SQL, parameters)."""
+        text = _Text(linked)
+        names = [column.name for column in self.by]
+        chosen = "found.*"
+        if self.banded is not None:
+            bounds = text.parameter(list(self.bounds), f"{self.banded.type}[]")
+            chosen += f", width_bucket(found.{self.banded.name}, {bounds}) AS {self.BAND}"
+            names.append(self.BAND)
+        # Taken apart no further: what is counted by several columns is worked out once for each row.
+        met = f"SELECT {chosen} FROM ({rows}) AS found WHERE {text.condition(self.condition)} OFFSET 0"
+
+        def of_facet(made: str) -> str:
+            cases = " ".join(f"WHEN grouping(met.{name}) = 0 THEN {made.format(name)}" for name in names)
+            return f"CASE {cases} END" if names else "NULL::text"
+
+        sets = ", ".join([*(f"(met.{name})" for name in names), "()"])
+        spans = "".join(
+            f", min(met.{column.name}) AS least_{column.name}, max(met.{column.name}) AS greatest_{column.name}"
+            for column in self.spans
+        )
+        facet, value = of_facet("'{}'"), of_facet("met.{}::text")
+        counted = (
+            f"SELECT {facet} AS facet, {value} AS value, count(*) AS rows{spans} FROM ({met}) AS met"
+            f" GROUP BY GROUPING SETS ({sets})"
+        )
+        order = 'counted.rows DESC, counted.value COLLATE "C"'
+        ranked = (
+            f"SELECT counted.*, row_number() OVER (PARTITION BY counted.facet ORDER BY {order}) AS place"
+            f" FROM ({counted}) AS counted"
+        )
+        most = text.parameter(self.most, "bigint")
+        return (
+            f"SELECT ranked.* FROM ({ranked}) AS ranked WHERE ranked.place <= {most} OR ranked.facet = '{self.BAND}'"
+            " ORDER BY ranked.facet, ranked.place",
+            text.parameters,
+        )
+
+
 def compared(condition: Condition) -> Iterator[Column]:
     """Yield the columns that a condition compares."""
     match condition:
