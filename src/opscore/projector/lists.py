@@ -187,6 +187,7 @@ class Facets:
     bounds: tuple[Any, ...] = ()
 
     BAND: ClassVar[str] = "band"
+    one_plan: ClassVar[bool] = False
 
     @property
     def links(self) -> frozenset[str]:
