@@ -1,6 +1,49 @@
 -- planned: a campaign begins with its plan.
-INSERT INTO campaigns (campaign_id, store_id, store_ids, name, goal, kind, type, currency, status)
-SELECT stream_id, store_id, store_ids, name, goal, kind, type, currency, 'planned' FROM campaign_planned;
+INSERT INTO campaigns (campaign_id, store_id, store_ids, name, goal, kind, type, currency, status, changed_at)
+SELECT stream_id, store_id, store_ids, name, goal, kind, type, currency, 'planned', recorded_at FROM campaign_planned;
+
+-- changed: when anything was last recorded about a campaign, what orders take of its budget included.
+UPDATE campaigns AS campaign SET changed_at = said.changed_at
+FROM (
+    SELECT stream_id, max(recorded_at) AS changed_at FROM (
+        SELECT stream_id, recorded_at FROM campaign_planned
+        UNION ALL SELECT stream_id, recorded_at FROM campaign_renamed
+        UNION ALL SELECT stream_id, recorded_at FROM campaign_line_added
+        UNION ALL SELECT stream_id, recorded_at FROM campaign_line_removed
+        UNION ALL SELECT stream_id, recorded_at FROM promotion_added
+        UNION ALL SELECT stream_id, recorded_at FROM promotion_removed
+        UNION ALL SELECT stream_id, recorded_at FROM campaign_scheduled
+        UNION ALL SELECT stream_id, recorded_at FROM forecast_set
+        UNION ALL SELECT stream_id, recorded_at FROM price_check_passed
+        UNION ALL SELECT stream_id, recorded_at FROM price_check_failed
+        UNION ALL SELECT stream_id, recorded_at FROM campaign_started
+        UNION ALL SELECT stream_id, recorded_at FROM campaign_resumed
+        UNION ALL SELECT stream_id, recorded_at FROM campaign_paused
+        UNION ALL SELECT stream_id, recorded_at FROM campaign_ended
+        UNION ALL SELECT stream_id, recorded_at FROM campaign_cancelled
+        UNION ALL SELECT stream_id, recorded_at FROM campaign_evaluated
+        UNION ALL SELECT stream_id, recorded_at FROM campaign_budget_set
+        UNION ALL SELECT stream_id, recorded_at FROM campaign_budget_claimed
+        UNION ALL SELECT stream_id, recorded_at FROM campaign_budget_released
+        UNION ALL SELECT stream_id, recorded_at FROM coupon_claimed
+        UNION ALL SELECT stream_id, recorded_at FROM coupon_released
+        UNION ALL SELECT stream_id, recorded_at FROM ad_spend_recorded
+        UNION ALL SELECT stream_id, recorded_at FROM resource_planned
+        UNION ALL SELECT stream_id, recorded_at FROM resource_dropped
+        UNION ALL SELECT stream_id, recorded_at FROM resource_submitted
+        UNION ALL SELECT stream_id, recorded_at FROM resource_approved
+        UNION ALL SELECT stream_id, recorded_at FROM resource_rejected
+        UNION ALL SELECT stream_id, recorded_at FROM ad_budget_agreed
+        UNION ALL SELECT stream_id, recorded_at FROM ad_plan_launched
+        UNION ALL SELECT stream_id, recorded_at FROM ad_monitored
+        UNION ALL SELECT stream_id, recorded_at FROM ad_adjusted
+        UNION ALL SELECT stream_id, recorded_at FROM ad_plan_paused
+        UNION ALL SELECT stream_id, recorded_at FROM ad_plan_resumed
+        UNION ALL SELECT stream_id, recorded_at FROM ad_plan_ended
+    ) AS each
+    GROUP BY 1
+) AS said
+WHERE campaign.campaign_id = said.stream_id;
 
 -- renamed: the last name of the window is the one that holds.
 UPDATE campaigns AS campaign SET name = said.name

@@ -22,7 +22,9 @@ CREATE TABLE campaigns (
     budget_claimed_minor      bigint NOT NULL DEFAULT 0,
     budget_released_minor     bigint NOT NULL DEFAULT 0,
     coupons_claimed           bigint NOT NULL DEFAULT 0,
-    coupons_released          bigint NOT NULL DEFAULT 0
+    coupons_released          bigint NOT NULL DEFAULT 0,
+    -- When the last event of any kind was recorded about this campaign.
+    changed_at                timestamptz NOT NULL
 ) WITH (fillfactor = 50);
 
 -- campaign_skus: what a campaign sells of a SKU: its terms, its quota, and what came of it.

@@ -39,8 +39,11 @@ READS: dict[str, frozenset[Role]] = {
     "sku": _SHOP,
     "skuByCode": _SHOP,
     "skus": _SHOP,
+    "catalogue": _SHOP,
+    "catalogueFacets": _SHOP,
     "order": _SHOP,
     "orderByExternalReference": _SHOP,
+    "orderByNumber": _SHOP,
     "orders": _SHOP,
     "campaign": _SHOP,
     "campaigns": _SHOP,
@@ -128,11 +131,11 @@ BULK = frozenset(
 REPLAYS = "projectionRows"
 """The question whose roles may ask a replay, by the header `Opscore-Replay`."""
 OF_REPLAY = frozenset({
-    "orders", "orderCount", "orderStates", "ordersDue", "topSkus", "stores", "skus", "campaigns", "customers",
-    "customerCards", "stockLevels", "stockBalances", "stockAsOf", "stockLedger", "stockMovements",
-    "stockMovementTotals", "stockWorth", "stockValuation", "stockTotals", "kpiDaily", "kpiPeriods", "kpiTotals",
-    "kpiExplain", "kpi", "explainKpi", "salesBooks", "retentionCohorts", "campaignResults", "campaignsDue",
-    "explain",
+    "orders", "orderCount", "orderStates", "ordersDue", "topSkus", "stores", "skus", "catalogue", "catalogueFacets",
+    "campaigns", "customers", "customerCards", "stockLevels", "stockBalances", "stockAsOf", "stockLedger",
+    "stockMovements", "stockMovementTotals", "stockWorth", "stockValuation", "stockTotals", "kpiDaily", "kpiPeriods",
+    "kpiTotals", "kpiExplain", "kpi", "explainKpi", "salesBooks", "retentionCohorts", "campaignResults",
+    "campaignsDue", "explain",
     "projectionQueries", "projectionRows",
 })  # fmt: skip
 """The questions that a replay answers: those that read models answer."""
@@ -144,6 +147,9 @@ FIELDS: dict[str, frozenset[Role]] = {
     "Sku.onHand": _STORE_SIDE,
     "Sku.prices": _PRICES,
     "Sku.tierPrices": _PRICES,
+    "CatalogueItem.listPrice": _PRICES,
+    "CatalogueFacets.leastPrice": _PRICES,
+    "CatalogueFacets.greatestPrice": _PRICES,
     "SkuPrice.cost": _COSTS,
     "SkuPrice.marketPrice": _COSTS,
     "StockPolicy.lowLine": _INSIDE,
@@ -182,6 +188,8 @@ FIELDS: dict[str, frozenset[Role]] = {
     "Store.history": frozenset({Role.MANAGER, Role.FINANCE, Role.AUDITOR}),
     "Sku.history": _INSIDE,
     "Order.history": READS["order"],
+    "Order.notes": COMMANDS["noteOrder"].ROLES,
+    "Order.tags": _INSIDE,
     "Campaign.history": _INSIDE,
     "Customer.history": READS["customer"] - {Role.STOREFRONT, Role.CUSTOMER},
     "Order.customer": READS["customer"],

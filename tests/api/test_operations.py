@@ -154,6 +154,12 @@ def test_a_working_day_sends_every_document(api: Api, shop: Shop) -> None:
     article = send("StorefrontArticle", storefront, storeId=store, code="TEA")["skuByCode"]
     assert article["id"] == sku and article["prices"][0]["listPrice"]["amount"] == "4.5"
     assert send("StorefrontCatalogue", storefront, first=10)["skus"]["edges"][0]["node"]["id"] == sku
+    now = {"availability": {"eq": "IN_STOCK"}, "listPrice": {"to": "5"}}
+    shelf = send(
+        "StorefrontShelf", storefront, storeId=store, filter=now, sort={"by": "LIST_PRICE"}, first=10, priceBounds=["4"]
+    )
+    assert [each["skuId"] for each in shelf["catalogue"]["nodes"]] == [sku]
+    assert [each["articles"] for each in shelf["catalogueFacets"]["priceBands"]] == [0, 1]
 
     # Somebody takes over a part of the work.
     assigned = give("AdminAssignRole", manager, storeId=store, person="cleo", role="SHIPPER", reason="more to ship")
@@ -185,6 +191,15 @@ def test_a_working_day_sends_every_document(api: Api, shop: Shop) -> None:
     assert {each["what"] for each in work["ordersDue"]} == {"ship"}
     found = send("AdminOrderByReference", manager, storeId=store, externalReference="T-77")
     assert found["orderByExternalReference"]["id"] == placed["id"]
+    found = send("AdminOrderByNumber", manager, number=placed["number"])
+    assert found["orderByNumber"]["id"] == placed["id"]
+    [note] = give("AdminNoteOrder", manager, orderId=placed["id"], text="rang, pack it well")["order"]["notes"]
+    assert give("AdminTagOrder", manager, orderId=placed["id"], tag="fragile")["order"]["tags"] == ["fragile"]
+    seen = send("AdminOrder", warehouse, id=placed["id"])["order"]
+    assert (seen["tags"], seen["notes"]) == (["fragile"], [note])
+    withdrawn = give("AdminWithdrawOrderNote", manager, orderId=placed["id"], noteId=note["noteId"])
+    assert withdrawn["order"]["notes"] == []
+    assert give("AdminUntagOrder", manager, orderId=placed["id"], tag="fragile")["order"]["tags"] == []
     steps = send("AdminNextSteps", manager, id=placed["id"])["node"]["allowedCommands"]
     assert "confirmOrder" in {each["name"] for each in steps if each["allowed"]}
     give("AdminConfirm", manager, orderId=placed["id"])
@@ -250,7 +265,9 @@ def test_a_working_day_sends_every_document(api: Api, shop: Shop) -> None:
     # The day's figures, and the auditor opens them.
     day = datetime.now(UTC).date()
     window = {"fromDay": str(day - timedelta(days=2)), "toDay": str(day + timedelta(days=2))}
-    figures = send("AdminDay", manager, **window)
+    sold_in = {"placedFrom": f"{window['fromDay']}T00:00:00Z", "placedBefore": f"{window['toDay']}T00:00:00Z"}
+    figures = send("AdminDay", manager, **window, **sold_in)
+    assert [each["skuCode"] for each in figures["topSkus"]] == ["TEA"]
     assert figures["kpiDaily"][0]["netSales"]["amount"] == "9.00"
     sent.update(("AdminOrderChanges", "StorefrontFollowOrder"))
     with socket(api.url, storefront) as buyer, socket(api.url, manager) as board:

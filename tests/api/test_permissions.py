@@ -31,6 +31,7 @@ from opscore.domain.campaign_resources import PlanResource
 from opscore.domain.command import COMMANDS, Role
 from opscore.domain.departures import FileResignation
 from opscore.domain.order_commands import CancelOrder, PayOrder
+from opscore.domain.order_notes import NoteOrder, TagOrder
 from opscore.domain.order_returns import RefundOrder
 from opscore.domain.sku_commands import PriceSku, SetStockPolicy, SetTierPrices, TierPriceEntry
 from opscore.domain.staff import AssignStaffRole
@@ -86,6 +87,8 @@ def goods(api: Api, shop: Shop) -> dict[str, str]:
     shop.do(PayOrder(order_id=order, amount_minor=1000, method="card"))
     shop.do(CancelOrder(order_id=order))
     shop.do(RefundOrder(order_id=order))
+    shop.do(NoteOrder(order_id=order, text="rang, to be called back"))
+    shop.do(TagOrder(order_id=order, tag="call back"))
     position = api.server.services.log.head().position
     api.ask("query ($p: Position) { stockTotals(atLeast: $p) { skus } }", {"p": position})
     found = {"Store": shop.store_id, "Sku": sku, "Customer": customer, "Order": order, "Campaign": campaign}
@@ -104,6 +107,9 @@ HIDDEN: dict[str, str] = {
     "Sku.allocations": "customer",
     "Sku.prices": "warehouse",
     "Sku.tierPrices": "warehouse",
+    "CatalogueItem.listPrice": "warehouse",
+    "CatalogueFacets.leastPrice": "warehouse",
+    "CatalogueFacets.greatestPrice": "warehouse",
     "SkuPrice.cost": "warehouse storefront customer",
     "SkuPrice.marketPrice": "warehouse storefront customer",
     "StockPolicy.lowLine": "storefront customer",
@@ -124,6 +130,8 @@ HIDDEN: dict[str, str] = {
     "Store.history": "service after_sales editor promoter warehouse storefront customer",
     "Sku.history": "storefront customer",
     "Order.history": "",
+    "Order.notes": "editor promoter finance auditor storefront customer",
+    "Order.tags": "storefront customer",
     "Campaign.history": "storefront customer",
     "Customer.history": "editor warehouse storefront customer",
     "Campaign.forecast": "service after_sales editor warehouse storefront customer",
@@ -426,7 +434,7 @@ LISTS = {
 }  # fmt: skip
 """The other ways to rows of each kind: from the log, and from read models with and without what only the log has."""
 
-BOOK = "id status total {amount} due {amount} goods {amount} netTotal {amount} paid {amount} refunded {amount} discount {amount} freight {amount} lines {line listPrice {amount} unitPrice {amount} gross {amount} discount {amount} amount {amount}}"  # noqa: E501
+BOOK = "id number tags status total {amount} due {amount} goods {amount} netTotal {amount} paid {amount} refunded {amount} discount {amount} freight {amount} lines {line listPrice {amount} unitPrice {amount} gross {amount} discount {amount} amount {amount}}"  # noqa: E501
 """What the order book has of an order, so that it is answered from rows."""
 
 
@@ -472,6 +480,7 @@ def test_the_warehouse_counts_orders_and_is_told_no_sums(api: Api, goods: dict[s
         "campaigns(first: 1, filter: {budget: {from: 1}})",
         "campaigns(first: 1, filter: {resourceStatus: {eq: REJECTED}})",
         "campaigns(first: 1, filter: {adPlanStatus: {eq: RUNNING}})",
+        'orders(first: 1, filter: {paymentReference: {eq: "p-1"}})',
     ],
 )
 def test_no_filter_and_no_order_tells_the_warehouse_a_price(api: Api, goods: dict[str, str], asked: str) -> None:
@@ -480,3 +489,19 @@ def test_no_filter_and_no_order_tells_the_warehouse_a_price(api: Api, goods: dic
 
     assert error["extensions"]["code"] == "FORBIDDEN" and "does not see" in error["message"]
     assert api.ask(document)
+
+
+@pytest.mark.parametrize("role", HOLDERS)
+@pytest.mark.parametrize(
+    ("asked", "place"),
+    [("notedAt: {isSet: true}", "Order.notes"), ('not: {tag: {eq: "call back"}}', "Order.tags")],
+)  # fmt: skip
+def test_no_filter_tells_of_notes_and_tags_who_does_not_see_them(
+    api: Api, goods: dict[str, str], role: Role, asked: str, place: str
+) -> None:
+    answer = api.post(
+        {"query": f"{{ orders(first: 1, filter: {{{asked}}}) {{ nodes {{ id }} }} }}"}, token=_token(api, role, goods)
+    ).json()
+    codes = [error["extensions"]["code"] for error in answer.get("errors", ())]
+
+    assert codes == ([] if role in table()[place] else ["FORBIDDEN"])

@@ -39,7 +39,8 @@ TRADE = """
     planResource submitResource reviewResource dropResource agreeAdBudget launchAdPlan monitorAd adjustAd pauseAdPlan
     resumeAdPlan endAdPlan
     joinMembership changeTier earnPoints spendPoints reversePoints expirePoints grantCoupon useCoupon returnCoupon
-    redeemCampaign referCustomer rewardReferral mergeCustomers blockCustomer eraseCustomer
+    redeemCampaign referCustomer rewardReferral mergeCustomers blockCustomer eraseCustomer noteOrder withdrawOrderNote
+    tagOrder untagOrder
 """
 """The commands that a seller needs from application to erasure, by the names of the field."""
 

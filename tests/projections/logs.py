@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -19,7 +20,7 @@ from tests.benchmarks import generate
 class Trade(generate.World):
     """A world in which somebody also goes back on what was begun: parcels are opened, returns come to nothing."""
 
-    def __init__(self, *, rings: bool = True, **sizes: int) -> None:
+    def __init__(self, *, rings: bool = True, **sizes: Any) -> None:
         """Open the stores.
 
         rings: whether mergers may lead back to a record, as no decision allows.
@@ -33,6 +34,8 @@ class Trade(generate.World):
         self.plans: dict[UUID, bool] = {}
         """Whether each ad plan runs."""
         self.ended: set[UUID] = set()
+        self.jotted: Counter[tuple[UUID, int]] = Counter()
+        """How often something was written down about an order, by what it was."""
 
     def merge_customers(self, customer: int, other: int, points: int) -> None:
         """Take one customer's record into another's; without rings each once, and never into what became of it."""
@@ -61,6 +64,17 @@ class Trade(generate.World):
                 self.record("ReturnDeclined", order.id, order.store, return_id=case, reason="used", lines=back)
             else:
                 self.record("ReturnCancelled", order.id, order.store, return_id=case, lines=back, whole=True)
+
+    def jot(self, order: generate.Order, kind: int) -> None:
+        """Write a note on an order and, the next time, withdraw it; or put a tag on it and take it off."""
+        times = self.jotted[order.id, kind % 2]
+        self.jotted[order.id, kind % 2] += 1
+        if kind % 2:
+            self.record(("OrderTagged", "OrderUntagged")[times % 2], order.id, order.store, tag="call back")
+            return
+        note_id = self.made_id(f"note of {order.id}", times // 2)
+        name, said = ("OrderNoteWithdrawn", {}) if times % 2 else ("OrderNoted", {"author": "sue", "text": "v1.sealed"})
+        self.record(name, order.id, order.store, note_id=note_id, **said)
 
     def exchange(self, order: generate.Order, kind: int) -> None:
         """Take an order as far as a shortage, and let something stand in: a service where one line alone is left."""
@@ -261,10 +275,12 @@ class Doings(generate.Actions):
             self.trade.tell(one, two)
         elif further == 0:
             self.trade.unpack(order)
+            self.trade.jot(order, two)
         elif further == 4:
             self.trade.exchange(order, two)
         else:
             self.trade.keep_goods(order, declined=two % 2 == 0)
+            self.trade.jot(order, minutes)
         return None
 
 

@@ -442,7 +442,10 @@ class FigureQueries:
             order_lists.due, context, before, limit, stores(context, store_ids), at_least
         )
 
-    @strawberry.field(description="The articles that sold most among paid orders, by amount after discounts.")
+    @strawberry.field(
+        description="The articles that sold most among paid orders, by amount after discounts. Every line of the "
+        "window is added up, so a page that is looked at often names one; without, it is all that was ever sold."
+    )
     async def top_skus(
         self,
         info: ContextInfo,

@@ -69,6 +69,7 @@ SHOWN_AS = {
         ("AdPlanLaunched", "AdMonitored", "AdAdjusted", "AdPlanPaused", "AdPlanResumed", "AdPlanEnded"),
         "Campaign.adPlans",
     ),
+    "OrderNoted": "Order.notes", "OrderNoteWithdrawn": "Order.notes",
 }  # fmt: skip
 """Event types whose data are of a field that only some roles see."""
 

@@ -248,7 +248,7 @@ class ContactCustomer(Command):
     def decide(self, work: UnitOfWork) -> UUID:
         """Seal the note and record the contact."""
         order = work.order(self.order_id)
-        note = work.seal(order.customer_id or order.id, self.note) if self.note else None
+        note = work.seal(order.subject_id, self.note) if self.note else None
         order.contact_customer(note, work.occurred_at)
         return order.id
 

@@ -72,7 +72,7 @@ class DeclineReturn(Command):
                 return_id=self.return_id,
                 reason=self.reason,
                 lines=return_lines(order, still_expected(case)),
-                note=work.seal(order.customer_id or order.id, self.note) if self.note else None,
+                note=work.seal(order.subject_id, self.note) if self.note else None,
                 occurred_at=work.occurred_at,
             )
         return order.id

@@ -317,7 +317,7 @@ class RequestReturn(Command):
         wanted = quantities(work, order, self.lines)
         require_returnable(order, wanted)
         require_in_return_window(order, work.get(Store, order.store_id, scoped=False), work.occurred_at)
-        note = work.seal(order.customer_id or order.id, self.note) if self.note else None
+        note = work.seal(order.subject_id, self.note) if self.note else None
         order.trigger_event(
             ReturnRequested,
             return_id=work.new_id(),

@@ -24,6 +24,7 @@ from opscore.domain import (
     disclosures,
     order_cancelling,
     order_commands,
+    order_notes,
     order_return_endings,
     order_returns,
     sku_commands,
@@ -300,6 +301,11 @@ def _with_return(what: str, *needed: ReturnStatus) -> Check:
     return check
 
 
+def _untaggable(order: Order, _: Occasion) -> None:
+    if not order.tags:
+        raise DoneAlready
+
+
 def _refundable(order: Order, _: Occasion) -> None:
     if order.kind is OrderKind.RETURN:
         order.require(*(status for status in OrderStatus if status is not OrderStatus.RETURNED))
@@ -335,6 +341,10 @@ ORDER: dict[type[Command], Check] = {
     order_returns.DisposeReturn: _with_return("one with goods that came back", ReturnStatus.RECEIVED),
     order_returns.RefundOrder: _refundable,
     order_returns.ProtectPrice: lambda order, now: order_returns.require_in_price_protection(order, now.store, now.at),
+    order_notes.NoteOrder: lambda order, _: order_notes.require_notable(order),
+    order_notes.WithdrawOrderNote: lambda order, _: order_notes.require_note(order),
+    order_notes.TagOrder: always,
+    order_notes.UntagOrder: _untaggable,
     disclosures.DiscloseOrderContact: always,
 }
 
@@ -524,22 +534,37 @@ def commands_about(kind: type[Aggregate]) -> list[type[Command]]:
     return [command for _, command in sorted(COMMANDS.items()) if command.AGGREGATE is kind and command in STATE_CHECKS]
 
 
-def readiness(aggregate: Aggregate, actor: Actor, at: datetime, store: Store) -> list[Readiness]:
+def readiness(
+    aggregate: Aggregate, actor: Actor, at: datetime, store: Store, *, of_others: bool = True
+) -> list[Readiness]:
     """Return for each command about an aggregate whether this actor may give it at a moment.
 
-    store: the aggregate's home store. The aggregate is one that the actor sees, and is left as it is.
+    store: the aggregate's home store. The aggregate is one that the actor sees, and is left as it is. of_others: also
+    those that are for other roles, or for who acts for the store, whatever the state.
     """
     occasion = Occasion(actor, at, store)
-    return [_of(command, aggregate, occasion) for command in commands_about(type(aggregate))]
+    about = commands_about(type(aggregate))
+    return [_of(each, aggregate, occasion) for each in about if of_others or _is_for(actor, each, aggregate)]
+
+
+def _is_for(actor: Actor, command: type[Command], aggregate: Aggregate) -> bool:
+    try:
+        _require_for(actor, command, aggregate)
+    except Refusal:
+        return False
+    return True
+
+
+def _require_for(actor: Actor, command: type[Command], aggregate: Aggregate) -> None:
+    command.require_role(actor)
+    if not (STATE_CHECKS[command].anywhere or actor.may_act_for(aggregate.store_id)):
+        raise NotFound(what=aggregate.STREAM_TYPE.lower())
 
 
 def _of(command: type[Command], aggregate: Aggregate, now: Occasion) -> Readiness:
-    check = STATE_CHECKS[command]
     try:
-        command.require_role(now.actor)
-        if not (check.anywhere or now.actor.may_act_for(aggregate.store_id)):
-            raise NotFound(what=aggregate.STREAM_TYPE.lower())
-        check.require(aggregate, now)
+        _require_for(now.actor, command, aggregate)
+        STATE_CHECKS[command].require(aggregate, now)
     except DoneAlready:
         return Readiness(command, DONE_ALREADY, DONE_REASON)
     except Refusal as refusal:
