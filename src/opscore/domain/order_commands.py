@@ -33,7 +33,7 @@ from opscore.domain.periods import OverrideReason, note_override, require_open_b
 from opscore.domain.policies import PriceGuard, ShipPromise
 from opscore.domain.refusals import CurrencyMismatch, InvalidField, NotFound, ReferenceTaken, Refusal, WrongState
 from opscore.domain.sku import FulfilmentMode, Pick, ProhibitedGoods, Sku, StockInsufficient
-from opscore.domain.sku_events import BelowCost, ExceedsBatch, NotReserved
+from opscore.domain.sku_events import BatchBarred, BelowCost, ExceedsBatch, NotReserved
 from opscore.domain.store import Store
 from opscore.domain.store_events import CourierNotAllowed, PaymentMethodNotEnabled, PeriodClosedAlready
 from opscore.domain.values import (
@@ -409,6 +409,7 @@ class ShipOrder(Command):
         ReferenceTaken,
         NotReserved,
         ExceedsBatch,
+        BatchBarred,
         PeriodClosedAlready,
     )
 

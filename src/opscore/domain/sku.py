@@ -23,6 +23,10 @@ from opscore.domain.sku_events import (
     AboveMarket as AboveMarket,
     AllocationExceedsQuota as AllocationExceedsQuota,
     AlreadyReserved as AlreadyReserved,
+    BatchBarred as BatchBarred,
+    BatchExpired as BatchExpired,
+    BatchRecalled as BatchRecalled,
+    BatchRecallLifted as BatchRecallLifted,
     BelowCost as BelowCost,
     BelowMinimumQuantity as BelowMinimumQuantity,
     CampaignQuotaUsed as CampaignQuotaUsed,
@@ -83,6 +87,7 @@ from opscore.domain.sku_events import (
 )
 from opscore.domain.sku_state import (
     ZERO as ZERO,
+    Batch,
     BatchLevel,
     ComingIn,
     Content,
@@ -136,6 +141,8 @@ class Sku(Aggregate):
     stock_policy: StockPolicy
     last_unit_cost: Decimal | None
     levels: dict[UUID, StockLevel]
+    batches: dict[str, Batch]
+    """Every batch that came in under a number, also those that are used up: units of them may come back."""
     reservations: dict[UUID, list[Reservation]]
     allocations: dict[UUID, dict[UUID, Decimal]]
     """What is left to sell of each open quota, by campaign and location."""
@@ -168,6 +175,7 @@ class Sku(Aggregate):
         self.stock_policy = StockPolicy()
         self.last_unit_cost = None
         self.levels = {}
+        self.batches = {}
         self.reservations = {}
         self.allocations = {}
         self.quota_sold = {}
@@ -232,6 +240,23 @@ class Sku(Aggregate):
         self._level(event.location_id).move(event.quantity, event.condition, event.batch)
         if event.unit_cost is not None:
             self.last_unit_cost = event.unit_cost
+        if event.batch is not None:
+            batch = self.batches.setdefault(event.batch, Batch())
+            batch.produced_on = event.produced_on or batch.produced_on
+            batch.expires_on = event.expires_on or batch.expires_on
+            batch.place_of_origin = event.place_of_origin or batch.place_of_origin
+
+    @folds(BatchExpired)
+    def _batch_expired(self, event: BatchExpired) -> None:
+        self.batches[event.batch].expired = True
+
+    @folds(BatchRecalled)
+    def _batch_recalled(self, event: BatchRecalled) -> None:
+        self.batches.setdefault(event.batch, Batch()).recalled = event.reason
+
+    @folds(BatchRecallLifted)
+    def _batch_recall_lifted(self, event: BatchRecallLifted) -> None:
+        self.batches[event.batch].recalled = None
 
     @folds(StockReserved)
     def _reserved(self, event: StockReserved) -> None:
@@ -278,6 +303,9 @@ class Sku(Aggregate):
     def _reclassified(self, event: StockReclassified) -> None:
         level = self._level(event.location_id)
         level.reclassify(event.from_state, event.to_state, event.quantity, event.batch)
+        set_aside = (event.from_state, event.to_state) == (StockState.AVAILABLE, StockState.QUARANTINED)
+        if set_aside and event.batch in level.batches and self.bar_of(event.batch) is not None:
+            level.batches[event.batch].barred += event.quantity
 
     @folds(SampleIssued)
     def _sample_issued(self, event: SampleIssued) -> None:
@@ -449,6 +477,65 @@ class Sku(Aggregate):
                 ids=[self.id],
             )
 
+    def bar_of(self, batch: str) -> str | None:
+        """Return why units of a batch may not be sold; None when they may."""
+        known = self.batches.get(batch)
+        return None if known is None else known.bar
+
+    def require_not_barred(
+        self,
+        location_id: UUID,
+        batch: str | None,
+        quantity: Decimal,
+        state: StockState = StockState.AVAILABLE,
+        path: Path = ("quantity",),
+    ) -> None:
+        """Refuse BatchBarred when units that leave a location, or become free there, may be of a barred batch.
+
+        Units of no named batch are not, as long as there are enough others in that state.
+        """
+        level = self.level_at(location_id)
+        barred = [name for name in level.batches if self.bar_of(name) and level.of_batch(name, state) > 0]
+        if batch is not None:
+            barred = [batch] if self.bar_of(batch) else []
+        elif level.in_state(state) - sum((level.of_batch(name, state) for name in barred), ZERO) >= quantity:
+            return
+        if barred:
+            names, why = ", ".join(sorted(barred)), "; ".join(sorted({str(self.bar_of(name)) for name in barred}))
+            raise BatchBarred(batch=names, code=self.code, why=why, path=path, ids=[self.id])
+
+    def set_barred_aside(self, location_id: UUID, at: datetime) -> None:
+        """Set units of recalled and expired batches at a location aside, as far as they are free.
+
+        What campaigns have left of their quotas becomes free for it. What orders hold stays theirs, of another batch;
+        where there is none, nothing leaves, and what they give back is set aside then.
+        """
+        level = self.level_at(location_id)
+        for batch in [name for name in level.batches if self.bar_of(name)]:
+            owed = level.of_batch(batch, StockState.AVAILABLE)
+            for campaign_id, quota in self.allocations.items():
+                units = min(owed - level.sellable, quota.get(location_id, ZERO))
+                if units > 0:
+                    self.trigger_event(
+                        CampaignStockReleased,
+                        campaign_id=campaign_id,
+                        location_id=location_id,
+                        quantity=plain(units),
+                        occurred_at=at,
+                    )
+            units = min(owed, level.sellable)
+            if units > 0:
+                self.trigger_event(
+                    StockReclassified,
+                    location_id=location_id,
+                    quantity=plain(units),
+                    from_state=StockState.AVAILABLE,
+                    to_state=StockState.QUARANTINED,
+                    reason=str(self.bar_of(batch)),
+                    batch=batch,
+                    occurred_at=at,
+                )
+
     def require_uncounted(
         self, location_id: UUID, at: datetime, units: Sequence[ComingIn], path: Path = ("quantity",)
     ) -> None:
@@ -479,6 +566,8 @@ class Sku(Aggregate):
         counts = self._level(fields["location_id"]).counts
         if counts and fields["occurred_at"] < counts[-1].at:
             self._stand_by_counts(change, **fields)
+        if change > 0:
+            self.set_barred_aside(fields["location_id"], fields["occurred_at"])
 
     def _stand_by_counts(
         self, change: Decimal, *, location_id: UUID, occurred_at: datetime, batch: str | None = None, **fields: Any
@@ -654,6 +743,7 @@ class Sku(Aggregate):
                 document=document,
                 occurred_at=at,
             )
+            self.set_barred_aside(part.location_id, at)
 
     def require_batches(
         self,
@@ -662,20 +752,25 @@ class Sku(Aggregate):
         location_id: UUID | None,
         path: Path = (),
     ) -> None:
-        """Refuse ExceedsBatch when `ship` of (quantity, campaign, batch) would take more of a batch than is there."""
-        if all(batch is None for _, _, batch in parcel):
+        """Refuse what `ship` of (quantity, campaign, batch) may not take.
+
+        Refuses: ExceedsBatch when it would take more of a batch than is there, BatchBarred when it would take units
+        that were recalled or have expired.
+        """
+        if all(batch is None for _, _, batch in parcel) and not self.batches:
             return
         rest = [copy.copy(part) for part in self.reservations.get(order_id, ())]
-        leaving: dict[tuple[UUID, str], Decimal] = {}
+        leaving: dict[tuple[UUID, str | None], Decimal] = {}
         for quantity, campaign_id, batch in parcel:
             for part, units in parts_of(in_order(rest, location_id, campaign_id), quantity):
                 part.quantity -= units
-                if batch is not None:
-                    key = (part.location_id, batch)
+                for key in dict.fromkeys(((part.location_id, batch), (part.location_id, None))):
                     leaving[key] = leaving.get(key, ZERO) + units
             rest = [part for part in rest if part.quantity]
-        for (place, batch), units in leaving.items():
-            self.require_in_batch(place, batch, units, path=path)
+        for (place, named), units in leaving.items():
+            # Under no name it is all that leaves the place, by batch or not: the others there have to be enough.
+            self.require_not_barred(place, named, units, path=path)
+            self.require_in_batch(place, named, units, path=path)
 
     def ship(
         self,
