@@ -11,8 +11,10 @@ import pytest
 from hypothesis import settings, strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from opscore.domain.barring import bar_of
 from opscore.domain.batches import ExpireBatches, LiftBatchRecall, RecallBatch
 from opscore.domain.command import Command
+from opscore.domain.order_commands import PackParcel, ScannedLine
 from opscore.domain.refusals import InvalidField, Refusal
 from opscore.domain.sku import Sku, StockCondition, StockState, WriteOffKind
 from opscore.domain.sku_commands import ListSku
@@ -313,6 +315,44 @@ def test_a_parcel_of_an_order_does_not_leave_with_units_of_a_recalled_batch() ->
     assert stock(shop.sku(lamp), shop.location_id) == (5, 0, 5)
 
 
+def test_a_parcel_is_not_packed_with_units_of_a_recalled_batch() -> None:
+    shop = Shop()
+    lamp = shop.article(stock="1")
+    shop.receive(lamp, "5", batch="B1")
+    order_id = shop.confirmed((lamp, "1"))
+    scanned = (ScannedLine(line=1, sku_id=lamp, quantity=Decimal(1), batch="B1"),)
+    pack = PackParcel(order_id=order_id, location_id=shop.location_id, lines=scanned, parcel_id=UUID(int=7))
+    shop.desk.do(recall(lamp))
+    with pytest.raises(BatchBarred) as refused:
+        shop.desk.do(pack)
+    assert refused.value.path == ("lines", 0, "batch")
+    shop.desk.do(lift(lamp))
+    shop.desk.do(pack)
+    assert list(shop.order(order_id).parcels) == [UUID(int=7)]
+
+
+def test_units_of_a_recalled_batch_that_were_counted_as_free_ones_are_set_aside_with_all_that_follows(
+    shelf: Shelf,
+) -> None:
+    sku_id = shelf.on_sale(stock=2)
+    here, before = shelf.location_ids[0], shelf.now
+    shelf.receive(sku_id, 1, at=1, batch="B1")
+    shelf.do(ReserveStock(sku_id=sku_id, location_id=shelf.location_ids[1], quantity=Decimal(1), reference="fair"))
+    shelf.do(ShipStock(sku_id=sku_id, reference="fair", batch="B1"))
+    shelf.do(recall(sku_id))
+    shelf.now += timedelta(hours=1)
+    shelf.do(CountStock(sku_id=sku_id, location_id=here, counted=Decimal(2)))
+    # The two that were counted were of B1, which had come back without anybody writing it down.
+    back = TakeBackStock(
+        sku_id=sku_id, location_id=here, quantity=Decimal(2), condition=StockCondition.GOOD, batch="B1"
+    )
+    mark = len(shelf.events)
+    shelf.do(back, at=before)
+    told = [type(event) for _, event in shelf.events[mark:]]
+    assert told.count(StockDepleted) == told.count(SkuDelisted) == 1
+    assert stock(shelf.sku(sku_id), here) == (2, 0, 2)
+
+
 def test_what_is_given_back_or_comes_in_lets_more_of_a_recalled_batch_be_set_aside(shelf: Shelf) -> None:
     sku_id = in_two_batches(shelf)
     here = shelf.location_ids[0]
@@ -426,7 +466,7 @@ class BatchMachine(RuleBasedStateMachine):
         gone = {name: self.good(name) for name in ("B1", "B2", "B3")}
         self.ask(ShipStock(sku_id=self.sku_id, reference=f"H{which}", batch=batch))
         for name, units in gone.items():
-            assert not self.sku.bar_of(name) or self.good(name) == units
+            assert not bar_of(self.sku, name) or self.good(name) == units
 
     @rule(which=st.integers(1, 9))
     def let_go(self, which: int) -> None:
@@ -473,7 +513,7 @@ class BatchMachine(RuleBasedStateMachine):
             assert min(level.sellable, level.quarantined, level.damaged, level.reserved, level.allocated) >= 0
             for name, left in level.batches.items():
                 assert 0 <= left.barred <= max(left.quarantined, Decimal(0))
-                if self.sku.bar_of(name) and level.of_batch(name, OPEN) > 0:
+                if bar_of(self.sku, name) and level.of_batch(name, OPEN) > 0:
                     assert level.sellable == 0
                     assert not any(quota.get(location_id) for quota in self.sku.allocations.values())
 

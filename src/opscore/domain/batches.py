@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from msgspec import Meta
 
 from opscore.domain.aggregate import Aggregate
+from opscore.domain.barring import set_barred_aside
 from opscore.domain.command import Command, Origin, Role, UnitOfWork
 from opscore.domain.periods import OverrideReason, note_override, require_open_books
 from opscore.domain.refusals import InvalidField, Refusal
@@ -80,7 +81,7 @@ def _bar(sku: Sku, event_class: type[BatchExpired | BatchRecalled], at: datetime
     sellable, available = sku.sellable, sku.available
     sku.trigger_event(event_class, occurred_at=at, **fields)
     for location_id in list(sku.levels):
-        sku.set_barred_aside(location_id, at)
+        set_barred_aside(sku, location_id, at)
     if sku.available < available:
         sku.note_outflow(sellable, at)
 
@@ -162,7 +163,7 @@ class LiftBatchRecall(Command):
                     document=self.document,
                     occurred_at=work.occurred_at,
                 )
-                sku.set_barred_aside(location_id, work.occurred_at)
+                set_barred_aside(sku, location_id, work.occurred_at)
         note_override(work, sku, self.override_reason)
         return sku.id
 

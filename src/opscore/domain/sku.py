@@ -15,6 +15,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from opscore.domain.aggregate import Aggregate, Event, folds
+from opscore.domain.barring import require_not_barred, set_barred_aside
 from opscore.domain.refusals import (
     InvalidField,
     WrongState,
@@ -23,7 +24,6 @@ from opscore.domain.sku_events import (
     AboveMarket as AboveMarket,
     AllocationExceedsQuota as AllocationExceedsQuota,
     AlreadyReserved as AlreadyReserved,
-    BatchBarred as BatchBarred,
     BatchExpired as BatchExpired,
     BatchRecalled as BatchRecalled,
     BatchRecallLifted as BatchRecallLifted,
@@ -304,7 +304,7 @@ class Sku(Aggregate):
         level = self._level(event.location_id)
         level.reclassify(event.from_state, event.to_state, event.quantity, event.batch)
         set_aside = (event.from_state, event.to_state) == (StockState.AVAILABLE, StockState.QUARANTINED)
-        if set_aside and event.batch in level.batches and self.bar_of(event.batch) is not None:
+        if set_aside and event.batch in level.batches and self.batches.get(event.batch, Batch()).bar:
             level.batches[event.batch].barred += event.quantity
 
     @folds(SampleIssued)
@@ -477,65 +477,6 @@ class Sku(Aggregate):
                 ids=[self.id],
             )
 
-    def bar_of(self, batch: str) -> str | None:
-        """Return why units of a batch may not be sold; None when they may."""
-        known = self.batches.get(batch)
-        return None if known is None else known.bar
-
-    def require_not_barred(
-        self,
-        location_id: UUID,
-        batch: str | None,
-        quantity: Decimal,
-        state: StockState = StockState.AVAILABLE,
-        path: Path = ("quantity",),
-    ) -> None:
-        """Refuse BatchBarred when units that leave a location, or become free there, may be of a barred batch.
-
-        Units of no named batch are not, as long as there are enough others in that state.
-        """
-        level = self.level_at(location_id)
-        barred = [name for name in level.batches if self.bar_of(name) and level.of_batch(name, state) > 0]
-        if batch is not None:
-            barred = [batch] if self.bar_of(batch) else []
-        elif level.in_state(state) - sum((level.of_batch(name, state) for name in barred), ZERO) >= quantity:
-            return
-        if barred:
-            names, why = ", ".join(sorted(barred)), "; ".join(sorted({str(self.bar_of(name)) for name in barred}))
-            raise BatchBarred(batch=names, code=self.code, why=why, path=path, ids=[self.id])
-
-    def set_barred_aside(self, location_id: UUID, at: datetime) -> None:
-        """Set units of recalled and expired batches at a location aside, as far as they are free.
-
-        What campaigns have left of their quotas becomes free for it. What orders hold stays theirs, of another batch;
-        where there is none, nothing leaves, and what they give back is set aside then.
-        """
-        level = self.level_at(location_id)
-        for batch in [name for name in level.batches if self.bar_of(name)]:
-            owed = level.of_batch(batch, StockState.AVAILABLE)
-            for campaign_id, quota in self.allocations.items():
-                units = min(owed - level.sellable, quota.get(location_id, ZERO))
-                if units > 0:
-                    self.trigger_event(
-                        CampaignStockReleased,
-                        campaign_id=campaign_id,
-                        location_id=location_id,
-                        quantity=plain(units),
-                        occurred_at=at,
-                    )
-            units = min(owed, level.sellable)
-            if units > 0:
-                self.trigger_event(
-                    StockReclassified,
-                    location_id=location_id,
-                    quantity=plain(units),
-                    from_state=StockState.AVAILABLE,
-                    to_state=StockState.QUARANTINED,
-                    reason=str(self.bar_of(batch)),
-                    batch=batch,
-                    occurred_at=at,
-                )
-
     def require_uncounted(
         self, location_id: UUID, at: datetime, units: Sequence[ComingIn], path: Path = ("quantity",)
     ) -> None:
@@ -562,12 +503,17 @@ class Sku(Aggregate):
 
         What comes of the movement is taken out of the book again from that count on.
         """
+        before = self.sellable if change > 0 and self.batches else None
         self.trigger_event(event_class, **fields)
         counts = self._level(fields["location_id"]).counts
         if counts and fields["occurred_at"] < counts[-1].at:
             self._stand_by_counts(change, **fields)
-        if change > 0:
-            self.set_barred_aside(fields["location_id"], fields["occurred_at"])
+        if before is not None:
+            # Units that had been counted as free ones may turn out to be of a batch that may not be sold.
+            before = min(before, self.sellable)
+            set_barred_aside(self, fields["location_id"], fields["occurred_at"])
+            if self.sellable < before:
+                self.note_outflow(before, fields["occurred_at"])
 
     def _stand_by_counts(
         self, change: Decimal, *, location_id: UUID, occurred_at: datetime, batch: str | None = None, **fields: Any
@@ -743,7 +689,7 @@ class Sku(Aggregate):
                 document=document,
                 occurred_at=at,
             )
-            self.set_barred_aside(part.location_id, at)
+            set_barred_aside(self, part.location_id, at)
 
     def require_batches(
         self,
@@ -769,7 +715,7 @@ class Sku(Aggregate):
             rest = [part for part in rest if part.quantity]
         for (place, named), units in leaving.items():
             # Under no name it is all that leaves the place, by batch or not: the others there have to be enough.
-            self.require_not_barred(place, named, units, path=path)
+            require_not_barred(self, place, named, units, path=path)
             self.require_in_batch(place, named, units, path=path)
 
     def ship(

@@ -150,6 +150,11 @@ class StockLevel(msgspec.Struct):
             return found.on_hand - found.quarantined - found.damaged
         return found.quarantined if state is StockState.QUARANTINED else found.damaged
 
+    def barred(self, known: Mapping[str, Batch], state: StockState) -> dict[str, Decimal]:
+        """Return the units in a state of each batch here that may not be sold, in the order of their numbers."""
+        found = {name: self.of_batch(name, state) for name in self.batches if known.get(name, Batch()).bar}
+        return {name: units for name, units in sorted(found.items()) if units > 0}
+
     def move(self, change: Decimal, condition: StockCondition, batch: str | None) -> None:
         """Let units come in (above zero) or go, in a condition and, where it is known, of a batch."""
         self.on_hand += change

@@ -14,6 +14,7 @@ from uuid import UUID
 from msgspec import Meta
 
 from opscore.domain.aggregate import Aggregate
+from opscore.domain.barring import require_not_barred, set_barred_aside
 from opscore.domain.batches import expire_on_arrival, require_same_batch
 from opscore.domain.campaign import Campaign, CampaignStatus
 from opscore.domain.command import Command, Role, UnitOfWork
@@ -448,7 +449,7 @@ class ReclassifyStock(Command):
         quantity = sku.require_quantity(self.quantity)
         require_of_state(sku, self.location_id, self.from_state, quantity, self.batch)
         if self.to_state is StockState.AVAILABLE:
-            sku.require_not_barred(self.location_id, self.batch, quantity, self.from_state)
+            require_not_barred(sku, self.location_id, self.batch, quantity, self.from_state)
         before = sku.sellable
         sku.trigger_event(
             StockReclassified,
@@ -463,7 +464,7 @@ class ReclassifyStock(Command):
         )
         if self.from_state is StockState.AVAILABLE:
             sku.note_outflow(before, work.occurred_at)
-        sku.set_barred_aside(self.location_id, work.occurred_at)
+        set_barred_aside(sku, self.location_id, work.occurred_at)
         note_override(work, sku, self.override_reason)
         return sku.id
 
@@ -500,7 +501,7 @@ class IssueSample(Command):
         require_open_books(work, sku, self.override_reason)
         quantity = sku.require_quantity(self.quantity)
         sku.require_sellable(self.location_id, quantity)
-        sku.require_not_barred(self.location_id, self.batch, quantity)
+        require_not_barred(sku, self.location_id, self.batch, quantity)
         sku.require_in_batch(self.location_id, self.batch, quantity)
         before = sku.sellable
         sku.move(
@@ -644,7 +645,7 @@ class TransferStock(Command):
         to_store.require_location(self.to_location_id, ("to_location_id",))
         quantity = sku.require_quantity(self.quantity)
         sku.require_sellable(self.location_id, quantity)
-        sku.require_not_barred(self.location_id, self.batch, quantity)
+        require_not_barred(sku, self.location_id, self.batch, quantity)
         sku.require_in_batch(self.location_id, self.batch, quantity)
         before = sku.sellable
         sku.move(
@@ -841,5 +842,5 @@ class ReleaseCampaignStock(Command):
                 document=self.document,
                 occurred_at=work.occurred_at,
             )
-            sku.set_barred_aside(location_id, work.occurred_at)
+            set_barred_aside(sku, location_id, work.occurred_at)
         note_override(work, sku, self.override_reason)
