@@ -161,10 +161,11 @@ def test_a_recall_names_the_orders_that_got_units_and_each_order_names_the_recei
     assert [each["orderId"] for each in found["nodes"]] == [gid("Order", second)]
 
     back_to = f"""query ($id: ID!) {{ orderBatches(orderId: $id) {{
-      batch shipped returned {NOTES} receipts {{ quantity document locationId position }}
+      batch lines shipped returned {NOTES} receipts {{ quantity document locationId position }}
     }} }}"""
     b1, b2 = api.ask(back_to, {"id": gid("Order", second)}, token=service)["orderBatches"]
     assert (b1["batch"], b1["shipped"], b2["batch"], b2["shipped"]) == ("B1", "2", "B2", "1")
+    assert b1["lines"] == b2["lines"] == [1]
     assert b1["notes"].pop("recalledAt") is not None
     assert b1["notes"] == {
         "producedOn": None, "expiresOn": "2999-06-30", "placeOfOrigin": "Yunnan", "expiredAt": None,

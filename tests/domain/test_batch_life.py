@@ -38,6 +38,7 @@ from opscore.domain.sku_state import Batch, first_expired
 from opscore.domain.stock_commands import (
     CountStock,
     IssueSample,
+    ReceiveStock,
     ReceiveTransfer,
     ReclassifyStock,
     ReleaseCampaignStock,
@@ -127,6 +128,8 @@ def test_days_are_of_a_batch_and_a_batch_does_not_expire_before_it_is_made(shelf
         assert refused.value.path == tuple(said)
     with pytest.raises(InvalidField):
         shelf.receive(sku_id, 5, batch="B1", produced_on=JUNE, expires_on=MAY)
+    with pytest.raises(InvalidField):
+        shelf.receive(sku_id, 5, batch="B1", expires_on=date.max)
     shelf.receive(sku_id, 5, batch="B1", expires_on=MAY)
     with pytest.raises(InvalidField) as refused:
         shelf.receive(sku_id, 5, batch="B1", produced_on=JUNE)
@@ -353,6 +356,18 @@ def test_units_of_a_recalled_batch_that_were_counted_as_free_ones_are_set_aside_
     assert stock(shelf.sku(sku_id), here) == (2, 0, 2)
 
 
+def test_what_a_count_puts_back_lets_more_of_a_recalled_batch_be_set_aside(shelf: Shelf) -> None:
+    sku_id = in_two_batches(shelf)
+    here, before = shelf.location_ids[0], shelf.now
+    shelf.do(ReserveStock(sku_id=sku_id, location_id=here, quantity=Decimal(10), reference="fair"))
+    shelf.do(recall(sku_id))
+    shelf.now += timedelta(hours=1)
+    shelf.do(CountStock(sku_id=sku_id, location_id=here, counted=Decimal(10)))
+    # Four had left before they were counted: six are still held, and what the count found is four others.
+    shelf.do(ShipStock(sku_id=sku_id, reference="fair", quantity=Decimal(4), batch="B2"), at=before)
+    assert stock(shelf.sku(sku_id), here) == (10, 0, 4)
+
+
 def test_what_is_given_back_or_comes_in_lets_more_of_a_recalled_batch_be_set_aside(shelf: Shelf) -> None:
     sku_id = in_two_batches(shelf)
     here = shelf.location_ids[0]
@@ -419,14 +434,16 @@ class BatchMachine(RuleBasedStateMachine):
         self.shelf = Shelf(locations=2, campaigns=1)
         self.sku_id = self.shelf.article()
         self.orders = 0
+        self.late = timedelta(0)
 
     def at(self, which: int, **fields: Any) -> dict[str, Any]:
         return {"sku_id": self.sku_id, "location_id": self.shelf.location_ids[which], **fields}
 
     def ask(self, command: Command) -> None:
         before = state_of(self.sku)
+        self.shelf.now += timedelta(hours=1)
         try:
-            self.shelf.do(command)
+            self.shelf.do(command, at=self.shelf.now - self.late)
         except Refusal:
             assert state_of(self.sku) == before
 
@@ -439,9 +456,14 @@ class BatchMachine(RuleBasedStateMachine):
         for batch in ("B1", "B2"):
             self.shelf.receive(self.sku_id, 6, batch=batch, expires_on=JUNE if batch == "B1" else None)
 
+    @rule(hours=st.sampled_from([0, 0, 3]))
+    def from_now_on_things_are_entered(self, hours: int) -> None:
+        """Entered late, they may be dated before a count."""
+        self.late = timedelta(hours=hours)
+
     @rule(which=place, quantity=few, batch=number, condition=st.sampled_from(StockCondition))
     def come_in(self, which: int, quantity: Decimal, batch: str, condition: StockCondition) -> None:
-        self.shelf.receive(self.sku_id, quantity, at=which, batch=batch, condition=condition)
+        self.ask(ReceiveStock(**self.at(which), quantity=quantity, batch=batch, condition=condition))
 
     @rule(batch=number)
     def recall(self, batch: str) -> None:

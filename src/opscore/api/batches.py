@@ -194,7 +194,10 @@ class BatchReceipt:
 class OrderBatch:
     sku_id: strawberry.ID = strawberry.field(description="The article.")
     sku_code: str = strawberry.field(description="Its code.")
-    batch: str = strawberry.field(description="Number of the batch; `parcels` of the order name it line by line.")
+    batch: str = strawberry.field(description="Number of the batch.")
+    lines: list[int] = strawberry.field(
+        description="The lines of the order whose parcels had units of it; empty when units left without an order."
+    )
     shipped: Decimal = strawberry.field(description="Units of the batch that left for the order.")
     returned: Decimal = strawberry.field(description="Units of the batch that came back from it.")
     notes: BatchNotes = strawberry.field(description="What is known of the batch.")
@@ -357,6 +360,11 @@ def _batches(context: Context, order_id: UUID, at_least: int | None) -> list[Ord
     rows = ask(
         context, "stock_ledger", "order_batches", {"order_id": order_id}, store_ids=context.store_ids, at_least=at_least
     )
+    order = reads.one(context, order_domain.Order, order_id)
+    parcels = [] if order is None else [parcel for parcel in order.parcels.values() if parcel.shipped_at is not None]
+    lines: dict[tuple[UUID, str | None], set[int]] = defaultdict(set)
+    for each in (each for parcel in parcels for each in parcel.lines):
+        lines[each.sku_id, each.batch].add(each.line)
     found: dict[tuple[UUID, str], OrderBatch] = {}
     for row in rows:
         of = found.get((row["sku_id"], row["batch"]))
@@ -365,6 +373,7 @@ def _batches(context: Context, order_id: UUID, at_least: int | None) -> list[Ord
                 sku_id=gid("Sku", row["sku_id"]),
                 sku_code=row["sku_code"],
                 batch=row["batch"],
+                lines=sorted(lines[row["sku_id"], row["batch"]]),
                 shipped=plain(row["shipped"]),
                 returned=plain(row["returned"]),
                 notes=_notes(row),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import MAXYEAR, UTC, date, datetime, time, timedelta
 from typing import Annotated, ClassVar
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -52,6 +52,8 @@ def require_same_batch(
             raise BatchDiffers(
                 batch=batch, code=sku.code, what=what, known=before, given=value, path=(name,), ids=[sku.id]
             )
+    if expires_on is not None and expires_on.year == MAXYEAR:
+        raise InvalidField(why="a batch that never expires has no last day; leave it out", path=("expires_on",))
     made, last = produced_on or known.produced_on, expires_on or known.expires_on
     if made is not None and last is not None and last < made:
         path = ("expires_on" if expires_on is not None else "produced_on",)

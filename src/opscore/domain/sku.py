@@ -503,12 +503,13 @@ class Sku(Aggregate):
 
         What comes of the movement is taken out of the book again from that count on.
         """
-        before = self.sellable if change > 0 and self.batches else None
+        before = self.sellable if self.batches else ZERO
         self.trigger_event(event_class, **fields)
         counts = self._level(fields["location_id"]).counts
-        if counts and fields["occurred_at"] < counts[-1].at:
+        counted_since = bool(counts) and fields["occurred_at"] < counts[-1].at
+        if counted_since:
             self._stand_by_counts(change, **fields)
-        if before is not None:
+        if self.batches and (change > 0 or counted_since):
             # Units that had been counted as free ones may turn out to be of a batch that may not be sold.
             before = min(before, self.sellable)
             set_barred_aside(self, fields["location_id"], fields["occurred_at"])
