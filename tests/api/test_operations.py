@@ -216,8 +216,9 @@ def test_a_working_day_sends_every_document(api: Api, shop: Shop) -> None:
 
     # Stock comes in, a price changes, a campaign is planned.
     received = give(
-        "AdminReceiveStock", warehouse, skuId=sku, locationId=str(shop.location_id), quantity="10", unitCost="2.10"
-    )
+        "AdminReceiveStock", warehouse, skuId=sku, locationId=str(shop.location_id), quantity="10", unitCost="2.10",
+        batch="T1", expiresOn="2999-01-31",
+    )  # fmt: skip
     assert received["sku"]["onHand"] == "28"
     level = send("AdminStock", manager, skuIds=[sku], atLeast=received["position"])["stockLevels"][0]
     assert level["onHand"] == "28" and level["unitCost"] is not None
@@ -231,6 +232,16 @@ def test_a_working_day_sends_every_document(api: Api, shop: Shop) -> None:
     assert (page["totalCount"], page["nodes"][0]["code"]) == (1, "TEA")
     page = send("AdminStockPage", manager, first=1, filter={"skuCode": {"eq": level["skuCode"]}})["stockBalances"]
     assert (page["totalCount"], page["nodes"][0]["onHand"], page["nodes"][0]["isLow"]) == (1, "28", False)
+    by_then = {"expiresOn": {"to": "2999-12-31"}}
+    page = send("AdminBatches", warehouse, first=5, filter=by_then, atLeast=received["position"])["batchesInStock"]
+    assert [(each["batch"], each["good"], each["notes"]["expiresOn"]) for each in page["nodes"]] == [
+        ("T1", "10", "2999-01-31")
+    ]
+    # What has been sent had been there before this batch, and was of none.
+    got = send("AdminBatchOrders", manager, skuId=sku, batch="T1", first=5)["batchOrders"]
+    assert got["totalCount"] == 0
+    assert send("AdminOrderBatches", manager, orderId=placed["id"])["orderBatches"] == []
+    assert send("AdminBatchesToPick", warehouse, orderId=placed["id"])["batchesToPick"] == []
     [moved] = send("AdminMovements", manager, first=1, filter={"kind": {"eq": "received"}})["stockMovements"]["nodes"]
     assert moved["onHand"] == "10"
     planned = give("AdminPlanCampaign", manager, storeId=store, name="Spring", goal=_goal(), storeIds=[store])

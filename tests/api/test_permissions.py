@@ -274,8 +274,9 @@ def test_owner_and_platform_may_everything_and_an_auditor_changes_nothing() -> N
         (Role.EDITOR, "listSku delistSku setSkuContent registerSku", "refundOrder receiveStock startCampaign payOrder"),
         (Role.PROMOTER, "planCampaign startCampaign addPromotion recordAdSpend reportTraffic planResource launchAdPlan",
          "priceSku refundOrder agreeAdBudget"),
-        (Role.WAREHOUSE, "receiveStock packParcel unpackParcel shipOrder countStock writeOffStock transferStock",
-         "priceSku setTierPrices amendOrderPrice refundOrder payOrder placeOrder"),
+        (Role.WAREHOUSE, "receiveStock packParcel unpackParcel shipOrder countStock writeOffStock transferStock "
+         "recallBatch",
+         "liftBatchRecall priceSku setTierPrices amendOrderPrice refundOrder payOrder placeOrder"),
         (Role.FINANCE, "payOrder refundOrder recordExpense closePeriod", "priceSku shipOrder listSku"),
         (Role.CUSTOMER, "placeOrder cancelOrder requestReturn setConsent", "payOrder refundOrder registerCustomer"),
     ],

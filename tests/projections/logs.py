@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -130,6 +130,31 @@ class Trade(generate.World):
         ]  # fmt: skip
         name, fields = facts[kind % len(facts)]
         self.record(name, sku, store, location_id=place, batch=batch, **fields)
+
+    def live_batch(self, number: int, kind: int, quantity: int) -> None:
+        """Let something happen to a batch: days are said of it, orders get units and return some, it is recalled."""
+        number %= len(self.skus)
+        store, sku, place = self.sku_store[number], self.skus[number], self._place(number)
+        batch, units, order = f"B{kind % 2 + 1}", Decimal(quantity), self.made_id("held", quantity % 3)
+        day = date(2020, 1, 1) + timedelta(days=quantity)
+        of_order = {"order_id": order, "store_id": self.stores[store], "location_id": place, "quantity": units}
+        facts: list[tuple[str, dict[str, Any]]] = [
+            (
+                "StockReceived",
+                {
+                    "location_id": place, "quantity": units, "unit_cost": None, "currency": self.currencies[store],
+                    "cost_assumed": False, "produced_on": day if quantity % 2 else None,
+                    "expires_on": day if quantity % 3 else None, "place_of_origin": "Yunnan" if number % 2 else None,
+                },
+            ),
+            ("StockShipped", {**of_order, "parcel_id": self.made_id("parcel", next(self._numbers))}),
+            ("StockReturned", {**of_order, "condition": "good"}),
+            ("BatchRecalled", {"reason": f"glass {quantity}"}),
+            ("BatchRecallLifted", {"reason": "sugar"}),
+            ("BatchExpired", {"expires_on": day}),
+        ]  # fmt: skip
+        name, fields = facts[(number + kind // 2) % len(facts)]
+        self.record(name, sku, store, batch=batch, **fields)
 
     def tell(self, number: int, kind: int) -> None:
         """Record what is told of customers, campaigns and stores beside the trade."""
@@ -261,6 +286,9 @@ class Doings(generate.Actions):
         if further == 3:
             self.trade.pass_time(minutes)
             return self.trade.handle(one, two, 1 + minutes % 7)
+        if further == 6:
+            self.trade.pass_time(minutes)
+            return self.trade.live_batch(one, two, 1 + minutes % 7)
         if further == 5:
             self.trade.pass_time(minutes)
             return self.trade.edit(one, two)

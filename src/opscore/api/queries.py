@@ -14,6 +14,7 @@ import strawberry
 
 from opscore.api import reads
 from opscore.api.arguments import After, AtLeast, Before, ContextInfo, First, Last
+from opscore.api.batches import BatchQueries
 from opscore.api.campaigns import Campaign, campaign_view
 from opscore.api.carts import CartQueries
 from opscore.api.catalogue import CatalogueQueries
@@ -410,6 +411,7 @@ async def _holder(info: ContextInfo, type_: type[ViewT], claim: str, scope: str,
 @strawberry.type(description="Questions. What lies out of a token's scope is answered like what is not there.")
 class Query(
     AggregateQueries,
+    BatchQueries,
     CatalogueQueries,
     CartQueries,
     FigureQueries,

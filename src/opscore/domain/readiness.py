@@ -15,6 +15,7 @@ from datetime import datetime
 from typing import Any
 
 from opscore.domain import (
+    batches,
     campaign_ad_commands,
     campaign_ads,
     campaign_commands,
@@ -59,7 +60,7 @@ from opscore.domain.order_state import OrderStatus, ReturnStatus
 from opscore.domain.policies import Membership, SecondPerson
 from opscore.domain.refusals import NotFound, Refusal, WrongState
 from opscore.domain.sku import NotReserved, Sku
-from opscore.domain.sku_events import SkuNotListed, SkuStatus, TransferUnknown
+from opscore.domain.sku_events import BatchUnknown, SkuNotListed, SkuStatus, TransferUnknown
 from opscore.domain.store import Store
 from opscore.domain.store_events import DocumentKind
 
@@ -203,6 +204,24 @@ def _under_way(sku: Sku, _: Occasion) -> None:
         raise TransferUnknown(code=sku.code, path=("transfer_id",), ids=[sku.id])
 
 
+def _in_batches(sku: Sku, _: Occasion) -> None:
+    sku.require_stocked()
+    if not sku.batches and not any(level.batches for level in sku.levels.values()):
+        raise BatchUnknown(batch="any", code=sku.code, path=("batch",), ids=[sku.id])
+
+
+def _recalled(sku: Sku, _: Occasion) -> None:
+    sku.require_stocked()
+    if all(batch.recalled is None for batch in sku.batches.values()):
+        raise DoneAlready
+
+
+def _perishable(sku: Sku, _: Occasion) -> None:
+    sku.require_stocked()
+    if all(batch.expires_on is None or batch.expired for batch in sku.batches.values()):
+        raise DoneAlready
+
+
 def _allocated(sku: Sku, _: Occasion) -> None:
     if not sku.allocations:
         raise DoneAlready
@@ -215,6 +234,9 @@ SKU: dict[type[Command], Check] = {
     sku_commands.FailSkuReview: _reviewable,
     sku_commands.RetireSku: _retirable,
     sku_commands.SetStockPolicy: _alive,
+    batches.RecallBatch: _in_batches,
+    batches.LiftBatchRecall: _recalled,
+    batches.ExpireBatches: _perishable,
 }
 
 SKU_ANYWHERE: dict[type[Command], Check] = {
