@@ -53,7 +53,7 @@ WITH said AS (
         'StockReserved', 'ReservationReleased', 'StockShipped', 'StockReturned', 'StockWrittenOff',
         'StockReclassified', 'SampleIssued', 'StockAdjusted', 'StockCounted', 'StockTransferredOut',
         'StockTransferredIn', 'CampaignStockAllocated', 'CampaignStockReleased', 'StockBackdated', 'LowStockReached',
-        'StockDepleted'
+        'StockDepleted', 'BatchRecalled', 'BatchRecallLifted', 'BatchExpired'
     )
     GROUP BY 1
 ), stores AS (
