@@ -80,6 +80,7 @@ READS: dict[str, frozenset[Role]] = {
     "salesBooks": _FIGURES,
     "retentionCohorts": _FIGURES,
     "campaignResults": _FIGURES,
+    "campaignsDue": _FIGURES,
     "customerCards": _CUSTOMERS,
     "orderCount": _SHOP,
     "orderStates": STAFF | {Role.AUDITOR},
@@ -137,7 +138,8 @@ OF_REPLAY = frozenset({
     "orders", "orderCount", "orderStates", "ordersDue", "topSkus", "stores", "skus", "catalogue", "catalogueFacets",
     "campaigns", "customers", "customerCards", "stockLevels", "stockBalances", "stockAsOf", "stockLedger",
     "stockMovements", "stockMovementTotals", "stockWorth", "stockValuation", "stockTotals", "kpiDaily", "kpiPeriods",
-    "kpiTotals", "kpiExplain", "kpi", "explainKpi", "salesBooks", "retentionCohorts", "campaignResults", "explain",
+    "kpiTotals", "kpiExplain", "kpi", "explainKpi", "salesBooks", "retentionCohorts", "campaignResults",
+    "campaignsDue", "explain",
     "projectionQueries", "projectionRows",
 })  # fmt: skip
 """The questions that a replay answers: those that read models answer."""
@@ -184,6 +186,9 @@ FIELDS: dict[str, frozenset[Role]] = {
     "Promotion.coupon": _INSIDE,
     "Campaign.forecast": READS["campaignResults"],
     "Campaign.adSpend": READS["campaignResults"],
+    "Campaign.resources": READS["campaignResults"],
+    "Campaign.adBudgets": READS["campaignResults"],
+    "Campaign.adPlans": READS["campaignResults"],
     "Store.history": frozenset({Role.MANAGER, Role.FINANCE, Role.AUDITOR}),
     "Sku.history": _INSIDE,
     "Order.history": READS["order"],

@@ -247,6 +247,15 @@ def test_a_working_day_sends_every_document(api: Api, shop: Shop) -> None:
     planned = give("AdminPlanCampaign", manager, storeId=store, name="Spring", goal=_goal(), storeIds=[store])
     campaigns = send("AdminCampaigns", manager, first=5, atLeast=planned["position"])["campaigns"]["nodes"]
     assert [each["id"] for each in campaigns] == [planned["campaign"]["id"]]
+    banner = {
+        "channel": "display", "form": "banner", "placement": "home page", "budgetMinor": 100, "currency": "GBP",
+        "startsAt": before, "endsAt": "2999-01-01T00:00:00Z", "needsReview": True,
+    }  # fmt: skip
+    needed = give("AdminPlanResource", manager, campaignId=planned["campaign"]["id"], **banner)
+    desk = send("AdminCampaignDesk", manager, before=before, first=5, atLeast=needed["position"])["campaignsDue"]
+    [place] = needed["campaign"]["resources"]
+    assert [(each["what"], each["partId"]) for each in desk] == [("submit_resource", place["resourceId"])]
+    assert (desk[0]["dueAt"], desk[0]["lastAt"]) == (place["submitBy"], place["submitUntil"])
 
     # The buyer looks again, and the goods come back.
     seen = send("StorefrontOrder", storefront, id=placed["id"])["order"]

@@ -12,6 +12,7 @@ from graphql.language import EnumValueNode, ListValueNode
 
 from opscore.api.ids import key_of
 from opscore.api.schema import export_schema, mutations
+from opscore.domain.campaign_ad_commands import AgreeAdBudget, LaunchAdPlan
 from opscore.domain.campaign_commands import (
     AddCampaignLine,
     AddPromotion,
@@ -26,6 +27,7 @@ from opscore.domain.campaign_commands import (
     StartCampaign,
 )
 from opscore.domain.campaign_events import CampaignGoal, LineRole
+from opscore.domain.campaign_resources import PlanResource
 from opscore.domain.command import COMMANDS, Role
 from opscore.domain.departures import FileResignation
 from opscore.domain.order_commands import CancelOrder, PayOrder
@@ -68,6 +70,11 @@ def goods(api: Api, shop: Shop) -> dict[str, str]:
     now = datetime.now(UTC)
     minute = timedelta(minutes=1)
     shop.do(ScheduleCampaign(campaign_id=campaign, starts_at=now - minute, ends_at=now + 60 * minute))
+    banner = {"channel": "search", "form": "display", "placement": "home page", "budget_minor": 100, "currency": "GBP"}
+    shop.do(PlanResource(campaign_id=campaign, **banner))
+    for month in {day.replace(day=1), (day + timedelta(days=1)).replace(day=1)}:
+        shop.do(AgreeAdBudget(campaign_id=campaign, month=month, budget_minor=9000, currency="GBP"))
+    shop.do(LaunchAdPlan(campaign_id=campaign, channel="search", daily_cap_minor=10, currency="GBP"))
     nine = CheckedPriceTerms(sku_id=sku, label=Decimal(9), detail=Decimal(9), plan=Decimal(9))
     shop.do(CheckCampaignPrices(campaign_id=campaign, lines=(nine,)), actor=SECOND)
     shop.do(AllocateCampaignStock(sku_id=sku, campaign_id=campaign, location_id=shop.location_id, quantity=Decimal(5)))
@@ -129,6 +136,9 @@ HIDDEN: dict[str, str] = {
     "Customer.history": "editor warehouse storefront customer",
     "Campaign.forecast": "service after_sales editor warehouse storefront customer",
     "Campaign.adSpend": "service after_sales editor warehouse storefront customer",
+    "Campaign.resources": "service after_sales editor warehouse storefront customer",
+    "Campaign.adBudgets": "service after_sales editor warehouse storefront customer",
+    "Campaign.adPlans": "service after_sales editor warehouse storefront customer",
     "CampaignLine.role": "storefront customer",
     "CampaignLine.price": "warehouse",
     "CampaignLine.quota": "storefront customer",
@@ -262,7 +272,8 @@ def test_owner_and_platform_may_everything_and_an_auditor_changes_nothing() -> N
         (Role.AFTER_SALES, "approveReturn declineReturn refundOrder protectPrice",
          "placeOrder amendOrderPrice payOrder listSku"),
         (Role.EDITOR, "listSku delistSku setSkuContent registerSku", "refundOrder receiveStock startCampaign payOrder"),
-        (Role.PROMOTER, "planCampaign startCampaign addPromotion recordAdSpend reportTraffic", "priceSku refundOrder"),
+        (Role.PROMOTER, "planCampaign startCampaign addPromotion recordAdSpend reportTraffic planResource launchAdPlan",
+         "priceSku refundOrder agreeAdBudget"),
         (Role.WAREHOUSE, "receiveStock packParcel unpackParcel shipOrder countStock writeOffStock transferStock "
          "recallBatch",
          "liftBatchRecall priceSku setTierPrices amendOrderPrice refundOrder payOrder placeOrder"),
@@ -468,6 +479,8 @@ def test_the_warehouse_counts_orders_and_is_told_no_sums(api: Api, goods: dict[s
         'skus(first: 1, filter: {listPrice: {from: "1"}})',
         "skus(first: 1, sort: {by: LIST_PRICE})",
         "campaigns(first: 1, filter: {budget: {from: 1}})",
+        "campaigns(first: 1, filter: {resourceStatus: {eq: REJECTED}})",
+        "campaigns(first: 1, filter: {adPlanStatus: {eq: RUNNING}})",
         'orders(first: 1, filter: {paymentReference: {eq: "p-1"}})',
     ],
 )

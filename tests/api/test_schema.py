@@ -36,6 +36,8 @@ TRADE = """
     expireOrder planCampaign renameCampaign addCampaignLine removeCampaignLine addPromotion removePromotion
     scheduleCampaign setForecast checkCampaignPrices startCampaign pauseCampaign resumeCampaign endCampaign
     cancelCampaign setCampaignBudget recordAdSpend evaluateCampaign registerCustomer setContactCard setConsent
+    planResource submitResource reviewResource dropResource agreeAdBudget launchAdPlan monitorAd adjustAd pauseAdPlan
+    resumeAdPlan endAdPlan
     joinMembership changeTier earnPoints spendPoints reversePoints expirePoints grantCoupon useCoupon returnCoupon
     redeemCampaign referCustomer rewardReferral mergeCustomers blockCustomer eraseCustomer noteOrder withdrawOrderNote
     tagOrder untagOrder

@@ -20,10 +20,32 @@ from tests.benchmarks import generate
 class Trade(generate.World):
     """A world in which somebody also goes back on what was begun: parcels are opened, returns come to nothing."""
 
-    def __init__(self, **sizes: Any) -> None:
+    def __init__(self, *, rings: bool = True, **sizes: Any) -> None:
+        """Open the stores.
+
+        rings: whether mergers may lead back to a record, as no decision allows.
+        """
         super().__init__(**sizes)
+        self.rings = rings
+        self.into: dict[UUID, UUID] = {}
+        """Which record each was merged into first."""
+        self.places: set[UUID] = set()
+        """The places for advertising that campaigns need now."""
+        self.plans: dict[UUID, bool] = {}
+        """Whether each ad plan runs."""
+        self.ended: set[UUID] = set()
         self.jotted: Counter[tuple[UUID, int]] = Counter()
         """How often something was written down about an order, by what it was."""
+
+    def merge_customers(self, customer: int, other: int, points: int) -> None:
+        """Take one customer's record into another's; without rings each once, and never into what became of it."""
+        kept, given = self.customers[customer % len(self.customers)], self.customers[other % len(self.customers)]
+        end = kept
+        while not self.rings and end in self.into:
+            end = self.into[end]
+        if self.rings or (given not in self.into and end != given):
+            self.into.setdefault(given, kept)
+            super().merge_customers(customer, other, points)
 
     def unpack(self, order: generate.Order) -> None:
         """Open the parcel of an order again that has not left."""
@@ -185,6 +207,69 @@ class Trade(generate.World):
         name, fields = facts[kind % len(facts)]
         self.record(name, self.campaigns[campaign], campaign % len(self.stores), **fields)
 
+    def advertise(self, number: int, kind: int) -> None:
+        """Plan a place for advertising of a campaign, or go on with one that was planned."""
+        campaign = number % len(self.campaigns)
+        store = campaign % len(self.stores)
+        place = self.made_id("resource", campaign * 3 + number // 2 % 3)
+        start = self.now + timedelta(days=kind)
+        facts: list[tuple[str, dict[str, Any]]] = [
+            (
+                "ResourcePlanned",
+                {
+                    "channel": f"channel {kind % 2}", "form": "display", "placement": "home page", "quantity": 1 + kind,
+                    "budget_minor": 100 * kind, "currency": self.currencies[store], "starts_at": start,
+                    "ends_at": start + timedelta(days=1), "needs_review": True, "submit_by": start - timedelta(days=5),
+                    "submit_until": start - timedelta(days=3),
+                },
+            ),
+            ("ResourceSubmitted", {}),
+            ("ResourceApproved", {}),
+            ("ResourceRejected", {"reason": "no"}),
+            ("ResourceDropped", {"reason": "too dear"}),
+        ]  # fmt: skip
+        if number % 2:
+            return self.spend_by_plan(campaign, number // 2 % 3, kind)
+        name, fields = facts[kind % len(facts)] if place in self.places else facts[0]
+        if name == "ResourceDropped":
+            self.places.remove(place)
+        else:
+            self.places.add(place)
+        self.record(name, self.campaigns[campaign], store, resource_id=place, **fields)
+        return None
+
+    def spend_by_plan(self, campaign: int, number: int, kind: int) -> None:
+        """Agree on a budget for advertising, launch a plan of a campaign, or go on with one that was launched."""
+        store = campaign % len(self.stores)
+        plan = self.made_id("ad plan", campaign * 3 + number)
+        runs = self.plans.get(plan)
+        money = {"currency": self.currencies[store]}
+        by = {"adjust_by": self.now + timedelta(hours=kind), "monitor_by": self.now + timedelta(hours=2 * kind)}
+        none = {"adjust_by": None, "monitor_by": None}
+        due = {"due_by": self.now + timedelta(hours=kind - 3) if runs else None}
+        terms: dict[str, Any] = {"daily_cap_minor": 100 * (1 + kind), "keywords": (), **money}
+        held = by if runs else none
+        facts: list[tuple[str, dict[str, Any]]] = [
+            ("AdAdjusted", {"changed": None, "adjust_by": held["adjust_by"], **terms, **due}),
+            ("AdMonitored", {"day": self.now.date(), "note": None, "readings": (), "monitor_by": held["monitor_by"]}),
+            ("AdPlanPaused", {"reason": "no stock", **due}) if runs else ("AdPlanResumed", by),
+            ("AdPlanEnded", {"reason": "too dear", **due}),
+        ]
+        if kind % 5 == 4:
+            month = self.now.date().replace(day=1)
+            self.record(
+                "AdBudgetAgreed", self.campaigns[campaign], store, month=month, budget_minor=100 * kind, **money
+            )
+        elif runs is None:
+            self.plans[plan] = True
+            launch = {"channel": f"channel {kind % 2}", **terms, **by}
+            self.record("AdPlanLaunched", self.campaigns[campaign], store, plan_id=plan, **launch)
+        elif plan not in self.ended:
+            name, fields = facts[kind % 5]
+            self.plans[plan] = name != "AdPlanPaused" and (runs or name == "AdPlanResumed") and name != "AdPlanEnded"
+            self.ended |= {plan} if name == "AdPlanEnded" else set()
+            self.record(name, self.campaigns[campaign], store, plan_id=plan, **fields)
+
 
 class Doings(generate.Actions):
     """Turns small whole numbers into events of a `Trade`."""
@@ -207,6 +292,9 @@ class Doings(generate.Actions):
         if further == 5:
             self.trade.pass_time(minutes)
             return self.trade.edit(one, two)
+        if further == 6:
+            self.trade.pass_time(minutes)
+            return self.trade.advertise(one, two)
         if further < 0 or not self.trade.orders:
             return super().do(action % generate.Actions.COUNT, one, two, minutes)
         order = self.trade.orders[-1 - one % min(len(self.trade.orders), 4)]
@@ -230,9 +318,9 @@ class Log:
     def __init__(self, database: Database) -> None:
         self.database = database
 
-    def world(self, **sizes: int) -> Trade:
+    def world(self, *, rings: bool = True, **sizes: int) -> Trade:
         """Return a new world whose events come after what is in the log."""
-        return Trade(after=self.head(), **sizes)
+        return Trade(rings=rings, after=self.head(), **sizes)
 
     def head(self) -> int:
         """Return the last position."""

@@ -36,7 +36,14 @@ from opscore.api.filters import (
 from opscore.api.lists import Listing, PageArguments, listed, refuse_hidden, refuse_unsaid
 from opscore.api.selected import Selected
 from opscore.domain.aggregate import Aggregate
-from opscore.domain.campaign_events import CampaignGoal, CampaignKind, CampaignStatus, CampaignType
+from opscore.domain.campaign_events import (
+    AdPlanStatus,
+    CampaignGoal,
+    CampaignKind,
+    CampaignStatus,
+    CampaignType,
+    ResourceStatus,
+)
 from opscore.domain.command import Role
 from opscore.domain.customer_events import CustomerStatus
 from opscore.domain.sku_events import DelistReason, FulfilmentMode, SkuStatus
@@ -154,6 +161,10 @@ class SkuSort:
 # Campaigns -----------------------------------------------------------------------------------------------------------
 
 
+_RESOURCE = {"link": "campaign_resources", "key": "campaign_id"}
+_AD_PLAN = {"link": "campaign_ad_plans", "key": "campaign_id"}
+
+
 @strawberry.input(description=f"Which campaigns; {_ALL}")
 class CampaignFilter:
     and_: list[CampaignFilter] | None = every()
@@ -176,6 +187,18 @@ class CampaignFilter:
     ends_at: TimeFilter | None = on("ends_at", "When it ends.")
     changed_at: TimeFilter | None = on("changed_at", "When its last event was recorded.")
     budget: AmountFilter | None = on("budget_minor", "What its discounts may cost.", shown_as="Campaign.budget")
+    resource_status: Filter[ResourceStatus] | None = on(
+        "status", "How far a resource that it needs is.", **_RESOURCE, shown_as="Campaign.resources"
+    )
+    resource_channel: TextFilter | None = on(
+        "channel", "Where a resource that it needs is.", **_RESOURCE, shown_as="Campaign.resources"
+    )
+    ad_plan_status: Filter[AdPlanStatus] | None = on(
+        "status", "Whether an ad plan of it runs.", **_AD_PLAN, shown_as="Campaign.adPlans"
+    )
+    ad_plan_channel: TextFilter | None = on(
+        "channel", "Where an ad plan of it advertises.", **_AD_PLAN, shown_as="Campaign.adPlans"
+    )
 
 
 class CampaignSortKey(enum.StrEnum):

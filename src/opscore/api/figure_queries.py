@@ -486,6 +486,21 @@ class FigureQueries:
             results.campaign_results, context, wanted, stores(context, store_ids), first, at_least
         )
 
+    @strawberry.field(description="What is to be done for campaigns before a moment, soonest first.")
+    async def campaigns_due(
+        self,
+        info: ContextInfo,
+        before: Annotated[datetime, strawberry.argument(description="The moment.")],
+        first: Annotated[int, strawberry.argument(description="How many, 1 to 100.")] = 50,
+        store_ids: StoreIds = None,
+        at_least: AtLeast = None,
+    ) -> list[results.DueForCampaign]:
+        context = info.context
+        limit = few(first)
+        return await context.services.read(
+            results.campaigns_due, context, before, limit, stores(context, store_ids), at_least
+        )
+
     @strawberry.field(description="What the figures know of these customers.")
     async def customer_cards(
         self,

@@ -16,7 +16,10 @@ from typing import Any
 
 from opscore.domain import (
     batches,
+    campaign_ad_commands,
+    campaign_ads,
     campaign_commands,
+    campaign_resources,
     customer_commands,
     departures,
     disclosures,
@@ -390,6 +393,18 @@ def _not_over(campaign: Campaign, _: Occasion) -> None:
     campaign.require_status(*OPEN_STATUSES)
 
 
+def _with_resources(campaign: Campaign, _: Occasion) -> None:
+    campaign_resources.require_resources(campaign)
+
+
+def _with_ad_plans(campaign: Campaign, _: Occasion) -> None:
+    campaign_ads.require_plans(campaign)
+
+
+def _advertised(campaign: Campaign, _: Occasion) -> None:
+    campaign_ads.require_any(campaign)
+
+
 def _checkable(campaign: Campaign, now: Occasion) -> None:
     campaign.require_checkable(now.actor.id, now.store.policy(SecondPerson, now.at).price_check)
 
@@ -417,6 +432,17 @@ CAMPAIGN: dict[type[Command], Check] = {
     campaign_commands.CancelCampaign: rehearsed(lambda campaign, now: campaign.cancel(ANYTHING, now.at)),
     campaign_commands.SetCampaignBudget: _not_over,
     campaign_commands.RecordAdSpend: always,
+    campaign_resources.PlanResource: _not_over,
+    campaign_resources.DropResource: _with_resources,
+    campaign_resources.SubmitResource: _with_resources,
+    campaign_resources.ReviewResource: _with_resources,
+    campaign_ad_commands.AgreeAdBudget: _not_over,
+    campaign_ad_commands.LaunchAdPlan: _not_over,
+    campaign_ad_commands.MonitorAd: _advertised,
+    campaign_ad_commands.AdjustAd: _with_ad_plans,
+    campaign_ad_commands.PauseAdPlan: _with_ad_plans,
+    campaign_ad_commands.ResumeAdPlan: _with_ad_plans,
+    campaign_ad_commands.EndAdPlan: _advertised,
     campaign_commands.EvaluateCampaign: rehearsed(lambda campaign, now: campaign.evaluate(ANYTHING, (), None, now.at)),
 }
 
