@@ -92,20 +92,23 @@ class Shop:
         assert outcome.aggregate_id is not None
         return outcome.aggregate_id
 
-    def sku(self, code: str | None = None, *, stock: int = 100, price: str = "10.00", cost: str = "4.00") -> UUID:
-        """Register, describe, price, review, stock and list an article."""
-        sku = self.sku_to_review(code, stock=stock, price=price, cost=cost)
+    def sku(
+        self, code: str | None = None, *, stock: int = 100, price: str = "10.00", cost: str = "4.00", **card: Any
+    ) -> UUID:
+        """Register, describe, price, review, stock and list an article. card: what else it is registered with."""
+        sku = self.sku_to_review(code, stock=stock, price=price, cost=cost, **card)
         self.do(SubmitSku(sku_id=sku))
         self.do(PassSkuReview(sku_id=sku), actor=SECOND)
         self.do(ListSku(sku_id=sku))
         return sku
 
     def sku_to_review(
-        self, code: str | None = None, *, stock: int = 100, price: str = "10.00", cost: str = "4.00"
+        self, code: str | None = None, *, stock: int = 100, price: str = "10.00", cost: str = "4.00", **card: Any
     ) -> UUID:
-        """Register, describe, price and stock an article, ready to be submitted."""
+        """Register, describe, price and stock an article (unless it holds no stock), ready to be submitted."""
         code = code or f"SKU-{next(_numbers)}"
-        sku = self.do(RegisterSku(store_id=self.store_id, code=code, name=f"Article {code}", category="gifts"))
+        card = {"name": f"Article {code}", "category": "gifts", **card}
+        sku = self.do(RegisterSku(store_id=self.store_id, code=code, **card))
         text = "It is what it says."
         self.do(
             SetSkuContent(
@@ -113,9 +116,10 @@ class Shop:
             )
         )
         self.do(PriceSku(sku_id=sku, list_price=Decimal(price), cost=Decimal(cost), reason="first price"))
-        self.do(
-            ReceiveStock(sku_id=sku, location_id=self.location_id, quantity=Decimal(stock), unit_cost=Decimal(cost))
-        )
+        if stock:
+            self.do(
+                ReceiveStock(sku_id=sku, location_id=self.location_id, quantity=Decimal(stock), unit_cost=Decimal(cost))
+            )
         return sku
 
     def campaign(self, name: str = "Sale", prices: Mapping[UUID, Decimal] | None = None, **more: Any) -> UUID:

@@ -30,10 +30,11 @@ LINES_MAX = 900
 MAY_IMPORT = {
     "domain": {"domain"},
     "log": {"log", "domain", "database", "migrations", "sqlfiles"},
-    "projector": {"projector", "log", "domain", "database", "migrations", "resources", "spelling"},
+    "projector": {"projector", "log", "domain", "background", "database", "migrations", "resources", "spelling"},
     "writer": {"writer", "log", "domain", "database", "migrations", "settings"},
     "imports": {"imports", "domain", "log", "database", "migrations", "writer", "sqlfiles", "resources"},
     "database": {"resources", "settings", "embedded", "deadlines"},
+    "background": set(),
     "deadlines": set(),
     "embedded": {"settings"},
     "settings": {"spelling"},

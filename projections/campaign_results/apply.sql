@@ -1,6 +1,49 @@
 -- planned: a campaign begins with its plan.
-INSERT INTO campaigns (campaign_id, store_id, store_ids, name, goal, kind, type, currency, status)
-SELECT stream_id, store_id, store_ids, name, goal, kind, type, currency, 'planned' FROM campaign_planned;
+INSERT INTO campaigns (campaign_id, store_id, store_ids, name, goal, kind, type, currency, status, changed_at)
+SELECT stream_id, store_id, store_ids, name, goal, kind, type, currency, 'planned', recorded_at FROM campaign_planned;
+
+-- changed: when anything was last recorded about a campaign, what orders take of its budget included.
+UPDATE campaigns AS campaign SET changed_at = said.changed_at
+FROM (
+    SELECT stream_id, max(recorded_at) AS changed_at FROM (
+        SELECT stream_id, recorded_at FROM campaign_planned
+        UNION ALL SELECT stream_id, recorded_at FROM campaign_renamed
+        UNION ALL SELECT stream_id, recorded_at FROM campaign_line_added
+        UNION ALL SELECT stream_id, recorded_at FROM campaign_line_removed
+        UNION ALL SELECT stream_id, recorded_at FROM promotion_added
+        UNION ALL SELECT stream_id, recorded_at FROM promotion_removed
+        UNION ALL SELECT stream_id, recorded_at FROM campaign_scheduled
+        UNION ALL SELECT stream_id, recorded_at FROM forecast_set
+        UNION ALL SELECT stream_id, recorded_at FROM price_check_passed
+        UNION ALL SELECT stream_id, recorded_at FROM price_check_failed
+        UNION ALL SELECT stream_id, recorded_at FROM campaign_started
+        UNION ALL SELECT stream_id, recorded_at FROM campaign_resumed
+        UNION ALL SELECT stream_id, recorded_at FROM campaign_paused
+        UNION ALL SELECT stream_id, recorded_at FROM campaign_ended
+        UNION ALL SELECT stream_id, recorded_at FROM campaign_cancelled
+        UNION ALL SELECT stream_id, recorded_at FROM campaign_evaluated
+        UNION ALL SELECT stream_id, recorded_at FROM campaign_budget_set
+        UNION ALL SELECT stream_id, recorded_at FROM campaign_budget_claimed
+        UNION ALL SELECT stream_id, recorded_at FROM campaign_budget_released
+        UNION ALL SELECT stream_id, recorded_at FROM coupon_claimed
+        UNION ALL SELECT stream_id, recorded_at FROM coupon_released
+        UNION ALL SELECT stream_id, recorded_at FROM ad_spend_recorded
+        UNION ALL SELECT stream_id, recorded_at FROM resource_planned
+        UNION ALL SELECT stream_id, recorded_at FROM resource_dropped
+        UNION ALL SELECT stream_id, recorded_at FROM resource_submitted
+        UNION ALL SELECT stream_id, recorded_at FROM resource_approved
+        UNION ALL SELECT stream_id, recorded_at FROM resource_rejected
+        UNION ALL SELECT stream_id, recorded_at FROM ad_budget_agreed
+        UNION ALL SELECT stream_id, recorded_at FROM ad_plan_launched
+        UNION ALL SELECT stream_id, recorded_at FROM ad_monitored
+        UNION ALL SELECT stream_id, recorded_at FROM ad_adjusted
+        UNION ALL SELECT stream_id, recorded_at FROM ad_plan_paused
+        UNION ALL SELECT stream_id, recorded_at FROM ad_plan_resumed
+        UNION ALL SELECT stream_id, recorded_at FROM ad_plan_ended
+    ) AS each
+    GROUP BY 1
+) AS said
+WHERE campaign.campaign_id = said.stream_id;
 
 -- renamed: the last name of the window is the one that holds.
 UPDATE campaigns AS campaign SET name = said.name
@@ -34,9 +77,10 @@ WHERE campaign.campaign_id = said.stream_id;
 -- forecast: the last forecast of the window is the one that holds.
 UPDATE campaigns AS campaign
 SET forecast_visitors = said.visitors, forecast_conversion = said.conversion, forecast_units = said.units,
-    forecast_gmv_minor = said.gmv_minor
+    forecast_gmv_minor = said.gmv_minor, forecast_peak_hour = said.peak_hour, forecast_trough_hour = said.trough_hour,
+    forecast_parcels_per_day = said.parcels_per_day
 FROM (
-    SELECT DISTINCT ON (stream_id) stream_id, visitors, conversion, units, gmv_minor
+    SELECT DISTINCT ON (stream_id) stream_id, visitors, conversion, units, gmv_minor, peak_hour, trough_hour, parcels_per_day
     FROM forecast_set ORDER BY stream_id, position DESC
 ) AS said
 WHERE campaign.campaign_id = said.stream_id;
@@ -250,3 +294,60 @@ ON CONFLICT (campaign_id, day, channel, currency) DO UPDATE SET
     cost_minor = excluded.cost_minor, impressions = excluded.impressions, clicks = excluded.clicks,
     revision = excluded.revision, position = excluded.position
 WHERE (excluded.revision, excluded.position) > (spent.revision, spent.position);
+
+-- resources: the last plan of the window for a place for advertising is the one that holds.
+INSERT INTO campaign_resources (
+    campaign_id, resource_id, channel, form, placement, quantity, budget_minor, currency, starts_at, ends_at, needs_review,
+    submit_by, submit_until, status
+)
+SELECT DISTINCT ON (stream_id, resource_id) stream_id, resource_id, channel, form, placement, quantity, budget_minor,
+    currency, starts_at, ends_at, needs_review, submit_by, submit_until, 'planned'
+FROM resource_planned
+ORDER BY stream_id, resource_id, position DESC
+ON CONFLICT (campaign_id, resource_id) DO UPDATE SET
+    channel = excluded.channel, form = excluded.form, placement = excluded.placement, quantity = excluded.quantity,
+    budget_minor = excluded.budget_minor, currency = excluded.currency, starts_at = excluded.starts_at,
+    ends_at = excluded.ends_at, needs_review = excluded.needs_review, submit_by = excluded.submit_by,
+    submit_until = excluded.submit_until, status = excluded.status;
+
+-- resources_stand: the last word of the window on how far such a place is; planned again, its review begins anew.
+UPDATE campaign_resources AS place SET status = said.status
+FROM (
+    SELECT DISTINCT ON (stream_id, resource_id) stream_id, resource_id, status FROM (
+        SELECT stream_id, resource_id, position, 'planned' AS status FROM resource_planned
+        UNION ALL SELECT stream_id, resource_id, position, 'submitted' FROM resource_submitted
+        UNION ALL SELECT stream_id, resource_id, position, 'approved' FROM resource_approved
+        UNION ALL SELECT stream_id, resource_id, position, 'rejected' FROM resource_rejected
+        UNION ALL SELECT stream_id, resource_id, position, 'dropped' FROM resource_dropped
+    ) AS each ORDER BY stream_id, resource_id, position DESC
+) AS said
+WHERE place.campaign_id = said.stream_id AND place.resource_id = said.resource_id;
+
+-- ad_plans: an ad plan begins with its launch.
+INSERT INTO campaign_ad_plans (campaign_id, plan_id, channel, status, adjust_by, monitor_by)
+SELECT stream_id, plan_id, channel, 'running', adjust_by, monitor_by FROM ad_plan_launched;
+
+-- ad_plans_stand: the last words of the window on whether a plan runs, and until when it is to be adjusted and looked at.
+-- Each event says some of the three; what is said may be that nobody has to.
+UPDATE campaign_ad_plans AS plan
+SET status = coalesce(said.status, plan.status),
+    adjust_by = CASE WHEN said.adjusts THEN said.adjust_by ELSE plan.adjust_by END,
+    monitor_by = CASE WHEN said.monitors THEN said.monitor_by ELSE plan.monitor_by END
+FROM (
+    SELECT each.stream_id, each.plan_id,
+        (array_agg(each.status ORDER BY each.position DESC) FILTER (WHERE each.status IS NOT NULL))[1] AS status,
+        bool_or(each.adjusts) AS adjusts,
+        (array_agg(each.adjust_by ORDER BY each.position DESC) FILTER (WHERE each.adjusts))[1] AS adjust_by,
+        bool_or(each.monitors) AS monitors,
+        (array_agg(each.monitor_by ORDER BY each.position DESC) FILTER (WHERE each.monitors))[1] AS monitor_by
+    FROM (
+        SELECT stream_id, plan_id, position, 'running' AS status, true AS adjusts, adjust_by, true AS monitors, monitor_by
+        FROM ad_plan_resumed
+        UNION ALL SELECT stream_id, plan_id, position, 'paused', true, NULL, true, NULL FROM ad_plan_paused
+        UNION ALL SELECT stream_id, plan_id, position, NULL, true, adjust_by, false, NULL FROM ad_adjusted
+        UNION ALL SELECT stream_id, plan_id, position, NULL, false, NULL, true, monitor_by FROM ad_monitored
+        UNION ALL SELECT stream_id, plan_id, position, 'ended', true, NULL, true, NULL FROM ad_plan_ended
+    ) AS each
+    GROUP BY 1, 2
+) AS said
+WHERE plan.campaign_id = said.stream_id AND plan.plan_id = said.plan_id;

@@ -31,3 +31,32 @@ LEFT JOIN campaign_mergers AS own ON own.customer_id = same.customer_id
 LEFT JOIN campaign_mergers AS further ON further.customer_id = same.person_id
 LEFT JOIN campaign_persons AS there ON there.customer_id = same.person_id
 WHERE own.customer_id IS NULL OR (further.customer_id IS NOT NULL AND there.person_id = same.person_id);
+
+-- resources_are_the_log: every place for advertising that was planned is there, once, and stands as the last event about it says.
+SELECT coalesce(place.resource_id, log.resource_id) AS resource_id, place.status, log.status AS status_in_log
+FROM campaign_resources AS place
+FULL JOIN (
+    SELECT DISTINCT ON (stream_id, resource_id) stream_id, resource_id, status FROM (
+        SELECT stream_id, resource_id, position, 'planned' AS status FROM resource_planned
+        UNION ALL SELECT stream_id, resource_id, position, 'submitted' FROM resource_submitted
+        UNION ALL SELECT stream_id, resource_id, position, 'approved' FROM resource_approved
+        UNION ALL SELECT stream_id, resource_id, position, 'rejected' FROM resource_rejected
+        UNION ALL SELECT stream_id, resource_id, position, 'dropped' FROM resource_dropped
+    ) AS each ORDER BY stream_id, resource_id, position DESC
+) AS log ON log.stream_id = place.campaign_id AND log.resource_id = place.resource_id
+WHERE place.status IS DISTINCT FROM log.status;
+
+-- ad_plans_are_the_log: every ad plan that was launched is there, once, and runs or not as the last event about that says; only one
+-- that runs is to be adjusted and looked at.
+SELECT coalesce(plan.plan_id, log.plan_id) AS plan_id, plan.status, log.status AS status_in_log
+FROM campaign_ad_plans AS plan
+FULL JOIN (
+    SELECT DISTINCT ON (stream_id, plan_id) stream_id, plan_id, status FROM (
+        SELECT stream_id, plan_id, position, 'running' AS status FROM ad_plan_launched
+        UNION ALL SELECT stream_id, plan_id, position, 'paused' FROM ad_plan_paused
+        UNION ALL SELECT stream_id, plan_id, position, 'running' FROM ad_plan_resumed
+        UNION ALL SELECT stream_id, plan_id, position, 'ended' FROM ad_plan_ended
+    ) AS each ORDER BY stream_id, plan_id, position DESC
+) AS log ON log.stream_id = plan.campaign_id AND log.plan_id = plan.plan_id
+WHERE plan.status IS DISTINCT FROM log.status OR (plan.status = 'running') <> (plan.adjust_by IS NOT NULL)
+    OR (plan.status = 'running') <> (plan.monitor_by IS NOT NULL);

@@ -73,3 +73,40 @@ WHERE gone.stream_id IN (
         JOIN campaign_persons AS other ON other.person_id = own.person_id WHERE own.customer_id = :customer_id::uuid
     )
     AND (:store_ids::uuid[] IS NULL OR gone.store_id = ANY (:store_ids::uuid[]));
+
+-- campaign_resources: what was said of a place for advertising that a campaign needs.
+SELECT position, 'ResourcePlanned' AS event, occurred_at, 'planned' AS status FROM resource_planned
+WHERE stream_id = :campaign_id::uuid AND resource_id = :resource_id::uuid
+    AND (:store_ids::uuid[] IS NULL OR store_id = ANY (:store_ids::uuid[]))
+UNION ALL SELECT position, 'ResourceSubmitted', occurred_at, 'submitted' FROM resource_submitted
+WHERE stream_id = :campaign_id::uuid AND resource_id = :resource_id::uuid
+    AND (:store_ids::uuid[] IS NULL OR store_id = ANY (:store_ids::uuid[]))
+UNION ALL SELECT position, 'ResourceApproved', occurred_at, 'approved' FROM resource_approved
+WHERE stream_id = :campaign_id::uuid AND resource_id = :resource_id::uuid
+    AND (:store_ids::uuid[] IS NULL OR store_id = ANY (:store_ids::uuid[]))
+UNION ALL SELECT position, 'ResourceRejected', occurred_at, 'rejected' FROM resource_rejected
+WHERE stream_id = :campaign_id::uuid AND resource_id = :resource_id::uuid
+    AND (:store_ids::uuid[] IS NULL OR store_id = ANY (:store_ids::uuid[]))
+UNION ALL SELECT position, 'ResourceDropped', occurred_at, 'dropped' FROM resource_dropped
+WHERE stream_id = :campaign_id::uuid AND resource_id = :resource_id::uuid
+    AND (:store_ids::uuid[] IS NULL OR store_id = ANY (:store_ids::uuid[]));
+
+-- campaign_ad_plans: what was said of an ad plan.
+SELECT position, 'AdPlanLaunched' AS event, occurred_at, 'running' AS status, adjust_by, monitor_by FROM ad_plan_launched
+WHERE stream_id = :campaign_id::uuid AND plan_id = :plan_id::uuid
+    AND (:store_ids::uuid[] IS NULL OR store_id = ANY (:store_ids::uuid[]))
+UNION ALL SELECT position, 'AdMonitored', occurred_at, NULL, NULL, monitor_by FROM ad_monitored
+WHERE stream_id = :campaign_id::uuid AND plan_id = :plan_id::uuid
+    AND (:store_ids::uuid[] IS NULL OR store_id = ANY (:store_ids::uuid[]))
+UNION ALL SELECT position, 'AdAdjusted', occurred_at, NULL, adjust_by, NULL FROM ad_adjusted
+WHERE stream_id = :campaign_id::uuid AND plan_id = :plan_id::uuid
+    AND (:store_ids::uuid[] IS NULL OR store_id = ANY (:store_ids::uuid[]))
+UNION ALL SELECT position, 'AdPlanPaused', occurred_at, 'paused', NULL, NULL FROM ad_plan_paused
+WHERE stream_id = :campaign_id::uuid AND plan_id = :plan_id::uuid
+    AND (:store_ids::uuid[] IS NULL OR store_id = ANY (:store_ids::uuid[]))
+UNION ALL SELECT position, 'AdPlanResumed', occurred_at, 'running', adjust_by, monitor_by FROM ad_plan_resumed
+WHERE stream_id = :campaign_id::uuid AND plan_id = :plan_id::uuid
+    AND (:store_ids::uuid[] IS NULL OR store_id = ANY (:store_ids::uuid[]))
+UNION ALL SELECT position, 'AdPlanEnded', occurred_at, 'ended', NULL, NULL FROM ad_plan_ended
+WHERE stream_id = :campaign_id::uuid AND plan_id = :plan_id::uuid
+    AND (:store_ids::uuid[] IS NULL OR store_id = ANY (:store_ids::uuid[]));

@@ -1,6 +1,7 @@
 -- campaign_rows: campaigns of these stores; a list chooses among them and sorts.
 SELECT campaign.campaign_id, campaign.store_id, campaign.name, campaign.goal, campaign.kind, campaign.type,
-    campaign.currency, campaign.status, campaign.starts_at, campaign.ends_at, campaign.budget_minor
+    campaign.currency, campaign.status, campaign.starts_at, campaign.ends_at, campaign.budget_minor,
+    campaign.changed_at
 FROM campaigns AS campaign
 WHERE :store_ids::uuid[] IS NULL OR campaign.store_id = ANY (:store_ids::uuid[])
     OR campaign.store_ids && :store_ids::uuid[];
@@ -18,6 +19,39 @@ WHERE (:store_ids::uuid[] IS NULL OR campaign.store_id = ANY (:store_ids::uuid[]
         OR campaign.store_ids && :store_ids::uuid[])
     -- An offer for the whole store may have sold it all the same.
     AND (NOT terms.removed OR (terms.units, terms.gmv_minor, terms.refunded_minor) <> (0, 0, 0));
+
+-- campaign_resources: the places for advertising that a campaign needs, for lists that look for them.
+SELECT place.campaign_id, place.resource_id, place.channel, place.status
+FROM campaign_resources AS place JOIN campaigns AS campaign ON campaign.campaign_id = place.campaign_id
+WHERE (:store_ids::uuid[] IS NULL OR campaign.store_id = ANY (:store_ids::uuid[])
+        OR campaign.store_ids && :store_ids::uuid[])
+    AND place.status <> 'dropped';
+
+-- campaign_ad_plans: the plans by which a campaign advertises, for lists that look for them.
+SELECT plan.campaign_id, plan.plan_id, plan.channel, plan.status
+FROM campaign_ad_plans AS plan JOIN campaigns AS campaign ON campaign.campaign_id = plan.campaign_id
+WHERE :store_ids::uuid[] IS NULL OR campaign.store_id = ANY (:store_ids::uuid[])
+    OR campaign.store_ids && :store_ids::uuid[];
+
+-- due: what is to be done for campaigns that are not over before :due_before, soonest first: resources to be handed in, ad plans
+-- to be adjusted and looked at.
+SELECT campaign.campaign_id, campaign.store_id, campaign.status, task.what, task.part_id, task.channel, task.due_at,
+    task.last_at
+FROM (
+    SELECT place.campaign_id, 'submit_resource' AS what, place.resource_id AS part_id, place.channel,
+        place.submit_by AS due_at, place.submit_until AS last_at
+    FROM campaign_resources AS place WHERE place.needs_review AND place.status IN ('planned', 'rejected')
+    UNION ALL
+    SELECT plan.campaign_id, said.what, plan.plan_id, plan.channel, said.due_at, NULL
+    FROM campaign_ad_plans AS plan CROSS JOIN LATERAL (VALUES
+        ('adjust_ad_plan', plan.adjust_by), ('monitor_ad_plan', plan.monitor_by)
+    ) AS said (what, due_at)
+) AS task JOIN campaigns AS campaign ON campaign.campaign_id = task.campaign_id
+WHERE task.due_at < :due_before::timestamptz AND campaign.status IN ('planned', 'scheduled', 'live', 'paused')
+    AND (:store_ids::uuid[] IS NULL OR campaign.store_id = ANY (:store_ids::uuid[])
+        OR campaign.store_ids && :store_ids::uuid[])
+ORDER BY task.due_at, task.campaign_id, task.what, task.part_id
+LIMIT coalesce(:row_limit::bigint, 100);
 
 -- results: each campaign of these stores (:campaign_ids, NULL for all), one row for each currency it sold or advertised in.
 WITH scope AS (
@@ -60,6 +94,7 @@ SELECT
     round((own.budget_claimed_minor - own.budget_released_minor)::numeric / nullif(own.budget_minor, 0), 6) AS budget_use,
     own.coupons_claimed - own.coupons_released AS coupons_used,
     own.forecast_visitors, own.forecast_conversion, own.forecast_units, own.forecast_gmv_minor,
+    own.forecast_peak_hour, own.forecast_trough_hour, own.forecast_parcels_per_day,
     round((coalesce(sold.units, 0) - own.forecast_units) / nullif(own.forecast_units, 0), 6) AS units_forecast_error,
     round((coalesce(sold.gmv_minor, 0) - own.forecast_gmv_minor)::numeric / nullif(own.forecast_gmv_minor, 0), 6)
         AS gmv_forecast_error

@@ -1,25 +1,30 @@
 -- campaigns: what was planned, where it stands, and what it may spend.
 CREATE TABLE campaigns (
-    campaign_id            uuid PRIMARY KEY,
-    store_id               uuid NOT NULL,
-    store_ids              uuid[] NOT NULL,
-    name                   text NOT NULL,
-    goal                   text NOT NULL,
-    kind                   text NOT NULL,
-    type                   text NOT NULL,
-    currency               text COLLATE "C" NOT NULL,
-    status                 text COLLATE "C" NOT NULL,
-    starts_at              timestamptz,
-    ends_at                timestamptz,
-    forecast_visitors      bigint,
-    forecast_conversion    numeric,
-    forecast_units         numeric,
-    forecast_gmv_minor     bigint,
-    budget_minor           bigint,
-    budget_claimed_minor   bigint NOT NULL DEFAULT 0,
-    budget_released_minor  bigint NOT NULL DEFAULT 0,
-    coupons_claimed        bigint NOT NULL DEFAULT 0,
-    coupons_released       bigint NOT NULL DEFAULT 0
+    campaign_id               uuid PRIMARY KEY,
+    store_id                  uuid NOT NULL,
+    store_ids                 uuid[] NOT NULL,
+    name                      text NOT NULL,
+    goal                      text NOT NULL,
+    kind                      text NOT NULL,
+    type                      text NOT NULL,
+    currency                  text COLLATE "C" NOT NULL,
+    status                    text COLLATE "C" NOT NULL,
+    starts_at                 timestamptz,
+    ends_at                   timestamptz,
+    forecast_visitors         bigint,
+    forecast_conversion       numeric,
+    forecast_units            numeric,
+    forecast_gmv_minor        bigint,
+    forecast_peak_hour        bigint,
+    forecast_trough_hour      bigint,
+    forecast_parcels_per_day  bigint,
+    budget_minor              bigint,
+    budget_claimed_minor      bigint NOT NULL DEFAULT 0,
+    budget_released_minor     bigint NOT NULL DEFAULT 0,
+    coupons_claimed           bigint NOT NULL DEFAULT 0,
+    coupons_released          bigint NOT NULL DEFAULT 0,
+    -- When the last event of any kind was recorded about this campaign.
+    changed_at                timestamptz NOT NULL
 ) WITH (fillfactor = 50);
 
 -- campaign_skus: what a campaign sells of a SKU: its terms, its quota, and what came of it.
@@ -155,3 +160,33 @@ CREATE TABLE campaign_ad_days (
     position     bigint NOT NULL,
     PRIMARY KEY (campaign_id, day, channel, currency)
 );
+
+-- campaign_resources: the places for advertising that a campaign needs, and how far their review is.
+CREATE TABLE campaign_resources (
+    campaign_id   uuid NOT NULL,
+    resource_id   uuid NOT NULL,
+    channel       text COLLATE "C" NOT NULL,
+    form          text COLLATE "C" NOT NULL,
+    placement     text NOT NULL,
+    quantity      bigint NOT NULL,
+    budget_minor  bigint NOT NULL,
+    currency      text COLLATE "C" NOT NULL,
+    starts_at     timestamptz NOT NULL,
+    ends_at       timestamptz NOT NULL,
+    needs_review  boolean NOT NULL,
+    submit_by     timestamptz,
+    submit_until  timestamptz,
+    status        text COLLATE "C" NOT NULL,
+    PRIMARY KEY (campaign_id, resource_id)
+) WITH (fillfactor = 70);
+
+-- campaign_ad_plans: the plans by which a campaign advertises, and until when each is to be adjusted and looked at.
+CREATE TABLE campaign_ad_plans (
+    campaign_id  uuid NOT NULL,
+    plan_id      uuid NOT NULL,
+    channel      text COLLATE "C" NOT NULL,
+    status       text COLLATE "C" NOT NULL,
+    adjust_by    timestamptz,
+    monitor_by   timestamptz,
+    PRIMARY KEY (campaign_id, plan_id)
+) WITH (fillfactor = 70);

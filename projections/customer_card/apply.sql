@@ -1,8 +1,49 @@
 -- registered: a card begins when its customer is registered.
 INSERT INTO customer_card
-    (customer_id, store_id, status, registered_at, channel, region, birth_year, referrer_id, position)
-SELECT stream_id, store_id, 'registered', occurred_at, channel, region, birth_year, referrer_id, position
+    (customer_id, store_id, status, registered_at, channel, region, birth_year, referrer_id, changed_at, position)
+SELECT stream_id, store_id, 'registered', occurred_at, channel, region, birth_year, referrer_id, recorded_at, position
 FROM customer_registered;
+
+-- changed: when anything was last recorded about a customer; the log records nothing earlier than what it has.
+UPDATE customer_card AS card SET changed_at = said.changed_at
+FROM (
+    SELECT stream_id, max(recorded_at) AS changed_at FROM (
+        SELECT stream_id, recorded_at FROM customer_registered
+        UNION ALL SELECT stream_id, recorded_at FROM contact_card_set
+        UNION ALL SELECT stream_id, recorded_at FROM customer_contact_disclosed
+        UNION ALL SELECT stream_id, recorded_at FROM consent_set
+        UNION ALL SELECT stream_id, recorded_at FROM membership_joined
+        UNION ALL SELECT stream_id, recorded_at FROM tier_changed
+        UNION ALL SELECT stream_id, recorded_at FROM referral_made
+        UNION ALL SELECT stream_id, recorded_at FROM referral_rewarded
+        UNION ALL SELECT stream_id, recorded_at FROM points_earned
+        UNION ALL SELECT stream_id, recorded_at FROM points_spent
+        UNION ALL SELECT stream_id, recorded_at FROM points_returned
+        UNION ALL SELECT stream_id, recorded_at FROM points_reversed
+        UNION ALL SELECT stream_id, recorded_at FROM points_expired
+        UNION ALL SELECT stream_id, recorded_at FROM coupon_granted
+        UNION ALL SELECT stream_id, recorded_at FROM coupon_used
+        UNION ALL SELECT stream_id, recorded_at FROM coupon_returned
+        UNION ALL SELECT stream_id, recorded_at FROM campaign_redeemed
+        UNION ALL SELECT stream_id, recorded_at FROM redemption_reversed
+        UNION ALL SELECT stream_id, recorded_at FROM spend_credited
+        UNION ALL SELECT stream_id, recorded_at FROM spend_debited
+        UNION ALL SELECT stream_id, recorded_at FROM customers_merged
+        UNION ALL SELECT stream_id, recorded_at FROM customer_merged_into
+        UNION ALL SELECT stream_id, recorded_at FROM customer_blocked
+        UNION ALL SELECT stream_id, recorded_at FROM customer_unblocked
+        UNION ALL SELECT stream_id, recorded_at FROM customer_erased
+    ) AS each
+    GROUP BY 1
+) AS said
+WHERE card.customer_id = said.stream_id;
+
+-- referred: who brought a customer, where that was said after the registration.
+UPDATE customer_card AS card SET referrer_id = said.referrer_id
+FROM (
+    SELECT DISTINCT ON (stream_id) stream_id, referrer_id FROM referral_made ORDER BY stream_id, position DESC
+) AS said
+WHERE card.customer_id = said.stream_id;
 
 -- stands: the last word of the window on whether the customer may act; who is erased or merged stays so.
 UPDATE customer_card AS card SET status = said.status

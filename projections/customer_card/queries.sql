@@ -1,7 +1,7 @@
 -- customer_rows: customers of these stores and what they bought in :currency (NULL for all); a list chooses among them and sorts.
 SELECT card.customer_id, card.store_id, card.status, card.merged_into, card.registered_at, card.channel, card.region,
-    card.birth_year, card.referrer_id, card.member_since, card.tier, card.points, card.points_earned, card.position,
-    coalesce(bought.orders, 0) AS orders, bought.last_order_at,
+    card.birth_year, card.referrer_id, card.member_since, card.tier, card.points, card.points_earned, card.changed_at,
+    card.position, coalesce(bought.orders, 0) AS orders, bought.last_order_at,
     -- Amounts of several currencies make no sum.
     CASE WHEN :currency::text IS NOT NULL THEN coalesce(bought.net_sales_minor, 0) END AS net_sales_minor
 FROM customer_card AS card

@@ -17,6 +17,8 @@ CREATE TABLE customer_card (
     points_reversed  bigint NOT NULL DEFAULT 0,
     points_expired   bigint NOT NULL DEFAULT 0,
     erased_at        timestamptz,
+    -- When the last event of any kind was recorded about this customer.
+    changed_at       timestamptz NOT NULL,
     position         bigint NOT NULL
 ) WITH (fillfactor = 50);
 
@@ -25,6 +27,9 @@ CREATE INDEX customer_card_store ON customer_card (store_id, registered_at DESC,
 
 -- customer_card_latest: the customers of all stores, or of several, latest first.
 CREATE INDEX customer_card_latest ON customer_card (registered_at DESC, customer_id DESC);
+
+-- customer_card_changed: the customers of all stores, or of several, in the order in which they last changed.
+CREATE INDEX customer_card_changed ON customer_card (changed_at, customer_id);
 
 -- customer_card_merged: the records that a customer took in.
 CREATE INDEX customer_card_merged ON customer_card (merged_into) WHERE merged_into IS NOT NULL;

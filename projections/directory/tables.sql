@@ -9,6 +9,8 @@ CREATE TABLE directory_stores (
     status      text COLLATE "C" NOT NULL,
     applied_at  timestamptz NOT NULL,
     opened_at   timestamptz,
+    -- When the last event of any kind was recorded about this store.
+    changed_at  timestamptz NOT NULL,
     position    bigint NOT NULL
 );
 
@@ -23,8 +25,12 @@ CREATE TABLE directory_skus (
     mode           text COLLATE "C" NOT NULL,
     currency       text COLLATE "C" NOT NULL,
     status         text COLLATE "C" NOT NULL,
+    min_quantity   numeric NOT NULL,
     season_end     timestamptz,
     registered_at  timestamptz NOT NULL,
+    -- When the last event of any kind was recorded about this article. Every sale changes it: an index of it would have to
+    -- follow each time.
+    changed_at     timestamptz NOT NULL,
     position       bigint NOT NULL
 ) WITH (fillfactor = 70);
 
@@ -39,13 +45,34 @@ CREATE INDEX directory_skus_code ON directory_skus (code);
 
 -- directory_shelves: what a store asks for an article, and whether it is on sale there.
 CREATE TABLE directory_shelves (
-    sku_id      uuid NOT NULL,
-    store_id    uuid NOT NULL,
-    listed      boolean NOT NULL,
-    reason      text COLLATE "C",
-    list_price  numeric,
+    sku_id        uuid NOT NULL,
+    store_id      uuid NOT NULL,
+    listed        boolean NOT NULL,
+    reason        text COLLATE "C",
+    list_price    numeric,
+    -- What buyers meet: the home store's price where this one has none of its own, and whether it can be bought here now;
+    -- null where it is neither on sale nor was taken off because nothing was left.
+    asked_price   numeric,
+    availability  text COLLATE "C",
     PRIMARY KEY (sku_id, store_id)
 ) WITH (fillfactor = 70);
 
 -- directory_shelves_store: what a store sells.
 CREATE INDEX directory_shelves_store ON directory_shelves (store_id, sku_id);
+
+-- directory_places: where a store takes what it sells from.
+CREATE TABLE directory_places (
+    store_id     uuid NOT NULL,
+    location_id  uuid NOT NULL,
+    is_open      boolean NOT NULL,
+    PRIMARY KEY (store_id, location_id)
+);
+
+-- directory_units: the units of an article at a location that anybody may buy, and those that campaigns have there.
+CREATE TABLE directory_units (
+    sku_id       uuid NOT NULL,
+    location_id  uuid NOT NULL,
+    sellable     numeric NOT NULL,
+    allocated    numeric NOT NULL,
+    PRIMARY KEY (sku_id, location_id)
+) WITH (fillfactor = 50);

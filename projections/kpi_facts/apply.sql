@@ -437,6 +437,42 @@ SELECT found.campaign_id, found.position,
 FROM found
 ON CONFLICT (campaign_id, position) DO UPDATE SET until_position = excluded.until_position;
 
+-- ad_budgeted: what advertising for a campaign may cost in a month, as it was said last.
+WITH found AS (
+    SELECT said.stream_id AS campaign_id, said.month, said.position, said.store_id, said.occurred_at, said.currency,
+        said.budget_minor AS amount_minor
+    FROM ad_budget_agreed AS said
+    UNION ALL
+    SELECT kept.campaign_id, kept.month, kept.position, kept.store_id, kept.occurred_at, kept.currency, kept.amount_minor
+    FROM ad_budgets AS kept
+    WHERE kept.until_position = 9223372036854775807
+        AND kept.campaign_id IN (SELECT said.stream_id FROM ad_budget_agreed AS said)
+)
+INSERT INTO ad_budgets (campaign_id, month, position, until_position, store_id, occurred_at, currency, amount_minor)
+SELECT found.campaign_id, found.month, found.position,
+    lead(found.position, 1, 9223372036854775807) OVER (
+        PARTITION BY found.campaign_id, found.month ORDER BY found.position
+    ),
+    found.store_id, found.occurred_at, found.currency, found.amount_minor
+FROM found
+ON CONFLICT (campaign_id, month, position) DO UPDATE SET until_position = excluded.until_position;
+
+-- ad_windows: each adjustment ends the time in which the plan was to be adjusted; a pause and the end do so only when it was over.
+INSERT INTO ad_windows (position, event, campaign_id, store_id, occurred_at, day, hour, kept)
+SELECT said.position, said.event, said.campaign_id, said.store_id, said.occurred_at,
+    (said.occurred_at AT TIME ZONE said.time_zone)::date,
+    extract(hour FROM said.occurred_at AT TIME ZONE said.time_zone)::bigint, said.occurred_at < said.due_by
+FROM (
+    SELECT position, 'AdAdjusted' AS event, stream_id AS campaign_id, store_id, occurred_at, time_zone, due_by
+    FROM ad_adjusted WHERE due_by IS NOT NULL
+    UNION ALL
+    SELECT position, 'AdPlanPaused', stream_id, store_id, occurred_at, time_zone, due_by
+    FROM ad_plan_paused WHERE occurred_at >= due_by
+    UNION ALL
+    SELECT position, 'AdPlanEnded', stream_id, store_id, occurred_at, time_zone, due_by
+    FROM ad_plan_ended WHERE occurred_at >= due_by
+) AS said;
+
 -- scheduled: when a campaign starts, as it was scheduled last.
 WITH found AS (
     SELECT said.stream_id AS campaign_id, said.position, (said.starts_at AT TIME ZONE said.time_zone)::date AS day,

@@ -52,6 +52,8 @@ FROM (
         UNION ALL
         SELECT 'budget', campaign_id::text, position, until_position FROM budgets
         UNION ALL
+        SELECT 'ad budget', campaign_id || ' ' || month, position, until_position FROM ad_budgets
+        UNION ALL
         SELECT 'schedule', campaign_id::text, position, until_position FROM schedules
         UNION ALL
         SELECT 'tier', customer_id::text, position, until_position FROM tiers

@@ -405,6 +405,18 @@ FROM (
         plan.amount_minor::numeric, NULL, NULL
     FROM budgets AS plan WHERE plan.until_position > :as_of::bigint
     UNION ALL
+    -- A budget of advertising stands on the first day of its month.
+    SELECT plan.position, 65::bigint, 'AdBudgetAgreed', plan.occurred_at, 'ad_budget', plan.store_id, plan.month, NULL,
+        plan.currency, NULL, NULL, plan.campaign_id, NULL, NULL, plan.amount_minor::numeric, NULL, NULL
+    FROM ad_budgets AS plan WHERE plan.until_position > :as_of::bigint
+    UNION ALL
+    SELECT task.position, said.place::bigint, task.event, task.occurred_at, said.measure, task.store_id, task.day,
+        task.hour, NULL, NULL, NULL, task.campaign_id, NULL, NULL, 1::numeric, NULL, NULL
+    FROM ad_windows AS task CROSS JOIN LATERAL (VALUES
+        (66, 'ad_windows', true), (67, 'ad_windows_kept', task.kept)
+    ) AS said (place, measure, counts)
+    WHERE said.counts AND (:measures::text[] IS NULL OR :measures::text[] && ARRAY['ad_windows', 'ad_windows_kept'])
+    UNION ALL
     -- A forecast stands on the day on which its campaign starts.
     SELECT hope.position, said.place::bigint, 'ForecastSet', hope.occurred_at, said.measure, hope.store_id, plan.day,
         plan.hour, hope.currency, NULL, NULL, hope.campaign_id, NULL, NULL, said.amount, NULL, NULL

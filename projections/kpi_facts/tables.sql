@@ -308,6 +308,31 @@ CREATE TABLE budgets (
     PRIMARY KEY (campaign_id, position)
 );
 
+-- ad_budgets: what advertising for a campaign may cost in a month, from a position until another.
+CREATE TABLE ad_budgets (
+    campaign_id     uuid NOT NULL,
+    month           date NOT NULL,
+    position        bigint NOT NULL,
+    until_position  bigint NOT NULL,
+    store_id        uuid NOT NULL,
+    occurred_at     timestamptz NOT NULL,
+    currency        text COLLATE "C" NOT NULL,
+    amount_minor    bigint NOT NULL,
+    PRIMARY KEY (campaign_id, month, position)
+);
+
+-- ad_windows: the times in which an ad plan was to be adjusted, as each came to its end, and whether it was.
+CREATE TABLE ad_windows (
+    position     bigint PRIMARY KEY,
+    event        text COLLATE "C" NOT NULL,
+    campaign_id  uuid NOT NULL,
+    store_id     uuid NOT NULL,
+    occurred_at  timestamptz NOT NULL,
+    day          date NOT NULL,
+    hour         bigint NOT NULL,
+    kept         boolean NOT NULL
+);
+
 -- ads: what advertising on a channel cost on a day, by the report that was the highest revision from a position on.
 CREATE TABLE ads (
     campaign_id     uuid NOT NULL,

@@ -354,3 +354,29 @@ ON CONFLICT (order_id) DO UPDATE SET
     resolved_position = greatest(book.resolved_position, excluded.resolved_position),
     lines = excluded.lines, units = excluded.units, all_packed = excluded.all_packed,
     all_shipped = excluded.all_shipped, all_delivered = excluded.all_delivered, any_lost = excluded.any_lost, position = excluded.position;
+
+-- references: what the payment provider calls money that came in, or went back.
+INSERT INTO order_book_references (order_id, reference)
+SELECT stream_id, provider_reference FROM payment_received WHERE provider_reference IS NOT NULL
+UNION SELECT stream_id, provider_reference FROM order_refunded WHERE provider_reference IS NOT NULL
+ON CONFLICT (order_id, reference) DO NOTHING;
+
+-- noted: what was written down; what it says stays in the log, sealed.
+INSERT INTO order_book_notes (order_id, note_id, written_at)
+SELECT stream_id, note_id, occurred_at FROM order_noted;
+
+-- withdrawn: notes that do not hold any more; no other note gets the id of one.
+DELETE FROM order_book_notes AS note USING order_note_withdrawn AS gone
+WHERE note.order_id = gone.stream_id AND note.note_id = gone.note_id;
+
+-- tagged: words that were put on orders.
+INSERT INTO order_book_tags (order_id, tag)
+SELECT stream_id, tag FROM order_tagged
+ON CONFLICT (order_id, tag) DO NOTHING;
+
+-- untagged: words that were taken off, and not put on again later in the window.
+DELETE FROM order_book_tags AS known USING order_untagged AS off
+WHERE known.order_id = off.stream_id AND known.tag = off.tag AND NOT EXISTS (
+    SELECT FROM order_tagged AS put
+    WHERE put.stream_id = off.stream_id AND put.tag = off.tag AND put.position > off.position
+);

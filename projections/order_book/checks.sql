@@ -8,6 +8,15 @@ WHERE book.kind = 'sale'
 GROUP BY book.order_id
 HAVING book.goods_minor <> sum(agreed.amount_minor - agreed.exchanged_minor);
 
+-- what_is_found_by_was_placed: every reference, note and tag is of an order.
+SELECT found.order_id, found.what
+FROM (
+    SELECT order_id, 'reference' AS what FROM order_book_references
+    UNION ALL SELECT order_id, 'note' FROM order_book_notes
+    UNION ALL SELECT order_id, 'tag' FROM order_book_tags
+) AS found
+WHERE NOT EXISTS (SELECT FROM order_book AS book WHERE book.order_id = found.order_id);
+
 -- total_is_goods_and_freight: what is to be paid is the goods and the freight.
 SELECT order_id, total_minor, goods_minor, freight_minor FROM order_book WHERE total_minor <> goods_minor + freight_minor;
 

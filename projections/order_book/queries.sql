@@ -5,7 +5,8 @@ SELECT
     book.goods_minor, book.discount_minor, book.freight_minor, book.total_minor, book.cancelled_goods_minor,
     book.cancelled_freight_minor, book.paid_minor, book.refunded_minor, book.expires_at, book.ship_by, book.ship_by_hard,
     book.paid_at, book.confirmed_at, book.shipped_at, book.delivered_at, book.completed_at, book.cancelled_at,
-    book.expired, book.lines, book.units, book.position
+    book.expired, book.lines, book.units, book.position, book.number,
+    ARRAY(SELECT each.tag FROM order_book_tags AS each WHERE each.order_id = book.order_id ORDER BY each.tag) AS tags
 FROM order_book AS book
 WHERE (:store_ids::uuid[] IS NULL OR book.store_id = ANY (:store_ids::uuid[]))
     AND (:customer_id::uuid IS NULL OR book.customer_id = :customer_id::uuid);
@@ -36,13 +37,28 @@ SELECT dispute.order_id, dispute.status, dispute.kind, dispute.found_kind, dispu
 FROM order_book_disputes AS dispute JOIN order_book AS book ON book.order_id = dispute.order_id
 WHERE :store_ids::uuid[] IS NULL OR book.store_id = ANY (:store_ids::uuid[]);
 
+-- order_references: by what references of the payment provider an order was paid or refunded, for lists that look for them.
+SELECT paid.order_id, paid.reference
+FROM order_book_references AS paid JOIN order_book AS book ON book.order_id = paid.order_id
+WHERE :store_ids::uuid[] IS NULL OR book.store_id = ANY (:store_ids::uuid[]);
+
+-- order_notes: when something was written down about an order that holds, for lists that look for it.
+SELECT note.order_id, note.written_at
+FROM order_book_notes AS note JOIN order_book AS book ON book.order_id = note.order_id
+WHERE :store_ids::uuid[] IS NULL OR book.store_id = ANY (:store_ids::uuid[]);
+
+-- order_tags: by which words orders are sorted, for lists that look for them.
+SELECT known.order_id, known.tag
+FROM order_book_tags AS known JOIN order_book AS book ON book.order_id = known.order_id
+WHERE :store_ids::uuid[] IS NULL OR book.store_id = ANY (:store_ids::uuid[]);
+
 -- lines: the lines of these orders, in their order; of kind 'return' are those of goods that came back of no order we know.
 SELECT
     agreed.order_id, agreed.line, agreed.sku_id, agreed.sku_code, agreed.name, agreed.unit, agreed.quantity,
     agreed.list_price, agreed.unit_price, agreed.gross_minor, agreed.discount_minor, agreed.amount_minor,
     agreed.campaign_id, agreed.gift, agreed.service, agreed.cancelled, agreed.exchanged, agreed.returned,
     agreed.refunded, agreed.cancelled_minor, agreed.exchanged_minor, agreed.refunded_minor, book.currency,
-    book.store_id, book.kind, book.placed_at
+    book.store_id, book.kind, book.placed_at, book.number AS order_number
 FROM order_book_lines AS agreed JOIN order_book AS book ON book.order_id = agreed.order_id
 WHERE agreed.order_id = ANY (:order_ids::uuid[])
     AND (:store_ids::uuid[] IS NULL OR book.store_id = ANY (:store_ids::uuid[]))

@@ -14,6 +14,10 @@ CREATE TABLE order_book (
     surge                    boolean,
     placed_at                timestamptz,
     placed_position          bigint,
+    -- What people call it by: the position with two check digits behind, so that the whole, divided by 97, leaves 1
+    -- (ISO 7064, MOD 97-10). The API makes the same number of orders that it reads from the log.
+    number                   text COLLATE "C" GENERATED ALWAYS AS
+        ((placed_position * 100 + 98 - placed_position * 100 % 97)::text) STORED,
     goods_minor              bigint,
     discount_minor           bigint,
     freight_minor            bigint,
@@ -75,6 +79,9 @@ CREATE INDEX order_book_customer ON order_book (customer_id, placed_at DESC);
 
 -- order_book_reference: the order behind a reference of a platform.
 CREATE INDEX order_book_reference ON order_book (external_reference);
+
+-- order_book_number: the order behind a number that somebody reads out.
+CREATE INDEX order_book_number ON order_book (number);
 
 -- order_book_lines: what was agreed of each line, and what became of its units.
 CREATE TABLE order_book_lines (
@@ -172,3 +179,34 @@ CREATE TABLE order_book_disputes (
 
 -- order_book_disputes_status: the orders with a dispute that stands at a state, oldest first.
 CREATE INDEX order_book_disputes_status ON order_book_disputes (status, opened_at, order_id);
+
+-- order_book_references: what the payment provider calls money that came in for an order, or went back.
+CREATE TABLE order_book_references (
+    order_id   uuid NOT NULL,
+    reference  text COLLATE "C" NOT NULL,
+    PRIMARY KEY (order_id, reference)
+);
+
+-- order_book_references_reference: the order behind a reference of the payment provider.
+CREATE INDEX order_book_references_reference ON order_book_references (reference);
+
+-- order_book_notes: when staff wrote something down about an order that they did not withdraw.
+CREATE TABLE order_book_notes (
+    order_id    uuid NOT NULL,
+    note_id     uuid NOT NULL,
+    written_at  timestamptz NOT NULL,
+    PRIMARY KEY (order_id, note_id)
+);
+
+-- order_book_notes_time: the orders that something was written down about since a moment.
+CREATE INDEX order_book_notes_time ON order_book_notes (written_at, order_id);
+
+-- order_book_tags: the words by which staff sort their work.
+CREATE TABLE order_book_tags (
+    order_id  uuid NOT NULL,
+    tag       text COLLATE "C" NOT NULL,
+    PRIMARY KEY (order_id, tag)
+);
+
+-- order_book_tags_tag: the orders that have a tag.
+CREATE INDEX order_book_tags_tag ON order_book_tags (tag, order_id);

@@ -186,3 +186,51 @@ ON CONFLICT (sku_id, location_id, day, block) DO UPDATE SET
     damaged = done.damaged + excluded.damaged,
     in_transit = done.in_transit + excluded.in_transit,
     value_minor = done.value_minor + excluded.value_minor;
+
+-- batch_notes: what receipts say of their batches; what one leaves out was said before.
+INSERT INTO stock_batch_notes AS note (sku_id, batch, produced_on, expires_on, place_of_origin)
+SELECT stream_id, batch,
+    (array_agg(produced_on ORDER BY position DESC) FILTER (WHERE produced_on IS NOT NULL))[1],
+    (array_agg(expires_on ORDER BY position DESC) FILTER (WHERE expires_on IS NOT NULL))[1],
+    (array_agg(place_of_origin ORDER BY position DESC) FILTER (WHERE place_of_origin IS NOT NULL))[1]
+FROM stock_received
+WHERE batch IS NOT NULL AND (produced_on IS NOT NULL OR expires_on IS NOT NULL OR place_of_origin IS NOT NULL)
+GROUP BY 1, 2
+ON CONFLICT (sku_id, batch) DO UPDATE SET
+    produced_on = coalesce(excluded.produced_on, note.produced_on),
+    expires_on = coalesce(excluded.expires_on, note.expires_on),
+    place_of_origin = coalesce(excluded.place_of_origin, note.place_of_origin);
+
+-- expired_batches: batches whose last day was over.
+INSERT INTO stock_batch_notes (sku_id, batch, expired_at)
+SELECT DISTINCT ON (stream_id, batch) stream_id, batch, occurred_at
+FROM batch_expired
+ORDER BY stream_id, batch, position DESC
+ON CONFLICT (sku_id, batch) DO UPDATE SET expired_at = excluded.expired_at;
+
+-- recalled_batches: of recalls and what lifted them, the last one stands.
+INSERT INTO stock_batch_notes (sku_id, batch, recalled_at, recall_reason)
+SELECT DISTINCT ON (sku_id, batch) sku_id, batch, recalled_at, recall_reason
+FROM (
+    SELECT position, stream_id AS sku_id, batch, occurred_at AS recalled_at, reason AS recall_reason FROM batch_recalled
+    UNION ALL
+    SELECT position, stream_id, batch, NULL, NULL FROM batch_recall_lifted
+) AS said
+ORDER BY sku_id, batch, position DESC
+ON CONFLICT (sku_id, batch) DO UPDATE SET
+    recalled_at = excluded.recalled_at, recall_reason = excluded.recall_reason;
+
+-- batch_orders: units of a batch that left for an order, or came back from it.
+INSERT INTO stock_batch_orders AS got (order_id, sku_id, batch, store_id, shipped, returned, first_shipped_at)
+SELECT order_id, sku_id, batch, store_id, sum(shipped), sum(returned), min(shipped_at)
+FROM (
+    SELECT order_id, stream_id AS sku_id, batch, store_id, quantity AS shipped, 0 AS returned, occurred_at AS shipped_at
+    FROM stock_shipped WHERE batch IS NOT NULL
+    UNION ALL
+    SELECT order_id, stream_id, batch, store_id, 0, quantity, NULL
+    FROM stock_returned WHERE batch IS NOT NULL AND order_id IS NOT NULL
+) AS moved
+GROUP BY 1, 2, 3, 4
+ON CONFLICT (order_id, sku_id, batch, store_id) DO UPDATE SET
+    shipped = got.shipped + excluded.shipped, returned = got.returned + excluded.returned,
+    first_shipped_at = least(got.first_shipped_at, excluded.first_shipped_at);

@@ -71,3 +71,12 @@ FROM (
     SELECT sku_id, sum(on_hand) AS on_hand FROM stock_movements WHERE kind IN ('received', 'shipped', 'returned') GROUP BY 1
 ) AS found USING (sku_id)
 WHERE log.on_hand IS DISTINCT FROM found.on_hand;
+
+-- batch_orders_are_movements: what orders got of a batch is what its movements say has left.
+SELECT sku_id, batch, got.shipped, found.shipped AS of_movements
+FROM (
+    SELECT sku_id, batch, sum(shipped) AS shipped FROM stock_batch_orders GROUP BY 1, 2 HAVING sum(shipped) <> 0
+) AS got FULL JOIN (
+    SELECT sku_id, batch, -sum(on_hand) AS shipped FROM stock_batch_movements WHERE kind = 'shipped' GROUP BY 1, 2
+) AS found USING (sku_id, batch)
+WHERE got.shipped IS DISTINCT FROM found.shipped;

@@ -51,3 +51,11 @@ WHERE line.position = :position::bigint AND line.leg = :leg::smallint
     AND (:store_ids::uuid[] IS NULL OR EXISTS (
         SELECT FROM stock_skus AS sku WHERE sku.sku_id = line.sku_id AND sku.store_id = ANY (:store_ids::uuid[])
     ));
+
+-- stock_batch_orders: the units of a batch that left for an order and came back from it.
+SELECT line.position, line.leg, line.kind, line.occurred_at, line.on_hand
+FROM stock_batch_movements AS line JOIN every_event AS event ON event.position = line.position
+WHERE line.sku_id = :sku_id::uuid AND line.batch = :batch::text AND line.kind IN ('shipped', 'returned')
+    AND (event.data->>'order_id')::uuid = :order_id::uuid AND event.store_id = :store_id::uuid
+    AND line.position > :window_from AND line.position <= :window_to
+    AND (:store_ids::uuid[] IS NULL OR event.store_id = ANY (:store_ids::uuid[]));

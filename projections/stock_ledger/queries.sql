@@ -119,6 +119,41 @@ GROUP BY 1, 2, 3, 4, 5, 6
 HAVING sum(line.on_hand) <> 0 OR sum(line.quarantined) <> 0 OR sum(line.damaged) <> 0 OR sum(line.in_transit) <> 0
 ORDER BY sku.code, line.sku_id, line.location_id, line.batch;
 
+-- batch_rows: what is left of batches now, with what is known of them, of articles of these stores; a list chooses among
+-- them and sorts.
+SELECT level.sku_id, sku.code AS sku_code, sku.name, sku.category, sku.store_id, level.location_id, level.batch, sku.unit,
+    level.on_hand, level.quarantined, level.damaged, level.on_hand - level.quarantined - level.damaged AS good,
+    level.in_transit, note.produced_on, note.expires_on, note.place_of_origin, note.expired_at, note.recalled_at,
+    note.recall_reason
+FROM stock_batches AS level
+JOIN stock_skus AS sku ON sku.sku_id = level.sku_id
+LEFT JOIN stock_batch_notes AS note ON note.sku_id = level.sku_id AND note.batch = level.batch
+WHERE (:store_ids::uuid[] IS NULL OR sku.store_id = ANY (:store_ids::uuid[]))
+    AND (level.on_hand <> 0 OR level.quarantined <> 0 OR level.damaged <> 0 OR level.in_transit <> 0);
+
+-- batch_order_rows: the orders of these stores that got units of :batch of :sku_id; a list chooses among them and sorts.
+SELECT got.order_id, got.store_id, got.sku_id, got.batch, got.shipped, got.returned, got.shipped - got.returned AS kept,
+    got.first_shipped_at
+FROM stock_batch_orders AS got
+WHERE got.sku_id = :sku_id::uuid AND got.batch = :batch::text
+    AND (:store_ids::uuid[] IS NULL OR got.store_id = ANY (:store_ids::uuid[]));
+
+-- order_batches: of which batches the units were that an order of these stores got, with each receipt of these batches.
+SELECT got.sku_id, sku.code AS sku_code, got.batch, got.shipped, got.returned, note.produced_on, note.expires_on,
+    note.place_of_origin, note.expired_at, note.recalled_at, note.recall_reason, receipt.position, receipt.location_id,
+    receipt.occurred_at, receipt.quantity, receipt.document
+FROM stock_batch_orders AS got
+JOIN stock_skus AS sku ON sku.sku_id = got.sku_id
+LEFT JOIN stock_batch_notes AS note ON note.sku_id = got.sku_id AND note.batch = got.batch
+LEFT JOIN (
+    SELECT line.sku_id, line.batch, line.position, line.location_id, line.occurred_at, line.on_hand AS quantity,
+        event.data->>'document' AS document
+    FROM stock_batch_movements AS line JOIN every_event AS event ON event.position = line.position
+    WHERE line.kind = 'received'
+) AS receipt ON receipt.sku_id = got.sku_id AND receipt.batch = got.batch
+WHERE got.order_id = :order_id::uuid AND (:store_ids::uuid[] IS NULL OR got.store_id = ANY (:store_ids::uuid[]))
+ORDER BY sku.code, got.sku_id, got.batch, receipt.position;
+
 -- worth: units, average cost and value of these SKUs (NULL for all) now.
 SELECT worth.sku_id, sku.code, sku.name, sku.store_id, sku.unit, sku.currency, worth.quantity, worth.unit_cost,
     worth.value_minor, worth.position

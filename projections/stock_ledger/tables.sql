@@ -120,3 +120,34 @@ CREATE TABLE stock_batches (
     position     bigint NOT NULL,
     PRIMARY KEY (sku_id, location_id, batch)
 ) WITH (fillfactor = 50);
+
+-- stock_batch_notes: what was said of a batch, and what keeps its units from being sold; no row where nothing was.
+CREATE TABLE stock_batch_notes (
+    sku_id           uuid NOT NULL,
+    batch            text COLLATE "C" NOT NULL,
+    produced_on      date,
+    -- The last day on which its units may be sold, by the calendar of the home store.
+    expires_on       date,
+    place_of_origin  text,
+    -- When its units were set aside after that day; null while they may be sold.
+    expired_at       timestamptz,
+    -- When it was recalled, and why; null when it was not, or may be sold after all.
+    recalled_at      timestamptz,
+    recall_reason    text,
+    PRIMARY KEY (sku_id, batch)
+);
+
+-- stock_batch_orders: which orders got how many units of a batch, and how many came back from them.
+CREATE TABLE stock_batch_orders (
+    order_id          uuid NOT NULL,
+    sku_id            uuid NOT NULL,
+    batch             text COLLATE "C" NOT NULL,
+    store_id          uuid NOT NULL,
+    shipped           numeric NOT NULL,
+    returned          numeric NOT NULL,
+    first_shipped_at  timestamptz,
+    PRIMARY KEY (order_id, sku_id, batch, store_id)
+);
+
+-- stock_batch_orders_batch: the orders that got units of a batch.
+CREATE INDEX stock_batch_orders_batch ON stock_batch_orders (sku_id, batch, order_id);

@@ -58,6 +58,8 @@ log = structlog.get_logger("opscore.app")
 
 CHECKED_SECONDS = 1.0
 """How long the answer of /readyz is good: a probe storm asks the database once."""
+FOLLOWERS_SECONDS = 10.0
+"""How long a server that stops waits for a round of those that follow the log: what is not committed comes again."""
 LAG_EVENTS_MAX = 10_000
 """A read model further behind than this makes the server unready."""
 
@@ -156,11 +158,11 @@ class Server:
         self.housekeeping.stop()
         self.webhooks.stop()
         self.exports.stop()
-        self.follow_ups.stop()
+        self.follow_ups.stop(FOLLOWERS_SECONDS)
         self.writer.stop()
         if self._deploying is not None:
             self._deploying.join()
-        self.follower.stop()
+        self.follower.stop(FOLLOWERS_SECONDS)
         self.services.works.stop()
         self.services.threads.shutdown(wait=True)
         self.services.doorman.shutdown(wait=True)

@@ -9,7 +9,6 @@ refusal is an answer and ends the matter; an error does not: the same event is t
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future
@@ -20,6 +19,7 @@ from uuid import UUID
 import psycopg
 from psycopg.rows import TupleRow
 
+from opscore.background import Background
 from opscore.database import Database
 from opscore.domain.aggregate import Aggregate, Event
 from opscore.domain.command import Actor, Role
@@ -63,7 +63,7 @@ class _Look:
         return self._log.aggregate(kind, stream_id)
 
 
-class FollowUps:
+class FollowUps(Background):
     """The process managers of one server process. Several processes may each run them: they share the work."""
 
     def __init__(
@@ -74,40 +74,17 @@ class FollowUps:
         follow_ups: Sequence[FollowUp] = FOLLOW_UPS,
         due_rules: Sequence[DueRule] = DUE_RULES,
     ) -> None:
+        super().__init__("opscore-followups")
         self._database = database
         self._writer = writer
         self._follow_ups = follow_ups
         self._due_rules = {rule.name: rule for rule in due_rules}
         self._mapper = EventMapper()
-        self._hint = threading.Event()
-        self._stopping = False
-        self._thread: threading.Thread | None = None
         self._connection: Connection | None = None
         self.error: str | None = None
         """Why the last round failed; None when it went through."""
 
     # The thread --------------------------------------------------------------------------------------------------
-
-    def start(self) -> None:
-        """Start the thread."""
-        self._thread = threading.Thread(target=self._run, name="opscore-followups", daemon=True)
-        self._thread.start()
-
-    def hint(self) -> None:
-        """Say that something was committed; cheap, from any thread."""
-        self._hint.set()
-
-    def stop(self, timeout_seconds: float = 10.0) -> None:
-        """Finish the event under way and end the thread."""
-        self._stopping = True
-        self._hint.set()
-        if self._thread is not None:
-            self._thread.join(timeout_seconds)
-
-    @property
-    def is_alive(self) -> bool:
-        """Say whether the thread runs."""
-        return self._thread is not None and self._thread.is_alive()
 
     def lag(self) -> int:
         """Return how many positions of the log the slower of the two readers has not looked at."""

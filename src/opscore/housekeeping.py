@@ -6,11 +6,11 @@ Nothing here is history; whatever is deleted can be made again from the log or h
 from __future__ import annotations
 
 import logging
-import threading
 from datetime import UTC, datetime
 
 import psycopg
 
+from opscore.background import Background
 from opscore.comparisons import SQL as ASKED
 from opscore.database import Database
 from opscore.log.snapshots import fold_digest
@@ -27,35 +27,23 @@ COMMANDS_AT_ONCE = 5_000
 logger = logging.getLogger(__name__)
 
 
-class Housekeeping:
+class Housekeeping(Background):
     """A thread that cleans up once an hour; any number of processes may run one."""
 
     def __init__(self, database: Database, settings: Settings) -> None:
+        super().__init__("opscore-housekeeping")
         self._database = database
         self._settings = settings
-        self._stopping = threading.Event()
-        self._thread: threading.Thread | None = None
-
-    def start(self) -> None:
-        """Begin, with a first round now."""
-        self._thread = threading.Thread(target=self._run, name="opscore-housekeeping", daemon=True)
-        self._thread.start()
-
-    def stop(self) -> None:
-        """End the thread; returns when it has ended."""
-        self._stopping.set()
-        if self._thread is not None:
-            self._thread.join()
 
     def _run(self) -> None:
-        while not self._stopping.is_set():
+        while not self._stopping:
             try:
                 self.run_once()
                 self.drop_versions()
             except (psycopg.Error, ProjectionRefused):
                 # The next round finds the same rows again.
                 logger.warning("housekeeping.failed", exc_info=True)
-            self._stopping.wait(ROUND_SECONDS)
+            self._hint.wait(ROUND_SECONDS)
 
     def drop_versions(self) -> int:
         """Drop versions of read models that were replaced long enough ago (setting); return how many."""
@@ -71,7 +59,7 @@ class Housekeeping:
         """Clean up; return how many (commands, snapshots) were deleted."""
         commands = 0
         with self._database.pool.connection() as connection:
-            while not self._stopping.is_set():
+            while not self._stopping:
                 forgotten = connection.execute(
                     SQL["forget_commands"], {"days": self._settings.keep_commands_days, "limit": COMMANDS_AT_ONCE}
                 ).rowcount

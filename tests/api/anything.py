@@ -7,6 +7,7 @@ from uuid import uuid4
 
 from graphql import (
     GraphQLEnumType,
+    GraphQLInputField,
     GraphQLInputObjectType,
     GraphQLList,
     GraphQLNonNull,
@@ -18,7 +19,7 @@ from graphql import (
     is_required_input_field,
 )
 
-from opscore.api.inputs import aggregate_of
+from opscore.api.inputs import SUCCESSORS, aggregate_of
 from opscore.api.schema import export_schema
 from tests.api.conftest import gid
 
@@ -29,11 +30,18 @@ _SCALARS: dict[str, Any] = {
     "DateTime": "2026-01-01T00:00:00Z", "Position": 1,
 }  # fmt: skip
 _NAMED = {"currency": "GBP"}
+NEW = {each.name: each.kind for each in SUCCESSORS.values()}
+"""Members of inputs that take the place of deprecated ones -> the aggregate whose global ids they take."""
 
 
 def snake(name: str) -> str:
     """Return a name of the wire as Python spells it."""
     return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name)
+
+
+def is_needed(field: GraphQLInputField) -> bool:
+    """Say whether a member of an input has to be given: by its type, or beside a deprecated one by its description."""
+    return is_required_input_field(field) or (field.description or "").endswith(" It has to be given.")
 
 
 def value_of(name: str, kind: Any) -> Any:
@@ -48,9 +56,9 @@ def value_of(name: str, kind: Any) -> Any:
         if kind.is_one_of:
             first, field = next(iter(kind.fields.items()))
             return {first: value_of(first, field.type)}
-        return {key: value_of(key, field.type) for key, field in kind.fields.items() if is_required_input_field(field)}
+        return {key: value_of(key, field.type) for key, field in kind.fields.items() if is_needed(field)}
     if kind.name == "ID":
-        return gid(aggregate_of(snake(name)) or "Order", uuid4())
+        return gid(NEW.get(name) or aggregate_of(snake(name)) or "Order", uuid4())
     if kind.name == "UUID":
         return str(uuid4())
     return _NAMED.get(name, _SCALARS[kind.name])

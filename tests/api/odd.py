@@ -148,7 +148,8 @@ class Drawing:
             return self.one(there.get(key, every))
         if name == "key" and self.root == "explain":
             return {"sku_id": self.one(self.known.ids["Sku"])}
-        return self.one(NAMED.get(f"{self.root}.{name}") or NAMED.get(name) or RIGHT[kind])
+        own = f"{self.root}.{name}"
+        return self.one(NAMED.get(own) or self.known.parts.get(own) or NAMED.get(name) or RIGHT[kind])
 
 
 def request(dice: random.Random, operation: str, name: str, known: Known) -> dict[str, Any]:

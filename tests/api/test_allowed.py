@@ -19,6 +19,8 @@ from tests.api.test_figures import statements
 from tests.shop import Shop
 
 FIELDS = "allowedCommands { name allowed code reason }"
+KINDS = ("Store", "Sku", "Order", "Campaign", "Customer")
+MINE = FIELDS.replace("allowedCommands", "allowedCommands(mine: true)")
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +51,23 @@ def test_what_an_order_lets_a_manager_and_a_packer_do(api: Api, goods: dict[str,
     assert manager["packParcel"]["code"] == packer["packParcel"]["code"] == "WRONG_STATE"
     assert "this needs it to be confirmed" in manager["packParcel"]["reason"]
     assert packer["payOrder"]["code"] == "NOT_AUTHORISED" and not packer["payOrder"]["allowed"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "role"),
+    [
+        *((kind, role) for kind in KINDS for role in (Role.OWNER, Role.SERVICE)),
+        ("Order", Role.WAREHOUSE), ("Sku", Role.EDITOR), ("Store", Role.AUDITOR),
+    ],
+)  # fmt: skip
+def test_a_page_may_leave_out_what_is_never_for_the_viewer(
+    api: Api, goods: dict[str, str], kind: str, role: Role
+) -> None:
+    token = api.token(role)
+    every, mine = (said(api, goods[kind], token, selection) for selection in (FIELDS, MINE))
+
+    assert mine == {name: each for name, each in every.items() if role in COMMANDS[name].ROLES}
+    assert all(mine[name] == each for name, each in every.items() if each["allowed"])
 
 
 def test_who_edits_a_campaign_takes_back_what_was_entered_as_long_as_the_buttons_say_so(api: Api, shop: Shop) -> None:
@@ -144,7 +163,7 @@ def test_nothing_is_computed_that_is_not_selected(
 ) -> None:
     asked = []
     real = allowed.readiness
-    monkeypatch.setattr(allowed, "readiness", lambda *given: asked.append(given[0]) or real(*given))
+    monkeypatch.setattr(allowed, "readiness", lambda *given, **more: asked.append(given[0]) or real(*given, **more))
 
     api.ask("query ($id: ID!) { node(id: $id) { id ... on Order { status } } }", {"id": goods["Order"]})
     assert not asked

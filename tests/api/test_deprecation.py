@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from graphql import GraphQLSchema, build_schema, parse
@@ -11,8 +12,9 @@ from graphql import GraphQLSchema, build_schema, parse
 from opscore.api import deprecation
 from opscore.api.deprecation import UndatedDeprecation, deprecated_parts, used
 from opscore.api.schema import build_schema as served_schema, export_schema
-from tests.api.conftest import Api
+from tests.api.conftest import Api, gid
 from tests.api.socket_client import socket
+from tests.shop import Shop
 
 OCTOBER_1, OCTOBER_2 = 1_790_812_800, 1_790_899_200
 """Midnights of 2026 in Unix time."""
@@ -133,3 +135,89 @@ def test_what_is_followed_over_a_socket_is_counted(api: Api) -> None:
         assert client.next("2") == {"viewer": {"role": "OWNER"}}
 
     assert counted(api, "Subscription.events(after:)") == 1
+
+
+# Members of inputs that took UUIDs -----------------------------------------------------------------------------------
+
+SUCCEEDED = [("registerCustomer", "referrer"), ("referCustomer", "referrer"), ("mergeCustomers", "other")]
+
+
+def give(api: Api, name: str, fields: dict[str, Any]) -> dict[str, Any]:
+    """Give a command by a variable; return its payload."""
+    payload: dict[str, Any] = api.ask(
+        f"mutation ($input: {name[0].upper()}{name[1:]}Input!) {{ {name}(input: $input) {{"
+        " replayed userErrors { code message path ids } customer { id referrerId mergedIds } } }",
+        {"input": {"idempotencyKey": str(uuid4()), **fields}},
+    )[name]
+    return payload
+
+
+@pytest.fixture(name="fields")
+def _fields(shop: Shop) -> Callable[[str], dict[str, Any]]:
+    """What a command needs beside the customer that it names by the member in question."""
+
+    def fields(name: str) -> dict[str, Any]:
+        if name == "registerCustomer":
+            return {"storeId": gid("Store", shop.store_id), "channel": "web"}
+        return {"customerId": gid("Customer", shop.customer())}
+
+    return fields
+
+
+@pytest.mark.parametrize(("name", "new"), SUCCEEDED)
+def test_a_customer_is_named_by_a_global_id_and_as_long_as_it_is_promised_by_the_uuid(
+    api: Api, shop: Shop, fields: Callable[[str], dict[str, Any]], name: str, new: str
+) -> None:
+    for of_old in (False, True):
+        key = shop.customer()
+        given = fields(name) | {"idempotencyKey": f"{name} {of_old}"}
+        ways = [{f"{new}Id": str(key)}, {new: gid("Customer", key), f"{new}Id": None}]
+        first, again = (give(api, name, {**given, **way}) for way in (ways if of_old else ways[::-1]))
+
+        shown = first["customer"]
+        assert (first["userErrors"], first["replayed"]) == ([], False)
+        assert gid("Customer", key) in (shown["referrerId"], *shown["mergedIds"])
+        # It is the same command, by whichever member it is given.
+        assert again == {**first, "replayed": True}
+
+
+@pytest.mark.parametrize(("name", "new"), SUCCEEDED)
+def test_what_is_wrong_with_it_is_said_of_the_member_that_was_given(
+    api: Api, fields: Callable[[str], dict[str, Any]], name: str, new: str
+) -> None:
+    nobody = uuid4()
+    for member, value in ((new, gid("Customer", nobody)), (f"{new}Id", str(nobody))):
+        [error] = give(api, name, {**fields(name), member: value})["userErrors"]
+        assert (error["code"], error["path"], error["ids"]) == ("NOT_FOUND", [member], [gid("Customer", nobody)])
+    for value in ("x", gid("Sku", nobody), str(nobody)):
+        [error] = give(api, name, {**fields(name), new: value})["userErrors"]
+        assert (error["code"], error["path"]) == ("INVALID_FIELD", [new])
+
+
+@pytest.mark.parametrize(("name", "new"), SUCCEEDED)
+def test_of_the_two_members_one_is_given(
+    api: Api, fields: Callable[[str], dict[str, Any]], name: str, new: str
+) -> None:
+    key = uuid4()
+    [error] = give(api, name, {**fields(name), new: gid("Customer", key), f"{new}Id": str(key)})["userErrors"]
+    assert (error["code"], error["path"]) == ("INVALID_FIELD", [new])
+    assert f"give {new} alone" in error["message"]
+    for nothing in ({}, {new: None}, {f"{new}Id": None}):
+        answer = give(api, name, {**fields(name), **nothing})
+        if name == "registerCustomer":
+            assert answer["userErrors"] == [] and answer["customer"]["referrerId"] is None
+        else:
+            [error] = answer["userErrors"]
+            assert (error["code"], error["path"]) == ("INVALID_FIELD", [new])
+            assert f"{new} is missing" in error["message"]
+
+
+def test_whoever_writes_the_old_member_into_a_document_is_told(api: Api, shop: Shop) -> None:
+    text = """mutation { registerCustomer(input: {idempotencyKey: "told", storeId: "%s", channel: "web", %s})
+        { userErrors { code } } }"""
+    store = gid("Store", shop.store_id)
+    told = api.post({"query": text % (store, f'referrerId: "{uuid4()}"')})
+    untold = api.post({"query": text % (store, f'referrer: "{gid("Customer", uuid4())}"')})
+
+    assert told.headers["x-deprecated"] == "RegisterCustomerInput.referrerId"
+    assert "x-deprecated" not in untold.headers

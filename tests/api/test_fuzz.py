@@ -77,9 +77,11 @@ def known(api: Api, shop: Shop) -> Known:
     compared = api.give("whatIfProjection", "compareId", {"name": "kpi_daily", "rules": [rule]})["compareId"]
     url = {"url": "http://127.0.0.1:9/hook", "types": ["CampaignEnded"]}
     hook = api.give("registerWebhook", "webhook { id }", url)["webhook"]["id"]
+    asked = {"id": gid("Order", orders[0])}
+    number = api.ask("query ($id: ID!) { order(id: $id) { number } }", asked)["order"]["number"]
     parts = {
         "locationId": [str(shop.location_id)], "parcelId": [str(each) for each in parcels], "webhookId": [hook],
-        "exportJob": [job], "exportId": [job], "projectionCompare": [compared],
+        "exportJob": [job], "exportId": [job], "projectionCompare": [compared], "orderByNumber.number": [number],
     }  # fmt: skip
     return Known({kind: [gid(kind, key) for key in keys[kind]] for kind in AGGREGATE_NAMES}, parts)
 

@@ -258,6 +258,7 @@ LISTS = [
     ("orders(first: 10) { nodes { id } }", {}, 11),
     ("orders(first: 10) { nodes { store { name } customer { tier } lines { sku { code } } } }", {}, 51),
     ('ordersDue(before: "2026-01-01T00:00:00Z") { what }', {}, 51),
+    ('campaignsDue(before: "2026-01-01T00:00:00Z", first: 7) { what }', {}, 8),
     ("stockWorth(first: 10) { unitCost { amount } }", {}, 21),
     ('webhookDeadLetters(webhookId: "x", first: 100) { position }', {}, 101),
     # A row for each part of a window.

@@ -31,13 +31,15 @@ from opscore.api.naming import camel
 from opscore.api.order_lists import LINE, ORDER
 from opscore.api.rows import MadeObject
 from opscore.api.schema import build_schema
-from opscore.domain.campaign_commands import PlanCampaign
+from opscore.domain.campaign_commands import AddPromotion, CouponTermsOffered, PlanCampaign, SetForecast
 from opscore.domain.campaign_events import CampaignGoal, CampaignKind, CampaignType
-from opscore.domain.command import Role
+from opscore.domain.command import Command, Role
+from opscore.domain.customer_commands import GrantCoupon, ReferCustomer
 from opscore.domain.order_commands import PayOrder
-from opscore.domain.sku_commands import DelistSku, ListSku, PriceSku
+from opscore.domain.sku_commands import DelistSku, ListSku, PriceSku, SetSkuContent, SetStockPolicy
 from opscore.domain.sku_events import DelistReason
 from opscore.domain.stock_commands import ReceiveStock
+from opscore.domain.store_commands import ApplyForStore, CertifyPaymentAccount
 from opscore.log.event_log import EventFilter
 from tests.api.conftest import Api, gid
 from tests.api.test_figures import statements
@@ -328,6 +330,57 @@ def test_customers_are_found_and_sorted_by_what_they_bought(api: Api, world: dic
     abroad = api.ask(query % ', currencyCode: "EUR"', {"f": {"orders": {"from": 1}}})
     assert abroad["customers"]["nodes"] == []
     assert len(api.ask(query % "", {"f": {"orders": {"from": 2}}})["customers"]["nodes"]) == 3
+
+
+def changed(shop: Shop, name: str) -> tuple[list[UUID], list[Command]]:
+    """Return three objects of a list and commands that change the first and the third, in this order.
+
+    As far as may be, nothing else of what a list knows changes by them.
+    """
+    if name == "customers":
+        one, two, three = (shop.customer() for _ in range(3))
+        coupon = GrantCoupon(customer_id=one, code="THANKS", currency="GBP", off_minor=100)
+        return [one, two, three], [coupon, ReferCustomer(customer_id=three, referrer_id=one)]
+    if name == "skus":
+        one, two, three = (shop.sku_to_review(stock=0) for _ in range(3))
+        described = SetSkuContent(sku_id=three, title="Anew", description="It is what it was.")
+        return [one, two, three], [SetStockPolicy(sku_id=one, low_line=Decimal(2)), described]
+    if name == "campaigns":
+        one, two, three = (shop.campaign(f"Of {each}") for each in "abc")
+        expected = SetForecast(campaign_id=one, visitors=9, conversion=Decimal("0.1"), units=Decimal(3), gmv_minor=2700)
+        return [one, two, three], [
+            expected,
+            AddPromotion(campaign_id=three, label="ten off", offer=CouponTermsOffered(code="CHANGED", off_minor=10)),
+        ]
+    terms = {"operator": "Gifts Ltd", "currency": "GBP", "time_zone": "Europe/Paris", "platform": "own"}
+    stores = [shop.do(ApplyForStore(name=f"Branch {each}", **terms)) for each in "abc"]
+    account = {"provider": "bank", "account_reference": "acc", "holder": "Gifts Ltd"}
+    return stores, [CertifyPaymentAccount(store_id=each, **account) for each in (stores[0], stores[2])]
+
+
+@pytest.mark.parametrize("name", ["customers", "stores", "skus", "campaigns"])
+def test_what_changed_since_a_moment_is_found_in_the_order_in_which_it_changed(api: Api, shop: Shop, name: str) -> None:
+    keys, changes = changed(shop, name)
+    ids = [gid(LISTS[name], each) for each in keys]
+    for command in changes:
+        shop.do(command)
+    query = document(name, "nodes { id changedAt }")
+    given = {"at": api.server.services.log.head().position, "first": 100, "filter": {"id": {"in": ids}}}
+
+    def asked(**more: Any) -> list[tuple[str, str]]:
+        nodes = api.ask(query, {**given, **more})[name]["nodes"]
+        return [(node["id"], node["changedAt"]) for node in nodes]
+
+    whole = asked(sort={"by": "CHANGED_AT"})
+    assert [each for each, _ in whole] == [ids[1], ids[0], ids[2]]
+    assert [at for _, at in whole] == sorted(at for _, at in whole)
+    assert asked(sort={"by": "CHANGED_AT", "direction": "DESC"}) == whole[::-1]
+    since = whole[1][1]
+    for filter_, expected in (({"from": since}, whole[1:]), ({"before": since}, whole[:1])):
+        found = asked(filter={**given["filter"], "changedAt": filter_}, sort={"by": "CHANGED_AT"})
+        assert found == expected
+    if name == "customers":
+        assert asked(filter={"referrerId": {"eq": ids[0]}}) == whole[2:], "who was brought is found by whom, too"
 
 
 def test_a_cursor_of_one_currency_is_none_of_another(api: Api, world: dict[str, Any]) -> None:

@@ -154,6 +154,12 @@ def test_a_working_day_sends_every_document(api: Api, shop: Shop) -> None:
     article = send("StorefrontArticle", storefront, storeId=store, code="TEA")["skuByCode"]
     assert article["id"] == sku and article["prices"][0]["listPrice"]["amount"] == "4.5"
     assert send("StorefrontCatalogue", storefront, first=10)["skus"]["edges"][0]["node"]["id"] == sku
+    now = {"availability": {"eq": "IN_STOCK"}, "listPrice": {"to": "5"}}
+    shelf = send(
+        "StorefrontShelf", storefront, storeId=store, filter=now, sort={"by": "LIST_PRICE"}, first=10, priceBounds=["4"]
+    )
+    assert [each["skuId"] for each in shelf["catalogue"]["nodes"]] == [sku]
+    assert [each["articles"] for each in shelf["catalogueFacets"]["priceBands"]] == [0, 1]
 
     # Somebody takes over a part of the work.
     assigned = give("AdminAssignRole", manager, storeId=store, person="cleo", role="SHIPPER", reason="more to ship")
@@ -185,6 +191,15 @@ def test_a_working_day_sends_every_document(api: Api, shop: Shop) -> None:
     assert {each["what"] for each in work["ordersDue"]} == {"ship"}
     found = send("AdminOrderByReference", manager, storeId=store, externalReference="T-77")
     assert found["orderByExternalReference"]["id"] == placed["id"]
+    found = send("AdminOrderByNumber", manager, number=placed["number"])
+    assert found["orderByNumber"]["id"] == placed["id"]
+    [note] = give("AdminNoteOrder", manager, orderId=placed["id"], text="rang, pack it well")["order"]["notes"]
+    assert give("AdminTagOrder", manager, orderId=placed["id"], tag="fragile")["order"]["tags"] == ["fragile"]
+    seen = send("AdminOrder", warehouse, id=placed["id"])["order"]
+    assert (seen["tags"], seen["notes"]) == (["fragile"], [note])
+    withdrawn = give("AdminWithdrawOrderNote", manager, orderId=placed["id"], noteId=note["noteId"])
+    assert withdrawn["order"]["notes"] == []
+    assert give("AdminUntagOrder", manager, orderId=placed["id"], tag="fragile")["order"]["tags"] == []
     steps = send("AdminNextSteps", manager, id=placed["id"])["node"]["allowedCommands"]
     assert "confirmOrder" in {each["name"] for each in steps if each["allowed"]}
     give("AdminConfirm", manager, orderId=placed["id"])
@@ -201,8 +216,9 @@ def test_a_working_day_sends_every_document(api: Api, shop: Shop) -> None:
 
     # Stock comes in, a price changes, a campaign is planned.
     received = give(
-        "AdminReceiveStock", warehouse, skuId=sku, locationId=str(shop.location_id), quantity="10", unitCost="2.10"
-    )
+        "AdminReceiveStock", warehouse, skuId=sku, locationId=str(shop.location_id), quantity="10", unitCost="2.10",
+        batch="T1", expiresOn="2999-01-31",
+    )  # fmt: skip
     assert received["sku"]["onHand"] == "28"
     level = send("AdminStock", manager, skuIds=[sku], atLeast=received["position"])["stockLevels"][0]
     assert level["onHand"] == "28" and level["unitCost"] is not None
@@ -216,11 +232,30 @@ def test_a_working_day_sends_every_document(api: Api, shop: Shop) -> None:
     assert (page["totalCount"], page["nodes"][0]["code"]) == (1, "TEA")
     page = send("AdminStockPage", manager, first=1, filter={"skuCode": {"eq": level["skuCode"]}})["stockBalances"]
     assert (page["totalCount"], page["nodes"][0]["onHand"], page["nodes"][0]["isLow"]) == (1, "28", False)
+    by_then = {"expiresOn": {"to": "2999-12-31"}}
+    page = send("AdminBatches", warehouse, first=5, filter=by_then, atLeast=received["position"])["batchesInStock"]
+    assert [(each["batch"], each["good"], each["notes"]["expiresOn"]) for each in page["nodes"]] == [
+        ("T1", "10", "2999-01-31")
+    ]
+    # What has been sent had been there before this batch, and was of none.
+    got = send("AdminBatchOrders", manager, skuId=sku, batch="T1", first=5)["batchOrders"]
+    assert got["totalCount"] == 0
+    assert send("AdminOrderBatches", manager, orderId=placed["id"])["orderBatches"] == []
+    assert send("AdminBatchesToPick", warehouse, orderId=placed["id"])["batchesToPick"] == []
     [moved] = send("AdminMovements", manager, first=1, filter={"kind": {"eq": "received"}})["stockMovements"]["nodes"]
     assert moved["onHand"] == "10"
     planned = give("AdminPlanCampaign", manager, storeId=store, name="Spring", goal=_goal(), storeIds=[store])
     campaigns = send("AdminCampaigns", manager, first=5, atLeast=planned["position"])["campaigns"]["nodes"]
     assert [each["id"] for each in campaigns] == [planned["campaign"]["id"]]
+    banner = {
+        "channel": "display", "form": "banner", "placement": "home page", "budgetMinor": 100, "currency": "GBP",
+        "startsAt": before, "endsAt": "2999-01-01T00:00:00Z", "needsReview": True,
+    }  # fmt: skip
+    needed = give("AdminPlanResource", manager, campaignId=planned["campaign"]["id"], **banner)
+    desk = send("AdminCampaignDesk", manager, before=before, first=5, atLeast=needed["position"])["campaignsDue"]
+    [place] = needed["campaign"]["resources"]
+    assert [(each["what"], each["partId"]) for each in desk] == [("submit_resource", place["resourceId"])]
+    assert (desk[0]["dueAt"], desk[0]["lastAt"]) == (place["submitBy"], place["submitUntil"])
 
     # The buyer looks again, and the goods come back.
     seen = send("StorefrontOrder", storefront, id=placed["id"])["order"]
@@ -241,7 +276,9 @@ def test_a_working_day_sends_every_document(api: Api, shop: Shop) -> None:
     # The day's figures, and the auditor opens them.
     day = datetime.now(UTC).date()
     window = {"fromDay": str(day - timedelta(days=2)), "toDay": str(day + timedelta(days=2))}
-    figures = send("AdminDay", manager, **window)
+    sold_in = {"placedFrom": f"{window['fromDay']}T00:00:00Z", "placedBefore": f"{window['toDay']}T00:00:00Z"}
+    figures = send("AdminDay", manager, **window, **sold_in)
+    assert [each["skuCode"] for each in figures["topSkus"]] == ["TEA"]
     assert figures["kpiDaily"][0]["netSales"]["amount"] == "9.00"
     sent.update(("AdminOrderChanges", "StorefrontFollowOrder"))
     with socket(api.url, storefront) as buyer, socket(api.url, manager) as board:

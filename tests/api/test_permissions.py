@@ -14,6 +14,7 @@ from graphql.language import EnumValueNode, ListValueNode
 
 from opscore.api.ids import key_of
 from opscore.api.schema import export_schema, mutations
+from opscore.domain.campaign_ad_commands import AgreeAdBudget, LaunchAdPlan
 from opscore.domain.campaign_commands import (
     AddCampaignLine,
     AddPromotion,
@@ -28,6 +29,7 @@ from opscore.domain.campaign_commands import (
     StartCampaign,
 )
 from opscore.domain.campaign_events import CampaignGoal, LineRole
+from opscore.domain.campaign_resources import PlanResource
 from opscore.domain.command import COMMANDS, Role
 from opscore.domain.departures import FileResignation
 from opscore.domain.order import Order
@@ -35,6 +37,7 @@ from opscore.domain.order_commands import CancelOrder, ConfirmOrder, PackParcel,
 from opscore.domain.order_dispute_commands import AcceptDispute, NegotiateDispute, OpenDispute, VerifyDispute
 from opscore.domain.order_disputes import DisputeRemedy, FaultParty
 from opscore.domain.order_losses import FileCourierClaim, ReportParcelLost
+from opscore.domain.order_notes import NoteOrder, TagOrder
 from opscore.domain.order_returns import RefundOrder
 from opscore.domain.policies import ProblemKind
 from opscore.domain.sku_commands import PriceSku, SetStockPolicy, SetTierPrices, TierPriceEntry
@@ -74,6 +77,11 @@ def goods(api: Api, shop: Shop) -> dict[str, str]:
     now = datetime.now(UTC)
     minute = timedelta(minutes=1)
     shop.do(ScheduleCampaign(campaign_id=campaign, starts_at=now - minute, ends_at=now + 60 * minute))
+    banner = {"channel": "search", "form": "display", "placement": "home page", "budget_minor": 100, "currency": "GBP"}
+    shop.do(PlanResource(campaign_id=campaign, **banner))
+    for month in {day.replace(day=1), (day + timedelta(days=1)).replace(day=1)}:
+        shop.do(AgreeAdBudget(campaign_id=campaign, month=month, budget_minor=9000, currency="GBP"))
+    shop.do(LaunchAdPlan(campaign_id=campaign, channel="search", daily_cap_minor=10, currency="GBP"))
     nine = CheckedPriceTerms(sku_id=sku, label=Decimal(9), detail=Decimal(9), plan=Decimal(9))
     shop.do(CheckCampaignPrices(campaign_id=campaign, lines=(nine,)), actor=SECOND)
     shop.do(AllocateCampaignStock(sku_id=sku, campaign_id=campaign, location_id=shop.location_id, quantity=Decimal(5)))
@@ -100,6 +108,8 @@ def goods(api: Api, shop: Shop) -> dict[str, str]:
     shop.do(AcceptDispute(**dispute))
     shop.do(VerifyDispute(**dispute, real=True, fault_party=FaultParty.OWNER, solution=DisputeRemedy.COMPENSATION))
     shop.do(NegotiateDispute(**dispute, remedy=DisputeRemedy.COMPENSATION, amount_minor=100, above_policy=True))
+    shop.do(NoteOrder(order_id=order, text="rang, to be called back"))
+    shop.do(TagOrder(order_id=order, tag="call back"))
     position = api.server.services.log.head().position
     api.ask("query ($p: Position) { stockTotals(atLeast: $p) { skus } }", {"p": position})
     found = {"Store": shop.store_id, "Sku": sku, "Customer": customer, "Order": order, "Campaign": campaign}
@@ -118,6 +128,9 @@ HIDDEN: dict[str, str] = {
     "Sku.allocations": "customer",
     "Sku.prices": "warehouse",
     "Sku.tierPrices": "warehouse",
+    "CatalogueItem.listPrice": "warehouse",
+    "CatalogueFacets.leastPrice": "warehouse",
+    "CatalogueFacets.greatestPrice": "warehouse",
     "SkuPrice.cost": "warehouse storefront customer",
     "SkuPrice.marketPrice": "warehouse storefront customer",
     "StockPolicy.lowLine": "storefront customer",
@@ -138,10 +151,15 @@ HIDDEN: dict[str, str] = {
     "Store.history": "service after_sales editor promoter warehouse storefront customer",
     "Sku.history": "storefront customer",
     "Order.history": "",
+    "Order.notes": "editor promoter finance auditor storefront customer",
+    "Order.tags": "storefront customer",
     "Campaign.history": "storefront customer",
     "Customer.history": "editor warehouse storefront customer",
     "Campaign.forecast": "service after_sales editor warehouse storefront customer",
     "Campaign.adSpend": "service after_sales editor warehouse storefront customer",
+    "Campaign.resources": "service after_sales editor warehouse storefront customer",
+    "Campaign.adBudgets": "service after_sales editor warehouse storefront customer",
+    "Campaign.adPlans": "service after_sales editor warehouse storefront customer",
     "CampaignLine.role": "storefront customer",
     "CampaignLine.price": "warehouse",
     "CampaignLine.quota": "storefront customer",
@@ -284,9 +302,11 @@ def test_owner_and_platform_may_everything_and_an_auditor_changes_nothing() -> N
         (Role.AFTER_SALES, "approveReturn declineReturn refundOrder protectPrice verifyDispute settleDispute",
          "placeOrder amendOrderPrice payOrder listSku arbitrateDispute"),
         (Role.EDITOR, "listSku delistSku setSkuContent registerSku", "refundOrder receiveStock startCampaign payOrder"),
-        (Role.PROMOTER, "planCampaign startCampaign addPromotion recordAdSpend reportTraffic", "priceSku refundOrder"),
-        (Role.WAREHOUSE, "receiveStock packParcel unpackParcel shipOrder countStock writeOffStock transferStock",
-         "priceSku setTierPrices amendOrderPrice refundOrder payOrder placeOrder"),
+        (Role.PROMOTER, "planCampaign startCampaign addPromotion recordAdSpend reportTraffic planResource launchAdPlan",
+         "priceSku refundOrder agreeAdBudget"),
+        (Role.WAREHOUSE, "receiveStock packParcel unpackParcel shipOrder countStock writeOffStock transferStock "
+         "recallBatch",
+         "liftBatchRecall priceSku setTierPrices amendOrderPrice refundOrder payOrder placeOrder"),
         (Role.FINANCE, "payOrder refundOrder recordExpense closePeriod", "priceSku shipOrder listSku"),
         (Role.CUSTOMER, "placeOrder cancelOrder requestReturn setConsent openDispute agreeDispute",
          "payOrder refundOrder registerCustomer acceptDispute payCompensation"),
@@ -446,7 +466,7 @@ LISTS = {
 }  # fmt: skip
 """The other ways to rows of each kind: from the log, and from read models with and without what only the log has."""
 
-BOOK = "id status total {amount} due {amount} goods {amount} netTotal {amount} paid {amount} refunded {amount} discount {amount} freight {amount} lines {line listPrice {amount} unitPrice {amount} gross {amount} discount {amount} amount {amount}}"  # noqa: E501
+BOOK = "id number tags status total {amount} due {amount} goods {amount} netTotal {amount} paid {amount} refunded {amount} discount {amount} freight {amount} lines {line listPrice {amount} unitPrice {amount} gross {amount} discount {amount} amount {amount}}"  # noqa: E501
 """What the order book has of an order, so that it is answered from rows."""
 
 
@@ -490,6 +510,9 @@ def test_the_warehouse_counts_orders_and_is_told_no_sums(api: Api, goods: dict[s
         'skus(first: 1, filter: {listPrice: {from: "1"}})',
         "skus(first: 1, sort: {by: LIST_PRICE})",
         "campaigns(first: 1, filter: {budget: {from: 1}})",
+        "campaigns(first: 1, filter: {resourceStatus: {eq: REJECTED}})",
+        "campaigns(first: 1, filter: {adPlanStatus: {eq: RUNNING}})",
+        'orders(first: 1, filter: {paymentReference: {eq: "p-1"}})',
     ],
 )
 def test_no_filter_and_no_order_tells_the_warehouse_a_price(api: Api, goods: dict[str, str], asked: str) -> None:
@@ -498,3 +521,19 @@ def test_no_filter_and_no_order_tells_the_warehouse_a_price(api: Api, goods: dic
 
     assert error["extensions"]["code"] == "FORBIDDEN" and "does not see" in error["message"]
     assert api.ask(document)
+
+
+@pytest.mark.parametrize("role", HOLDERS)
+@pytest.mark.parametrize(
+    ("asked", "place"),
+    [("notedAt: {isSet: true}", "Order.notes"), ('not: {tag: {eq: "call back"}}', "Order.tags")],
+)  # fmt: skip
+def test_no_filter_tells_of_notes_and_tags_who_does_not_see_them(
+    api: Api, goods: dict[str, str], role: Role, asked: str, place: str
+) -> None:
+    answer = api.post(
+        {"query": f"{{ orders(first: 1, filter: {{{asked}}}) {{ nodes {{ id }} }} }}"}, token=_token(api, role, goods)
+    ).json()
+    codes = [error["extensions"]["code"] for error in answer.get("errors", ())]
+
+    assert codes == ([] if role in table()[place] else ["FORBIDDEN"])

@@ -36,8 +36,11 @@ TRADE = """
     expireOrder planCampaign renameCampaign addCampaignLine removeCampaignLine addPromotion removePromotion
     scheduleCampaign setForecast checkCampaignPrices startCampaign pauseCampaign resumeCampaign endCampaign
     cancelCampaign setCampaignBudget recordAdSpend evaluateCampaign registerCustomer setContactCard setConsent
+    planResource submitResource reviewResource dropResource agreeAdBudget launchAdPlan monitorAd adjustAd pauseAdPlan
+    resumeAdPlan endAdPlan
     joinMembership changeTier earnPoints spendPoints reversePoints expirePoints grantCoupon useCoupon returnCoupon
-    redeemCampaign referCustomer rewardReferral mergeCustomers blockCustomer eraseCustomer
+    redeemCampaign referCustomer rewardReferral mergeCustomers blockCustomer eraseCustomer noteOrder withdrawOrderNote
+    tagOrder untagOrder
 """
 """The commands that a seller needs from application to erasure, by the names of the field."""
 

@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from opscore.cli import app
 from opscore.domain.campaign_commands import PlanCampaign
 from opscore.domain.campaign_events import CampaignGoal, CampaignKind, CampaignType
+from opscore.domain.campaign_resources import PlanResource
 from opscore.domain.command import Role
 from opscore.domain.order_commands import PayOrder
 from opscore.permissions import commands_of
@@ -46,6 +47,13 @@ def two(api: Api) -> dict[str, Any]:
                 store_ids=(shop.store_id,),
             )
         )
+        shop.do(
+            PlanResource(
+                campaign_id=campaign, channel="display", form="banner", placement="home page", budget_minor=100,
+                currency="GBP", starts_at=datetime.now(UTC), ends_at=datetime.now(UTC) + timedelta(days=1),
+                needs_review=True,
+            )
+        )  # fmt: skip
         found[name] = {
             "shop": shop, "Store": shop.store_id, "Sku": sku, "Customer": customer, "Order": order, "Campaign": campaign,
         }  # fmt: skip
@@ -107,6 +115,7 @@ def test_lists_and_figures_hold_the_rows_of_ones_own_stores_alone(api: Api, two:
               customers(first: 100) { nodes { id } }
               orderStates { storeId }
               ordersDue(before: $before) { orderId }
+              campaignsDue(before: $before) { campaignId storeId }
               orderCount { orders }
               topSkus { skuCode }
               kpiDaily(fromDay: $from, toDay: $to) { storeId orders }
@@ -174,6 +183,7 @@ def test_lists_and_figures_hold_the_rows_of_ones_own_stores_alone(api: Api, two:
     assert "other" not in text
     data, further = data["data"], further["data"]
     assert data["orderCount"] == [{"orders": 1}] and data["kpiTotals"] == [{"orders": 1}]
+    assert [each["storeId"] for each in data["campaignsDue"]] == [gid("Store", two["mine"]["Store"])]
     assert data["ofThem"]["nodes"] == data["theirs"] == data["stockLevels"] == []
     for name in ("stockLedger", "kpiExplain", "explain", "ofThem"):
         assert further[name]["nodes"] == [], name

@@ -100,6 +100,16 @@ def test_a_column_is_missed_only_by_those_who_ask_for_it(api: Api, sold: dict[st
     ]
 
 
+def test_an_order_book_of_before_numbers_names_what_is_due_all_the_same(
+    api: Api, sold: dict[str, Any], serve_earlier: Serve
+) -> None:
+    serve_earlier("order_book", ("queries.sql", "book.position, book.number,", "book.position,"))
+    assert "has no column number" in refused(api, "{ orders(first: 1) { nodes { number } } }")
+    number = api.ask("query ($id: ID!) { order(id: $id) { number } }", {"id": sold["order"]})["order"]["number"]
+    due = '{ ordersDue(before: "2100-01-01T00:00:00Z") { orderId orderNumber } }'
+    assert api.ask(due)["ordersDue"] == [{"orderId": sold["order"], "orderNumber": number}]
+
+
 def test_a_column_that_is_looked_for_in_a_row_is_missed_as_well(
     api: Api, sold: dict[str, Any], serve_earlier: Serve
 ) -> None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, TypeVar
 from uuid import UUID
 
+import msgspec
 import pytest
 
 from opscore.domain.aggregate import Aggregate, Event
+from opscore.domain.batches import ExpireBatches
 from opscore.domain.campaign import Campaign, CampaignIncomplete
 from opscore.domain.campaign_commands import (
     AddCampaignLine,
@@ -69,7 +71,7 @@ from opscore.domain.order_returns import RefundOrder
 from opscore.domain.refusals import Refusal
 from opscore.domain.sku_commands import DelistSku, ListSku
 from opscore.domain.sku_events import CampaignStockAllocated, DelistReason, ReservationReleased, StockReceived
-from opscore.domain.stock_commands import AllocateCampaignStock
+from opscore.domain.stock_commands import AllocateCampaignStock, ReceiveStock
 from opscore.domain.store_commands import SetPolicy
 from tests.domain.desk import SECOND
 from tests.domain.selling import Shop
@@ -340,6 +342,25 @@ def test_points_fall_due_with_each_lot_wherever_it_goes(shop: Shop) -> None:
     shop.desk.do(MergeCustomers(customer_id=bob, other_id=ann))
     merged = shop.desk.last(CustomersMerged)
     assert rule.due(merged, Look(shop, merged)) == [expires_at]
+
+
+def test_a_batch_falls_due_when_its_last_day_is_over_in_the_home_store(shop: Shop) -> None:
+    rule, lamp = due_rule("expire_batches"), shop.article()
+    batch = ReceiveStock(sku_id=lamp, location_id=shop.location_id, quantity=Decimal(2), batch="B1")
+    shop.desk.do(batch)
+    undated = shop.desk.last(StockReceived)
+    assert rule.due(undated, Look(shop, undated)) == ()
+    assert rule.then(lamp, Look(shop, undated)) is None
+    shop.desk.do(msgspec.structs.replace(batch, expires_on=date(2024, 6, 30)))
+    received = shop.desk.last(StockReceived)
+    # The store's day is Asia/Shanghai's.
+    (over_at,) = rule.due(received, Look(shop, received))
+    assert over_at == datetime(2024, 6, 30, 16, tzinfo=UTC)
+    assert rule.then(lamp, Look(shop, received)) == ExpireBatches(sku_id=lamp)
+    shop.desk.now = over_at
+    shop.desk.do(ExpireBatches(sku_id=lamp))
+    assert shop.sku(lamp).level_at(shop.location_id).quarantined == 4
+    assert rule.then(lamp, Look(shop, received)) is None
 
 
 def test_every_rule_has_a_name_of_its_own() -> None:

@@ -188,6 +188,7 @@ def pay_order(order_id: str, amount_minor: int, reference: str, currency: str = 
 AGGREGATES = {
     "contactCustomer": "order",
     "eraseCustomer": "customer",
+    "noteOrder": "order",
     "payOrder": "order",
     "placeOrder": "order",
     "setContactCard": "customer",

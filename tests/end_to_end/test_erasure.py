@@ -46,7 +46,7 @@ from tests.end_to_end.servers import (
 )
 from tests.shop import Shop
 
-FIELDS = ("name", "phone", "email", "address", "remark", "recipient", "delivery", "wish", "note")
+FIELDS = ("name", "phone", "email", "address", "remark", "recipient", "delivery", "wish", "note", "memo")
 
 
 class Person:
@@ -79,6 +79,7 @@ class Person:
         shop.do(ReportShortage(order_id=self.order_id, lines=(LineQuantity(line=1, quantity=Decimal(1)),)))
         told = client.once("contactCustomer", {"orderId": placed.id, "note": self.marks["note"]})
         assert told.codes == ()
+        assert client.once("noteOrder", {"orderId": placed.id, "text": self.marks["memo"]}).codes == ()
 
     def is_sent(self, shop: Shop, sku: UUID) -> None:
         """Let the order leave: the shortage was none."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from collections import Counter
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -19,6 +20,33 @@ from tests.benchmarks import generate
 
 class Trade(generate.World):
     """A world in which somebody also goes back on what was begun: parcels are opened, returns come to nothing."""
+
+    def __init__(self, *, rings: bool = True, **sizes: Any) -> None:
+        """Open the stores.
+
+        rings: whether mergers may lead back to a record, as no decision allows.
+        """
+        super().__init__(**sizes)
+        self.rings = rings
+        self.into: dict[UUID, UUID] = {}
+        """Which record each was merged into first."""
+        self.places: set[UUID] = set()
+        """The places for advertising that campaigns need now."""
+        self.plans: dict[UUID, bool] = {}
+        """Whether each ad plan runs."""
+        self.ended: set[UUID] = set()
+        self.jotted: Counter[tuple[UUID, int]] = Counter()
+        """How often something was written down about an order, by what it was."""
+
+    def merge_customers(self, customer: int, other: int, points: int) -> None:
+        """Take one customer's record into another's; without rings each once, and never into what became of it."""
+        kept, given = self.customers[customer % len(self.customers)], self.customers[other % len(self.customers)]
+        end = kept
+        while not self.rings and end in self.into:
+            end = self.into[end]
+        if self.rings or (given not in self.into and end != given):
+            self.into.setdefault(given, kept)
+            super().merge_customers(customer, other, points)
 
     def unpack(self, order: generate.Order) -> None:
         """Open the parcel of an order again that has not left."""
@@ -125,6 +153,17 @@ class Trade(generate.World):
         else:
             tell("DisputeFollowedUp", result="not_reached", done=False)
 
+    def jot(self, order: generate.Order, kind: int) -> None:
+        """Write a note on an order and, the next time, withdraw it; or put a tag on it and take it off."""
+        times = self.jotted[order.id, kind % 2]
+        self.jotted[order.id, kind % 2] += 1
+        if kind % 2:
+            self.record(("OrderTagged", "OrderUntagged")[times % 2], order.id, order.store, tag="call back")
+            return
+        note_id = self.made_id(f"note of {order.id}", times // 2)
+        name, said = ("OrderNoteWithdrawn", {}) if times % 2 else ("OrderNoted", {"author": "sue", "text": "v1.sealed"})
+        self.record(name, order.id, order.store, note_id=note_id, **said)
+
     def exchange(self, order: generate.Order, kind: int) -> None:
         """Take an order as far as a shortage, and let something stand in: a service where one line alone is left."""
         self.pay(order)
@@ -180,6 +219,31 @@ class Trade(generate.World):
         name, fields = facts[kind % len(facts)]
         self.record(name, sku, store, location_id=place, batch=batch, **fields)
 
+    def live_batch(self, number: int, kind: int, quantity: int) -> None:
+        """Let something happen to a batch: days are said of it, orders get units and return some, it is recalled."""
+        number %= len(self.skus)
+        store, sku, place = self.sku_store[number], self.skus[number], self._place(number)
+        batch, units, order = f"B{kind % 2 + 1}", Decimal(quantity), self.made_id("held", quantity % 3)
+        day = date(2020, 1, 1) + timedelta(days=quantity)
+        of_order = {"order_id": order, "store_id": self.stores[store], "location_id": place, "quantity": units}
+        facts: list[tuple[str, dict[str, Any]]] = [
+            (
+                "StockReceived",
+                {
+                    "location_id": place, "quantity": units, "unit_cost": None, "currency": self.currencies[store],
+                    "cost_assumed": False, "produced_on": day if quantity % 2 else None,
+                    "expires_on": day if quantity % 3 else None, "place_of_origin": "Yunnan" if number % 2 else None,
+                },
+            ),
+            ("StockShipped", {**of_order, "parcel_id": self.made_id("parcel", next(self._numbers))}),
+            ("StockReturned", {**of_order, "condition": "good"}),
+            ("BatchRecalled", {"reason": f"glass {quantity}"}),
+            ("BatchRecallLifted", {"reason": "sugar"}),
+            ("BatchExpired", {"expires_on": day}),
+        ]  # fmt: skip
+        name, fields = facts[(number + kind // 2) % len(facts)]
+        self.record(name, sku, store, batch=batch, **fields)
+
     def tell(self, number: int, kind: int) -> None:
         """Record what is told of customers, campaigns and stores beside the trade."""
         who = number % len(self.customers)
@@ -231,11 +295,74 @@ class Trade(generate.World):
         name, fields = facts[kind % len(facts)]
         self.record(name, self.campaigns[campaign], campaign % len(self.stores), **fields)
 
+    def advertise(self, number: int, kind: int) -> None:
+        """Plan a place for advertising of a campaign, or go on with one that was planned."""
+        campaign = number % len(self.campaigns)
+        store = campaign % len(self.stores)
+        place = self.made_id("resource", campaign * 3 + number // 2 % 3)
+        start = self.now + timedelta(days=kind)
+        facts: list[tuple[str, dict[str, Any]]] = [
+            (
+                "ResourcePlanned",
+                {
+                    "channel": f"channel {kind % 2}", "form": "display", "placement": "home page", "quantity": 1 + kind,
+                    "budget_minor": 100 * kind, "currency": self.currencies[store], "starts_at": start,
+                    "ends_at": start + timedelta(days=1), "needs_review": True, "submit_by": start - timedelta(days=5),
+                    "submit_until": start - timedelta(days=3),
+                },
+            ),
+            ("ResourceSubmitted", {}),
+            ("ResourceApproved", {}),
+            ("ResourceRejected", {"reason": "no"}),
+            ("ResourceDropped", {"reason": "too dear"}),
+        ]  # fmt: skip
+        if number % 2:
+            return self.spend_by_plan(campaign, number // 2 % 3, kind)
+        name, fields = facts[kind % len(facts)] if place in self.places else facts[0]
+        if name == "ResourceDropped":
+            self.places.remove(place)
+        else:
+            self.places.add(place)
+        self.record(name, self.campaigns[campaign], store, resource_id=place, **fields)
+        return None
+
+    def spend_by_plan(self, campaign: int, number: int, kind: int) -> None:
+        """Agree on a budget for advertising, launch a plan of a campaign, or go on with one that was launched."""
+        store = campaign % len(self.stores)
+        plan = self.made_id("ad plan", campaign * 3 + number)
+        runs = self.plans.get(plan)
+        money = {"currency": self.currencies[store]}
+        by = {"adjust_by": self.now + timedelta(hours=kind), "monitor_by": self.now + timedelta(hours=2 * kind)}
+        none = {"adjust_by": None, "monitor_by": None}
+        due = {"due_by": self.now + timedelta(hours=kind - 3) if runs else None}
+        terms: dict[str, Any] = {"daily_cap_minor": 100 * (1 + kind), "keywords": (), **money}
+        held = by if runs else none
+        facts: list[tuple[str, dict[str, Any]]] = [
+            ("AdAdjusted", {"changed": None, "adjust_by": held["adjust_by"], **terms, **due}),
+            ("AdMonitored", {"day": self.now.date(), "note": None, "readings": (), "monitor_by": held["monitor_by"]}),
+            ("AdPlanPaused", {"reason": "no stock", **due}) if runs else ("AdPlanResumed", by),
+            ("AdPlanEnded", {"reason": "too dear", **due}),
+        ]
+        if kind % 5 == 4:
+            month = self.now.date().replace(day=1)
+            self.record(
+                "AdBudgetAgreed", self.campaigns[campaign], store, month=month, budget_minor=100 * kind, **money
+            )
+        elif runs is None:
+            self.plans[plan] = True
+            launch = {"channel": f"channel {kind % 2}", **terms, **by}
+            self.record("AdPlanLaunched", self.campaigns[campaign], store, plan_id=plan, **launch)
+        elif plan not in self.ended:
+            name, fields = facts[kind % 5]
+            self.plans[plan] = name != "AdPlanPaused" and (runs or name == "AdPlanResumed") and name != "AdPlanEnded"
+            self.ended |= {plan} if name == "AdPlanEnded" else set()
+            self.record(name, self.campaigns[campaign], store, plan_id=plan, **fields)
+
 
 class Doings(generate.Actions):
     """Turns small whole numbers into events of a `Trade`."""
 
-    COUNT = generate.Actions.COUNT + 6
+    COUNT = generate.Actions.COUNT + 7
 
     def __init__(self, world: Trade) -> None:
         super().__init__(world)
@@ -247,9 +374,15 @@ class Doings(generate.Actions):
         if further == 3:
             self.trade.pass_time(minutes)
             return self.trade.handle(one, two, 1 + minutes % 7)
+        if further == 6:
+            self.trade.pass_time(minutes)
+            return self.trade.live_batch(one, two, 1 + minutes % 7)
         if further == 5:
             self.trade.pass_time(minutes)
             return self.trade.edit(one, two)
+        if further == 6:
+            self.trade.pass_time(minutes)
+            return self.trade.advertise(one, two)
         if further < 0 or not self.trade.orders:
             return super().do(action % generate.Actions.COUNT, one, two, minutes)
         order = self.trade.orders[-1 - one % min(len(self.trade.orders), 4)]
@@ -259,11 +392,13 @@ class Doings(generate.Actions):
         elif further == 0:
             self.trade.unpack(order)
             self.trade.lose(order, two)
+            self.trade.jot(order, two)
         elif further == 4:
             self.trade.exchange(order, two)
         else:
             self.trade.keep_goods(order, declined=two % 2 == 0)
             self.trade.complain(order, two)
+            self.trade.jot(order, minutes)
         return None
 
 
@@ -273,9 +408,9 @@ class Log:
     def __init__(self, database: Database) -> None:
         self.database = database
 
-    def world(self, **sizes: int) -> Trade:
+    def world(self, *, rings: bool = True, **sizes: int) -> Trade:
         """Return a new world whose events come after what is in the log."""
-        return Trade(after=self.head(), **sizes)
+        return Trade(rings=rings, after=self.head(), **sizes)
 
     def head(self) -> int:
         """Return the last position."""

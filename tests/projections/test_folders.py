@@ -47,6 +47,18 @@ def test_every_projection_of_the_package_reads_well_and_has_a_lock_line() -> Non
 
 
 @pytest.mark.parametrize(
+    ("projection", "aggregates"),
+    [("customer_card", {"Customer"}), ("directory", {"Store", "Sku"}), ("campaign_results", {"Campaign"})],
+)
+def test_what_says_when_an_aggregate_changed_looks_at_all_of_its_events(projection: str, aggregates: set[str]) -> None:
+    loaded = Loaded(read_all(resources.path("projections"))[projection], "opscore")
+    [changed] = [each for each in loaded.apply if each.name == "changed"]
+    looked_at = changed.statement.strings or changed.events
+
+    assert looked_at == {name for name, kind in EVENT_CLASSES.items() if kind.AGGREGATE.__name__ in aggregates}
+
+
+@pytest.mark.parametrize(
     ("file", "old", "new", "says"),
     [
         ("projection.toml", "version = 3", "", "add 'version'"),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import bisect
 import functools
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,7 +16,20 @@ from psycopg.rows import dict_row
 
 from opscore.database import Database
 from opscore.projector import Projector
-from opscore.projector.lists import ALL, Column, Compare, Condition, Either, Every, Key, Operator, Page, Total, Without
+from opscore.projector.lists import (
+    ALL,
+    Column,
+    Compare,
+    Condition,
+    Either,
+    Every,
+    Facets,
+    Key,
+    Operator,
+    Page,
+    Total,
+    Without,
+)
 from tests.projections.logs import Log
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -54,7 +69,7 @@ def rows(database: Database) -> Iterator[tuple[psycopg.Connection[Any], list[dic
 Rows = tuple[psycopg.Connection[Any], list[dict[str, Any]], dict[int, set[str]]]
 
 
-def ask(connection: psycopg.Connection[Any], shape: Page | Total) -> list[dict[str, Any]]:
+def ask(connection: psycopg.Connection[Any], shape: Page | Total | Facets) -> list[dict[str, Any]]:
     """Return the rows of a shape around the table."""
     sql, values = shape.around("SELECT id, word, at, amount FROM rows", {"tags": "SELECT id, tag FROM tags"})
     with connection.cursor(row_factory=dict_row) as cursor:
@@ -223,6 +238,37 @@ def test_totals_are_added_up_group_by_group(rows: Rows) -> None:
     assert ask(connection, Total(Either(()), sums=(AMOUNT,))) == [{"rows": 0, "amount": 0}]
 
 
+@many
+@given(condition=conditions, most=st.integers(1, 9), bounds=st.sets(st.integers(-1, 4), max_size=4))
+def test_facets_count_each_column_by_itself(rows: Rows, condition: Condition, most: int, bounds: set[int]) -> None:
+    connection, made, tags = rows
+    kept = [row for row in made if met(condition, row, tags)]
+    ends = sorted(bounds)
+
+    found = ask(
+        connection, Facets(condition, (WORD, AMOUNT), most, (AMOUNT, AT), AMOUNT if ends else None, tuple(ends))
+    )
+
+    def counted(values: Iterable[Any]) -> list[tuple[str | None, int]]:
+        counts = Counter(None if value is None else str(value) for value in values)
+        # Of equal counts the first of the alphabet comes first, and what has no value last.
+        return sorted(counts.items(), key=lambda each: (-each[1], each[0] is None, (each[0] or "").encode()))
+
+    facets = {
+        name: [(row["value"], row["rows"]) for row in found if row["facet"] == name]
+        for name in ("word", "amount", Facets.BAND)
+    }
+    assert facets["word"] == counted(row["word"] for row in kept)[:most]
+    assert facets["amount"] == counted(row["amount"] for row in kept)[:most]
+    bands = (None if row["amount"] is None else bisect.bisect_right(ends, row["amount"]) for row in kept)
+    assert facets[Facets.BAND] == (counted(bands) if ends else [])
+    [whole] = (row for row in found if row["facet"] is None)
+    amounts = [row["amount"] for row in kept if row["amount"] is not None]
+    assert whole["rows"] == len(kept)
+    assert (whole["least_amount"], whole["greatest_amount"]) == (min(amounts, default=None), max(amounts, default=None))
+    assert whole["least_at"] == min((row["at"] for row in kept), default=None)
+
+
 @pytest.mark.parametrize("name", ["id; DROP TABLE rows", "id)", 'i"d', "", "lower(word)"])
 def test_a_column_is_a_plain_name(name: str) -> None:
     with pytest.raises(ValueError, match="does not name a column"):
@@ -230,11 +276,12 @@ def test_a_column_is_a_plain_name(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("projection", "query", "moment", "key"),
+    ("projection", "query", "moment", "key", "index"),
     [
-        ("order_book", "order_rows", "placed_at", "order_id"),
-        ("customer_card", "customer_rows", "registered_at", "customer_id"),
-        ("directory", "sku_rows", "registered_at", "sku_id"),
+        ("order_book", "order_rows", "placed_at", "order_id", "_latest"),
+        ("customer_card", "customer_rows", "registered_at", "customer_id", "_latest"),
+        ("customer_card", "customer_rows", "changed_at", "customer_id", "_changed"),
+        ("directory", "sku_rows", "registered_at", "sku_id", "_latest"),
     ],
 )
 def test_the_latest_of_all_stores_are_read_from_an_index_and_not_sorted_out_of_everything(
@@ -245,6 +292,7 @@ def test_the_latest_of_all_stores_are_read_from_an_index_and_not_sorted_out_of_e
     query: str,
     moment: str,
     key: str,
+    index: str,
 ) -> None:
     log.fill(200)
     projector.rebuild(projection)
@@ -260,4 +308,4 @@ def test_the_latest_of_all_stores_are_read_from_an_index_and_not_sorted_out_of_e
 
     text = "\n".join(line for (line,) in plan)
     assert "Sort" not in text, text
-    assert "_latest" in text, text
+    assert index in text, text

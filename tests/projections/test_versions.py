@@ -217,7 +217,7 @@ def test_indexes_are_built_side_by_side(
         "SELECT indexname FROM pg_indexes WHERE starts_with(indexname, %s)", (loaded.prefix,)
     ).fetchall()
     assert entry.status == "serving"
-    assert len(named) == 9
+    assert len(named) == 13
     assert named <= {f'"{name}"' for (name,) in built}
 
 
@@ -312,6 +312,7 @@ def test_an_event_of_a_newer_version_stops_what_reads_it(log: Log, projector: Pr
 
     failures = projector.failures()
     assert [(entry.name, entry.failed_position) for entry in failures] == [
+        ("directory", head),
         ("kpi_facts", head),
         ("stock_facts", head),
         ("stock_ledger", head),

@@ -32,14 +32,17 @@ class AllowedCommand:
     reason: str | None = strawberry.field(description="If not: why, and what to do about it.")
 
 
-async def allowed_commands(aggregate: Aggregate, context: Context) -> list[AllowedCommand]:
-    """Return every command about an aggregate; the home stores of a whole answer's aggregates are read together."""
+async def allowed_commands(aggregate: Aggregate, context: Context, *, mine: bool) -> list[AllowedCommand]:
+    """Return the commands about an aggregate; the home stores of a whole answer's aggregates are read together.
+
+    mine: those alone that the viewer may give in some state.
+    """
     store = aggregate if isinstance(aggregate, Store) else await _stores(context).load(aggregate.store_id)
     if store is None:
         return []
     return [
         AllowedCommand(name=each.command.command_name(), allowed=each.code is None, code=each.code, reason=each.reason)
-        for each in readiness(aggregate, context.viewer, datetime.now(UTC), store)
+        for each in readiness(aggregate, context.viewer, datetime.now(UTC), store, of_others=not mine)
     ]
 
 

@@ -19,14 +19,26 @@ from opscore.api.nodes import Stream, gid, store_gid, stream_fields
 from opscore.api.outputs import output_type
 from opscore.api.paging import Connection
 from opscore.domain import campaign as domain
-from opscore.domain.campaign_events import CampaignGoal, CampaignKind, CampaignStatus, CampaignType
+from opscore.domain.campaign_events import (
+    AdKeyword,
+    AdPlanStatus,
+    AdReading,
+    CampaignGoal,
+    CampaignKind,
+    CampaignStatus,
+    CampaignType,
+    ResourceStatus,
+)
+from opscore.domain.campaign_state import AdPlan, Resource
 from opscore.domain.pricing import MemberScope, Promotion
 from opscore.permissions import may_see_field
 
-for _enum in (CampaignGoal, CampaignKind, CampaignStatus, CampaignType, MemberScope):
+for _enum in (CampaignGoal, CampaignKind, CampaignStatus, CampaignType, MemberScope, ResourceStatus, AdPlanStatus):
     expose(_enum)
 
 PromotionType: Any = output_type(Promotion)
+AdKeywordType: Any = output_type(AdKeyword)
+AdReadingType: Any = output_type(AdReading)
 
 
 @strawberry.type(description="An article's place in a campaign.")
@@ -66,6 +78,60 @@ class CampaignAdSpend:
     impressions: int = strawberry.field(description="How often it was shown.")
     clicks: int = strawberry.field(description="How often it was followed.")
     revision: int = strawberry.field(description="Which revision of the figures this is.")
+
+
+@strawberry.type(description="A place for advertising that a campaign needs.")
+class CampaignResource:
+    resource_id: UUID = strawberry.field(description="Its id, by which it is changed, handed in, reviewed and dropped.")
+    channel: str = strawberry.field(description="Where it is.")
+    form: str = strawberry.field(description="What sort of advertising it is.")
+    placement: str = strawberry.field(description="Which place there.")
+    quantity: int = strawberry.field(description="How many of them.")
+    budget: Money = strawberry.field(description="What it may cost.")
+    starts_at: datetime = strawberry.field(description="From when.")
+    ends_at: datetime = strawberry.field(description="Until when.")
+    needs_review: bool = strawberry.field(description="Whether the platform reviews it before it may be used.")
+    submit_by: datetime | None = strawberry.field(
+        description="The end of the working day by which it is to be handed in for review; null for no review."
+    )
+    submit_until: datetime | None = strawberry.field(
+        description="The end of the last working day on which it can be handed in; null for no review."
+    )
+    status: ResourceStatus = strawberry.field(description="How far it is.")
+    rejected_because: str | None = strawberry.field(description="Why the platform did not take it.")
+
+
+@strawberry.type(description="What advertising for a campaign may cost in a month.")
+class CampaignAdBudget:
+    month: date = strawberry.field(description="The first day of the month.")
+    budget: Money = strawberry.field(description="What it may cost.")
+
+
+@strawberry.type(description="What was found of an ad plan on a day.")
+class AdMonitoring:
+    day: date = strawberry.field(description="The day.")
+    readings: list[AdReadingType] = strawberry.field(description="The figures that were read.")
+    note: str | None = strawberry.field(description="What was said of it.")
+
+
+@strawberry.type(description="A plan by which a campaign advertises on a channel.")
+class CampaignAdPlan:
+    plan_id: UUID = strawberry.field(description="Its id, by which it is watched, adjusted, paused and ended.")
+    channel: str = strawberry.field(description="Where it advertises; what that cost is in `adSpend` of this channel.")
+    status: AdPlanStatus = strawberry.field(description="Whether it runs.")
+    daily_cap: Money = strawberry.field(description="What it may spend in a day.")
+    keywords: list[AdKeywordType] = strawberry.field(
+        description="What it bids on; bids are in minor units of the campaign's currency."
+    )
+    launched_at: datetime = strawberry.field(description="Since when it is there.")
+    ended_at: datetime | None = strawberry.field(description="When it ended.")
+    adjust_by: datetime | None = strawberry.field(
+        description="Until when it is to be adjusted next; null while it does not run."
+    )
+    monitor_by: datetime | None = strawberry.field(
+        description="Until when it is to be looked at next; null while it does not run."
+    )
+    monitored: list[AdMonitoring] = strawberry.field(description="What was found of it, day by day.")
 
 
 @strawberry.type(description="How often a coupon of the campaign has been used.")
@@ -108,6 +174,16 @@ class Campaign(Stream):
     ad_spend: list[CampaignAdSpend] = strawberry.field(
         description="What its advertising cost; empty for roles that see no figures."
     )
+    resources: list[CampaignResource] = strawberry.field(
+        description="The places for advertising that it needs, which need not be approved when it starts; empty for "
+        "roles that see no figures."
+    )
+    ad_budgets: list[CampaignAdBudget] = strawberry.field(
+        description="What its advertising may cost, month by month; empty for roles that see no figures."
+    )
+    ad_plans: list[CampaignAdPlan] = strawberry.field(
+        description="The plans by which it advertises; empty for roles that see no figures."
+    )
 
 
 def campaign_view(campaign: domain.Campaign, context: Context) -> Campaign:
@@ -147,6 +223,11 @@ def campaign_view(campaign: domain.Campaign, context: Context) -> Campaign:
         coupon_uses=[CouponUse(code=code, uses=uses) for code, uses in campaign.coupon_uses.items()] if inner else [],
         forecast=None if forecast is None or not figures else _forecast(forecast, currency),
         ad_spend=[_ad_spend(key, each, currency) for key, each in campaign.ad_spend.items()] if figures else [],
+        resources=[_resource(key, each, currency) for key, each in campaign.resources.items()] if figures else [],
+        ad_budgets=[_ad_budget(month, each, currency) for month, each in sorted(campaign.ad_budgets.items())]
+        if figures
+        else [],
+        ad_plans=[_ad_plan(key, each, currency) for key, each in campaign.ad_plans.items()] if figures else [],
     )
 
 
@@ -182,4 +263,44 @@ def _ad_spend(key: str, spend: domain.AdSpend, currency: str) -> CampaignAdSpend
         impressions=spend.impressions,
         clicks=spend.clicks,
         revision=spend.revision,
+    )
+
+
+def _resource(resource_id: UUID, resource: Resource, currency: str) -> CampaignResource:
+    return CampaignResource(
+        resource_id=resource_id,
+        channel=resource.channel,
+        form=resource.form,
+        placement=resource.placement,
+        quantity=resource.quantity,
+        budget=money(resource.budget_minor, currency),
+        starts_at=resource.starts_at,
+        ends_at=resource.ends_at,
+        needs_review=resource.needs_review,
+        submit_by=resource.submit_by,
+        submit_until=resource.submit_until,
+        status=resource.status,
+        rejected_because=resource.rejected_because,
+    )
+
+
+def _ad_budget(month: str, budget_minor: int, currency: str) -> CampaignAdBudget:
+    return CampaignAdBudget(month=date.fromisoformat(month), budget=money(budget_minor, currency))
+
+
+def _ad_plan(plan_id: UUID, plan: AdPlan, currency: str) -> CampaignAdPlan:
+    return CampaignAdPlan(
+        plan_id=plan_id,
+        channel=plan.channel,
+        status=plan.status,
+        daily_cap=money(plan.daily_cap_minor, currency),
+        keywords=list(plan.keywords),
+        launched_at=plan.launched_at,
+        ended_at=plan.ended_at,
+        adjust_by=plan.adjust_by,
+        monitor_by=plan.monitor_by,
+        monitored=[
+            AdMonitoring(day=date.fromisoformat(day), readings=list(each.readings), note=each.note)
+            for day, each in sorted(plan.monitored.items())
+        ],
     )

@@ -1,13 +1,20 @@
-"""Personal data in clear, for the answer of a command that has put on record who asked for it and why."""
+"""Personal data in clear: for the answer of a command that has put on record who asked for it and why, and in notes.
+
+Notes of staff are shown without a reason to those who write them: they are there to be read by whoever takes the order
+up next.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from uuid import UUID
 
 import msgspec
 import strawberry
+from strawberry.dataloader import DataLoader
 
-from opscore.api.context import Services
+from opscore.api.context import Context, Services
+from opscore.api.errors import NotReady
 from opscore.domain.customer_commands import ContactCard
 from opscore.log.personal import SubjectErased
 from opscore.sqlfiles import load
@@ -41,6 +48,28 @@ def of_order(services: Services, order_id: UUID) -> Contact | None:
         except SubjectErased:
             return None
     return Contact(name=name, address=address, remark=remark)
+
+
+def _notes(context: Context) -> DataLoader[tuple[UUID, str], str | None]:
+    if context.notes is None:
+        services = context.services
+
+        def opened(sealed: list[tuple[UUID, str]]) -> list[str | None]:
+            if services.writer is None:
+                raise NotReady("This server has no keys to read notes with.")
+            with services.database.pool.connection() as connection:
+                return services.writer.keyring.open_all(connection, sealed)
+
+        async def load(sealed: list[tuple[UUID, str]]) -> list[str | None]:
+            return await services.read(opened, sealed)
+
+        context.notes = DataLoader(load_fn=load)
+    return context.notes
+
+
+async def of_notes(context: Context, subject_id: UUID, sealed: Sequence[str]) -> list[str | None]:
+    """Return what notes say, None of who was erased; all that a request asks for are opened together."""
+    return await _notes(context).load_many([(subject_id, each) for each in sealed])
 
 
 def of_customer(services: Services, customer_id: UUID) -> Contact | None:

@@ -166,6 +166,10 @@ class Context:
     """The events that answers to this request's commands show."""
     histories: DataLoader[Any, Any] | None = None
     """The histories that this request asks for, for the same reason."""
+    numbers: DataLoader[UUID, str | None] | None = None
+    """The numbers of orders that are named by what it asks for, likewise."""
+    notes: DataLoader[tuple[UUID, str], str | None] | None = None
+    """What notes that it asks for say, by whose they are and as they are sealed."""
 
     @property
     def viewer(self) -> Actor:

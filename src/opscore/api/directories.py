@@ -36,7 +36,14 @@ from opscore.api.filters import (
 from opscore.api.lists import Listing, PageArguments, listed, refuse_hidden, refuse_unsaid
 from opscore.api.selected import Selected
 from opscore.domain.aggregate import Aggregate
-from opscore.domain.campaign_events import CampaignGoal, CampaignKind, CampaignStatus, CampaignType
+from opscore.domain.campaign_events import (
+    AdPlanStatus,
+    CampaignGoal,
+    CampaignKind,
+    CampaignStatus,
+    CampaignType,
+    ResourceStatus,
+)
 from opscore.domain.command import Role
 from opscore.domain.customer_events import CustomerStatus
 from opscore.domain.sku_events import DelistReason, FulfilmentMode, SkuStatus
@@ -71,6 +78,7 @@ class StoreFilter:
     time_zone: TextFilter | None = on("time_zone", "Its IANA time zone.")
     applied_at: TimeFilter | None = on("applied_at", "When it was applied for.")
     opened_at: TimeFilter | None = on("opened_at", "When it first opened.")
+    changed_at: TimeFilter | None = on("changed_at", "When its last event was recorded.")
 
 
 class StoreSortKey(enum.StrEnum):
@@ -80,6 +88,8 @@ class StoreSortKey(enum.StrEnum):
     """When they were applied for."""
     OPENED_AT = "opened_at"
     """When they first opened; those that never did come last."""
+    CHANGED_AT = "changed_at"
+    """When their last events were recorded."""
     NAME = "name"
     """Their names, character by character."""
 
@@ -119,6 +129,9 @@ class SkuFilter:
     )
     season_end: TimeFilter | None = on("season_end", "When its season ends.")
     registered_at: TimeFilter | None = on("registered_at", "When it was registered.")
+    changed_at: TimeFilter | None = on(
+        "changed_at", "When its last event was recorded; each movement of its stock is one."
+    )
 
 
 class SkuSortKey(enum.StrEnum):
@@ -126,6 +139,8 @@ class SkuSortKey(enum.StrEnum):
 
     REGISTERED_AT = "registered_at"
     """When they were registered."""
+    CHANGED_AT = "changed_at"
+    """When their last events were recorded; ascending, what changes meanwhile is met again further on."""
     CODE = "code"
     """Their codes, character by character."""
     NAME = "name"
@@ -144,6 +159,10 @@ class SkuSort:
 
 
 # Campaigns -----------------------------------------------------------------------------------------------------------
+
+
+_RESOURCE = {"link": "campaign_resources", "key": "campaign_id"}
+_AD_PLAN = {"link": "campaign_ad_plans", "key": "campaign_id"}
 
 
 @strawberry.input(description=f"Which campaigns; {_ALL}")
@@ -166,7 +185,20 @@ class CampaignFilter:
     currency_code: TextFilter | None = on("currency", "Its currency.")
     starts_at: TimeFilter | None = on("starts_at", "When it starts.")
     ends_at: TimeFilter | None = on("ends_at", "When it ends.")
+    changed_at: TimeFilter | None = on("changed_at", "When its last event was recorded.")
     budget: AmountFilter | None = on("budget_minor", "What its discounts may cost.", shown_as="Campaign.budget")
+    resource_status: Filter[ResourceStatus] | None = on(
+        "status", "How far a resource that it needs is.", **_RESOURCE, shown_as="Campaign.resources"
+    )
+    resource_channel: TextFilter | None = on(
+        "channel", "Where a resource that it needs is.", **_RESOURCE, shown_as="Campaign.resources"
+    )
+    ad_plan_status: Filter[AdPlanStatus] | None = on(
+        "status", "Whether an ad plan of it runs.", **_AD_PLAN, shown_as="Campaign.adPlans"
+    )
+    ad_plan_channel: TextFilter | None = on(
+        "channel", "Where an ad plan of it advertises.", **_AD_PLAN, shown_as="Campaign.adPlans"
+    )
 
 
 class CampaignSortKey(enum.StrEnum):
@@ -176,6 +208,8 @@ class CampaignSortKey(enum.StrEnum):
     """When they start; those without a date come last."""
     ENDS_AT = "ends_at"
     """When they end; those without a date come last."""
+    CHANGED_AT = "changed_at"
+    """When their last events were recorded."""
     NAME = "name"
     """Their names, character by character."""
 
@@ -211,6 +245,9 @@ class CustomerFilter:
         "channel", "A channel that the customer agreed to be reached by.", link="customer_consents", key="customer_id"
     )
     registered_at: TimeFilter | None = on("registered_at", "Since when.")
+    changed_at: TimeFilter | None = on(
+        "changed_at", "When the customer's last event was recorded: whatever was said of the customer itself."
+    )
     orders: IntFilter | None = on("orders", "How many orders were paid, as the customer's card says.")
     net_sales: AmountFilter | None = on(
         "net_sales_minor",
@@ -225,6 +262,8 @@ class CustomerSortKey(enum.StrEnum):
 
     REGISTERED_AT = "registered_at"
     """Since when they are customers."""
+    CHANGED_AT = "changed_at"
+    """When their last events were recorded; ascending, whoever changes meanwhile is met again further on."""
     POINTS = "points"
     """How many points they have to spend."""
     MEMBER_SINCE = "member_since"
@@ -260,6 +299,7 @@ STORES = Listing(
     {
         StoreSortKey.APPLIED_AT: _time("applied_at"),
         StoreSortKey.OPENED_AT: _time("opened_at", nullable=True),
+        StoreSortKey.CHANGED_AT: _time("changed_at"),
         StoreSortKey.NAME: Column("name", "text"),
     },
     (StoreSortKey.APPLIED_AT, Direction.DESC),
@@ -270,6 +310,7 @@ SKUS = Listing(
     (Column("sku_id", "uuid"),),
     {
         SkuSortKey.REGISTERED_AT: _time("registered_at"),
+        SkuSortKey.CHANGED_AT: _time("changed_at"),
         SkuSortKey.CODE: Column("code", "text"),
         SkuSortKey.NAME: Column("name", "text"),
         SkuSortKey.LIST_PRICE: Column("list_price", "numeric", nullable=True),
@@ -284,6 +325,7 @@ CAMPAIGNS = Listing(
     {
         CampaignSortKey.STARTS_AT: _time("starts_at", nullable=True),
         CampaignSortKey.ENDS_AT: _time("ends_at", nullable=True),
+        CampaignSortKey.CHANGED_AT: _time("changed_at"),
         CampaignSortKey.NAME: Column("name", "text"),
     },
     (CampaignSortKey.STARTS_AT, Direction.DESC),
@@ -310,6 +352,7 @@ CUSTOMERS = Listing(
     (Column("customer_id", "uuid"),),
     {
         CustomerSortKey.REGISTERED_AT: _time("registered_at"),
+        CustomerSortKey.CHANGED_AT: _time("changed_at"),
         CustomerSortKey.POINTS: Column("points", "bigint"),
         CustomerSortKey.MEMBER_SINCE: _time("member_since", nullable=True),
         CustomerSortKey.ORDERS: Column("orders", "bigint"),

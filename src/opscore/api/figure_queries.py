@@ -442,7 +442,10 @@ class FigureQueries:
             order_lists.due, context, before, limit, stores(context, store_ids), at_least
         )
 
-    @strawberry.field(description="The articles that sold most among paid orders, by amount after discounts.")
+    @strawberry.field(
+        description="The articles that sold most among paid orders, by amount after discounts. Every line of the "
+        "window is added up, so a page that is looked at often names one; without, it is all that was ever sold."
+    )
     async def top_skus(
         self,
         info: ContextInfo,
@@ -481,6 +484,21 @@ class FigureQueries:
         wanted = None if campaign_ids is None else [key_of(each, "Campaign") for each in campaign_ids]
         return await context.services.read(
             results.campaign_results, context, wanted, stores(context, store_ids), first, at_least
+        )
+
+    @strawberry.field(description="What is to be done for campaigns before a moment, soonest first.")
+    async def campaigns_due(
+        self,
+        info: ContextInfo,
+        before: Annotated[datetime, strawberry.argument(description="The moment.")],
+        first: Annotated[int, strawberry.argument(description="How many, 1 to 100.")] = 50,
+        store_ids: StoreIds = None,
+        at_least: AtLeast = None,
+    ) -> list[results.DueForCampaign]:
+        context = info.context
+        limit = few(first)
+        return await context.services.read(
+            results.campaigns_due, context, before, limit, stores(context, store_ids), at_least
         )
 
     @strawberry.field(description="What the figures know of these customers.")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, ClassVar, Generic, TypeVar
 from uuid import UUID
@@ -114,6 +114,16 @@ class TimeFilter(Tested):
 
     SQL = "timestamptz"
     OPERATORS: ClassVar[dict[str, Operator]] = {**_FROM, "before": Operator.BEFORE}
+
+
+@strawberry.input(description="A condition on a day; all that is given has to hold.")
+class DayFilter(Tested):
+    from_: date | None = _optional("On this day or later.", name="from")
+    to: date | None = _optional("On this day or earlier.")
+    is_set: bool | None = _optional(_SET)
+
+    SQL = "date"
+    OPERATORS: ClassVar[dict[str, Operator]] = _RANGE
 
 
 @strawberry.input(

@@ -73,6 +73,16 @@ TIMELINE: Mapping[str, frozenset[str]] = {
 
 SHOWN_AS = {
     "ForecastSet": "Campaign.forecast", "AdSpendRecorded": "Campaign.adSpend", "CampaignEvaluated": "Campaign.forecast",
+    **dict.fromkeys(
+        ("ResourcePlanned", "ResourceDropped", "ResourceSubmitted", "ResourceApproved", "ResourceRejected"),
+        "Campaign.resources",
+    ),
+    "AdBudgetAgreed": "Campaign.adBudgets",
+    **dict.fromkeys(
+        ("AdPlanLaunched", "AdMonitored", "AdAdjusted", "AdPlanPaused", "AdPlanResumed", "AdPlanEnded"),
+        "Campaign.adPlans",
+    ),
+    "OrderNoted": "Order.notes", "OrderNoteWithdrawn": "Order.notes",
 }  # fmt: skip
 """Event types whose data are of a field that only some roles see."""
 

@@ -67,6 +67,25 @@ class Shape:
     optional: bool = False
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Successor:
+    """The member of an input that takes the place of another, which is deprecated and said to be so for this reason.
+
+    kind: the aggregate whose global ids it takes.
+    """
+
+    name: str
+    kind: str
+    reason: str
+
+
+SUCCESSORS = {
+    "referrer_id": Successor("referrer", "Customer", "Since 2026-11-30: give `referrer`, which takes a global id."),
+    "other_id": Successor("other", "Customer", "Since 2026-11-30: give `other`, which takes a global id."),
+}
+"""Fields of commands -> the members that they are given by now; until they are gone, the old ones take UUIDs."""
+
+
 @dataclasses.dataclass(slots=True)
 class InputType:
     """An input type of the schema and the way from its values to the keyword names of Python."""
@@ -80,6 +99,8 @@ class InputType:
     """Name on the wire -> (name in Python, conversion from JSON, whether null is a value)."""
     required: frozenset[str] = frozenset()
     """Names on the wire that have to be there."""
+    succeeded: dict[str, str] = dataclasses.field(default_factory=dict)
+    """Deprecated names on the wire -> those that take their place; only one of the two is given."""
 
     def from_json(self, value: Any) -> dict[str, Any]:
         """Return a JSON object that is plainly right with the names of Python; raises Unusual for any other."""
@@ -101,6 +122,12 @@ class InputType:
     def to_python(self, value: Mapping[str, Any]) -> dict[str, Any]:
         """Return the value with the names of Python; raises InputFault."""
         found: dict[str, Any] = dict.fromkeys(self.nullable)
+        for old, new in self.succeeded.items():
+            given = [name for name in (new, old) if value.get(name) is not None]
+            if len(given) > 1:
+                raise InputFault(f"give {new} alone; {old} is deprecated", [new])
+            if not given and new in self.required:
+                raise InputFault(f"{new} is missing", [new])
         for name, item in value.items():
             known = self.fields.get(name)
             if known is None:
@@ -108,7 +135,7 @@ class InputType:
             python_name, convert, optional = known
             if item is None:
                 if optional:
-                    found[python_name] = None
+                    found.setdefault(python_name, None)
             elif convert is None:
                 found[python_name] = item
             else:
@@ -124,6 +151,12 @@ def aggregate_of(field_name: str) -> str | None:
     """Return the aggregate that an id field names: `store_id`, `sku_ids`, `other_customer_id`; None for other ids."""
     found = re.fullmatch(r"(?:\w+_)?(store|sku|order|campaign|customer)_ids?", field_name)
     return None if found is None else found.group(1).capitalize()
+
+
+def kind_of(field_name: str) -> str | None:
+    """Return the aggregate whose global ids the member of an input takes that gives a field of a command."""
+    successor = SUCCESSORS.get(field_name)
+    return aggregate_of(field_name) if successor is None else successor.kind
 
 
 def _id_converter(type_name: str) -> Convert:
@@ -256,16 +289,30 @@ class InputTypes:
             annotation = shape.annotation
             if not required and default is UNSET:
                 annotation = annotation | None
+            successor = SUCCESSORS.get(each.name)
+            if successor is not None:
+                new, kind = successor.name, successor.kind
+                annotations[new] = strawberry.ID | None
+                # What has to be given cannot be required as long as the old one serves as well.
+                needed = " It has to be given." if required else ""
+                members[new] = strawberry.field(name=new, description=f"{description_of_field}{needed}", default=UNSET)
+                made.fields[new] = (each.name, _id_converter(kind), shape.optional)
+                made.plain[new] = (each.name, _plain_id(kind), shape.optional)
+                made.succeeded[wire] = new
+                annotation = shape.annotation | None
             annotations[each.name] = annotation
             members[each.name] = strawberry.field(
                 name=wire,
                 description=description_of_field,
-                **({} if required else {"default": default}),
+                deprecation_reason=None if successor is None else successor.reason,
+                **({} if required and successor is None else {"default": default}),
             )
             made.fields[wire] = (each.name, shape.convert, shape.optional)
-            made.plain[wire] = (each.name, shape.plain, shape.optional)
+            if successor is None:
+                # Who still gives the old one takes the ordinary way.
+                made.plain[wire] = (each.name, shape.plain, shape.optional)
             if required:
-                made.required |= {wire}
+                made.required |= {wire if successor is None else successor.name}
         for wire, (annotation, member) in extra.items():
             annotations[wire] = annotation
             members[wire] = member

@@ -21,6 +21,7 @@ from opscore.api.figures import ask
 from opscore.api.ids import global_id, key_of
 from opscore.api.lists import PageArguments
 from opscore.api.money import Money, money
+from opscore.api.numbers import order_number_field
 from opscore.api.paging import connection, number
 from opscore.api.scalars import Position
 from opscore.kpi_versions import InForce
@@ -227,6 +228,7 @@ class KpiFact:
     hour: int | None = strawberry.field(description="The hour of that day.")
     currency_code: str | None = strawberry.field(description="Currency of an amount of money.")
     order_id: strawberry.ID | None = strawberry.field(description="The order; `orders` counts different ones.")
+    order_number = order_number_field()
     buyer: str | None = strawberry.field(
         description="Who, as a plain id (a guest's is the order's); `people` counts different ones."
     )
@@ -612,6 +614,7 @@ class RetentionPayment:
     store_id: strawberry.ID = strawberry.field(description="The store.")
     day: date = strawberry.field(description="The day on which it counts, the store's own.")
     order_id: strawberry.ID = strawberry.field(description="The order that was paid.")
+    order_number = order_number_field()
     buyer: str = strawberry.field(description="Who, as a plain id; `activeCustomers` counts different ones.")
     rule_version: int = strawberry.field(description="Version of the projection's rules that counted it.")
 

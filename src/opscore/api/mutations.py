@@ -19,7 +19,7 @@ from opscore.api import contacts, enums
 from opscore.api.context import Context, Services
 from opscore.api.errors import ApiError, NotReady
 from opscore.api.ids import global_id
-from opscore.api.inputs import InputFault, InputType, InputTypes, aggregate_of, decoded
+from opscore.api.inputs import InputFault, InputType, InputTypes, decoded, kind_of
 from opscore.api.naming import camel, sentence
 from opscore.api.outputs import PARENT
 from opscore.api.scalars import Position
@@ -100,7 +100,7 @@ class UndeclaredRefusal(ApiError):
 def ids_in(value: Any, name: str = "") -> Iterator[tuple[UUID, str]]:
     """Give every id of a command's input as it is shown: a global id where its field names an aggregate."""
     if isinstance(value, UUID):
-        kind = aggregate_of(name)
+        kind = kind_of(name)
         yield value, str(value) if kind is None else global_id(kind, value)
     elif isinstance(value, msgspec.Struct):
         for each in value.__struct_fields__:
@@ -155,7 +155,13 @@ class Mutation:
 
     async def submit(self, value: Mapping[str, Any], context: Context) -> Payload:
         """Give the command of an input, as GraphQL has coerced it, to the writer and wait for its decision."""
-        return await self._decided(self.prepared(value, context), context)
+        payload = await self._decided(self.prepared(value, context), context)
+        for old, new in self.input.succeeded.items():
+            if value.get(old) is not None and value.get(new) is None:
+                # Refusals name the member that was given.
+                for error in payload.user_errors:
+                    error.path = [old if step == new else step for step in error.path]
+        return payload
 
     def prepared(self, value: Mapping[str, Any], context: Context) -> Request | Payload:
         """Return what the writer is to be given for an input as GraphQL has coerced it, or the refusal that it is."""
@@ -268,7 +274,7 @@ class Mutation:
         error = self.error_type(
             code=self.error_code[code],
             message=message,
-            path=path or [],
+            path=[self.input.succeeded.get(step, step) for step in path or ()],
             ids=[strawberry.ID(each) for each in ids],
             current_version=current_version,
             retryable=retryable,

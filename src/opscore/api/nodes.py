@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 import strawberry
@@ -25,6 +25,15 @@ class Node:
     id: strawberry.ID = strawberry.field(description="Its id, opaque and the same for ever.")
 
 
+_Mine = Annotated[
+    bool,
+    strawberry.argument(
+        description="Leave out what is never yours to do, by your role or the stores of your token: a page has no "
+        "button for it."
+    ),
+]
+
+
 @strawberry.interface(description="What every aggregate has: a stream of events and what they add up to.")
 class Stream(Node):
     stream_id: UUID = strawberry.field(description="The id of its stream in the event log.")
@@ -35,8 +44,8 @@ class Stream(Node):
     """The aggregate that is shown; None where rows of a read model were enough."""
 
     @strawberry.field(description="The commands about it, by name, and whether you may give each of them now.")
-    async def allowed_commands(self, info: Info) -> list[AllowedCommand]:
-        return await allowed_commands(self.source, info.context)
+    async def allowed_commands(self, info: Info, mine: _Mine = False) -> list[AllowedCommand]:
+        return await allowed_commands(self.source, info.context, mine=mine)
 
 
 def stream_fields(aggregate: Aggregate) -> dict[str, Any]:

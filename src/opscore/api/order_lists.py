@@ -39,6 +39,7 @@ from opscore.api.ids import key_of
 from opscore.api.lists import Listing, PageArguments, listed, refuse_hidden
 from opscore.api.money import Money, UnitPrice, money, money_in, unit_price_in
 from opscore.api.nodes import gid, store_gid
+from opscore.api.numbers import order_number_field
 from opscore.api.orders import Order, OrderLine, order_view
 from opscore.api.rows import Attribute, Found, Made, MadeList, MadeObject, Row, Rows
 from opscore.api.selected import Selected
@@ -127,8 +128,8 @@ ORDER = MadeObject(
         "price_source": _member(PriceSource, "price_source"),
         **_columns(
             """
-            channel external_reference region surge placed_at expires_at paid_at ship_by ship_by_hard confirmed_at
-            delivered_at completed_at cancelled_at expired coupon_code
+            number channel external_reference region surge placed_at expires_at paid_at ship_by ship_by_hard
+            confirmed_at delivered_at completed_at cancelled_at expired coupon_code
             """
         ),
         **{
@@ -138,6 +139,7 @@ ORDER = MadeObject(
         "net_total": money_in(Made(_NET, _net_minor), "currency"),
         "due": money_in(Made((*_NET, "paid_minor", "paid_at", "cancelled_at"), _due_minor), "currency"),
         "campaign_ids": Made(("campaign_ids",), lambda keys: [gid("Campaign", each) for each in keys]),
+        "tags": Made(("tags",)),
         "lines": MadeList("order_id", LINE),
     },
 )
@@ -159,6 +161,9 @@ LINE_UNPRICED = _without_prices(LINE)
 _unpriced = _without_prices(ORDER)
 ORDER_UNPRICED = MadeObject(Order, {**_unpriced.attributes, "lines": MadeList("order_id", LINE_UNPRICED)})
 """What roles see that see no prices; a test holds it against the table of permissions."""
+
+ORDER_OF_BUYERS = MadeObject(Order, {**ORDER.attributes, "tags": Made((), list)})
+"""What buyers see, who see no tags; likewise."""
 
 _LINE_KEYS = (Key(Column("order_id", "uuid")), Key(Column("line", "bigint")))
 
@@ -218,9 +223,21 @@ class OrderFilter:
         key="order_id",
         shown_as="OrderDispute.faultParty",
     )
+    payment_reference: TextFilter | None = on(
+        "reference",
+        "What the payment provider calls a payment or a refund of it.",
+        link="order_references",
+        key="order_id",
+        shown_as="Order.payments",
+    )
+    tag: TextFilter | None = on("tag", "A tag of it.", link="order_tags", key="order_id", shown_as="Order.tags")
+    noted_at: TimeFilter | None = on(
+        "written_at", "When a note on it was written.", link="order_notes", key="order_id", shown_as="Order.notes"
+    )
     status: Filter[OrderStatus] | None = on("status", "Where it stands.")
     kind: Filter[OrderKind] | None = on("kind", "What kind it is.")
     price_source: Filter[PriceSource] | None = on("price_source", "Who fixed its prices.")
+    number: TextFilter | None = on("number", "Its number, as people call it.")
     channel: TextFilter | None = on("channel", "The channel it came from.")
     region: TextFilter | None = on("region", "Where it goes.")
     external_reference: TextFilter | None = on("external_reference", "Its number elsewhere.")
@@ -304,6 +321,7 @@ class OrdersAtState:
 @strawberry.type(description="Something that is to be done about an order.")
 class DueOrder:
     order_id: strawberry.ID = strawberry.field(description="The order.")
+    order_number = order_number_field()
     store_id: strawberry.ID = strawberry.field(description="Its store.")
     status: OrderStatus = strawberry.field(description="Where it stands.")
     what: str = strawberry.field(description="expire: it lapses unless it is paid. ship: it should have left.")
@@ -332,6 +350,8 @@ def orders(
     own, role = context.customer_id, context.viewer.role
     refuse_hidden(role, ORDERS, sort)
     order, line = (ORDER, LINE) if may_see_field(role, "Order.total") else (ORDER_UNPRICED, LINE_UNPRICED)
+    if not may_see_field(role, "Order.tags"):
+        order = ORDER_OF_BUYERS
     scope = {"customer_id": own}
     asked = listed(ORDERS, condition(given, role), sort, page, counted="totalCount" in wanted, scope=own)
     edges = "edges" in wanted
@@ -371,7 +391,7 @@ def _lines(ask: Ask, order_ids: Sequence[UUID], of: MadeObject, wanted: Selected
     columns = tuple(dict.fromkeys(("order_id", *of.columns(wanted), *named)))
     of_order: dict[UUID, list[Row]] = defaultdict(list)
     if order_ids:
-        shape = Page(_OF_ORDERS, _LINE_KEYS, None, columns=columns)
+        shape = Page(_OF_ORDERS, _LINE_KEYS, None, columns=columns, one_plan=True)
         for line in ask.tuples("lines", {"order_ids": order_ids}, shape):
             of_order[line[0]].append(line)
     return Found(columns, of_order)

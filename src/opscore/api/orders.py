@@ -14,7 +14,7 @@ from uuid import UUID
 import strawberry
 from strawberry.types import Info
 
-from opscore.api import reads
+from opscore.api import contacts, reads
 from opscore.api.context import Context
 from opscore.api.customers import Customer, customer_view
 from opscore.api.disputes import OrderDispute, dispute_view
@@ -23,6 +23,7 @@ from opscore.api.history import HistoryEvent, history_field
 from opscore.api.ids import key_of
 from opscore.api.money import Money, UnitPrice, money, unit_price
 from opscore.api.nodes import Stream, gid, store_gid, stream_fields
+from opscore.api.numbers import number_of
 from opscore.api.paging import Connection
 from opscore.api.skus import Sku, sku_view
 from opscore.api.stores import Store, store_view
@@ -179,6 +180,14 @@ class OrderShortLine:
     quantity: Decimal = strawberry.field(description="Units that are missing.")
 
 
+@strawberry.type(description="What staff wrote down about an order, for each other.")
+class OrderNote:
+    note_id: UUID = strawberry.field(description="Its id, which `withdrawOrderNote` takes.")
+    author: str = strawberry.field(description="Who wrote it: a pseudonym.")
+    written_at: datetime = strawberry.field(description="When.")
+    text: str | None = strawberry.field(description="What it says; null once the customer, or the guest, was erased.")
+
+
 @strawberry.type(
     description="One order, up to its last refund; or, of kind RETURN, goods of no order we know that came back. "
     "Personal data of the recipient is not shown here. Amounts are null, payments and refunds empty, for roles that "
@@ -190,6 +199,10 @@ class Order(Stream):
     customer_id: strawberry.ID | None = strawberry.field(description="The customer; null for a guest.")
     kind: OrderKind = strawberry.field(description="Whether it is a sale or a return.")
     status: OrderStatus = strawberry.field(description="Where it stands: the state of its least advanced unit.")
+    number: str = strawberry.field(
+        description="The number that people call it by, of digits alone: unique over all stores, the same for ever, "
+        "and made so that one digit misheard or two swapped are found out. Take it as it is."
+    )
     channel: str = strawberry.field(description="Where it came in.")
     external_reference: str | None = strawberry.field(description="Its number elsewhere, unique in the store.")
     region: str | None = strawberry.field(description="Where it goes.")
@@ -227,10 +240,27 @@ class Order(Stream):
     refunds: list[OrderRefund] = strawberry.field(description="Money that went back, in order.")
     disputes: list[OrderDispute] = strawberry.field(description="Complaints about it, in order.")
     shortage: list[OrderShortLine] = strawberry.field(description="What the warehouse could not find.")
+    tags: list[str] = strawberry.field(
+        description="The words by which staff sort their work, in the order of their characters; none for buyers."
+    )
     loaded_customer: strawberry.Private[Any] = NOT_LOADED
     """The customer where a list has fetched the customers of all its orders."""
     loaded_store: strawberry.Private[Any] = NOT_LOADED
     """The store, likewise."""
+
+    @strawberry.field(
+        description="What staff wrote down about it and did not withdraw, in order; none for roles that do not work on "
+        "orders."
+    )
+    async def notes(self, info: Info[Context, None]) -> list[OrderNote]:
+        order: domain.Order = self.source
+        if not order.notes or not may_see_field(info.context.viewer.role, "Order.notes"):
+            return []
+        texts = await contacts.of_notes(info.context, order.subject_id, [note.text for note in order.notes.values()])
+        return [
+            OrderNote(note_id=note_id, author=note.author, written_at=note.written_at, text=text)
+            for (note_id, note), text in zip(order.notes.items(), texts, strict=True)
+        ]
 
     @strawberry.field(description="The customer; null for a guest, and where the token may not see it.")
     async def customer(self, info: Info[Context, None]) -> Customer | None:
@@ -282,6 +312,7 @@ def _line(line: Any, currency: str, prices: bool) -> OrderLine:
 
 def order_view(order: domain.Order, context: Context) -> Order:
     """Return an order as the API shows it, from its aggregate."""
+    assert order.first_position is not None, "what is shown was read from the log"
     currency = order.currency
     prices = may_see_field(context.viewer.role, "Order.total")
 
@@ -294,6 +325,7 @@ def order_view(order: domain.Order, context: Context) -> Order:
         customer_id=gid("Customer", order.customer_id),
         kind=order.kind,
         status=order.status,
+        number=number_of(order.first_position),
         channel=order.channel,
         external_reference=order.external_reference,
         region=order.region,
@@ -353,6 +385,7 @@ def order_view(order: domain.Order, context: Context) -> Order:
             OrderShortLine(line=each.line, sku_id=gid("Sku", each.sku_id), quantity=each.quantity)
             for each in order.shortage
         ],
+        tags=sorted(order.tags) if may_see_field(context.viewer.role, "Order.tags") else [],
     )
 
 

@@ -14,8 +14,10 @@ import strawberry
 
 from opscore.api import reads
 from opscore.api.arguments import After, AtLeast, Before, ContextInfo, First, Last
+from opscore.api.batches import BatchQueries
 from opscore.api.campaigns import Campaign, campaign_view
 from opscore.api.carts import CartQueries
+from opscore.api.catalogue import CatalogueQueries
 from opscore.api.customers import Customer, customer_view
 from opscore.api.directories import (
     CAMPAIGNS,
@@ -40,12 +42,13 @@ from opscore.api.enums import expose
 from opscore.api.errors import BadInput
 from opscore.api.exports import ExportQueries
 from opscore.api.figure_queries import FigureQueries
-from opscore.api.ids import key_of, parse_global_id
+from opscore.api.ids import global_id, key_of, parse_global_id
 from opscore.api.kinds import BY_NAME
 from opscore.api.kpi_queries import KpiQueries
 from opscore.api.lists import PageArguments
 from opscore.api.log_queries import LogQueries
 from opscore.api.nodes import Node
+from opscore.api.numbers import order_at, position_of
 from opscore.api.orders import Order
 from opscore.api.paging import Connection
 from opscore.api.projection_queries import ProjectionQueries
@@ -294,6 +297,22 @@ class AggregateQueries:
     ) -> Order | None:
         return await _held(info, Order, "external_reference", store_id, external_reference)
 
+    @strawberry.field(description="An order by the number that people call it by.")
+    async def order_by_number(
+        self,
+        info: ContextInfo,
+        number: Annotated[
+            str,
+            strawberry.argument(
+                description="Its number; spaces and hyphens in it do not matter. What is no number, because of a digit "
+                "that was misheard say, is BAD_USER_INPUT."
+            ),
+        ],
+    ) -> Order | None:
+        context, position = info.context, position_of(number)
+        found = await context.services.read(order_at, context.services, position)
+        return None if found is None else await _get(info, Order, global_id("Order", found), None)
+
     @strawberry.field(description="A campaign.")
     async def campaign(
         self,
@@ -392,6 +411,8 @@ async def _holder(info: ContextInfo, type_: type[ViewT], claim: str, scope: str,
 @strawberry.type(description="Questions. What lies out of a token's scope is answered like what is not there.")
 class Query(
     AggregateQueries,
+    BatchQueries,
+    CatalogueQueries,
     CartQueries,
     FigureQueries,
     KpiQueries,

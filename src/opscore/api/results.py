@@ -63,6 +63,9 @@ class CampaignResult:
     forecast_conversion: Decimal | None = strawberry.field(description="Part of them that was expected to buy.")
     forecast_units: Decimal | None = strawberry.field(description="Units that were expected.")
     forecast_gmv: Money | None = strawberry.field(description="GMV that was expected.")
+    forecast_peak_hour: int | None = strawberry.field(description="Hour of the day with most orders, as expected.")
+    forecast_trough_hour: int | None = strawberry.field(description="Hour of the day with fewest orders, as expected.")
+    forecast_parcels_per_day: int | None = strawberry.field(description="Parcels a day that were expected.")
     units_forecast_error: Decimal | None = strawberry.field(
         description="Units above the forecast (below it: negative), as part of it."
     )
@@ -72,6 +75,21 @@ class CampaignResult:
     skus: list[CampaignSkuResult] = strawberry.field(
         description="What each article brought, in the campaign's own currency; there alone."
     )
+
+
+@strawberry.type(description="Something that is to be done for a campaign.")
+class DueForCampaign:
+    campaign_id: strawberry.ID = strawberry.field(description="The campaign.")
+    store_id: strawberry.ID = strawberry.field(description="The store whose staff look after it.")
+    status: CampaignStatus = strawberry.field(description="Where it stands.")
+    what: str = strawberry.field(
+        description="submit_resource: a place for advertising is to be handed in for review. adjust_ad_plan: an ad "
+        "plan is to be adjusted. monitor_ad_plan: somebody is to look at it."
+    )
+    part_id: UUID = strawberry.field(description="Which resource or ad plan of the campaign it is about.")
+    channel: str = strawberry.field(description="Where that is.")
+    due_at: datetime = strawberry.field(description="When.")
+    last_at: datetime | None = strawberry.field(description="From when on it will be refused; null: never.")
 
 
 @strawberry.type(description="What one customer bought, in one currency.")
@@ -125,6 +143,26 @@ def campaign_results(
     return [_result(row, skus[row["campaign_id"], row["currency"]]) for row in rows]
 
 
+def campaigns_due(
+    context: Context, before: datetime, limit: int, store_ids: list[UUID] | None, at_least: int | None
+) -> list[DueForCampaign]:
+    """Return what is to be done for campaigns before a moment, soonest first (blocking)."""
+    asked = {"due_before": before, "row_limit": limit}
+    return [
+        DueForCampaign(
+            campaign_id=gid("Campaign", row["campaign_id"]),
+            store_id=store_gid(row["store_id"]),
+            status=CampaignStatus(row["status"]),
+            what=row["what"],
+            part_id=row["part_id"],
+            channel=row["channel"],
+            due_at=row["due_at"],
+            last_at=row["last_at"],
+        )
+        for row in ask(context, "campaign_results", "due", asked, store_ids=store_ids, at_least=at_least)
+    ]
+
+
 def _result(row: dict[str, Any], skus: list[CampaignSkuResult]) -> CampaignResult:
     currency = row["currency"]
     return CampaignResult(
@@ -153,6 +191,9 @@ def _result(row: dict[str, Any], skus: list[CampaignSkuResult]) -> CampaignResul
         forecast_conversion=row["forecast_conversion"],
         forecast_units=row["forecast_units"],
         forecast_gmv=money_or_none(row["forecast_gmv_minor"], currency),
+        forecast_peak_hour=row["forecast_peak_hour"],
+        forecast_trough_hour=row["forecast_trough_hour"],
+        forecast_parcels_per_day=row["forecast_parcels_per_day"],
         units_forecast_error=row["units_forecast_error"],
         gmv_forecast_error=row["gmv_forecast_error"],
         skus=skus,

@@ -33,6 +33,7 @@ from opscore.api.ids import global_id
 from opscore.api.lists import Listing, PageArguments, listed, rows_of
 from opscore.api.money import Money, UnitPrice, money, unit_price_or_none
 from opscore.api.nodes import gid
+from opscore.api.numbers import order_number_field
 from opscore.api.scalars import Position
 from opscore.domain.values import is_time_zone, plain
 from opscore.permissions import may_see_field
@@ -214,6 +215,7 @@ class StockMovement:
     actor: str = strawberry.field(description="Who gave the command: a pseudonym.")
     origin: str = strawberry.field(description="live or import.")
     order_id: strawberry.ID | None = strawberry.field(description="The order it was for.")
+    order_number = order_number_field()
     parcel_id: UUID | None = strawberry.field(description="The parcel it left in.")
     campaign_id: strawberry.ID | None = strawberry.field(description="The campaign whose quota it was.")
     transfer_id: UUID | None = strawberry.field(description="The transfer it belongs to.")
@@ -355,6 +357,7 @@ class ValuedMovement:
     )
     location_id: UUID = strawberry.field(description="The place.")
     order_id: strawberry.ID | None = strawberry.field(description="The order it was for.")
+    order_number = order_number_field()
     batch: str | None = strawberry.field(description="Batch of the goods.")
     document: str | None = strawberry.field(description="The document behind it.")
     method: str = strawberry.field(description="How it was valued: moving_average or fifo.")

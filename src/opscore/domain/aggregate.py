@@ -81,6 +81,9 @@ class Event(library.AggregateEvent):
 class FirstEvent(Event):
     """An event that starts a stream. Its fold sets every attribute of the aggregate."""
 
+    position: ClassVar[int | None] = None
+    """Its place in the log, where it was read from there."""
+
     def mutate(self, aggregate: Any) -> Any:
         """Return the new aggregate that this event starts.
 
@@ -91,6 +94,7 @@ class FirstEvent(Event):
         cls = type(self).AGGREGATE
         started = cls.__new__(cls)
         started.__base_init__(self.originator_id, self.originator_version, self.timestamp)
+        vars(started)["_first_position"] = self.position
         started.fold(self)
         return started
 
@@ -123,6 +127,12 @@ class Aggregate(library.Aggregate):
 
     store_id: UUID
     """The store that owns this stream; access is decided by it."""
+
+    @property
+    def first_position(self) -> int | None:
+        """Position of its first event in the log; None where it was not read from there. No part of the state."""
+        position: int | None = vars(self).get("_first_position")
+        return position
 
     @property
     def seen_in(self) -> Collection[UUID]:

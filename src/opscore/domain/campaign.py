@@ -1,9 +1,10 @@
 """A campaign: what it is for, what it offers, when it runs, and what its offers have cost so far.
 
 What is on record (events) is in campaign_events.py and can be imported from here; then, in this order: how it says no,
-what it adds up to, what may happen next. The commands are in campaign_commands.py. Stock of a campaign lies in the
-SKU's allocation, limits per customer with the customer, and what an order has claimed with the order: the state here
-stays as small as the plan.
+what it adds up to, what may happen next. The commands are in campaign_commands.py; places for advertising are planned
+in campaign_resources.py, advertising itself in campaign_ads.py. Stock of a campaign lies in the SKU's allocation,
+limits per customer with the customer, and what an order has claimed with the order: the state here stays as small as
+the plan.
 """
 
 from __future__ import annotations
@@ -11,10 +12,12 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from datetime import date, datetime
 from decimal import Decimal
+from typing import get_args
 from uuid import UUID
 
 from opscore.domain.aggregate import Aggregate, folds
 from opscore.domain.campaign_events import (
+    AdBudgetAgreed,
     AdSpendRecorded as AdSpendRecorded,
     CampaignBudgetClaimed as CampaignBudgetClaimed,
     CampaignBudgetReleased as CampaignBudgetReleased,
@@ -45,6 +48,17 @@ from opscore.domain.campaign_events import (
     PromotionRemoved as PromotionRemoved,
     QuotedFigure as QuotedFigure,
 )
+from opscore.domain.campaign_state import (
+    AdPlan,
+    AdPlanEvent,
+    AdSpend as AdSpend,
+    CheckedPrice as CheckedPrice,
+    Forecast as Forecast,
+    Resource,
+    ResourceEvent,
+    advertised,
+    resourced,
+)
 from opscore.domain.pricing import (
     Buyer,
     CampaignLine,
@@ -65,7 +79,7 @@ from opscore.domain.refusals import (
     SamePerson,
     WrongState,
 )
-from opscore.domain.values import Value, plain
+from opscore.domain.values import plain
 
 # How it says no -------------------------------------------------------------------------------------------------------
 
@@ -149,38 +163,6 @@ class AdRevisionSuperseded(Refusal):
 OPEN_STATUSES = (CampaignStatus.PLANNED, CampaignStatus.SCHEDULED, CampaignStatus.LIVE, CampaignStatus.PAUSED)
 
 
-class Forecast(Value):
-    """The campaign's targets; see `ForecastSet`."""
-
-    visitors: int
-    conversion: Decimal
-    units: Decimal
-    gmv_minor: int
-    peak_hour: int | None = None
-    trough_hour: int | None = None
-    parcels_per_day: int | None = None
-
-
-class AdSpend(Value):
-    """The latest figures of one channel on one day."""
-
-    cost_minor: int
-    impressions: int
-    clicks: int
-    revision: int
-
-
-class CheckedPrice(Value):
-    """What a second person read for one SKU, per unit; a free-shipping note is None where they did not look for it."""
-
-    sku_id: UUID
-    label: Decimal
-    detail: Decimal
-    plan: Decimal
-    label_free_shipping: bool | None = None
-    detail_free_shipping: bool | None = None
-
-
 class Campaign(Aggregate):
     """A plan and its counters. `budget_claimed_minor` and `coupon_uses` are totals: each order holds its own claim."""
 
@@ -211,6 +193,10 @@ class Campaign(Aggregate):
     coupon_uses: dict[str, int]
     ad_spend: dict[str, AdSpend]
     """By day and channel ("2024-06-18 search"); as long as the campaign is."""
+    resources: dict[UUID, Resource]
+    ad_budgets: dict[str, int]
+    """Minor units by the first day of the month ("2024-06-01")."""
+    ad_plans: dict[UUID, AdPlan]
 
     @folds(CampaignPlanned)
     def _planned(self, event: CampaignPlanned) -> None:
@@ -239,6 +225,9 @@ class Campaign(Aggregate):
         self.budget_claimed_minor = 0
         self.coupon_uses = {}
         self.ad_spend = {}
+        self.resources = {}
+        self.ad_budgets = {}
+        self.ad_plans = {}
 
     @folds(CampaignRenamed)
     def _renamed(self, event: CampaignRenamed) -> None:
@@ -365,6 +354,18 @@ class Campaign(Aggregate):
             clicks=event.clicks,
             revision=event.revision,
         )
+
+    @folds(*get_args(ResourceEvent))
+    def _resourced(self, event: ResourceEvent) -> None:
+        self.resources = resourced(self.resources, event)
+
+    @folds(AdBudgetAgreed)
+    def _ad_budget_agreed(self, event: AdBudgetAgreed) -> None:
+        self.ad_budgets[event.month.isoformat()] = event.budget_minor
+
+    @folds(*get_args(AdPlanEvent))
+    def _advertised(self, event: AdPlanEvent) -> None:
+        self.ad_plans = advertised(self.ad_plans, event)
 
     # What may happen next: the plan -----------------------------------------------------------------------------------
 

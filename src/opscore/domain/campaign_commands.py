@@ -11,7 +11,7 @@ from uuid import UUID
 
 from msgspec import Meta
 
-from opscore.domain import campaign_calendar
+from opscore.domain import campaign_ads, campaign_calendar
 from opscore.domain.aggregate import Aggregate
 from opscore.domain.campaign import (
     AdRevisionSuperseded,
@@ -139,7 +139,11 @@ def _give_stock_back(work: UnitOfWork, campaign: Campaign, skus: Sequence[Sku], 
 
 
 def _give_back(work: UnitOfWork, campaign: Campaign, skus: Sequence[Sku], override_reason: str | None) -> None:
-    """Return what is left of the campaign's stock to ordinary sale, and its coupon codes to whoever wants them."""
+    """Return what is left of the campaign's stock to ordinary sale, and its coupon codes to whoever wants them.
+
+    Its advertising is over with it.
+    """
+    campaign_ads.end_all(campaign, f"the campaign was {campaign.status.value}", work.occurred_at)
     _give_stock_back(work, campaign, skus, override_reason)
     for promotion in campaign.promotions.values():
         _give_code_back(work, campaign, promotion)

@@ -69,6 +69,30 @@ class CampaignStatus(enum.StrEnum):
     CANCELLED = "cancelled"
 
 
+class ResourceStatus(enum.StrEnum):
+    """How far a place for advertising is that a campaign needs."""
+
+    PLANNED = "planned"
+    """Not handed in for review; one that needs no review stays here."""
+    SUBMITTED = "submitted"
+    """Handed in; the platform has not answered."""
+    APPROVED = "approved"
+    """The platform took it."""
+    REJECTED = "rejected"
+    """The platform did not take it; it may be handed in again."""
+
+
+class AdPlanStatus(enum.StrEnum):
+    """Whether an ad plan runs."""
+
+    RUNNING = "running"
+    """It spends, and is to be watched and adjusted."""
+    PAUSED = "paused"
+    """It does not spend for the time being."""
+    ENDED = "ended"
+    """It is over."""
+
+
 class CampaignPlanned(FirstEvent):
     """A campaign was planned for a goal. `member_scope` says who may buy at its line prices.
 
@@ -267,6 +291,148 @@ class AdSpendRecorded(Event):
     impressions: int
     clicks: int
     revision: int
+
+
+class ResourcePlanned(Event):
+    """A place for advertising is needed from a moment until another; planned again, its review begins anew.
+
+    submit_by, submit_until: the ends of the working days by which it is to be handed in for review, and after which it
+    is too late, by calendar and policy as they were then; None for one that needs no review.
+    """
+
+    resource_id: UUID
+    channel: str
+    form: str
+    placement: str
+    quantity: int
+    budget_minor: int
+    currency: str
+    starts_at: datetime
+    ends_at: datetime
+    needs_review: bool
+    submit_by: datetime | None = None
+    submit_until: datetime | None = None
+
+
+class ResourceDropped(Event):
+    """The campaign does without a place for advertising."""
+
+    resource_id: UUID
+    reason: str
+
+
+class ResourceSubmitted(Event):
+    """A place for advertising was handed in for review by the platform."""
+
+    resource_id: UUID
+
+
+class ResourceApproved(Event):
+    """The platform took it."""
+
+    resource_id: UUID
+
+
+class ResourceRejected(Event):
+    """The platform did not take it."""
+
+    resource_id: UUID
+    reason: str
+
+
+class AdBudgetAgreed(Event):
+    """The campaign's ad plans may spend this much in a month, which is named by its first day."""
+
+    month: date
+    budget_minor: int
+    currency: str
+
+
+class AdKeyword(Value):
+    """What an ad plan bids on, for whom, and what is shown to them."""
+
+    keyword: str
+    region: str | None = None
+    attribute: str | None = None
+    bid_minor: int | None = None
+    creative: str | None = None
+    landing: str | None = None
+
+
+class AdPlanLaunched(Event):
+    """Advertising on a channel began.
+
+    adjust_by, monitor_by: the ends of the days by which it is to be adjusted and looked at next, by calendar and policy
+    as they were then.
+    """
+
+    plan_id: UUID
+    channel: str
+    daily_cap_minor: int
+    currency: str
+    keywords: tuple[AdKeyword, ...]
+    adjust_by: datetime
+    monitor_by: datetime
+
+
+class AdReading(Value):
+    """A figure that somebody read of an ad plan: a rank, a rate."""
+
+    name: str
+    value: Decimal
+
+
+class AdMonitored(Event):
+    """Somebody looked at how an ad plan did on a day; said again of the same day, it replaces what was said before.
+
+    What the day cost is in `AdSpendRecorded`. monitor_by: None while the plan does not run.
+    """
+
+    plan_id: UUID
+    day: date
+    note: str | None
+    readings: tuple[AdReading, ...]
+    monitor_by: datetime | None
+
+
+class AdAdjusted(Event):
+    """Something of an ad plan was changed; it goes on with this cap and these keywords.
+
+    due_by: until when it was to be adjusted; it was in time if this happened before. adjust_by: until when it is to be
+    adjusted next. Both are None while the plan does not run.
+    """
+
+    plan_id: UUID
+    daily_cap_minor: int
+    currency: str
+    keywords: tuple[AdKeyword, ...]
+    changed: str | None
+    due_by: datetime | None
+    adjust_by: datetime | None
+
+
+class AdPlanPaused(Event):
+    """An ad plan does not spend for the time being, and nobody has to see to it. due_by: as in `AdAdjusted`."""
+
+    plan_id: UUID
+    reason: str
+    due_by: datetime
+
+
+class AdPlanResumed(Event):
+    """An ad plan spends again; the days by which it is to be adjusted and looked at are counted anew."""
+
+    plan_id: UUID
+    adjust_by: datetime
+    monitor_by: datetime
+
+
+class AdPlanEnded(Event):
+    """Advertising by a plan is over. due_by: as in `AdAdjusted`."""
+
+    plan_id: UUID
+    reason: str
+    due_by: datetime | None
 
 
 class QuotedFigure(Value):

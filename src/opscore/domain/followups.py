@@ -15,6 +15,7 @@ from typing import Protocol, TypeVar
 from uuid import UUID
 
 from opscore.domain.aggregate import Aggregate, Event
+from opscore.domain.batches import ExpireBatches, expires_at
 from opscore.domain.campaign import Campaign
 from opscore.domain.campaign_commands import CancelCampaign, EndCampaign, StartCampaign
 from opscore.domain.campaign_events import CampaignScheduled, CampaignStatus, ForecastSet, PriceCheckPassed
@@ -277,6 +278,13 @@ def _lapses(event: Event, look: Look) -> Sequence[datetime]:
     return sorted({lot.expires_at for lot in event.lots if lot.expires_at is not None})
 
 
+def _goes_off(event: Event, look: Look) -> Sequence[datetime]:
+    assert isinstance(event, StockReceived)
+    sku = None if event.batch is None or event.expires_on is None else look.then(Sku, event.originator_id)
+    store = None if sku is None else look.then(Store, sku.store_id)
+    return () if store is None or event.expires_on is None else (expires_at(store, event.expires_on),)
+
+
 def _campaign_begins(event: Event, look: Look) -> Sequence[datetime]:
     assert isinstance(event, CampaignScheduled)
     return (event.starts_at,)
@@ -322,6 +330,12 @@ def _expire_points(stream_id: UUID, look: Look) -> Command | None:
     return ExpirePoints(customer_id=stream_id) if customer is not None and customer.lots else None
 
 
+def _expire_batches(stream_id: UUID, look: Look) -> Command | None:
+    sku = look.now(Sku, stream_id)
+    left = sku is not None and any(batch.expires_on and not batch.expired for batch in sku.batches.values())
+    return ExpireBatches(sku_id=stream_id) if left else None
+
+
 DUE_RULES: tuple[DueRule, ...] = (
     DueRule(name="expire_order", reads=(OrderPlaced,), due=_expires, then=_expire_order),
     DueRule(
@@ -335,5 +349,6 @@ DUE_RULES: tuple[DueRule, ...] = (
     DueRule(
         name="expire_points", reads=(PointsEarned, PointsReturned, CustomersMerged), due=_lapses, then=_expire_points
     ),
+    DueRule(name="expire_batches", reads=(StockReceived,), due=_goes_off, then=_expire_batches),
 )
 """What is asked for at a time of its own."""

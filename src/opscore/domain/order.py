@@ -2,7 +2,7 @@
 
 What is on record (events) is in order_events.py, how it says no in order_refusals.py, the parts of the state in
 order_state.py, calling off in order_cancelling.py, complaints in order_disputes.py; the commands are in
-order_placing.py, order_commands.py, order_returns.py, order_return_endings.py, order_losses.py and
+order_placing.py, order_commands.py, order_notes.py, order_returns.py, order_return_endings.py, order_losses.py and
 order_dispute_commands.py. The order keeps, per line, how many units were ordered, cancelled, exchanged, packed,
 shipped, delivered, lost, asked back, returned and refunded; its status is derived from these counters and never stored.
 """
@@ -30,11 +30,15 @@ from opscore.domain.order_events import (
     OrderDelivered,
     OrderExpired,
     OrderKind,
+    OrderNoted,
+    OrderNoteWithdrawn,
     OrderPaid,
     OrderPlaced,
     OrderPriceAmended,
     OrderRefunded,
     OrderShipped,
+    OrderTagged,
+    OrderUntagged,
     ParcelLine,
     ParcelLost,
     ParcelPacked,
@@ -71,6 +75,7 @@ from opscore.domain.order_refusals import (
 from opscore.domain.order_state import (
     ZERO,
     LineState,
+    Note,
     OrderStatus,
     Parcel,
     Payment,
@@ -149,6 +154,10 @@ class Order(Aggregate):
     refunded_freight_minor: int
     refunded_unearned_minor: int
     guest_erased: bool
+    notes: dict[UUID, Note]
+    """What staff wrote down and did not withdraw, in order."""
+    notes_withdrawn: list[UUID]
+    tags: list[str]
 
     # Figures -----------------------------------------------------------------------------------------------------
 
@@ -176,6 +185,11 @@ class Order(Aggregate):
         if self.confirmed_at is not None:
             return OrderStatus.CONFIRMED
         return OrderStatus.PLACED if self.paid_at is None else OrderStatus.PAID
+
+    @property
+    def subject_id(self) -> UUID:
+        """Whose key seals what is personal in it: the customer's, or a guest's under the order's own id."""
+        return self.customer_id or self.id
 
     @property
     def net_total_minor(self) -> int:
@@ -308,6 +322,26 @@ class Order(Aggregate):
         self.refunded_minor = self.refunded_freight_minor = 0
         self.refunded_unearned_minor = 0
         self.guest_erased = False
+        self.notes = {}
+        self.notes_withdrawn = []
+        self.tags = []
+
+    @folds(OrderNoted)
+    def _noted(self, event: OrderNoted) -> None:
+        self.notes[event.note_id] = Note(event.author, event.text, event.occurred_at)
+
+    @folds(OrderNoteWithdrawn)
+    def _note_withdrawn(self, event: OrderNoteWithdrawn) -> None:
+        del self.notes[event.note_id]
+        self.notes_withdrawn.append(event.note_id)
+
+    @folds(OrderTagged)
+    def _tagged(self, event: OrderTagged) -> None:
+        self.tags.append(event.tag)
+
+    @folds(OrderUntagged)
+    def _untagged(self, event: OrderUntagged) -> None:
+        self.tags.remove(event.tag)
 
     @folds(GuestErased)
     def _guest_erased(self, event: GuestErased) -> None:

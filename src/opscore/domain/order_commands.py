@@ -10,6 +10,7 @@ from uuid import UUID
 from msgspec import Meta
 
 from opscore.domain.aggregate import Aggregate
+from opscore.domain.barring import require_not_barred
 from opscore.domain.command import Command, Role, UnitOfWork
 from opscore.domain.order import Order
 from opscore.domain.order_cancelling import Held, cancel, expire, give_back_points, plan_cancel, require_expirable
@@ -34,7 +35,7 @@ from opscore.domain.periods import OverrideReason, note_override, require_open_b
 from opscore.domain.policies import PriceGuard, ShipPromise
 from opscore.domain.refusals import CurrencyMismatch, InvalidField, NotFound, ReferenceTaken, Refusal, WrongState
 from opscore.domain.sku import FulfilmentMode, Pick, ProhibitedGoods, Sku, StockInsufficient
-from opscore.domain.sku_events import BelowCost, ExceedsBatch, NotReserved
+from opscore.domain.sku_events import BatchBarred, BelowCost, ExceedsBatch, NotReserved
 from opscore.domain.store import Store
 from opscore.domain.store_events import CourierNotAllowed, PaymentMethodNotEnabled, PeriodClosedAlready
 from opscore.domain.values import (
@@ -99,7 +100,7 @@ def own_order(work: UnitOfWork, order_id: UUID) -> Order:
 
 def sealed(work: UnitOfWork, order: Order, text: str | None) -> str | None:
     """Return a text encrypted under the key of the customer, or of the order if a guest placed it; None for none."""
-    return work.seal(order.customer_id or order.id, text) if text else None
+    return work.seal(order.subject_id, text) if text else None
 
 
 def quantities(work: UnitOfWork, order: Order, lines: Sequence[LineQuantity]) -> list[tuple[int, Decimal]]:
@@ -357,7 +358,7 @@ class PackParcel(Command):
 
     AGGREGATE: ClassVar[type[Aggregate]] = Order
     ROLES: ClassVar[frozenset[Role]] = SHIPPING
-    REFUSES: ClassVar[tuple[type[Refusal], ...]] = (ArticleMismatch, QuantityMismatch, ParcelEmpty)
+    REFUSES: ClassVar[tuple[type[Refusal], ...]] = (ArticleMismatch, QuantityMismatch, ParcelEmpty, BatchBarred)
 
     order_id: OrderId
     location_id: Annotated[UUID, Meta(description="Where it is packed; its stock is shipped first.")]
@@ -378,6 +379,11 @@ class PackParcel(Command):
             )
             for index, entry in enumerate(self.lines)
         ]
+        for index, entry in enumerate(self.lines):
+            if entry.batch is not None:
+                sku = work.sku(order.line(entry.line).sku_id, scoped=False)
+                path = ("lines", index, "batch")
+                require_not_barred(sku, self.location_id, entry.batch, entry.quantity, path=path)
         order.pack(self.parcel_id or work.new_id(), self.location_id, scanned, work.occurred_at)
         return order.id
 
@@ -415,6 +421,7 @@ class ShipOrder(Command):
         ReferenceTaken,
         NotReserved,
         ExceedsBatch,
+        BatchBarred,
         PeriodClosedAlready,
     )
 

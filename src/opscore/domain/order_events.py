@@ -537,6 +537,32 @@ class OrderRefunded(Event):
     """Where a lower price was seen, for price protection."""
 
 
+class OrderNoted(Event):
+    """Staff wrote something down about the order, for each other: `author` is who, `text` what, sealed."""
+
+    note_id: UUID
+    author: str
+    text: Sealed
+
+
+class OrderNoteWithdrawn(Event):
+    """A note does not hold any more. What it said stays in the log as it was written."""
+
+    note_id: UUID
+
+
+class OrderTagged(Event):
+    """Staff put a word on the order by which they sort their work."""
+
+    tag: str
+
+
+class OrderUntagged(Event):
+    """That word was taken off again."""
+
+    tag: str
+
+
 class GuestErased(Event):
     """The key of a guest's order was destroyed: who ordered it can never be read again."""
 

@@ -364,6 +364,14 @@ class Refund(msgspec.Struct):
         return cls(event.refund_id, event.amount_minor, event.provider_reference, event.reason, event.occurred_at)
 
 
+class Note(msgspec.Struct):
+    """What staff wrote down about an order; `text` is sealed under the key of whoever ordered."""
+
+    author: str
+    text: str
+    written_at: datetime
+
+
 @dataclass(frozen=True, slots=True)
 class Cancellation:
     """What is to be called off, worked out and checked."""

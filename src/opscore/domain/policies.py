@@ -217,10 +217,31 @@ class PriceGuard(Policy):
 
 
 class CampaignRules(Policy):
-    """Whether the time of a campaign is fixed once its warm-up has begun; if not, it can be moved until the start."""
+    """Whether the time of a campaign is fixed once its warm-up has begun; if not, it can be moved until the start.
+
+    And how many working days before it starts a place for advertising is handed in for review: as it should be, and at
+    the least.
+    """
 
     KIND: ClassVar[str] = "campaign_rules"
     frozen_from_warmup: bool = True
+    review_days: Days = 5
+    review_days_min: Days = 3
+
+    def __post_init__(self) -> None:
+        if self.review_days_min > self.review_days:
+            raise ValueError("review_days_min may not be above review_days")
+
+
+class AdService(Policy):
+    """How often somebody looks at advertising and adjusts it, in days on which it runs.
+
+    It is adjusted at least once in so many working days, and looked at every working day, or every day of the week.
+    """
+
+    KIND: ClassVar[str] = "ad_service"
+    adjust_days: Annotated[int, Meta(ge=1, le=365)] = 2
+    monitor_every_day: bool = False
 
 
 class ZeroPrice(Policy):

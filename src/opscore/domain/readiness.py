@@ -15,7 +15,11 @@ from datetime import datetime
 from typing import Any
 
 from opscore.domain import (
+    batches,
+    campaign_ad_commands,
+    campaign_ads,
     campaign_commands,
+    campaign_resources,
     customer_commands,
     departures,
     disclosures,
@@ -23,6 +27,7 @@ from opscore.domain import (
     order_commands,
     order_dispute_commands,
     order_losses,
+    order_notes,
     order_return_endings,
     order_returns,
     sku_commands,
@@ -58,7 +63,7 @@ from opscore.domain.order_state import OrderStatus, ReturnStatus
 from opscore.domain.policies import Membership, SecondPerson
 from opscore.domain.refusals import NotFound, Refusal, WrongState
 from opscore.domain.sku import NotReserved, Sku
-from opscore.domain.sku_events import SkuNotListed, SkuStatus, TransferUnknown
+from opscore.domain.sku_events import BatchUnknown, SkuNotListed, SkuStatus, TransferUnknown
 from opscore.domain.store import Store
 from opscore.domain.store_events import DocumentKind
 
@@ -202,6 +207,24 @@ def _under_way(sku: Sku, _: Occasion) -> None:
         raise TransferUnknown(code=sku.code, path=("transfer_id",), ids=[sku.id])
 
 
+def _in_batches(sku: Sku, _: Occasion) -> None:
+    sku.require_stocked()
+    if not sku.batches and not any(level.batches for level in sku.levels.values()):
+        raise BatchUnknown(batch="any", code=sku.code, path=("batch",), ids=[sku.id])
+
+
+def _recalled(sku: Sku, _: Occasion) -> None:
+    sku.require_stocked()
+    if all(batch.recalled is None for batch in sku.batches.values()):
+        raise DoneAlready
+
+
+def _perishable(sku: Sku, _: Occasion) -> None:
+    sku.require_stocked()
+    if all(batch.expires_on is None or batch.expired for batch in sku.batches.values()):
+        raise DoneAlready
+
+
 def _allocated(sku: Sku, _: Occasion) -> None:
     if not sku.allocations:
         raise DoneAlready
@@ -214,6 +237,9 @@ SKU: dict[type[Command], Check] = {
     sku_commands.FailSkuReview: _reviewable,
     sku_commands.RetireSku: _retirable,
     sku_commands.SetStockPolicy: _alive,
+    batches.RecallBatch: _in_batches,
+    batches.LiftBatchRecall: _recalled,
+    batches.ExpireBatches: _perishable,
 }
 
 SKU_ANYWHERE: dict[type[Command], Check] = {
@@ -300,6 +326,11 @@ def _with_return(what: str, *needed: ReturnStatus) -> Check:
     return check
 
 
+def _untaggable(order: Order, _: Occasion) -> None:
+    if not order.tags:
+        raise DoneAlready
+
+
 def _refundable(order: Order, _: Occasion) -> None:
     if order.kind is OrderKind.RETURN:
         order.require(*(status for status in OrderStatus if status is not OrderStatus.RETURNED))
@@ -380,6 +411,10 @@ ORDER: dict[type[Command], Check] = {
     order_losses.SettleCourierClaim: _claimed,
     order_dispute_commands.OpenDispute: lambda order, _: order_dispute_commands.require_disputable(order),
     **{command: _disputed(step) for command, step in order_dispute_commands.STEPS.items()},
+    order_notes.NoteOrder: lambda order, _: order_notes.require_notable(order),
+    order_notes.WithdrawOrderNote: lambda order, _: order_notes.require_note(order),
+    order_notes.TagOrder: always,
+    order_notes.UntagOrder: _untaggable,
     disclosures.DiscloseOrderContact: always,
 }
 
@@ -404,6 +439,18 @@ def _with_promotions(campaign: Campaign, _: Occasion) -> None:
 
 def _not_over(campaign: Campaign, _: Occasion) -> None:
     campaign.require_status(*OPEN_STATUSES)
+
+
+def _with_resources(campaign: Campaign, _: Occasion) -> None:
+    campaign_resources.require_resources(campaign)
+
+
+def _with_ad_plans(campaign: Campaign, _: Occasion) -> None:
+    campaign_ads.require_plans(campaign)
+
+
+def _advertised(campaign: Campaign, _: Occasion) -> None:
+    campaign_ads.require_any(campaign)
 
 
 def _checkable(campaign: Campaign, now: Occasion) -> None:
@@ -433,6 +480,17 @@ CAMPAIGN: dict[type[Command], Check] = {
     campaign_commands.CancelCampaign: rehearsed(lambda campaign, now: campaign.cancel(ANYTHING, now.at)),
     campaign_commands.SetCampaignBudget: _not_over,
     campaign_commands.RecordAdSpend: always,
+    campaign_resources.PlanResource: _not_over,
+    campaign_resources.DropResource: _with_resources,
+    campaign_resources.SubmitResource: _with_resources,
+    campaign_resources.ReviewResource: _with_resources,
+    campaign_ad_commands.AgreeAdBudget: _not_over,
+    campaign_ad_commands.LaunchAdPlan: _not_over,
+    campaign_ad_commands.MonitorAd: _advertised,
+    campaign_ad_commands.AdjustAd: _with_ad_plans,
+    campaign_ad_commands.PauseAdPlan: _with_ad_plans,
+    campaign_ad_commands.ResumeAdPlan: _with_ad_plans,
+    campaign_ad_commands.EndAdPlan: _advertised,
     campaign_commands.EvaluateCampaign: rehearsed(lambda campaign, now: campaign.evaluate(ANYTHING, (), None, now.at)),
 }
 
@@ -546,22 +604,37 @@ def commands_about(kind: type[Aggregate]) -> list[type[Command]]:
     return [command for _, command in sorted(COMMANDS.items()) if command.AGGREGATE is kind and command in STATE_CHECKS]
 
 
-def readiness(aggregate: Aggregate, actor: Actor, at: datetime, store: Store) -> list[Readiness]:
+def readiness(
+    aggregate: Aggregate, actor: Actor, at: datetime, store: Store, *, of_others: bool = True
+) -> list[Readiness]:
     """Return for each command about an aggregate whether this actor may give it at a moment.
 
-    store: the aggregate's home store. The aggregate is one that the actor sees, and is left as it is.
+    store: the aggregate's home store. The aggregate is one that the actor sees, and is left as it is. of_others: also
+    those that are for other roles, or for who acts for the store, whatever the state.
     """
     occasion = Occasion(actor, at, store)
-    return [_of(command, aggregate, occasion) for command in commands_about(type(aggregate))]
+    about = commands_about(type(aggregate))
+    return [_of(each, aggregate, occasion) for each in about if of_others or _is_for(actor, each, aggregate)]
+
+
+def _is_for(actor: Actor, command: type[Command], aggregate: Aggregate) -> bool:
+    try:
+        _require_for(actor, command, aggregate)
+    except Refusal:
+        return False
+    return True
+
+
+def _require_for(actor: Actor, command: type[Command], aggregate: Aggregate) -> None:
+    command.require_role(actor)
+    if not (STATE_CHECKS[command].anywhere or actor.may_act_for(aggregate.store_id)):
+        raise NotFound(what=aggregate.STREAM_TYPE.lower())
 
 
 def _of(command: type[Command], aggregate: Aggregate, now: Occasion) -> Readiness:
-    check = STATE_CHECKS[command]
     try:
-        command.require_role(now.actor)
-        if not (check.anywhere or now.actor.may_act_for(aggregate.store_id)):
-            raise NotFound(what=aggregate.STREAM_TYPE.lower())
-        check.require(aggregate, now)
+        _require_for(now.actor, command, aggregate)
+        STATE_CHECKS[command].require(aggregate, now)
     except DoneAlready:
         return Readiness(command, DONE_ALREADY, DONE_REASON)
     except Refusal as refusal:

@@ -15,6 +15,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from opscore.domain.aggregate import Aggregate, Event, folds
+from opscore.domain.barring import require_not_barred, set_barred_aside
 from opscore.domain.refusals import (
     InvalidField,
     WrongState,
@@ -23,6 +24,9 @@ from opscore.domain.sku_events import (
     AboveMarket as AboveMarket,
     AllocationExceedsQuota as AllocationExceedsQuota,
     AlreadyReserved as AlreadyReserved,
+    BatchExpired as BatchExpired,
+    BatchRecalled as BatchRecalled,
+    BatchRecallLifted as BatchRecallLifted,
     BelowCost as BelowCost,
     BelowMinimumQuantity as BelowMinimumQuantity,
     CampaignQuotaUsed as CampaignQuotaUsed,
@@ -83,6 +87,7 @@ from opscore.domain.sku_events import (
 )
 from opscore.domain.sku_state import (
     ZERO as ZERO,
+    Batch,
     BatchLevel,
     ComingIn,
     Content,
@@ -136,6 +141,8 @@ class Sku(Aggregate):
     stock_policy: StockPolicy
     last_unit_cost: Decimal | None
     levels: dict[UUID, StockLevel]
+    batches: dict[str, Batch]
+    """Every batch that came in under a number, also those that are used up: units of them may come back."""
     reservations: dict[UUID, list[Reservation]]
     allocations: dict[UUID, dict[UUID, Decimal]]
     """What is left to sell of each open quota, by campaign and location."""
@@ -168,6 +175,7 @@ class Sku(Aggregate):
         self.stock_policy = StockPolicy()
         self.last_unit_cost = None
         self.levels = {}
+        self.batches = {}
         self.reservations = {}
         self.allocations = {}
         self.quota_sold = {}
@@ -232,6 +240,23 @@ class Sku(Aggregate):
         self._level(event.location_id).move(event.quantity, event.condition, event.batch)
         if event.unit_cost is not None:
             self.last_unit_cost = event.unit_cost
+        if event.batch is not None:
+            batch = self.batches.setdefault(event.batch, Batch())
+            batch.produced_on = event.produced_on or batch.produced_on
+            batch.expires_on = event.expires_on or batch.expires_on
+            batch.place_of_origin = event.place_of_origin or batch.place_of_origin
+
+    @folds(BatchExpired)
+    def _batch_expired(self, event: BatchExpired) -> None:
+        self.batches[event.batch].expired = True
+
+    @folds(BatchRecalled)
+    def _batch_recalled(self, event: BatchRecalled) -> None:
+        self.batches.setdefault(event.batch, Batch()).recalled = event.reason
+
+    @folds(BatchRecallLifted)
+    def _batch_recall_lifted(self, event: BatchRecallLifted) -> None:
+        self.batches[event.batch].recalled = None
 
     @folds(StockReserved)
     def _reserved(self, event: StockReserved) -> None:
@@ -278,6 +303,9 @@ class Sku(Aggregate):
     def _reclassified(self, event: StockReclassified) -> None:
         level = self._level(event.location_id)
         level.reclassify(event.from_state, event.to_state, event.quantity, event.batch)
+        set_aside = (event.from_state, event.to_state) == (StockState.AVAILABLE, StockState.QUARANTINED)
+        if set_aside and event.batch in level.batches and self.batches.get(event.batch, Batch()).bar:
+            level.batches[event.batch].barred += event.quantity
 
     @folds(SampleIssued)
     def _sample_issued(self, event: SampleIssued) -> None:
@@ -475,10 +503,18 @@ class Sku(Aggregate):
 
         What comes of the movement is taken out of the book again from that count on.
         """
+        before = self.sellable if self.batches else ZERO
         self.trigger_event(event_class, **fields)
         counts = self._level(fields["location_id"]).counts
-        if counts and fields["occurred_at"] < counts[-1].at:
+        counted_since = bool(counts) and fields["occurred_at"] < counts[-1].at
+        if counted_since:
             self._stand_by_counts(change, **fields)
+        if self.batches and (change > 0 or counted_since):
+            # Units that had been counted as free ones may turn out to be of a batch that may not be sold.
+            before = min(before, self.sellable)
+            set_barred_aside(self, fields["location_id"], fields["occurred_at"])
+            if self.sellable < before:
+                self.note_outflow(before, fields["occurred_at"])
 
     def _stand_by_counts(
         self, change: Decimal, *, location_id: UUID, occurred_at: datetime, batch: str | None = None, **fields: Any
@@ -654,6 +690,7 @@ class Sku(Aggregate):
                 document=document,
                 occurred_at=at,
             )
+            set_barred_aside(self, part.location_id, at)
 
     def require_batches(
         self,
@@ -662,20 +699,25 @@ class Sku(Aggregate):
         location_id: UUID | None,
         path: Path = (),
     ) -> None:
-        """Refuse ExceedsBatch when `ship` of (quantity, campaign, batch) would take more of a batch than is there."""
-        if all(batch is None for _, _, batch in parcel):
+        """Refuse what `ship` of (quantity, campaign, batch) may not take.
+
+        Refuses: ExceedsBatch when it would take more of a batch than is there, BatchBarred when it would take units
+        that were recalled or have expired.
+        """
+        if all(batch is None for _, _, batch in parcel) and not self.batches:
             return
         rest = [copy.copy(part) for part in self.reservations.get(order_id, ())]
-        leaving: dict[tuple[UUID, str], Decimal] = {}
+        leaving: dict[tuple[UUID, str | None], Decimal] = {}
         for quantity, campaign_id, batch in parcel:
             for part, units in parts_of(in_order(rest, location_id, campaign_id), quantity):
                 part.quantity -= units
-                if batch is not None:
-                    key = (part.location_id, batch)
+                for key in dict.fromkeys(((part.location_id, batch), (part.location_id, None))):
                     leaving[key] = leaving.get(key, ZERO) + units
             rest = [part for part in rest if part.quantity]
-        for (place, batch), units in leaving.items():
-            self.require_in_batch(place, batch, units, path=path)
+        for (place, named), units in leaving.items():
+            # Under no name it is all that leaves the place, by batch or not: the others there have to be enough.
+            require_not_barred(self, place, named, units, path=path)
+            self.require_in_batch(place, named, units, path=path)
 
     def ship(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import ClassVar
 from uuid import UUID
@@ -203,10 +203,14 @@ class StockPolicySet(Event):
 
 
 class StockReceived(Event):
-    """Units came in. `unit_cost` is None while unknown; `cost_assumed` marks a cost that is a guess."""
+    """Units came in. `unit_cost` is None while unknown; `cost_assumed` marks a cost that is a guess.
 
-    VERSION: ClassVar[int] = 2
-    UPCASTS: ClassVar[tuple[tuple[()], ...]] = FIELDS_ADDED
+    produced_on, expires_on, place_of_origin: what was said of the batch with these units; None is nothing, and what was
+    said of it before holds. The day on which it expires is the last one on which its units may be sold.
+    """
+
+    VERSION: ClassVar[int] = 3
+    UPCASTS: ClassVar[tuple[tuple[()], ...]] = (*FIELDS_ADDED, *FIELDS_ADDED)
 
     location_id: UUID
     batch: str | None
@@ -216,6 +220,32 @@ class StockReceived(Event):
     cost_assumed: bool
     document: str | None = None
     condition: StockCondition = StockCondition.GOOD
+    produced_on: date | None = None
+    expires_on: date | None = None
+    place_of_origin: str | None = None
+
+
+class BatchExpired(Event):
+    """The last day of a batch was over: its units are set aside wherever they are, and come in."""
+
+    batch: str
+    expires_on: date
+
+
+class BatchRecalled(Event):
+    """Somebody found that a batch may not be sold: its units are set aside wherever they are, and come in."""
+
+    batch: str
+    reason: str
+    document: str | None = None
+
+
+class BatchRecallLifted(Event):
+    """A batch that was recalled may be sold after all; what the recall had set aside is free again, unless expired."""
+
+    batch: str
+    reason: str
+    document: str | None = None
 
 
 class StockReserved(Event):
@@ -459,6 +489,18 @@ class ExceedsOnHand(Refusal):
 
 class ExceedsBatch(Refusal):
     """Batch '{batch}' has {available} {state} units of {code} here, not {asked}; take another batch or count it."""
+
+
+class BatchBarred(Refusal):
+    """Batch '{batch}' of {code} may not be sold ({why}); take units of another batch, or lift a recall first."""
+
+
+class BatchUnknown(Refusal):
+    """No units of {code} came in or left under the batch number '{batch}'; check the number."""
+
+
+class BatchDiffers(Refusal):
+    """Batch '{batch}' of {code} has {what} {known}, not {given}; leave it out, or name another batch."""
 
 
 class SameState(Refusal):

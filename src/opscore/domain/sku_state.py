@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Final
 from uuid import UUID
@@ -55,12 +55,33 @@ class StockPolicy(msgspec.Struct):
     stock_class: str | None = None
 
 
+class Batch(msgspec.Struct):
+    """What is known of a batch wherever its units are, and what keeps them from being sold."""
+
+    produced_on: date | None = None
+    expires_on: date | None = None
+    """The last day on which they may be sold, of the article's home store."""
+    place_of_origin: str | None = None
+    expired: bool = False
+    recalled: str | None = None
+    """Why it was recalled; None when it was not, or may be sold after all."""
+
+    @property
+    def bar(self) -> str | None:
+        """Why its units may not be sold; None when they may."""
+        if self.recalled is not None:
+            return f"recalled: {self.recalled}"
+        return f"expired on {self.expires_on}" if self.expired else None
+
+
 class BatchLevel(msgspec.Struct):
     """The units of one batch at one location. What is reserved or allocated is so of the article, not of a batch."""
 
     on_hand: Decimal = ZERO
     quarantined: Decimal = ZERO
     damaged: Decimal = ZERO
+    barred: Decimal = ZERO
+    """Of those in quarantine, the ones that are there because the batch was recalled or expired."""
 
     @property
     def held(self) -> Decimal:
@@ -114,6 +135,12 @@ class StockLevel(msgspec.Struct):
             return self.sellable
         return self.quarantined if state is StockState.QUARANTINED else self.damaged
 
+    def in_state(self, state: StockState) -> Decimal:
+        """Return the units in a state, whoever holds them: those available may be reserved or allocated."""
+        if state is StockState.AVAILABLE:
+            return self.on_hand - self.quarantined - self.damaged
+        return self.of_state(state)
+
     def of_batch(self, batch: str, state: StockState) -> Decimal:
         """Return the units of a batch that are in a state; those available may be reserved."""
         found = self.batches.get(batch)
@@ -122,6 +149,11 @@ class StockLevel(msgspec.Struct):
         if state is StockState.AVAILABLE:
             return found.on_hand - found.quarantined - found.damaged
         return found.quarantined if state is StockState.QUARANTINED else found.damaged
+
+    def barred(self, known: Mapping[str, Batch], state: StockState) -> dict[str, Decimal]:
+        """Return the units in a state of each batch here that may not be sold, in the order of their numbers."""
+        found = {name: self.of_batch(name, state) for name in self.batches if known.get(name, Batch()).bar}
+        return {name: units for name, units in sorted(found.items()) if units > 0}
 
     def move(self, change: Decimal, condition: StockCondition, batch: str | None) -> None:
         """Let units come in (above zero) or go, in a condition and, where it is known, of a batch."""
@@ -180,9 +212,31 @@ class StockLevel(msgspec.Struct):
         self.batches_apart = self.batches_apart or on_hand > 0
         level = self.batches.setdefault(batch, BatchLevel())
         level.change(on_hand, quarantined, damaged)
+        # Which of the units in quarantine go is not said: the fewer are left to be freed, the safer.
+        level.barred = max(ZERO, level.barred + min(ZERO, quarantined))
         if not (level.on_hand or level.quarantined or level.damaged):
             # A batch that is used up is forgotten: over the years there are many.
             del self.batches[batch]
+
+
+def first_expired(level: StockLevel, known: Mapping[str, Batch], quantity: Decimal) -> list[tuple[str, Decimal]]:
+    """Return from which batches at a location to take so many units: (batch, units), first expired first out.
+
+    Of batches that expire on one day, or that nobody gave a day (they come last), the one produced first. Fewer units
+    than asked for when fewer are of a batch that may be sold.
+    """
+
+    def place(batch: str) -> tuple[date, date, str]:
+        said = known.get(batch, Batch())
+        return said.expires_on or date.max, said.produced_on or date.max, batch
+
+    found: list[tuple[str, Decimal]] = []
+    for batch in sorted((name for name in level.batches if not known.get(name, Batch()).bar), key=place):
+        units = min(quantity, level.of_batch(batch, StockState.AVAILABLE))
+        if units > 0:
+            found.append((batch, plain(units)))
+            quantity -= units
+    return found
 
 
 class Reservation(msgspec.Struct):

@@ -6,6 +6,7 @@ on record now.
 
 from __future__ import annotations
 
+from datetime import date
 from decimal import Decimal
 from typing import Annotated, ClassVar
 from uuid import UUID
@@ -13,6 +14,8 @@ from uuid import UUID
 from msgspec import Meta
 
 from opscore.domain.aggregate import Aggregate
+from opscore.domain.barring import require_not_barred, set_barred_aside
+from opscore.domain.batches import expire_on_arrival, require_same_batch
 from opscore.domain.campaign import Campaign, CampaignStatus
 from opscore.domain.command import Command, Role, UnitOfWork
 from opscore.domain.periods import OverrideReason, note_override, require_open_books
@@ -39,6 +42,8 @@ from opscore.domain.sku_commands import SkuId, require_unit_price, sku_and_store
 from opscore.domain.sku_events import (
     AllocationExceedsQuota,
     AlreadyReserved,
+    BatchBarred,
+    BatchDiffers,
     CampaignQuotaUsed,
     CountBelowHeld,
     CountOutdated,
@@ -56,7 +61,7 @@ from opscore.domain.sku_events import (
 )
 from opscore.domain.sku_state import BatchLevel
 from opscore.domain.store_events import LocationClosedAlready, PeriodClosedAlready
-from opscore.domain.values import MAX_MINOR, Code, Currency, Reason, derived_id, line_amount_minor, plain
+from opscore.domain.values import MAX_MINOR, Code, Currency, Label, Reason, derived_id, line_amount_minor, plain
 
 KEEPERS = frozenset({Role.OWNER, Role.MANAGER, Role.WAREHOUSE})
 BOOKKEEPERS = KEEPERS | {Role.FINANCE}
@@ -108,6 +113,7 @@ class ReceiveStock(Command):
         LocationClosedAlready,
         CurrencyMismatch,
         CountBelowHeld,
+        BatchDiffers,
         PeriodClosedAlready,
     )
 
@@ -125,12 +131,21 @@ class ReceiveStock(Command):
     condition: Annotated[
         StockCondition, Meta(description="What state they are in; what is not good is set aside, in quarantine say.")
     ] = StockCondition.GOOD
+    produced_on: Annotated[date | None, Meta(description="Day on which the batch was made.")] = None
+    expires_on: Annotated[
+        date | None,
+        Meta(
+            description="Last day on which units of the batch may be sold, by the calendar of the article's home "
+            "store; what is left then is set aside."
+        ),
+    ] = None
+    place_of_origin: Annotated[Label | None, Meta(description="Where the batch comes from.")] = None
     store_id: StoreId = None
     document: Document = None
     override_reason: OverrideReason = None
 
     def decide(self, work: UnitOfWork) -> UUID:
-        """Add them to open stock, or set them aside."""
+        """Add them to open stock, or set them aside; so are units of a batch that was recalled or has expired."""
         sku = stock_at(work, self.sku_id, self.store_id, self.location_id)
         require_open_books(work, sku, self.override_reason)
         sku.require_status(SkuStatus.DRAFT, SkuStatus.REVIEW, SkuStatus.READY)
@@ -140,6 +155,7 @@ class ReceiveStock(Command):
         if self.cost_assumed and self.unit_cost is None:
             raise InvalidField(why="there is no cost that could be assumed", path=("cost_assumed",))
         unit_cost = None if self.unit_cost is None else require_receipt_cost(sku, self.unit_cost, quantity)
+        require_same_batch(sku, self.batch, self.produced_on, self.expires_on, self.place_of_origin)
         sku.require_uncounted(self.location_id, work.occurred_at, [(self.condition, quantity, self.batch)])
         sku.move(
             StockReceived,
@@ -152,8 +168,13 @@ class ReceiveStock(Command):
             cost_assumed=self.cost_assumed,
             condition=self.condition,
             document=self.document,
+            produced_on=self.produced_on,
+            expires_on=self.expires_on,
+            place_of_origin=self.place_of_origin,
             occurred_at=work.occurred_at,
         )
+        if self.batch is not None:
+            expire_on_arrival(work, sku, self.batch)
         note_override(work, sku, self.override_reason)
         return sku.id
 
@@ -238,7 +259,7 @@ class ShipStock(Command):
 
     AGGREGATE: ClassVar[type[Aggregate]] = Sku
     ROLES: ClassVar[frozenset[Role]] = KEEPERS
-    REFUSES: ClassVar[tuple[type[Refusal], ...]] = (NotReserved, ExceedsBatch, PeriodClosedAlready)
+    REFUSES: ClassVar[tuple[type[Refusal], ...]] = (NotReserved, ExceedsBatch, BatchBarred, PeriodClosedAlready)
 
     sku_id: SkuId
     reference: Reference
@@ -404,6 +425,7 @@ class ReclassifyStock(Command):
         SameState,
         ExceedsOnHand,
         ExceedsBatch,
+        BatchBarred,
         PeriodClosedAlready,
     )
 
@@ -426,6 +448,8 @@ class ReclassifyStock(Command):
             raise SameState(state=self.to_state.value, path=("to_state",), ids=[sku.id])
         quantity = sku.require_quantity(self.quantity)
         require_of_state(sku, self.location_id, self.from_state, quantity, self.batch)
+        if self.to_state is StockState.AVAILABLE:
+            require_not_barred(sku, self.location_id, self.batch, quantity, self.from_state)
         before = sku.sellable
         sku.trigger_event(
             StockReclassified,
@@ -440,6 +464,7 @@ class ReclassifyStock(Command):
         )
         if self.from_state is StockState.AVAILABLE:
             sku.note_outflow(before, work.occurred_at)
+        set_barred_aside(sku, self.location_id, work.occurred_at)
         note_override(work, sku, self.override_reason)
         return sku.id
 
@@ -449,7 +474,13 @@ class IssueSample(Command):
 
     AGGREGATE: ClassVar[type[Aggregate]] = Sku
     ROLES: ClassVar[frozenset[Role]] = KEEPERS | {Role.PROMOTER}
-    REFUSES: ClassVar[tuple[type[Refusal], ...]] = (HoldsNoStock, StockInsufficient, ExceedsBatch, PeriodClosedAlready)
+    REFUSES: ClassVar[tuple[type[Refusal], ...]] = (
+        HoldsNoStock,
+        StockInsufficient,
+        ExceedsBatch,
+        BatchBarred,
+        PeriodClosedAlready,
+    )
 
     sku_id: SkuId
     location_id: LocationId
@@ -470,6 +501,7 @@ class IssueSample(Command):
         require_open_books(work, sku, self.override_reason)
         quantity = sku.require_quantity(self.quantity)
         sku.require_sellable(self.location_id, quantity)
+        require_not_barred(sku, self.location_id, self.batch, quantity)
         sku.require_in_batch(self.location_id, self.batch, quantity)
         before = sku.sellable
         sku.move(
@@ -587,6 +619,7 @@ class TransferStock(Command):
         SameLocation,
         StockInsufficient,
         ExceedsBatch,
+        BatchBarred,
         PeriodClosedAlready,
     )
 
@@ -612,6 +645,7 @@ class TransferStock(Command):
         to_store.require_location(self.to_location_id, ("to_location_id",))
         quantity = sku.require_quantity(self.quantity)
         sku.require_sellable(self.location_id, quantity)
+        require_not_barred(sku, self.location_id, self.batch, quantity)
         sku.require_in_batch(self.location_id, self.batch, quantity)
         before = sku.sellable
         sku.move(
@@ -808,4 +842,5 @@ class ReleaseCampaignStock(Command):
                 document=self.document,
                 occurred_at=work.occurred_at,
             )
+            set_barred_aside(sku, location_id, work.occurred_at)
         note_override(work, sku, self.override_reason)

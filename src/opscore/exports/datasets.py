@@ -91,6 +91,7 @@ ABOUT: dict[Dataset, About] = {
             "cancelled_freight_minor": "Order.netTotal",
             "paid_minor": "Order.paid",
             "refunded_minor": "Order.refunded",
+            "tags": "Order.tags",
         },
     ),
     Dataset.ORDER_LINES: About(

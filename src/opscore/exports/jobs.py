@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import re
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -25,6 +24,7 @@ import psycopg
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
+from opscore.background import Background
 from opscore.database import Database
 from opscore.domain.command import READ, Actor, Role
 from opscore.domain.refusals import IdempotencyKeyReused, InvalidField, NotAuthorised, NotFound, Refusal
@@ -242,35 +242,17 @@ class ExportBook:
         return found[0]
 
 
-class Exports:
+class Exports(Background):
     """Carries exports out, one at a time; any number of processes may each run one."""
 
     def __init__(self, database: Database, projector: Projector) -> None:
+        super().__init__("opscore-exports")
         self._database = database
         self._projector = projector
         self._folder = database.settings.exports_folder
-        self._hint = threading.Event()
-        self._stopping = False
-        self._thread: threading.Thread | None = None
         self._tidied_at: float | None = None
 
     # The thread --------------------------------------------------------------------------------------------------
-
-    def start(self) -> None:
-        """Begin."""
-        self._thread = threading.Thread(target=self._run, name="opscore-exports", daemon=True)
-        self._thread.start()
-
-    def hint(self) -> None:
-        """Say that there is a job; cheap, from any thread."""
-        self._hint.set()
-
-    def stop(self) -> None:
-        """Leave the job under way for another server, or for the next start, and end the thread."""
-        self._stopping = True
-        self._hint.set()
-        if self._thread is not None:
-            self._thread.join()
 
     def _run(self) -> None:
         while not self._stopping:

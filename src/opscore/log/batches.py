@@ -34,11 +34,11 @@ WITH wanted AS MATERIALIZED (
     ORDER BY snapshot.stream_id, snapshot.version DESC
 )
 SELECT known.stream_id, known.version, known.stream_type, convert_to(known.state::text, 'UTF8'), NULL::smallint,
-    known.fold_digest, known.started_at, known.recorded_at
-FROM known
+    known.fold_digest, known.started_at, known.recorded_at, first.position
+FROM known JOIN events AS first ON first.stream_id = known.stream_id AND first.version = 1
 UNION ALL
 SELECT event.stream_id, event.version, event.type, convert_to(event.data::text, 'UTF8'), event.schema_version,
-    NULL, event.occurred_at, event.recorded_at
+    NULL, event.occurred_at, event.recorded_at, event.position
 FROM wanted
 LEFT JOIN known ON known.stream_id = wanted.stream_id
 JOIN events AS event ON event.stream_id = wanted.stream_id AND event.version > coalesce(known.version, 0)
@@ -104,15 +104,15 @@ def _newer(connections: ConnectionSource, kind: type[Aggregate], versions: Mappi
     found: dict[UUID, Any] = {}
     with connections() as connection:
         rows = connection.execute(_LOAD, asked, binary=True).fetchall()
-    for stream_id, version, type_, data, schema_version, digest, began_at, recorded_at in rows:
+    for stream_id, version, type_, data, schema_version, digest, began_at, recorded_at, position in rows:
         stored: Any
         if schema_version is None:
             stored = _SNAPSHOTS.to_domain_event(
-                SnapshotRow(stream_id, version, type_, data, digest, began_at, recorded_at)
+                SnapshotRow(stream_id, version, type_, data, digest, began_at, recorded_at, position)
             )
         else:
             stored = _EVENTS.to_domain_event(
-                RecordedEvent(stream_id, version, type_, data, schema_version, began_at, recorded_at)
+                RecordedEvent(stream_id, version, type_, data, schema_version, began_at, recorded_at, position)
             )
         found[stream_id] = stored.mutate(found.get(stream_id))
     return found

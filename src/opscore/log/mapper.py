@@ -24,6 +24,8 @@ class RecordedEvent(StoredEvent):
     schema_version: int
     occurred_at: datetime
     recorded_at: datetime
+    position: int | None = None
+    """Its place in the log, where it was asked for."""
 
 
 class EventMapper(Mapper[UUID]):
@@ -64,6 +66,8 @@ class EventMapper(Mapper[UUID]):
         fields["originator_version"] = row.originator_version
         fields["timestamp"] = row.recorded_at
         fields["occurred_at"] = row.occurred_at
+        if row.originator_version == 1 and row.position is not None:
+            fields["position"] = row.position
         event = object.__new__(stored.cls)
         # A frozen dataclass is filled through its dictionary, as the library's own mapper does.
         object.__setattr__(event, "__dict__", fields)

@@ -22,8 +22,8 @@ ConnectionSource = Callable[[], AbstractContextManager[Connection[TupleRow]]]
 LOCK = "SELECT held FROM log_lock FOR UPDATE"
 HEAD = "SELECT position, hash, recorded_at FROM events ORDER BY position DESC LIMIT 1"
 _SELECT = (
-    "SELECT stream_id, version, type, convert_to(data::text, 'UTF8'), schema_version, occurred_at, recorded_at"
-    " FROM events WHERE stream_id = %s AND version > %s AND version <= %s"
+    "SELECT stream_id, version, type, convert_to(data::text, 'UTF8'), schema_version, occurred_at, recorded_at,"
+    " position FROM events WHERE stream_id = %s AND version > %s AND version <= %s"
 )
 _COLUMNS = (
     "position, stream_id, version, stream_type, type, schema_version, store_id, occurred_at, recorded_at, time_zone, "
@@ -277,7 +277,9 @@ class SnapshotRecorder(library.AggregateRecorder):
         """Return snapshots of one stream."""
         query = (
             "SELECT stream_id, version, stream_type, convert_to(state::text, 'UTF8'), fold_digest, started_at,"
-            " recorded_at FROM snapshots WHERE stream_id = %s AND version > %s AND version <= %s AND fold_digest = %s"
+            " recorded_at, (SELECT first.position FROM events AS first WHERE first.stream_id = snapshots.stream_id"
+            " AND first.version = 1)"
+            " FROM snapshots WHERE stream_id = %s AND version > %s AND version <= %s AND fold_digest = %s"
             f" ORDER BY version {'DESC' if desc else 'ASC'} LIMIT %s"
         )
         with self._connections() as connection:
@@ -296,3 +298,5 @@ class SnapshotRow(library.StoredEvent):
     digest: str
     started_at: datetime
     recorded_at: datetime
+    first_position: int | None = None
+    """Position of the stream's first event; not kept, but looked up in the log."""

@@ -69,6 +69,7 @@ class StateSnapshot(library.DomainEvent, library.CanSnapshotAggregate[UUID]):
     state: Any
     digest: str
     started_at: datetime
+    first_position: int | None = None
 
     @classmethod
     def take(cls, aggregate: Any) -> StateSnapshot:
@@ -88,6 +89,7 @@ class StateSnapshot(library.DomainEvent, library.CanSnapshotAggregate[UUID]):
         kind = AGGREGATE_CLASSES[self.topic]
         restored = kind.__new__(kind)
         restored.__base_init__(self.originator_id, self.originator_version, self.started_at)
+        vars(restored)["_first_position"] = self.first_position
         restored.modified_on = self.timestamp
         state = msgspec.json.decode(self.state, type=state_shape(kind))
         for name in state.__struct_fields__:
@@ -127,4 +129,5 @@ class SnapshotMapper(Mapper[UUID]):
             state=row.state,
             digest=row.digest,
             started_at=row.started_at,
+            first_position=row.first_position,
         )

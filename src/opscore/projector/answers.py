@@ -555,7 +555,8 @@ class _Asking:
         values.update(window_from=0, window_to=self.entry.position)
         try:
             # Planned for the values asked with: a kept plan would have to suit any store and any page.
-            return cursor.execute(sql, values, prepare=False)
+            steady = shape is not None and shape.one_plan
+            return cursor.execute(sql, values, prepare=None if steady else False)
         except errors.UndefinedColumn as fault:
             found = re.match(r'column "?(?:\w+\.)?(\w+)', fault.diag.message_primary or "")
             outdated = self.answers.outdated(self.entry, f"column {found[1]}") if found else None

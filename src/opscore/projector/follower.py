@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from dataclasses import dataclass
 
 import psycopg
 
+from opscore.background import Background
 from opscore.projector.catalogue import Connection
 from opscore.projector.projector import Projector
 
@@ -36,38 +36,15 @@ class FollowerStatistics:
     """Rounds that an error ended, a lost connection say; a version that a failure stops is marked and no such error."""
 
 
-class Follower:
+class Follower(Background):
     """Follows the log for all projections of one process. Several processes may each have one: they share the work."""
 
     def __init__(self, projector: Projector) -> None:
+        super().__init__("opscore-follower")
         self._projector = projector
-        self._hint = threading.Event()
-        self._stopping = False
-        self._thread: threading.Thread | None = None
         self.statistics = FollowerStatistics()
         self.last_round_at: float | None = None
         """When the last round ended without an error (`time.monotonic`), for health checks."""
-
-    def start(self) -> None:
-        """Start the thread."""
-        self._thread = threading.Thread(target=self._run, name="opscore-follower", daemon=True)
-        self._thread.start()
-
-    def hint(self) -> None:
-        """Say that something was committed; cheap, from any thread."""
-        self._hint.set()
-
-    def stop(self, timeout_seconds: float = 10.0) -> None:
-        """Finish the round under way and end the thread."""
-        self._stopping = True
-        self._hint.set()
-        if self._thread is not None:
-            self._thread.join(timeout_seconds)
-
-    @property
-    def is_alive(self) -> bool:
-        """Say whether the thread runs."""
-        return self._thread is not None and self._thread.is_alive()
 
     def _run(self) -> None:
         connection: Connection | None = None

@@ -10,7 +10,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 
 class Operator(enum.Enum):
@@ -96,6 +96,10 @@ class Shape(Protocol):
     def links(self) -> frozenset[str]:
         """The other queries that it looks into."""
 
+    @property
+    def one_plan(self) -> bool:
+        """Whether one plan is good whatever is asked for, so that it is worth keeping."""
+
     def around(self, rows: str, linked: Mapping[str, str]) -> tuple[str, dict[str, Any]]:
         """Return (SQL, parameters) around the list's query and those of its links, as psycopg takes them."""
 
@@ -105,8 +109,9 @@ class Page:
     """At most `limit` rows that meet a condition, strictly between two rows, from the end of the list if `backwards`.
 
     keys: the order; the last of them is unique. limit: None for all. after, before: values of the keys of a row, or
-    None. columns: what is wanted of the rows, everything if none is named. The rows come in the order in which they are
-    met: last first when `backwards`.
+    None. columns: what is wanted of the rows, everything if none is named. one_plan: whether rows are looked up by keys
+    that the query is given, in the same way whichever these are. The rows come in the order in which they are met: last
+    first when `backwards`.
     """
 
     condition: Condition
@@ -116,6 +121,7 @@ class Page:
     before: Sequence[Any] | None = None
     backwards: bool = False
     columns: tuple[str, ...] = ()
+    one_plan: bool = False
 
     @property
     def links(self) -> frozenset[str]:
@@ -142,6 +148,7 @@ class Total:
     condition: Condition
     by: tuple[Column, ...] = ()
     sums: tuple[Column, ...] = ()
+    one_plan: ClassVar[bool] = False
 
     @property
     def links(self) -> frozenset[str]:
@@ -157,6 +164,71 @@ class Total:
         chosen = ", ".join([*names, "count(*) AS rows", *sums])
         return (
             f"SELECT {chosen} FROM ({rows}) AS found WHERE {text.condition(self.condition)}{grouped}",
+            text.parameters,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Facets:
+    """How many rows meet a condition: in all, and of each value of several columns by itself.
+
+    by: the columns. most: how many values of each are counted out, the most frequent first, of equal ones the first.
+    spans: columns of which the least and the greatest value of all are wanted. banded, bounds: a column to be counted
+    by the part into which its values fall, from 0 (below the first bound) on; the bounds ascend.
+    A row has `facet` (the name of the column, `BAND`, or None for all rows), `value` (as text, None where there is
+    none), `rows`, and `least_` and `greatest_` of each span.
+    """
+
+    condition: Condition
+    by: tuple[Column, ...]
+    most: int
+    spans: tuple[Column, ...] = ()
+    banded: Column | None = None
+    bounds: tuple[Any, ...] = ()
+
+    BAND: ClassVar[str] = "band"
+    one_plan: ClassVar[bool] = False
+
+    @property
+    def links(self) -> frozenset[str]:
+        """The other queries that it looks into."""
+        return _links(self.condition)
+
+    def around(self, rows: str, linked: Mapping[str, str]) -> tuple[str, dict[str, Any]]:
+        """Return (SQL, parameters)."""
+        text = _Text(linked)
+        names = [column.name for column in self.by]
+        chosen = "found.*"
+        if self.banded is not None:
+            bounds = text.parameter(list(self.bounds), f"{self.banded.type}[]")
+            chosen += f", width_bucket(found.{self.banded.name}, {bounds}) AS {self.BAND}"
+            names.append(self.BAND)
+        # Taken apart no further: what is counted by several columns is worked out once for each row.
+        met = f"SELECT {chosen} FROM ({rows}) AS found WHERE {text.condition(self.condition)} OFFSET 0"
+
+        def of_facet(made: str) -> str:
+            cases = " ".join(f"WHEN grouping(met.{name}) = 0 THEN {made.format(name)}" for name in names)
+            return f"CASE {cases} END" if names else "NULL::text"
+
+        sets = ", ".join([*(f"(met.{name})" for name in names), "()"])
+        spans = "".join(
+            f", min(met.{column.name}) AS least_{column.name}, max(met.{column.name}) AS greatest_{column.name}"
+            for column in self.spans
+        )
+        facet, value = of_facet("'{}'"), of_facet("met.{}::text")
+        counted = (
+            f"SELECT {facet} AS facet, {value} AS value, count(*) AS rows{spans} FROM ({met}) AS met"
+            f" GROUP BY GROUPING SETS ({sets})"
+        )
+        order = 'counted.rows DESC, counted.value COLLATE "C"'
+        ranked = (
+            f"SELECT counted.*, row_number() OVER (PARTITION BY counted.facet ORDER BY {order}) AS place"
+            f" FROM ({counted}) AS counted"
+        )
+        most = text.parameter(self.most, "bigint")
+        return (
+            f"SELECT ranked.* FROM ({ranked}) AS ranked WHERE ranked.place <= {most} OR ranked.facet = '{self.BAND}'"
+            " ORDER BY ranked.facet, ranked.place",
             text.parameters,
         )
 

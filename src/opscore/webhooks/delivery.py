@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import logging
 import random
-import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from uuid import UUID
 import psycopg
 from psycopg.rows import class_row
 
+from opscore.background import Background
 from opscore.database import Database
 from opscore.log.event_log import LoggedEvent
 from opscore.sqlfiles import load
@@ -65,7 +65,7 @@ class Counts:
     behind: int
 
 
-class Delivery:
+class Delivery(Background):
     """The deliveries of one process; any number of processes may each run them."""
 
     def __init__(
@@ -76,15 +76,13 @@ class Delivery:
         clock: Clock = now_utc,
         chance: Callable[[], float] = random.random,
     ) -> None:
+        super().__init__("opscore-webhooks")
         self._database = database
         self._settings = database.settings
         self._book = WebhookBook(database, clock)
         self._sender = sender or Sender(bounds_of(database.settings))
         self._clock = clock
         self._chance = chance
-        self._hint = threading.Event()
-        self._stopping = False
-        self._thread: threading.Thread | None = None
         self._purged_at: datetime | None = None
         self.error: str | None = None
         """Why the last round failed; None when it went through."""
@@ -94,19 +92,7 @@ class Delivery:
     def start(self) -> None:
         """Begin, unless the settings leave deliveries to other servers."""
         if self._settings.webhook_threads:
-            self._thread = threading.Thread(target=self._run, name="opscore-webhooks", daemon=True)
-            self._thread.start()
-
-    def hint(self) -> None:
-        """Say that something was committed; cheap, from any thread."""
-        self._hint.set()
-
-    def stop(self) -> None:
-        """Finish what is being sent and end the threads."""
-        self._stopping = True
-        self._hint.set()
-        if self._thread is not None:
-            self._thread.join()
+            super().start()
 
     def _run(self) -> None:
         under_way: dict[UUID, Future[None]] = {}
