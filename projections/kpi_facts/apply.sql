@@ -746,3 +746,91 @@ FROM (
     UNION ALL
     SELECT stream_id, position, store_id, occurred_at, time_zone, true FROM campaign_ended
 ) AS said;
+
+-- disputed: somebody complained.
+INSERT INTO disputes (dispute_id, order_id, store_id, position, opened_at, day, hour)
+SELECT said.dispute_id, said.stream_id, said.store_id, said.position, said.occurred_at,
+    (said.occurred_at AT TIME ZONE said.time_zone)::date,
+    extract(hour FROM said.occurred_at AT TIME ZONE said.time_zone)::bigint
+FROM dispute_opened AS said;
+
+-- disputed_units: about which articles; about the order as a whole where none is named.
+INSERT INTO disputed_units (position, place, order_id, store_id, occurred_at, day, hour, sku_id)
+SELECT said.position, coalesce(line.ordinal, 0), said.stream_id, said.store_id, said.occurred_at,
+    (said.occurred_at AT TIME ZONE said.time_zone)::date,
+    extract(hour FROM said.occurred_at AT TIME ZONE said.time_zone)::bigint, line.sku_id
+FROM dispute_opened AS said LEFT JOIN dispute_opened_lines AS line ON line.position = said.position;
+
+-- dispute_steps: who complained was answered, had offers to think about, went to an arbiter, and was done with; of each the
+-- first word counts.
+UPDATE disputes AS known
+SET accepted_position = coalesce(known.accepted_position, said.accepted_position),
+    accepted_at = coalesce(known.accepted_at, said.accepted_at),
+    waited = known.waited + said.waited,
+    arbitrated_position = coalesce(known.arbitrated_position, said.arbitrated_position),
+    arbitrated_at = coalesce(known.arbitrated_at, said.arbitrated_at),
+    decided_for = coalesce(known.decided_for, said.decided_for),
+    closed_position = coalesce(known.closed_position, said.closed_position),
+    closed_at = coalesce(known.closed_at, said.closed_at),
+    closed_by = coalesce(known.closed_by, said.closed_by)
+FROM (
+    SELECT step.dispute_id, min(step.position) FILTER (WHERE step.event = 'accepted') AS accepted_position,
+        (array_agg(step.occurred_at ORDER BY step.position) FILTER (WHERE step.event = 'accepted'))[1] AS accepted_at,
+        coalesce(sum(extract(epoch FROM step.occurred_at - step.offered_at)), 0) AS waited,
+        min(step.position) FILTER (WHERE step.event = 'arbitrated') AS arbitrated_position,
+        (array_agg(step.occurred_at ORDER BY step.position) FILTER (WHERE step.event = 'arbitrated'))[1]
+            AS arbitrated_at,
+        (array_agg(step.decided_for ORDER BY step.position) FILTER (WHERE step.event = 'arbitrated'))[1] AS decided_for,
+        min(step.position) FILTER (WHERE step.ended) AS closed_position,
+        (array_agg(step.occurred_at ORDER BY step.position) FILTER (WHERE step.ended))[1] AS closed_at,
+        (array_agg(step.event ORDER BY step.position) FILTER (WHERE step.ended))[1] AS closed_by
+    FROM (
+        SELECT dispute_id, position, occurred_at, 'accepted' AS event, NULL::timestamptz AS offered_at,
+            NULL::text AS decided_for, false AS ended
+        FROM dispute_accepted
+        UNION ALL SELECT dispute_id, position, occurred_at, 'declined', offered_at, NULL, false
+            FROM dispute_offer_declined
+        UNION ALL SELECT dispute_id, position, occurred_at, 'agreed', offered_at, NULL, false FROM dispute_agreed
+        UNION ALL SELECT dispute_id, position, occurred_at, 'arbitrated', NULL, decided_for, false
+            FROM dispute_arbitrated
+        UNION ALL SELECT dispute_id, position, occurred_at, 'DisputeClosed', NULL, NULL, true FROM dispute_closed
+        UNION ALL SELECT dispute_id, position, occurred_at, 'DisputeWithdrawn', NULL, NULL, true FROM dispute_withdrawn
+    ) AS step
+    GROUP BY 1
+) AS said
+CROSS JOIN LATERAL (
+    SELECT one.ctid AS row_id FROM disputes AS one WHERE one.dispute_id = said.dispute_id OFFSET 0
+) AS found
+WHERE known.ctid = found.row_id;
+
+-- compensated: money was given on top of an order.
+INSERT INTO compensations (position, order_id, store_id, occurred_at, day, hour, currency, borne_by, amount_minor)
+SELECT given.position, given.stream_id, given.store_id, given.occurred_at,
+    (given.occurred_at AT TIME ZONE given.time_zone)::date,
+    extract(hour FROM given.occurred_at AT TIME ZONE given.time_zone)::bigint,
+    given.currency, given.borne_by, given.amount_minor
+FROM compensation_paid AS given;
+
+-- lost: a parcel is lost, or was found.
+INSERT INTO losses (position, order_id, parcel_id, event, occurred_at, amount)
+SELECT position, stream_id, parcel_id, 'ParcelLost', occurred_at, 1 FROM parcel_lost
+UNION ALL
+SELECT position, stream_id, parcel_id, 'ParcelTraced', occurred_at, -1 FROM parcel_traced WHERE found;
+
+-- claimed: money was claimed for it; once for each parcel.
+INSERT INTO courier_claims (order_id, parcel_id, position, store_id, filed_at, day, hour, currency, amount_minor)
+SELECT said.stream_id, said.parcel_id, said.position, said.store_id, said.occurred_at,
+    (said.occurred_at AT TIME ZONE said.time_zone)::date,
+    extract(hour FROM said.occurred_at AT TIME ZONE said.time_zone)::bigint,
+    said.currency, said.amount_minor
+FROM courier_claim_filed AS said;
+
+-- recovered: what the courier paid for it.
+UPDATE courier_claims AS known
+SET settled_position = said.position, settled_at = said.occurred_at, recovered_minor = said.amount_minor
+FROM courier_claim_settled AS said
+CROSS JOIN LATERAL (
+    SELECT one.ctid AS row_id FROM courier_claims AS one
+    WHERE one.order_id = said.stream_id AND one.parcel_id = said.parcel_id OFFSET 0
+) AS found
+WHERE known.ctid = found.row_id;

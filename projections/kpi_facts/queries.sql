@@ -287,6 +287,71 @@ FROM (
     FROM parcels AS parcel LEFT JOIN origins AS origin ON origin.order_id = parcel.order_id
     WHERE parcel.delivered_at IS NOT NULL
     UNION ALL
+    SELECT said.position, 6000 + said.place, 'DisputeOpened', said.occurred_at, 'complaints', said.store_id, said.day,
+        said.hour, NULL, origin.channel, said.sku_id, NULL, said.order_id, NULL, 1::numeric, NULL, NULL
+    FROM disputed_units AS said LEFT JOIN origins AS origin ON origin.order_id = said.order_id
+    UNION ALL
+    SELECT said.position, 65::bigint, 'DisputeOpened', said.opened_at, 'disputes_opened', said.store_id, said.day, said.hour,
+        NULL, origin.channel, NULL, NULL, said.order_id, NULL, 1::numeric, NULL, NULL
+    FROM disputes AS said LEFT JOIN origins AS origin ON origin.order_id = said.order_id
+    UNION ALL
+    SELECT said.accepted_position, 66::bigint, 'DisputeAccepted', said.accepted_at, 'dispute_answer_seconds',
+        said.store_id, said.day, said.hour, NULL, origin.channel, NULL, NULL, said.order_id, NULL,
+        extract(epoch FROM said.accepted_at - said.opened_at), NULL, NULL
+    FROM disputes AS said LEFT JOIN origins AS origin ON origin.order_id = said.order_id
+    WHERE said.accepted_position IS NOT NULL
+    UNION ALL
+    SELECT said.closed_position, 67::bigint, said.closed_by, said.closed_at, 'dispute_seconds', said.store_id, said.day,
+        said.hour, NULL, origin.channel, NULL, NULL, said.order_id, NULL,
+        extract(epoch FROM said.closed_at - said.opened_at) - said.waited, NULL, NULL
+    FROM disputes AS said LEFT JOIN origins AS origin ON origin.order_id = said.order_id
+    WHERE said.closed_position IS NOT NULL
+    UNION ALL
+    SELECT said.arbitrated_position, 68::bigint, 'DisputeArbitrated', said.arbitrated_at, 'disputes_arbitrated',
+        said.store_id, said.day, said.hour, NULL, origin.channel, NULL, NULL, said.order_id, NULL, 1::numeric, NULL,
+        NULL
+    FROM disputes AS said LEFT JOIN origins AS origin ON origin.order_id = said.order_id
+    WHERE said.arbitrated_position IS NOT NULL
+    UNION ALL
+    SELECT said.arbitrated_position, 69::bigint, 'DisputeArbitrated', said.arbitrated_at, 'disputes_won_by_buyers',
+        said.store_id, said.day, said.hour, NULL, origin.channel, NULL, NULL, said.order_id, NULL, 1::numeric, NULL,
+        NULL
+    FROM disputes AS said LEFT JOIN origins AS origin ON origin.order_id = said.order_id
+    WHERE said.decided_for = 'buyer'
+    UNION ALL
+    SELECT given.position, 70::bigint, 'CompensationPaid', given.occurred_at, 'compensated', given.store_id, given.day,
+        given.hour, given.currency, origin.channel, NULL, NULL, given.order_id, NULL, given.amount_minor::numeric, NULL,
+        NULL
+    FROM compensations AS given LEFT JOIN origins AS origin ON origin.order_id = given.order_id
+    UNION ALL
+    SELECT given.position, 71::bigint, 'CompensationPaid', given.occurred_at, 'compensated_by_owner', given.store_id,
+        given.day, given.hour, given.currency, origin.channel, NULL, NULL, given.order_id, NULL,
+        given.amount_minor::numeric, NULL, NULL
+    FROM compensations AS given LEFT JOIN origins AS origin ON origin.order_id = given.order_id
+    WHERE given.borne_by = 'owner'
+    UNION ALL
+    SELECT parcel.position, 72::bigint, 'OrderShipped', parcel.shipped_at, 'parcels_sent', parcel.store_id, parcel.day,
+        parcel.hour, NULL, origin.channel, NULL, NULL, parcel.order_id, NULL, 1::numeric, NULL, NULL
+    FROM parcels AS parcel LEFT JOIN origins AS origin ON origin.order_id = parcel.order_id
+    UNION ALL
+    -- A parcel that is lost counts on the day on which it left; one that was found is taken off there.
+    SELECT loss.position, 73::bigint, loss.event, loss.occurred_at, 'parcels_lost', parcel.store_id, parcel.day,
+        parcel.hour, NULL, origin.channel, NULL, NULL, parcel.order_id, NULL, loss.amount::numeric, NULL, NULL
+    FROM losses AS loss
+    JOIN parcels AS parcel ON parcel.order_id = loss.order_id AND parcel.parcel_id = loss.parcel_id
+    LEFT JOIN origins AS origin ON origin.order_id = parcel.order_id
+    UNION ALL
+    SELECT claim.position, 74::bigint, 'CourierClaimFiled', claim.filed_at, 'claimed', claim.store_id, claim.day,
+        claim.hour, claim.currency, origin.channel, NULL, NULL, claim.order_id, NULL, claim.amount_minor::numeric, NULL,
+        NULL
+    FROM courier_claims AS claim LEFT JOIN origins AS origin ON origin.order_id = claim.order_id
+    UNION ALL
+    SELECT claim.settled_position, 75::bigint, 'CourierClaimSettled', claim.settled_at, 'recovered', claim.store_id,
+        claim.day, claim.hour, claim.currency, origin.channel, NULL, NULL, claim.order_id, NULL,
+        claim.recovered_minor::numeric, NULL, NULL
+    FROM courier_claims AS claim LEFT JOIN origins AS origin ON origin.order_id = claim.order_id
+    WHERE claim.settled_position IS NOT NULL
+    UNION ALL
     -- What is open: earned, less what was spent, taken back, or lapsed; it may be below zero.
     SELECT move.position, 36::bigint, move.event, move.occurred_at, 'points_open', move.store_id, move.day, move.hour,
         NULL, NULL, NULL, NULL, move.order_id, NULL,

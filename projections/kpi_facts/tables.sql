@@ -485,3 +485,83 @@ CREATE TABLE campaign_turns (
     hour         bigint NOT NULL,
     ended        boolean NOT NULL
 );
+
+-- disputes: what somebody complained about, when they were answered, whether it was arbitrated, and when it was over.
+CREATE TABLE disputes (
+    dispute_id           uuid PRIMARY KEY,
+    order_id             uuid NOT NULL,
+    store_id             uuid NOT NULL,
+    position             bigint NOT NULL,
+    opened_at            timestamptz NOT NULL,
+    day                  date NOT NULL,
+    hour                 bigint NOT NULL,
+    accepted_position    bigint,
+    accepted_at          timestamptz,
+    -- Seconds for which the customer had an offer to answer.
+    waited               numeric NOT NULL DEFAULT 0,
+    arbitrated_position  bigint,
+    arbitrated_at        timestamptz,
+    decided_for          text COLLATE "C",
+    closed_position      bigint,
+    closed_at            timestamptz,
+    closed_by            text COLLATE "C"
+) WITH (fillfactor = 80);
+
+-- disputes_days: what a store was complained to in a window.
+CREATE INDEX disputes_days ON disputes (store_id, day);
+
+-- disputed_units: the article of each line that a complaint is about; place 0, and none, where it is about the order.
+CREATE TABLE disputed_units (
+    position     bigint NOT NULL,
+    place        bigint NOT NULL,
+    order_id     uuid NOT NULL,
+    store_id     uuid NOT NULL,
+    occurred_at  timestamptz NOT NULL,
+    day          date NOT NULL,
+    hour         bigint NOT NULL,
+    sku_id       uuid,
+    PRIMARY KEY (position, place)
+);
+
+-- disputed_units_days: what a store was complained to about in a window.
+CREATE INDEX disputed_units_days ON disputed_units (store_id, day);
+
+-- compensations: what was paid on top of an order, and who bears it.
+CREATE TABLE compensations (
+    position      bigint PRIMARY KEY,
+    order_id      uuid NOT NULL,
+    store_id      uuid NOT NULL,
+    occurred_at   timestamptz NOT NULL,
+    day           date NOT NULL,
+    hour          bigint NOT NULL,
+    currency      text COLLATE "C" NOT NULL,
+    borne_by      text COLLATE "C" NOT NULL,
+    amount_minor  bigint NOT NULL
+);
+
+-- losses: which parcels were lost (1), and which of them were found (-1).
+CREATE TABLE losses (
+    position     bigint PRIMARY KEY,
+    order_id     uuid NOT NULL,
+    parcel_id    uuid NOT NULL,
+    event        text COLLATE "C" NOT NULL,
+    occurred_at  timestamptz NOT NULL,
+    amount       bigint NOT NULL
+);
+
+-- courier_claims: what was claimed for a lost parcel, and what the courier paid.
+CREATE TABLE courier_claims (
+    order_id          uuid NOT NULL,
+    parcel_id         uuid NOT NULL,
+    position          bigint NOT NULL,
+    store_id          uuid NOT NULL,
+    filed_at          timestamptz NOT NULL,
+    day               date NOT NULL,
+    hour              bigint NOT NULL,
+    currency          text COLLATE "C" NOT NULL,
+    amount_minor      bigint NOT NULL,
+    settled_position  bigint,
+    settled_at        timestamptz,
+    recovered_minor   bigint,
+    PRIMARY KEY (order_id, parcel_id)
+);

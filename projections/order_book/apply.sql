@@ -46,28 +46,35 @@ SELECT order_id, line, sku_id, sku_code, name, unit, quantity, list_price, unit_
     amount_minor, NULL, gift, service, 0, 0, 0, 0, 0, 0, 0
 FROM stands_in;
 
--- units: what was called off, exchanged, sent back or refunded of each line, and when it was last reported short.
+-- units: what was called off, exchanged, lost, sent back or refunded of each line, and when it was last reported short.
 UPDATE order_book_lines AS agreed
 SET cancelled = agreed.cancelled + done.cancelled, cancelled_minor = agreed.cancelled_minor + done.cancelled_minor,
     exchanged = agreed.exchanged + done.exchanged, exchanged_minor = agreed.exchanged_minor + done.exchanged_minor,
     returned = agreed.returned + done.returned, refunded = agreed.refunded + done.refunded,
-    refunded_minor = agreed.refunded_minor + done.refunded_minor,
+    refunded_minor = agreed.refunded_minor + done.refunded_minor, gone = agreed.gone + done.gone,
+    lost = agreed.lost + done.lost,
     short_position = greatest(agreed.short_position, done.short_position)
 FROM (
     SELECT order_id, line, sum(cancelled) AS cancelled, sum(cancelled_minor) AS cancelled_minor,
         sum(exchanged) AS exchanged, sum(exchanged_minor) AS exchanged_minor, sum(returned) AS returned,
-        sum(refunded) AS refunded, sum(refunded_minor) AS refunded_minor, max(short_position) AS short_position
+        sum(refunded) AS refunded, sum(refunded_minor) AS refunded_minor, sum(gone) AS gone, sum(lost) AS lost,
+        max(short_position) AS short_position
     FROM (
         SELECT stream_id AS order_id, line, quantity AS cancelled, amount_minor AS cancelled_minor, 0 AS exchanged,
-            0 AS exchanged_minor, 0 AS returned, 0 AS refunded, 0 AS refunded_minor, NULL::bigint AS short_position
+            0 AS exchanged_minor, 0 AS returned, 0 AS refunded, 0 AS refunded_minor, 0 AS gone,
+            -- What was called off before anything could be lost does not say so.
+            -coalesce(lost, 0) AS lost, NULL::bigint AS short_position
         FROM order_cancelled_lines
-        UNION ALL SELECT stream_id, line, quantity, amount_minor, 0, 0, 0, 0, 0, NULL FROM order_expired_lines
-        UNION ALL SELECT stream_id, from_line, 0, 0, replaced_quantity, amount_minor, 0, 0, 0, NULL
+        UNION ALL SELECT stream_id, line, quantity, amount_minor, 0, 0, 0, 0, 0, 0, 0, NULL FROM order_expired_lines
+        UNION ALL SELECT stream_id, from_line, 0, 0, replaced_quantity, amount_minor, 0, 0, 0, 0, 0, NULL
             FROM shortage_resolved_exchanges
-        UNION ALL SELECT stream_id, line, 0, 0, 0, 0, quantity, 0, 0, NULL FROM return_received_lines
-        UNION ALL SELECT stream_id, line, 0, 0, 0, 0, 0, quantity, amount_minor, NULL FROM order_refunded_lines
+        UNION ALL SELECT stream_id, line, 0, 0, 0, 0, quantity, 0, 0, 0, 0, NULL FROM return_received_lines
+        UNION ALL SELECT stream_id, line, 0, 0, 0, 0, 0, quantity, amount_minor, 0, 0, NULL FROM order_refunded_lines
             WHERE line IS NOT NULL
-        UNION ALL SELECT stream_id, line, 0, 0, 0, 0, 0, 0, 0, position FROM shortage_reported_lines
+        UNION ALL SELECT stream_id, line, 0, 0, 0, 0, 0, 0, 0, quantity, quantity, NULL FROM parcel_lost_lines
+        UNION ALL SELECT stream_id, line, 0, 0, 0, 0, 0, 0, 0, -quantity, -quantity, NULL FROM parcel_traced_lines
+        UNION ALL SELECT stream_id, line, 0, 0, 0, 0, 0, 0, 0, 0, -quantity, NULL FROM lost_units_replaced_lines
+        UNION ALL SELECT stream_id, line, 0, 0, 0, 0, 0, 0, 0, 0, 0, position FROM shortage_reported_lines
     ) AS each
     GROUP BY 1, 2
 ) AS done
@@ -134,6 +141,55 @@ ON CONFLICT (order_id, return_id) DO UPDATE SET
     received = known.received + excluded.received,
     disposed = known.disposed + excluded.disposed;
 
+-- disputed: what somebody complained about.
+INSERT INTO order_book_disputes (order_id, dispute_id, kind, opened_at, status, changed_at)
+SELECT stream_id, dispute_id, kind, occurred_at, 'opened', occurred_at FROM dispute_opened;
+
+-- found_out: what is really wrong, and whose fault it is, which whoever arbitrates may see otherwise. The last word holds.
+UPDATE order_book_disputes AS known
+SET found_kind = coalesce(said.kind, known.found_kind), fault_party = coalesce(said.fault_party, known.fault_party)
+FROM (
+    SELECT stream_id, dispute_id,
+        (array_agg(kind ORDER BY position DESC) FILTER (WHERE kind IS NOT NULL))[1] AS kind,
+        (array_agg(fault_party ORDER BY position DESC) FILTER (WHERE fault_party IS NOT NULL))[1] AS fault_party
+    FROM (
+        SELECT stream_id, dispute_id, position, kind, fault_party FROM dispute_verified
+        UNION ALL SELECT stream_id, dispute_id, position, NULL, fault_party FROM dispute_arbitrated
+    ) AS each
+    GROUP BY 1, 2
+) AS said
+CROSS JOIN LATERAL (
+    SELECT one.ctid AS row_id FROM order_book_disputes AS one
+    WHERE one.order_id = said.stream_id AND one.dispute_id = said.dispute_id OFFSET 0
+) AS found
+WHERE known.ctid = found.row_id;
+
+-- dispute_steps: where a dispute stands after its last step; what is paid does not move it.
+UPDATE order_book_disputes AS known SET status = last.status, changed_at = last.occurred_at
+FROM (
+    SELECT DISTINCT ON (step.dispute_id) step.stream_id, step.dispute_id, step.status, step.occurred_at
+    FROM (
+        SELECT stream_id, dispute_id, position, occurred_at, 'accepted' AS status FROM dispute_accepted
+        UNION ALL SELECT stream_id, dispute_id, position, occurred_at, 'verified' FROM dispute_verified
+        UNION ALL SELECT stream_id, dispute_id, position, occurred_at, 'negotiating' FROM dispute_negotiated
+        UNION ALL SELECT stream_id, dispute_id, position, occurred_at, 'negotiating' FROM dispute_offer_declined
+        UNION ALL SELECT stream_id, dispute_id, position, occurred_at, 'agreed' FROM dispute_agreed
+        UNION ALL SELECT stream_id, dispute_id, position, occurred_at, 'arbitrated' FROM dispute_arbitrated
+        UNION ALL SELECT stream_id, dispute_id, position, occurred_at, 'settled' FROM dispute_settled
+        UNION ALL SELECT stream_id, dispute_id, position, occurred_at, CASE
+            WHEN result = 'not_solved' THEN 'verified' WHEN done THEN 'followed_up' ELSE 'settled'
+        END FROM dispute_followed_up
+        UNION ALL SELECT stream_id, dispute_id, position, occurred_at, 'closed' FROM dispute_closed
+        UNION ALL SELECT stream_id, dispute_id, position, occurred_at, 'withdrawn' FROM dispute_withdrawn
+    ) AS step
+    ORDER BY step.dispute_id, step.position DESC
+) AS last
+CROSS JOIN LATERAL (
+    SELECT one.ctid AS row_id FROM order_book_disputes AS one
+    WHERE one.order_id = last.stream_id AND one.dispute_id = last.dispute_id OFFSET 0
+) AS found
+WHERE known.ctid = found.row_id;
+
 -- orders: everything that the window says about an order as a whole, in one row for each order.
 -- Nothing here depends on the order of events: what is agreed once is taken once, moments are the latest, amounts add up.
 -- How far its units are is counted over its lines and parcels, which stand already; the status follows from the row.
@@ -197,6 +253,9 @@ WITH said AS (
             UNION ALL SELECT stream_id, position FROM parcel_unpacked
             UNION ALL SELECT stream_id, position FROM return_recorded
             UNION ALL SELECT stream_id, position FROM return_received
+            UNION ALL SELECT stream_id, position FROM parcel_lost
+            UNION ALL SELECT stream_id, position FROM parcel_traced
+            UNION ALL SELECT stream_id, position FROM lost_units_replaced
         ) AS touched
     ) AS event
     GROUP BY 1
@@ -219,24 +278,27 @@ WITH said AS (
         bool_and(line.packed >= line.live) FILTER (WHERE NOT line.service AND line.live > 0) AS all_packed,
         bool_and(line.shipped >= line.live) FILTER (WHERE NOT line.service AND line.live > 0) AS all_shipped,
         bool_and(line.delivered >= line.live) FILTER (WHERE NOT line.service AND line.live > 0) AS all_delivered,
-        max(line.short_position) FILTER (WHERE line.live > line.packed) AS short_position
+        bool_or(line.lost > 0) FILTER (WHERE NOT line.service AND line.live > 0) AS any_lost,
+        max(line.short_position) FILTER (WHERE line.live > line.packed + line.lost) AS short_position
     FROM (
+        -- What is gone left in a parcel, and counts neither as packed nor as shipped.
         SELECT part.order_id, part.line, max(part.live) AS live, bool_or(part.service) AS service,
-            max(part.short_position) AS short_position, coalesce(sum(part.packed), 0) AS packed,
-            coalesce(sum(part.shipped), 0) AS shipped, coalesce(sum(part.delivered), 0) AS delivered
+            max(part.short_position) AS short_position, coalesce(sum(part.packed), 0) - max(part.gone) AS packed,
+            coalesce(sum(part.shipped), 0) - max(part.gone) AS shipped, coalesce(sum(part.delivered), 0) AS delivered,
+            max(part.lost) AS lost
         FROM (
             -- Looked up order by order: read from end to end, what there was before would cost more in each window. Lines
             -- and contents meet in the grouping: nobody can know how many there are, and a join would have to guess.
             SELECT agreed.order_id, agreed.line, agreed.quantity - agreed.cancelled - agreed.exchanged AS live,
-                coalesce(agreed.service, false) AS service, agreed.short_position, NULL::numeric AS packed,
-                NULL::numeric AS shipped, NULL::numeric AS delivered
+                coalesce(agreed.service, false) AS service, agreed.short_position, agreed.gone, agreed.lost,
+                NULL::numeric AS packed, NULL::numeric AS shipped, NULL::numeric AS delivered
             FROM said CROSS JOIN LATERAL (
                 SELECT known.order_id, known.line, known.quantity, known.cancelled, known.exchanged, known.service,
-                    known.short_position
+                    known.short_position, known.gone, known.lost
                 FROM order_book_lines AS known WHERE known.order_id = said.order_id OFFSET 0
             ) AS agreed
             UNION ALL
-            SELECT parcel.order_id, item.line, NULL, NULL, NULL, item.quantity,
+            SELECT parcel.order_id, item.line, NULL, NULL, NULL, NULL, NULL, item.quantity,
                 CASE WHEN parcel.shipped_at IS NOT NULL THEN item.quantity END,
                 CASE WHEN parcel.delivered_at IS NOT NULL THEN item.quantity END
             FROM said CROSS JOIN LATERAL (
@@ -255,7 +317,7 @@ INSERT INTO order_book AS book (
     coupon_code, surge, placed_at, placed_position, goods_minor, discount_minor, freight_minor, total_minor,
     cancelled_goods_minor, cancelled_freight_minor, paid_minor, refunded_minor, expires_at, ship_by, ship_by_hard, paid_at,
     confirmed_at, shipped_at, delivered_at, completed_at, cancelled_at, expired, short_position, resolved_position, lines,
-    units, all_packed, all_shipped, all_delivered, position
+    units, all_packed, all_shipped, all_delivered, any_lost, position
 )
 SELECT
     said.order_id, placed.store_id, placed.kind, placed.customer_id, placed.channel,
@@ -266,7 +328,7 @@ SELECT
     said.cancelled_goods_minor, said.cancelled_freight_minor, said.paid_minor, said.refunded_minor, placed.expires_at,
     said.ship_by, said.ship_by_hard, said.paid_at, said.confirmed_at, said.shipped_at, said.delivered_at,
     said.completed_at, said.cancelled_at, said.expired, stand.short_position, said.resolved_position, stand.lines,
-    stand.units, stand.all_packed, stand.all_shipped, stand.all_delivered, said.position
+    stand.units, stand.all_packed, stand.all_shipped, stand.all_delivered, stand.any_lost, said.position
 FROM said
 LEFT JOIN placed ON placed.order_id = said.order_id
 LEFT JOIN amended ON amended.order_id = said.order_id
@@ -291,7 +353,7 @@ ON CONFLICT (order_id) DO UPDATE SET
     short_position = excluded.short_position,
     resolved_position = greatest(book.resolved_position, excluded.resolved_position),
     lines = excluded.lines, units = excluded.units, all_packed = excluded.all_packed,
-    all_shipped = excluded.all_shipped, all_delivered = excluded.all_delivered, position = excluded.position;
+    all_shipped = excluded.all_shipped, all_delivered = excluded.all_delivered, any_lost = excluded.any_lost, position = excluded.position;
 
 -- references: what the payment provider calls money that came in, or went back.
 INSERT INTO order_book_references (order_id, reference)

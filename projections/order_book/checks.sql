@@ -29,7 +29,10 @@ LEFT JOIN (
     CROSS JOIN LATERAL jsonb_to_recordset(parcel.contents) AS item (line bigint, quantity numeric)
     GROUP BY 1, 2
 ) AS sent USING (order_id, line)
-WHERE agreed.cancelled + agreed.exchanged > agreed.quantity OR sent.packed > agreed.quantity;
+WHERE agreed.cancelled + agreed.exchanged > agreed.quantity OR sent.packed - agreed.gone > agreed.quantity;
+
+-- no_more_lost_than_left: of no line more units are lost than left in lost parcels, nor fewer than none.
+SELECT order_id, line, gone, lost FROM order_book_lines WHERE lost < 0 OR lost > gone;
 
 -- returns_are_the_lines: what came back by returns is what came back of the lines.
 SELECT order_id, of_lines.returned, of_returns.received

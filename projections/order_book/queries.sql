@@ -31,6 +31,12 @@ SELECT back.order_id, back.status, coalesce(back.reason, 'not_stated') AS reason
 FROM order_book_returns AS back JOIN order_book AS book ON book.order_id = back.order_id
 WHERE :store_ids::uuid[] IS NULL OR book.store_id = ANY (:store_ids::uuid[]);
 
+-- order_disputes: what somebody complained about an order, and how far that is, for lists that look for it.
+SELECT dispute.order_id, dispute.status, dispute.kind, dispute.found_kind, dispute.fault_party, dispute.opened_at,
+    dispute.changed_at
+FROM order_book_disputes AS dispute JOIN order_book AS book ON book.order_id = dispute.order_id
+WHERE :store_ids::uuid[] IS NULL OR book.store_id = ANY (:store_ids::uuid[]);
+
 -- order_references: by what references of the payment provider an order was paid or refunded, for lists that look for them.
 SELECT paid.order_id, paid.reference
 FROM order_book_references AS paid JOIN order_book AS book ON book.order_id = paid.order_id
@@ -81,7 +87,7 @@ WHERE book.status = 'placed' AND book.expires_at < :due_before::timestamptz
 UNION ALL
 SELECT book.order_id, book.store_id, book.status, 'ship', book.ship_by
 FROM order_book AS book
-WHERE book.status IN ('paid', 'confirmed', 'shortage', 'packed') AND book.ship_by < :due_before::timestamptz
+WHERE book.status IN ('paid', 'confirmed', 'shortage', 'lost', 'packed') AND book.ship_by < :due_before::timestamptz
     -- An order of services alone has nothing to be sent.
     AND book.all_shipped IS NOT NULL
     AND (:store_ids::uuid[] IS NULL OR book.store_id = ANY (:store_ids::uuid[]))

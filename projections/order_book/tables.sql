@@ -40,12 +40,14 @@ CREATE TABLE order_book (
     -- while the report is the later. What is called off is short no longer.
     short_position           bigint,
     resolved_position        bigint,
-    -- Counted over order_book_lines and order_book_parcels; the last three are null while no unit is to be sent.
+    -- Counted over order_book_lines and order_book_parcels; the last four are null while no unit is to be sent.
     lines                    bigint,
     units                    numeric,
     all_packed               boolean,
     all_shipped              boolean,
     all_delivered            boolean,
+    -- Whether units are lost that were neither sent once more nor called off.
+    any_lost                 boolean,
     position                 bigint NOT NULL,
     -- The state of its least advanced unit.
     status                   text COLLATE "C" GENERATED ALWAYS AS (CASE
@@ -55,6 +57,7 @@ CREATE TABLE order_book (
         WHEN all_delivered THEN 'delivered'
         WHEN all_shipped THEN 'shipped'
         WHEN short_position > coalesce(resolved_position, 0) THEN 'shortage'
+        WHEN any_lost THEN 'lost'
         WHEN all_packed THEN 'packed'
         WHEN confirmed_at IS NOT NULL THEN 'confirmed'
         WHEN paid_at IS NOT NULL THEN 'paid'
@@ -104,6 +107,9 @@ CREATE TABLE order_book_lines (
     returned          numeric NOT NULL,
     refunded          numeric NOT NULL,
     refunded_minor    bigint NOT NULL,
+    -- Units that left in parcels which are lost, and those of them that were neither sent once more nor called off.
+    gone              numeric NOT NULL DEFAULT 0,
+    lost              numeric NOT NULL DEFAULT 0,
     -- Position of the last report that units of it are short.
     short_position    bigint,
     PRIMARY KEY (order_id, line)
@@ -156,6 +162,23 @@ CREATE TABLE order_book_returns (
 
 -- order_book_returns_status: the orders with a return that stands at a state.
 CREATE INDEX order_book_returns_status ON order_book_returns (status, order_id);
+
+-- order_book_disputes: complaints about orders, and how far each is: where its last step took it.
+CREATE TABLE order_book_disputes (
+    order_id     uuid NOT NULL,
+    dispute_id   uuid NOT NULL,
+    -- What the customer says, and what was found to be wrong and whose fault; both null until that was found out.
+    kind         text COLLATE "C" NOT NULL,
+    found_kind   text COLLATE "C",
+    fault_party  text COLLATE "C",
+    opened_at    timestamptz NOT NULL,
+    status       text COLLATE "C" NOT NULL,
+    changed_at   timestamptz NOT NULL,
+    PRIMARY KEY (order_id, dispute_id)
+) WITH (fillfactor = 80);
+
+-- order_book_disputes_status: the orders with a dispute that stands at a state, oldest first.
+CREATE INDEX order_book_disputes_status ON order_book_disputes (status, opened_at, order_id);
 
 -- order_book_references: what the payment provider calls money that came in for an order, or went back.
 CREATE TABLE order_book_references (

@@ -199,6 +199,9 @@ FIELDS: dict[str, frozenset[Role]] = {
     "Order.customer": READS["customer"],
     "Order.store": READS["store"],
     "OrderLine.sku": READS["sku"],
+    "OrderParcel.claim": _INSIDE,
+    "OrderDispute.faultParty": _INSIDE,
+    "OrderDispute.solution": _INSIDE,
     **dict.fromkeys(
         (
             "Order.goods",
@@ -214,6 +217,8 @@ FIELDS: dict[str, frozenset[Role]] = {
             "Order.pointsValue",
             "Order.payments",
             "Order.refunds",
+            "OrderDispute.amount",
+            "OrderDispute.compensated",
             "OrderLine.listPrice",
             "OrderLine.unitPrice",
             "OrderLine.gross",

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from typing import Any
+from uuid import uuid4
 
 import pytest
 from graphql import FieldDefinitionNode, ObjectTypeDefinitionNode, parse
@@ -30,9 +32,14 @@ from opscore.domain.campaign_events import CampaignGoal, LineRole
 from opscore.domain.campaign_resources import PlanResource
 from opscore.domain.command import COMMANDS, Role
 from opscore.domain.departures import FileResignation
-from opscore.domain.order_commands import CancelOrder, PayOrder
+from opscore.domain.order import Order
+from opscore.domain.order_commands import CancelOrder, ConfirmOrder, PackParcel, PayOrder, ScannedLine, ShipOrder
+from opscore.domain.order_dispute_commands import AcceptDispute, NegotiateDispute, OpenDispute, VerifyDispute
+from opscore.domain.order_disputes import DisputeRemedy, FaultParty
+from opscore.domain.order_losses import FileCourierClaim, ReportParcelLost
 from opscore.domain.order_notes import NoteOrder, TagOrder
 from opscore.domain.order_returns import RefundOrder
+from opscore.domain.policies import ProblemKind
 from opscore.domain.sku_commands import PriceSku, SetStockPolicy, SetTierPrices, TierPriceEntry
 from opscore.domain.staff import AssignStaffRole
 from opscore.domain.stock_commands import AllocateCampaignStock
@@ -85,8 +92,22 @@ def goods(api: Api, shop: Shop) -> dict[str, str]:
     shop.do(SetTierPrices(sku_id=sku, tiers=(TierPriceEntry(tier="member", factor=Decimal("0.9")),)))
     shop.do(SetStockPolicy(sku_id=sku, low_line=Decimal(2), high_line=Decimal(50), cover_days=9, stock_class="A"))
     shop.do(PayOrder(order_id=order, amount_minor=1000, method="card"))
+    shop.do(ConfirmOrder(order_id=order))
+    parcel: dict[str, Any] = {"order_id": order, "parcel_id": uuid4()}
+    one = ScannedLine(line=1, sku_id=sku, quantity=Decimal(1))
+    shop.do(PackParcel(**parcel, location_id=shop.location_id, lines=(one,)))
+    shop.do(ShipOrder(**parcel, courier="DPD", waybill="gone"))
+    shop.do(ReportParcelLost(**parcel))
+    shop.do(FileCourierClaim(**parcel, amount_minor=900))
     shop.do(CancelOrder(order_id=order))
     shop.do(RefundOrder(order_id=order))
+    shop.do(OpenDispute(order_id=order, kind=ProblemKind.REFUND))
+    disputed = api.server.services.log.aggregate(Order, order)
+    assert disputed is not None
+    dispute: dict[str, Any] = {"order_id": order, "dispute_id": next(iter(disputed.disputes))}
+    shop.do(AcceptDispute(**dispute))
+    shop.do(VerifyDispute(**dispute, real=True, fault_party=FaultParty.OWNER, solution=DisputeRemedy.COMPENSATION))
+    shop.do(NegotiateDispute(**dispute, remedy=DisputeRemedy.COMPENSATION, amount_minor=100, above_policy=True))
     shop.do(NoteOrder(order_id=order, text="rang, to be called back"))
     shop.do(TagOrder(order_id=order, tag="call back"))
     position = api.server.services.log.head().position
@@ -165,6 +186,11 @@ HIDDEN: dict[str, str] = {
     "OrderLine.gross": "warehouse",
     "OrderLine.discount": "warehouse",
     "OrderLine.amount": "warehouse",
+    "OrderParcel.claim": "storefront customer",
+    "OrderDispute.faultParty": "storefront customer",
+    "OrderDispute.solution": "storefront customer",
+    "OrderDispute.amount": "warehouse",
+    "OrderDispute.compensated": "warehouse",
     "OrderCount.goods": "warehouse",
     "OrderCount.discount": "warehouse",
     "OrderCount.freight": "warehouse",
@@ -187,7 +213,9 @@ INSIDE = {
         **{f"lines.{name}": f"CampaignLine.{name}" for name in ("role", "price", "quota", "belowCost")},
     },
     "Order": {
-        f"lines.{name}": f"OrderLine.{name}" for name in ("listPrice", "unitPrice", "gross", "discount", "amount")
+        **{f"lines.{name}": f"OrderLine.{name}" for name in ("listPrice", "unitPrice", "gross", "discount", "amount")},
+        "parcels.claim": "OrderParcel.claim",
+        **{f"disputes.{name}": f"OrderDispute.{name}" for name in ("faultParty", "solution", "amount", "compensated")},
     },
 }
 """Where the fields of objects inside an aggregate are found."""
@@ -266,11 +294,13 @@ def test_owner_and_platform_may_everything_and_an_auditor_changes_nothing() -> N
 @pytest.mark.parametrize(
     ("role", "may", "may_not"),
     [
-        (Role.MANAGER, "planCampaign setPolicy addPromotion approveReturn refundOrder suspendStore", "applyForStore"),
-        (Role.SERVICE, "placeOrder amendOrderPrice requestReturn declineReturn listSku delistSku",
-         "priceSku receiveStock planCampaign setPolicy approveReturn refundOrder"),
-        (Role.AFTER_SALES, "approveReturn declineReturn refundOrder protectPrice",
-         "placeOrder amendOrderPrice payOrder listSku"),
+        (Role.MANAGER, "planCampaign setPolicy addPromotion approveReturn refundOrder suspendStore arbitrateDispute",
+         "applyForStore"),
+        (Role.SERVICE, "placeOrder amendOrderPrice requestReturn declineReturn listSku delistSku openDispute "
+         "acceptDispute followUpDispute", "priceSku receiveStock planCampaign setPolicy approveReturn refundOrder "
+         "negotiateDispute payCompensation"),
+        (Role.AFTER_SALES, "approveReturn declineReturn refundOrder protectPrice verifyDispute settleDispute",
+         "placeOrder amendOrderPrice payOrder listSku arbitrateDispute"),
         (Role.EDITOR, "listSku delistSku setSkuContent registerSku", "refundOrder receiveStock startCampaign payOrder"),
         (Role.PROMOTER, "planCampaign startCampaign addPromotion recordAdSpend reportTraffic planResource launchAdPlan",
          "priceSku refundOrder agreeAdBudget"),
@@ -278,7 +308,8 @@ def test_owner_and_platform_may_everything_and_an_auditor_changes_nothing() -> N
          "recallBatch",
          "liftBatchRecall priceSku setTierPrices amendOrderPrice refundOrder payOrder placeOrder"),
         (Role.FINANCE, "payOrder refundOrder recordExpense closePeriod", "priceSku shipOrder listSku"),
-        (Role.CUSTOMER, "placeOrder cancelOrder requestReturn setConsent", "payOrder refundOrder registerCustomer"),
+        (Role.CUSTOMER, "placeOrder cancelOrder requestReturn setConsent openDispute agreeDispute",
+         "payOrder refundOrder registerCustomer acceptDispute payCompensation"),
     ],
 )  # fmt: skip
 def test_a_role_does_the_work_that_is_its_own(role: Role, may: str, may_not: str) -> None:

@@ -52,11 +52,14 @@ from opscore.domain.order_events import (
     OrderPaid,
     OrderPlaced,
     OrderRefunded,
+    ParcelLost,
+    ParcelTraced,
     PaymentReceived,
     ReturnCondition,
     ReturnDisposed,
     ShortageRemedy,
 )
+from opscore.domain.order_losses import ReplaceLostParcel, ReportParcelLost, TraceParcel
 from opscore.domain.order_placing import PlaceLine, PlaceOrder
 from opscore.domain.order_return_endings import CancelReturn, DeclineReturn, still_expected
 from opscore.domain.order_returns import (
@@ -289,6 +292,22 @@ class OrderLives(RuleBasedStateMachine):
             self.ask(CompleteOrder(order_id=order.id))
 
     @precondition(lambda self: self.order_ids)
+    @rule(number=numbers, parcel=numbers, then=st.sampled_from(["", "found", "replaced", "called off"]), again=units)
+    def lose(self, number: int, parcel: int, then: str, again: Decimal) -> None:
+        order = self.some_order(number)
+        if not order.parcels:
+            return
+        parcel_id = list(order.parcels)[parcel % len(order.parcels)]
+        self.ask(ReportParcelLost(order_id=order.id, parcel_id=parcel_id))
+        if then == "found":
+            self.ask(TraceParcel(order_id=order.id, parcel_id=parcel_id, found=True))
+        elif then == "replaced":
+            self.ask(ReplaceLostParcel(order_id=order.id, parcel_id=parcel_id))
+        elif then:
+            part = LineQuantity(line=order.parcels[parcel_id].lines[0].line, quantity=again)
+            self.ask(CancelOrderLines(order_id=order.id, lines=(part,)))
+
+    @precondition(lambda self: self.order_ids)
     @rule(number=numbers, line=numbers, asked=units, counted=units, condition=st.sampled_from(ReturnCondition))
     def send_back(self, number: int, line: int, asked: Decimal, counted: Decimal, condition: ReturnCondition) -> None:
         order = self.some_order(number)
@@ -400,7 +419,8 @@ class OrderLives(RuleBasedStateMachine):
             for line in order.lines:
                 assert refunded[order.id, line.line] <= line.amount_minor
                 assert line.cancelled_minor <= line.amount_minor
-                assert 0 <= line.delivered <= line.shipped <= line.packed <= line.live
+                assert 0 <= line.delivered <= line.shipped <= line.packed <= line.live - line.lost
+                assert line.lost >= 0
                 assert line.returned <= line.return_requested <= (line.live if line.service else line.shipped)
                 assert line.refundable >= 0
                 if not line.live and not line.exchanged:
@@ -413,6 +433,13 @@ class OrderLives(RuleBasedStateMachine):
         for event in self.events_of(StockShipped):
             shipped[event.originator_id] += event.quantity
             quota_shipped += event.quantity if event.campaign_id is not None else 0
+        gone: Counter[UUID] = Counter()
+        for missed in self.events_of(ParcelLost):
+            for entry in missed.lines:
+                gone[entry.sku_id] += entry.quantity
+        for traced in self.events_of(ParcelTraced):
+            for entry in traced.lines:
+                gone[entry.sku_id] -= entry.quantity
         back: Counter[UUID] = Counter()
         for event in self.events_of(ReturnDisposed):
             for line in event.lines:
@@ -423,9 +450,9 @@ class OrderLives(RuleBasedStateMachine):
             assert level.on_hand == STOCK[sku.code] - shipped[sku_id] + back[sku_id]
             assert min(level.sellable, level.reserved, level.allocated, level.damaged) >= 0
             lines = [(order, line) for order in self.orders() for line in order.lines if line.sku_id == sku_id]
-            assert sum(line.shipped for _, line in lines) == shipped[sku_id]
+            assert sum(line.shipped for _, line in lines) + gone[sku_id] == shipped[sku_id]
             for order in self.orders():
-                open_units = sum(line.live - line.shipped for line in order.lines if line.sku_id == sku_id)
+                open_units = sum(line.live - line.shipped - line.lost for line in order.lines if line.sku_id == sku_id)
                 assert sku.reserved_for(order.id) == open_units
         lamp = self.desk.get(Sku, self.lamp)
         left = lamp.allocations[self.campaign].get(self.shop.location_id, Decimal(0))
@@ -439,6 +466,8 @@ class OrderLives(RuleBasedStateMachine):
         for order in self.orders():
             packed: dict[int, Decimal] = {}
             for parcel in order.parcels.values():
+                if parcel.lost_at is not None:
+                    continue
                 for held in parcel.lines:
                     packed[held.line] = packed.get(held.line, Decimal(0)) + held.quantity
             assert {line.line: line.packed for line in order.lines if line.packed} == packed

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -12,7 +12,8 @@ import psycopg
 
 from opscore.database import Database
 from opscore.domain.campaign_events import PriceDifference
-from opscore.domain.order_events import ParcelLine, ReturnLine
+from opscore.domain.order_disputes import DisputedLine
+from opscore.domain.order_events import CancelledLine, ParcelLine, ReturnLine
 from opscore.projector.folder import Loaded
 from tests.benchmarks import generate
 
@@ -64,6 +65,93 @@ class Trade(generate.World):
                 self.record("ReturnDeclined", order.id, order.store, return_id=case, reason="used", lines=back)
             else:
                 self.record("ReturnCancelled", order.id, order.store, return_id=case, lines=back, whole=True)
+
+    def lose(self, order: generate.Order, kind: int) -> None:
+        """Lose the parcel of an order that is on its way; it is found, sent once more, or called off."""
+        if order.state != "shipped" or order.parcel is None or not order.live or order.refunded:
+            return
+        lines = tuple(ParcelLine(line=e.line, sku_id=e.sku_id, quantity=e.quantity) for e in order.live)
+        parcel = {"parcel_id": order.parcel}
+        currency = self.currencies[order.store]
+        self.record("ParcelLost", order.id, order.store, **parcel, courier="post", waybill=None, lines=lines)
+        found = kind % 3 == 0
+        if kind % 2:
+            claim = {**parcel, "courier": "post", "currency": currency}
+            self.record("CourierClaimFiled", order.id, order.store, **claim, amount_minor=900, reference=None)
+            paid = 0 if found else 100 * kind
+            self.record("CourierClaimSettled", order.id, order.store, **claim, amount_minor=paid)
+        traced = lines if found else ()
+        self.record("ParcelTraced", order.id, order.store, **parcel, found=found, lines=traced)
+        if found and kind % 2:
+            order.state = "found"  # For one parcel money is claimed once; it stays on its way.
+        elif kind % 3 == 1:
+            self.record("LostUnitsReplaced", order.id, order.store, **parcel, lines=lines)
+            order.state, order.parcel = "confirmed", None
+        elif not found:
+            self.call_off_lost(order)
+
+    def call_off_lost(self, order: generate.Order) -> None:
+        """Call an order off whose only parcel is lost."""
+        order.state = "cancelled"
+        goods = sum(line.amount_minor for line in order.live)
+        gone = tuple(
+            CancelledLine(
+                line=line.line, sku_id=line.sku_id, quantity=line.quantity, amount_minor=line.amount_minor,
+                campaign_id=line.campaign_id, lost=line.quantity,
+            )
+            for line in order.live
+        )  # fmt: skip
+        self.record(
+            "OrderCancelled", order.id, order.store, reason="lost", lines=gone, whole=True, goods_minor=goods,
+            freight_minor=order.freight_minor, currency=self.currencies[order.store], customer_id=order.customer,
+            paid=True, refund_due_minor=goods + order.freight_minor,
+        )  # fmt: skip
+        order.gone |= {line.line for line in order.live}
+
+    def complain(self, order: generate.Order, kind: int) -> None:
+        """Complain about a paid order, and go on as far as the number says."""
+        if order.paid_at is None or not order.lines:
+            return
+        line = order.lines[0]
+        dispute = {"dispute_id": self.made_id("dispute", next(self._numbers))}
+        currency = self.currencies[order.store]
+        about = (DisputedLine(line=line.line, sku_id=line.sku_id, quantity=line.quantity),)
+
+        def tell(name: str, **fields: Any) -> datetime:
+            self.pass_time(kind)
+            return self.record(name, order.id, order.store, **dispute, **fields)
+
+        tell("DisputeOpened", kind="quality", lines=about if kind % 2 else ())
+        if kind == 0:
+            return
+        tell("DisputeAccepted")
+        if kind == 1:
+            tell("DisputeWithdrawn")
+            return
+        party = ("owner", "courier")[kind % 2]
+        tell("DisputeVerified", real=True, kind="late", fault_party=party, solution="compensation")
+        offer: dict[str, Any] = {"remedy": "compensation", "amount_minor": 100 * kind, "currency": currency}
+        offered_at = tell("DisputeNegotiated", round=1, **offer)
+        if kind % 3 == 0:
+            tell("DisputeOfferDeclined", round=1, offered_at=offered_at)
+            winner = ("buyer", "seller")[kind % 2]
+            tell("DisputeArbitrated", decided_by="platform", decided_for=winner, reason="so", **offer)
+        else:
+            tell("DisputeAgreed", round=1, offered_at=offered_at, **offer)
+        compensation = self.made_id("compensation", next(self._numbers))
+        tell(
+            "CompensationPaid", compensation_id=compensation, kind="late", borne_by=party, amount_minor=100 * kind,
+            currency=currency, customer_id=order.customer, provider_reference=None,
+        )  # fmt: skip
+        links = {"refund_ids": (), "return_id": None, "replacement_order_id": None}
+        tell("DisputeSettled", remedy="compensation", **links)
+        if kind % 4 == 0:
+            tell("DisputeFollowedUp", result="not_solved", done=False)
+        elif kind % 4 < 3:
+            tell("DisputeFollowedUp", result="solved", done=True)
+            tell("DisputeClosed")
+        else:
+            tell("DisputeFollowedUp", result="not_reached", done=False)
 
     def jot(self, order: generate.Order, kind: int) -> None:
         """Write a note on an order and, the next time, withdraw it; or put a tag on it and take it off."""
@@ -303,11 +391,13 @@ class Doings(generate.Actions):
             self.trade.tell(one, two)
         elif further == 0:
             self.trade.unpack(order)
+            self.trade.lose(order, two)
             self.trade.jot(order, two)
         elif further == 4:
             self.trade.exchange(order, two)
         else:
             self.trade.keep_goods(order, declined=two % 2 == 0)
+            self.trade.complain(order, two)
             self.trade.jot(order, minutes)
         return None
 

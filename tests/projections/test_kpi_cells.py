@@ -99,6 +99,14 @@ def everything_happens(log: Log) -> None:
     for step in (world.confirm, world.ship, world.ship, world.deliver, world.deliver, world.send_back):
         world.pass_time(60)
         step(order)
+    for kind in (0, 5):  # A plan is launched, then adjusted in time.
+        world.spend_by_plan(0, 9, kind)
+    lost = sold(world, 0, 1)
+    for step in (world.confirm, world.ship, world.ship):
+        step(lost)
+    world.lose(lost, 1)
+    for kind in (1, 2, 3, 6):
+        world.complain(order, kind)
     log.append(world)
 
 

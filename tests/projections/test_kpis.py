@@ -454,6 +454,53 @@ def test_a_return_is_over_when_it_is_declined_or_called_off(log: Log, projector:
     assert values(projector, "K088", asked()) == [0]
 
 
+def test_orders_are_complained_of_once_and_disputes_take_their_time_without_that_of_the_customer(
+    log: Log, projector: Projector
+) -> None:
+    world = log.world()
+    twice, of_a_line, _ = (sold(world, 0, 1) for _ in range(3))
+    for order, kind in ((twice, 2), (twice, 6), (of_a_line, 3)):
+        world.complain(order, kind)
+    built(log, projector, world)
+
+    assert values(projector, "K087", asked()) == [Fraction(2, 3)]
+    assert values(projector, "K087", asked(sku_id=world.skus[0])) == [Fraction(1, 3)]
+    # Each step came two, six and three minutes after the one before; the customer thought about an offer for one step.
+    assert values(projector, "K086", asked()) == [3 * 60]
+    assert values(projector, "K088D", asked()) == [(8 - 1) * 2 * 60]
+    assert values(projector, "K091", asked()) == [Fraction(2, 3)]
+    assert values(projector, "K091B", asked()) == [Fraction(1, 2)]
+
+
+def test_compensation_lowers_neither_net_sales_nor_what_was_refunded(log: Log, projector: Projector) -> None:
+    world = log.world()
+    order = sold(world, 0, 1)
+    for kind in (2, 3):
+        world.complain(order, kind)
+    built(log, projector, world)
+
+    assert values(projector, "K023K", asked()) == [200 + 300]
+    assert values(projector, "K023O", asked()) == [200]
+    assert values(projector, "K023", asked()) == values(projector, "K017", asked()) == [order.goods_minor]
+    assert values(projector, "K023R", asked()) == []
+
+
+def test_a_parcel_that_was_found_is_not_lost_and_couriers_pay_a_part_of_what_is_claimed(
+    log: Log, projector: Projector
+) -> None:
+    world = log.world()
+    for kind in (1, 3, None):
+        order = sold(world, 0, 1)
+        for step in (world.confirm, world.ship, world.ship):
+            step(order)
+        if kind is not None:
+            world.lose(order, kind)
+    built(log, projector, world)
+
+    assert values(projector, "K093", asked()) == [Fraction(1, 3)]
+    assert values(projector, "K093R", asked()) == [Fraction(100, 2 * 900)]
+
+
 def test_a_coupon_that_came_back_was_not_used_and_each_customer_counts_once(log: Log, projector: Projector) -> None:
     world = log.world()
     campaign = world.campaigns[0]

@@ -44,6 +44,9 @@ TIMELINE: Mapping[str, frozenset[str]] = {
         "OrderConfirmed": "",
         "OrderShipped": "parcel_id courier waybill complete",
         "OrderDelivered": "parcel_id complete",
+        "ParcelLost": "parcel_id courier waybill",
+        "ParcelTraced": "parcel_id found",
+        "LostUnitsReplaced": "parcel_id lines",
         "OrderCompleted": "",
         "OrderCancelled": "reason whole refund_due_minor currency",
         "OrderExpired": "whole refund_due_minor currency",
@@ -54,6 +57,16 @@ TIMELINE: Mapping[str, frozenset[str]] = {
         "ReturnDeclined": "return_id reason lines",
         "ReturnCancelled": "return_id lines",
         "ReturnReceived": "return_id lines",
+        "DisputeOpened": "dispute_id kind lines",
+        "DisputeAccepted": "dispute_id",
+        "DisputeNegotiated": "dispute_id round remedy amount_minor currency",
+        "DisputeOfferDeclined": "dispute_id round",
+        "DisputeAgreed": "dispute_id round remedy amount_minor currency",
+        "DisputeArbitrated": "dispute_id decided_by decided_for remedy amount_minor currency reason",
+        "CompensationPaid": "dispute_id amount_minor currency",
+        "DisputeSettled": "dispute_id remedy refund_ids return_id replacement_order_id",
+        "DisputeClosed": "dispute_id",
+        "DisputeWithdrawn": "dispute_id",
     }.items()
 }
 """Event types of an order that buyers see, with the fields that they see of each; of other types they see nothing."""

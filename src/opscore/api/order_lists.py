@@ -52,8 +52,10 @@ from opscore.domain import (
     store as store_domain,
 )
 from opscore.domain.aggregate import Aggregate
+from opscore.domain.order_disputes import DisputeStatus, FaultParty
 from opscore.domain.order_events import OrderKind, PriceSource, ReturnReason
 from opscore.domain.order_state import OrderStatus, ReturnStatus
+from opscore.domain.policies import ProblemKind
 from opscore.domain.values import plain
 from opscore.permissions import may_see_field
 from opscore.projector import Ask
@@ -201,6 +203,25 @@ class OrderFilter:
     )
     return_requested_at: TimeFilter | None = on(
         "requested_at", "When a return of it was asked for.", link="order_returns", key="order_id"
+    )
+    dispute_status: Filter[DisputeStatus] | None = on(
+        "status", "How far a dispute of it is.", link="order_disputes", key="order_id"
+    )
+    dispute_kind: Filter[ProblemKind] | None = on(
+        "kind", "What somebody complains of about it.", link="order_disputes", key="order_id"
+    )
+    dispute_opened_at: TimeFilter | None = on(
+        "opened_at", "When somebody complained about it.", link="order_disputes", key="order_id"
+    )
+    dispute_changed_at: TimeFilter | None = on(
+        "changed_at", "When a dispute of it took its last step.", link="order_disputes", key="order_id"
+    )
+    dispute_fault_party: Filter[FaultParty] | None = on(
+        "fault_party",
+        "Whose fault it is that somebody complains about it.",
+        link="order_disputes",
+        key="order_id",
+        shown_as="OrderDispute.faultParty",
     )
     payment_reference: TextFilter | None = on(
         "reference",

@@ -17,6 +17,7 @@ from strawberry.types import Info
 from opscore.api import contacts, reads
 from opscore.api.context import Context
 from opscore.api.customers import Customer, customer_view
+from opscore.api.disputes import OrderDispute, dispute_view
 from opscore.api.enums import expose
 from opscore.api.history import HistoryEvent, history_field
 from opscore.api.ids import key_of
@@ -85,6 +86,9 @@ class OrderLine:
     exchanged: Decimal = strawberry.field(description="Units that another line replaces.")
     packed: Decimal = strawberry.field(description="Units in parcels.")
     shipped: Decimal = strawberry.field(description="Units that left.")
+    lost: Decimal = strawberry.field(
+        description="Units that left and are lost, neither sent once more nor called off; not among those that left."
+    )
     delivered: Decimal = strawberry.field(description="Units that arrived.")
     returned: Decimal = strawberry.field(description="Units that came back.")
     refunded: Decimal = strawberry.field(description="Units whose money went back.")
@@ -112,6 +116,15 @@ class OrderParcelLine:
     batch: str | None = strawberry.field(description="Batch they are of, where it was named.")
 
 
+@strawberry.type(description="Money that was claimed from a courier for a lost parcel.")
+class OrderParcelClaim:
+    amount: Money = strawberry.field(description="What was claimed.")
+    recovered: Money | None = strawberry.field(description="What the courier paid; null until there is an answer.")
+    reference: str | None = strawberry.field(description="The courier's number of the claim.")
+    filed_at: datetime = strawberry.field(description="When it was claimed.")
+    settled_at: datetime | None = strawberry.field(description="When the courier answered.")
+
+
 @strawberry.type(description="What is sent in one piece.")
 class OrderParcel:
     parcel_id: UUID = strawberry.field(description="Its id, which commands about the parcel take.")
@@ -120,6 +133,11 @@ class OrderParcel:
     waybill: str | None = strawberry.field(description="The courier's number for it.")
     shipped_at: datetime | None = strawberry.field(description="When it left.")
     delivered_at: datetime | None = strawberry.field(description="When it arrived.")
+    lost_at: datetime | None = strawberry.field(description="Since when it is lost; null once it was found.")
+    traced_at: datetime | None = strawberry.field(description="When the courier was last asked after it.")
+    claim: OrderParcelClaim | None = strawberry.field(
+        description="What was claimed from the courier; null for roles of the shop's front."
+    )
     lines: list[OrderParcelLine] = strawberry.field(description="What it holds.")
 
 
@@ -220,6 +238,7 @@ class Order(Stream):
     parcels: list[OrderParcel] = strawberry.field(description="Its parcels.")
     returns: list[OrderReturn] = strawberry.field(description="Goods on their way back.")
     refunds: list[OrderRefund] = strawberry.field(description="Money that went back, in order.")
+    disputes: list[OrderDispute] = strawberry.field(description="Complaints about it, in order.")
     shortage: list[OrderShortLine] = strawberry.field(description="What the warehouse could not find.")
     tags: list[str] = strawberry.field(
         description="The words by which staff sort their work, in the order of their characters; none for buyers."
@@ -284,6 +303,7 @@ def _line(line: Any, currency: str, prices: bool) -> OrderLine:
         exchanged=plain(line.exchanged),
         packed=plain(line.packed),
         shipped=plain(line.shipped),
+        lost=plain(line.lost),
         delivered=plain(line.delivered),
         returned=plain(line.returned),
         refunded=plain(line.refunded),
@@ -347,7 +367,7 @@ def order_view(order: domain.Order, context: Context) -> Order:
             for each in order.payments
             if prices
         ],
-        parcels=[_parcel(parcel_id, each) for parcel_id, each in order.parcels.items()],
+        parcels=[_parcel(parcel_id, each, currency, context) for parcel_id, each in order.parcels.items()],
         returns=[_return(return_id, each) for return_id, each in order.returns.items()],
         refunds=[
             OrderRefund(
@@ -360,6 +380,7 @@ def order_view(order: domain.Order, context: Context) -> Order:
             for each in order.refunds
             if prices
         ],
+        disputes=[dispute_view(key, each, currency, context.viewer.role) for key, each in order.disputes.items()],
         shortage=[
             OrderShortLine(line=each.line, sku_id=gid("Sku", each.sku_id), quantity=each.quantity)
             for each in order.shortage
@@ -368,7 +389,9 @@ def order_view(order: domain.Order, context: Context) -> Order:
     )
 
 
-def _parcel(parcel_id: UUID, parcel: Any) -> OrderParcel:
+def _parcel(parcel_id: UUID, parcel: Any, currency: str, context: Context) -> OrderParcel:
+    claim = parcel.claim if may_see_field(context.viewer.role, "OrderParcel.claim") else None
+    recovered_minor = None if claim is None else claim.recovered_minor
     return OrderParcel(
         parcel_id=parcel_id,
         location_id=parcel.location_id,
@@ -376,6 +399,17 @@ def _parcel(parcel_id: UUID, parcel: Any) -> OrderParcel:
         waybill=parcel.waybill,
         shipped_at=parcel.shipped_at,
         delivered_at=parcel.delivered_at,
+        lost_at=parcel.lost_at,
+        traced_at=parcel.traced_at,
+        claim=None
+        if claim is None
+        else OrderParcelClaim(
+            amount=money(claim.amount_minor, currency),
+            recovered=None if recovered_minor is None else money(recovered_minor, currency),
+            reference=claim.reference,
+            filed_at=claim.filed_at,
+            settled_at=claim.settled_at,
+        ),
         lines=[
             OrderParcelLine(line=each.line, sku_id=gid("Sku", each.sku_id), quantity=each.quantity, batch=each.batch)
             for each in parcel.lines

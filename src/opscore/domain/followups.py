@@ -33,6 +33,7 @@ from opscore.domain.customer_commands import (
 from opscore.domain.customer_events import CustomersMerged, PointsEarned, PointsReturned
 from opscore.domain.order import Order
 from opscore.domain.order_commands import CompleteOrder, ExpireOrder
+from opscore.domain.order_disputes import DisputeClosed, DisputeWithdrawn
 from opscore.domain.order_events import (
     OrderCancelled,
     OrderCompleted,
@@ -249,14 +250,25 @@ def _expires(event: Event, look: Look) -> Sequence[datetime]:
 
 
 def _completes(event: Event, look: Look) -> Sequence[datetime]:
-    """An order is complete some days after its last parcel; what of it was cancelled, or became a service, is none."""
-    assert isinstance(event, OrderDelivered | OrderCancelled | ShortageResolved)
-    all_sent = event.complete if isinstance(event, OrderDelivered) else event.rest_shipped
+    """An order is complete some days after its last parcel; what of it was cancelled, or became a service, is none.
+
+    A dispute that is open then holds it up until it is over.
+    """
+    assert isinstance(event, OrderDelivered | OrderCancelled | ShortageResolved | DisputeClosed | DisputeWithdrawn)
+    if isinstance(event, OrderDelivered):
+        all_sent = event.complete
+    elif isinstance(event, DisputeClosed | DisputeWithdrawn):
+        all_sent = True
+    else:
+        all_sent = event.rest_shipped
     order = look.then(Order, event.originator_id) if all_sent else None
     store = None if order is None else look.then(Store, order.store_id)
-    if order is None or store is None or order.status is not OrderStatus.DELIVERED:
+    if order is None or store is None or order.status is not OrderStatus.DELIVERED or order.in_dispute:
         return ()
-    return (event.occurred_at + timedelta(days=store.policy(OrderTerms, event.occurred_at).auto_complete_days),)
+    days = timedelta(days=store.policy(OrderTerms, event.occurred_at).auto_complete_days)
+    if isinstance(event, DisputeClosed | DisputeWithdrawn) and order.delivered_at is not None:
+        return (max(event.occurred_at, order.delivered_at + days),)
+    return (event.occurred_at + days,)
 
 
 def _lapses(event: Event, look: Look) -> Sequence[datetime]:
@@ -309,7 +321,7 @@ def _expire_order(stream_id: UUID, look: Look) -> Command | None:
 
 def _complete_order(stream_id: UUID, look: Look) -> Command | None:
     order = look.now(Order, stream_id)
-    arrived = order is not None and order.status is OrderStatus.DELIVERED
+    arrived = order is not None and order.status is OrderStatus.DELIVERED and not order.in_dispute
     return CompleteOrder(order_id=stream_id) if arrived else None
 
 
@@ -328,7 +340,7 @@ DUE_RULES: tuple[DueRule, ...] = (
     DueRule(name="expire_order", reads=(OrderPlaced,), due=_expires, then=_expire_order),
     DueRule(
         name="complete_order",
-        reads=(OrderDelivered, OrderCancelled, ShortageResolved),
+        reads=(OrderDelivered, OrderCancelled, ShortageResolved, DisputeClosed, DisputeWithdrawn),
         due=_completes,
         then=_complete_order,
     ),

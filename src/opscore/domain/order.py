@@ -1,10 +1,10 @@
 """One order: what it adds up to (state and fold) and what may happen next (decisions).
 
 What is on record (events) is in order_events.py, how it says no in order_refusals.py, the parts of the state in
-order_state.py, calling off in order_cancelling.py; the commands are in order_placing.py, order_commands.py,
-order_notes.py, order_returns.py and order_return_endings.py. The order keeps, per line, how many units were ordered,
-cancelled, exchanged, packed, shipped, delivered, asked back, returned and refunded; its status is derived from these
-counters and never stored.
+order_state.py, calling off in order_cancelling.py, complaints in order_disputes.py; the commands are in
+order_placing.py, order_commands.py, order_notes.py, order_returns.py, order_return_endings.py, order_losses.py and
+order_dispute_commands.py. The order keeps, per line, how many units were ordered, cancelled, exchanged, packed,
+shipped, delivered, lost, asked back, returned and refunded; its status is derived from these counters and never stored.
 """
 
 from __future__ import annotations
@@ -15,10 +15,14 @@ from decimal import Decimal
 from uuid import UUID
 
 from opscore.domain.aggregate import Aggregate, folds
+from opscore.domain.order_disputes import TAKEN_AT, Dispute, DisputeOpen, DisputeOpened, DisputeStep
 from opscore.domain.order_events import (
+    CourierClaimFiled,
+    CourierClaimSettled,
     CustomerContacted,
     ExchangedLine,
     GuestErased,
+    LostUnitsReplaced,
     OrderCancelled,
     OrderCompleted,
     OrderConfirmed,
@@ -36,7 +40,9 @@ from opscore.domain.order_events import (
     OrderTagged,
     OrderUntagged,
     ParcelLine,
+    ParcelLost,
     ParcelPacked,
+    ParcelTraced,
     ParcelUnpacked,
     PaymentReceived,
     PriceSource,
@@ -143,6 +149,7 @@ class Order(Aggregate):
     """Money taken that is no part of a sale: to go back, whatever becomes of the goods."""
     returns: dict[UUID, ReturnCase]
     refunds: list[Refund]
+    disputes: dict[UUID, Dispute]
     refunded_minor: int
     refunded_freight_minor: int
     refunded_unearned_minor: int
@@ -171,6 +178,8 @@ class Order(Aggregate):
                 return OrderStatus.SHIPPED
         if self.shortage:
             return OrderStatus.SHORTAGE
+        if any(line.lost for line in goods):
+            return OrderStatus.LOST
         if goods and all(line.packed >= line.live for line in goods):
             return OrderStatus.PACKED
         if self.confirmed_at is not None:
@@ -222,6 +231,11 @@ class Order(Aggregate):
         if self.kind is OrderKind.RETURN or self.cancelled_at is not None or self.completed_at is not None:
             return False
         return self.paid_at is None or any(line.shipped < line.live for line in self.lines if not line.service)
+
+    @property
+    def in_dispute(self) -> bool:
+        """Say whether anything is still to be done about a complaint."""
+        return any(dispute.is_open for dispute in self.disputes.values())
 
     def returnable(self, line: LineState) -> Decimal:
         """Return how many units left and were not asked back; a service is rendered once it is paid."""
@@ -304,6 +318,7 @@ class Order(Aggregate):
         self.cancelled_goods_minor = self.cancelled_freight_minor = self.unearned_minor = 0
         self.returns = {}
         self.refunds = []
+        self.disputes = {}
         self.refunded_minor = self.refunded_freight_minor = 0
         self.refunded_unearned_minor = 0
         self.guest_erased = False
@@ -416,6 +431,20 @@ class Order(Aggregate):
         # What is reported late of an earlier parcel moves nothing.
         self.delivered_at = max(self.delivered_at or event.occurred_at, event.occurred_at)
 
+    @folds(ParcelLost, ParcelTraced, LostUnitsReplaced)
+    def _units_lost(self, event: ParcelLost | ParcelTraced | LostUnitsReplaced) -> None:
+        self.parcels[event.parcel_id].miss(event)
+        for entry in event.lines:
+            line = self.lines[entry.line - 1]
+            if isinstance(event, LostUnitsReplaced):
+                line.lost -= entry.quantity
+            else:
+                line.lose(entry.quantity if isinstance(event, ParcelLost) else -entry.quantity)
+
+    @folds(CourierClaimFiled, CourierClaimSettled)
+    def _claimed(self, event: CourierClaimFiled | CourierClaimSettled) -> None:
+        self.parcels[event.parcel_id].claim_of(event)
+
     @folds(OrderCompleted)
     def _completed(self, event: OrderCompleted) -> None:
         self.completed_at = event.occurred_at
@@ -428,6 +457,7 @@ class Order(Aggregate):
                 line.claims[campaign_id] -= amount_minor
                 self.claims[campaign_id] -= amount_minor
             line.cancelled += gone.quantity
+            line.lost -= gone.lost
             line.cancelled_minor += gone.amount_minor
             if not event.paid:
                 line.cancelled_unpaid += gone.quantity
@@ -439,7 +469,8 @@ class Order(Aggregate):
             self.expired = isinstance(event, OrderExpired)
             self.claims = {}
             self.shortage = []
-            self.parcels = {}
+            # Of a parcel that is lost, a claim may still be open.
+            self.parcels = {key: parcel for key, parcel in self.parcels.items() if parcel.lost_at is not None}
             for line in self.lines:
                 line.packed = ZERO
             if self.paid_at is None:
@@ -532,6 +563,14 @@ class Order(Aggregate):
                 self.lines[back.line - 1].refunded += back.quantity
                 if event.reason is RefundReason.PRICE_PROTECTION and not back.quantity:
                     self.lines[back.line - 1].protect(back.amount_minor)
+
+    @folds(DisputeOpened)
+    def _dispute_opened(self, event: DisputeOpened) -> None:
+        self.disputes[event.dispute_id] = Dispute.of(event)
+
+    @folds(*TAKEN_AT)
+    def _dispute_went_on(self, event: DisputeStep) -> None:
+        self.disputes[event.dispute_id].take_in(event)
 
     # Decisions: price and payment --------------------------------------------------------------------------------
 
@@ -652,9 +691,14 @@ class Order(Aggregate):
         self.require(OrderStatus.PAID)
         self.trigger_event(OrderConfirmed, occurred_at=at)
 
+    def require_packable(self) -> None:
+        """Refuse WrongState unless units are to be packed; what was lost holds up none of the others."""
+        if self.status is not OrderStatus.LOST or not any(line.to_pack for line in self.lines):
+            self.require(OrderStatus.CONFIRMED)
+
     def report_shortage(self, short: Sequence[tuple[int, Decimal]], at: datetime) -> None:
         """Say what could not be found: (line, quantity). Refuses WrongState, NotFound, NothingShort."""
-        self.require(OrderStatus.CONFIRMED)
+        self.require_packable()
         require_each_once([line for line, _ in short])
         lines = []
         for index, (number, quantity) in enumerate(short):
@@ -698,7 +742,7 @@ class Order(Aggregate):
 
         Refuses: WrongState, NotFound, ParcelEmpty, ArticleMismatch, QuantityMismatch.
         """
-        self.require(OrderStatus.CONFIRMED)
+        self.require_packable()
         if parcel_id in self.parcels or parcel_id in self.unpacked:
             raise WrongState(what="parcel", state="packed", needed="new", path=("parcel_id",), ids=[self.id])
         if not scanned:
@@ -773,18 +817,24 @@ class Order(Aggregate):
         parcel = self.parcel(parcel_id)
         if parcel.delivered_at is not None:
             return
-        if parcel.shipped_at is None:
-            raise WrongState(what="parcel", state="packed", needed="shipped", path=("parcel_id",), ids=[self.id])
+        if parcel.shipped_at is None or parcel.lost_at is not None:
+            state = "packed" if parcel.lost_at is None else "lost"
+            raise WrongState(what="parcel", state=state, needed="shipped", path=("parcel_id",), ids=[self.id])
         there = units_by_line(parcel.lines)
         complete = all(line.service or line.delivered + there.get(line.line, ZERO) >= line.live for line in self.lines)
         self.trigger_event(OrderDelivered, parcel_id=parcel_id, complete=complete, occurred_at=at)
 
     def complete(self, at: datetime) -> None:
-        """Make the sale final. Asked twice, recorded once. Refuses WrongState unless everything has arrived."""
+        """Make the sale final. Asked twice, recorded once.
+
+        Refuses: WrongState unless everything has arrived, DisputeOpen.
+        """
         if self.completed_at is not None:
             return
         services_only = not any(line.live for line in self.lines if not line.service)
         self.require(OrderStatus.CONFIRMED if services_only else OrderStatus.DELIVERED)
+        if self.in_dispute:
+            raise DisputeOpen(path=("order_id",), ids=[self.id])
         self.complete_as_agreed(at)
 
     def complete_as_agreed(self, at: datetime) -> None:

@@ -49,7 +49,14 @@ def require_cancellable(order: Order) -> None:
     """Refuse unless something may still be called off: OrderAlreadyShipped, WrongState."""
     if order.status in (OrderStatus.SHIPPED, OrderStatus.DELIVERED, OrderStatus.COMPLETED):
         raise OrderAlreadyShipped(path=("order_id",), ids=[order.id])
-    order.require(OrderStatus.PLACED, OrderStatus.PAID, OrderStatus.CONFIRMED, OrderStatus.SHORTAGE, OrderStatus.PACKED)
+    order.require(
+        OrderStatus.PLACED,
+        OrderStatus.PAID,
+        OrderStatus.CONFIRMED,
+        OrderStatus.SHORTAGE,
+        OrderStatus.LOST,
+        OrderStatus.PACKED,
+    )
 
 
 def require_expirable(order: Order, at: datetime) -> None:
@@ -64,7 +71,7 @@ def _open_units(order: Order, wanted: Sequence[tuple[int, Decimal]]) -> dict[int
     require_each_once([number for number, _ in wanted])
     for index, (number, quantity) in enumerate(wanted):
         line = order.line(number, ("lines", index, "line"))
-        available = line.live - line.return_requested if line.service else line.to_pack
+        available = line.live - line.return_requested if line.service else line.to_pack + line.lost
         if quantity > available:
             raise CancelExceedsOpen(
                 available=available, line=number, asked=quantity, path=("lines", index, "quantity"), ids=[order.id]
@@ -84,6 +91,8 @@ def _cancellation(order: Order, going: dict[int, Decimal], whole: bool) -> Cance
                 quantity=quantity,
                 amount_minor=amount_minor,
                 campaign_id=line.campaign_id,
+                # What is lost goes first: nobody waits for it to be packed.
+                lost=min(line.lost, quantity),
             )
         )
     goods_minor = sum(line.amount_minor for line in lines)
@@ -178,7 +187,10 @@ class Held:
 
     def _give_back_lines(self, order: Order, plan: Cancellation, at: datetime) -> None:
         for gone in plan.lines:
-            self.skus[gone.sku_id].release(order.id, order.store_id, at, gone.quantity, campaign_id=gone.campaign_id)
+            # What was lost is set apart no longer: it left.
+            held = gone.quantity - gone.lost
+            if held:
+                self.skus[gone.sku_id].release(order.id, order.store_id, at, held, campaign_id=gone.campaign_id)
             for campaign_id, amount_minor in order.lines[gone.line - 1].claims_of(gone.quantity).items():
                 self.campaigns[campaign_id].release_claim(order.id, at, amount_minor=amount_minor)
             # Neither a gift nor what was sent in exchange counted against a limit, even if it is of the article that

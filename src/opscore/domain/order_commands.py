@@ -14,6 +14,7 @@ from opscore.domain.barring import require_not_barred
 from opscore.domain.command import Command, Role, UnitOfWork
 from opscore.domain.order import Order
 from opscore.domain.order_cancelling import Held, cancel, expire, give_back_points, plan_cancel, require_expirable
+from opscore.domain.order_disputes import DisputeOpen
 from opscore.domain.order_events import CancelReason, ExchangedLine, ParcelLine, ParcelUnpacked, ShortageRemedy
 from opscore.domain.order_refusals import (
     ArticleMismatch,
@@ -57,6 +58,7 @@ SHIPPING = frozenset({Role.OWNER, Role.MANAGER, Role.WAREHOUSE})
 BUYING = frozenset({Role.OWNER, Role.MANAGER, Role.SERVICE, Role.STOREFRONT, Role.CUSTOMER})
 
 OrderId = Annotated[UUID, Meta(description="The order.")]
+Note = Annotated[Text | None, Meta(description="What was said or found; kept encrypted.")]
 LineNumber = Annotated[int, Meta(ge=1, description="Number of the order's line, from 1.")]
 Quantity = Annotated[Decimal, Meta(description="How much, in the article's unit.")]
 ParcelId = Annotated[UUID, Meta(description="The parcel.")]
@@ -94,6 +96,11 @@ def own_order(work: UnitOfWork, order_id: UUID) -> Order:
     if work.actor.role is Role.CUSTOMER and (order.customer_id is None or order.customer_id != work.actor.customer_id):
         raise NotFound(what="order", path=("order_id",), ids=[order_id])
     return order
+
+
+def sealed(work: UnitOfWork, order: Order, text: str | None) -> str | None:
+    """Return a text encrypted under the key of the customer, or of the order if a guest placed it; None for none."""
+    return work.seal(order.subject_id, text) if text else None
 
 
 def quantities(work: UnitOfWork, order: Order, lines: Sequence[LineQuantity]) -> list[tuple[int, Decimal]]:
@@ -249,8 +256,7 @@ class ContactCustomer(Command):
     def decide(self, work: UnitOfWork) -> UUID:
         """Seal the note and record the contact."""
         order = work.order(self.order_id)
-        note = work.seal(order.subject_id, self.note) if self.note else None
-        order.contact_customer(note, work.occurred_at)
+        order.contact_customer(sealed(work, order, self.note), work.occurred_at)
         return order.id
 
 
@@ -487,6 +493,7 @@ class CompleteOrder(Command):
 
     AGGREGATE: ClassVar[type[Aggregate]] = Order
     ROLES: ClassVar[frozenset[Role]] = BUYING
+    REFUSES: ClassVar[tuple[type[Refusal], ...]] = (DisputeOpen,)
 
     order_id: OrderId
 

@@ -42,6 +42,7 @@ class CancelReason(enum.StrEnum):
     INVENTORY = "inventory"
     STAFF = "staff"
     EXPIRED = "expired"
+    LOST = "lost"
     OTHER = "other"
 
 
@@ -154,13 +155,14 @@ class ParcelLine(Value, kw_only=True):
 
 
 class CancelledLine(Value, kw_only=True):
-    """What was called off of one line, at its price after discounts."""
+    """What was called off of one line, at its price after discounts; `lost` of the units had left and never arrived."""
 
     line: int
     sku_id: UUID
     quantity: Decimal
     amount_minor: int
     campaign_id: UUID | None = None
+    lost: Decimal = Decimal(0)
 
 
 class ExchangedLine(Value, kw_only=True):
@@ -367,6 +369,52 @@ class OrderDelivered(Event):
     complete: bool
 
 
+class ParcelLost(Event):
+    """A parcel that left has not arrived, and nobody knows where it is: its units are gone for now."""
+
+    parcel_id: UUID
+    courier: str | None
+    waybill: str | None
+    lines: tuple[ParcelLine, ...]
+    note: Sealed | None = None
+
+
+class ParcelTraced(Event):
+    """The courier was asked after a lost parcel; if it was found, `lines` are on their way again."""
+
+    parcel_id: UUID
+    found: bool
+    lines: tuple[ParcelLine, ...]
+    note: Sealed | None = None
+
+
+class LostUnitsReplaced(Event):
+    """Units of a lost parcel are sent once more: they were set apart anew, and are to be packed."""
+
+    parcel_id: UUID
+    lines: tuple[ParcelLine, ...]
+
+
+class CourierClaimFiled(Event):
+    """Money was claimed from a courier for a lost parcel; `reference` is the courier's number of the claim."""
+
+    parcel_id: UUID
+    courier: str | None
+    amount_minor: int
+    currency: str
+    reference: str | None
+
+
+class CourierClaimSettled(Event):
+    """The courier answered a claim: `amount_minor` was paid, 0 if nothing."""
+
+    parcel_id: UUID
+    courier: str | None
+    amount_minor: int
+    currency: str
+    note: Sealed | None = None
+
+
 class OrderCompleted(Event):
     """The sale is final: `goods_minor` is what was paid for the goods and has not gone back so far."""
 
@@ -376,7 +424,10 @@ class OrderCompleted(Event):
 
 
 class OrderCancelled(Event):
-    """The order (`whole`), or a part of it, was called off before it shipped; `rest_shipped`: what is left has left."""
+    """The order (`whole`), or a part of it, was called off before it arrived; `rest_shipped`: what is left has left."""
+
+    VERSION: ClassVar[int] = 2
+    UPCASTS: ClassVar[tuple[tuple[()], ...]] = FIELDS_ADDED
 
     reason: CancelReason
     lines: tuple[CancelledLine, ...]
@@ -392,6 +443,9 @@ class OrderCancelled(Event):
 
 class OrderExpired(Event):
     """The order was not paid in time and is over."""
+
+    VERSION: ClassVar[int] = 2
+    UPCASTS: ClassVar[tuple[tuple[()], ...]] = FIELDS_ADDED
 
     reason: CancelReason
     lines: tuple[CancelledLine, ...]

@@ -61,6 +61,18 @@ class ParcelEmpty(Refusal):
     """A parcel holds at least one unit; scan what goes into it."""
 
 
+class ParcelAskedBack(Refusal):
+    """Units of line {line} in this parcel were asked back, so the customer has them; call the return off first."""
+
+
+class LossSettled(Refusal):
+    """What was lost with this parcel was sent once more or called off already; there is nothing left to do about it."""
+
+
+class ClaimExists(Refusal):
+    """{amount_minor} minor units were claimed for this parcel already; settle that claim instead."""
+
+
 class ReturnWindowOver(Refusal):
     """Goods could be sent back until {until}; offer compensation instead."""
 

@@ -12,7 +12,7 @@ from msgspec import Meta
 from opscore.domain.aggregate import Aggregate
 from opscore.domain.command import Command, DoneAlready, Role, UnitOfWork
 from opscore.domain.order import Order
-from opscore.domain.order_commands import AFTER_SALES_DESK, BUYING, SERVICE_DESK, OrderId, own_order
+from opscore.domain.order_commands import AFTER_SALES_DESK, BUYING, SERVICE_DESK, OrderId, own_order, sealed
 from opscore.domain.order_events import DeclineReason, ReturnCancelled, ReturnDeclined
 from opscore.domain.order_returns import ReturnId, case_of, return_lines
 from opscore.domain.order_state import ReturnCase, ReturnStatus
@@ -72,7 +72,7 @@ class DeclineReturn(Command):
                 return_id=self.return_id,
                 reason=self.reason,
                 lines=return_lines(order, still_expected(case)),
-                note=work.seal(order.subject_id, self.note) if self.note else None,
+                note=sealed(work, order, self.note),
                 occurred_at=work.occurred_at,
             )
         return order.id

@@ -31,6 +31,7 @@ from opscore.domain.order_commands import (
     own_order,
     quantities,
     require_currency,
+    sealed,
 )
 from opscore.domain.order_events import (
     DisposedLine,
@@ -317,13 +318,12 @@ class RequestReturn(Command):
         wanted = quantities(work, order, self.lines)
         require_returnable(order, wanted)
         require_in_return_window(order, work.get(Store, order.store_id, scoped=False), work.occurred_at)
-        note = work.seal(order.subject_id, self.note) if self.note else None
         order.trigger_event(
             ReturnRequested,
             return_id=work.new_id(),
             reason=self.reason,
             lines=return_lines(order, wanted),
-            note=note,
+            note=sealed(work, order, self.note),
             occurred_at=work.occurred_at,
         )
         return order.id

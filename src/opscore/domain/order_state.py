@@ -14,11 +14,16 @@ import msgspec
 
 from opscore.domain.order_events import (
     CancelledLine,
+    CourierClaimFiled,
+    CourierClaimSettled,
     DeclineReason,
     ExchangedLine,
+    LostUnitsReplaced,
     OrderLine,
     OrderRefunded,
     ParcelLine,
+    ParcelLost,
+    ParcelTraced,
     RefundLine,
     RefundReason,
     ReturnReason,
@@ -36,6 +41,7 @@ class OrderStatus(enum.StrEnum):
     PAID = "paid"
     CONFIRMED = "confirmed"
     SHORTAGE = "shortage"
+    LOST = "lost"
     PACKED = "packed"
     SHIPPED = "shipped"
     DELIVERED = "delivered"
@@ -89,6 +95,8 @@ class LineState(msgspec.Struct):
     packed: Decimal = ZERO
     shipped: Decimal = ZERO
     delivered: Decimal = ZERO
+    lost: Decimal = ZERO
+    """Left in a parcel that is lost, and neither sent once more nor called off; counted as not packed, not shipped."""
     return_requested: Decimal = ZERO
     returned: Decimal = ZERO
     """Counted when they came back."""
@@ -108,7 +116,7 @@ class LineState(msgspec.Struct):
     @property
     def to_pack(self) -> Decimal:
         """Units that no parcel holds yet; a service needs none."""
-        return ZERO if self.service else self.live - self.packed
+        return ZERO if self.service else self.live - self.packed - self.lost
 
     @property
     def refundable(self) -> Decimal:
@@ -178,6 +186,12 @@ class LineState(msgspec.Struct):
             protected_minor=protected_minor,
         )
 
+    def lose(self, units: Decimal) -> None:
+        """Take in that units which left are lost; a negative number was found again."""
+        self.lost += units
+        self.packed -= units
+        self.shipped -= units
+
     def protect(self, amount_minor: int) -> None:
         """Take in that a lower price was made good for the units that the customer has."""
         self.price_protected = True
@@ -245,6 +259,17 @@ class Payment(msgspec.Struct):
     received_at: datetime
 
 
+class CourierClaim(msgspec.Struct):
+    """Money that was claimed from a courier, and what came of it."""
+
+    amount_minor: int
+    reference: str | None
+    filed_at: datetime
+    recovered_minor: int | None = None
+    """None until the courier has answered."""
+    settled_at: datetime | None = None
+
+
 class Parcel(msgspec.Struct):
     """What is sent in one piece."""
 
@@ -254,6 +279,26 @@ class Parcel(msgspec.Struct):
     waybill: str | None = None
     shipped_at: datetime | None = None
     delivered_at: datetime | None = None
+    lost_at: datetime | None = None
+    """Since when it is lost; None once it was found."""
+    traced_at: datetime | None = None
+    """When the courier was last asked after it."""
+    claim: CourierClaim | None = None
+
+    def miss(self, event: ParcelLost | ParcelTraced | LostUnitsReplaced) -> None:
+        """Take in what is heard of a parcel that did not arrive."""
+        if isinstance(event, ParcelLost):
+            self.lost_at = event.occurred_at
+        elif isinstance(event, ParcelTraced):
+            self.traced_at = event.occurred_at
+            self.lost_at = None if event.found else self.lost_at
+
+    def claim_of(self, event: CourierClaimFiled | CourierClaimSettled) -> None:
+        """Take in that money was claimed for it, or what came of that."""
+        if isinstance(event, CourierClaimFiled):
+            self.claim = CourierClaim(event.amount_minor, event.reference, event.occurred_at)
+        elif self.claim is not None:
+            self.claim.recovered_minor, self.claim.settled_at = event.amount_minor, event.occurred_at
 
 
 def units_by_line(lines: Iterable[ParcelLine]) -> dict[int, Decimal]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from decimal import Decimal
+from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Annotated, Any, ClassVar, Self
 
 import msgspec
@@ -160,6 +160,52 @@ class PriceProtection(Policy):
 
     KIND: ClassVar[str] = "price_protection"
     days: Days = 7
+
+
+class ProblemKind(enum.StrEnum):
+    """What a customer complains of; what does not match the page is apart from what does not match the picture."""
+
+    NOT_DELIVERED = "not_delivered"
+    LATE = "late"
+    MISSING = "missing"
+    WRONG_ITEM = "wrong_item"
+    QUALITY = "quality"
+    COURIER_DAMAGE = "courier_damage"
+    PICTURE_DIFFERS = "picture_differs"
+    PAGE_DIFFERS = "page_differs"
+    PRICE = "price"
+    REFUND = "refund"
+    SERVICE = "service"
+    OTHER = "other"
+
+
+class CompensationRule(Value):
+    """What one kind of problem is made good with: an amount, or a part of what was paid for the units concerned."""
+
+    amount_minor: NonNegativeMinor | None = None
+    share: Decimal | None = None
+
+    def __post_init__(self) -> None:
+        if (self.amount_minor is None) == (self.share is None):
+            raise ValueError("a compensation rule has either amount_minor or share")
+        if self.share is not None and not 0 <= self.share <= 1:
+            raise ValueError("share lies between 0 and 1")
+
+    def owed_minor(self, paid_minor: int) -> int:
+        """Return what is given where this much was paid for the units concerned, rounded half-even to a minor unit."""
+        if self.share is None:
+            return self.amount_minor or 0
+        return int((self.share * paid_minor).to_integral_value(rounding=ROUND_HALF_EVEN))
+
+
+class Compensation(Policy):
+    """What is given for which kind of problem, though no goods come back. A kind without a rule: nothing by itself.
+
+    More than that is for owners and managers to give.
+    """
+
+    KIND: ClassVar[str] = "compensation"
+    rules: dict[ProblemKind, CompensationRule] = {}
 
 
 class PriceGuard(Policy):

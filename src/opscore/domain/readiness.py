@@ -25,6 +25,8 @@ from opscore.domain import (
     disclosures,
     order_cancelling,
     order_commands,
+    order_dispute_commands,
+    order_losses,
     order_notes,
     order_return_endings,
     order_returns,
@@ -54,8 +56,9 @@ from opscore.domain.customer_events import (
     NotCredited,
 )
 from opscore.domain.order import Order
+from opscore.domain.order_disputes import DisputeStep
 from opscore.domain.order_events import OrderKind
-from opscore.domain.order_refusals import NothingToRefund
+from opscore.domain.order_refusals import ClaimExists, LossSettled, NothingToRefund
 from opscore.domain.order_state import OrderStatus, ReturnStatus
 from opscore.domain.policies import Membership, SecondPerson
 from opscore.domain.refusals import NotFound, Refusal, WrongState
@@ -286,7 +289,7 @@ def _unpackable(order: Order, _: Occasion) -> None:
 
 
 def _deliverable(order: Order, _: Occasion) -> None:
-    parcels = [parcel for parcel in order.parcels.values() if parcel.shipped_at is not None]
+    parcels = [parcel for parcel in order.parcels.values() if parcel.shipped_at is not None and parcel.lost_at is None]
     if all(parcel.delivered_at is not None for parcel in parcels):
         _require_some(order, bool(parcels), "shipped, with a parcel that has not arrived")
 
@@ -337,14 +340,52 @@ def _refundable(order: Order, _: Occasion) -> None:
         raise NothingToRefund(path=("order_id",), ids=[order.id])
 
 
+def _losable(order: Order, _: Occasion) -> None:
+    if order.completed_at is not None:
+        _require_some(order, False, "not final")
+    parcels = [parcel for parcel in order.parcels.values() if parcel.shipped_at is not None]
+    on_the_way = [parcel for parcel in parcels if parcel.delivered_at is None]
+    if all(parcel.lost_at is not None for parcel in on_the_way):
+        _require_some(order, bool(on_the_way), "shipped, with a parcel that has not arrived")
+
+
+def _with_lost_parcel(order: Order, _: Occasion) -> None:
+    if all(parcel.lost_at is None for parcel in order.parcels.values()):
+        _require_some(order, False, "one with a parcel that is lost")
+
+
+def _replaceable(order: Order, now: Occasion) -> None:
+    _with_lost_parcel(order, now)
+    if not any(line.lost for line in order.lines):
+        raise LossSettled(path=("order_id",), ids=[order.id])
+
+
+def _claimable(order: Order, now: Occasion) -> None:
+    _with_lost_parcel(order, now)
+    claims = [parcel.claim for parcel in order.parcels.values() if parcel.lost_at is not None]
+    known = [claim for claim in claims if claim is not None]
+    if len(known) == len(claims):
+        raise ClaimExists(amount_minor=known[-1].amount_minor, path=("order_id",), ids=[order.id])
+
+
+def _claimed(order: Order, _: Occasion) -> None:
+    claims = [parcel.claim for parcel in order.parcels.values() if parcel.claim is not None]
+    if all(claim.recovered_minor is not None for claim in claims):
+        _require_some(order, bool(claims), "one with an open claim on a courier")
+
+
+def _disputed(step: type[DisputeStep]) -> Check:
+    return lambda order, _: order_dispute_commands.require_step(order, step)
+
+
 ORDER: dict[type[Command], Check] = {
     order_commands.AmendOrderPrice: lambda order, _: order.require_unpaid(),
     order_commands.PayOrder: _payable,
     order_commands.ConfirmOrder: rehearsed(lambda order, now: order.confirm(now.at)),
-    order_commands.ReportShortage: _order_in(OrderStatus.CONFIRMED),
+    order_commands.ReportShortage: lambda order, _: order.require_packable(),
     order_commands.ContactCustomer: _order_in(OrderStatus.SHORTAGE),
     order_commands.ResolveShortage: lambda order, _: order.require_shortage_resolvable(),
-    order_commands.PackParcel: _order_in(OrderStatus.CONFIRMED),
+    order_commands.PackParcel: lambda order, _: order.require_packable(),
     order_commands.UnpackParcel: _unpackable,
     order_commands.ShipOrder: _shippable,
     order_commands.DeliverOrder: _deliverable,
@@ -363,6 +404,13 @@ ORDER: dict[type[Command], Check] = {
     order_returns.DisposeReturn: _with_return("one with goods that came back", ReturnStatus.RECEIVED),
     order_returns.RefundOrder: _refundable,
     order_returns.ProtectPrice: lambda order, now: order_returns.require_in_price_protection(order, now.store, now.at),
+    order_losses.ReportParcelLost: _losable,
+    order_losses.TraceParcel: _with_lost_parcel,
+    order_losses.ReplaceLostParcel: _replaceable,
+    order_losses.FileCourierClaim: _claimable,
+    order_losses.SettleCourierClaim: _claimed,
+    order_dispute_commands.OpenDispute: lambda order, _: order_dispute_commands.require_disputable(order),
+    **{command: _disputed(step) for command, step in order_dispute_commands.STEPS.items()},
     order_notes.NoteOrder: lambda order, _: order_notes.require_notable(order),
     order_notes.WithdrawOrderNote: lambda order, _: order_notes.require_note(order),
     order_notes.TagOrder: always,
