@@ -95,6 +95,7 @@ FROM (
         CASE
             WHEN type IN ('StockReceived', 'StockReturned') AND coalesce(condition, 'good') = 'good' THEN quantity
             WHEN type = 'StockWrittenOff' AND coalesce(condition, 'good') = 'good' THEN -quantity
+            WHEN type = 'StockReclassified' AND from_state = to_state THEN 0
             WHEN type = 'StockReclassified' AND to_state = 'available' THEN quantity
             WHEN type = 'StockReclassified' AND from_state = 'available' THEN -quantity
             WHEN type = 'StockAdjusted' THEN difference

@@ -355,10 +355,11 @@ ON CONFLICT (order_id) DO UPDATE SET
     lines = excluded.lines, units = excluded.units, all_packed = excluded.all_packed,
     all_shipped = excluded.all_shipped, all_delivered = excluded.all_delivered, any_lost = excluded.any_lost, position = excluded.position;
 
--- references: what the payment provider calls money that came in, or went back.
+-- references: what the payment provider calls money that came in, went back or was given.
 INSERT INTO order_book_references (order_id, reference)
 SELECT stream_id, provider_reference FROM payment_received WHERE provider_reference IS NOT NULL
 UNION SELECT stream_id, provider_reference FROM order_refunded WHERE provider_reference IS NOT NULL
+UNION SELECT stream_id, provider_reference FROM compensation_paid WHERE provider_reference IS NOT NULL
 ON CONFLICT (order_id, reference) DO NOTHING;
 
 -- noted: what was written down; what it says stays in the log, sealed.

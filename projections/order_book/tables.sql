@@ -180,7 +180,7 @@ CREATE TABLE order_book_disputes (
 -- order_book_disputes_status: the orders with a dispute that stands at a state, oldest first.
 CREATE INDEX order_book_disputes_status ON order_book_disputes (status, opened_at, order_id);
 
--- order_book_references: what the payment provider calls money that came in for an order, or went back.
+-- order_book_references: what the payment provider calls money that came in for an order, went back or was given.
 CREATE TABLE order_book_references (
     order_id   uuid NOT NULL,
     reference  text COLLATE "C" NOT NULL,

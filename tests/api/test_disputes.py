@@ -136,7 +136,8 @@ def test_an_order_shows_its_disputes_and_whose_fault_they_are_to_staff_alone(api
     offer = {"remedy": DisputeRemedy.COMPENSATION, "amount_minor": 350}
     shop.do(NegotiateDispute(**target, **offer, above_policy=True))
     shop.do(AgreeDispute(**target))
-    shop.do(PayCompensation(**target), actor=AFTER_SALES)
+    shop.do(PayCompensation(**target, provider_reference="given-1"), actor=AFTER_SALES)
+    assert found(api, sku, paymentReference={"eq": "given-1"}) == {gid("Order", order_id)}
     document = """query ($id: ID!) { order(id: $id) { refunded { amount } disputes {
       disputeId kind status lines { line quantity } evidence faultParty solution round offerOpen remedy
       amount { amount } compensated { amount }

@@ -178,10 +178,10 @@ def test_a_fault_of_ours_inside_a_list_is_masked_and_says_where(
     skus = [shop.sku() for _ in range(3)]
     real = allowed.readiness
 
-    def fails_for_one(aggregate: Any, *more: Any) -> Any:
+    def fails_for_one(aggregate: Any, *more: Any, **named: Any) -> Any:
         if aggregate.id == skus[1]:
             raise RuntimeError("password=hunter2 in /srv/secret.py")
-        return real(aggregate, *more)
+        return real(aggregate, *more, **named)
 
     monkeypatch.setattr(allowed, "readiness", fails_for_one)
     query = "query ($ids: [ID!]!) { nodes(ids: $ids) { id ... on Sku { allowedCommands { name } } } }"

@@ -190,11 +190,19 @@ def test_after_sales_decides_what_goes_back_and_the_service_desk_does_not(api: A
     """The service desk takes a return in; what comes of it is for experienced people, who do nothing else with it."""
     own = {"requestReturn", "cancelReturn", "declineReturn", "approveReturn", "refundOrder", "protectPrice"}
     jotted = {"noteOrder", "withdrawOrderNote", "tagOrder", "untagOrder"}
+    complaints = {
+        "openDispute", "acceptDispute", "verifyDispute", "negotiateDispute", "declineDisputeOffer", "agreeDispute",
+        "settleDispute", "payCompensation", "followUpDispute", "closeDispute", "withdrawDispute", "reportParcelLost",
+        "traceParcel", "replaceLostParcel", "fileCourierClaim", "settleCourierClaim",
+    }  # fmt: skip
     desk = set(api.ask(VIEWER, token=api.token(Role.SERVICE))["viewer"]["commands"])
     after = set(api.ask(VIEWER, token=api.token(Role.AFTER_SALES))["viewer"]["commands"])
 
-    assert after == own | jotted | {"discloseOrderContact", "discloseCustomerContact"}
+    assert after == own | jotted | complaints | {"discloseOrderContact", "discloseCustomerContact"}
     assert own - desk == {"approveReturn", "refundOrder", "protectPrice"}
+    assert complaints - desk == {
+        "verifyDispute", "negotiateDispute", "settleDispute", "payCompensation", "settleCourierClaim",
+    }  # fmt: skip
     order = gid("Order", shop.do(shop.order((shop.sku(), 1))))
     for command in ("approveReturn", "refundOrder"):
         given = {"orderId": order} | ({"returnId": str(UUID(int=1))} if command == "approveReturn" else {})

@@ -362,7 +362,7 @@ class Trade(generate.World):
 class Doings(generate.Actions):
     """Turns small whole numbers into events of a `Trade`."""
 
-    COUNT = generate.Actions.COUNT + 7
+    COUNT = generate.Actions.COUNT + 8
 
     def __init__(self, world: Trade) -> None:
         super().__init__(world)
@@ -380,7 +380,7 @@ class Doings(generate.Actions):
         if further == 5:
             self.trade.pass_time(minutes)
             return self.trade.edit(one, two)
-        if further == 6:
+        if further == 7:
             self.trade.pass_time(minutes)
             return self.trade.advertise(one, two)
         if further < 0 or not self.trade.orders:

@@ -225,7 +225,7 @@ class OrderFilter:
     )
     payment_reference: TextFilter | None = on(
         "reference",
-        "What the payment provider calls a payment or a refund of it.",
+        "What the payment provider calls a payment, a refund or a compensation of it.",
         link="order_references",
         key="order_id",
         shown_as="Order.payments",
