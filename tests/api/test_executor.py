@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import datetime
 import enum
+import gc
 import inspect
 import os
 import random
 import uuid
+import weakref
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
@@ -34,7 +36,7 @@ from graphql import (
 )
 
 from opscore.api.engine import GraphQLEngine
-from opscore.api.executor import PLANS_KEPT, Plans, run_with
+from opscore.api.executor import PLANS_KEPT, CompiledExecutor, Plans, run_with
 from opscore.api.guard import Limits
 from opscore.api.http import GraphQLRequest
 from opscore.api.money import Money
@@ -515,6 +517,34 @@ def test_a_page_of_objects_is_one_compiled_call_and_is_compiled_once_for_each_fo
     assert answers[0].data is not None and answers[1].data is not None
     assert "lines" in answers[0].data["orders"]["nodes"][0] and "lines" not in answers[1].data["orders"]["nodes"][0]
     assert "channel" in answers[1].data["orders"]["edges"][0]["node"]
+
+
+def test_what_an_operation_was_run_with_is_freed_with_its_answer_and_not_by_the_collector_of_cycles() -> None:
+    kept: list[weakref.ref[Any]] = []
+
+    class Noted(CompiledExecutor):
+        def __init__(self, *arguments: Any, **named: Any) -> None:
+            super().__init__(*arguments, **named)
+            kept.append(weakref.ref(self))
+
+    document, page = parse("{ orders { nodes { id } } }"), row_page(random.Random(1), 0.0)
+
+    async def answered(given: Any) -> ExecutionResult:
+        running: Any = execute(SCHEMA, document, {"orders": given}, executor_class=Noted, plans=Plans(document))
+        result: ExecutionResult = await running if inspect.isawaitable(running) else running
+        return result
+
+    async def later() -> Any:
+        return page
+
+    gc.disable()
+    try:
+        for given in (page, later()):
+            result = asyncio.run(answered(given))
+            assert result.errors is None and result.data is not None
+        assert len(kept) == 2 and all(each() is None for each in kept)
+    finally:
+        gc.enable()
 
 
 def test_one_bad_row_is_left_to_the_stock_executor_and_the_other_rows_are_not() -> None:

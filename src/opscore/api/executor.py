@@ -25,6 +25,7 @@ from graphql.language import (
 
 from opscore.api.compiling import NotPlain, Read, compiled
 
+_NO_HELPERS: Any = None
 PLANS_KEPT = 64
 """Most functions of one document; a document that would need more is left to the stock executor there."""
 
@@ -104,6 +105,13 @@ class CompiledExecutor(Executor[Any]):
                 self._plans.ran += 1
                 return answer
         return super().complete_object_value(return_type, field_details_list, info, path, result, position_context)
+
+    def build_response(self, data: Any) -> Any:
+        """Return the result, which is the last that this executor is asked for."""
+        # Its helpers hold its methods, and so the executor itself: only the collector of cycles would free it, and that
+        # walks everything young for a dozen objects of each request.
+        self.async_helpers = _NO_HELPERS
+        return super().build_response(data)
 
     def _read(self, return_type: Any, field_details_list: Any) -> Read | None:
         if self._set is None:
