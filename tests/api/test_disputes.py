@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
@@ -79,7 +80,7 @@ def status(api: Api, order_id: UUID) -> tuple[str, str]:
 # Disputes ------------------------------------------------------------------------------------------------------------
 
 NOTHING: dict[str, Any] = {"remedy": DisputeRemedy.NOTHING}
-WAY: list[tuple[str, type[Command], dict[str, Any]]] = [
+WAY: list[tuple[str, Callable[..., Command], dict[str, Any]]] = [
     ("ACCEPTED", AcceptDispute, {}),
     ("VERIFIED", VerifyDispute, {"real": True, "fault_party": FaultParty.COURIER, "solution": DisputeRemedy.NOTHING}),
     ("NEGOTIATING", NegotiateDispute, NOTHING),
@@ -113,7 +114,7 @@ def test_a_desk_finds_orders_by_how_far_their_disputes_are(api: Api, shop: Shop)
     assert found(api, sku, disputeStatus={"eq": "OPENED"}) == ours
     assert found(api, sku, disputeStatus={"eq": "WITHDRAWN"}) == {gid("Order", other)}
     for expected, command, fields in WAY:
-        shop.do(command(order_id=order_id, dispute_id=dispute_id, **fields))  # type: ignore[call-arg]
+        shop.do(command(order_id=order_id, dispute_id=dispute_id, **fields))
         assert folded(api, order_id).disputes[dispute_id].status.name == expected
         assert found(api, sku, disputeStatus={"eq": expected}) == ours, command
     assert found(api, sku, disputeKind={"eq": "PAGE_DIFFERS"}) == ours

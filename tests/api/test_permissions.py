@@ -468,7 +468,11 @@ LISTS = {
 }  # fmt: skip
 """The other ways to rows of each kind: from the log, and from read models with and without what only the log has."""
 
-BOOK = "id number tags status total {amount} due {amount} goods {amount} netTotal {amount} paid {amount} refunded {amount} discount {amount} freight {amount} lines {line listPrice {amount} unitPrice {amount} gross {amount} discount {amount} amount {amount}}"  # noqa: E501
+BOOK = (
+    "id number tags status total {amount} due {amount} goods {amount} netTotal {amount} paid {amount} refunded "
+    "{amount} discount {amount} freight {amount} lines {line listPrice {amount} unitPrice {amount} gross {amount} "
+    "discount {amount} amount {amount}}"
+)
 """What the order book has of an order, so that it is answered from rows."""
 
 

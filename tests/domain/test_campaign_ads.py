@@ -171,7 +171,9 @@ def test_who_spends_the_budget_does_not_agree_on_it() -> None:
 def test_a_plan_is_adjusted_within_two_working_days_and_a_late_adjustment_says_that_it_was_late(
     market: Market, campaign_id: UUID, plan_id: UUID, plan: Callable[[], AdPlan]
 ) -> None:
-    adjust = lambda cap: AdjustAd(campaign_id=campaign_id, plan_id=plan_id, daily_cap_minor=cap)  # noqa: E731
+    def adjust(cap_minor: int) -> AdjustAd:
+        return AdjustAd(campaign_id=campaign_id, plan_id=plan_id, daily_cap_minor=cap_minor)
+
     assert plan().adjust_by == end_of(19)
     market.do(adjust(9_00), at=june(19))
     assert plan().adjust_by == end_of(21), "the clock begins anew with the adjustment"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -85,8 +86,8 @@ class Case:
     def dispute(self) -> Dispute:
         return self.order.disputes[self.id]
 
-    def do(self, command: type[Command], actor: Actor = MANAGER, **fields: Any) -> None:
-        self.shop.desk.do(command(order_id=self.order_id, dispute_id=self.id, **fields), actor=actor)  # type: ignore[call-arg]
+    def do(self, command: Callable[..., Command], actor: Actor = MANAGER, **fields: Any) -> None:
+        self.shop.desk.do(command(order_id=self.order_id, dispute_id=self.id, **fields), actor=actor)
 
     def verified(self, **fields: Any) -> Case:
         self.do(AcceptDispute, SERVICE)
