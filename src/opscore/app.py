@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 import socket
 import sys
 import threading
@@ -32,7 +31,7 @@ from opscore.api.context import Services
 from opscore.api.engine import GraphQLEngine
 from opscore.api.errors import ApiError, DatabaseAway, MethodNotAllowed, NotServed, format_api_error, masked
 from opscore.api.guard import Limits
-from opscore.api.http import REPLAY, GraphQLEndpoint, error_response
+from opscore.api.http import REPLAY, GraphQLEndpoint, error_response, new_request_id
 from opscore.api.live import Live
 from opscore.api.schema import build_schema, mutations
 from opscore.api.sockets import NoSocket, SocketEndpoint
@@ -398,7 +397,7 @@ async def _database_fault(request: Request, error: Exception) -> Response:
 
 
 async def _fault(_: Request, error: Exception) -> Response:
-    response = _json({"errors": [masked(error, secrets.token_hex(8))]}, 500)
+    response = _json({"errors": [masked(error, new_request_id())]}, 500)
     # Starlette hands the error on to the server, which then closes the connection: whoever sent the next request on it
     # would get no answer.
     response.headers["connection"] = "close"

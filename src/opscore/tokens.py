@@ -306,15 +306,15 @@ def _good(known: _Known, role: str | None) -> Actor:
     if not known.grants or known.expires_at <= now:
         raise TokenRefused(known.why)
     held = [grant for grant in known.grants if grant.holds_at(now)]
-    names = ", ".join(grant.actor.role for grant in held) or "none"
     if role is None:
         chosen = next((grant for grant in held if grant.by_default or len(held) == 1), None)
-        if chosen is None:
-            raise TokenRefused(f"This token names several roles ({names}); say in {ROLE_HEADER} which one to act in.")
     else:
         chosen = next((grant for grant in held if grant.actor.role == role.lower()), None)
-        if chosen is None:
-            raise RoleNotHeld(f"This token does not give the role that {ROLE_HEADER} asks for; it gives {names} now.")
+    if chosen is None:
+        names = ", ".join(grant.actor.role for grant in held) or "none"
+        if role is None:
+            raise TokenRefused(f"This token names several roles ({names}); say in {ROLE_HEADER} which one to act in.")
+        raise RoleNotHeld(f"This token does not give the role that {ROLE_HEADER} asks for; it gives {names} now.")
     return chosen.actor if len(held) == 1 else replace(chosen.actor, held=tuple(grant.actor.role for grant in held))
 
 

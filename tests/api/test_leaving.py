@@ -15,7 +15,7 @@ from uuid import uuid4
 
 import pytest
 
-from opscore.api.patience import Leaving, Patience
+from opscore.api.patience import Leaving, Patience, at_once_or_within
 from opscore.api.throttle import Throttle
 from tests.api.conftest import Api
 from tests.api.socket_client import socket
@@ -224,3 +224,64 @@ def test_what_a_block_raises_of_its_own_is_its_own() -> None:
         return patience.expired
 
     assert asyncio.run(run()) is False
+
+
+async def _doubled(waiting: asyncio.Future[int]) -> int:
+    try:
+        return 2 * await waiting
+    except ValueError as error:
+        return len(str(error)) + await asyncio.sleep(0, 100)
+
+
+def test_work_that_need_not_wait_is_done_without_a_timer() -> None:
+    async def run() -> tuple[int, int]:
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[int] = loop.create_future()
+        done.set_result(3)
+        timers: list[float] = []
+        at = loop.call_at
+        loop.call_at = lambda when, *rest, **named: (timers.append(when), at(when, *rest, **named))[1]  # type: ignore[method-assign]
+        return await at_once_or_within(60, _doubled(done)), len(timers)
+
+    assert asyncio.run(run()) == (6, 0)
+
+
+@pytest.mark.parametrize(("answered", "expected"), [(3, 6), (ValueError("four"), 104), (KeyError("x"), KeyError)])
+def test_work_that_waits_goes_on_with_what_comes(answered: Any, expected: Any) -> None:
+    async def run() -> int:
+        waiting: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        give = waiting.set_exception if isinstance(answered, Exception) else waiting.set_result
+        asyncio.get_running_loop().call_soon(give, answered)
+        return await at_once_or_within(60, _doubled(waiting))
+
+    if isinstance(expected, int):
+        assert asyncio.run(run()) == expected
+    else:
+        with pytest.raises(expected):
+            asyncio.run(run())
+
+
+def test_work_that_waits_too_long_is_cancelled_and_its_end_awaited() -> None:
+    ended: list[str] = []
+
+    async def work() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0)
+            ended.append("ended")
+
+    async def too_long() -> None:
+        with pytest.raises(TimeoutError):
+            await at_once_or_within(0.01, work())
+
+    async def cancelled() -> None:
+        task = asyncio.create_task(at_once_or_within(60, work()))
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(too_long())
+    asyncio.run(cancelled())
+    assert ended == ["ended", "ended"]

@@ -10,13 +10,12 @@ site cannot make a browser send a request that carries anybody's rights.
 
 from __future__ import annotations
 
-import asyncio
+import functools
 import json
+import random
 import re
-import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Protocol
 
 import orjson
@@ -44,7 +43,7 @@ from opscore.api.errors import (
 )
 from opscore.api.explorer import CONTENT_SECURITY_POLICY
 from opscore.api.guard import Limits
-from opscore.api.patience import Leaving
+from opscore.api.patience import Leaving, at_once_or_within
 from opscore.tokens import ROLE_HEADER
 
 JSON = "application/json"
@@ -130,7 +129,7 @@ class GraphQLEndpoint:
         """Answer one request."""
         headers = headers_of_scope(scope)
         given_id = headers.get("x-request-id", "")
-        request_id = given_id if _REQUEST_ID.fullmatch(given_id) else secrets.token_hex(8)
+        request_id = given_id if _REQUEST_ID.fullmatch(given_id) else new_request_id()
         media = JSON
         try:
             method = scope["method"]
@@ -157,7 +156,7 @@ class GraphQLEndpoint:
                 address_of_scope(scope),
                 replay=headers.get(REPLAY),
                 role=headers.get(_ROLE),
-                leaving=partial(_left, receive),
+                leaving=functools.partial(_left, receive),
             )
             answer = await self._engine.run(request)
             await _send(send, 200, f"{media}; charset=utf-8", answer.body, request_id, *answer.headers)
@@ -215,18 +214,8 @@ class GraphQLEndpoint:
         declared = headers.get("content-length", "")
         if declared.isascii() and declared.isdigit() and int(declared[:12]) > most:
             raise BodyTooLarge(f"A request holds at most {most} bytes.")
-        body = bytearray()
         try:
-            async with asyncio.timeout(self._limits.body_seconds):
-                while True:
-                    message = await receive()
-                    if message["type"] == "http.disconnect":
-                        raise MalformedRequest("The connection ended before the request did.")
-                    body += message.get("body", b"")
-                    if len(body) > most:
-                        raise BodyTooLarge(f"A request holds at most {most} bytes.")
-                    if not message.get("more_body", False):
-                        return bytes(body)
+            return await at_once_or_within(self._limits.body_seconds, _whole(receive, most))
         except TimeoutError:
             raise BodyTooSlow(f"A request has to be here within {self._limits.body_seconds:g} s.") from None
 
@@ -238,10 +227,31 @@ def _is_json(content_type: str) -> bool:
     return name.strip().lower() == JSON and charset is not None
 
 
+async def _whole(receive: Receive, most: int) -> bytes:
+    body = bytearray()
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise MalformedRequest("The connection ended before the request did.")
+        body += message.get("body", b"")
+        if len(body) > most:
+            raise BodyTooLarge(f"A request holds at most {most} bytes.")
+        if not message.get("more_body", False):
+            return bytes(body)
+
+
 async def _left(receive: Receive) -> None:
     """Return once the client of a request has left, whose body has been read as far as it is read at all."""
     while (await receive())["type"] != "http.disconnect":
         pass  # What of a body is left over: a GET has an empty one.
+
+
+def new_request_id() -> str:
+    """Return an id for a request that has none.
+
+    Nobody gains by guessing one; a secret would be asked of the system, with all other threads let through meanwhile.
+    """
+    return f"{random.getrandbits(64):016x}"
 
 
 def headers_of_scope(scope: Scope) -> dict[str, str]:
@@ -258,6 +268,7 @@ def address_of_scope(scope: Scope) -> str:
     return str(client[0]) if client else ""
 
 
+@functools.lru_cache(maxsize=64)
 def negotiate(accept: str | None, *, explorer: bool) -> str | None:
     """Return the media type to answer in, or None when the client takes none of ours.
 

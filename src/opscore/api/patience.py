@@ -1,11 +1,15 @@
-"""How long a query goes on: for as long as it may, and while somebody waits for its answer."""
+"""How long things go on: a query for as long as it may and while somebody waits for its answer, a body for its time."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import types
+from collections.abc import Awaitable, Callable, Coroutine, Generator
+from functools import partial
 from types import TracebackType
-from typing import Self
+from typing import Any, Self, TypeVar
+
+T = TypeVar("T")
 
 UNWATCHED_SECONDS = 0.1
 """A query that is answered by then is not watched: it costs one timer, as its limit alone does."""
@@ -59,3 +63,34 @@ class Patience:
         if not self._timeout.expired():
             self.client_left = True
             self._timeout.reschedule(asyncio.get_running_loop().time())
+
+
+async def at_once_or_within(seconds: float, work: Coroutine[Any, Any, T]) -> T:
+    """Return what `work` returns; raises TimeoutError when it takes longer.
+
+    Work that need not wait for anything is done without a timer, which would take longer than most of it.
+    """
+    try:
+        waits_for = work.send(None)
+    except StopIteration as done:
+        result: T = done.value
+        return result
+    async with asyncio.timeout(seconds):
+        return await _continued(work, waits_for)
+
+
+@types.coroutine
+def _continued(work: Coroutine[Any, Any, T], waits_for: Any) -> Generator[Any, Any, T]:
+    """Go on with work that has begun and waits: hand on what it yields to the event loop, and what comes back to it."""
+    while True:
+        try:
+            sent = yield waits_for
+        except BaseException as error:
+            go_on = partial(work.throw, error)
+        else:
+            go_on = partial(work.send, sent)
+        try:
+            waits_for = go_on()
+        except StopIteration as done:
+            result: T = done.value
+            return result

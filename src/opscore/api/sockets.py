@@ -8,7 +8,6 @@ read when the one before has been handed to the connection, so that a client tha
 from __future__ import annotations
 
 import asyncio
-import secrets
 from collections.abc import Collection, MutableMapping
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -39,6 +38,7 @@ from opscore.api.http import (
     checked_request,
     error_list,
     headers_of_scope,
+    new_request_id,
     parse_json,
 )
 from opscore.domain.command import Actor
@@ -236,7 +236,7 @@ class _Session:
         except OSError:
             pass  # The connection is gone, or `end` let its deadline pass.
         except Exception as error:
-            request_id = secrets.token_hex(8)
+            request_id = new_request_id()
             log_unexpected(error, request_id)
             return _Close(INTERNAL_ERROR, f"Something went wrong on our side; tell us the id {request_id}.")
         finally:
@@ -322,7 +322,7 @@ class _Session:
         if operation_id in self._operations:
             raise _Close(SUBSCRIBER_EXISTS, f"Subscriber for {operation_id} already exists")
         try:
-            request = checked_request(payload, False, self._authorization, secrets.token_hex(8), self._address)
+            request = checked_request(payload, False, self._authorization, new_request_id(), self._address)
         except MalformedRequest as error:
             raise _Close(BAD_REQUEST, error.message) from None
         if len(self._operations) >= self._limits.operations:
