@@ -47,7 +47,7 @@ WITH said AS (
         'ServiceFeePaid', 'StoreOpened', 'StoreSuspended', 'StoreReopened', 'StoreClosed', 'DepositReleased',
         'PaymentMethodsSet', 'CouriersSet', 'CalendarSet', 'LocationAdded', 'LocationClosed', 'PolicySet',
         'ExpenseRecorded', 'PeriodClosed', 'StaffRoleAssigned', 'StaffRoleEnded', 'StaffResignationFiled',
-        'StaffResignationWithdrawn', 'StaffHandoverConfirmed', 'StaffLeft',
+        'StaffResignationWithdrawn', 'StaffHandoverConfirmed', 'StaffLeft', 'SalesTargetSet', 'BudgetSet',
         'SkuRegistered', 'SkuContentSet', 'SkuPriced', 'TierPricesSet', 'SkuSubmitted', 'SkuReviewPassed',
         'SkuReviewFailed', 'SkuListed', 'SkuDelisted', 'SkuRetired', 'StockPolicySet', 'StockReceived',
         'StockReserved', 'ReservationReleased', 'StockShipped', 'StockReturned', 'StockWrittenOff',

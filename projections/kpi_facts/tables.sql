@@ -288,6 +288,7 @@ CREATE TABLE moves (
     campaign_id  uuid,
     order_id     uuid,
     location_id  uuid,
+    category     text COLLATE "C",
     amount       numeric NOT NULL,
     PRIMARY KEY (position, measure)
 );
@@ -319,6 +320,32 @@ CREATE TABLE ad_budgets (
     currency        text COLLATE "C" NOT NULL,
     amount_minor    bigint NOT NULL,
     PRIMARY KEY (campaign_id, month, position)
+);
+
+-- sales_targets: what a store is to sell in a month, from a position until another.
+CREATE TABLE sales_targets (
+    store_id        uuid NOT NULL,
+    month           date NOT NULL,
+    position        bigint NOT NULL,
+    until_position  bigint NOT NULL,
+    occurred_at     timestamptz NOT NULL,
+    currency        text COLLATE "C" NOT NULL,
+    measure         text COLLATE "C" NOT NULL,
+    amount_minor    bigint NOT NULL,
+    PRIMARY KEY (store_id, month, position)
+);
+
+-- store_budgets: what a category of a store's expenses may come to in a month, from a position until another.
+CREATE TABLE store_budgets (
+    store_id        uuid NOT NULL,
+    month           date NOT NULL,
+    category        text COLLATE "C" NOT NULL,
+    position        bigint NOT NULL,
+    until_position  bigint NOT NULL,
+    occurred_at     timestamptz NOT NULL,
+    currency        text COLLATE "C" NOT NULL,
+    amount_minor    bigint NOT NULL,
+    PRIMARY KEY (store_id, month, category, position)
 );
 
 -- ad_windows: the times in which an ad plan was to be adjusted, as each came to its end, and whether it was.

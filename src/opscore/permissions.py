@@ -172,6 +172,8 @@ FIELDS: dict[str, frozenset[Role]] = {
     "Store.staff": _INSIDE,
     "Store.departures": _INSIDE,
     "Store.responsibilities": _INSIDE,
+    "Store.salesTargets": READS["kpi"],
+    "Store.budgets": READS["kpi"],
     "Sku.levels": READS["stockLevels"],
     "Sku.allocations": READS["stockLevels"],
     "Campaign.target": _INSIDE,

@@ -45,6 +45,7 @@ from opscore.domain.staff import AssignStaffRole
 from opscore.domain.stock_commands import AllocateCampaignStock
 from opscore.domain.store_commands import SubmitStoreDocument
 from opscore.domain.store_events import DocumentKind, StaffRole
+from opscore.domain.store_plans import SetBudget, SetSalesTarget
 from opscore.permissions import ALWAYS, BULK, FIELDS, OPERATES, READS, commands_of, table
 from tests.api.anything import SCHEMA, differences, everything_of, question, value_of
 from tests.api.conftest import Api, gid
@@ -65,6 +66,9 @@ def goods(api: Api, shop: Shop) -> dict[str, str]:
     shop.do(SubmitStoreDocument(store_id=store, kind=DocumentKind.TAX_REGISTRATION, number="T-1"))
     shop.do(AssignStaffRole(store_id=store, person="ann", role=StaffRole.MANAGER))
     shop.do(FileResignation(store_id=store, person="ann", last_day=date(2099, 1, 1)))
+    month = {"store_id": store, "month": date(2099, 1, 1), "amount_minor": 100, "currency": "GBP"}
+    shop.do(SetSalesTarget(**month))
+    shop.do(SetBudget(**month, category="rent", responsible="ann"))
     goal = CampaignGoal.RAISE_SALES
     campaign = shop.do(PlanCampaign(store_id=store, name="Sale", goal=goal, target="to be rid of it"))
     shop.do(AddCampaignLine(campaign_id=campaign, sku_id=sku, role=LineRole.BASE, price=Decimal(9), quota=Decimal(5)))
@@ -123,6 +127,8 @@ HIDDEN: dict[str, str] = {
     "Store.staff": "storefront customer",
     "Store.departures": "storefront customer",
     "Store.responsibilities": "storefront customer",
+    "Store.salesTargets": "service after_sales editor warehouse storefront customer",
+    "Store.budgets": "service after_sales editor warehouse storefront customer",
     "Sku.onHand": "customer",
     "Sku.levels": "customer",
     "Sku.allocations": "customer",
@@ -294,7 +300,8 @@ def test_owner_and_platform_may_everything_and_an_auditor_changes_nothing() -> N
 @pytest.mark.parametrize(
     ("role", "may", "may_not"),
     [
-        (Role.MANAGER, "planCampaign setPolicy addPromotion approveReturn refundOrder suspendStore arbitrateDispute",
+        (Role.MANAGER, "planCampaign setPolicy addPromotion approveReturn refundOrder suspendStore arbitrateDispute "
+         "setSalesTarget setBudget",
          "applyForStore"),
         (Role.SERVICE, "placeOrder amendOrderPrice requestReturn declineReturn listSku delistSku openDispute "
          "acceptDispute followUpDispute", "priceSku receiveStock planCampaign setPolicy approveReturn refundOrder "

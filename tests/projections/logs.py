@@ -11,6 +11,7 @@ from uuid import UUID
 import psycopg
 
 from opscore.database import Database
+from opscore.domain.calendars import months_after
 from opscore.domain.campaign_events import PriceDifference
 from opscore.domain.order_disputes import DisputedLine
 from opscore.domain.order_events import CancelledLine, ParcelLine, ReturnLine
@@ -358,11 +359,29 @@ class Trade(generate.World):
             self.ended |= {plan} if name == "AdPlanEnded" else set()
             self.record(name, self.campaigns[campaign], store, plan_id=plan, **fields)
 
+    def plan_store(self, number: int, kind: int) -> None:
+        """Say what a store is to sell in this month or the next, or what it may spend; or let it spend something."""
+        store = number % len(self.stores)
+        stream = self.stores[store]
+        month = months_after(self.now.date().replace(day=1), number // 2 % 2)
+        category = ("rent", "freight")[number % 2]
+        money = {"amount_minor": 100 * (kind % 5), "currency": self.currencies[store]}
+        measure = ("gmv", "net_sales")[number % 2]
+        facts: list[tuple[str, dict[str, Any]]] = [
+            ("SalesTargetSet", {"month": month, "measure": measure, **money}),
+            ("BudgetSet", {"month": month, "category": category, "responsible": "ann", **money}),
+            ("ExpenseRecorded", {"category": category, **money, "amount_minor": 10 + kind}),
+        ]
+        if stream not in self.versions:
+            self.store_fact(store, 0)
+        name, fields = facts[kind % len(facts)]
+        self.record(name, stream, store, **fields)
+
 
 class Doings(generate.Actions):
     """Turns small whole numbers into events of a `Trade`."""
 
-    COUNT = generate.Actions.COUNT + 8
+    COUNT = generate.Actions.COUNT + 9
 
     def __init__(self, world: Trade) -> None:
         super().__init__(world)
@@ -383,6 +402,9 @@ class Doings(generate.Actions):
         if further == 7:
             self.trade.pass_time(minutes)
             return self.trade.advertise(one, two)
+        if further == 8:
+            self.trade.pass_time(minutes)
+            return self.trade.plan_store(one, two)
         if further < 0 or not self.trade.orders:
             return super().do(action % generate.Actions.COUNT, one, two, minutes)
         order = self.trade.orders[-1 - one % min(len(self.trade.orders), 4)]

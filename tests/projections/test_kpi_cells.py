@@ -57,7 +57,7 @@ def trade(template: str, copied: Callable[[str], AbstractContextManager[str]]) -
 
 def everything_happens(log: Log) -> None:
     """Write that log."""
-    world = busy(log, 600, seed=8, minutes=200)
+    world = busy(log, 600, seed=9, minutes=200)
     for kind in range(7):
         world.campaign_fact(0, kind, 20)
     # One article is in two campaigns, one after the other.
@@ -101,6 +101,9 @@ def everything_happens(log: Log) -> None:
         step(order)
     for kind in (0, 5):  # A plan is launched, then adjusted in time.
         world.spend_by_plan(0, 9, kind)
+    for number in (0, 1):  # Targets of both measures and budgets of both categories are set, and something is spent.
+        for kind in (1, 4, 5):
+            world.plan_store(number, kind)
     lost = sold(world, 0, 1)
     for step in (world.confirm, world.ship, world.ship):
         step(lost)

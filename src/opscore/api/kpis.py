@@ -73,6 +73,8 @@ class KpiSlice(enum.StrEnum):
     """A batch of units, as far as receipts and shipments name it."""
     AGE = "AGE"
     """How long ago units came in, in bands of days such as 31-90."""
+    CATEGORY = "CATEGORY"
+    """What money was spent on, as expenses are booked."""
 
 
 for _exposed in (KpiSide, KpiBook, KpiSlice, KpiGrain, KpiComparison, kpis.Unit):

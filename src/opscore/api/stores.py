@@ -20,6 +20,7 @@ from opscore.api.money import Money, money
 from opscore.api.nodes import Stream, stream_fields
 from opscore.api.paging import Connection
 from opscore.api.scalars import Json
+from opscore.api.store_plans import OperatingBudget, SalesTarget, budgets, sales_targets
 from opscore.domain import store as domain
 from opscore.domain.calendars import CalendarKind
 from opscore.domain.store_events import DepartureStatus, DocumentKind, LocationKind, StaffRole, StoreStatus
@@ -143,6 +144,12 @@ class Store(Stream):
     departures: list[StaffDeparture] = strawberry.field(
         description="Who leaves the staff, and who left, the latest word last; none for the shop's front."
     )
+    sales_targets: list[SalesTarget] = strawberry.field(
+        description="What it is to sell, month by month; none for roles that see no figures."
+    )
+    budgets: list[OperatingBudget] = strawberry.field(
+        description="What running it may cost, by month and category; none for roles that see no figures."
+    )
 
     @strawberry.field(
         description="Who answers for each role on a day, those who have it or else the managers; nothing for the "
@@ -174,6 +181,7 @@ def store_view(store: domain.Store, context: Context) -> Store:
     """Return a store as the API shows it."""
     currency = store.currency
     inner = may_see_field(context.viewer.role, "Store.deposit")
+    plans = may_see_field(context.viewer.role, "Store.salesTargets")
     return Store(
         **stream_fields(store),
         name=store.name,
@@ -224,6 +232,8 @@ def store_view(store: domain.Store, context: Context) -> Store:
             if inner
         ],
         departures=[_departure(each, store) for each in store.departures if inner],
+        sales_targets=sales_targets(store) if plans else [],
+        budgets=budgets(store) if plans else [],
     )
 
 

@@ -34,6 +34,7 @@ from opscore.domain import (
     staff,
     stock_commands,
     store_commands,
+    store_plans,
     traffic,
 )
 from opscore.domain.aggregate import Aggregate
@@ -146,6 +147,8 @@ STORE: dict[type[Command], Check] = {
     departures.WithdrawResignation: always,
     departures.ConfirmHandover: always,
     departures.RecordDeparture: always,
+    store_plans.SetSalesTarget: _not_closed,
+    store_plans.SetBudget: _not_closed,
     traffic.ReportTraffic: always,
 }
 

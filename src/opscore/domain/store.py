@@ -97,6 +97,7 @@ from opscore.domain.store_events import (
     SuspensionRunning,
     TermsUnset,
 )
+from opscore.domain.store_plan_state import PlanEvent, StorePlans, planned
 from opscore.domain.store_state import (
     Departure,
     Location,
@@ -151,6 +152,7 @@ class Store(Aggregate):
     """Who has had which role, as they were assigned."""
     departures: list[Departure]
     """Who leaves, and who left."""
+    plans: StorePlans
 
     @folds(StoreApplied)
     def _applied(self, event: StoreApplied) -> None:
@@ -186,6 +188,7 @@ class Store(Aggregate):
         self.books_open_from = None
         self.staff = []
         self.departures = []
+        self.plans = StorePlans()
 
     @folds(PaymentAccountCertified)
     def _payment_account_certified(self, event: PaymentAccountCertified) -> None:
@@ -302,9 +305,9 @@ class Store(Aggregate):
         self.staff = rostered(self.staff, event)
         self.departures = departed(self.departures, event)
 
-    @folds(ExpenseRecorded)
-    def _expense_recorded(self, event: ExpenseRecorded) -> None:
-        """Change nothing: expenses are for figures; no decision looks back at one."""
+    @folds(*get_args(PlanEvent))
+    def _plans_change(self, event: PlanEvent) -> None:
+        self.plans = planned(self.plans, event, self.local_date(event.occurred_at))
 
     # What others ask of a store ---------------------------------------------------------------------------------------
 
@@ -639,13 +642,14 @@ class Store(Aggregate):
         )
 
     def _require_amount(self, given_minor: int, expected_minor: int, currency: str) -> None:
-        self._require_currency(currency)
+        self.require_currency(currency)
         if given_minor != expected_minor:
             raise AmountDiffersFromTerms(
                 expected_minor=expected_minor, given_minor=given_minor, path=("amount_minor",), ids=[self.id]
             )
 
-    def _require_currency(self, currency: str) -> None:
+    def require_currency(self, currency: str) -> None:
+        """Refuse CurrencyMismatch for any currency but the store's own."""
         if currency != self.currency:
             raise CurrencyMismatch(expected=self.currency, given=currency, path=("currency",), ids=[self.id])
 
@@ -707,7 +711,7 @@ class Store(Aggregate):
         Refuses: WrongState, CurrencyMismatch, ClaimsOpen, ExceedsDeposit.
         """
         self._require_status(StoreStatus.CLOSED)
-        self._require_currency(currency)
+        self.require_currency(currency)
         assert self.closed_at is not None
         until = self.closed_at + timedelta(days=self.policy(AfterSale, at).days)
         if at < until:
@@ -855,7 +859,7 @@ class Store(Aggregate):
 
         Refuses: CurrencyMismatch, InvalidField (nothing), ReasonMissing (a correction without a reason).
         """
-        self._require_currency(currency)
+        self.require_currency(currency)
         if amount_minor == 0:
             raise InvalidField(why="an expense of nothing is no expense", path=("amount_minor",))
         if amount_minor < 0 and reason is None:
