@@ -48,6 +48,7 @@ WITH said AS (
         'PaymentMethodsSet', 'CouriersSet', 'CalendarSet', 'LocationAdded', 'LocationClosed', 'PolicySet',
         'ExpenseRecorded', 'PeriodClosed', 'StaffRoleAssigned', 'StaffRoleEnded', 'StaffResignationFiled',
         'StaffResignationWithdrawn', 'StaffHandoverConfirmed', 'StaffLeft', 'SalesTargetSet', 'BudgetSet',
+        'CapitalInvested', 'FundsMoved',
         'SkuRegistered', 'SkuContentSet', 'SkuPriced', 'TierPricesSet', 'SkuSubmitted', 'SkuReviewPassed',
         'SkuReviewFailed', 'SkuListed', 'SkuDelisted', 'SkuRetired', 'StockPolicySet', 'StockReceived',
         'StockReserved', 'ReservationReleased', 'StockShipped', 'StockReturned', 'StockWrittenOff',

@@ -174,6 +174,7 @@ FIELDS: dict[str, frozenset[Role]] = {
     "Store.responsibilities": _INSIDE,
     "Store.salesTargets": READS["kpi"],
     "Store.budgets": READS["kpi"],
+    "Store.capital": READS["kpi"],
     "Sku.levels": READS["stockLevels"],
     "Sku.allocations": READS["stockLevels"],
     "Campaign.target": _INSIDE,

@@ -291,6 +291,14 @@ def test_a_working_day_sends_every_document(api: Api, shop: Shop) -> None:
     assert [(each["slice"], each["denominator"]) for each in plans["byCategory"]["rows"]] == [("rent", "50")]
     [budget] = plans["store"]["budgets"]
     assert (budget["spent"]["amount"], budget["responsible"]) == ("0.00", "ann")
+    capital = {"storeId": store, "amountMinor": 10000, "currency": "GBP", "source": "the owners"}
+    put = give("AdminInvestCapital", api.token(Role.OWNER, name="owner"), **capital)
+    then = {**window, "openedOn": window["fromDay"], "atLeast": put["position"]}
+    money = send("AdminFunds", manager, storeId=store, **then)
+    # 9.00 were paid for the order, a tenth of which went to each of the smaller funds; its goods had cost 4.00.
+    found = [money[fund]["rows"][-1]["value"] for fund in ("purchasing", "working", "other")]
+    assert (found, money["payback"]["rows"][0]["value"]) == (["77.2", "20.9", "10.9"], "0.05")
+    assert money["store"]["capital"]["amount"] == "100.00"
     sent.update(("AdminOrderChanges", "StorefrontFollowOrder"))
     with socket(api.url, storefront) as buyer, socket(api.url, manager) as board:
         board.subscribe(OPERATIONS["AdminOrderChanges"], {"storeIds": [store]})

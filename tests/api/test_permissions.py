@@ -129,6 +129,7 @@ HIDDEN: dict[str, str] = {
     "Store.responsibilities": "storefront customer",
     "Store.salesTargets": "service after_sales editor warehouse storefront customer",
     "Store.budgets": "service after_sales editor warehouse storefront customer",
+    "Store.capital": "service after_sales editor warehouse storefront customer",
     "Sku.onHand": "customer",
     "Sku.levels": "customer",
     "Sku.allocations": "customer",
@@ -314,7 +315,8 @@ def test_owner_and_platform_may_everything_and_an_auditor_changes_nothing() -> N
         (Role.WAREHOUSE, "receiveStock packParcel unpackParcel shipOrder countStock writeOffStock transferStock "
          "recallBatch",
          "liftBatchRecall priceSku setTierPrices amendOrderPrice refundOrder payOrder placeOrder"),
-        (Role.FINANCE, "payOrder refundOrder recordExpense closePeriod", "priceSku shipOrder listSku"),
+        (Role.FINANCE, "payOrder refundOrder recordExpense closePeriod investCapital moveFunds",
+         "priceSku shipOrder listSku"),
         (Role.CUSTOMER, "placeOrder cancelOrder requestReturn setConsent openDispute agreeDispute",
          "payOrder refundOrder registerCustomer acceptDispute payCompensation"),
     ],

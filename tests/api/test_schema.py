@@ -40,7 +40,7 @@ TRADE = """
     resumeAdPlan endAdPlan
     joinMembership changeTier earnPoints spendPoints reversePoints expirePoints grantCoupon useCoupon returnCoupon
     redeemCampaign referCustomer rewardReferral mergeCustomers blockCustomer eraseCustomer noteOrder withdrawOrderNote
-    tagOrder untagOrder setSalesTarget setBudget
+    tagOrder untagOrder setSalesTarget setBudget investCapital moveFunds
 """
 """The commands that a seller needs from application to erasure, by the names of the field."""
 

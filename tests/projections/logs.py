@@ -360,7 +360,7 @@ class Trade(generate.World):
             self.record(name, self.campaigns[campaign], store, plan_id=plan, **fields)
 
     def plan_store(self, number: int, kind: int) -> None:
-        """Say what a store is to sell in this month or the next, or what it may spend; or let it spend something."""
+        """Say what a store is to sell in this month or the next, or what it may spend; let money come, go and move."""
         store = number % len(self.stores)
         stream = self.stores[store]
         month = months_after(self.now.date().replace(day=1), number // 2 % 2)
@@ -371,7 +371,25 @@ class Trade(generate.World):
             ("SalesTargetSet", {"month": month, "measure": measure, **money}),
             ("BudgetSet", {"month": month, "category": category, "responsible": "ann", **money}),
             ("ExpenseRecorded", {"category": category, **money, "amount_minor": 10 + kind}),
-        ]
+            (
+                "CapitalInvested",
+                {
+                    "policy_version": 0, "purchasing_minor": 70, "working_minor": 20, "other_minor": 10, **money,
+                    "amount_minor": 100,
+                },
+            ),
+            (
+                "FundsMoved",
+                {"from_fund": "purchasing", "to_fund": ("working", "other")[number % 2], "reason": "so", **money},
+            ),
+            (
+                "PolicySet",
+                {
+                    "kind": "income_split", "policy_version": 1, "effective_from": self.now + timedelta(hours=kind),
+                    "params": {"working_share": f"0.{number % 5}", "other_share": "0.07"},
+                },
+            ),
+        ]  # fmt: skip
         if stream not in self.versions:
             self.store_fact(store, 0)
         name, fields = facts[kind % len(facts)]

@@ -101,8 +101,8 @@ def everything_happens(log: Log) -> None:
         step(order)
     for kind in (0, 5):  # A plan is launched, then adjusted in time.
         world.spend_by_plan(0, 9, kind)
-    for number in (0, 1):  # Targets of both measures and budgets of both categories are set, and something is spent.
-        for kind in (1, 4, 5):
+    for number in (0, 1):  # Targets and budgets of both sorts are set, and money comes, goes and moves.
+        for kind in (6, 1, 2, 3, 4):
             world.plan_store(number, kind)
     lost = sold(world, 0, 1)
     for step in (world.confirm, world.ship, world.ship):

@@ -9,9 +9,10 @@ import strawberry
 from opscore.api.enums import expose
 from opscore.api.money import Money, money
 from opscore.domain import store as domain
-from opscore.domain.store_plan_events import TargetMeasure
+from opscore.domain.store_plan_events import Fund, TargetMeasure
 
 expose(TargetMeasure)
+expose(Fund)
 
 
 @strawberry.type(description="What a store is to sell in a month; what came of it is the key figure K025.")

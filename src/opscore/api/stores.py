@@ -150,6 +150,9 @@ class Store(Stream):
     budgets: list[OperatingBudget] = strawberry.field(
         description="What running it may cost, by month and category; none for roles that see no figures."
     )
+    capital: Money | None = strawberry.field(
+        description="What was put into it, of which K101 and K103 tell what became; null for roles that see no figures."
+    )
 
     @strawberry.field(
         description="Who answers for each role on a day, those who have it or else the managers; nothing for the "
@@ -234,6 +237,7 @@ def store_view(store: domain.Store, context: Context) -> Store:
         departures=[_departure(each, store) for each in store.departures if inner],
         sales_targets=sales_targets(store) if plans else [],
         budgets=budgets(store) if plans else [],
+        capital=money(store.plans.capital_minor, currency) if plans else None,
     )
 
 

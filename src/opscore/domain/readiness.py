@@ -33,6 +33,7 @@ from opscore.domain import (
     sku_commands,
     staff,
     stock_commands,
+    store_capital,
     store_commands,
     store_plans,
     traffic,
@@ -149,6 +150,8 @@ STORE: dict[type[Command], Check] = {
     departures.RecordDeparture: always,
     store_plans.SetSalesTarget: _not_closed,
     store_plans.SetBudget: _not_closed,
+    store_capital.InvestCapital: _not_closed,
+    store_capital.MoveFunds: always,
     traffic.ReportTraffic: always,
 }
 

@@ -1,4 +1,4 @@
-"""What a store plans and what it is run with: sales targets and operating budgets, and how it says no to them.
+"""What a store plans and what it is run with: sales targets, operating budgets, capital; and how it says no.
 
 Months are those of the store's calendar, named by their first day. What this adds up to is in store_plan_state.py.
 """
@@ -23,6 +23,17 @@ class TargetMeasure(enum.StrEnum):
     """The same less the goods that were refunded, by the day of the refund."""
 
 
+class Fund(enum.StrEnum):
+    """What a part of a store's money is for."""
+
+    PURCHASING = "purchasing"
+    """Buying goods."""
+    WORKING = "working"
+    """Freight and whatever else running the store takes."""
+    OTHER = "other"
+    """What stays: fixed funds, deposits."""
+
+
 class SalesTargetSet(Event):
     """A store is to sell this much in a month; 0 takes the target back. What was said last holds."""
 
@@ -43,6 +54,31 @@ class BudgetSet(Event):
     amount_minor: int
     currency: str
     responsible: str
+
+
+class CapitalInvested(Event):
+    """Money was put into a store: so much of it into each of its funds, by the policy `capital_split` of that moment.
+
+    source: who put it in, or under which contract. policy_version: 0 is the default.
+    """
+
+    amount_minor: int
+    currency: str
+    policy_version: int
+    purchasing_minor: int
+    working_minor: int
+    other_minor: int
+    source: str | None = None
+
+
+class FundsMoved(Event):
+    """Money that was for one purpose is for another one from now on."""
+
+    from_fund: Fund
+    to_fund: Fund
+    amount_minor: int
+    currency: str
+    reason: str
 
 
 # How it says no ------------------------------------------------------------------------------------------------------

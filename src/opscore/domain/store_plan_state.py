@@ -1,4 +1,4 @@
-"""What a store's plans add up to: what it is to sell, what running it may cost, and what it did cost."""
+"""What a store's plans add up to: what it is to sell, what running it may cost and did cost, and its capital."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import msgspec
 
 from opscore.domain.calendars import month_of
 from opscore.domain.store_events import ExpenseRecorded
-from opscore.domain.store_plan_events import BudgetSet, SalesTargetSet, TargetMeasure
+from opscore.domain.store_plan_events import BudgetSet, CapitalInvested, FundsMoved, SalesTargetSet, TargetMeasure
 from opscore.domain.values import Value
 
-PlanEvent = SalesTargetSet | BudgetSet | ExpenseRecorded
+PlanEvent = SalesTargetSet | BudgetSet | ExpenseRecorded | CapitalInvested | FundsMoved
 
 
 class SalesTarget(Value):
@@ -29,7 +29,7 @@ class OperatingBudget(Value):
 
 
 class StorePlans(Value):
-    """What a store plans, and what was spent: amounts in minor units of its currency.
+    """What a store plans, what was spent, and what was put into it: amounts in minor units of its currency.
 
     sales_targets: by the first day of the month (ISO); none of a month without a target. budgets and spent: by month
     and category (`budget_key`); spent counts what no budget allows for as well.
@@ -38,6 +38,7 @@ class StorePlans(Value):
     sales_targets: dict[str, SalesTarget] = {}
     budgets: dict[str, OperatingBudget] = {}
     spent: dict[str, int] = {}
+    capital_minor: int = 0
 
 
 def budget_key(day: date, category: str) -> str:
@@ -62,3 +63,8 @@ def planned(plans: StorePlans, event: PlanEvent, day: date) -> StorePlans:
             key = budget_key(day, event.category)
             spent = {**plans.spent, key: plans.spent.get(key, 0) + event.amount_minor}
             return msgspec.structs.replace(plans, spent=spent)
+        case CapitalInvested():
+            return msgspec.structs.replace(plans, capital_minor=plans.capital_minor + event.amount_minor)
+        case FundsMoved():
+            # What is in a fund is told by figures: a store does not know what its orders brought.
+            return plans
