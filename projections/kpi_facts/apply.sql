@@ -650,6 +650,10 @@ FROM (
     SELECT position, 'deposit', 'DepositReleased', store_id, occurred_at, time_zone, currency, NULL, NULL, NULL,
         -amount_minor
     FROM deposit_released
+    UNION ALL
+    SELECT position, 'deposit', 'DepositDeducted', store_id, occurred_at, time_zone, currency, NULL, NULL, NULL,
+        -amount_minor
+    FROM deposit_deducted
 ) AS said
 LEFT JOIN stock_counted AS counted ON counted.position = said.position
 LEFT JOIN expense_recorded AS spent ON spent.position = said.position;

@@ -172,6 +172,8 @@ FIELDS: dict[str, frozenset[Role]] = {
     "Store.staff": _INSIDE,
     "Store.departures": _INSIDE,
     "Store.responsibilities": _INSIDE,
+    "Store.positioning": _INSIDE,
+    "Store.penalties": _INSIDE,
     "Store.salesTargets": READS["kpi"],
     "Store.budgets": READS["kpi"],
     "Store.capital": READS["kpi"],

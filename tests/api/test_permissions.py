@@ -46,6 +46,8 @@ from opscore.domain.stock_commands import AllocateCampaignStock
 from opscore.domain.store_commands import SubmitStoreDocument
 from opscore.domain.store_events import DocumentKind, StaffRole
 from opscore.domain.store_plans import SetBudget, SetSalesTarget
+from opscore.domain.store_profile import PositionStore, RecordPlatformPenalty
+from opscore.domain.store_profile_events import PriceLevel
 from opscore.permissions import ALWAYS, BULK, FIELDS, OPERATES, READS, commands_of, table
 from tests.api.anything import SCHEMA, differences, everything_of, question, value_of
 from tests.api.conftest import Api, gid
@@ -66,6 +68,8 @@ def goods(api: Api, shop: Shop) -> dict[str, str]:
     shop.do(SubmitStoreDocument(store_id=store, kind=DocumentKind.TAX_REGISTRATION, number="T-1"))
     shop.do(AssignStaffRole(store_id=store, person="ann", role=StaffRole.MANAGER))
     shop.do(FileResignation(store_id=store, person="ann", last_day=date(2099, 1, 1)))
+    shop.do(PositionStore(store_id=store, price_level=PriceLevel.MID))
+    shop.do(RecordPlatformPenalty(store_id=store, kind="late_shipment", points=2, reason="late"))
     month = {"store_id": store, "month": date(2099, 1, 1), "amount_minor": 100, "currency": "GBP"}
     shop.do(SetSalesTarget(**month))
     shop.do(SetBudget(**month, category="rent", responsible="ann"))
@@ -127,6 +131,8 @@ HIDDEN: dict[str, str] = {
     "Store.staff": "storefront customer",
     "Store.departures": "storefront customer",
     "Store.responsibilities": "storefront customer",
+    "Store.positioning": "storefront customer",
+    "Store.penalties": "storefront customer",
     "Store.salesTargets": "service after_sales editor warehouse storefront customer",
     "Store.budgets": "service after_sales editor warehouse storefront customer",
     "Store.capital": "service after_sales editor warehouse storefront customer",

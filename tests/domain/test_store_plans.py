@@ -60,6 +60,8 @@ def test_the_last_word_about_a_month_holds_and_each_is_recorded(desk: Desk, stor
     aim(desk, store_id, APRIL, 4_000_00)
     aim(desk, store_id, MARCH, 3_000_00, measure=TargetMeasure.NET_SALES)
 
+    aim(desk, store_id, date(9999, 12, 1), 0)
+
     assert desk.recorded(since=since) == ["SalesTargetSet"] * 3
     assert desk.get(Store, store_id).plans.sales_targets == {
         "2024-03-01": SalesTarget(measure=TargetMeasure.NET_SALES, amount_minor=3_000_00),

@@ -22,7 +22,8 @@ from opscore.log.event_log import EventLog
 from opscore.projector import Projector
 from opscore.settings import Settings
 from opscore.writer import Writer
-from tests.projections.kpi_cells import KPIS, asked, values
+from tests.projections.kpi_cells import KPIS, asked, built, values
+from tests.projections.logs import Log
 from tests.shop import Shop
 
 JANUARY, FEBRUARY = date(2024, 1, 1), date(2024, 2, 1)
@@ -165,3 +166,14 @@ def test_expenses_are_set_against_the_budgets_of_their_month_and_category(shop: 
         "rent": Fraction(900, 200), "packing": Fraction(155, 200), "cleaning": Fraction(40, 200),
     }  # fmt: skip
     assert not projector.check(["kpi_facts"])
+
+
+def test_what_the_platform_took_of_a_deposit_is_frozen_no_more(log: Log, projector: Projector) -> None:
+    world = log.world()
+    money = {"currency": "GBP"}
+    world.record("DepositFrozen", world.stores[0], 0, amount_minor=100, policy_version=0, **money)
+    world.record("DepositDeducted", world.stores[0], 0, amount_minor=30, reason="fakes", case_reference=None, **money)
+    built(log, projector, world)
+
+    assert values(projector, "K105", asked()) == [70]
+    assert [values(projector, code, asked()) for code in ("K101O", "K101")] == [[-100], [-100]], "it was paid before"

@@ -21,6 +21,7 @@ from opscore.api.nodes import Stream, stream_fields
 from opscore.api.paging import Connection
 from opscore.api.scalars import Json
 from opscore.api.store_plans import OperatingBudget, SalesTarget, budgets, sales_targets
+from opscore.api.store_profile import PlatformPenalty, StorePositioning, penalties, positioning
 from opscore.domain import store as domain
 from opscore.domain.calendars import CalendarKind
 from opscore.domain.store_events import DepartureStatus, DocumentKind, LocationKind, StaffRole, StoreStatus
@@ -144,6 +145,15 @@ class Store(Stream):
     departures: list[StaffDeparture] = strawberry.field(
         description="Who leaves the staff, and who left, the latest word last; none for the shop's front."
     )
+    logo_reference: str | None = strawberry.field(description="Where its logo is kept.")
+    announcement: str | None = strawberry.field(description="What it tells its buyers now.")
+    introduction: str | None = strawberry.field(description="What it says of itself and its brand.")
+    positioning: StorePositioning | None = strawberry.field(
+        description="Whom it is for; null for the shop's front, and while nobody has said."
+    )
+    penalties: list[PlatformPenalty] = strawberry.field(
+        description="What the platform penalised it for, oldest first; none for the shop's front."
+    )
     sales_targets: list[SalesTarget] = strawberry.field(
         description="What it is to sell, month by month; none for roles that see no figures."
     )
@@ -235,6 +245,11 @@ def store_view(store: domain.Store, context: Context) -> Store:
             if inner
         ],
         departures=[_departure(each, store) for each in store.departures if inner],
+        logo_reference=store.profile.logo_reference,
+        announcement=store.profile.announcement,
+        introduction=store.profile.introduction,
+        positioning=positioning(store) if inner else None,
+        penalties=penalties(store) if inner else [],
         sales_targets=sales_targets(store) if plans else [],
         budgets=budgets(store) if plans else [],
         capital=money(store.plans.capital_minor, currency) if plans else None,

@@ -35,7 +35,9 @@ from opscore.domain import (
     stock_commands,
     store_capital,
     store_commands,
+    store_deposits,
     store_plans,
+    store_profile,
     traffic,
 )
 from opscore.domain.aggregate import Aggregate
@@ -133,7 +135,12 @@ STORE: dict[type[Command], Check] = {
     store_commands.SuspendStore: rehearsed(lambda store, now: store.suspend(ANYTHING, None, now.at)),
     store_commands.ReopenStore: rehearsed(lambda store, now: store.reopen(now.at)),
     store_commands.CloseStore: rehearsed(lambda store, now: store.close(ANYTHING, now.at)),
-    store_commands.ReleaseDeposit: rehearsed(lambda store, now: store.release_deposit(1, store.currency, now.at)),
+    store_commands.ReleaseDeposit: rehearsed(
+        lambda store, now: store_deposits.release(store, 1, store.currency, now.at)
+    ),
+    store_commands.DeductDeposit: rehearsed(
+        lambda store, now: store_deposits.deduct(store, 1, store.currency, ANYTHING, None, now.at)
+    ),
     store_commands.SetPaymentMethods: _not_closed,
     store_commands.SetCouriers: _not_closed,
     store_commands.SetCalendar: _not_closed,
@@ -152,6 +159,9 @@ STORE: dict[type[Command], Check] = {
     store_plans.SetBudget: _not_closed,
     store_capital.InvestCapital: _not_closed,
     store_capital.MoveFunds: always,
+    store_profile.PositionStore: _not_closed,
+    store_profile.ChangeStoreProfile: _not_closed,
+    store_profile.RecordPlatformPenalty: always,
     traffic.ReportTraffic: always,
 }
 

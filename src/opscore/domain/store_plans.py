@@ -13,7 +13,7 @@ from uuid import UUID
 from msgspec import Meta
 
 from opscore.domain.aggregate import Aggregate
-from opscore.domain.calendars import month_of, months_after
+from opscore.domain.calendars import month_of
 from opscore.domain.command import Command, Role, UnitOfWork
 from opscore.domain.refusals import CurrencyMismatch, InvalidField, Refusal
 from opscore.domain.store import Store
@@ -37,9 +37,9 @@ def set_sales_target(
     store.require_not_closed()
     store.require_currency(currency)
     _require_first_day(month)
-    end = months_after(month, 1)
     closed = store.books_closed_through
-    if store.local_date(at) >= end or (closed is not None and closed >= end - timedelta(days=1)):
+    begun = [store.local_date(at), *([] if closed is None else [closed + timedelta(days=1)])]
+    if any(month_of(day) > month for day in begun):
         raise PeriodSettled(month=month, path=("month",), ids=[store.id])
     known = store.plans.sales_targets.get(month.isoformat())
     if (known is None and not amount_minor) or known == SalesTarget(measure=measure, amount_minor=amount_minor):
