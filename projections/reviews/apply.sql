@@ -39,8 +39,10 @@ FROM (
 ) AS said
 WHERE known.order_id = said.stream_id AND known.line = said.line;
 
--- stands: the last word of the window on whether it is shown.
-UPDATE order_reviews AS known SET status = said.status, decided_at = coalesce(said.decided_at, known.decided_at)
+-- stands: the last word of the window on whether it is shown; with what is hidden nobody waits for an answer.
+UPDATE order_reviews AS known
+SET status = said.status, decided_at = coalesce(said.decided_at, known.decided_at),
+    waits_since = CASE WHEN said.status <> 'hidden' THEN known.waits_since END
 FROM (
     SELECT DISTINCT ON (stream_id, line) stream_id, line, status, decided_at FROM (
         SELECT stream_id, line, position, 'flagged' AS status, NULL::timestamptz AS decided_at FROM review_flagged

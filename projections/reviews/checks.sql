@@ -17,6 +17,7 @@ SELECT known.order_id, known.line, said.stream_id, said.line AS line_in_log, kno
 FROM order_reviews AS known FULL JOIN review_posted AS said ON said.stream_id = known.order_id AND said.line = known.line
 WHERE known.score IS DISTINCT FROM said.score;
 
--- waits_or_was_answered: whoever was answered last waits for nothing.
+-- waits_or_was_answered: whoever was answered last, or wrote what is hidden, waits for nothing.
 SELECT order_id, line, waits_since, replied_at FROM order_reviews
-WHERE (waits_since IS NULL AND replies = 0) OR (waits_since IS NOT NULL AND replies > 0 AND added_at IS NULL);
+WHERE (waits_since IS NULL AND replies = 0 AND status <> 'hidden')
+    OR (waits_since IS NOT NULL AND (status = 'hidden' OR (replies > 0 AND added_at IS NULL)));

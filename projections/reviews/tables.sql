@@ -9,7 +9,8 @@ CREATE TABLE order_reviews (
     photos        bigint NOT NULL,
     posted_at     timestamptz NOT NULL,
     reply_by      timestamptz NOT NULL,
-    -- Since when the customer waits for an answer: to the review, or to what was added after the last answer.
+    -- Since when the customer waits for an answer: to the review, or to what was added after the last answer; not to one that
+    -- is hidden.
     waits_since   timestamptz,
     added_at      timestamptz,
     replies       bigint NOT NULL DEFAULT 0,
@@ -26,13 +27,13 @@ CREATE TABLE order_reviews (
 ) WITH (fillfactor = 80);
 
 -- order_reviews_store: the reviews of a store, latest first.
-CREATE INDEX order_reviews_store ON order_reviews (store_id, posted_at DESC, order_id, line);
+CREATE INDEX order_reviews_store ON order_reviews (store_id, posted_at DESC, order_id DESC, line DESC);
 
 -- order_reviews_latest: the reviews of all stores, or of several, latest first.
-CREATE INDEX order_reviews_latest ON order_reviews (posted_at DESC, order_id, line);
+CREATE INDEX order_reviews_latest ON order_reviews (posted_at DESC, order_id DESC, line DESC);
 
 -- order_reviews_sku: the reviews of an article, latest first.
-CREATE INDEX order_reviews_sku ON order_reviews (sku_id, posted_at DESC, order_id, line);
+CREATE INDEX order_reviews_sku ON order_reviews (sku_id, posted_at DESC, order_id DESC, line DESC);
 
 -- order_reviews_waiting: those that wait for an answer, longest wait first.
 CREATE INDEX order_reviews_waiting ON order_reviews (waits_since, order_id, line) WHERE waits_since IS NOT NULL;

@@ -134,6 +134,7 @@ def test_a_review_stands_alike_on_its_order_and_in_the_list(api: Api, shop: Shop
     )
     assert order["order"]["reviews"] == [review]
     assert (review["text"], review["photos"], review["externalReference"]) == ("pay or else", ["p/1"], "tb-7")
+    assert review["waitsSince"] is None, "nobody waits for an answer to it"
     assert review["flag"] == {
         "reason": "EXTORTION", "flaggedBy": "sue", "upheld": True, "decidedBy": "PLATFORM",
         "decisionReason": "asked for money",

@@ -246,6 +246,9 @@ def test_whoever_flags_a_review_does_not_decide_on_it_and_the_original_stays(sho
         flag(shop, order_id)
     review = shop.order(order_id).reviews[1]
     assert (review.text, review.score, review.decision_reason) == (text, 1, "asked for money")
+    assert review.waits_since is None, "nobody waits for an answer to it"
+    with pytest.raises(WrongState, match="hidden"):
+        shop.desk.do(SupplementReview(order_id=order_id, line=1, text="pay!"), actor=BUYER)
 
 
 def test_a_shop_of_one_decides_on_what_it_flagged_where_its_policy_says_so(shop: Shop) -> None:
@@ -313,7 +316,7 @@ def test_what_may_be_done_about_reviews_is_foretold(shop: Shop) -> None:
     flag(shop, order_id)
     assert foretold() == ["ALREADY_REVIEWED", None, None, DONE_ALREADY, None, None]
     decide(shop, order_id)
-    assert foretold() == ["ALREADY_REVIEWED", None, None, "WRONG_STATE", DONE_ALREADY, None]
+    assert foretold() == ["ALREADY_REVIEWED", "WRONG_STATE", None, "WRONG_STATE", DONE_ALREADY, None]
 
 
 # Forgetting, and points ----------------------------------------------------------------------------------------------

@@ -176,7 +176,7 @@ class Trade(generate.World):
                 text=("v1.sealed", None)[kind % 2], photos=("p/1", "p/2")[: kind % 3], completed_at=at,
                 reply_by=at + timedelta(minutes=30), republish=False, external_reference=None,
             )  # fmt: skip
-        if kind % 4 == 0 and "added" not in said:
+        if kind % 4 == 0 and "added" not in said and said["status"] != "hidden":
             said["added"] = True
             tell("ReviewSupplemented", text="v1.sealed", photos=("p/3",), external_reference=None)
         elif kind % 4 == 1:

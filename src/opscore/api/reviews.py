@@ -127,7 +127,7 @@ class OrderReview:
     )
     waits_since: datetime | None = strawberry.field(
         description="Since when the customer waits for an answer, to it or to what was added after the last answer; "
-        "null where the customer was answered, and for roles of the shop's front."
+        "null where the customer was answered, for what is hidden, and for roles of the shop's front."
     )
     flag: OrderReviewFlag | None = strawberry.field(
         description="The last time that somebody held it to be malicious; null for roles of the shop's front."

@@ -138,6 +138,8 @@ def require_supplementable(order: Order, review: Review, now: Occasion) -> None:
         if review.addition.external_reference is not None:
             raise DoneAlready
         raise _wrong("added to", "one without an addition", order)
+    if review.status is ReviewStatus.HIDDEN:
+        raise _wrong("hidden", "shown", order)
     _require_known(order)
     if order.completed_at is not None:
         days = now.store.policy(Reviews, now.at).addition_days

@@ -161,7 +161,8 @@ class Review(msgspec.Struct):
     addition: ReviewAddition | None = None
     replies: list[ReviewReply] = []
     waits_since: datetime | None = None
-    """Since when the customer waits for an answer, to the review or to what was added after the last answer."""
+    """Since when the customer waits for an answer, to the review or to what was added after the last answer; None for
+    what is hidden."""
     flag_reason: FlagReason | None = None
     """Of the last flag."""
     flagged_by: str | None = None
@@ -211,6 +212,7 @@ class Review(msgspec.Struct):
             case ReviewDecided():
                 self.upheld, self.decided_by, self.decided_at = event.upheld, event.decided_by, at
                 self.decision_reason = event.reason
+                self.waits_since = None if event.upheld else self.waits_since
             case ReviewConsentSet():
                 self.republish = event.granted
 
