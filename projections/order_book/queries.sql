@@ -39,7 +39,7 @@ WHERE :store_ids::uuid[] IS NULL OR book.store_id = ANY (:store_ids::uuid[]);
 
 -- order_references: by what references of the payment provider an order was paid or refunded, for lists that look for them.
 SELECT paid.order_id, paid.reference
-FROM order_book_references AS paid JOIN order_book AS book ON book.order_id = paid.order_id
+FROM order_book_payments AS paid JOIN order_book AS book ON book.order_id = paid.order_id
 WHERE :store_ids::uuid[] IS NULL OR book.store_id = ANY (:store_ids::uuid[]);
 
 -- order_notes: when something was written down about an order that holds, for lists that look for it.
