@@ -8,6 +8,8 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from opscore.api import reviews
+from opscore.api.filters import condition
 from opscore.domain.command import Actor, Role
 from opscore.domain.customer_commands import EraseCustomer
 from opscore.domain.order_commands import (
@@ -169,11 +171,22 @@ def test_buyers_read_what_others_wrote_but_not_whose_it_is_nor_what_is_malicious
     hidden = [{"waitsSince": {"isSet": True}}, {"replyBy": {"isSet": True}}, {"flaggedAt": {"isSet": True}}]
     if role is Role.CUSTOMER:
         hidden.append({"orderId": {"eq": gid("Order", shown)}})
-    for condition in hidden:
-        assert api.errors(LIST, {"f": condition}, token=token)[0]["extensions"]["code"] == "FORBIDDEN"
+    for given in hidden:
+        assert api.errors(LIST, {"f": given}, token=token)[0]["extensions"]["code"] == "FORBIDDEN"
     assert api.errors(LIST, {"s": {"by": "WAITS_SINCE"}}, token=token)[0]["extensions"]["code"] == "FORBIDDEN"
     [rating] = ratings(api, sku, token=token)
     assert (rating["reviews"], rating["meanScore"], rating["hidden"]) == (1, "4", None)
+
+
+def test_what_was_hidden_a_moment_ago_is_not_shown_to_buyers_either(
+    api: Api, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sku = shop.sku()
+    hide(shop, reviewed(shop, sku, 1, text="pay or else"))
+    # As if the list did not know it yet.
+    monkeypatch.setattr(reviews, "_condition", lambda context, given: condition(given, context.viewer.role))
+    assert listed(api, sku, token=api.token(Role.STOREFRONT)) == []
+    assert [each["status"] for each in listed(api, sku)] == ["HIDDEN"]
 
 
 def test_an_article_is_rated_without_what_is_malicious_in_each_store_by_itself(api: Api, shop: Shop) -> None:

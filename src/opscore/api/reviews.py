@@ -147,7 +147,6 @@ def review_view(order: order_domain.Order, line: int, role: Role) -> OrderReview
     """Return a review of an order as the API shows it to a role."""
     review = order.reviews[line]
     subject_id, added = order.subject_id, review.addition
-    inside = may_see_field(role, "OrderReview.flag")
     return OrderReview(
         order_id=gid("Order", order.id) if may_see_field(role, "OrderReview.orderId") else None,
         line=line,
@@ -174,7 +173,7 @@ def review_view(order: order_domain.Order, line: int, role: Role) -> OrderReview
         ],
         reply_by=review.reply_by if may_see_field(role, "OrderReview.replyBy") else None,
         waits_since=review.waits_since if may_see_field(role, "OrderReview.waitsSince") else None,
-        flag=_flag(review) if inside else None,
+        flag=_flag(review) if may_see_field(role, "OrderReview.flag") else None,
         external_reference=review.external_reference if may_see_field(role, "OrderReview.externalReference") else None,
         subject_id=subject_id,
         sealed=review.text,
@@ -287,10 +286,13 @@ def _page(
     rows, total = rows_of(context, page, store_ids=context.store_ids, at_least=at_least)
     # The rows are of the viewer's stores; of an order that is not theirs a customer is shown the review alone.
     orders = reads.behind(context, order_domain.Order, [row["order_id"] for row in page.cut(rows)])
-    # The log may be ahead of the read model, never behind it: every review of a row is found.
-    return page.connection(
-        rows, lambda row: review_view(orders[row["order_id"]], row["line"], role), total, edges="edges" in wanted
-    )
+
+    def shown(row: dict[str, Any]) -> OrderReview | None:
+        # The log may be ahead of the read model, never behind it: what is not hidden there may have been hidden since.
+        review = review_view(orders[row["order_id"]], row["line"], role)
+        return None if role in BUYERS and review.status is ReviewStatus.HIDDEN else review
+
+    return page.connection(rows, shown, total, edges="edges" in wanted)
 
 
 # Ratings -------------------------------------------------------------------------------------------------------------
