@@ -244,7 +244,7 @@ WITH said AS (
         SELECT stream_id, position, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, position
         FROM shortage_resolved
         UNION ALL
-        -- What changes nothing of this, but the lines or the parcels.
+        -- What changes nothing of this, but the lines or the parcels, or only when the order changed.
         SELECT touched.order_id, touched.position, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
             NULL
         FROM (
@@ -258,6 +258,32 @@ WITH said AS (
             UNION ALL SELECT stream_id, position FROM parcel_lost
             UNION ALL SELECT stream_id, position FROM parcel_traced
             UNION ALL SELECT stream_id, position FROM lost_units_replaced
+            UNION ALL SELECT stream_id, position FROM return_requested
+            UNION ALL SELECT stream_id, position FROM return_approved
+            UNION ALL SELECT stream_id, position FROM return_declined
+            UNION ALL SELECT stream_id, position FROM return_cancelled
+            UNION ALL SELECT stream_id, position FROM return_disposed
+            UNION ALL SELECT stream_id, position FROM dispute_opened
+            UNION ALL SELECT stream_id, position FROM dispute_accepted
+            UNION ALL SELECT stream_id, position FROM dispute_verified
+            UNION ALL SELECT stream_id, position FROM dispute_negotiated
+            UNION ALL SELECT stream_id, position FROM dispute_offer_declined
+            UNION ALL SELECT stream_id, position FROM dispute_agreed
+            UNION ALL SELECT stream_id, position FROM dispute_arbitrated
+            UNION ALL SELECT stream_id, position FROM dispute_settled
+            UNION ALL SELECT stream_id, position FROM dispute_followed_up
+            UNION ALL SELECT stream_id, position FROM dispute_closed
+            UNION ALL SELECT stream_id, position FROM dispute_withdrawn
+            UNION ALL SELECT stream_id, position FROM compensation_paid
+            UNION ALL SELECT stream_id, position FROM courier_claim_filed
+            UNION ALL SELECT stream_id, position FROM courier_claim_settled
+            UNION ALL SELECT stream_id, position FROM customer_contacted
+            UNION ALL SELECT stream_id, position FROM order_contact_disclosed
+            UNION ALL SELECT stream_id, position FROM guest_erased
+            UNION ALL SELECT stream_id, position FROM order_noted
+            UNION ALL SELECT stream_id, position FROM order_note_withdrawn
+            UNION ALL SELECT stream_id, position FROM order_tagged
+            UNION ALL SELECT stream_id, position FROM order_untagged
         ) AS touched
     ) AS event
     GROUP BY 1
@@ -319,7 +345,7 @@ INSERT INTO order_book AS book (
     coupon_code, surge, placed_at, placed_position, goods_minor, discount_minor, freight_minor, total_minor,
     cancelled_goods_minor, cancelled_freight_minor, paid_minor, refunded_minor, expires_at, ship_by, ship_by_hard, paid_at,
     confirmed_at, shipped_at, delivered_at, completed_at, cancelled_at, expired, short_position, resolved_position, lines,
-    units, all_packed, all_shipped, all_delivered, any_lost, position
+    units, all_packed, all_shipped, all_delivered, any_lost, position, changed_at
 )
 SELECT
     said.order_id, placed.store_id, placed.kind, placed.customer_id, placed.channel,
@@ -330,8 +356,10 @@ SELECT
     said.cancelled_goods_minor, said.cancelled_freight_minor, said.paid_minor, said.refunded_minor, placed.expires_at,
     said.ship_by, said.ship_by_hard, said.paid_at, said.confirmed_at, said.shipped_at, said.delivered_at,
     said.completed_at, said.cancelled_at, said.expired, stand.short_position, said.resolved_position, stand.lines,
-    stand.units, stand.all_packed, stand.all_shipped, stand.all_delivered, stand.any_lost, said.position
+    stand.units, stand.all_packed, stand.all_shipped, stand.all_delivered, stand.any_lost, said.position, last.recorded_at
 FROM said
+-- The log records nothing earlier than what it has.
+JOIN every_event AS last ON last.position = said.position
 LEFT JOIN placed ON placed.order_id = said.order_id
 LEFT JOIN amended ON amended.order_id = said.order_id
 LEFT JOIN stand ON stand.order_id = said.order_id
@@ -355,7 +383,8 @@ ON CONFLICT (order_id) DO UPDATE SET
     short_position = excluded.short_position,
     resolved_position = greatest(book.resolved_position, excluded.resolved_position),
     lines = excluded.lines, units = excluded.units, all_packed = excluded.all_packed,
-    all_shipped = excluded.all_shipped, all_delivered = excluded.all_delivered, any_lost = excluded.any_lost, position = excluded.position;
+    all_shipped = excluded.all_shipped, all_delivered = excluded.all_delivered, any_lost = excluded.any_lost,
+    position = excluded.position, changed_at = excluded.changed_at;
 
 -- references: what the payment provider calls money that came in, went back or was given.
 INSERT INTO order_book_payments (position, order_id, reference)
