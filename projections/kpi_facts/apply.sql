@@ -457,43 +457,28 @@ SELECT found.campaign_id, found.month, found.position,
 FROM found
 ON CONFLICT (campaign_id, month, position) DO UPDATE SET until_position = excluded.until_position;
 
--- targeted: what a store is to sell in a month, as it was said last.
+-- planned: what a store is to sell in a month (no category), and what a category of expenses may come to, as it was said last.
 WITH found AS (
-    SELECT said.stream_id AS store_id, said.month, said.position, said.occurred_at, said.currency, said.measure,
-        said.amount_minor
-    FROM sales_target_set AS said
+    SELECT stream_id AS store_id, month, '' AS category, position, occurred_at, currency, measure, amount_minor
+    FROM sales_target_set
     UNION ALL
-    SELECT kept.store_id, kept.month, kept.position, kept.occurred_at, kept.currency, kept.measure, kept.amount_minor
-    FROM sales_targets AS kept
-    WHERE kept.until_position = 9223372036854775807
-        AND kept.store_id IN (SELECT said.stream_id FROM sales_target_set AS said)
-)
-INSERT INTO sales_targets (store_id, month, position, until_position, occurred_at, currency, measure, amount_minor)
-SELECT found.store_id, found.month, found.position,
-    lead(found.position, 1, 9223372036854775807) OVER (
-        PARTITION BY found.store_id, found.month ORDER BY found.position
-    ),
-    found.occurred_at, found.currency, found.measure, found.amount_minor
-FROM found
-ON CONFLICT (store_id, month, position) DO UPDATE SET until_position = excluded.until_position;
-
--- budgeted_store: what a category of expenses may come to in a month, as it was said last.
-WITH found AS (
-    SELECT said.stream_id AS store_id, said.month, said.category, said.position, said.occurred_at, said.currency,
-        said.amount_minor
-    FROM budget_set AS said
+    SELECT stream_id, month, category, position, occurred_at, currency, NULL, amount_minor FROM budget_set
     UNION ALL
-    SELECT kept.store_id, kept.month, kept.category, kept.position, kept.occurred_at, kept.currency, kept.amount_minor
-    FROM store_budgets AS kept
-    WHERE kept.until_position = 9223372036854775807
-        AND kept.store_id IN (SELECT said.stream_id FROM budget_set AS said)
+    SELECT kept.store_id, kept.month, kept.category, kept.position, kept.occurred_at, kept.currency, kept.measure,
+        kept.amount_minor
+    FROM store_plans AS kept
+    WHERE kept.until_position = 9223372036854775807 AND kept.store_id IN (
+        SELECT stream_id FROM sales_target_set UNION ALL SELECT stream_id FROM budget_set
+    )
 )
-INSERT INTO store_budgets (store_id, month, category, position, until_position, occurred_at, currency, amount_minor)
+INSERT INTO store_plans (
+    store_id, month, category, position, until_position, occurred_at, currency, measure, amount_minor
+)
 SELECT found.store_id, found.month, found.category, found.position,
     lead(found.position, 1, 9223372036854775807) OVER (
         PARTITION BY found.store_id, found.month, found.category ORDER BY found.position
     ),
-    found.occurred_at, found.currency, found.amount_minor
+    found.occurred_at, found.currency, found.measure, found.amount_minor
 FROM found
 ON CONFLICT (store_id, month, category, position) DO UPDATE SET until_position = excluded.until_position;
 
@@ -846,6 +831,36 @@ FROM (
 ) AS said
 CROSS JOIN LATERAL (
     SELECT one.ctid AS row_id FROM disputes AS one WHERE one.dispute_id = said.dispute_id OFFSET 0
+) AS found
+WHERE known.ctid = found.row_id;
+
+-- reviewed: a buyer said what they think of a line.
+INSERT INTO reviews (order_id, line, store_id, position, posted_at, day, hour, sku_id, score, reply_by)
+SELECT said.stream_id, said.line, said.store_id, said.position, said.occurred_at,
+    (said.occurred_at AT TIME ZONE said.time_zone)::date,
+    extract(hour FROM said.occurred_at AT TIME ZONE said.time_zone)::bigint, said.sku_id, said.score, said.reply_by
+FROM review_posted AS said;
+
+-- review_steps: somebody answered, the first word of it counts; it was found malicious.
+UPDATE reviews AS known
+SET replied_position = coalesce(known.replied_position, said.replied_position),
+    replied_at = coalesce(known.replied_at, said.replied_at),
+    hidden_position = coalesce(known.hidden_position, said.hidden_position),
+    hidden_at = coalesce(known.hidden_at, said.hidden_at)
+FROM (
+    SELECT step.stream_id, step.line, min(step.position) FILTER (WHERE step.reply) AS replied_position,
+        (array_agg(step.occurred_at ORDER BY step.position) FILTER (WHERE step.reply))[1] AS replied_at,
+        min(step.position) FILTER (WHERE NOT step.reply) AS hidden_position,
+        (array_agg(step.occurred_at ORDER BY step.position) FILTER (WHERE NOT step.reply))[1] AS hidden_at
+    FROM (
+        SELECT stream_id, line, position, occurred_at, true AS reply FROM review_replied
+        UNION ALL SELECT stream_id, line, position, occurred_at, false FROM review_decided WHERE upheld
+    ) AS step
+    GROUP BY 1, 2
+) AS said
+CROSS JOIN LATERAL (
+    SELECT one.ctid AS row_id FROM reviews AS one
+    WHERE one.order_id = said.stream_id AND one.line = said.line OFFSET 0
 ) AS found
 WHERE known.ctid = found.row_id;
 

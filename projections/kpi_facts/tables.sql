@@ -322,21 +322,9 @@ CREATE TABLE ad_budgets (
     PRIMARY KEY (campaign_id, month, position)
 );
 
--- sales_targets: what a store is to sell in a month, from a position until another.
-CREATE TABLE sales_targets (
-    store_id        uuid NOT NULL,
-    month           date NOT NULL,
-    position        bigint NOT NULL,
-    until_position  bigint NOT NULL,
-    occurred_at     timestamptz NOT NULL,
-    currency        text COLLATE "C" NOT NULL,
-    measure         text COLLATE "C" NOT NULL,
-    amount_minor    bigint NOT NULL,
-    PRIMARY KEY (store_id, month, position)
-);
-
--- store_budgets: what a category of a store's expenses may come to in a month, from a position until another.
-CREATE TABLE store_budgets (
+-- store_plans: what a store is to sell in a month (category '', with the measure of the target), and what a category of its
+-- expenses may come to, from a position until another.
+CREATE TABLE store_plans (
     store_id        uuid NOT NULL,
     month           date NOT NULL,
     category        text COLLATE "C" NOT NULL,
@@ -344,6 +332,7 @@ CREATE TABLE store_budgets (
     until_position  bigint NOT NULL,
     occurred_at     timestamptz NOT NULL,
     currency        text COLLATE "C" NOT NULL,
+    measure         text COLLATE "C",
     amount_minor    bigint NOT NULL,
     PRIMARY KEY (store_id, month, category, position)
 );
@@ -552,6 +541,31 @@ CREATE TABLE disputed_units (
 
 -- disputed_units_days: what a store was complained to about in a window.
 CREATE INDEX disputed_units_days ON disputed_units (store_id, day);
+
+-- reviews: what buyers think of what they bought, when they were answered first, and whether that was found malicious.
+CREATE TABLE reviews (
+    order_id          uuid NOT NULL,
+    line              bigint NOT NULL,
+    store_id          uuid NOT NULL,
+    position          bigint NOT NULL,
+    posted_at         timestamptz NOT NULL,
+    day               date NOT NULL,
+    hour              bigint NOT NULL,
+    sku_id            uuid NOT NULL,
+    score             bigint NOT NULL,
+    reply_by          timestamptz NOT NULL,
+    replied_position  bigint,
+    replied_at        timestamptz,
+    hidden_position   bigint,
+    hidden_at         timestamptz,
+    PRIMARY KEY (order_id, line)
+) WITH (fillfactor = 80);
+
+-- reviews_days: what buyers thought in a window.
+CREATE INDEX reviews_days ON reviews (store_id, day);
+
+-- reviews_skus: what buyers thought of an article in a window.
+CREATE INDEX reviews_skus ON reviews (sku_id, day);
 
 -- compensations: what was paid on top of an order, and who bears it.
 CREATE TABLE compensations (
