@@ -275,6 +275,12 @@ WITH said AS (
             UNION ALL SELECT stream_id, position FROM dispute_closed
             UNION ALL SELECT stream_id, position FROM dispute_withdrawn
             UNION ALL SELECT stream_id, position FROM compensation_paid
+            UNION ALL SELECT stream_id, position FROM review_posted
+            UNION ALL SELECT stream_id, position FROM review_supplemented
+            UNION ALL SELECT stream_id, position FROM review_replied
+            UNION ALL SELECT stream_id, position FROM review_flagged
+            UNION ALL SELECT stream_id, position FROM review_decided
+            UNION ALL SELECT stream_id, position FROM review_consent_set
             UNION ALL SELECT stream_id, position FROM courier_claim_filed
             UNION ALL SELECT stream_id, position FROM courier_claim_settled
             UNION ALL SELECT stream_id, position FROM customer_contacted
