@@ -284,6 +284,20 @@ LEFT JOIN LATERAL (
     WHERE known.order_id = back.order_id AND known.line = coalesce(given.sold_line, back.line) OFFSET 0
 ) AS line ON true;
 
+-- assisted: the last word on who helped a buyer holds.
+WITH found AS (
+    SELECT said.stream_id AS order_id, said.position, said.agent FROM order_assisted AS said
+    UNION ALL
+    SELECT kept.order_id, kept.position, kept.agent FROM assists AS kept
+    WHERE kept.until_position = 9223372036854775807
+        AND kept.order_id IN (SELECT said.stream_id FROM order_assisted AS said)
+)
+INSERT INTO assists (order_id, position, until_position, agent)
+SELECT found.order_id, found.position,
+    lead(found.position, 1, 9223372036854775807) OVER (PARTITION BY found.order_id ORDER BY found.position), found.agent
+FROM found
+ON CONFLICT (order_id, position) DO UPDATE SET until_position = excluded.until_position;
+
 -- asked: somebody wants to send goods back.
 INSERT INTO return_cases (return_id, order_id, store_id, position, asked_at, day, hour, reason)
 SELECT wish.return_id, wish.stream_id, wish.store_id, wish.position, wish.occurred_at,

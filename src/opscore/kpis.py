@@ -36,6 +36,7 @@ AMOUNTS = frozenset({"sum", "median", "p90", "balance", "daily_mean"})
 SLICES = {
     "channel": "channel", "sku": "sku_id", "campaign": "campaign_id", "reason": "reason", "tier": "tier",
     "location": "location_id", "batch": "batch", "age": "age",
+    "agent": "agent",
 }  # fmt: skip
 """What figures can be narrowed to, and the field of `Asked` that says so."""
 STORE = "store"
@@ -170,6 +171,7 @@ class Asked:
     location_id: UUID | None = None
     batch: str | None = None
     age: str | None = None
+    agent: str | None = None
     as_of: int = LATEST
     by: str | None = None
     kept: tuple[str, ...] | None = None

@@ -43,6 +43,10 @@ OfTier = Annotated[str | None, strawberry.argument(description="Only members of 
 OfLocation = Annotated[strawberry.ID | None, strawberry.argument(description="Only what lies at this location.")]
 OfBatch = Annotated[str | None, strawberry.argument(description="Only units of this batch.")]
 OfAge = Annotated[str | None, strawberry.argument(description="Only units of this age band, such as 31-90 (days).")]
+OfAgent = Annotated[
+    str | None,
+    strawberry.argument(description="Only orders in which this one of the staff helped; silent: nobody is named."),
+]
 By = Annotated[
     views.KpiSlice | None,
     strawberry.argument(
@@ -69,6 +73,7 @@ def _asked(
     location_id: strawberry.ID | None = None,
     batch: str | None = None,
     age: str | None = None,
+    agent: str | None = None,
     by: views.KpiSlice | None = None,
 ) -> Asked:
     scope: list[UUID] | None = stores(info.context, store_ids)
@@ -86,6 +91,7 @@ def _asked(
         location_id=None if location_id is None else key_of(location_id, "Location"),
         batch=batch,
         age=age,
+        agent=agent,
         by=None if by is None else by.value.lower(),
     )
 
@@ -128,6 +134,7 @@ class KpiQueries:
         location_id: OfLocation = None,
         batch: OfBatch = None,
         age: OfAge = None,
+        agent: OfAgent = None,
         by: By = None,
         top: Annotated[
             int,
@@ -145,7 +152,7 @@ class KpiQueries:
         context = info.context
         asked = _asked(
             info, (from_day, to_day, grain), store_ids, channel, sku_id, campaign_id, reason, tier, location_id, batch,
-            age, by,
+            age, agent, by,
         )  # fmt: skip
         return await context.services.read(
             views.answer, context, views.find(code), asked, compare, at_least, as_of, top
@@ -190,6 +197,7 @@ class KpiQueries:
         location_id: OfLocation = None,
         batch: OfBatch = None,
         age: OfAge = None,
+        agent: OfAgent = None,
         by: Annotated[
             views.KpiSlice | None, strawberry.argument(description="What the breakdown is by that the row is of.")
         ] = None,
@@ -209,7 +217,7 @@ class KpiQueries:
         context = info.context
         asked = _asked(
             info, (from_day, to_day, grain), store_ids, channel, sku_id, campaign_id, reason, tier, location_id, batch,
-            age, by,
+            age, agent, by,
         )  # fmt: skip
         if (asked.by is None) != (of_slice is None and rest_of is None) or (
             of_slice is not None and rest_of is not None

@@ -13,6 +13,7 @@ from uuid import UUID
 import strawberry
 from strawberry.types import Info
 
+from opscore.api.commissions import CommissionScheme, CommissionSettlement, scheme_view, settlement_view
 from opscore.api.context import Context
 from opscore.api.enums import expose
 from opscore.api.history import HistoryEvent, history_field
@@ -144,6 +145,13 @@ class Store(Stream):
         description="Who leaves the staff, and who left, the latest word last; none for the shop's front."
     )
 
+    commission_schemes: list[CommissionScheme] = strawberry.field(
+        description="Schemes of commission, as they were proposed; none for the shop's front."
+    )
+    commission_settlements: list[CommissionSettlement] = strawberry.field(
+        description="Settled months, oldest first; none for roles that do not see what others are paid."
+    )
+
     @strawberry.field(
         description="Who answers for each role on a day, those who have it or else the managers; nothing for the "
         "shop's front."
@@ -174,6 +182,7 @@ def store_view(store: domain.Store, context: Context) -> Store:
     """Return a store as the API shows it."""
     currency = store.currency
     inner = may_see_field(context.viewer.role, "Store.deposit")
+    pay = may_see_field(context.viewer.role, "Store.commissionSettlements")
     return Store(
         **stream_fields(store),
         name=store.name,
@@ -224,6 +233,8 @@ def store_view(store: domain.Store, context: Context) -> Store:
             if inner
         ],
         departures=[_departure(each, store) for each in store.departures if inner],
+        commission_schemes=[scheme_view(each, currency) for each in store.commissions.schemes if inner],
+        commission_settlements=[settlement_view(each, currency) for each in store.commissions.settlements if pay],
     )
 
 

@@ -18,6 +18,7 @@ import msgspec
 
 from opscore.domain.aggregate import Aggregate, folds
 from opscore.domain.calendars import DEFAULT_CALENDARS, Calendar, CalendarKind, add_working_days
+from opscore.domain.commission_events import CommissionEvent, Commissions
 from opscore.domain.policies import (
     PLATFORMS,
     AfterSale,
@@ -151,6 +152,7 @@ class Store(Aggregate):
     """Who has had which role, as they were assigned."""
     departures: list[Departure]
     """Who leaves, and who left."""
+    commissions: Commissions
 
     @folds(StoreApplied)
     def _applied(self, event: StoreApplied) -> None:
@@ -186,6 +188,7 @@ class Store(Aggregate):
         self.books_open_from = None
         self.staff = []
         self.departures = []
+        self.commissions = Commissions()
 
     @folds(PaymentAccountCertified)
     def _payment_account_certified(self, event: PaymentAccountCertified) -> None:
@@ -301,6 +304,10 @@ class Store(Aggregate):
     def _staff_changes(self, event: StaffEvent) -> None:
         self.staff = rostered(self.staff, event)
         self.departures = departed(self.departures, event)
+
+    @folds(*get_args(CommissionEvent))
+    def _commission_changes(self, event: CommissionEvent) -> None:
+        self.commissions = self.commissions.after(event)
 
     @folds(ExpenseRecorded)
     def _expense_recorded(self, event: ExpenseRecorded) -> None:
