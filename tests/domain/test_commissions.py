@@ -349,15 +349,15 @@ def test_who_left_without_leave_is_paid_nothing_that_is_not_settled(desk: Desk, 
         "sue": (500, 0, 0, 500),
         "tim": (500, 0, 500, 0),
     }
-    # What they were paid too much they owe all the same.
+    # What they were paid too much they owe all the same; what they never got is not taken back.
     desk.now = datetime(2024, 9, 2, tzinfo=UTC)
-    sold[JUNE] = 90_000
-    assert paid(settle(desk, store_id, AUGUST, sue={JUNE: 100_000, JULY: 50_000}, tim=sold))["tim"] == (
-        0,
-        -100,
-        0,
-        -100,
-    )
+    less = {JUNE: 90_000, JULY: 20_000}
+    august = settle(desk, store_id, AUGUST, sue=sold, tim=less)
+    assert paid(august)["tim"] == (0, -100 - 300, -300, -100)
+    desk.now = datetime(2024, 10, 2, tzinfo=UTC)
+    desk.do(AssignStaffRole(store_id=store_id, person="tim", role=StaffRole.SERVICE, from_day=date(2024, 10, 1)))
+    back = settle(desk, store_id, date(2024, 9, 1), sue=sold, tim={JUNE: 95_000, JULY: 0})
+    assert paid(back)["tim"] == (0, 50 - 200, -200, 50), "they are paid again, and nothing of July was"
 
 
 def test_who_left_without_leave_is_paid_where_the_scheme_says_so_or_they_came_back(desk: Desk, store_id: UUID) -> None:

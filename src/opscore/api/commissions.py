@@ -80,7 +80,9 @@ class CommissionLine:
     )
     due: Money = strawberry.field(description="What is due of that.")
     correction: Money = strawberry.field(description="What is due besides of settled months; negative: too much then.")
-    withheld: Money = strawberry.field(description="What is forfeited by leaving without leave.")
+    withheld: Money = strawberry.field(
+        description="What is forfeited by leaving without leave; negative: what was, and is not due after all."
+    )
     amount: Money = strawberry.field(description="What is paid.")
 
 
@@ -91,6 +93,7 @@ class CommissionCorrection:
     net_sales: Money = strawberry.field(description="What they sold in it, as it is known now.")
     due: Money = strawberry.field(description="What is due of that, by the rates and factors it was settled with.")
     amount: Money = strawberry.field(description="How much more that is than was settled so far.")
+    withheld: Money = strawberry.field(description="What of it is forfeited.")
 
 
 @strawberry.type(description="A month as it was settled; it stays so.")
@@ -313,6 +316,7 @@ def _corrections(
             net_sales=money(each.net_sales_minor, currency),
             due=money(each.due_minor, currency),
             amount=money(each.amount_minor, currency),
+            withheld=money(each.withheld_minor, currency),
         )
         for each in corrections
         if only in (None, each.agent)

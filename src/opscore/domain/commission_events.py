@@ -76,7 +76,8 @@ class CommissionLine(Value):
     """What somebody is paid: `amount_minor` = `due_minor` + `correction_minor` - `withheld_minor`.
 
     net_sales_minor: what the month's orders that they helped in brought, less what went back of them. due_minor: what
-    is due of that. correction_minor: what was due of settled months besides. withheld_minor: what is forfeited.
+    is due of that. correction_minor: what was due of settled months besides. withheld_minor: what is forfeited of both;
+    below 0 where what was forfeited once turns out not to have been due.
     """
 
     agent: str
@@ -90,7 +91,7 @@ class CommissionLine(Value):
 class CommissionCorrection(Value):
     """What somebody's sales of a settled month come to as they are known now: `amount_minor` more is due for them.
 
-    Rates and factors are those with which the month was settled.
+    Rates and factors are those with which the month was settled. withheld_minor: what of it is forfeited.
     """
 
     month: date
@@ -98,6 +99,7 @@ class CommissionCorrection(Value):
     net_sales_minor: int
     due_minor: int
     amount_minor: int
+    withheld_minor: int
 
 
 class CommissionSettled(Event):
@@ -229,11 +231,16 @@ class Commissions(Value):
 
     def settled_minor(self, month: date, agent: str) -> int:
         """Return what was said to be due to somebody for a month so far, corrections included."""
-        first = [line.due_minor for each in self.settlements if each.month == month for line in each.lines
-                 if line.agent == agent]  # fmt: skip
-        later = [line.amount_minor for each in self.settlements for line in each.corrections
-                 if (line.month, line.agent) == (month, agent)]  # fmt: skip
-        return sum(first) + sum(later)
+        first = sum(line.due_minor for line in self._lines(month, agent))
+        return first + sum(each.amount_minor for each in self._corrections(month, agent))
+
+    def withheld_minor(self, month: date, agent: str) -> int:
+        """Return what of that was forfeited."""
+        first = sum(line.withheld_minor for line in self._lines(month, agent))
+        # A line's own is what its corrections of earlier months do not account for.
+        besides = (each for settled in self.settlements if settled.month == month for each in settled.corrections)
+        first -= sum(each.withheld_minor for each in besides if each.agent == agent)
+        return first + sum(each.withheld_minor for each in self._corrections(month, agent))
 
     def after(self, event: CommissionEvent) -> Commissions:
         """Return what it is after an event."""
@@ -250,6 +257,14 @@ class Commissions(Value):
                 )
                 return msgspec.structs.replace(self, schemes=schemes)
         return msgspec.structs.replace(self, settlements=(*self.settlements, _settled(event)))
+
+    def _lines(self, month: date, agent: str) -> list[CommissionLine]:
+        found = (line for each in self.settlements if each.month == month for line in each.lines)
+        return [line for line in found if line.agent == agent]
+
+    def _corrections(self, month: date, agent: str) -> list[CommissionCorrection]:
+        found = (line for each in self.settlements for line in each.corrections)
+        return [line for line in found if (line.month, line.agent) == (month, agent)]
 
     def _approved(self) -> Iterable[CommissionScheme]:
         return (each for each in self.schemes if each.approval is not None)

@@ -117,13 +117,14 @@ def month_due(store: Store, month: date, figures: CommissionFigures) -> MonthDue
     sold = figures.of(month)
     net_sales_minor = sum(sold.values())
     growth_factor = scheme.growth_factor(net_sales_minor)
-    corrections = _corrections(store, month, figures)
+    corrections = _corrections(store, month, scheme, figures)
     lines = []
     for agent in sorted({*sold, *(each.agent for each in corrections)} - {SILENT}):
         due_minor = scheme.due_minor(sold.get(agent, 0), growth_factor)
-        correction_minor = sum(each.amount_minor for each in corrections if each.agent == agent)
-        forfeits = scheme.absent_forfeits and left_without_leave(store, agent)
-        withheld_minor = max(due_minor + correction_minor, 0) if forfeits else 0
+        own = [each for each in corrections if each.agent == agent]
+        correction_minor = sum(each.amount_minor for each in own)
+        withheld_minor = due_minor if _forfeits(store, scheme, agent) else 0
+        withheld_minor += sum(each.withheld_minor for each in own)
         lines.append(
             CommissionLine(
                 agent=agent,
@@ -145,7 +146,14 @@ def month_due(store: Store, month: date, figures: CommissionFigures) -> MonthDue
     )
 
 
-def _corrections(store: Store, month: date, figures: CommissionFigures) -> tuple[CommissionCorrection, ...]:
+def _forfeits(store: Store, scheme: CommissionScheme, agent: str) -> bool:
+    """Say whether somebody is paid nothing more; what they were paid too much they owe all the same."""
+    return scheme.absent_forfeits and left_without_leave(store, agent)
+
+
+def _corrections(
+    store: Store, month: date, current: CommissionScheme, figures: CommissionFigures
+) -> tuple[CommissionCorrection, ...]:
     """Return what settled months before this one come to now and did not then: by refunds, or another agent.
 
     A month that is settled itself is corrected in none: it shows what it comes to now.
@@ -162,6 +170,11 @@ def _corrections(store: Store, month: date, figures: CommissionFigures) -> tuple
             due_minor = scheme.due_minor(sold.get(agent, 0), settled.growth_factor)
             amount_minor = due_minor - commissions.settled_minor(settled.month, agent)
             if amount_minor:
+                if amount_minor > 0:
+                    withheld_minor = amount_minor if _forfeits(store, current, agent) else 0
+                else:
+                    # What was not paid is not taken back.
+                    withheld_minor = -min(-amount_minor, commissions.withheld_minor(settled.month, agent))
                 found.append(
                     CommissionCorrection(
                         month=settled.month,
@@ -169,6 +182,7 @@ def _corrections(store: Store, month: date, figures: CommissionFigures) -> tuple
                         net_sales_minor=sold.get(agent, 0),
                         due_minor=due_minor,
                         amount_minor=amount_minor,
+                        withheld_minor=withheld_minor,
                     )
                 )
     return tuple(found)
