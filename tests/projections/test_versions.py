@@ -36,6 +36,7 @@ NAMES = [
     "kpi_daily",
     "kpi_facts",
     "order_book",
+    "reviews",
     "stock_facts",
     "stock_ledger",
     "stock_valuation",
