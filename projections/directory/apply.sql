@@ -50,6 +50,7 @@ WITH said AS (
         'StaffResignationWithdrawn', 'StaffHandoverConfirmed', 'StaffLeft', 'SalesTargetSet', 'BudgetSet',
         'CapitalInvested', 'FundsMoved', 'DepositDeducted', 'StorePositioned',
         'StoreProfileChanged', 'PlatformPenaltyRecorded',
+        'CommissionSchemeProposed', 'CommissionSchemeApproved', 'CommissionSettled',
         'SkuRegistered', 'SkuContentSet', 'SkuPriced', 'TierPricesSet', 'SkuSubmitted', 'SkuReviewPassed',
         'SkuReviewFailed', 'SkuListed', 'SkuDelisted', 'SkuRetired', 'StockPolicySet', 'StockReceived',
         'StockReserved', 'ReservationReleased', 'StockShipped', 'StockReturned', 'StockWrittenOff',

@@ -1,7 +1,7 @@
 -- origin: every order as it was placed, and every return of no order we know.
 INSERT INTO origins (order_id, position, store_id, occurred_at, day, hour, currency, channel, customer_id, is_order)
 SELECT one.stream_id, one.position, one.store_id, one.occurred_at, (one.occurred_at AT TIME ZONE one.time_zone)::date,
-    extract(hour FROM one.occurred_at AT TIME ZONE one.time_zone)::bigint, one.currency, one.channel, one.customer_id,
+    hour_of(one.occurred_at, one.time_zone), one.currency, one.channel, one.customer_id,
     one.is_order
 FROM (
     SELECT position, stream_id, store_id, occurred_at, time_zone, currency, channel, customer_id, true AS is_order
@@ -52,8 +52,7 @@ INSERT INTO sold (
     units, amount_minor, goods_minor
 )
 SELECT bill.position, line.line, line.order_id, bill.store_id, bill.occurred_at,
-    (bill.occurred_at AT TIME ZONE bill.time_zone)::date,
-    extract(hour FROM bill.occurred_at AT TIME ZONE bill.time_zone)::bigint,
+    (bill.occurred_at AT TIME ZONE bill.time_zone)::date, hour_of(bill.occurred_at, bill.time_zone),
     bill.currency, bill.channel, line.sku_id, line.campaign_id, bill.customer_id,
     CASE WHEN line.counted THEN line.quantity - coalesce(since.cancelled, 0) ELSE 0 END,
     coalesce(since.amount_minor, line.amount_minor) - coalesce(since.cancelled_minor, 0), bill.goods_minor
@@ -79,8 +78,7 @@ INSERT INTO sold (
     goods_minor
 )
 SELECT bill.position, 0, bill.stream_id, bill.store_id, bill.occurred_at,
-    (bill.occurred_at AT TIME ZONE bill.time_zone)::date,
-    extract(hour FROM bill.occurred_at AT TIME ZONE bill.time_zone)::bigint,
+    (bill.occurred_at AT TIME ZONE bill.time_zone)::date, hour_of(bill.occurred_at, bill.time_zone),
     bill.currency, bill.channel, bill.customer_id, 0, bill.total_minor - bill.goods_minor, bill.goods_minor
 FROM order_paid AS bill CROSS JOIN rules AS rule
 WHERE rule.gmv_counts_freight AND bill.total_minor <> bill.goods_minor;
@@ -92,8 +90,7 @@ INSERT INTO paid (
     total_minor, due_at, hard_at, to_ship
 )
 SELECT bill.stream_id, bill.position, bill.store_id, bill.occurred_at, bill.time_zone,
-    (bill.occurred_at AT TIME ZONE bill.time_zone)::date,
-    extract(hour FROM bill.occurred_at AT TIME ZONE bill.time_zone)::bigint,
+    (bill.occurred_at AT TIME ZONE bill.time_zone)::date, hour_of(bill.occurred_at, bill.time_zone),
     bill.currency, bill.channel, bill.customer_id, bill.goods_minor, bill.total_minor,
     CASE WHEN bill.surge AND rule.surge_ships_by_hard_promise THEN bill.ship_by_hard ELSE bill.ship_by END,
     bill.ship_by_hard, goods.are_there
@@ -109,8 +106,7 @@ CROSS JOIN LATERAL (
 -- left: a parcel left; the same parcel once.
 INSERT INTO parcels (parcel_id, order_id, store_id, position, shipped_at, day, hour)
 SELECT DISTINCT ON (gone.stream_id, gone.parcel_id) gone.parcel_id, gone.stream_id, gone.store_id, gone.position,
-    gone.occurred_at, (gone.occurred_at AT TIME ZONE gone.time_zone)::date,
-    extract(hour FROM gone.occurred_at AT TIME ZONE gone.time_zone)::bigint
+    gone.occurred_at, (gone.occurred_at AT TIME ZONE gone.time_zone)::date, hour_of(gone.occurred_at, gone.time_zone)
 FROM order_shipped AS gone
 ORDER BY gone.stream_id, gone.parcel_id, gone.position
 ON CONFLICT (order_id, parcel_id) DO NOTHING;
@@ -249,8 +245,7 @@ INSERT INTO refunds (
     campaign_id, customer_id, goods_minor, net_minor, whole_minor
 )
 SELECT back.position, back.place, back.order_id, back.store_id, back.occurred_at,
-    (back.occurred_at AT TIME ZONE back.time_zone)::date,
-    extract(hour FROM back.occurred_at AT TIME ZONE back.time_zone)::bigint,
+    (back.occurred_at AT TIME ZONE back.time_zone)::date, hour_of(back.occurred_at, back.time_zone),
     bill.day, bill.hour, back.currency, origin.channel, coalesce(line.sku_id, back.sku_id),
     coalesce(line.campaign_id, back.campaign_id), back.customer_id, back.goods_minor, back.net_minor, back.whole_minor
 FROM (
@@ -284,11 +279,24 @@ LEFT JOIN LATERAL (
     WHERE known.order_id = back.order_id AND known.line = coalesce(given.sold_line, back.line) OFFSET 0
 ) AS line ON true;
 
+-- assisted: the last word on who helped a buyer holds.
+WITH found AS (
+    SELECT said.stream_id AS order_id, said.position, said.agent FROM order_assisted AS said
+    UNION ALL
+    SELECT kept.order_id, kept.position, kept.agent FROM assists AS kept
+    WHERE kept.until_position = 9223372036854775807
+        AND kept.order_id IN (SELECT said.stream_id FROM order_assisted AS said)
+)
+INSERT INTO assists (order_id, position, until_position, agent)
+SELECT found.order_id, found.position,
+    lead(found.position, 1, 9223372036854775807) OVER (PARTITION BY found.order_id ORDER BY found.position), found.agent
+FROM found
+ON CONFLICT (order_id, position) DO UPDATE SET until_position = excluded.until_position;
+
 -- asked: somebody wants to send goods back.
 INSERT INTO return_cases (return_id, order_id, store_id, position, asked_at, day, hour, reason)
 SELECT wish.return_id, wish.stream_id, wish.store_id, wish.position, wish.occurred_at,
-    (wish.occurred_at AT TIME ZONE wish.time_zone)::date,
-    extract(hour FROM wish.occurred_at AT TIME ZONE wish.time_zone)::bigint, wish.reason
+    (wish.occurred_at AT TIME ZONE wish.time_zone)::date, hour_of(wish.occurred_at, wish.time_zone), wish.reason
 FROM return_requested AS wish
 ON CONFLICT (return_id) DO NOTHING;
 
@@ -296,7 +304,7 @@ ON CONFLICT (return_id) DO NOTHING;
 INSERT INTO asked_back (position, place, order_id, store_id, occurred_at, day, hour, sku_id, reason, quantity)
 SELECT line.position, line.ordinal, line.stream_id, line.store_id, line.occurred_at,
     (line.occurred_at AT TIME ZONE line.time_zone)::date,
-    extract(hour FROM line.occurred_at AT TIME ZONE line.time_zone)::bigint, line.sku_id, wish.reason, line.quantity
+    hour_of(line.occurred_at, line.time_zone), line.sku_id, wish.reason, line.quantity
 FROM return_requested_lines AS line JOIN return_requested AS wish ON wish.position = line.position;
 
 -- closed: it was decided what becomes of them, or that they stay where they are; the first decision counts.
@@ -317,7 +325,7 @@ WHERE wish.return_id = done.return_id AND wish.closed_position IS NULL;
 INSERT INTO users (customer_id, position, store_id, occurred_at, time_zone, day, hour, channel, campaign_id)
 SELECT person.stream_id, person.position, person.store_id, person.occurred_at, person.time_zone,
     (person.occurred_at AT TIME ZONE person.time_zone)::date,
-    extract(hour FROM person.occurred_at AT TIME ZONE person.time_zone)::bigint, person.channel, person.campaign_id
+    hour_of(person.occurred_at, person.time_zone), person.channel, person.campaign_id
 FROM customer_registered AS person;
 
 -- merged: the record was another customer's; the first merger counts.
@@ -360,7 +368,7 @@ ON CONFLICT (customer_id, since_position) DO UPDATE SET until_position = exclude
 INSERT INTO coupons (coupon_id, customer_id, campaign_id, position, store_id, occurred_at, day, hour)
 SELECT DISTINCT ON (given.coupon_id) given.coupon_id, given.stream_id, given.campaign_id, given.position, given.store_id,
     given.occurred_at, (given.occurred_at AT TIME ZONE given.time_zone)::date,
-    extract(hour FROM given.occurred_at AT TIME ZONE given.time_zone)::bigint
+    hour_of(given.occurred_at, given.time_zone)
 FROM coupon_granted AS given
 ORDER BY given.coupon_id, given.position
 ON CONFLICT (coupon_id) DO NOTHING;
@@ -368,8 +376,7 @@ ON CONFLICT (coupon_id) DO NOTHING;
 -- used: it was used on an order.
 INSERT INTO coupon_uses (position, coupon_id, order_id, customer_id, store_id, occurred_at, day, hour)
 SELECT spent.position, spent.coupon_id, spent.order_id, spent.stream_id, spent.store_id, spent.occurred_at,
-    (spent.occurred_at AT TIME ZONE spent.time_zone)::date,
-    extract(hour FROM spent.occurred_at AT TIME ZONE spent.time_zone)::bigint
+    (spent.occurred_at AT TIME ZONE spent.time_zone)::date, hour_of(spent.occurred_at, spent.time_zone)
 FROM coupon_used AS spent;
 
 -- given_back: it came back from that order, and was not used on it after all.
@@ -486,7 +493,7 @@ ON CONFLICT (store_id, month, category, position) DO UPDATE SET until_position =
 INSERT INTO ad_windows (position, event, campaign_id, store_id, occurred_at, day, hour, kept)
 SELECT said.position, said.event, said.campaign_id, said.store_id, said.occurred_at,
     (said.occurred_at AT TIME ZONE said.time_zone)::date,
-    extract(hour FROM said.occurred_at AT TIME ZONE said.time_zone)::bigint, said.occurred_at < said.due_by
+    hour_of(said.occurred_at, said.time_zone), said.occurred_at < said.due_by
 FROM (
     SELECT position, 'AdAdjusted' AS event, stream_id AS campaign_id, store_id, occurred_at, time_zone, due_by
     FROM ad_adjusted WHERE due_by IS NOT NULL
@@ -501,7 +508,7 @@ FROM (
 -- scheduled: when a campaign starts, as it was scheduled last.
 WITH found AS (
     SELECT said.stream_id AS campaign_id, said.position, (said.starts_at AT TIME ZONE said.time_zone)::date AS day,
-        extract(hour FROM said.starts_at AT TIME ZONE said.time_zone)::bigint AS hour
+        hour_of(said.starts_at, said.time_zone) AS hour
     FROM campaign_scheduled AS said
     UNION ALL
     SELECT kept.campaign_id, kept.position, kept.day, kept.hour FROM schedules AS kept
@@ -542,8 +549,7 @@ INSERT INTO moves (
     category, amount
 )
 SELECT said.position, said.measure, said.event, said.store_id, said.occurred_at,
-    (said.occurred_at AT TIME ZONE said.time_zone)::date,
-    extract(hour FROM said.occurred_at AT TIME ZONE said.time_zone)::bigint,
+    (said.occurred_at AT TIME ZONE said.time_zone)::date, hour_of(said.occurred_at, said.time_zone),
     said.currency, said.sku_id, said.campaign_id, said.order_id, counted.location_id, spent.category, said.amount
 FROM (
     SELECT position, 'quota_sold' AS measure, 'StockReserved' AS event, store_id, occurred_at, time_zone,
@@ -662,7 +668,7 @@ WHERE said.kind = 'points';
 WITH found AS (
     SELECT said.customer_id, said.position, said.store_id, said.occurred_at,
         (said.occurred_at AT TIME ZONE said.time_zone)::date AS day,
-        extract(hour FROM said.occurred_at AT TIME ZONE said.time_zone)::bigint AS hour, said.event, said.source,
+        hour_of(said.occurred_at, said.time_zone) AS hour, said.event, said.source,
         said.tier
     FROM (
         SELECT stream_id AS customer_id, position, store_id, occurred_at, time_zone, 'MembershipJoined' AS event,
@@ -710,8 +716,7 @@ SET until_position = excluded.until_position, until_at = excluded.until_at, unti
 -- referred: a customer was brought by another; the first word of it counts.
 INSERT INTO referrals (customer_id, position, store_id, occurred_at, day, hour, event)
 SELECT DISTINCT ON (said.stream_id) said.stream_id, said.position, said.store_id, said.occurred_at,
-    (said.occurred_at AT TIME ZONE said.time_zone)::date,
-    extract(hour FROM said.occurred_at AT TIME ZONE said.time_zone)::bigint, said.event
+    (said.occurred_at AT TIME ZONE said.time_zone)::date, hour_of(said.occurred_at, said.time_zone), said.event
 FROM (
     SELECT stream_id, position, store_id, occurred_at, time_zone, 'CustomerRegistered' AS event
     FROM customer_registered WHERE referrer_id IS NOT NULL
@@ -724,8 +729,7 @@ ON CONFLICT (customer_id) DO NOTHING;
 -- price_checked: what a buyer would have read was compared with the plan.
 INSERT INTO price_checks (position, campaign_id, store_id, occurred_at, day, hour, passed, is_first)
 SELECT look.position, look.campaign_id, look.store_id, look.occurred_at,
-    (look.occurred_at AT TIME ZONE look.time_zone)::date,
-    extract(hour FROM look.occurred_at AT TIME ZONE look.time_zone)::bigint, look.passed,
+    (look.occurred_at AT TIME ZONE look.time_zone)::date, hour_of(look.occurred_at, look.time_zone), look.passed,
     early.campaign_id IS NULL AND look.position = min(look.position) OVER (PARTITION BY look.campaign_id)
 FROM (
     SELECT stream_id AS campaign_id, position, store_id, occurred_at, time_zone, true AS passed FROM price_check_passed
@@ -770,8 +774,7 @@ ON CONFLICT (campaign_id, sku_id, position) DO UPDATE SET until_position = exclu
 -- turned: a campaign started or ended.
 INSERT INTO campaign_turns (position, campaign_id, store_id, occurred_at, day, hour, ended)
 SELECT said.position, said.campaign_id, said.store_id, said.occurred_at,
-    (said.occurred_at AT TIME ZONE said.time_zone)::date,
-    extract(hour FROM said.occurred_at AT TIME ZONE said.time_zone)::bigint, said.ended
+    (said.occurred_at AT TIME ZONE said.time_zone)::date, hour_of(said.occurred_at, said.time_zone), said.ended
 FROM (
     SELECT stream_id AS campaign_id, position, store_id, occurred_at, time_zone, false AS ended FROM campaign_started
     UNION ALL
@@ -781,15 +784,13 @@ FROM (
 -- disputed: somebody complained.
 INSERT INTO disputes (dispute_id, order_id, store_id, position, opened_at, day, hour)
 SELECT said.dispute_id, said.stream_id, said.store_id, said.position, said.occurred_at,
-    (said.occurred_at AT TIME ZONE said.time_zone)::date,
-    extract(hour FROM said.occurred_at AT TIME ZONE said.time_zone)::bigint
+    (said.occurred_at AT TIME ZONE said.time_zone)::date, hour_of(said.occurred_at, said.time_zone)
 FROM dispute_opened AS said;
 
 -- disputed_units: about which articles; about the order as a whole where none is named.
 INSERT INTO disputed_units (position, place, order_id, store_id, occurred_at, day, hour, sku_id)
 SELECT said.position, coalesce(line.ordinal, 0), said.stream_id, said.store_id, said.occurred_at,
-    (said.occurred_at AT TIME ZONE said.time_zone)::date,
-    extract(hour FROM said.occurred_at AT TIME ZONE said.time_zone)::bigint, line.sku_id
+    (said.occurred_at AT TIME ZONE said.time_zone)::date, hour_of(said.occurred_at, said.time_zone), line.sku_id
 FROM dispute_opened AS said LEFT JOIN dispute_opened_lines AS line ON line.position = said.position;
 
 -- dispute_steps: who complained was answered, had offers to think about, went to an arbiter, and was done with; of each the
@@ -838,7 +839,7 @@ WHERE known.ctid = found.row_id;
 INSERT INTO reviews (order_id, line, store_id, position, posted_at, day, hour, sku_id, score, reply_by)
 SELECT said.stream_id, said.line, said.store_id, said.position, said.occurred_at,
     (said.occurred_at AT TIME ZONE said.time_zone)::date,
-    extract(hour FROM said.occurred_at AT TIME ZONE said.time_zone)::bigint, said.sku_id, said.score, said.reply_by
+    hour_of(said.occurred_at, said.time_zone), said.sku_id, said.score, said.reply_by
 FROM review_posted AS said;
 
 -- review_steps: somebody answered, the first word of it counts; it was found malicious.
@@ -867,8 +868,7 @@ WHERE known.ctid = found.row_id;
 -- compensated: money was given on top of an order.
 INSERT INTO compensations (position, order_id, store_id, occurred_at, day, hour, currency, borne_by, amount_minor)
 SELECT given.position, given.stream_id, given.store_id, given.occurred_at,
-    (given.occurred_at AT TIME ZONE given.time_zone)::date,
-    extract(hour FROM given.occurred_at AT TIME ZONE given.time_zone)::bigint,
+    (given.occurred_at AT TIME ZONE given.time_zone)::date, hour_of(given.occurred_at, given.time_zone),
     given.currency, given.borne_by, given.amount_minor
 FROM compensation_paid AS given;
 
@@ -881,8 +881,7 @@ SELECT position, stream_id, parcel_id, 'ParcelTraced', occurred_at, -1 FROM parc
 -- claimed: money was claimed for it; once for each parcel.
 INSERT INTO courier_claims (order_id, parcel_id, position, store_id, filed_at, day, hour, currency, amount_minor)
 SELECT said.stream_id, said.parcel_id, said.position, said.store_id, said.occurred_at,
-    (said.occurred_at AT TIME ZONE said.time_zone)::date,
-    extract(hour FROM said.occurred_at AT TIME ZONE said.time_zone)::bigint,
+    (said.occurred_at AT TIME ZONE said.time_zone)::date, hour_of(said.occurred_at, said.time_zone),
     said.currency, said.amount_minor
 FROM courier_claim_filed AS said;
 

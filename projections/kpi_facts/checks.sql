@@ -60,6 +60,8 @@ FROM (
         UNION ALL
         SELECT 'tier', customer_id::text, position, until_position FROM tiers
         UNION ALL
+        SELECT 'agent', order_id::text, position, until_position FROM assists
+        UNION ALL
         SELECT 'line', campaign_id || ' ' || sku_id, position, until_position FROM campaign_lines
         UNION ALL
         SELECT 'ads', campaign_id || ' ' || day || ' ' || channel || ' ' || currency, position, until_position FROM ads

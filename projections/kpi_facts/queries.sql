@@ -10,7 +10,7 @@ SELECT fact.position, fact.place, fact.event, fact.occurred_at, fact.measure, fa
     ) AS who, fact.channel, fact.amount, CASE :by::text
         WHEN 'store' THEN fact.store_id::text WHEN 'channel' THEN fact.channel WHEN 'sku' THEN fact.sku_id::text
         WHEN 'campaign' THEN fact.campaign_id::text WHEN 'reason' THEN fact.label WHEN 'tier' THEN fact.label
-        WHEN 'location' THEN fact.label WHEN 'category' THEN fact.label
+        WHEN 'location' THEN fact.label WHEN 'category' THEN fact.label WHEN 'agent' THEN fact.label
     END AS slice
 FROM (
     SELECT line.position, line.line * 100 + 1 AS place, 'OrderPaid' AS event, line.occurred_at, 'sold' AS measure,
@@ -50,6 +50,14 @@ FROM (
         line.day, line.hour, line.currency, line.channel, line.sku_id, line.campaign_id, line.order_id,
         line.customer_id, line.amount_minor::numeric, NULL, NULL
     FROM sold AS line WHERE line.customer_id IS NOT NULL
+    UNION ALL
+    -- By whoever of the staff helped the buyer, as far as it was known then.
+    SELECT line.position, line.line * 100 + 12, 'OrderPaid', line.occurred_at, 'assisted', line.store_id, line.day,
+        line.hour, line.currency, line.channel, line.sku_id, line.campaign_id, line.order_id, line.customer_id,
+        line.amount_minor::numeric, coalesce(help.agent, 'silent'), NULL
+    FROM sold AS line
+    LEFT JOIN assists AS help ON help.order_id = line.order_id
+        AND help.position <= :as_of::bigint AND help.until_position > :as_of::bigint
     UNION ALL
     SELECT line.position, line.line * 100 + 5, 'OrderPaid', line.occurred_at, 'first_order', line.store_id, line.day,
         line.hour, line.currency, line.channel, line.sku_id, line.campaign_id, line.order_id, line.customer_id,
@@ -151,6 +159,14 @@ FROM (
         back.sold_day, back.sold_hour, back.currency, back.channel, back.sku_id, back.campaign_id, back.order_id,
         back.customer_id, back.net_minor::numeric, NULL, NULL
     FROM refunds AS back WHERE back.net_minor <> 0 AND back.sold_day IS NOT NULL
+    UNION ALL
+    SELECT back.position, back.place * 100 + 13, 'OrderRefunded', back.occurred_at, 'assisted_refunded', back.store_id,
+        back.sold_day, back.sold_hour, back.currency, back.channel, back.sku_id, back.campaign_id, back.order_id,
+        back.customer_id, back.net_minor::numeric, coalesce(help.agent, 'silent'), NULL
+    FROM refunds AS back
+    LEFT JOIN assists AS help ON help.order_id = back.order_id
+        AND help.position <= :as_of::bigint AND help.until_position > :as_of::bigint
+    WHERE back.net_minor <> 0 AND back.sold_day IS NOT NULL
     UNION ALL
     SELECT back.position, back.place * 100 + 22, 'OrderRefunded', back.occurred_at, 'refunded_in_campaigns',
         back.store_id, back.day, back.hour, back.currency, back.channel, back.sku_id, back.campaign_id, back.order_id,
@@ -657,6 +673,7 @@ WHERE (:store_ids::uuid[] IS NULL OR fact.store_id = ANY (:store_ids::uuid[]))
     AND (:reason::text IS NULL OR fact.label = :reason::text) AND (:tier::text IS NULL OR fact.label = :tier::text)
     AND (:location_id::uuid IS NULL OR fact.label = :location_id::uuid::text)
     AND (:category::text IS NULL OR fact.label = :category::text)
+    AND (:agent::text IS NULL OR fact.label = :agent::text)
     AND fact.position <= :as_of::bigint
     AND (:now::timestamptz IS NULL OR fact.due_at IS NULL OR fact.due_at <= :now::timestamptz);
 
@@ -729,7 +746,8 @@ FROM (
 WHERE (:store_ids::uuid[] IS NULL OR fact.store_id = ANY (:store_ids::uuid[]))
     AND (:measures::text[] IS NULL OR fact.measure = ANY (:measures::text[]))
     AND (:from_day::date IS NULL OR fact.day >= :from_day::date) AND (:to_day::date IS NULL OR fact.day <= :to_day::date)
-    AND :reason::text IS NULL AND :tier::text IS NULL AND :location_id::uuid IS NULL AND :category::text IS NULL;
+    AND :reason::text IS NULL AND :tier::text IS NULL AND :location_id::uuid IS NULL AND :category::text IS NULL
+    AND :agent::text IS NULL;
 
 -- cohorts: of the people whose first paid order in these stores fell into a month, how many paid in each month after it.
 -- As known at :as_of; now if it is left out.

@@ -178,6 +178,16 @@ CREATE INDEX refunds_days ON refunds (store_id, day);
 -- refunds_orders: what went back of an order.
 CREATE INDEX refunds_orders ON refunds (order_id);
 
+-- assists: who of the staff helped the buyer of an order, from a position on until somebody else was named.
+CREATE TABLE assists (
+    order_id        uuid NOT NULL,
+    position        bigint NOT NULL,
+    until_position  bigint NOT NULL,
+    -- None: it was taken back that anybody did.
+    agent           text COLLATE "C",
+    PRIMARY KEY (order_id, position)
+);
+
 -- return_cases: when somebody asked to send goods back, and when it was decided what becomes of them.
 CREATE TABLE return_cases (
     return_id        uuid PRIMARY KEY,

@@ -290,6 +290,7 @@ WITH said AS (
             UNION ALL SELECT stream_id, position FROM review_flagged
             UNION ALL SELECT stream_id, position FROM review_decided
             UNION ALL SELECT stream_id, position FROM review_consent_set
+            UNION ALL SELECT stream_id, position FROM order_assisted
         ) AS touched
     ) AS event
     GROUP BY 1

@@ -83,6 +83,7 @@ READS: dict[str, frozenset[Role]] = {
     "retentionCohorts": _FIGURES,
     "campaignResults": _FIGURES,
     "campaignsDue": _FIGURES,
+    "commissions": STAFF | {Role.AUDITOR},
     "customerCards": _CUSTOMERS,
     "orderCount": _SHOP,
     "orderStates": STAFF | {Role.AUDITOR},
@@ -142,7 +143,7 @@ OF_REPLAY = frozenset({
     "campaigns", "customers", "customerCards", "stockLevels", "stockBalances", "stockAsOf", "stockLedger",
     "stockMovements", "stockMovementTotals", "stockWorth", "stockValuation", "stockTotals", "kpiDaily", "kpiPeriods",
     "kpiTotals", "kpiExplain", "kpi", "explainKpi", "salesBooks", "retentionCohorts", "campaignResults",
-    "campaignsDue", "explain",
+    "campaignsDue", "commissions", "explain",
     "projectionQueries", "projectionRows",
 })  # fmt: skip
 """The questions that a replay answers: those that read models answer."""
@@ -180,6 +181,8 @@ FIELDS: dict[str, frozenset[Role]] = {
     "Store.salesTargets": READS["kpi"],
     "Store.budgets": READS["kpi"],
     "Store.capital": READS["kpi"],
+    "Store.commissionSchemes": _INSIDE,
+    "Store.commissionSettlements": _VERSIONS,
     "Sku.levels": READS["stockLevels"],
     "Sku.allocations": READS["stockLevels"],
     "Campaign.target": _INSIDE,
@@ -202,6 +205,7 @@ FIELDS: dict[str, frozenset[Role]] = {
     "Order.history": READS["order"],
     "Order.notes": COMMANDS["noteOrder"].ROLES,
     "Order.tags": _INSIDE,
+    "Order.agent": _INSIDE,
     "Campaign.history": _INSIDE,
     "Customer.history": READS["customer"] - {Role.STOREFRONT, Role.CUSTOMER},
     "Order.customer": READS["customer"],

@@ -7,6 +7,7 @@ import os
 import random
 import re
 from collections.abc import Callable
+from datetime import date
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -20,12 +21,13 @@ from opscore.api.ids import AGGREGATE_NAMES, key_of
 from opscore.domain.campaign_commands import PlanCampaign
 from opscore.domain.campaign_events import CampaignGoal
 from opscore.domain.command import Role
+from opscore.domain.commissions import ApproveCommissionScheme, CommissionTierTerms, ProposeCommissionScheme
 from opscore.domain.order_commands import ConfirmOrder, PackParcel, PayOrder, ScannedLine
 from tests.api.anything import SCHEMA
 from tests.api.conftest import Api, gid
 from tests.api.odd import ODD, RIGHT, Known, request
 from tests.api.socket_client import socket
-from tests.shop import Shop
+from tests.shop import SECOND, Shop
 
 EXAMPLES = int(os.environ.get("OPSCORE_FUZZ_EXAMPLES", "12"))
 """How many requests are made up for each operation, the same ones each time; a thousand take an hour."""
@@ -58,6 +60,9 @@ PROGRAM = re.compile(
 @pytest.fixture(scope="module")
 def known(api: Api, shop: Shop) -> Known:
     """Some of everything, and orders that are placed, paid, confirmed and packed."""
+    tenth = (CommissionTierTerms(from_minor=0, rate=Decimal("0.1")),)
+    shop.do(ProposeCommissionScheme(store_id=shop.store_id, effective_month=date(1000, 1, 1), tiers=tenth))
+    shop.do(ApproveCommissionScheme(store_id=shop.store_id, scheme_version=1), actor=SECOND)
     skus = [shop.sku("TEA", stock=900), shop.sku("MUG", stock=900)]
     customers = [shop.customer(external_reference="T-77"), shop.customer()]
     orders = [shop.do(shop.order((skus[0], 1), customer_id=customers[0])) for _ in range(4)]

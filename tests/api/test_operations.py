@@ -171,7 +171,7 @@ def test_a_working_day_sends_every_document(api: Api, shop: Shop) -> None:
     customer = give("StorefrontRegister", storefront, storeId=store, channel="web")["customer"]["id"]
     order = {"storeId": store, "customerId": customer, "lines": [{"skuId": sku, "quantity": "2"}]}
     cart = send("StorefrontCart", storefront, input=order)["priceCart"]["cart"]
-    placed = give("StorefrontPlaceOrder", storefront, **order, externalReference="T-77")["order"]
+    placed = give("StorefrontPlaceOrder", storefront, **order, externalReference="T-77", assistedBy="cleo")["order"]
     assert cart["total"] == {"amount": "9.00", "currencyCode": "GBP"}
     assert placed["total"] == {"amount": "9.00", "amountMinor": 900, "currencyCode": "GBP"}
     paid = give("StorefrontPay", storefront, orderId=placed["id"], amountMinor=900, currency="GBP", method="card")[
@@ -326,6 +326,17 @@ def test_a_working_day_sends_every_document(api: Api, shop: Shop) -> None:
     )  # fmt: skip
     assert [each["event"] for each in opened["explainKpi"]["nodes"]] == ["OrderPaid"]
     assert send("AdminRetention", manager, **window)["retentionCohorts"][0]["customers"] == 1
+    month = str(day.replace(day=1))
+    terms = {"storeId": store, "effectiveMonth": month, "tiers": [{"fromMinor": 0, "rate": "0.1"}]}
+    assert api.give("proposeCommissionScheme", "userErrors { code }", terms, token=manager)["userErrors"] == []
+    approval = {"storeId": store, "schemeVersion": 1}
+    approved = api.give("approveCommissionScheme", "position userErrors { code }", approval)
+    sold = send("CommissionSales", manager, storeIds=[store], **window)["kpi"]
+    assert [(row["slice"], row["value"]) for row in sold["rows"]] == [("cleo", "9")]
+    due = send("CommissionMonth", manager, storeId=store, month=month, atLeast=approved["position"])["commissions"]
+    assert [(line["agent"], line["amount"]["amount"]) for line in due["lines"]] == [("cleo", "0.90")]
+    [scheme] = send("CommissionRecord", auditor, storeId=store)["store"]["commissionSchemes"]
+    assert scheme == due["scheme"]
     rows = send("AdminRows", manager, projection="kpi_daily", query="days", parameters={}, first=5)["projectionRows"]
     assert [row["orders"] for row in rows["rows"]] == [1] and rows["columns"][0]["type"] == "uuid"
 

@@ -31,8 +31,16 @@ from opscore.domain.campaign_commands import (
 from opscore.domain.campaign_events import CampaignGoal, LineRole
 from opscore.domain.campaign_resources import PlanResource
 from opscore.domain.command import COMMANDS, Role
+from opscore.domain.commissions import (
+    ApproveCommissionScheme,
+    CommissionFigures,
+    CommissionTierTerms,
+    ProposeCommissionScheme,
+    SettleCommission,
+)
 from opscore.domain.departures import FileResignation
 from opscore.domain.order import Order
+from opscore.domain.order_assists import NameOrderAgent
 from opscore.domain.order_commands import CancelOrder, ConfirmOrder, PackParcel, PayOrder, ScannedLine, ShipOrder
 from opscore.domain.order_dispute_commands import AcceptDispute, NegotiateDispute, OpenDispute, VerifyDispute
 from opscore.domain.order_disputes import DisputeRemedy, FaultParty
@@ -73,6 +81,12 @@ def goods(api: Api, shop: Shop) -> dict[str, str]:
     month = {"store_id": store, "month": date(2099, 1, 1), "amount_minor": 100, "currency": "GBP"}
     shop.do(SetSalesTarget(**month))
     shop.do(SetBudget(**month, category="rent", responsible="ann"))
+    tenth = (CommissionTierTerms(from_minor=0, rate=Decimal("0.1")),)
+    shop.do(ProposeCommissionScheme(store_id=store, effective_month=date(2024, 1, 1), tiers=tenth))
+    shop.do(ApproveCommissionScheme(store_id=store, scheme_version=1), actor=SECOND)
+    version = api.server.services.log.version_at(store)
+    sold = CommissionFigures(1, version, {(date(2024, 1, 1), "ann"): 1000})
+    shop.do(SettleCommission(store_id=store, month=date(2024, 1, 1)), figures=sold)
     goal = CampaignGoal.RAISE_SALES
     campaign = shop.do(PlanCampaign(store_id=store, name="Sale", goal=goal, target="to be rid of it"))
     shop.do(AddCampaignLine(campaign_id=campaign, sku_id=sku, role=LineRole.BASE, price=Decimal(9), quota=Decimal(5)))
@@ -100,6 +114,7 @@ def goods(api: Api, shop: Shop) -> dict[str, str]:
     shop.do(SetTierPrices(sku_id=sku, tiers=(TierPriceEntry(tier="member", factor=Decimal("0.9")),)))
     shop.do(SetStockPolicy(sku_id=sku, low_line=Decimal(2), high_line=Decimal(50), cover_days=9, stock_class="A"))
     shop.do(PayOrder(order_id=order, amount_minor=1000, method="card"))
+    shop.do(NameOrderAgent(order_id=order, agent="ann"))
     shop.do(ConfirmOrder(order_id=order))
     parcel: dict[str, Any] = {"order_id": order, "parcel_id": uuid4()}
     one = ScannedLine(line=1, sku_id=sku, quantity=Decimal(1))
@@ -136,6 +151,8 @@ HIDDEN: dict[str, str] = {
     "Store.salesTargets": "service after_sales editor warehouse storefront customer",
     "Store.budgets": "service after_sales editor warehouse storefront customer",
     "Store.capital": "service after_sales editor warehouse storefront customer",
+    "Store.commissionSchemes": "storefront customer",
+    "Store.commissionSettlements": "service after_sales editor promoter warehouse storefront customer",
     "Sku.onHand": "customer",
     "Sku.levels": "customer",
     "Sku.allocations": "customer",
@@ -178,6 +195,7 @@ HIDDEN: dict[str, str] = {
     "CampaignLine.quota": "storefront customer",
     "CampaignLine.belowCost": "warehouse storefront customer",
     "Promotion.coupon": "storefront customer",
+    "Order.agent": "storefront customer",
     "Order.customer": "editor warehouse",
     "Order.store": "customer",
     "OrderLine.sku": "",

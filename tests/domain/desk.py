@@ -140,8 +140,11 @@ class Desk:
         actor: Actor = OWNER,
         at: datetime | None = None,
         origin: Origin = Origin.LIVE,
+        figures: object = None,
     ) -> UUID:
         """Decide a command at `at` (UTC; by default the desk's clock, which moves on a second with each command).
+
+        figures: what read models say, for a command that is decided on it.
 
         Raises the Refusal, after making sure that it left nothing behind.
         """
@@ -157,6 +160,7 @@ class Desk:
             occurred_at=occurred_at,
             origin=origin,
             command_id=f"command {self._commands}",
+            figures=figures,
         )
         work.desk = self
         foretold = self._foretold(command, actor, occurred_at)

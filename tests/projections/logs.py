@@ -205,6 +205,10 @@ class Trade(generate.World):
         name, said = ("OrderNoteWithdrawn", {}) if times % 2 else ("OrderNoted", {"author": "sue", "text": "v1.sealed"})
         self.record(name, order.id, order.store, note_id=note_id, **said)
 
+    def assist(self, order: generate.Order, kind: int) -> None:
+        """Say who helped the buyer of an order, or that nobody did."""
+        self.record("OrderAssisted", order.id, order.store, agent=("sue", "tim", None)[kind % 3])
+
     def exchange(self, order: generate.Order, kind: int) -> None:
         """Take an order as far as a shortage, and let something stand in: a service where one line alone is left."""
         self.pay(order)
@@ -473,6 +477,7 @@ class Doings(generate.Actions):
             self.trade.unpack(order)
             self.trade.lose(order, two)
             self.trade.jot(order, two)
+            self.trade.assist(order, one + two)
         elif further == 4:
             self.trade.exchange(order, two)
         else:

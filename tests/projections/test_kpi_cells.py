@@ -95,10 +95,12 @@ def everything_happens(log: Log) -> None:
     in_campaign = world.place(0, [(0, 2)], campaign=0)
     for step in (world.pay, world.confirm, world.ship, world.ship):
         step(in_campaign)
+    world.assist(in_campaign, 0)
     order = sold(world, 0, 2)
     for step in (world.confirm, world.ship, world.ship, world.deliver, world.deliver, world.send_back):
         world.pass_time(60)
         step(order)
+        world.assist(order, 1)
     for kind in (0, 5):  # A plan is launched, then adjusted in time.
         world.spend_by_plan(0, 9, kind)
     for number in (0, 1):  # Targets and budgets of both sorts are set, and money comes, goes and moves.

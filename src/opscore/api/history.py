@@ -86,7 +86,7 @@ SHOWN_AS = {
         ("AdPlanLaunched", "AdMonitored", "AdAdjusted", "AdPlanPaused", "AdPlanResumed", "AdPlanEnded"),
         "Campaign.adPlans",
     ),
-    "OrderNoted": "Order.notes", "OrderNoteWithdrawn": "Order.notes",
+    "OrderNoted": "Order.notes", "OrderNoteWithdrawn": "Order.notes", "OrderAssisted": "Order.agent",
 }  # fmt: skip
 """Event types whose data are of a field that only some roles see."""
 

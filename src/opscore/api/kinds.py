@@ -6,9 +6,10 @@ import functools
 from typing import Any
 
 from opscore.api.campaigns import Campaign, campaign_view
+from opscore.api.commissions import figures_to_settle
 from opscore.api.customers import Customer, customer_view
 from opscore.api.inputs import InputTypes
-from opscore.api.mutations import Mutation, ObjectKind, make_mutations
+from opscore.api.mutations import FIGURES, Mutation, ObjectKind, make_mutations
 from opscore.api.orders import Order, order_view
 from opscore.api.skus import Sku, sku_view
 from opscore.api.stores import Store, store_view
@@ -19,6 +20,7 @@ from opscore.domain import (
     sku as sku_domain,
     store as store_domain,
 )
+from opscore.domain.commissions import SettleCommission
 
 KINDS: dict[Any, ObjectKind] = {
     kind.aggregate: kind
@@ -33,6 +35,8 @@ KINDS: dict[Any, ObjectKind] = {
 """How each aggregate is shown."""
 
 BY_NAME = {kind.aggregate.STREAM_TYPE: kind for kind in KINDS.values()}
+
+FIGURES[SettleCommission] = figures_to_settle
 
 INPUTS = InputTypes()
 """The input types of the schema, each made once."""

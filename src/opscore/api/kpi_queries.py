@@ -44,6 +44,10 @@ OfLocation = Annotated[strawberry.ID | None, strawberry.argument(description="On
 OfBatch = Annotated[str | None, strawberry.argument(description="Only units of this batch.")]
 OfAge = Annotated[str | None, strawberry.argument(description="Only units of this age band, such as 31-90 (days).")]
 OfCategory = Annotated[str | None, strawberry.argument(description="Only expenses of this category.")]
+OfAgent = Annotated[
+    str | None,
+    strawberry.argument(description="Only orders in which this one of the staff helped; silent: nobody is named."),
+]
 By = Annotated[
     views.KpiSlice | None,
     strawberry.argument(
@@ -71,6 +75,7 @@ def _asked(
     batch: str | None = None,
     age: str | None = None,
     category: str | None = None,
+    agent: str | None = None,
     by: views.KpiSlice | None = None,
 ) -> Asked:
     scope: list[UUID] | None = stores(info.context, store_ids)
@@ -89,6 +94,7 @@ def _asked(
         batch=batch,
         age=age,
         category=category,
+        agent=agent,
         by=None if by is None else by.value.lower(),
     )
 
@@ -132,6 +138,7 @@ class KpiQueries:
         batch: OfBatch = None,
         age: OfAge = None,
         category: OfCategory = None,
+        agent: OfAgent = None,
         by: By = None,
         top: Annotated[
             int,
@@ -149,7 +156,7 @@ class KpiQueries:
         context = info.context
         asked = _asked(
             info, (from_day, to_day, grain), store_ids, channel, sku_id, campaign_id, reason, tier, location_id, batch,
-            age, category, by,
+            age, category, agent, by,
         )  # fmt: skip
         return await context.services.read(
             views.answer, context, views.find(code), asked, compare, at_least, as_of, top
@@ -195,6 +202,7 @@ class KpiQueries:
         batch: OfBatch = None,
         age: OfAge = None,
         category: OfCategory = None,
+        agent: OfAgent = None,
         by: Annotated[
             views.KpiSlice | None, strawberry.argument(description="What the breakdown is by that the row is of.")
         ] = None,
@@ -214,7 +222,7 @@ class KpiQueries:
         context = info.context
         asked = _asked(
             info, (from_day, to_day, grain), store_ids, channel, sku_id, campaign_id, reason, tier, location_id, batch,
-            age, category, by,
+            age, category, agent, by,
         )  # fmt: skip
         if (asked.by is None) != (of_slice is None and rest_of is None) or (
             of_slice is not None and rest_of is not None

@@ -75,6 +75,8 @@ class KpiSlice(enum.StrEnum):
     """How long ago units came in, in bands of days such as 31-90."""
     CATEGORY = "CATEGORY"
     """What money was spent on, as expenses are booked."""
+    AGENT = "AGENT"
+    """Who of the staff helped the buyer; `silent` where nobody is named."""
 
 
 for _exposed in (KpiSide, KpiBook, KpiSlice, KpiGrain, KpiComparison, kpis.Unit):
@@ -413,7 +415,7 @@ def answer(
         _bounded(asked, top)
     asked = replace(asked, **moment(context, as_of))
     all_kpis = known()
-    reached = _reached(context, kpis.sources(kpi, all_kpis), at_least)
+    reached = position_reached(context, kpis.sources(kpi, all_kpis), at_least)
     projector = context.services.read_models
     try:
         if asked.by is not None:
@@ -441,7 +443,7 @@ def _require_slices(projector: Projector, names: set[str]) -> None:
             )
 
 
-def _reached(context: Context, names: set[str], at_least: int | None) -> int:
+def position_reached(context: Context, names: set[str], at_least: int | None) -> int:
     """Return the position that all of these read models have reached; raises Behind while it is below `at_least`."""
     serving = [each.entry for each in context.services.read_models.status() if _serves(each)]
     sources = [entry for entry in serving if entry.name in names]
@@ -462,7 +464,7 @@ def books(context: Context, asked: Asked, at_least: int | None, as_of: KpiAsOf |
     figures = [find(code) for code in BOOKS]
     require(figures[0], asked)
     all_kpis = known()
-    reached = _reached(context, set().union(*(kpis.sources(kpi, all_kpis) for kpi in figures)), at_least)
+    reached = position_reached(context, set().union(*(kpis.sources(kpi, all_kpis) for kpi in figures)), at_least)
     try:
         found = [kpis.cells(context.services.read_models, all_kpis, kpi, asked) for kpi in figures]
     except ProjectionRefused as refused:

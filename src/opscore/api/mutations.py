@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from types import GenericAlias
 from typing import Any
@@ -45,6 +45,12 @@ RETRYABLE = {
 }
 """Errors that are no decision: the very same input may be sent again."""
 
+
+FIGURES: dict[type[Command], Callable[[Context, Any, int], object]] = {}
+"""What a command is decided on that only read models know: takes it and a position that they have to have reached.
+
+It blocks. What it returns goes to the writer beside the command (`Request.figures`) and is no part of what was asked.
+"""
 
 NOT_DECIDED = (Busy, Unavailable, NotDeciding)
 """What the writer says instead of deciding; the very same command may be given again."""
@@ -209,6 +215,11 @@ class Mutation:
     async def _decided(self, prepared: Request | Payload, context: Context) -> Payload:
         if isinstance(prepared, Payload):
             return prepared
+        look = FIGURES.get(type(prepared.command))
+        if look is not None:
+            head = await context.services.read(context.services.log.head)
+            figures = await context.services.read(look, context, prepared.command, head.position)
+            prepared = replace(prepared, figures=figures)
         try:
             outcome = await asyncio.wrap_future(writer_of(context).submit(prepared))
         except NOT_DECIDED as error:

@@ -264,6 +264,14 @@ class Order(Stream):
             for (note_id, note), text in zip(order.notes.items(), texts, strict=True)
         ]
 
+    @strawberry.field(
+        description="Who of the staff helped the buyer, the last who was named: a pseudonym. Null where nobody is, and "
+        "for buyers."
+    )
+    def agent(self, info: Info[Context, None]) -> str | None:
+        order: domain.Order = self.source
+        return order.agent if may_see_field(info.context.viewer.role, "Order.agent") else None
+
     @strawberry.field(description="The customer; null for a guest, and where the token may not see it.")
     async def customer(self, info: Info[Context, None]) -> Customer | None:
         return await _named(

@@ -18,6 +18,7 @@ from opscore.api.batches import BatchQueries
 from opscore.api.campaigns import Campaign, campaign_view
 from opscore.api.carts import CartQueries
 from opscore.api.catalogue import CatalogueQueries
+from opscore.api.commissions import CommissionQueries
 from opscore.api.customers import Customer, customer_view
 from opscore.api.directories import (
     CAMPAIGNS,
@@ -415,6 +416,7 @@ class Query(
     BatchQueries,
     CatalogueQueries,
     CartQueries,
+    CommissionQueries,
     ReviewQueries,
     FigureQueries,
     KpiQueries,

@@ -13,6 +13,7 @@ from uuid import UUID
 import strawberry
 from strawberry.types import Info
 
+from opscore.api.commissions import CommissionScheme, CommissionSettlement, scheme_view, settlement_view
 from opscore.api.context import Context
 from opscore.api.enums import expose
 from opscore.api.history import HistoryEvent, history_field
@@ -164,6 +165,13 @@ class Store(Stream):
         description="What was put into it, of which K101 and K103 tell what became; null for roles that see no figures."
     )
 
+    commission_schemes: list[CommissionScheme] = strawberry.field(
+        description="Schemes of commission, as they were proposed; none for the shop's front."
+    )
+    commission_settlements: list[CommissionSettlement] = strawberry.field(
+        description="Settled months, oldest first; none for roles that do not see what others are paid."
+    )
+
     @strawberry.field(
         description="Who answers for each role on a day, those who have it or else the managers; nothing for the "
         "shop's front."
@@ -195,6 +203,7 @@ def store_view(store: domain.Store, context: Context) -> Store:
     currency = store.currency
     inner = may_see_field(context.viewer.role, "Store.deposit")
     plans = may_see_field(context.viewer.role, "Store.salesTargets")
+    pay = may_see_field(context.viewer.role, "Store.commissionSettlements")
     return Store(
         **stream_fields(store),
         name=store.name,
@@ -253,6 +262,8 @@ def store_view(store: domain.Store, context: Context) -> Store:
         sales_targets=sales_targets(store) if plans else [],
         budgets=budgets(store) if plans else [],
         capital=money(store.plans.capital_minor, currency) if plans else None,
+        commission_schemes=[scheme_view(each, currency) for each in store.commissions.schemes if inner],
+        commission_settlements=[settlement_view(each, currency) for each in store.commissions.settlements if pay],
     )
 
 

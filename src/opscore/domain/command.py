@@ -249,6 +249,8 @@ class UnitOfWork:
     origin: Origin = Origin.LIVE
     command_id: str = ""
     """Unique name of this command; ids of new streams derive from it."""
+    figures: object = None
+    """What read models said, for a command that is decided on what they count; read before it was given."""
     touched: dict[UUID, Aggregate] = field(default_factory=dict)
     claims: list[Claim] = field(default_factory=list)
     _ids: int = 0

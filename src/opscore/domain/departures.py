@@ -141,6 +141,12 @@ def _gone(store: Store, person: str) -> bool:
     return over and not _roles_after(store, person, own[-1].last_day)
 
 
+def left_without_leave(store: Store, person: str) -> bool:
+    """Say whether somebody stayed away for good and was given no role since."""
+    own = [each for each in store.departures if each.person == person]
+    return bool(own) and own[-1].status is DepartureStatus.ABSENT and _gone(store, person)
+
+
 def _noticed(store: Store, person: str) -> Departure:
     known = noticed(store.departures, person)
     if known is None:

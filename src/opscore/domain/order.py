@@ -24,6 +24,7 @@ from opscore.domain.order_events import (
     ExchangedLine,
     GuestErased,
     LostUnitsReplaced,
+    OrderAssisted,
     OrderCancelled,
     OrderCompleted,
     OrderConfirmed,
@@ -162,6 +163,8 @@ class Order(Aggregate):
     """What staff wrote down and did not withdraw, in order."""
     notes_withdrawn: list[UUID]
     tags: list[str]
+    agent: str | None
+    """Who of the staff helped the buyer: a pseudonym."""
 
     # Figures -----------------------------------------------------------------------------------------------------
 
@@ -330,6 +333,7 @@ class Order(Aggregate):
         self.notes = {}
         self.notes_withdrawn = []
         self.tags = []
+        self.agent = None
 
     @folds(OrderNoted)
     def _noted(self, event: OrderNoted) -> None:
@@ -339,6 +343,10 @@ class Order(Aggregate):
     def _note_withdrawn(self, event: OrderNoteWithdrawn) -> None:
         del self.notes[event.note_id]
         self.notes_withdrawn.append(event.note_id)
+
+    @folds(OrderAssisted)
+    def _assisted(self, event: OrderAssisted) -> None:
+        self.agent = event.agent
 
     @folds(OrderTagged)
     def _tagged(self, event: OrderTagged) -> None:

@@ -537,6 +537,12 @@ class OrderRefunded(Event):
     """Where a lower price was seen, for price protection."""
 
 
+class OrderAssisted(Event):
+    """Somebody of the staff helped the buyer, or it was taken back that anybody did (None); the last word holds."""
+
+    agent: str | None
+
+
 class OrderNoted(Event):
     """Staff wrote something down about the order, for each other: `author` is who, `text` what, sealed."""
 

@@ -39,6 +39,7 @@ from opscore.domain.customer_events import (
     PointsInsufficient,
 )
 from opscore.domain.order import Order
+from opscore.domain.order_assists import Helper, assist, require_helper
 from opscore.domain.order_commands import BUYING
 from opscore.domain.order_events import (
     CampaignClaim,
@@ -51,6 +52,7 @@ from opscore.domain.order_events import (
     PriceSource,
 )
 from opscore.domain.order_refusals import PriceChanged, TotalChanged
+from opscore.domain.order_state import ZERO
 from opscore.domain.periods import OverrideReason, note_override, require_open_books
 from opscore.domain.policies import Freight, Membership, OrderTerms, Points, ShipPromise
 from opscore.domain.pricing import Buyer, CouponTerms, LineToPrice, PricedLine, PricedOrder
@@ -82,8 +84,6 @@ from opscore.domain.values import (
 )
 
 MAX_LINES = 2_000
-
-ZERO = Decimal(0)
 
 StoreId = Annotated[UUID, Meta(description="The store that sells.")]
 CustomerId = Annotated[UUID | None, Meta(description="Who buys; a guest if left out.")]
@@ -231,6 +231,7 @@ class PlaceOrder(Command):
     remark: Remark = None
     external_reference: ExternalReference = None
     override_reason: OverrideReason = None
+    assisted_by: Helper = None
 
     def decide(self, work: UnitOfWork) -> UUID:
         """Check everything on every aggregate, price, then record the order and all that it takes."""
@@ -239,6 +240,7 @@ class PlaceOrder(Command):
         promise = store.policy(ShipPromise, work.occurred_at)
 
         order = self._record(work, store, order_id, offer, priced)
+        assist(order, self.assisted_by, work.occurred_at)
         for sku, picks in plan.stock:
             sku.reserve(order_id, store.id, picks, work.occurred_at)
             note_override(work, sku, self.override_reason)
@@ -265,6 +267,7 @@ class PlaceOrder(Command):
             # Somebody could take the number of an order that another system has still to hand over.
             why = "an external reference is given by the store's own systems"
             raise NotAuthorised(why=why, path=("external_reference",))
+        require_helper(work, store, self.assisted_by)
         order_id = begin_id(work, store.id, self.external_reference)
         offer = _Offer.look_up(self, work, store, customer)
         priced = offer.price()
@@ -726,6 +729,7 @@ class RecordOrder(Command):
     delivered: Annotated[bool, Meta(description="It arrived.")] = False
     completed: Annotated[bool, Meta(description="The sale is final.")] = False
     override_reason: OverrideReason = None
+    assisted_by: Helper = None
 
     def decide(self, work: UnitOfWork) -> UUID:
         """Check stock and reference, then record the order and how far it has got."""
@@ -733,6 +737,7 @@ class RecordOrder(Command):
         if self.currency is not None and self.currency != store.currency:
             raise CurrencyMismatch(expected=store.currency, given=self.currency, path=("currency",), ids=[store.id])
         self._require_steps_in_order()
+        require_helper(work, store, self.assisted_by)
         if self.customer_id is not None:
             work.customer(self.customer_id, path=("customer_id",))
         order_id = begin_id(work, store.id, self.external_reference)
@@ -750,6 +755,7 @@ class RecordOrder(Command):
         promise = store.policy(ShipPromise, work.occurred_at)
 
         order = self._record(work, store, order_id, lines)
+        assist(order, self.assisted_by, work.occurred_at)
         for sku, picks in stock:
             sku.reserve(order_id, store.id, picks, work.occurred_at)
         if self.paid:

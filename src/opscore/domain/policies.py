@@ -398,6 +398,7 @@ class SecondPerson(Policy):
     sku_review: bool = True
     price_check: bool = True
     price_override: bool = True
+    commission: bool = True
     review_decision: bool = True
 
 

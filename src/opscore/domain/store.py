@@ -18,6 +18,7 @@ import msgspec
 
 from opscore.domain.aggregate import Aggregate, folds
 from opscore.domain.calendars import DEFAULT_CALENDARS, Calendar, CalendarKind, add_working_days
+from opscore.domain.commission_events import CommissionEvent, Commissions
 from opscore.domain.policies import (
     PLATFORMS,
     Costing,
@@ -153,6 +154,7 @@ class Store(Aggregate):
     """Who leaves, and who left."""
     plans: StorePlans
     profile: StoreProfile
+    commissions: Commissions
 
     @folds(StoreApplied)
     def _applied(self, event: StoreApplied) -> None:
@@ -190,6 +192,7 @@ class Store(Aggregate):
         self.departures = []
         self.plans = StorePlans()
         self.profile = StoreProfile()
+        self.commissions = Commissions()
 
     @folds(PaymentAccountCertified)
     def _payment_account_certified(self, event: PaymentAccountCertified) -> None:
@@ -313,6 +316,10 @@ class Store(Aggregate):
     @folds(*get_args(ProfileEvent))
     def _profile_changes(self, event: ProfileEvent) -> None:
         self.profile = described(self.profile, event)
+
+    @folds(*get_args(CommissionEvent))
+    def _commission_changes(self, event: CommissionEvent) -> None:
+        self.commissions = self.commissions.after(event)
 
     # What others ask of a store ---------------------------------------------------------------------------------------
 

@@ -34,6 +34,8 @@ class Request:
     expected_version: int | None = None
     correlation_id: str | None = None
     causation_position: int | None = None
+    figures: object = None
+    """What was read for it before it was given (`UnitOfWork.figures`); no part of what was asked, nor of its hash."""
 
     @property
     def scope(self) -> str:

@@ -453,6 +453,7 @@ class Writer:
             occurred_at=request.occurred_at or now,
             origin=request.origin,
             command_id="\x1f".join((request.actor.id, request.scope, request.key)),
+            figures=request.figures,
         ).bind(self._state, self.keyring, connection)
         try:
             _require_allowed(request, now)
