@@ -275,6 +275,8 @@ CELLS = [
     ("traffic", "traffic_reports", ["page_views"]),
     ("kpi_facts", "paid", ["goods_minor", "total_minor"]),
     ("stock_valuation", "value_days", ["amount_minor"]),
+    ("purchasing", "purchases", ["quantity", "received", "received_in_time", "cancelled", "paid_minor"]),
+    ("purchasing", "suppliers", ["deposit_minor"]),
 ]  # fmt: skip
 
 

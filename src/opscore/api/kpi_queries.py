@@ -43,6 +43,7 @@ OfTier = Annotated[str | None, strawberry.argument(description="Only members of 
 OfLocation = Annotated[strawberry.ID | None, strawberry.argument(description="Only what lies at this location.")]
 OfBatch = Annotated[str | None, strawberry.argument(description="Only units of this batch.")]
 OfAge = Annotated[str | None, strawberry.argument(description="Only units of this age band, such as 31-90 (days).")]
+OfSupplier = Annotated[UUID | None, strawberry.argument(description="Only what was bought of this supplier.")]
 By = Annotated[
     views.KpiSlice | None,
     strawberry.argument(
@@ -69,6 +70,7 @@ def _asked(
     location_id: strawberry.ID | None = None,
     batch: str | None = None,
     age: str | None = None,
+    supplier_id: UUID | None = None,
     by: views.KpiSlice | None = None,
 ) -> Asked:
     scope: list[UUID] | None = stores(info.context, store_ids)
@@ -86,6 +88,7 @@ def _asked(
         location_id=None if location_id is None else key_of(location_id, "Location"),
         batch=batch,
         age=age,
+        supplier_id=supplier_id,
         by=None if by is None else by.value.lower(),
     )
 
@@ -128,6 +131,7 @@ class KpiQueries:
         location_id: OfLocation = None,
         batch: OfBatch = None,
         age: OfAge = None,
+        supplier_id: OfSupplier = None,
         by: By = None,
         top: Annotated[
             int,
@@ -145,7 +149,7 @@ class KpiQueries:
         context = info.context
         asked = _asked(
             info, (from_day, to_day, grain), store_ids, channel, sku_id, campaign_id, reason, tier, location_id, batch,
-            age, by,
+            age, supplier_id, by,
         )  # fmt: skip
         return await context.services.read(
             views.answer, context, views.find(code), asked, compare, at_least, as_of, top
@@ -190,6 +194,7 @@ class KpiQueries:
         location_id: OfLocation = None,
         batch: OfBatch = None,
         age: OfAge = None,
+        supplier_id: OfSupplier = None,
         by: Annotated[
             views.KpiSlice | None, strawberry.argument(description="What the breakdown is by that the row is of.")
         ] = None,
@@ -209,7 +214,7 @@ class KpiQueries:
         context = info.context
         asked = _asked(
             info, (from_day, to_day, grain), store_ids, channel, sku_id, campaign_id, reason, tier, location_id, batch,
-            age, by,
+            age, supplier_id, by,
         )  # fmt: skip
         if (asked.by is None) != (of_slice is None and rest_of is None) or (
             of_slice is not None and rest_of is not None

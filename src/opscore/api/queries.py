@@ -52,6 +52,7 @@ from opscore.api.numbers import order_at, position_of
 from opscore.api.orders import Order
 from opscore.api.paging import Connection
 from opscore.api.projection_queries import ProjectionQueries
+from opscore.api.purchases import PurchaseQueries
 from opscore.api.scalars import Position
 from opscore.api.selected import selected_of
 from opscore.api.skus import Sku, sku_view
@@ -412,6 +413,7 @@ async def _holder(info: ContextInfo, type_: type[ViewT], claim: str, scope: str,
 class Query(
     AggregateQueries,
     BatchQueries,
+    PurchaseQueries,
     CatalogueQueries,
     CartQueries,
     FigureQueries,

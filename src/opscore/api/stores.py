@@ -19,6 +19,7 @@ from opscore.api.history import HistoryEvent, history_field
 from opscore.api.money import Money, money
 from opscore.api.nodes import Stream, stream_fields
 from opscore.api.paging import Connection
+from opscore.api.purchases import StoreSupplier, supplier_view
 from opscore.api.scalars import Json
 from opscore.domain import store as domain
 from opscore.domain.calendars import CalendarKind
@@ -143,6 +144,9 @@ class Store(Stream):
     departures: list[StaffDeparture] = strawberry.field(
         description="Who leaves the staff, and who left, the latest word last; none for the shop's front."
     )
+    suppliers: list[StoreSupplier] = strawberry.field(
+        description="Its suppliers, in the order in which they applied; none for the shop's front."
+    )
 
     @strawberry.field(
         description="Who answers for each role on a day, those who have it or else the managers; nothing for the "
@@ -224,6 +228,7 @@ def store_view(store: domain.Store, context: Context) -> Store:
             if inner
         ],
         departures=[_departure(each, store) for each in store.departures if inner],
+        suppliers=[supplier_view(key, each, currency) for key, each in store.suppliers.items() if inner],
     )
 
 

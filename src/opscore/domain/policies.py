@@ -332,6 +332,38 @@ class Points(Policy):
             raise ValueError("share_of_goods_max lies between 0 and 1")
 
 
+class SupplierDocumentKind(enum.StrEnum):
+    """What a document of a supplier proves."""
+
+    LICENCE = "licence"
+    TAX = "tax"
+    ORGANISATION = "organisation"
+    TRADEMARK = "trademark"
+    BRAND_AUTHORISATION = "brand_authorisation"
+    PRODUCTION_LICENCE = "production_licence"
+
+
+class SupplierRules(Policy):
+    """Which documents a supplier hands in before it is found fit, and what deposit it leaves, in minor units.
+
+    Who deals in a brand that somebody else makes hands in `dealer_documents` besides.
+    """
+
+    KIND: ClassVar[str] = "supplier_rules"
+    required_documents: tuple[SupplierDocumentKind, ...] = (
+        SupplierDocumentKind.LICENCE,
+        SupplierDocumentKind.TAX,
+        SupplierDocumentKind.ORGANISATION,
+    )
+    dealer_documents: tuple[SupplierDocumentKind, ...] = (SupplierDocumentKind.BRAND_AUTHORISATION,)
+    deposit_minor: NonNegativeMinor = 0
+
+    @classmethod
+    def default(cls, platform: str, currency: str) -> Self:
+        """Return what is asked of suppliers where nothing is set: the deposit is customary in yuan alone."""
+        return cls(deposit_minor=20_000_00 if currency == "CNY" else 0)
+
+
 class StaffTerms(Policy):
     """How many months ahead whoever leaves the staff gives notice: to the same day of the month, or its last one."""
 

@@ -30,10 +30,13 @@ from opscore.domain import (
     order_notes,
     order_return_endings,
     order_returns,
+    purchase_commands,
     sku_commands,
+    sku_purchases,
     staff,
     stock_commands,
     store_commands,
+    supplier_commands,
     traffic,
 )
 from opscore.domain.aggregate import Aggregate
@@ -109,6 +112,10 @@ def _not_closed(store: Store, _: Occasion) -> None:
     store.require_not_closed()
 
 
+def _with_suppliers(store: Store, _: Occasion) -> None:
+    supplier_commands.require_any(store)
+
+
 STORE: dict[type[Command], Check] = {
     store_commands.CertifyPaymentAccount: rehearsed(
         lambda store, now: store.certify_payment_account(ANYTHING, ANYTHING, store.operator, now.at)
@@ -146,6 +153,15 @@ STORE: dict[type[Command], Check] = {
     departures.WithdrawResignation: always,
     departures.ConfirmHandover: always,
     departures.RecordDeparture: always,
+    supplier_commands.ApplyAsSupplier: _not_closed,
+    supplier_commands.SubmitSupplierDocument: _with_suppliers,
+    supplier_commands.QualifySupplier: _with_suppliers,
+    supplier_commands.RejectSupplier: _with_suppliers,
+    supplier_commands.AgreeSupplierTerms: _with_suppliers,
+    supplier_commands.FreezeSupplierDeposit: _with_suppliers,
+    supplier_commands.ActivateSupplier: _with_suppliers,
+    supplier_commands.ExpelSupplier: _with_suppliers,
+    supplier_commands.ReleaseSupplierDeposit: _with_suppliers,
     traffic.ReportTraffic: always,
 }
 
@@ -225,6 +241,14 @@ def _perishable(sku: Sku, _: Occasion) -> None:
         raise DoneAlready
 
 
+def _purchasable(sku: Sku, now: Occasion) -> None:
+    purchase_commands.require_purchasable(sku, now.store)
+
+
+def _purchased(sku: Sku, _: Occasion) -> None:
+    sku_purchases.require_any(sku)
+
+
 def _allocated(sku: Sku, _: Occasion) -> None:
     if not sku.allocations:
         raise DoneAlready
@@ -237,6 +261,10 @@ SKU: dict[type[Command], Check] = {
     sku_commands.FailSkuReview: _reviewable,
     sku_commands.RetireSku: _retirable,
     sku_commands.SetStockPolicy: _alive,
+    purchase_commands.RecordQuote: _alive,
+    purchase_commands.OrderPurchase: _purchasable,
+    purchase_commands.CancelPurchase: _purchased,
+    purchase_commands.PayPurchase: _purchased,
     batches.RecallBatch: _in_batches,
     batches.LiftBatchRecall: _recalled,
     batches.ExpireBatches: _perishable,

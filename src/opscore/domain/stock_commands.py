@@ -59,6 +59,7 @@ from opscore.domain.sku_events import (
     StoreNotInCampaign,
     TransferUnknown,
 )
+from opscore.domain.sku_purchases import ExceedsPurchase, PurchaseUnknown, require_open
 from opscore.domain.sku_state import BatchLevel
 from opscore.domain.store_events import LocationClosedAlready, PeriodClosedAlready
 from opscore.domain.values import MAX_MINOR, Code, Currency, Label, Reason, derived_id, line_amount_minor, plain
@@ -114,6 +115,8 @@ class ReceiveStock(Command):
         CurrencyMismatch,
         CountBelowHeld,
         BatchDiffers,
+        PurchaseUnknown,
+        ExceedsPurchase,
         PeriodClosedAlready,
     )
 
@@ -123,7 +126,20 @@ class ReceiveStock(Command):
     batch: Annotated[
         Code | None, Meta(description="Number of the batch they are from; from then on batches are kept apart there.")
     ] = None
-    unit_cost: Annotated[Decimal | None, Meta(description="Cost of one unit; left out while unknown.")] = None
+    purchase_id: Annotated[
+        UUID | None,
+        Meta(
+            description="The purchase by which they were on order; it may take several receipts. What comes beyond it "
+            "is received without it."
+        ),
+    ] = None
+    unit_cost: Annotated[
+        Decimal | None,
+        Meta(
+            description="Cost of one unit, freight included, say; the purchase's if left out, and without a purchase "
+            "left out while unknown."
+        ),
+    ] = None
     currency: Annotated[Currency | None, Meta(description="Currency of the cost, to be sure; the article's own.")] = (
         None
     )
@@ -155,6 +171,9 @@ class ReceiveStock(Command):
         if self.cost_assumed and self.unit_cost is None:
             raise InvalidField(why="there is no cost that could be assumed", path=("cost_assumed",))
         unit_cost = None if self.unit_cost is None else require_receipt_cost(sku, self.unit_cost, quantity)
+        if self.purchase_id is not None:
+            purchase = require_open(sku, self.purchase_id, quantity)
+            unit_cost = purchase.unit_cost if unit_cost is None else unit_cost
         require_same_batch(sku, self.batch, self.produced_on, self.expires_on, self.place_of_origin)
         sku.require_uncounted(self.location_id, work.occurred_at, [(self.condition, quantity, self.batch)])
         sku.move(
@@ -171,6 +190,7 @@ class ReceiveStock(Command):
             produced_on=self.produced_on,
             expires_on=self.expires_on,
             place_of_origin=self.place_of_origin,
+            purchase_id=self.purchase_id,
             occurred_at=work.occurred_at,
         )
         if self.batch is not None:

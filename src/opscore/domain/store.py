@@ -106,6 +106,7 @@ from opscore.domain.store_state import (
     departed,
     rostered,
 )
+from opscore.domain.suppliers import Supplier, SupplierApplied, SupplierStep, take_in
 from opscore.domain.values import is_time_zone
 
 # What it adds up to --------------------------------------------------------------------------------------------------
@@ -151,6 +152,7 @@ class Store(Aggregate):
     """Who has had which role, as they were assigned."""
     departures: list[Departure]
     """Who leaves, and who left."""
+    suppliers: dict[UUID, Supplier]
 
     @folds(StoreApplied)
     def _applied(self, event: StoreApplied) -> None:
@@ -186,6 +188,7 @@ class Store(Aggregate):
         self.books_open_from = None
         self.staff = []
         self.departures = []
+        self.suppliers = {}
 
     @folds(PaymentAccountCertified)
     def _payment_account_certified(self, event: PaymentAccountCertified) -> None:
@@ -301,6 +304,10 @@ class Store(Aggregate):
     def _staff_changes(self, event: StaffEvent) -> None:
         self.staff = rostered(self.staff, event)
         self.departures = departed(self.departures, event)
+
+    @folds(SupplierApplied, *get_args(SupplierStep))
+    def _supplier_changes(self, event: SupplierApplied | SupplierStep) -> None:
+        take_in(self.suppliers, event)
 
     @folds(ExpenseRecorded)
     def _expense_recorded(self, event: ExpenseRecorded) -> None:
@@ -639,13 +646,14 @@ class Store(Aggregate):
         )
 
     def _require_amount(self, given_minor: int, expected_minor: int, currency: str) -> None:
-        self._require_currency(currency)
+        self.require_currency(currency)
         if given_minor != expected_minor:
             raise AmountDiffersFromTerms(
                 expected_minor=expected_minor, given_minor=given_minor, path=("amount_minor",), ids=[self.id]
             )
 
-    def _require_currency(self, currency: str) -> None:
+    def require_currency(self, currency: str) -> None:
+        """Refuse CurrencyMismatch for amounts that are not in the store's currency."""
         if currency != self.currency:
             raise CurrencyMismatch(expected=self.currency, given=currency, path=("currency",), ids=[self.id])
 
@@ -707,7 +715,7 @@ class Store(Aggregate):
         Refuses: WrongState, CurrencyMismatch, ClaimsOpen, ExceedsDeposit.
         """
         self._require_status(StoreStatus.CLOSED)
-        self._require_currency(currency)
+        self.require_currency(currency)
         assert self.closed_at is not None
         until = self.closed_at + timedelta(days=self.policy(AfterSale, at).days)
         if at < until:
@@ -855,7 +863,7 @@ class Store(Aggregate):
 
         Refuses: CurrencyMismatch, InvalidField (nothing), ReasonMissing (a correction without a reason).
         """
-        self._require_currency(currency)
+        self.require_currency(currency)
         if amount_minor == 0:
             raise InvalidField(why="an expense of nothing is no expense", path=("amount_minor",))
         if amount_minor < 0 and reason is None:
