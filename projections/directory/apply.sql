@@ -56,7 +56,7 @@ WITH said AS (
         'StockReserved', 'ReservationReleased', 'StockShipped', 'StockReturned', 'StockWrittenOff',
         'StockReclassified', 'SampleIssued', 'StockAdjusted', 'StockCounted', 'StockTransferredOut',
         'StockTransferredIn', 'CampaignStockAllocated', 'CampaignStockReleased', 'StockBackdated', 'LowStockReached',
-        'StockDepleted', 'BatchRecalled', 'BatchRecallLifted', 'BatchExpired'
+        'StockDepleted', 'BatchRecalled', 'BatchRecallLifted', 'BatchExpired', 'BatchInspected'
     )
     GROUP BY 1
 ), stores AS (

@@ -80,6 +80,13 @@ FROM (
 ) AS said
 WHERE purchase.purchase_id = said.purchase_id;
 
+-- inspections: each inspection; its store is the home store of the article, whosever location it was at.
+INSERT INTO inspections (position, sku_id, store_id, supplier_id, batch, occurred_at, day, hour, accepted, failed)
+SELECT said.position, said.stream_id, sku.store_id, said.supplier_id, said.batch, said.occurred_at,
+    (said.occurred_at AT TIME ZONE said.time_zone)::date,
+    extract(hour FROM said.occurred_at AT TIME ZONE said.time_zone)::bigint, said.accepted, said.failed
+FROM batch_inspected AS said JOIN articles AS sku ON sku.sku_id = said.stream_id;
+
 -- quotes: the last word of the window for an article, supplier and least quantity.
 INSERT INTO quotes AS quote (sku_id, supplier_id, min_quantity, store_id, unit_cost, valid_until, quoted_at, position)
 SELECT DISTINCT ON (stream_id, supplier_id, min_quantity) stream_id, supplier_id, min_quantity, store_id, unit_cost,

@@ -43,6 +43,12 @@ FROM (
 LEFT JOIN suppliers AS supplier ON supplier.supplier_id = found.supplier_id
 WHERE supplier.store_id IS DISTINCT FROM found.store_id;
 
+-- inspections_are_the_log: every inspection is there, once, with what it found.
+SELECT coalesce(kept.position, log.position) AS position, kept.accepted, log.accepted AS accepted_in_log, kept.failed,
+    log.failed AS failed_in_log
+FROM inspections AS kept FULL JOIN batch_inspected AS log ON log.position = kept.position
+WHERE (kept.accepted, kept.failed) IS DISTINCT FROM (log.accepted, log.failed);
+
 -- deposits_are_the_log: what is frozen of a supplier is what was frozen less what was released, and never below nothing.
 SELECT kept.supplier_id, kept.deposit_minor, log.deposit_minor AS in_log
 FROM suppliers AS kept

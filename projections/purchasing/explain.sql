@@ -66,3 +66,9 @@ WHERE :store_ids::uuid[] IS NULL OR found.store_id = ANY (:store_ids::uuid[]);
 SELECT position, 'QuoteRecorded' AS event, occurred_at, unit_cost, valid_until FROM quote_recorded
 WHERE stream_id = :sku_id::uuid AND supplier_id = :supplier_id::uuid AND min_quantity = :min_quantity::numeric
     AND (:store_ids::uuid[] IS NULL OR store_id = ANY (:store_ids::uuid[]));
+
+-- inspections: the inspection behind a row.
+SELECT line.position, 'BatchInspected' AS event, line.occurred_at, line.accepted, line.failed
+FROM inspections AS line
+WHERE line.position = :position::bigint AND line.position > :window_from AND line.position <= :window_to
+    AND (:store_ids::uuid[] IS NULL OR line.store_id = ANY (:store_ids::uuid[]));

@@ -61,7 +61,7 @@ JOIN articles AS sku ON sku.sku_id = quote.sku_id
 JOIN suppliers AS supplier ON supplier.supplier_id = quote.supplier_id
 WHERE :store_ids::uuid[] IS NULL OR quote.store_id = ANY (:store_ids::uuid[]);
 
--- fact_rows: what was due, came and was ordered, as known at :as_of (always to be given); what falls due after :now is neither in
+-- fact_rows: what was due, came, was ordered and inspected, as known at :as_of (always to be given); what falls due after :now is neither in
 -- time nor late yet. Of one purchase everything that is due is dated on the day on which it is due, everything about its cost on
 -- that on which it was ordered. All branches have the very same types and no window function of their own.
 SELECT fact.position, fact.place, fact.event, fact.occurred_at, fact.measure, fact.store_id, fact.day, fact.hour,
@@ -111,6 +111,14 @@ FROM (
     JOIN purchases AS purchase ON purchase.purchase_id = line.purchase_id
     JOIN articles AS sku ON sku.sku_id = purchase.sku_id
     WHERE (line.ordered > 0 OR line.cancelled > 0) AND purchase.best_quote_cost IS NOT NULL
+    UNION ALL
+    SELECT line.position, 7::bigint, 'BatchInspected', line.occurred_at, 'inspected_units', line.store_id, line.day,
+        line.hour, NULL, line.sku_id, line.supplier_id, line.accepted + line.failed, NULL
+    FROM inspections AS line
+    UNION ALL
+    SELECT line.position, 8::bigint, 'BatchInspected', line.occurred_at, 'failed_units', line.store_id, line.day,
+        line.hour, NULL, line.sku_id, line.supplier_id, line.failed, NULL
+    FROM inspections AS line
 ) AS fact
 WHERE (:store_ids::uuid[] IS NULL OR fact.store_id = ANY (:store_ids::uuid[]))
     AND (:measures::text[] IS NULL OR fact.measure = ANY (:measures::text[]))

@@ -69,6 +69,20 @@ CREATE TABLE purchase_lines (
 -- purchase_lines_purchase: the events of a purchase.
 CREATE INDEX purchase_lines_purchase ON purchase_lines (purchase_id, position);
 
+-- inspections: what was found of units of a batch, and who had delivered them where that is known.
+CREATE TABLE inspections (
+    position     bigint PRIMARY KEY,
+    sku_id       uuid NOT NULL,
+    store_id     uuid NOT NULL,
+    supplier_id  uuid,
+    batch        text COLLATE "C" NOT NULL,
+    occurred_at  timestamptz NOT NULL,
+    day          date NOT NULL,
+    hour         bigint NOT NULL,
+    accepted     numeric NOT NULL,
+    failed       numeric NOT NULL
+);
+
 -- quotes: for what a supplier delivers an article, from a quantity on; its last word.
 CREATE TABLE quotes (
     sku_id        uuid NOT NULL,

@@ -162,6 +162,8 @@ def test_who_sees_no_cost_sees_what_comes_and_the_shops_front_sees_nothing(api: 
     [row] = listed(api, warehouse, **this)
     assert (row["open"], row["unitCost"], row["bestQuote"], row["owed"], row["unpaid"]) == ("5", None, None, None, None)
     assert listed(api, stranger, **this) == []
+    theirs = "{ suppliers(first: 9) { totalCount } supplierQuotes(first: 9) { totalCount } }"
+    assert api.ask(theirs, token=stranger) == {"suppliers": {"totalCount": 0}, "supplierQuotes": {"totalCount": 0}}
     asked = "query ($id: ID!) { sku(id: $id) { onOrder purchases { open owed { amount } } quotes { minQuantity } } }"
     seen = {
         name: api.ask(asked, {"id": gid("Sku", sku)}, token=token)["sku"]

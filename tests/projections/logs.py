@@ -247,6 +247,10 @@ class Trade(generate.World):
         ]  # fmt: skip
         name, fields = facts[(number + kind // 2) % len(facts)]
         self.record(name, sku, store, batch=batch, **fields)
+        if quantity == 7:
+            seen = {"location_id": place, "accepted": Decimal(kind), "failed": Decimal(number % 3)}
+            whose = self.made_id(f"supplier of {self.stores[store]}", 0) if kind % 2 else None
+            self.record("BatchInspected", sku, store, batch=batch, supplier_id=whose, **seen)
 
     def court(self, store: int, number: int, kind: int) -> UUID:
         """Record something about a supplier of a store, its application at first, and return the supplier."""

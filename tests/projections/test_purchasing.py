@@ -12,7 +12,9 @@ from uuid import UUID
 import pytest
 
 from opscore.database import Database
+from opscore.domain.inspections import InspectBatch
 from opscore.domain.purchase_commands import CancelPurchase, PayPurchase
+from opscore.domain.sku import StockCondition
 from opscore.domain.stock_commands import ReceiveStock
 from opscore.domain.supplier_commands import ExpelSupplier
 from opscore.kpis import KpiGrain
@@ -116,6 +118,24 @@ def test_what_is_bought_is_set_against_the_best_quote_of_its_day(buyer: Buyer, p
     assert variance(supplier_id=oak) == [20]
     buyer.quote(sku, elm, "1.00", at=noon(7))
     assert variance(supplier_id=oak) == [20], "a later quote is no reproach"
+    assert not projector.check(["purchasing"])
+
+
+def test_what_failed_is_set_against_what_was_inspected_and_is_its_suppliers(buyer: Buyer, projector: Projector) -> None:
+    sku = buyer.shop.sku_to_review(stock=0)
+    oak = buyer.supplier("Oak Ltd", noon(1))
+    purchase = buyer.order(sku, oak, 10, at=noon(2))
+    at = {"sku_id": sku, "location_id": buyer.shop.location_id}
+    waits = {"condition": StockCondition.QUARANTINED}
+    buyer.do(ReceiveStock(**at, quantity=Decimal(10), batch="B1", purchase_id=purchase, **waits), noon(3))
+    buyer.do(ReceiveStock(**at, quantity=Decimal(5), batch="B2", **waits), noon(3))
+    for batch, accepted, failed in (("B1", 6, 2), ("B1", 2, 0), ("B2", 4, 1)):
+        found = {"batch": batch, "accepted": Decimal(accepted), "failed": Decimal(failed), "finding": "mould"}
+        buyer.do(InspectBatch(**at, **found), noon(4))
+    projector.deploy()
+
+    assert values(projector, "K115", asked(of=JANUARY)) == [Fraction(3, 15)]
+    assert values(projector, "K115", asked(of=JANUARY, supplier_id=oak)) == [Fraction(2, 10)]
     assert not projector.check(["purchasing"])
 
 

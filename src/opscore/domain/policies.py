@@ -364,6 +364,22 @@ class SupplierRules(Policy):
         return cls(deposit_minor=20_000_00 if currency == "CNY" else 0)
 
 
+class Inspection(Policy):
+    """Whether what comes in by a purchase waits in quarantine until somebody has looked at it.
+
+    And what residue goods of a category may have at most to be sold, in a unit of the store's choice; as long as none
+    was measured, none of them passes.
+    """
+
+    KIND: ClassVar[str] = "inspection"
+    receipts: bool = False
+    residue_limits: dict[Code, Decimal] = {}
+
+    def __post_init__(self) -> None:
+        if any(not (limit.is_finite() and limit >= 0) for limit in self.residue_limits.values()):
+            raise ValueError("a residue limit is a number of 0 or more")
+
+
 class StaffTerms(Policy):
     """How many months ahead whoever leaves the staff gives notice: to the same day of the month, or its last one."""
 

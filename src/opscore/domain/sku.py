@@ -25,6 +25,7 @@ from opscore.domain.sku_events import (
     AllocationExceedsQuota as AllocationExceedsQuota,
     AlreadyReserved as AlreadyReserved,
     BatchExpired as BatchExpired,
+    BatchInspected as BatchInspected,
     BatchRecalled as BatchRecalled,
     BatchRecallLifted as BatchRecallLifted,
     BelowCost as BelowCost,
@@ -262,6 +263,8 @@ class Sku(Aggregate):
             batch.expires_on = event.expires_on or batch.expires_on
             batch.place_of_origin = event.place_of_origin or batch.place_of_origin
         if event.purchase_id is not None:
+            if event.batch is not None:
+                self.batches[event.batch].supplier_id = self.purchases[event.purchase_id].supplier_id
             take_in(self.purchases, event)
 
     @folds(PurchaseOrdered, PurchaseCancelled, PurchasePaid)
@@ -382,7 +385,7 @@ class Sku(Aggregate):
             del self.allocations[event.campaign_id]
             self.quota_sold.pop(event.campaign_id, None)
 
-    @folds(StockBackdated, LowStockReached, StockDepleted)
+    @folds(BatchInspected, StockBackdated, LowStockReached, StockDepleted)
     def _noted(self, event: Event) -> None:
         """Facts for the ledger and for alerts; the levels do not move by them."""
 

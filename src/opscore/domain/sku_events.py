@@ -227,6 +227,22 @@ class StockReceived(Event):
     purchase_id: UUID | None = None
 
 
+class BatchInspected(Event):
+    """Somebody looked at units of a batch that were in quarantine: what passed and what failed has left it.
+
+    supplier_id: whose they are, where they came in by a purchase.
+    """
+
+    location_id: UUID
+    batch: str
+    accepted: Decimal
+    failed: Decimal
+    residue: Decimal | None = None
+    finding: str | None = None
+    supplier_id: UUID | None = None
+    document: str | None = None
+
+
 class BatchExpired(Event):
     """The last day of a batch was over: its units are set aside wherever they are, and come in."""
 
