@@ -16,8 +16,8 @@ from opscore.domain.sku import BatchInspected, StockCondition
 from opscore.domain.sku_commands import ListSku
 from opscore.domain.sku_events import BatchBarred, ExceedsBatch, ExceedsOnHand
 from opscore.domain.store_commands import SetPolicy
+from tests.domain.buying import Buying
 from tests.domain.desk import WAREHOUSE
-from tests.domain.test_purchases import Buying
 
 
 @pytest.fixture

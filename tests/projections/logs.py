@@ -313,8 +313,7 @@ class Trade(generate.World):
                 )  # fmt: skip
             else:
                 units, change = Decimal(0), -paid if paid else 100 * quantity
-                of = {"purchase_id": purchase, "supplier_id": supplier}
-                self.record("PurchasePaid", sku, store, **of, amount_minor=change, **money)
+                self.record("PurchasePaid", sku, store, purchase_id=purchase, amount_minor=change, **money)
                 paid += change
             if coming > units:
                 held.append((purchase, coming - units, paid))

@@ -217,7 +217,6 @@ class PayPurchase(Command):
         sku.trigger_event(
             PurchasePaid,
             purchase_id=self.purchase_id,
-            supplier_id=purchase.supplier_id,
             amount_minor=self.amount_minor,
             currency=sku.currency,
             document=self.document,

@@ -72,7 +72,6 @@ class PurchasePaid(Event):
     """Money went to the supplier for a purchase, before or after the goods came; below zero, it came back."""
 
     purchase_id: UUID
-    supplier_id: UUID
     amount_minor: int
     currency: str
     document: str | None = None

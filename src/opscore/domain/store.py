@@ -58,7 +58,6 @@ from opscore.domain.store_events import (
     DepositReleased,
     DocumentExpired,
     DocumentKind,
-    DocumentMissing,
     EffectiveInThePast,
     ExceedsDeposit,
     ExpenseRecorded,
@@ -104,6 +103,7 @@ from opscore.domain.store_state import (
     StaffPeriod,
     StoreDocument,
     departed,
+    require_valid,
     rostered,
 )
 from opscore.domain.suppliers import Supplier, SupplierApplied, SupplierStep, take_in
@@ -571,12 +571,7 @@ class Store(Aggregate):
 
     def _require_document(self, kind: DocumentKind, day: date) -> None:
         papers = [paper for paper in self.documents.values() if paper.kind is kind]
-        if any(paper.is_valid_on(day) for paper in papers):
-            return
-        ended = [paper.valid_until for paper in papers if paper.has_ended_by(day)]
-        if ended:
-            raise DocumentExpired(kind=kind.value, valid_until=ended[-1], ids=[self.id])
-        raise DocumentMissing(kind=kind.value, ids=[self.id])
+        require_valid(papers, kind.value, day, self.id)
 
     def pass_audit(self, auditor: str, at: datetime) -> None:
         """Find nothing wrong; by somebody other than the applicant, unless the policy `second_person` lets them.

@@ -17,7 +17,7 @@ import msgspec
 from opscore.domain.aggregate import Event
 from opscore.domain.policies import SupplierDocumentKind
 from opscore.domain.refusals import Refusal
-from opscore.domain.store_events import DocumentExpired, DocumentMissing
+from opscore.domain.store_state import Paper, require_valid
 from opscore.domain.values import Value
 
 # What is on record ---------------------------------------------------------------------------------------------------
@@ -138,21 +138,11 @@ SupplierStep = (
 # What it adds up to --------------------------------------------------------------------------------------------------
 
 
-class SupplierDocument(Value):
+class SupplierDocument(Paper, kw_only=True):
     """A document of a supplier on file."""
 
     kind: SupplierDocumentKind
-    valid_from: date | None = None
-    valid_until: date | None = None
     brand: str | None = None
-
-    def is_valid_on(self, day: date) -> bool:
-        """Say whether it holds on a day."""
-        return (self.valid_from is None or self.valid_from <= day) and not self.has_ended_by(day)
-
-    def has_ended_by(self, day: date) -> bool:
-        """Say whether its last day lies before a day."""
-        return self.valid_until is not None and self.valid_until < day
 
 
 class SupplierTerms(Value):
@@ -194,12 +184,7 @@ class Supplier(msgspec.Struct):
         """Refuse DocumentExpired or DocumentMissing unless there is a valid document of each kind on a day."""
         for kind in kinds:
             papers = [paper for paper in self.documents if paper.kind is kind]
-            if any(paper.is_valid_on(day) for paper in papers):
-                continue
-            ended = [paper.valid_until for paper in papers if paper.has_ended_by(day)]
-            if ended:
-                raise DocumentExpired(kind=kind.value, valid_until=ended[-1], path=("supplier_id",), ids=[supplier_id])
-            raise DocumentMissing(kind=kind.value, path=("supplier_id",), ids=[supplier_id])
+            require_valid(papers, kind.value, day, supplier_id, ("supplier_id",))
 
     def take_in(self, event: SupplierStep) -> None:
         """Change by what was recorded."""
