@@ -21,7 +21,6 @@ from opscore.log.event_log import EventLog
 from opscore.projector import Projector
 from opscore.projector.folder import Loaded
 from opscore.projector.lists import ALL, Column, Key, Page
-from tests.benchmarks import generate
 from tests.projections.logs import Doings, Log, Trade
 
 
@@ -36,7 +35,7 @@ def busy(log: Log, actions: int = 400, seed: int = 3, minutes: int = 300) -> Tra
     return world
 
 
-def orderly(log: Log) -> generate.World:
+def orderly(log: Log) -> Trade:
     """Write a log of stock and orders that the aggregates themselves can fold, and return its world."""
     world, chance = log.world(), random.Random(5)
     steps = [world.pay, world.confirm, world.ship, world.ship, world.deliver, world.deliver, world.send_back]
@@ -57,6 +56,7 @@ def orderly(log: Log) -> generate.World:
         if chance.random() < 0.3:
             world.cancel(order, whole=chance.random() < 0.5, expired=chance.random() < 0.5)
     world.return_unknown(1, 2, 3)
+    world.buy(0, 0, 4)
     world.campaign_fact(0, 6, 10)
     world.report_traffic(0, 8, 10)
     world.customer_fact(0, 10, 10)
