@@ -55,9 +55,10 @@ SET cancelled = agreed.cancelled + done.cancelled, cancelled_minor = agreed.canc
     lost = agreed.lost + done.lost,
     short_position = greatest(agreed.short_position, done.short_position)
 FROM (
-    SELECT order_id, line, sum(cancelled) AS cancelled, sum(cancelled_minor) AS cancelled_minor,
-        sum(exchanged) AS exchanged, sum(exchanged_minor) AS exchanged_minor, sum(returned) AS returned,
-        sum(refunded) AS refunded, sum(refunded_minor) AS refunded_minor, sum(gone) AS gone, sum(lost) AS lost,
+    SELECT order_id, line, sum_few(cancelled) AS cancelled, sum_few_minor(cancelled_minor) AS cancelled_minor,
+        sum_few(exchanged) AS exchanged, sum_few_minor(exchanged_minor) AS exchanged_minor, sum_few(returned) AS returned,
+        sum_few(refunded) AS refunded, sum_few_minor(refunded_minor) AS refunded_minor, sum_few(gone) AS gone,
+        sum_few(lost) AS lost,
         max(short_position) AS short_position
     FROM (
         SELECT stream_id AS order_id, line, quantity AS cancelled, amount_minor AS cancelled_minor, 0 AS exchanged,
@@ -117,7 +118,7 @@ WHERE parcel.order_id = opened.stream_id AND parcel.parcel_id = opened.parcel_id
 INSERT INTO order_book_returns AS known
     (order_id, return_id, reason, requested_at, approved_at, declined_at, cancelled_at, received, disposed)
 SELECT order_id, return_id, max(reason), max(requested_at), max(approved_at), max(declined_at), max(cancelled_at),
-    sum(received), sum(disposed)
+    sum_few(received), sum_few(disposed)
 FROM (
     SELECT stream_id AS order_id, return_id, reason, occurred_at AS requested_at, NULL::timestamptz AS approved_at,
         NULL::timestamptz AS declined_at, NULL::timestamptz AS cancelled_at, 0::numeric AS received, 0::numeric AS disposed
@@ -196,9 +197,10 @@ WHERE known.ctid = found.row_id;
 -- Each type is read by itself, because most say no more than when: the index by type answers that.
 WITH said AS (
     SELECT event.order_id,
-        coalesce(sum(event.cancelled_minor), 0) AS cancelled_goods_minor,
-        coalesce(sum(event.freight_minor), 0) AS cancelled_freight_minor,
-        coalesce(sum(event.paid_minor), 0) AS paid_minor, coalesce(sum(event.refunded_minor), 0) AS refunded_minor,
+        coalesce(sum_few_minor(event.cancelled_minor), 0) AS cancelled_goods_minor,
+        coalesce(sum_few_minor(event.freight_minor), 0) AS cancelled_freight_minor,
+        coalesce(sum_few_minor(event.paid_minor), 0) AS paid_minor,
+        coalesce(sum_few_minor(event.refunded_minor), 0) AS refunded_minor,
         max(event.ship_by) AS ship_by, max(event.ship_by_hard) AS ship_by_hard, max(event.paid_at) AS paid_at,
         max(event.confirmed_at) AS confirmed_at, max(event.shipped_at) AS shipped_at,
         max(event.delivered_at) AS delivered_at, max(event.completed_at) AS completed_at,
@@ -242,7 +244,7 @@ WITH said AS (
         SELECT stream_id, position, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, position
         FROM shortage_resolved
         UNION ALL
-        -- What changes nothing of this, but the lines or the parcels.
+        -- What changes nothing of this, but the lines or the parcels, or only when the order changed.
         SELECT touched.order_id, touched.position, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
             NULL
         FROM (
@@ -256,6 +258,32 @@ WITH said AS (
             UNION ALL SELECT stream_id, position FROM parcel_lost
             UNION ALL SELECT stream_id, position FROM parcel_traced
             UNION ALL SELECT stream_id, position FROM lost_units_replaced
+            UNION ALL SELECT stream_id, position FROM return_requested
+            UNION ALL SELECT stream_id, position FROM return_approved
+            UNION ALL SELECT stream_id, position FROM return_declined
+            UNION ALL SELECT stream_id, position FROM return_cancelled
+            UNION ALL SELECT stream_id, position FROM return_disposed
+            UNION ALL SELECT stream_id, position FROM dispute_opened
+            UNION ALL SELECT stream_id, position FROM dispute_accepted
+            UNION ALL SELECT stream_id, position FROM dispute_verified
+            UNION ALL SELECT stream_id, position FROM dispute_negotiated
+            UNION ALL SELECT stream_id, position FROM dispute_offer_declined
+            UNION ALL SELECT stream_id, position FROM dispute_agreed
+            UNION ALL SELECT stream_id, position FROM dispute_arbitrated
+            UNION ALL SELECT stream_id, position FROM dispute_settled
+            UNION ALL SELECT stream_id, position FROM dispute_followed_up
+            UNION ALL SELECT stream_id, position FROM dispute_closed
+            UNION ALL SELECT stream_id, position FROM dispute_withdrawn
+            UNION ALL SELECT stream_id, position FROM compensation_paid
+            UNION ALL SELECT stream_id, position FROM courier_claim_filed
+            UNION ALL SELECT stream_id, position FROM courier_claim_settled
+            UNION ALL SELECT stream_id, position FROM customer_contacted
+            UNION ALL SELECT stream_id, position FROM order_contact_disclosed
+            UNION ALL SELECT stream_id, position FROM guest_erased
+            UNION ALL SELECT stream_id, position FROM order_noted
+            UNION ALL SELECT stream_id, position FROM order_note_withdrawn
+            UNION ALL SELECT stream_id, position FROM order_tagged
+            UNION ALL SELECT stream_id, position FROM order_untagged
         ) AS touched
     ) AS event
     GROUP BY 1
@@ -273,7 +301,7 @@ WITH said AS (
     SELECT DISTINCT ON (stream_id) stream_id AS order_id, goods_minor, order_discount_minor, total_minor
     FROM order_price_amended ORDER BY stream_id, position DESC
 ), stand AS (
-    SELECT line.order_id, count(*) AS lines, sum(line.live) FILTER (WHERE NOT line.service) AS units,
+    SELECT line.order_id, count(*) AS lines, sum_few(line.live) FILTER (WHERE NOT line.service) AS units,
         -- Null while no unit is left that is to be sent.
         bool_and(line.packed >= line.live) FILTER (WHERE NOT line.service AND line.live > 0) AS all_packed,
         bool_and(line.shipped >= line.live) FILTER (WHERE NOT line.service AND line.live > 0) AS all_shipped,
@@ -283,9 +311,9 @@ WITH said AS (
     FROM (
         -- What is gone left in a parcel, and counts neither as packed nor as shipped.
         SELECT part.order_id, part.line, max(part.live) AS live, bool_or(part.service) AS service,
-            max(part.short_position) AS short_position, coalesce(sum(part.packed), 0) - max(part.gone) AS packed,
-            coalesce(sum(part.shipped), 0) - max(part.gone) AS shipped, coalesce(sum(part.delivered), 0) AS delivered,
-            max(part.lost) AS lost
+            max(part.short_position) AS short_position, coalesce(sum_few(part.packed), 0) - max(part.gone) AS packed,
+            coalesce(sum_few(part.shipped), 0) - max(part.gone) AS shipped,
+            coalesce(sum_few(part.delivered), 0) AS delivered, max(part.lost) AS lost
         FROM (
             -- Looked up order by order: read from end to end, what there was before would cost more in each window. Lines
             -- and contents meet in the grouping: nobody can know how many there are, and a join would have to guess.
@@ -317,7 +345,7 @@ INSERT INTO order_book AS book (
     coupon_code, surge, placed_at, placed_position, goods_minor, discount_minor, freight_minor, total_minor,
     cancelled_goods_minor, cancelled_freight_minor, paid_minor, refunded_minor, expires_at, ship_by, ship_by_hard, paid_at,
     confirmed_at, shipped_at, delivered_at, completed_at, cancelled_at, expired, short_position, resolved_position, lines,
-    units, all_packed, all_shipped, all_delivered, any_lost, position
+    units, all_packed, all_shipped, all_delivered, any_lost, position, changed_at
 )
 SELECT
     said.order_id, placed.store_id, placed.kind, placed.customer_id, placed.channel,
@@ -328,8 +356,10 @@ SELECT
     said.cancelled_goods_minor, said.cancelled_freight_minor, said.paid_minor, said.refunded_minor, placed.expires_at,
     said.ship_by, said.ship_by_hard, said.paid_at, said.confirmed_at, said.shipped_at, said.delivered_at,
     said.completed_at, said.cancelled_at, said.expired, stand.short_position, said.resolved_position, stand.lines,
-    stand.units, stand.all_packed, stand.all_shipped, stand.all_delivered, stand.any_lost, said.position
+    stand.units, stand.all_packed, stand.all_shipped, stand.all_delivered, stand.any_lost, said.position, last.recorded_at
 FROM said
+-- The log records nothing earlier than what it has.
+JOIN every_event AS last ON last.position = said.position
 LEFT JOIN placed ON placed.order_id = said.order_id
 LEFT JOIN amended ON amended.order_id = said.order_id
 LEFT JOIN stand ON stand.order_id = said.order_id
@@ -353,14 +383,14 @@ ON CONFLICT (order_id) DO UPDATE SET
     short_position = excluded.short_position,
     resolved_position = greatest(book.resolved_position, excluded.resolved_position),
     lines = excluded.lines, units = excluded.units, all_packed = excluded.all_packed,
-    all_shipped = excluded.all_shipped, all_delivered = excluded.all_delivered, any_lost = excluded.any_lost, position = excluded.position;
+    all_shipped = excluded.all_shipped, all_delivered = excluded.all_delivered, any_lost = excluded.any_lost,
+    position = excluded.position, changed_at = excluded.changed_at;
 
 -- references: what the payment provider calls money that came in, went back or was given.
-INSERT INTO order_book_references (order_id, reference)
-SELECT stream_id, provider_reference FROM payment_received WHERE provider_reference IS NOT NULL
-UNION SELECT stream_id, provider_reference FROM order_refunded WHERE provider_reference IS NOT NULL
-UNION SELECT stream_id, provider_reference FROM compensation_paid WHERE provider_reference IS NOT NULL
-ON CONFLICT (order_id, reference) DO NOTHING;
+INSERT INTO order_book_payments (position, order_id, reference)
+SELECT position, stream_id, provider_reference FROM payment_received WHERE provider_reference IS NOT NULL
+UNION ALL SELECT position, stream_id, provider_reference FROM order_refunded WHERE provider_reference IS NOT NULL
+UNION ALL SELECT position, stream_id, provider_reference FROM compensation_paid WHERE provider_reference IS NOT NULL;
 
 -- noted: what was written down; what it says stays in the log, sealed.
 INSERT INTO order_book_notes (order_id, note_id, written_at)

@@ -11,7 +11,7 @@ HAVING book.goods_minor <> sum(agreed.amount_minor - agreed.exchanged_minor);
 -- what_is_found_by_was_placed: every reference, note and tag is of an order.
 SELECT found.order_id, found.what
 FROM (
-    SELECT order_id, 'reference' AS what FROM order_book_references
+    SELECT order_id, 'reference' AS what FROM order_book_payments
     UNION ALL SELECT order_id, 'note' FROM order_book_notes
     UNION ALL SELECT order_id, 'tag' FROM order_book_tags
 ) AS found

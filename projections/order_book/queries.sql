@@ -5,7 +5,7 @@ SELECT
     book.goods_minor, book.discount_minor, book.freight_minor, book.total_minor, book.cancelled_goods_minor,
     book.cancelled_freight_minor, book.paid_minor, book.refunded_minor, book.expires_at, book.ship_by, book.ship_by_hard,
     book.paid_at, book.confirmed_at, book.shipped_at, book.delivered_at, book.completed_at, book.cancelled_at,
-    book.expired, book.lines, book.units, book.position, book.number,
+    book.expired, book.lines, book.units, book.changed_at, book.position, book.number,
     ARRAY(SELECT each.tag FROM order_book_tags AS each WHERE each.order_id = book.order_id ORDER BY each.tag) AS tags
 FROM order_book AS book
 WHERE (:store_ids::uuid[] IS NULL OR book.store_id = ANY (:store_ids::uuid[]))
@@ -39,7 +39,7 @@ WHERE :store_ids::uuid[] IS NULL OR book.store_id = ANY (:store_ids::uuid[]);
 
 -- order_references: by what references of the payment provider an order was paid or refunded, for lists that look for them.
 SELECT paid.order_id, paid.reference
-FROM order_book_references AS paid JOIN order_book AS book ON book.order_id = paid.order_id
+FROM order_book_payments AS paid JOIN order_book AS book ON book.order_id = paid.order_id
 WHERE :store_ids::uuid[] IS NULL OR book.store_id = ANY (:store_ids::uuid[]);
 
 -- order_notes: when something was written down about an order that holds, for lists that look for it.

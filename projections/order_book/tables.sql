@@ -48,7 +48,9 @@ CREATE TABLE order_book (
     all_delivered            boolean,
     -- Whether units are lost that were neither sent once more nor called off.
     any_lost                 boolean,
+    -- Its last event, whatever that says, and when it was recorded.
     position                 bigint NOT NULL,
+    changed_at               timestamptz NOT NULL,
     -- The state of its least advanced unit.
     status                   text COLLATE "C" GENERATED ALWAYS AS (CASE
         WHEN kind = 'return' THEN 'returned'
@@ -79,6 +81,9 @@ CREATE INDEX order_book_customer ON order_book (customer_id, placed_at DESC);
 
 -- order_book_reference: the order behind a reference of a platform.
 CREATE INDEX order_book_reference ON order_book (external_reference);
+
+-- order_book_changed: the orders that something happened to lately.
+CREATE INDEX order_book_changed ON order_book (changed_at, order_id);
 
 -- order_book_number: the order behind a number that somebody reads out.
 CREATE INDEX order_book_number ON order_book (number);
@@ -180,15 +185,15 @@ CREATE TABLE order_book_disputes (
 -- order_book_disputes_status: the orders with a dispute that stands at a state, oldest first.
 CREATE INDEX order_book_disputes_status ON order_book_disputes (status, opened_at, order_id);
 
--- order_book_references: what the payment provider calls money that came in for an order, went back or was given.
-CREATE TABLE order_book_references (
+-- order_book_payments: what the payment provider calls money that came in for an order, went back or was given.
+CREATE TABLE order_book_payments (
+    position   bigint NOT NULL,
     order_id   uuid NOT NULL,
-    reference  text COLLATE "C" NOT NULL,
-    PRIMARY KEY (order_id, reference)
+    reference  text COLLATE "C" NOT NULL
 );
 
--- order_book_references_reference: the order behind a reference of the payment provider.
-CREATE INDEX order_book_references_reference ON order_book_references (reference);
+-- order_book_payments_reference: the order behind a reference of the payment provider.
+CREATE UNIQUE INDEX order_book_payments_reference ON order_book_payments (reference, order_id, position);
 
 -- order_book_notes: when staff wrote something down about an order that they did not withdraw.
 CREATE TABLE order_book_notes (

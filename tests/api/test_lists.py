@@ -36,8 +36,9 @@ from opscore.domain.campaign_events import CampaignGoal, CampaignKind, CampaignT
 from opscore.domain.command import Command, Role
 from opscore.domain.customer_commands import GrantCoupon, ReferCustomer
 from opscore.domain.order_commands import PayOrder
+from opscore.domain.order_notes import NoteOrder, TagOrder
 from opscore.domain.sku_commands import DelistSku, ListSku, PriceSku, SetSkuContent, SetStockPolicy
-from opscore.domain.sku_events import DelistReason
+from opscore.domain.sku_events import DelistReason, FulfilmentMode
 from opscore.domain.stock_commands import ReceiveStock
 from opscore.domain.store_commands import ApplyForStore, CertifyPaymentAccount
 from opscore.log.event_log import EventFilter
@@ -341,6 +342,10 @@ def changed(shop: Shop, name: str) -> tuple[list[UUID], list[Command]]:
         one, two, three = (shop.customer() for _ in range(3))
         coupon = GrantCoupon(customer_id=one, code="THANKS", currency="GBP", off_minor=100)
         return [one, two, three], [coupon, ReferCustomer(customer_id=three, referrer_id=one)]
+    if name == "orders":
+        made = shop.sku(stock=0, mode=FulfilmentMode.MADE_TO_ORDER)
+        one, two, three = (shop.do(shop.order((made, 1))) for _ in range(3))
+        return [one, two, three], [TagOrder(order_id=one, tag="changed"), NoteOrder(order_id=three, text="called")]
     if name == "skus":
         one, two, three = (shop.sku_to_review(stock=0) for _ in range(3))
         described = SetSkuContent(sku_id=three, title="Anew", description="It is what it was.")
@@ -358,7 +363,7 @@ def changed(shop: Shop, name: str) -> tuple[list[UUID], list[Command]]:
     return stores, [CertifyPaymentAccount(store_id=each, **account) for each in (stores[0], stores[2])]
 
 
-@pytest.mark.parametrize("name", ["customers", "stores", "skus", "campaigns"])
+@pytest.mark.parametrize("name", ["customers", "stores", "skus", "campaigns", "orders"])
 def test_what_changed_since_a_moment_is_found_in_the_order_in_which_it_changed(api: Api, shop: Shop, name: str) -> None:
     keys, changes = changed(shop, name)
     ids = [gid(LISTS[name], each) for each in keys]
@@ -375,6 +380,8 @@ def test_what_changed_since_a_moment_is_found_in_the_order_in_which_it_changed(a
     assert [each for each, _ in whole] == [ids[1], ids[0], ids[2]]
     assert [at for _, at in whole] == sorted(at for _, at in whole)
     assert asked(sort={"by": "CHANGED_AT", "direction": "DESC"}) == whole[::-1]
+    of_the_log = api.ask("query ($ids: [ID!]!) { nodes(ids: $ids) { id ... on Stream { changedAt } } }", {"ids": ids})
+    assert {(each["id"], each["changedAt"]) for each in of_the_log["nodes"]} == set(whole)
     since = whole[1][1]
     for filter_, expected in (({"from": since}, whole[1:]), ({"before": since}, whole[:1])):
         found = asked(filter={**given["filter"], "changedAt": filter_}, sort={"by": "CHANGED_AT"})

@@ -302,8 +302,9 @@ def test_however_long_the_table_only_a_thousand_rows_are_fetched_at_once(
     with trade.database.connect() as connection:
         connection.execute(
             f"INSERT INTO {book} (order_id, store_id, currency, placed_at, total_minor,"
-            " cancelled_goods_minor, cancelled_freight_minor, paid_minor, refunded_minor, expired, position)"
-            " SELECT gen_random_uuid(), %s, 'GBP', now() + make_interval(secs => n), n, 0, 0, 0, 0, false, 1"
+            " cancelled_goods_minor, cancelled_freight_minor, paid_minor, refunded_minor, expired, position,"
+            " changed_at)"
+            " SELECT gen_random_uuid(), %s, 'GBP', now() + make_interval(secs => n), n, 0, 0, 0, 0, false, 1, now()"
             " FROM generate_series(1, %s) AS n",
             (trade.shop.store_id, many),
         )

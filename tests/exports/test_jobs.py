@@ -281,8 +281,8 @@ def test_a_killed_server_leaves_no_half_file_and_the_next_one_begins_afresh(
         connection.execute(
             f"INSERT INTO {trade.table('order_book', 'order_book')} (order_id, store_id, currency, placed_at,"
             " total_minor, cancelled_goods_minor, cancelled_freight_minor, paid_minor, refunded_minor, expired,"
-            " position)"
-            " SELECT gen_random_uuid(), %s, 'GBP', now(), n, 0, 0, 0, 0, false, 1"
+            " position, changed_at)"
+            " SELECT gen_random_uuid(), %s, 'GBP', now(), n, 0, 0, 0, 0, false, 1, now()"
             " FROM generate_series(1, %s) AS n",
             (trade.shop.store_id, many),
         )

@@ -17,7 +17,7 @@ from opscore.domain.aggregate import EVENT_CLASSES, Event
 from opscore.domain.values import Value
 from opscore.projector import lock, read_all
 from opscore.projector.folder import Definition, Loaded
-from opscore.projector.relations import every_event_cte, relations_of
+from opscore.projector.relations import every_event_cte, relations_of, snake
 from opscore.projector.sqltext import SqlFileError, bind, canonical, qualify, statements
 
 
@@ -56,6 +56,16 @@ def test_what_says_when_an_aggregate_changed_looks_at_all_of_its_events(projecti
     looked_at = changed.statement.strings or changed.events
 
     assert looked_at == {name for name, kind in EVENT_CLASSES.items() if kind.AGGREGATE.__name__ in aggregates}
+
+
+def test_an_order_changes_by_each_of_its_events() -> None:
+    definition = read_all(resources.path("projections"))["order_book"]
+    [orders] = [each for each in definition.statements("apply.sql") if each.name == "orders"]
+    own = {name for name, kind in EVENT_CLASSES.items() if kind.AGGREGATE.__name__ == "Order"}
+
+    # The last of the window is looked up in every_event; which it is, is told by relations that are named one by one.
+    assert {snake(name) for name in own} <= orders.names
+    assert set(definition.events) == own
 
 
 @pytest.mark.parametrize(

@@ -279,6 +279,7 @@ def test_a_column_is_a_plain_name(name: str) -> None:
     ("projection", "query", "moment", "key", "index"),
     [
         ("order_book", "order_rows", "placed_at", "order_id", "_latest"),
+        ("order_book", "order_rows", "changed_at", "order_id", "_changed"),
         ("customer_card", "customer_rows", "registered_at", "customer_id", "_latest"),
         ("customer_card", "customer_rows", "changed_at", "customer_id", "_changed"),
         ("directory", "sku_rows", "registered_at", "sku_id", "_latest"),

@@ -251,6 +251,7 @@ class OrderFilter:
     delivered_at: TimeFilter | None = on("delivered_at", "When all of it had arrived.")
     completed_at: TimeFilter | None = on("completed_at", "When it was completed.")
     cancelled_at: TimeFilter | None = on("cancelled_at", "When it was called off or lapsed.")
+    changed_at: TimeFilter | None = on("changed_at", "When its last event was recorded.")
     total: AmountFilter | None = on(
         "total_minor", "What it cost, before anything was called off.", shown_as="Order.total"
     )
@@ -266,6 +267,8 @@ class OrderSortKey(enum.StrEnum):
     """When they were paid in full; unpaid ones come last."""
     SHIP_BY = "ship_by"
     """When they should leave; those that need not come last."""
+    CHANGED_AT = "changed_at"
+    """When their last events were recorded."""
     TOTAL = "total_minor"
     """What they cost in minor units, whatever the currency."""
 
@@ -287,6 +290,7 @@ ORDERS = Listing(
         OrderSortKey.PLACED_AT: Column("placed_at", "timestamptz"),
         OrderSortKey.PAID_AT: Column("paid_at", "timestamptz", nullable=True),
         OrderSortKey.SHIP_BY: Column("ship_by", "timestamptz", nullable=True),
+        OrderSortKey.CHANGED_AT: Column("changed_at", "timestamptz"),
         OrderSortKey.TOTAL: Column("total_minor", "bigint"),
     },
     (OrderSortKey.PLACED_AT, Direction.DESC),
