@@ -48,6 +48,9 @@ CREATE TABLE purchases (
     last_received_at  timestamptz
 ) WITH (fillfactor = 50);
 
+-- purchases_due: purchases by when they are due.
+CREATE INDEX purchases_due ON purchases (due_by, purchase_id);
+
 -- purchases_suppliers: what is ordered of a supplier.
 CREATE INDEX purchases_suppliers ON purchases (supplier_id, due_by);
 

@@ -135,7 +135,7 @@ class OrderPurchase(Command):
         _require_currency(sku, self.currency)
         today = store.local_date(work.occurred_at)
         if not today <= self.due_on <= LAST_DAY:
-            raise InvalidField(why=f"it cannot be due before it is ordered, on {today}", path=("due_on",))
+            raise InvalidField(why=f"it is due on a day from {today} to {LAST_DAY}", path=("due_on",))
         midnight = datetime.combine(self.due_on + timedelta(days=1), time(), ZoneInfo(store.time_zone))
         sku.trigger_event(
             PurchaseOrdered,
