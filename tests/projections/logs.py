@@ -286,7 +286,7 @@ class Trade(generate.World):
         sku = self.skus[number % len(self.skus)]
         store, place = self.sku_store[number % len(self.skus)], self._place(number % len(self.skus))
         supplier, money = self.court(store, number % 2, kind), {"currency": self.currencies[store]}
-        cost, day = Decimal(quantity) / 4, self.now.date() + timedelta(days=kind % 3)
+        cost, day = Decimal(quantity) / 4, self.now.date() + timedelta(days=7 * (kind % 3))
         held = self.bought.setdefault(sku, [])
         if kind % 3 == 2 and not held:
             quote = {"supplier_id": supplier, "unit_cost": cost, "min_quantity": Decimal(kind // 3), **money}
