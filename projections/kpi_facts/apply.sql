@@ -803,6 +803,36 @@ CROSS JOIN LATERAL (
 ) AS found
 WHERE known.ctid = found.row_id;
 
+-- reviewed: a buyer said what they think of a line.
+INSERT INTO reviews (order_id, line, store_id, position, posted_at, day, hour, sku_id, score, reply_by)
+SELECT said.stream_id, said.line, said.store_id, said.position, said.occurred_at,
+    (said.occurred_at AT TIME ZONE said.time_zone)::date,
+    extract(hour FROM said.occurred_at AT TIME ZONE said.time_zone)::bigint, said.sku_id, said.score, said.reply_by
+FROM review_posted AS said;
+
+-- review_steps: somebody answered, the first word of it counts; it was found malicious.
+UPDATE reviews AS known
+SET replied_position = coalesce(known.replied_position, said.replied_position),
+    replied_at = coalesce(known.replied_at, said.replied_at),
+    hidden_position = coalesce(known.hidden_position, said.hidden_position),
+    hidden_at = coalesce(known.hidden_at, said.hidden_at)
+FROM (
+    SELECT step.stream_id, step.line, min(step.position) FILTER (WHERE step.reply) AS replied_position,
+        (array_agg(step.occurred_at ORDER BY step.position) FILTER (WHERE step.reply))[1] AS replied_at,
+        min(step.position) FILTER (WHERE NOT step.reply) AS hidden_position,
+        (array_agg(step.occurred_at ORDER BY step.position) FILTER (WHERE NOT step.reply))[1] AS hidden_at
+    FROM (
+        SELECT stream_id, line, position, occurred_at, true AS reply FROM review_replied
+        UNION ALL SELECT stream_id, line, position, occurred_at, false FROM review_decided WHERE upheld
+    ) AS step
+    GROUP BY 1, 2
+) AS said
+CROSS JOIN LATERAL (
+    SELECT one.ctid AS row_id FROM reviews AS one
+    WHERE one.order_id = said.stream_id AND one.line = said.line OFFSET 0
+) AS found
+WHERE known.ctid = found.row_id;
+
 -- compensated: money was given on top of an order.
 INSERT INTO compensations (position, order_id, store_id, occurred_at, day, hour, currency, borne_by, amount_minor)
 SELECT given.position, given.stream_id, given.store_id, given.occurred_at,

@@ -319,6 +319,57 @@ FROM (
     FROM disputes AS said LEFT JOIN origins AS origin ON origin.order_id = said.order_id
     WHERE said.decided_for = 'buyer'
     UNION ALL
+    -- A sale that became final, and what was reviewed of it, stand on the day on which it was paid.
+    SELECT bill.completed_position, line.line * 100 + 12, 'OrderCompleted', bill.completed_at, 'completed',
+        bill.store_id, bill.day, bill.hour, NULL, bill.channel, line.sku_id, line.campaign_id, bill.order_id,
+        bill.customer_id, 1::numeric, NULL, NULL
+    FROM paid AS bill JOIN sold AS line ON line.position = bill.position
+    WHERE bill.completed_at IS NOT NULL
+    UNION ALL
+    SELECT said.position, 80::bigint, 'ReviewPosted', said.posted_at, 'reviewed', bill.store_id, bill.day, bill.hour,
+        NULL, bill.channel, said.sku_id, NULL, bill.order_id, bill.customer_id, 1::numeric, NULL, NULL
+    FROM reviews AS said JOIN paid AS bill ON bill.order_id = said.order_id
+    WHERE bill.completed_at IS NOT NULL
+    UNION ALL
+    SELECT said.position, each.place::bigint, 'ReviewPosted', said.posted_at, each.measure, said.store_id, said.day,
+        said.hour, NULL, origin.channel, said.sku_id, NULL, said.order_id, NULL, each.amount::numeric, NULL, NULL
+    FROM reviews AS said CROSS JOIN rules AS rule
+    CROSS JOIN LATERAL (VALUES
+        (81, 'reviews_posted', 1), (82, 'scores_given', said.score), (83, 'reviews_counted', 1),
+        (84, 'scores', said.score), (85, 'reviews_positive', CASE WHEN said.score >= rule.positive_score THEN 1 END)
+    ) AS each (place, measure, amount)
+    LEFT JOIN origins AS origin ON origin.order_id = said.order_id
+    WHERE each.amount IS NOT NULL AND (:measures::text[] IS NULL OR :measures::text[] && ARRAY[
+        'reviews_posted', 'scores_given', 'reviews_counted', 'scores', 'reviews_positive'
+    ])
+    UNION ALL
+    -- What was found malicious is taken off where it was counted, on the day of the review.
+    SELECT said.hidden_position, each.place::bigint, 'ReviewDecided', said.hidden_at, each.measure, said.store_id,
+        said.day, said.hour, NULL, origin.channel, said.sku_id, NULL, said.order_id, NULL, each.amount::numeric, NULL,
+        NULL
+    FROM reviews AS said CROSS JOIN rules AS rule
+    CROSS JOIN LATERAL (VALUES
+        (86, 'reviews_hidden', 1), (87, 'reviews_counted', -1), (88, 'scores', -said.score),
+        (89, 'reviews_positive', CASE WHEN said.score >= rule.positive_score THEN -1 END)
+    ) AS each (place, measure, amount)
+    LEFT JOIN origins AS origin ON origin.order_id = said.order_id
+    WHERE said.hidden_position IS NOT NULL AND each.amount IS NOT NULL
+        AND (:measures::text[] IS NULL OR :measures::text[] && ARRAY[
+            'reviews_hidden', 'reviews_counted', 'scores', 'reviews_positive'
+        ])
+    UNION ALL
+    SELECT said.replied_position, 90::bigint, 'ReviewReplied', said.replied_at, 'review_reply_seconds', said.store_id,
+        said.day, said.hour, NULL, origin.channel, said.sku_id, NULL, said.order_id, NULL,
+        extract(epoch FROM said.replied_at - said.posted_at), NULL, NULL
+    FROM reviews AS said LEFT JOIN origins AS origin ON origin.order_id = said.order_id
+    WHERE said.replied_position IS NOT NULL
+    UNION ALL
+    SELECT said.replied_position, 91::bigint, 'ReviewReplied', said.replied_at, 'reviews_replied_in_time',
+        said.store_id, said.day, said.hour, NULL, origin.channel, said.sku_id, NULL, said.order_id, NULL, 1::numeric,
+        NULL, NULL
+    FROM reviews AS said LEFT JOIN origins AS origin ON origin.order_id = said.order_id
+    WHERE said.replied_at <= said.reply_by
+    UNION ALL
     SELECT given.position, 70::bigint, 'CompensationPaid', given.occurred_at, 'compensated', given.store_id, given.day,
         given.hour, given.currency, origin.channel, NULL, NULL, given.order_id, NULL, given.amount_minor::numeric, NULL,
         NULL

@@ -526,6 +526,31 @@ CREATE TABLE disputed_units (
 -- disputed_units_days: what a store was complained to about in a window.
 CREATE INDEX disputed_units_days ON disputed_units (store_id, day);
 
+-- reviews: what buyers think of what they bought, when they were answered first, and whether that was found malicious.
+CREATE TABLE reviews (
+    order_id          uuid NOT NULL,
+    line              bigint NOT NULL,
+    store_id          uuid NOT NULL,
+    position          bigint NOT NULL,
+    posted_at         timestamptz NOT NULL,
+    day               date NOT NULL,
+    hour              bigint NOT NULL,
+    sku_id            uuid NOT NULL,
+    score             bigint NOT NULL,
+    reply_by          timestamptz NOT NULL,
+    replied_position  bigint,
+    replied_at        timestamptz,
+    hidden_position   bigint,
+    hidden_at         timestamptz,
+    PRIMARY KEY (order_id, line)
+) WITH (fillfactor = 80);
+
+-- reviews_days: what buyers thought in a window.
+CREATE INDEX reviews_days ON reviews (store_id, day);
+
+-- reviews_skus: what buyers thought of an article in a window.
+CREATE INDEX reviews_skus ON reviews (sku_id, day);
+
 -- compensations: what was paid on top of an order, and who bears it.
 CREATE TABLE compensations (
     position      bigint PRIMARY KEY,

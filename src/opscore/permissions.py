@@ -49,6 +49,8 @@ READS: dict[str, frozenset[Role]] = {
     "campaign": _SHOP,
     "campaigns": _SHOP,
     "priceCart": COMMANDS["placeOrder"].ROLES,
+    "reviews": _SHOP,
+    "skuRatings": _SHOP,
     "customer": _CUSTOMERS,
     "customerByReference": _STORE_SIDE - {Role.WAREHOUSE, Role.EDITOR},
     "customers": _STORE_SIDE - {Role.WAREHOUSE, Role.EDITOR},
@@ -139,7 +141,8 @@ BULK = frozenset(
 REPLAYS = "projectionRows"
 """The question whose roles may ask a replay, by the header `Opscore-Replay`."""
 OF_REPLAY = frozenset({
-    "orders", "orderCount", "orderStates", "ordersDue", "topSkus", "stores", "skus", "catalogue", "catalogueFacets",
+    "orders", "orderCount", "orderStates", "ordersDue", "topSkus", "reviews", "skuRatings",
+    "stores", "skus", "catalogue", "catalogueFacets",
     "campaigns", "customers", "customerCards", "stockLevels", "stockBalances", "stockAsOf", "stockLedger",
     "stockMovements", "stockMovementTotals", "stockWorth", "stockValuation", "stockTotals", "kpiDaily", "kpiPeriods",
     "kpiTotals", "kpiExplain", "kpi", "explainKpi", "salesBooks", "retentionCohorts", "campaignResults",
@@ -214,6 +217,18 @@ FIELDS: dict[str, frozenset[Role]] = {
     "OrderParcel.claim": _INSIDE,
     "OrderDispute.faultParty": _INSIDE,
     "OrderDispute.solution": _INSIDE,
+    "OrderReview.orderId": _STORE_SIDE,
+    **dict.fromkeys(
+        (
+            "OrderReview.externalReference",
+            "OrderReview.flag",
+            "OrderReview.replyBy",
+            "OrderReview.waitsSince",
+            "OrderReviewReply.author",
+            "SkuRating.hidden",
+        ),
+        _INSIDE,
+    ),
     **dict.fromkeys(
         (
             "Order.goods",

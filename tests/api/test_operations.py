@@ -389,6 +389,19 @@ def test_a_working_day_sends_every_document(api: Api, shop: Shop) -> None:
         assert send("AdminRedeliver", owner, input=which)["redeliverWebhookEvents"]["events"] == 0
         assert send("AdminResumeWebhook", owner, input=which)["resumeWebhook"]["webhook"]["state"] == "ACTIVE"
 
+    # The goods arrive, the sale is final, and the buyer says what they are like.
+    api.give("deliverOrder", "userErrors { code }", {"orderId": placed["id"], "parcelId": parcel["parcelId"]})
+    api.give("completeOrder", "userErrors { code }", {"orderId": placed["id"]})
+    posted = give("StorefrontPostReview", storefront, orderId=placed["id"], line=1, score=4, text="strong")
+    waiting = {"skuId": {"eq": sku}, "waitsSince": {"isSet": True}}
+    longest_first = {"by": "WAITS_SINCE"}
+    desk = send("AdminReviews", manager, filter=waiting, sort=longest_first, first=5, atLeast=posted["position"])
+    assert [(each["orderId"], each["text"]) for each in desk["reviews"]["nodes"]] == [(placed["id"], "strong")]
+    replied = give("AdminReplyReview", manager, orderId=placed["id"], line=1, text="thank you")
+    page = send("StorefrontReviews", storefront, storeId=store, skuId=sku, first=5, atLeast=replied["position"])
+    assert [each["replies"][0]["text"] for each in page["reviews"]["nodes"]] == ["thank you"]
+    assert (page["skuRatings"][0]["meanScore"], page["skuRatings"][0]["hidden"]) == ("4", None)
+
     # What a reporting tool reads of all that.
     given = {
         "first": 10, **window, "code": "K017", "grain": "DAY", "side": "NUMERATOR", "reference": "nobody's",

@@ -208,6 +208,13 @@ HIDDEN: dict[str, str] = {
     "OrderParcel.claim": "storefront customer",
     "OrderDispute.faultParty": "storefront customer",
     "OrderDispute.solution": "storefront customer",
+    "OrderReview.orderId": "customer",
+    "OrderReview.externalReference": "storefront customer",
+    "OrderReview.flag": "storefront customer",
+    "OrderReview.replyBy": "storefront customer",
+    "OrderReview.waitsSince": "storefront customer",
+    "OrderReviewReply.author": "storefront customer",
+    "SkuRating.hidden": "storefront customer",
     "OrderDispute.amount": "warehouse",
     "OrderDispute.compensated": "warehouse",
     "OrderCount.goods": "warehouse",
@@ -317,8 +324,8 @@ def test_owner_and_platform_may_everything_and_an_auditor_changes_nothing() -> N
         (Role.MANAGER, "planCampaign setPolicy addPromotion approveReturn refundOrder suspendStore arbitrateDispute",
          "applyForStore"),
         (Role.SERVICE, "placeOrder amendOrderPrice requestReturn declineReturn listSku delistSku openDispute "
-         "acceptDispute followUpDispute", "priceSku receiveStock planCampaign setPolicy approveReturn refundOrder "
-         "negotiateDispute payCompensation"),
+         "acceptDispute followUpDispute replyReview flagReview", "priceSku receiveStock planCampaign setPolicy "
+         "approveReturn refundOrder negotiateDispute payCompensation decideReview"),
         (Role.AFTER_SALES, "approveReturn declineReturn refundOrder protectPrice verifyDispute settleDispute",
          "placeOrder amendOrderPrice payOrder listSku arbitrateDispute"),
         (Role.EDITOR, "listSku delistSku setSkuContent registerSku", "refundOrder receiveStock startCampaign payOrder"),
@@ -328,8 +335,9 @@ def test_owner_and_platform_may_everything_and_an_auditor_changes_nothing() -> N
          "recallBatch",
          "liftBatchRecall priceSku setTierPrices amendOrderPrice refundOrder payOrder placeOrder"),
         (Role.FINANCE, "payOrder refundOrder recordExpense closePeriod", "priceSku shipOrder listSku"),
-        (Role.CUSTOMER, "placeOrder cancelOrder requestReturn setConsent openDispute agreeDispute",
-         "payOrder refundOrder registerCustomer acceptDispute payCompensation"),
+        (Role.CUSTOMER, "placeOrder cancelOrder requestReturn setConsent openDispute agreeDispute "
+         "postReview setReviewConsent", "payOrder refundOrder registerCustomer acceptDispute payCompensation "
+         "replyReview flagReview"),
     ],
 )  # fmt: skip
 def test_a_role_does_the_work_that_is_its_own(role: Role, may: str, may_not: str) -> None:

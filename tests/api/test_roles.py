@@ -195,10 +195,11 @@ def test_after_sales_decides_what_goes_back_and_the_service_desk_does_not(api: A
         "settleDispute", "payCompensation", "followUpDispute", "closeDispute", "withdrawDispute", "reportParcelLost",
         "traceParcel", "replaceLostParcel", "fileCourierClaim", "settleCourierClaim",
     }  # fmt: skip
+    reviews = {"postReview", "supplementReview", "setReviewConsent", "replyReview", "flagReview"}
     desk = set(api.ask(VIEWER, token=api.token(Role.SERVICE))["viewer"]["commands"])
     after = set(api.ask(VIEWER, token=api.token(Role.AFTER_SALES))["viewer"]["commands"])
 
-    assert after == own | jotted | complaints | {"discloseOrderContact", "discloseCustomerContact"}
+    assert after == own | jotted | complaints | reviews | {"discloseOrderContact", "discloseCustomerContact"}
     assert own - desk == {"approveReturn", "refundOrder", "protectPrice"}
     assert complaints - desk == {
         "verifyDispute", "negotiateDispute", "settleDispute", "payCompensation", "settleCourierClaim",

@@ -5,15 +5,25 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 
 from opscore.database import Database
 from opscore.domain.command import Role
-from opscore.domain.order_commands import PayOrder
+from opscore.domain.order_commands import (
+    CompleteOrder,
+    ConfirmOrder,
+    DeliverOrder,
+    PackParcel,
+    PayOrder,
+    ScannedLine,
+    ShipOrder,
+)
+from opscore.domain.order_review_commands import PostReview
 from opscore.exports.datasets import ABOUT, VALUATION, Dataset, Wanted
 from opscore.exports.files import Manifest, write
 from opscore.exports.formats import Format
@@ -61,6 +71,27 @@ class Trade:
         period = {name: more.pop(name) for name in ("since", "before", "compare_id") if name in more}
         wanted = Wanted(dataset, store_ids, **period)
         return write(self.database, self.projector, wanted, format_, role, file, **more), file
+
+    def review(self) -> None:
+        """Complete the paid order of each store and review its first line."""
+        for shop in (self.shop, self.other):
+            order_id, parcel_id = self.orders[shop.store_id][0], uuid4()
+            parcel: dict[str, Any] = {"order_id": order_id, "parcel_id": parcel_id}
+            lines = [line for line in self.rows(Dataset.ORDER_LINES) if line["order_id"] == str(order_id)]
+            scanned = tuple(
+                ScannedLine(line=line["line"], sku_id=UUID(line["sku_id"]), quantity=Decimal(line["quantity"]))
+                for line in lines
+            )
+            for command in (
+                ConfirmOrder(order_id=order_id),
+                PackParcel(**parcel, location_id=shop.location_id, lines=scanned),
+                ShipOrder(**parcel, courier="DPD", waybill=str(parcel_id)),
+                DeliverOrder(**parcel),
+                CompleteOrder(order_id=order_id),
+                PostReview(order_id=order_id, line=1, score=4, text="Ann likes it", external_reference="tb-1"),
+            ):
+                shop.do(command)
+        self.projector.catch_up()
 
     def table(self, projection: str, name: str) -> str:
         """Return the name of a table of the version that serves."""

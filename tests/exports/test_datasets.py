@@ -180,9 +180,23 @@ def test_articles_customers_and_campaigns_are_those_of_the_lists(trade: Trade) -
     assert [(row["currency"], row["orders"]) for row in campaigns] == [("GBP", 0)] * 2
 
 
+def test_reviews_have_how_they_stand_and_not_what_they_say(trade: Trade) -> None:
+    trade.review()
+    rows = trade.rows(Dataset.REVIEWS)
+    asked = trade.projector.run_query("reviews", "review_rows", store_ids=None)
+    asked.sort(key=lambda row: row["posted_at"], reverse=True)
+    assert [row["order_id"] for row in rows] == [str(row["order_id"]) for row in asked]
+    assert [(row["score"], row["status"], row["has_text"], row["replies"]) for row in rows] == [
+        (4, "shown", True, 0)
+    ] * 2
+    assert "Ann" not in str(rows)
+
+
 @pytest.mark.parametrize("dataset", list(Dataset))
 def test_of_another_store_not_one_row_is_there(trade: Trade, dataset: Dataset) -> None:
     mine, theirs = trade.shop, trade.other
+    if dataset is Dataset.REVIEWS:
+        trade.review()
     whole = trade.rows(dataset)
     rows = trade.rows(dataset, store_ids=[mine.store_id])
     text = str(rows)

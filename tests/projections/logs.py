@@ -39,6 +39,8 @@ class Trade(generate.World):
         """The purchases of each article of which units are to come: which, how many, and what was paid."""
         self.courted: Counter[UUID] = Counter()
         """How often something was recorded about each supplier."""
+        self.reviewed: dict[UUID, dict[str, Any]] = {}
+        """What was said in the review of each order, and how it stands."""
         self.jotted: Counter[tuple[UUID, int]] = Counter()
         """How often something was written down about an order, by what it was."""
 
@@ -156,6 +158,44 @@ class Trade(generate.World):
             tell("DisputeClosed")
         else:
             tell("DisputeFollowedUp", result="not_reached", done=False)
+
+    def judge(self, order: generate.Order, kind: int) -> None:
+        """Review the first line of an order, which some numbers complete first, or go on as the number says."""
+        if order.id not in self.reviewed and kind % 3 == 2:
+            for step in (self.pay, self.confirm, self.ship, self.ship, self.deliver, self.deliver):
+                step(order)
+        if order.state != "completed" or not order.lines:
+            return
+        line = order.lines[0]
+        about, said = {"line": line.line}, self.reviewed.get(order.id)
+
+        def tell(name: str, **fields: Any) -> datetime:
+            return self.record(name, order.id, order.store, **about, **fields)
+
+        if said is None:
+            self.reviewed[order.id] = said = {"score": 1 + kind % 5, "status": "shown"}
+            at = self.now
+            tell(
+                "ReviewPosted", sku_id=line.sku_id, customer_id=order.customer, score=said["score"],
+                text=("v1.sealed", None)[kind % 2], photos=("p/1", "p/2")[: kind % 3], completed_at=at,
+                reply_by=at + timedelta(minutes=30), republish=False, external_reference=None,
+            )  # fmt: skip
+        if kind % 4 == 0 and "added" not in said and said["status"] != "hidden":
+            said["added"] = True
+            tell("ReviewSupplemented", text="v1.sealed", photos=("p/3",), external_reference=None)
+        elif kind % 4 == 1:
+            tell("ReviewReplied", author="sue", text="v1.sealed")
+        elif kind % 4 == 2:
+            tell("ReviewConsentSet", granted=kind % 3 == 0)
+        elif said["status"] == "shown":
+            said["status"] = "flagged"
+            tell("ReviewFlagged", reason="abuse", flagged_by="sue")
+        elif said["status"] == "flagged":
+            said["status"] = "hidden" if kind > 4 else "shown"
+            tell(
+                "ReviewDecided", sku_id=line.sku_id, upheld=said["status"] == "hidden", decided_by="platform",
+                reason="so", score=said["score"],
+            )  # fmt: skip
 
     def jot(self, order: generate.Order, kind: int) -> None:
         """Write a note on an order and, the next time, withdraw it; or put a tag on it and take it off."""
@@ -475,6 +515,7 @@ class Doings(generate.Actions):
         else:
             self.trade.keep_goods(order, declined=two % 2 == 0)
             self.trade.complain(order, two)
+            self.trade.judge(order, two)
             self.trade.jot(order, minutes)
         return None
 

@@ -273,6 +273,8 @@ CELLS = [
                                         "points_expired"]),
     ("customer_card", "customer_card_sales", ["orders", "units", "gmv_minor", "refunds", "refunded_minor"]),
     ("traffic", "traffic_reports", ["page_views"]),
+    ("reviews", "ratings", ["reviews", "scores", "positive", "hidden"]),
+    ("reviews", "order_reviews", ["replies"]),
     ("kpi_facts", "paid", ["goods_minor", "total_minor"]),
     ("stock_valuation", "value_days", ["amount_minor"]),
     ("purchasing", "purchases", ["quantity", "received", "received_in_time", "cancelled", "paid_minor"]),

@@ -114,6 +114,12 @@ def everything_happens(log: Log) -> None:
     world.lose(lost, 1)
     for kind in (1, 2, 3, 6):
         world.complain(order, kind)
+    for kinds in ((3, 1, 7), (4, 1)):  # One is answered and found malicious, one is positive and shown.
+        reviewed = sold(world, 0, 1)
+        for step in (world.confirm, world.ship, world.ship, world.deliver, world.deliver):
+            step(reviewed)
+        for kind in kinds:
+            world.judge(reviewed, kind)
     log.append(world)
 
 

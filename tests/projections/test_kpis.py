@@ -501,6 +501,33 @@ def test_a_parcel_that_was_found_is_not_lost_and_couriers_pay_a_part_of_what_is_
     assert values(projector, "K093R", asked()) == [Fraction(100, 2 * 900)]
 
 
+def test_reviews_that_were_found_malicious_are_in_no_score_and_are_told_apart(log: Log, projector: Projector) -> None:
+    world = log.world()
+    # Scores of 4, 5 and 3: the first is flagged, answered and hidden, the second answered late, the third at once.
+    for kinds, late in (((3, 1, 7), 10), ((4, 1), 31), ((2, 1), 0)):
+        order = sold(world, 0, 1)
+        for step in (world.confirm, world.ship, world.ship, world.deliver, world.deliver):
+            step(order)
+        for kind in kinds:
+            world.judge(order, kind)
+            world.pass_time(late)
+    unreviewed = sold(world, 0, 1)
+    for step in (world.confirm, world.ship, world.ship, world.deliver, world.deliver):
+        step(unreviewed)
+    sold(world, 0, 1)
+    built(log, projector, world)
+
+    assert values(projector, "K094", asked()) == [Fraction(3, 4)]
+    assert values(projector, "K094", asked(sku_id=world.skus[1])) == []
+    assert values(projector, "K095", asked()) == [Fraction(5 + 3, 2)]
+    assert values(projector, "K095A", asked(sku_id=world.skus[0])) == [Fraction(4 + 5 + 3, 3)]
+    assert values(projector, "K095H", asked()) == [1]
+    assert values(projector, "K095P", asked()) == [Fraction(1, 2)]
+    assert values(projector, "K096", asked()) == [Fraction(2, 3)]
+    assert values(projector, "K096T", asked()) == [10 * 60]
+    assert values(projector, "K097", asked()) == [Fraction(1, 3)]
+
+
 def test_a_coupon_that_came_back_was_not_used_and_each_customer_counts_once(log: Log, projector: Projector) -> None:
     world = log.world()
     campaign = world.campaigns[0]

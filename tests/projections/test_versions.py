@@ -37,6 +37,7 @@ NAMES = [
     "kpi_facts",
     "order_book",
     "purchasing",
+    "reviews",
     "stock_facts",
     "stock_ledger",
     "stock_valuation",

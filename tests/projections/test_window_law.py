@@ -24,6 +24,7 @@ PROJECTIONS = [
     "stock_ledger",
     "stock_valuation",
     "order_book",
+    "reviews",
     "campaign_results",
     "customer_card",
     "directory",

@@ -41,6 +41,7 @@ from opscore.api.lists import Listing, PageArguments, listed, refuse_hidden, row
 from opscore.api.money import UnitPrice, unit_price_or_none
 from opscore.api.nodes import gid
 from opscore.api.paging import Connection
+from opscore.api.reviews import SkuRating, ratings
 from opscore.api.selected import Selected, selected_of
 from opscore.api.skus import Sku, sku_view
 from opscore.domain import sku as domain
@@ -86,6 +87,9 @@ class CatalogueItem:
     list_price: UnitPrice | None = strawberry.field(
         description="What a buyer pays for one in this store without any offer: neither campaigns nor tiers nor "
         "coupons are in it. Null for roles that see no prices."
+    )
+    rating: SkuRating | None = strawberry.field(
+        description="What buyers think of it in this store, now; null where nobody reviewed it."
     )
     sku: Sku | None = strawberry.field(description="All of it, as by its id; null once it has gone out of sight.")
 
@@ -228,8 +232,13 @@ def _page(
     )
     rows, total = rows_of(context, page, store_ids=store_ids, at_least=shelf.at_least)
     skus: dict[Any, domain.Sku] = {}
-    if "sku" in wanted.at("nodes") or "sku" in wanted.at("edges", "node"):
-        skus = reads.many(context, domain.Sku, [row["sku_id"] for row in page.cut(rows)])
+    of_node = Selected().merge(wanted.at("nodes")).merge(wanted.at("edges", "node"))
+    sku_ids = [row["sku_id"] for row in page.cut(rows)]
+    if "sku" in of_node:
+        skus = reads.many(context, domain.Sku, sku_ids)
+    rated: dict[Any, SkuRating] = {}
+    if "rating" in of_node and sku_ids:
+        rated = {each.sku_id: each for each in ratings(context, sku_ids, store_ids, shelf.at_least)}
     priced = may_see_field(role, PRICE)
 
     def item(row: dict[str, Any]) -> CatalogueItem:
@@ -244,6 +253,7 @@ def _page(
             availability=Availability(row["availability"]),
             on_sale=row["on_sale"],
             list_price=unit_price_or_none(row["list_price"] if priced else None, row["currency"]),
+            rating=rated.get(gid("Sku", row["sku_id"])),
             sku=None if sku is None else sku_view(sku, context),
         )
 

@@ -1,7 +1,7 @@
-"""Personal data in clear: for the answer of a command that has put on record who asked for it and why, and in notes.
+"""Personal data in clear: for answers that have put on record who asked for it and why, in notes and in reviews.
 
 Notes of staff are shown without a reason to those who write them: they are there to be read by whoever takes the order
-up next.
+up next. What a review says its writer has published.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def _notes(context: Context) -> DataLoader[tuple[UUID, str], str | None]:
 
 
 async def of_notes(context: Context, subject_id: UUID, sealed: Sequence[str]) -> list[str | None]:
-    """Return what notes say, None of who was erased; all that a request asks for are opened together."""
+    """Return what notes, or reviews, say, None of who was erased; all that a request asks for are opened together."""
     return await _notes(context).load_many([(subject_id, each) for each in sealed])
 
 

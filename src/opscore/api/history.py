@@ -67,6 +67,10 @@ TIMELINE: Mapping[str, frozenset[str]] = {
         "DisputeSettled": "dispute_id remedy refund_ids return_id replacement_order_id",
         "DisputeClosed": "dispute_id",
         "DisputeWithdrawn": "dispute_id",
+        "ReviewPosted": "line sku_id score photos republish",
+        "ReviewSupplemented": "line photos",
+        "ReviewReplied": "line",
+        "ReviewConsentSet": "line granted",
     }.items()
 }
 """Event types of an order that buyers see, with the fields that they see of each; of other types they see nothing."""

@@ -25,6 +25,7 @@ from opscore.api.money import Money, UnitPrice, money, unit_price
 from opscore.api.nodes import Stream, gid, store_gid, stream_fields
 from opscore.api.numbers import number_of
 from opscore.api.paging import Connection
+from opscore.api.reviews import OrderReview, review_view
 from opscore.api.skus import Sku, sku_view
 from opscore.api.stores import Store, store_view
 from opscore.domain import customer as customer_domain, order as domain, sku as sku_domain, store as store_domain
@@ -239,6 +240,7 @@ class Order(Stream):
     returns: list[OrderReturn] = strawberry.field(description="Goods on their way back.")
     refunds: list[OrderRefund] = strawberry.field(description="Money that went back, in order.")
     disputes: list[OrderDispute] = strawberry.field(description="Complaints about it, in order.")
+    reviews: list[OrderReview] = strawberry.field(description="What the customer thinks of its lines, in order.")
     shortage: list[OrderShortLine] = strawberry.field(description="What the warehouse could not find.")
     tags: list[str] = strawberry.field(
         description="The words by which staff sort their work, in the order of their characters; none for buyers."
@@ -381,6 +383,7 @@ def order_view(order: domain.Order, context: Context) -> Order:
             if prices
         ],
         disputes=[dispute_view(key, each, currency, context.viewer.role) for key, each in order.disputes.items()],
+        reviews=[review_view(order, line, context.viewer.role) for line in order.reviews],
         shortage=[
             OrderShortLine(line=each.line, sku_id=gid("Sku", each.sku_id), quantity=each.quantity)
             for each in order.shortage

@@ -53,6 +53,7 @@ from opscore.api.orders import Order
 from opscore.api.paging import Connection
 from opscore.api.projection_queries import ProjectionQueries
 from opscore.api.purchases import PurchaseQueries
+from opscore.api.reviews import ReviewQueries
 from opscore.api.scalars import Position
 from opscore.api.selected import selected_of
 from opscore.api.skus import Sku, sku_view
@@ -416,6 +417,7 @@ class Query(
     PurchaseQueries,
     CatalogueQueries,
     CartQueries,
+    ReviewQueries,
     FigureQueries,
     KpiQueries,
     LogQueries,

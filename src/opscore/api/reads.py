@@ -55,7 +55,13 @@ async def current(context: Context, kind: type[AggregateT], stream_id: UUID) -> 
 
 
 def many(context: Context, kind: type[AggregateT], stream_ids: Sequence[UUID]) -> dict[UUID, AggregateT]:
-    """Return the aggregates of these streams that the viewer may see, in one statement.
+    """Return the aggregates of these streams that the viewer may see, in one statement."""
+    found = behind(context, kind, stream_ids)
+    return {key: aggregate for key, aggregate in found.items() if may_see(context.viewer, aggregate)}
+
+
+def behind(context: Context, kind: type[AggregateT], stream_ids: Sequence[UUID]) -> dict[UUID, AggregateT]:
+    """Return the aggregates of these streams, whoever may see them, for what is shown of them to others; see `many`.
 
     Of a replay they are folded one by one as of its position: a statement for each is what history costs.
     """
@@ -65,7 +71,7 @@ def many(context: Context, kind: type[AggregateT], stream_ids: Sequence[UUID]) -
     else:
         then = {key: services.log.aggregate(kind, key, position=services.until) for key in stream_ids}
         found = {key: aggregate for key, aggregate in then.items() if aggregate is not None}
-    return {key: aggregate for key, aggregate in found.items() if may_see(context.viewer, aggregate)}
+    return found
 
 
 def holder(services: Services, kind: str, scope: str, value: str) -> UUID | None:

@@ -25,7 +25,7 @@ def export(
         str,
         typer.Argument(
             help="orders, order_lines, stock_movements, stock_levels, skus, customers, customer_sales,"
-            " campaign_results, events, kpi_daily or compares.",
+            " reviews, campaign_results, events, kpi_daily or compares.",
             metavar="NAME",
         ),
     ],

@@ -42,6 +42,7 @@ from opscore.domain.order_events import (
     OrderRefunded,
     ShortageResolved,
 )
+from opscore.domain.order_reviews import ReviewPosted
 from opscore.domain.order_state import OrderStatus
 from opscore.domain.policies import OrderTerms, Points, Relisting
 from opscore.domain.sku import Sku
@@ -60,6 +61,8 @@ from opscore.domain.store import Store
 
 PURCHASE = "purchase"
 """The points rule by which a completed order earns; the reference is the order's id."""
+REVIEW, PHOTO_REVIEW = "review", "photo_review"
+"""The points rules by which a review earns, whatever its score; the second, where it is set, for one with photos."""
 
 AggregateT = TypeVar("AggregateT", bound=Aggregate)
 
@@ -189,6 +192,20 @@ def _records(look: Look, customer: Customer) -> Iterator[Customer]:
         known = None if known.merged_into is None else look.now(Customer, known.merged_into)
 
 
+def _reviewed(event: Event, look: Look) -> Iterator[Step]:
+    """Give points for a review by the store's policy; never for its score, so that nobody is paid for a good one."""
+    assert isinstance(event, ReviewPosted)
+    order = look.then(Order, event.originator_id)
+    store = None if order is None else look.then(Store, order.store_id)
+    if store is None or event.customer_id is None:
+        return
+    rules = store.policy(Points, event.occurred_at).rules
+    rule = PHOTO_REVIEW if event.photos and PHOTO_REVIEW in rules else REVIEW
+    if rule in rules:
+        reference = f"{event.originator_id}:{event.line}"
+        yield Step(EarnPoints(customer_id=event.customer_id, rule=rule, reference=reference, store_id=store.id))
+
+
 # Back on sale --------------------------------------------------------------------------------------------------------
 
 INFLOWS = (
@@ -235,6 +252,7 @@ def _ready_after_its_start(event: Event, look: Look) -> Iterator[Step]:
 FOLLOW_UPS: tuple[FollowUp, ...] = (
     FollowUp(name="after_completion", reads=(OrderCompleted,), then=_completed),
     FollowUp(name="after_refund", reads=(OrderRefunded,), then=_refunded),
+    FollowUp(name="after_review", reads=(ReviewPosted,), then=_reviewed),
     FollowUp(name="in_stock_again", reads=INFLOWS, then=_in_stock_again),
     FollowUp(name="ready_after_its_start", reads=READY, then=_ready_after_its_start),
 )

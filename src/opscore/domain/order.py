@@ -1,10 +1,11 @@
 """One order: what it adds up to (state and fold) and what may happen next (decisions).
 
 What is on record (events) is in order_events.py, how it says no in order_refusals.py, the parts of the state in
-order_state.py, calling off in order_cancelling.py, complaints in order_disputes.py; the commands are in
-order_placing.py, order_commands.py, order_notes.py, order_returns.py, order_return_endings.py, order_losses.py and
-order_dispute_commands.py. The order keeps, per line, how many units were ordered, cancelled, exchanged, packed,
-shipped, delivered, lost, asked back, returned and refunded; its status is derived from these counters and never stored.
+order_state.py, calling off in order_cancelling.py, complaints in order_disputes.py, reviews in order_reviews.py; the
+commands are in order_placing.py, order_commands.py, order_notes.py, order_returns.py, order_return_endings.py,
+order_losses.py, order_dispute_commands.py and order_review_commands.py. The order keeps, per line, how many units were
+ordered, cancelled, exchanged, packed, shipped, delivered, lost, asked back, returned and refunded; its status is
+derived from these counters and never stored.
 """
 
 from __future__ import annotations
@@ -72,6 +73,7 @@ from opscore.domain.order_refusals import (
     QuantityMismatch,
     ReservationExpired,
 )
+from opscore.domain.order_reviews import STEPS, Review, ReviewPosted, ReviewStep
 from opscore.domain.order_state import (
     ZERO,
     LineState,
@@ -150,6 +152,8 @@ class Order(Aggregate):
     returns: dict[UUID, ReturnCase]
     refunds: list[Refund]
     disputes: dict[UUID, Dispute]
+    reviews: dict[int, Review]
+    """By the line that each is of."""
     refunded_minor: int
     refunded_freight_minor: int
     refunded_unearned_minor: int
@@ -319,6 +323,7 @@ class Order(Aggregate):
         self.returns = {}
         self.refunds = []
         self.disputes = {}
+        self.reviews = {}
         self.refunded_minor = self.refunded_freight_minor = 0
         self.refunded_unearned_minor = 0
         self.guest_erased = False
@@ -571,6 +576,14 @@ class Order(Aggregate):
     @folds(*TAKEN_AT)
     def _dispute_went_on(self, event: DisputeStep) -> None:
         self.disputes[event.dispute_id].take_in(event)
+
+    @folds(ReviewPosted)
+    def _review_posted(self, event: ReviewPosted) -> None:
+        self.reviews[event.line] = Review.of(event)
+
+    @folds(*STEPS)
+    def _review_went_on(self, event: ReviewStep) -> None:
+        self.reviews[event.line].take_in(event)
 
     # Decisions: price and payment --------------------------------------------------------------------------------
 

@@ -162,6 +162,15 @@ class PriceProtection(Policy):
     days: Days = 7
 
 
+class Reviews(Policy):
+    """Days after completion in which buyers may review what they bought, and add to it; hours to reply in."""
+
+    KIND: ClassVar[str] = "reviews"
+    days: Days = 15
+    addition_days: Days = 180
+    reply_hours: Hours = 48
+
+
 class ProblemKind(enum.StrEnum):
     """What a customer complains of; what does not match the page is apart from what does not match the picture."""
 
@@ -395,6 +404,7 @@ class SecondPerson(Policy):
     sku_review: bool = True
     price_check: bool = True
     price_override: bool = True
+    review_decision: bool = True
 
 
 # Versions ------------------------------------------------------------------------------------------------------------

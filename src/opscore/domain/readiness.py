@@ -31,6 +31,7 @@ from opscore.domain import (
     order_notes,
     order_return_endings,
     order_returns,
+    order_review_commands,
     purchase_commands,
     sku_commands,
     sku_purchases,
@@ -404,6 +405,10 @@ def _claimed(order: Order, _: Occasion) -> None:
         _require_some(order, bool(claims), "one with an open claim on a courier")
 
 
+def _reviewed(check: order_review_commands.ReviewCheck | None) -> Check:
+    return lambda order, now: order_review_commands.require_review(order, now, check)
+
+
 def _disputed(step: type[DisputeStep]) -> Check:
     return lambda order, _: order_dispute_commands.require_step(order, step)
 
@@ -441,6 +446,8 @@ ORDER: dict[type[Command], Check] = {
     order_losses.SettleCourierClaim: _claimed,
     order_dispute_commands.OpenDispute: lambda order, _: order_dispute_commands.require_disputable(order),
     **{command: _disputed(step) for command, step in order_dispute_commands.STEPS.items()},
+    order_review_commands.PostReview: order_review_commands.require_reviewable,
+    **{command: _reviewed(check) for command, check in order_review_commands.CHECKS.items()},
     order_notes.NoteOrder: lambda order, _: order_notes.require_notable(order),
     order_notes.WithdrawOrderNote: lambda order, _: order_notes.require_note(order),
     order_notes.TagOrder: always,

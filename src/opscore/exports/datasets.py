@@ -52,6 +52,8 @@ class Dataset(enum.StrEnum):
     """A row for each customer, latest first: pseudonym, standing, points, and how often and when they bought."""
     CUSTOMER_SALES = "customer_sales"
     """What each of these customers bought, a row for each currency; nothing of who bought nothing."""
+    REVIEWS = "reviews"
+    """A row for each review, latest first: its score, how it stands and who waits for whom; not what it says."""
     CAMPAIGN_RESULTS = "campaign_results"
     """What each campaign sold, gave and cost, a row for each currency."""
     EVENTS = "events"
@@ -124,6 +126,7 @@ ABOUT: dict[Dataset, About] = {
     Dataset.SKUS: About("skus", "directory", True, {"list_price": "Sku.prices"}),
     Dataset.CUSTOMERS: About("customers", "customer_card", True),
     Dataset.CUSTOMER_SALES: About("customers", "customer_card", True),
+    Dataset.REVIEWS: About("reviews", "reviews", True),
     Dataset.CAMPAIGN_RESULTS: About("campaignResults", "campaign_results", False),
     Dataset.EVENTS: About("events", None, True),
     Dataset.KPI_DAILY: About("kpiDaily", "kpi_daily", False),
@@ -297,6 +300,10 @@ def _customer_sales(moment: Snapshot, entry: Entry, wanted: Wanted) -> Rows:
     return _each(moment, entry, wanted, _customers(moment, entry, wanted), "customer_id", "sales", "customer_ids")
 
 
+def _reviews(moment: Snapshot, entry: Entry, wanted: Wanted) -> Rows:
+    return _listed(moment, entry, wanted, "review_rows", "posted_at", "posted_at DESC", "order_id", "line")
+
+
 def _campaign_results(moment: Snapshot, entry: Entry, wanted: Wanted) -> Rows:
     return _counted(moment, entry, *moment.query(entry, "results", {"row_limit": ALL_ROWS}, wanted.store_ids))
 
@@ -381,6 +388,7 @@ _READERS: dict[Dataset, Callable[[Snapshot, Entry, Wanted], Rows]] = {
     Dataset.SKUS: _skus,
     Dataset.CUSTOMERS: _customers,
     Dataset.CUSTOMER_SALES: _customer_sales,
+    Dataset.REVIEWS: _reviews,
     Dataset.CAMPAIGN_RESULTS: _campaign_results,
     Dataset.KPI_DAILY: _kpi_daily,
 }
