@@ -284,6 +284,12 @@ WITH said AS (
             UNION ALL SELECT stream_id, position FROM order_note_withdrawn
             UNION ALL SELECT stream_id, position FROM order_tagged
             UNION ALL SELECT stream_id, position FROM order_untagged
+            UNION ALL SELECT stream_id, position FROM review_posted
+            UNION ALL SELECT stream_id, position FROM review_supplemented
+            UNION ALL SELECT stream_id, position FROM review_replied
+            UNION ALL SELECT stream_id, position FROM review_flagged
+            UNION ALL SELECT stream_id, position FROM review_decided
+            UNION ALL SELECT stream_id, position FROM review_consent_set
         ) AS touched
     ) AS event
     GROUP BY 1
