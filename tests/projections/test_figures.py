@@ -39,6 +39,8 @@ def orderly(log: Log) -> Trade:
     """Write a log of stock and orders that the aggregates themselves can fold, and return its world."""
     world, chance = log.world(), random.Random(5)
     steps = [world.pay, world.confirm, world.ship, world.ship, world.deliver, world.deliver, world.send_back]
+    for kind in (0, 1):  # A purchase, of which a part is called off before it is due.
+        world.buy(0, kind, 4)
     for number in range(6):
         world.receive(number, 100, 500)
         world.other_movement(number, chance.randrange(5), 2 * chance.randrange(1, 3))
@@ -56,7 +58,6 @@ def orderly(log: Log) -> Trade:
         if chance.random() < 0.3:
             world.cancel(order, whole=chance.random() < 0.5, expired=chance.random() < 0.5)
     world.return_unknown(1, 2, 3)
-    world.buy(0, 0, 4)
     world.campaign_fact(0, 6, 10)
     world.report_traffic(0, 8, 10)
     world.customer_fact(0, 10, 10)
