@@ -457,6 +457,31 @@ SELECT found.campaign_id, found.month, found.position,
 FROM found
 ON CONFLICT (campaign_id, month, position) DO UPDATE SET until_position = excluded.until_position;
 
+-- planned: what a store is to sell in a month (no category), and what a category of expenses may come to, as it was said last.
+WITH found AS (
+    SELECT stream_id AS store_id, month, '' AS category, position, occurred_at, currency, measure, amount_minor
+    FROM sales_target_set
+    UNION ALL
+    SELECT stream_id, month, category, position, occurred_at, currency, NULL, amount_minor FROM budget_set
+    UNION ALL
+    SELECT kept.store_id, kept.month, kept.category, kept.position, kept.occurred_at, kept.currency, kept.measure,
+        kept.amount_minor
+    FROM store_plans AS kept
+    WHERE kept.until_position = 9223372036854775807 AND kept.store_id IN (
+        SELECT stream_id FROM sales_target_set UNION ALL SELECT stream_id FROM budget_set
+    )
+)
+INSERT INTO store_plans (
+    store_id, month, category, position, until_position, occurred_at, currency, measure, amount_minor
+)
+SELECT found.store_id, found.month, found.category, found.position,
+    lead(found.position, 1, 9223372036854775807) OVER (
+        PARTITION BY found.store_id, found.month, found.category ORDER BY found.position
+    ),
+    found.occurred_at, found.currency, found.measure, found.amount_minor
+FROM found
+ON CONFLICT (store_id, month, category, position) DO UPDATE SET until_position = excluded.until_position;
+
 -- ad_windows: each adjustment ends the time in which the plan was to be adjusted; a pause and the end do so only when it was over.
 INSERT INTO ad_windows (position, event, campaign_id, store_id, occurred_at, day, hour, kept)
 SELECT said.position, said.event, said.campaign_id, said.store_id, said.occurred_at,
@@ -514,12 +539,12 @@ ON CONFLICT (campaign_id, position) DO UPDATE SET until_position = excluded.unti
 -- moved: stock and quotas, expenses, freight, deposits and points; units that an unshipped order gives back to a quota are unsold again.
 INSERT INTO moves (
     position, measure, event, store_id, occurred_at, day, hour, currency, sku_id, campaign_id, order_id, location_id,
-    amount
+    category, amount
 )
 SELECT said.position, said.measure, said.event, said.store_id, said.occurred_at,
     (said.occurred_at AT TIME ZONE said.time_zone)::date,
     extract(hour FROM said.occurred_at AT TIME ZONE said.time_zone)::bigint,
-    said.currency, said.sku_id, said.campaign_id, said.order_id, counted.location_id, said.amount
+    said.currency, said.sku_id, said.campaign_id, said.order_id, counted.location_id, spent.category, said.amount
 FROM (
     SELECT position, 'quota_sold' AS measure, 'StockReserved' AS event, store_id, occurred_at, time_zone,
         NULL::text AS currency, stream_id AS sku_id, campaign_id, order_id, quantity AS amount
@@ -610,7 +635,13 @@ FROM (
     SELECT position, 'deposit', 'DepositReleased', store_id, occurred_at, time_zone, currency, NULL, NULL, NULL,
         -amount_minor
     FROM deposit_released
-) AS said LEFT JOIN stock_counted AS counted ON counted.position = said.position;
+    UNION ALL
+    SELECT position, 'deposit', 'DepositDeducted', store_id, occurred_at, time_zone, currency, NULL, NULL, NULL,
+        -amount_minor
+    FROM deposit_deducted
+) AS said
+LEFT JOIN stock_counted AS counted ON counted.position = said.position
+LEFT JOIN expense_recorded AS spent ON spent.position = said.position;
 
 -- opened: the currency of a store; it never changes.
 INSERT INTO currencies (store_id, position, currency)

@@ -52,6 +52,8 @@ FROM (
         UNION ALL
         SELECT 'budget', campaign_id::text, position, until_position FROM budgets
         UNION ALL
+        SELECT 'store plan', store_id || ' ' || month || ' ' || category, position, until_position FROM store_plans
+        UNION ALL
         SELECT 'ad budget', campaign_id || ' ' || month, position, until_position FROM ad_budgets
         UNION ALL
         SELECT 'schedule', campaign_id::text, position, until_position FROM schedules

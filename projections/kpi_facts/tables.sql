@@ -288,6 +288,7 @@ CREATE TABLE moves (
     campaign_id  uuid,
     order_id     uuid,
     location_id  uuid,
+    category     text COLLATE "C",
     amount       numeric NOT NULL,
     PRIMARY KEY (position, measure)
 );
@@ -319,6 +320,21 @@ CREATE TABLE ad_budgets (
     currency        text COLLATE "C" NOT NULL,
     amount_minor    bigint NOT NULL,
     PRIMARY KEY (campaign_id, month, position)
+);
+
+-- store_plans: what a store is to sell in a month (category '', with the measure of the target), and what a category of its
+-- expenses may come to, from a position until another.
+CREATE TABLE store_plans (
+    store_id        uuid NOT NULL,
+    month           date NOT NULL,
+    category        text COLLATE "C" NOT NULL,
+    position        bigint NOT NULL,
+    until_position  bigint NOT NULL,
+    occurred_at     timestamptz NOT NULL,
+    currency        text COLLATE "C" NOT NULL,
+    measure         text COLLATE "C",
+    amount_minor    bigint NOT NULL,
+    PRIMARY KEY (store_id, month, category, position)
 );
 
 -- ad_windows: the times in which an ad plan was to be adjusted, as each came to its end, and whether it was.

@@ -35,7 +35,7 @@ AMOUNTS = frozenset({"sum", "median", "p90", "balance", "daily_mean"})
 """Ways of counting whose answer is made of the amounts themselves; the others count orders or people."""
 SLICES = {
     "channel": "channel", "sku": "sku_id", "campaign": "campaign_id", "reason": "reason", "tier": "tier",
-    "location": "location_id", "batch": "batch", "age": "age", "supplier": "supplier_id",
+    "location": "location_id", "batch": "batch", "age": "age", "supplier": "supplier_id", "category": "category",
 }  # fmt: skip
 """What figures can be narrowed to, and the field of `Asked` that says so."""
 STORE = "store"
@@ -171,6 +171,7 @@ class Asked:
     batch: str | None = None
     age: str | None = None
     supplier_id: UUID | None = None
+    category: str | None = None
     as_of: int = LATEST
     by: str | None = None
     kept: tuple[str, ...] | None = None

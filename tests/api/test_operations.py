@@ -294,6 +294,25 @@ def test_a_working_day_sends_every_document(api: Api, shop: Shop) -> None:
     figures = send("AdminDay", manager, **window, **sold_in)
     assert [each["skuCode"] for each in figures["topSkus"]] == ["TEA"]
     assert figures["kpiDaily"][0]["netSales"]["amount"] == "9.00"
+    month = {"storeId": store, "month": "2999-02-01", "currency": "GBP"}
+    target = give("AdminSetSalesTarget", manager, **month, amountMinor=3600)["store"]["salesTargets"]
+    assert [each["amount"]["amount"] for each in target] == ["36.00"]
+    allowed = give("AdminSetBudget", manager, **month, category="rent", amountMinor=5000, responsible="ann")
+    then = {"fromDay": "2999-01-01", "toDay": "2999-12-31", "atLeast": allowed["position"]}
+    plans = send("AdminPlans", manager, storeId=store, storeIds=[store], **then)
+    assert [(each["value"], each["denominator"]) for each in plans["byMonth"]["rows"]] == [("0", "36")]
+    assert [(each["slice"], each["value"]) for each in plans["byStore"]["rows"]] == [(store, "0")]
+    assert [(each["slice"], each["denominator"]) for each in plans["byCategory"]["rows"]] == [("rent", "50")]
+    [budget] = plans["store"]["budgets"]
+    assert (budget["spent"]["amount"], budget["responsible"]) == ("0.00", "ann")
+    capital = {"storeId": store, "amountMinor": 10000, "currency": "GBP", "source": "the owners"}
+    put = give("AdminInvestCapital", api.token(Role.OWNER, name="owner"), **capital)
+    then = {**window, "openedOn": window["fromDay"], "atLeast": put["position"]}
+    money = send("AdminFunds", manager, storeId=store, **then)
+    # 9.00 were paid for the order, a tenth of which went to each of the smaller funds; its goods had cost 4.00.
+    found = [money[fund]["rows"][-1]["value"] for fund in ("purchasing", "working", "other")]
+    assert (found, money["payback"]["rows"][0]["value"]) == (["77.2", "20.9", "10.9"], "0.05")
+    assert money["store"]["capital"]["amount"] == "100.00"
     sent.update(("AdminOrderChanges", "StorefrontFollowOrder"))
     with socket(api.url, storefront) as buyer, socket(api.url, manager) as board:
         board.subscribe(OPERATIONS["AdminOrderChanges"], {"storeIds": [store]})

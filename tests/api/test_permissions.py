@@ -46,6 +46,9 @@ from opscore.domain.staff import AssignStaffRole
 from opscore.domain.stock_commands import AllocateCampaignStock
 from opscore.domain.store_commands import SubmitStoreDocument
 from opscore.domain.store_events import DocumentKind, StaffRole
+from opscore.domain.store_plans import SetBudget, SetSalesTarget
+from opscore.domain.store_profile import PositionStore, RecordPlatformPenalty
+from opscore.domain.store_profile_events import PriceLevel
 from opscore.permissions import ALWAYS, BULK, FIELDS, OPERATES, READS, commands_of, table
 from tests.api.anything import SCHEMA, differences, everything_of, question, value_of
 from tests.api.conftest import Api, gid
@@ -67,6 +70,11 @@ def goods(api: Api, shop: Shop) -> dict[str, str]:
     shop.do(SubmitStoreDocument(store_id=store, kind=DocumentKind.TAX_REGISTRATION, number="T-1"))
     shop.do(AssignStaffRole(store_id=store, person="ann", role=StaffRole.MANAGER))
     shop.do(FileResignation(store_id=store, person="ann", last_day=date(2099, 1, 1)))
+    shop.do(PositionStore(store_id=store, price_level=PriceLevel.MID))
+    shop.do(RecordPlatformPenalty(store_id=store, kind="late_shipment", points=2, reason="late"))
+    month = {"store_id": store, "month": date(2099, 1, 1), "amount_minor": 100, "currency": "GBP"}
+    shop.do(SetSalesTarget(**month))
+    shop.do(SetBudget(**month, category="rent", responsible="ann"))
     goal = CampaignGoal.RAISE_SALES
     campaign = shop.do(PlanCampaign(store_id=store, name="Sale", goal=goal, target="to be rid of it"))
     shop.do(AddCampaignLine(campaign_id=campaign, sku_id=sku, role=LineRole.BASE, price=Decimal(9), quota=Decimal(5)))
@@ -131,6 +139,11 @@ HIDDEN: dict[str, str] = {
     "Store.departures": "storefront customer",
     "Store.responsibilities": "storefront customer",
     "Store.suppliers": "storefront customer",
+    "Store.positioning": "storefront customer",
+    "Store.penalties": "storefront customer",
+    "Store.salesTargets": "service after_sales editor warehouse storefront customer",
+    "Store.budgets": "service after_sales editor warehouse storefront customer",
+    "Store.capital": "service after_sales editor warehouse storefront customer",
     "Sku.onHand": "customer",
     "Sku.levels": "customer",
     "Sku.allocations": "customer",
@@ -321,7 +334,8 @@ def test_owner_and_platform_may_everything_and_an_auditor_changes_nothing() -> N
 @pytest.mark.parametrize(
     ("role", "may", "may_not"),
     [
-        (Role.MANAGER, "planCampaign setPolicy addPromotion approveReturn refundOrder suspendStore arbitrateDispute",
+        (Role.MANAGER, "planCampaign setPolicy addPromotion approveReturn refundOrder suspendStore arbitrateDispute "
+         "setSalesTarget setBudget",
          "applyForStore"),
         (Role.SERVICE, "placeOrder amendOrderPrice requestReturn declineReturn listSku delistSku openDispute "
          "acceptDispute followUpDispute replyReview flagReview", "priceSku receiveStock planCampaign setPolicy "
@@ -334,7 +348,8 @@ def test_owner_and_platform_may_everything_and_an_auditor_changes_nothing() -> N
         (Role.WAREHOUSE, "receiveStock packParcel unpackParcel shipOrder countStock writeOffStock transferStock "
          "recallBatch",
          "liftBatchRecall priceSku setTierPrices amendOrderPrice refundOrder payOrder placeOrder"),
-        (Role.FINANCE, "payOrder refundOrder recordExpense closePeriod", "priceSku shipOrder listSku"),
+        (Role.FINANCE, "payOrder refundOrder recordExpense closePeriod investCapital moveFunds",
+         "priceSku shipOrder listSku"),
         (Role.CUSTOMER, "placeOrder cancelOrder requestReturn setConsent openDispute agreeDispute "
          "postReview setReviewConsent", "payOrder refundOrder registerCustomer acceptDispute payCompensation "
          "replyReview flagReview"),

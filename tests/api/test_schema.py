@@ -40,7 +40,8 @@ TRADE = """
     resumeAdPlan endAdPlan
     joinMembership changeTier earnPoints spendPoints reversePoints expirePoints grantCoupon useCoupon returnCoupon
     redeemCampaign referCustomer rewardReferral mergeCustomers blockCustomer eraseCustomer noteOrder withdrawOrderNote
-    tagOrder untagOrder
+    tagOrder untagOrder setSalesTarget setBudget investCapital moveFunds positionStore changeStoreProfile
+    recordPlatformPenalty deductDeposit
 """
 """The commands that a seller needs from application to erasure, by the names of the field."""
 

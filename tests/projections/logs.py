@@ -11,6 +11,7 @@ from uuid import UUID
 import psycopg
 
 from opscore.database import Database
+from opscore.domain.calendars import months_after
 from opscore.domain.campaign_events import PriceDifference
 from opscore.domain.order_disputes import DisputedLine
 from opscore.domain.order_events import CancelledLine, ParcelLine, ReturnLine
@@ -472,11 +473,47 @@ class Trade(generate.World):
             self.ended |= {plan} if name == "AdPlanEnded" else set()
             self.record(name, self.campaigns[campaign], store, plan_id=plan, **fields)
 
+    def plan_store(self, number: int, kind: int) -> None:
+        """Say what a store is to sell in this month or the next, or what it may spend; let money come, go and move."""
+        store = number % len(self.stores)
+        stream = self.stores[store]
+        month = months_after(self.now.date().replace(day=1), number // 2 % 2)
+        category = ("rent", "freight")[number % 2]
+        money = {"amount_minor": 100 * (kind % 5), "currency": self.currencies[store]}
+        measure = ("gmv", "net_sales")[number % 2]
+        facts: list[tuple[str, dict[str, Any]]] = [
+            ("SalesTargetSet", {"month": month, "measure": measure, **money}),
+            ("BudgetSet", {"month": month, "category": category, "responsible": "ann", **money}),
+            ("ExpenseRecorded", {"category": category, **money, "amount_minor": 10 + kind}),
+            (
+                "CapitalInvested",
+                {
+                    "policy_version": 0, "purchasing_minor": 70, "working_minor": 20, "other_minor": 10, **money,
+                    "amount_minor": 100,
+                },
+            ),
+            (
+                "FundsMoved",
+                {"from_fund": "purchasing", "to_fund": ("working", "other")[number % 2], "reason": "so", **money},
+            ),
+            (
+                "PolicySet",
+                {
+                    "kind": "income_split", "policy_version": 1, "effective_from": self.now + timedelta(hours=kind),
+                    "params": {"working_share": f"0.{number % 5}", "other_share": "0.07"},
+                },
+            ),
+        ]  # fmt: skip
+        if stream not in self.versions:
+            self.store_fact(store, 0)
+        name, fields = facts[kind % len(facts)]
+        self.record(name, stream, store, **fields)
+
 
 class Doings(generate.Actions):
     """Turns small whole numbers into events of a `Trade`."""
 
-    COUNT = generate.Actions.COUNT + 9
+    COUNT = generate.Actions.COUNT + 10
 
     def __init__(self, world: Trade) -> None:
         super().__init__(world)
@@ -498,6 +535,9 @@ class Doings(generate.Actions):
             self.trade.pass_time(minutes)
             return self.trade.advertise(one, two)
         if further == 8:
+            self.trade.pass_time(minutes)
+            return self.trade.plan_store(one, two)
+        if further == 9:
             self.trade.pass_time(minutes)
             return self.trade.buy(one, two, 1 + minutes % 7)
         if further < 0 or not self.trade.orders:

@@ -58,7 +58,7 @@ def trade(template: str, copied: Callable[[str], AbstractContextManager[str]]) -
 
 def everything_happens(log: Log) -> None:
     """Write that log."""
-    world = busy(log, 600, seed=8, minutes=200)
+    world = busy(log, 600, seed=9, minutes=200)
     for kind in range(7):
         world.campaign_fact(0, kind, 20)
     # One article is in two campaigns, one after the other.
@@ -108,6 +108,9 @@ def everything_happens(log: Log) -> None:
         step(order)
     for kind in (0, 5):  # A plan is launched, then adjusted in time.
         world.spend_by_plan(0, 9, kind)
+    for number in (0, 1):  # Targets and budgets of both sorts are set, and money comes, goes and moves.
+        for kind in (6, 1, 2, 3, 4):
+            world.plan_store(number, kind)
     lost = sold(world, 0, 1)
     for step in (world.confirm, world.ship, world.ship):
         step(lost)

@@ -33,6 +33,7 @@ NAMES = [
     "campaign_results",
     "customer_card",
     "directory",
+    "funds",
     "kpi_daily",
     "kpi_facts",
     "order_book",

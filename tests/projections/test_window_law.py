@@ -30,6 +30,7 @@ PROJECTIONS = [
     "directory",
     "traffic",
     "kpi_facts",
+    "funds",
     "income_split",
     "stock_facts",
     "purchasing",

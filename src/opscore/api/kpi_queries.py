@@ -44,6 +44,7 @@ OfLocation = Annotated[strawberry.ID | None, strawberry.argument(description="On
 OfBatch = Annotated[str | None, strawberry.argument(description="Only units of this batch.")]
 OfAge = Annotated[str | None, strawberry.argument(description="Only units of this age band, such as 31-90 (days).")]
 OfSupplier = Annotated[UUID | None, strawberry.argument(description="Only what was bought of this supplier.")]
+OfCategory = Annotated[str | None, strawberry.argument(description="Only expenses of this category.")]
 By = Annotated[
     views.KpiSlice | None,
     strawberry.argument(
@@ -71,6 +72,7 @@ def _asked(
     batch: str | None = None,
     age: str | None = None,
     supplier_id: UUID | None = None,
+    category: str | None = None,
     by: views.KpiSlice | None = None,
 ) -> Asked:
     scope: list[UUID] | None = stores(info.context, store_ids)
@@ -89,6 +91,7 @@ def _asked(
         batch=batch,
         age=age,
         supplier_id=supplier_id,
+        category=category,
         by=None if by is None else by.value.lower(),
     )
 
@@ -132,6 +135,7 @@ class KpiQueries:
         batch: OfBatch = None,
         age: OfAge = None,
         supplier_id: OfSupplier = None,
+        category: OfCategory = None,
         by: By = None,
         top: Annotated[
             int,
@@ -149,7 +153,7 @@ class KpiQueries:
         context = info.context
         asked = _asked(
             info, (from_day, to_day, grain), store_ids, channel, sku_id, campaign_id, reason, tier, location_id, batch,
-            age, supplier_id, by,
+            age, supplier_id, category, by,
         )  # fmt: skip
         return await context.services.read(
             views.answer, context, views.find(code), asked, compare, at_least, as_of, top
@@ -195,6 +199,7 @@ class KpiQueries:
         batch: OfBatch = None,
         age: OfAge = None,
         supplier_id: OfSupplier = None,
+        category: OfCategory = None,
         by: Annotated[
             views.KpiSlice | None, strawberry.argument(description="What the breakdown is by that the row is of.")
         ] = None,
@@ -214,7 +219,7 @@ class KpiQueries:
         context = info.context
         asked = _asked(
             info, (from_day, to_day, grain), store_ids, channel, sku_id, campaign_id, reason, tier, location_id, batch,
-            age, supplier_id, by,
+            age, supplier_id, category, by,
         )  # fmt: skip
         if (asked.by is None) != (of_slice is None and rest_of is None) or (
             of_slice is not None and rest_of is not None

@@ -75,6 +75,8 @@ class KpiSlice(enum.StrEnum):
     """How long ago units came in, in bands of days such as 31-90."""
     SUPPLIER = "SUPPLIER"
     """Whom goods were bought of; a breakdown names `supplierId`."""
+    CATEGORY = "CATEGORY"
+    """What money was spent on, as expenses are booked."""
 
 
 for _exposed in (KpiSide, KpiBook, KpiSlice, KpiGrain, KpiComparison, kpis.Unit):

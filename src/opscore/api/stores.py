@@ -21,6 +21,8 @@ from opscore.api.nodes import Stream, stream_fields
 from opscore.api.paging import Connection
 from opscore.api.purchases import StoreSupplier, supplier_view
 from opscore.api.scalars import Json
+from opscore.api.store_plans import OperatingBudget, SalesTarget, budgets, sales_targets
+from opscore.api.store_profile import PlatformPenalty, StorePositioning, penalties, positioning
 from opscore.domain import store as domain
 from opscore.domain.calendars import CalendarKind
 from opscore.domain.store_events import DepartureStatus, DocumentKind, LocationKind, StaffRole, StoreStatus
@@ -147,6 +149,24 @@ class Store(Stream):
     suppliers: list[StoreSupplier] = strawberry.field(
         description="Its suppliers, in the order in which they applied; none for the shop's front."
     )
+    logo_reference: str | None = strawberry.field(description="Where its logo is kept.")
+    announcement: str | None = strawberry.field(description="What it tells its buyers now.")
+    introduction: str | None = strawberry.field(description="What it says of itself and its brand.")
+    positioning: StorePositioning | None = strawberry.field(
+        description="Whom it is for; null for the shop's front, and while nobody has said."
+    )
+    penalties: list[PlatformPenalty] = strawberry.field(
+        description="What the platform penalised it for, oldest first; none for the shop's front."
+    )
+    sales_targets: list[SalesTarget] = strawberry.field(
+        description="What it is to sell, month by month; none for roles that see no figures."
+    )
+    budgets: list[OperatingBudget] = strawberry.field(
+        description="What running it may cost, by month and category; none for roles that see no figures."
+    )
+    capital: Money | None = strawberry.field(
+        description="What was put into it, of which K101 and K103 tell what became; null for roles that see no figures."
+    )
 
     @strawberry.field(
         description="Who answers for each role on a day, those who have it or else the managers; nothing for the "
@@ -178,6 +198,7 @@ def store_view(store: domain.Store, context: Context) -> Store:
     """Return a store as the API shows it."""
     currency = store.currency
     inner = may_see_field(context.viewer.role, "Store.deposit")
+    plans = may_see_field(context.viewer.role, "Store.salesTargets")
     return Store(
         **stream_fields(store),
         name=store.name,
@@ -229,6 +250,14 @@ def store_view(store: domain.Store, context: Context) -> Store:
         ],
         departures=[_departure(each, store) for each in store.departures if inner],
         suppliers=[supplier_view(key, each, currency) for key, each in store.suppliers.items() if inner],
+        logo_reference=store.profile.logo_reference,
+        announcement=store.profile.announcement,
+        introduction=store.profile.introduction,
+        positioning=positioning(store) if inner else None,
+        penalties=penalties(store) if inner else [],
+        sales_targets=sales_targets(store) if plans else [],
+        budgets=budgets(store) if plans else [],
+        capital=money(store.plans.capital_minor, currency) if plans else None,
     )
 
 

@@ -77,6 +77,11 @@ def add_working_days(calendar: Calendar, time_zone: str, at: datetime, days: int
     return datetime.combine(day + _DAY, time(), zone).astimezone(UTC)
 
 
+def month_of(day: date) -> date:
+    """Return the first day of a day's month, by which the month is named."""
+    return day.replace(day=1)
+
+
 def months_after(day: date, months: int) -> date:
     """Return the same day so many calendar months later, or the last one of a month that has no such day."""
     year, month = divmod(12 * day.year + day.month - 1 + months, 12)

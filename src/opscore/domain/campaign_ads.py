@@ -13,7 +13,7 @@ from typing import NoReturn
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from opscore.domain.calendars import Calendar, add_working_days, months_after
+from opscore.domain.calendars import Calendar, add_working_days, month_of, months_after
 from opscore.domain.campaign import OPEN_STATUSES, Campaign
 from opscore.domain.campaign_events import (
     AdAdjusted,
@@ -51,11 +51,6 @@ class AdPlanUnchanged(Refusal):
 
 
 # What it may spend ---------------------------------------------------------------------------------------------------
-
-
-def month_of(day: date) -> date:
-    """Return the first day of a day's month, by which the month is named."""
-    return day.replace(day=1)
 
 
 def planned_minor(campaign: Campaign, store: Store, month: date, today: date, *, without: UUID | None = None) -> int:

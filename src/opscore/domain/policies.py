@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Meta
 
 from opscore.domain.refusals import Refusal
-from opscore.domain.values import Code, Count, NonNegativeMinor, Value
+from opscore.domain.values import MAX_PLACES, Code, Count, NonNegativeMinor, Value
 
 # How it says no ------------------------------------------------------------------------------------------------------
 
@@ -394,6 +394,48 @@ class StaffTerms(Policy):
 
     KIND: ClassVar[str] = "staff_terms"
     notice_months: Annotated[int, Meta(ge=0, le=24)] = 1
+
+
+class FundShares(Value):
+    """An amount in minor units, divided among the three funds of a store."""
+
+    purchasing_minor: int
+    working_minor: int
+    other_minor: int
+
+
+def _require_shares(working_share: Decimal, other_share: Decimal) -> None:
+    if min(working_share, other_share) < 0 or working_share + other_share > 1:
+        raise ValueError("working_share and other_share are parts of 1, together 1 at most; the rest is for purchasing")
+    if any(share != round(share, MAX_PLACES) for share in (working_share, other_share)):
+        raise ValueError(f"working_share and other_share have {MAX_PLACES} decimal places at most")
+
+
+class CapitalSplit(Policy):
+    """Which parts of the capital that is put into a store are working capital and other funds; the rest buys goods."""
+
+    KIND: ClassVar[str] = "capital_split"
+    working_share: Decimal = Decimal("0.20")
+    other_share: Decimal = Decimal("0.10")
+
+    def __post_init__(self) -> None:
+        _require_shares(self.working_share, self.other_share)
+
+    def shares(self, amount_minor: int) -> FundShares:
+        """Divide capital: two shares rounded down to the minor unit, and what they leave for purchasing."""
+        working, other = (int(amount_minor * share) for share in (self.working_share, self.other_share))
+        return FundShares(purchasing_minor=amount_minor - working - other, working_minor=working, other_minor=other)
+
+
+class IncomeSplit(Policy):
+    """Which parts of each income become working capital and other funds; the rest buys goods. Figures go by it."""
+
+    KIND: ClassVar[str] = "income_split"
+    working_share: Decimal = Decimal("0.10")
+    other_share: Decimal = Decimal("0.10")
+
+    def __post_init__(self) -> None:
+        _require_shares(self.working_share, self.other_share)
 
 
 class SecondPerson(Policy):

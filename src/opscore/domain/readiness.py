@@ -37,7 +37,11 @@ from opscore.domain import (
     sku_purchases,
     staff,
     stock_commands,
+    store_capital,
     store_commands,
+    store_deposits,
+    store_plans,
+    store_profile,
     supplier_commands,
     traffic,
 )
@@ -140,7 +144,12 @@ STORE: dict[type[Command], Check] = {
     store_commands.SuspendStore: rehearsed(lambda store, now: store.suspend(ANYTHING, None, now.at)),
     store_commands.ReopenStore: rehearsed(lambda store, now: store.reopen(now.at)),
     store_commands.CloseStore: rehearsed(lambda store, now: store.close(ANYTHING, now.at)),
-    store_commands.ReleaseDeposit: rehearsed(lambda store, now: store.release_deposit(1, store.currency, now.at)),
+    store_commands.ReleaseDeposit: rehearsed(
+        lambda store, now: store_deposits.release(store, 1, store.currency, now.at)
+    ),
+    store_commands.DeductDeposit: rehearsed(
+        lambda store, now: store_deposits.deduct(store, 1, store.currency, ANYTHING, None, now.at)
+    ),
     store_commands.SetPaymentMethods: _not_closed,
     store_commands.SetCouriers: _not_closed,
     store_commands.SetCalendar: _not_closed,
@@ -164,6 +173,13 @@ STORE: dict[type[Command], Check] = {
     supplier_commands.ActivateSupplier: _with_suppliers,
     supplier_commands.ExpelSupplier: _with_suppliers,
     supplier_commands.ReleaseSupplierDeposit: _with_suppliers,
+    store_plans.SetSalesTarget: _not_closed,
+    store_plans.SetBudget: _not_closed,
+    store_capital.InvestCapital: _not_closed,
+    store_capital.MoveFunds: always,
+    store_profile.PositionStore: _not_closed,
+    store_profile.ChangeStoreProfile: _not_closed,
+    store_profile.RecordPlatformPenalty: always,
     traffic.ReportTraffic: always,
 }
 

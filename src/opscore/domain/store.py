@@ -20,7 +20,6 @@ from opscore.domain.aggregate import Aggregate, folds
 from opscore.domain.calendars import DEFAULT_CALENDARS, Calendar, CalendarKind, add_working_days
 from opscore.domain.policies import (
     PLATFORMS,
-    AfterSale,
     Costing,
     PlatformTerms,
     Policy,
@@ -48,18 +47,17 @@ from opscore.domain.store_events import (
     BrandNotAuthorised,
     CalendarSet,
     CategoryOutOfScope,
-    ClaimsOpen,
     ClosedFurtherAlready,
     CourierNotAllowed,
     CouriersSet,
     DepositBelowTerms,
+    DepositDeducted,
     DepositFrozen,
     DepositNotFrozen,
     DepositReleased,
     DocumentExpired,
     DocumentKind,
     EffectiveInThePast,
-    ExceedsDeposit,
     ExpenseRecorded,
     FeeUnpaid,
     HoursInvalid,
@@ -96,6 +94,8 @@ from opscore.domain.store_events import (
     SuspensionRunning,
     TermsUnset,
 )
+from opscore.domain.store_plan_state import PlanEvent, StorePlans, planned
+from opscore.domain.store_profile_events import ProfileEvent, StoreProfile, described
 from opscore.domain.store_state import (
     Departure,
     Location,
@@ -153,6 +153,8 @@ class Store(Aggregate):
     departures: list[Departure]
     """Who leaves, and who left."""
     suppliers: dict[UUID, Supplier]
+    plans: StorePlans
+    profile: StoreProfile
 
     @folds(StoreApplied)
     def _applied(self, event: StoreApplied) -> None:
@@ -189,6 +191,8 @@ class Store(Aggregate):
         self.staff = []
         self.departures = []
         self.suppliers = {}
+        self.plans = StorePlans()
+        self.profile = StoreProfile()
 
     @folds(PaymentAccountCertified)
     def _payment_account_certified(self, event: PaymentAccountCertified) -> None:
@@ -255,8 +259,8 @@ class Store(Aggregate):
         self.suspended_until = None
         self.closed_at = event.occurred_at
 
-    @folds(DepositReleased)
-    def _deposit_released(self, event: DepositReleased) -> None:
+    @folds(DepositReleased, DepositDeducted)
+    def _deposit_left(self, event: DepositReleased | DepositDeducted) -> None:
         self.deposit_minor -= event.amount_minor
 
     @folds(PaymentMethodsSet)
@@ -309,9 +313,13 @@ class Store(Aggregate):
     def _supplier_changes(self, event: SupplierApplied | SupplierStep) -> None:
         take_in(self.suppliers, event)
 
-    @folds(ExpenseRecorded)
-    def _expense_recorded(self, event: ExpenseRecorded) -> None:
-        """Change nothing: expenses are for figures; no decision looks back at one."""
+    @folds(*get_args(PlanEvent))
+    def _plans_change(self, event: PlanEvent) -> None:
+        self.plans = planned(self.plans, event, self.local_date(event.occurred_at))
+
+    @folds(*get_args(ProfileEvent))
+    def _profile_changes(self, event: ProfileEvent) -> None:
+        self.profile = described(self.profile, event)
 
     # What others ask of a store ---------------------------------------------------------------------------------------
 
@@ -415,7 +423,8 @@ class Store(Aggregate):
         if licences and not any(not paper.categories or category in paper.categories for paper in licences):
             raise CategoryOutOfScope(category=category, path=path, ids=[self.id])
 
-    def _require_status(self, *needed: StoreStatus) -> None:
+    def require_status(self, *needed: StoreStatus) -> None:
+        """Refuse WrongState unless the store is in one of these states."""
         if self.status not in needed:
             raise WrongState(what="store", state=self.status.value, needed=" or ".join(map(str, needed)), ids=[self.id])
 
@@ -461,7 +470,7 @@ class Store(Aggregate):
 
         Refuses: WrongState, AccountNotOwn.
         """
-        self._require_status(StoreStatus.APPLIED)
+        self.require_status(StoreStatus.APPLIED)
         if holder != self.operator:
             # Who it is may be a person, and a refusal is kept.
             raise AccountNotOwn(operator=self.operator, path=("holder",), ids=[self.id])
@@ -516,7 +525,7 @@ class Store(Aggregate):
 
         Refuses: WrongState, PaymentAccountMissing.
         """
-        self._require_status(StoreStatus.APPLIED)
+        self.require_status(StoreStatus.APPLIED)
         self._require_payment_account()
         if (self.company, self.brands, self.categories) == (company, brands, categories):
             return
@@ -527,7 +536,7 @@ class Store(Aggregate):
 
         Refuses: WrongState, PaymentAccountMissing, InfoMissing, AutoDebitRequired.
         """
-        self._require_status(StoreStatus.APPLIED)
+        self.require_status(StoreStatus.APPLIED)
         self._require_payment_account()
         self._require_info()
         if self.policy(PlatformTerms, at).auto_debit_required and not auto_debit:
@@ -542,7 +551,7 @@ class Store(Aggregate):
         Refuses: WrongState, PaymentAccountMissing, InfoMissing, AgreementUnsigned, DocumentExpired, DocumentMissing,
         CategoryOutOfScope.
         """
-        self._require_status(StoreStatus.APPLIED)
+        self.require_status(StoreStatus.APPLIED)
         self._require_payment_account()
         self._require_info()
         if self.terms_signed is None:
@@ -578,7 +587,7 @@ class Store(Aggregate):
 
         Refuses: WrongState, SamePerson.
         """
-        self._require_status(StoreStatus.UNDER_AUDIT)
+        self.require_status(StoreStatus.UNDER_AUDIT)
         if self.policy(SecondPerson, at).audit and auditor in (self.applicant, self.audit_submitted_by):
             raise SamePerson(actor=auditor, ids=[self.id])
         self.trigger_event(StoreAuditPassed, occurred_at=at)
@@ -588,7 +597,7 @@ class Store(Aggregate):
 
         Refuses: WrongState, ReasonMissing.
         """
-        self._require_status(StoreStatus.UNDER_AUDIT)
+        self.require_status(StoreStatus.UNDER_AUDIT)
         if not any(reason.strip() for reason in reasons):
             raise ReasonMissing(path=("reasons",), ids=[self.id])
         self.trigger_event(StoreAuditRejected, occurred_at=at, reasons=reasons)
@@ -611,7 +620,7 @@ class Store(Aggregate):
 
         Refuses: WrongState, CurrencyMismatch, TermsUnset, AmountDiffersFromTerms.
         """
-        self._require_status(StoreStatus.AUDITED, StoreStatus.OPEN, StoreStatus.SUSPENDED)
+        self.require_status(StoreStatus.AUDITED, StoreStatus.OPEN, StoreStatus.SUSPENDED)
         self._require_amount(amount_minor, self.deposit_missing_minor(at), currency)
         if not amount_minor:
             return  # The platform asks for none.
@@ -628,7 +637,7 @@ class Store(Aggregate):
 
         Refuses: WrongState, CurrencyMismatch, TermsUnset, AmountDiffersFromTerms.
         """
-        self._require_status(StoreStatus.AUDITED)
+        self.require_status(StoreStatus.AUDITED)
         self._require_amount(amount_minor, self.fee_missing_minor(at), currency)
         if not amount_minor:
             return
@@ -648,7 +657,7 @@ class Store(Aggregate):
             )
 
     def require_currency(self, currency: str) -> None:
-        """Refuse CurrencyMismatch for amounts that are not in the store's currency."""
+        """Refuse CurrencyMismatch for any currency but the store's own."""
         if currency != self.currency:
             raise CurrencyMismatch(expected=self.currency, given=currency, path=("currency",), ids=[self.id])
 
@@ -661,7 +670,7 @@ class Store(Aggregate):
         """
         if self.status is StoreStatus.OPEN:
             return
-        self._require_status(StoreStatus.AUDITED)
+        self.require_status(StoreStatus.AUDITED)
         if missing_minor := self.deposit_missing_minor(at):
             raise DepositNotFrozen(missing_minor=missing_minor, ids=[self.id])
         if missing_minor := self.fee_missing_minor(at):
@@ -675,7 +684,7 @@ class Store(Aggregate):
         """
         if until is not None and until <= at:
             raise InvalidField(why="the suspension would end before it begins", path=("until",))
-        self._require_status(StoreStatus.OPEN)
+        self.require_status(StoreStatus.OPEN)
         self.trigger_event(StoreSuspended, occurred_at=at, reason=reason, until=until)
 
     def reopen(self, at: datetime) -> None:
@@ -685,7 +694,7 @@ class Store(Aggregate):
         """
         if self.status is StoreStatus.OPEN:
             return
-        self._require_status(StoreStatus.SUSPENDED)
+        self.require_status(StoreStatus.SUSPENDED)
         if self.suspended_until is not None and at < self.suspended_until:
             raise SuspensionRunning(until=self.suspended_until.isoformat(), ids=[self.id])
         if missing_minor := self.deposit_missing_minor(at):
@@ -701,23 +710,8 @@ class Store(Aggregate):
         """
         if self.status is StoreStatus.CLOSED:
             return
-        self._require_status(StoreStatus.OPEN, StoreStatus.SUSPENDED)
+        self.require_status(StoreStatus.OPEN, StoreStatus.SUSPENDED)
         self.trigger_event(StoreClosed, occurred_at=at, reason=reason)
-
-    def release_deposit(self, amount_minor: int, currency: str, at: datetime) -> None:
-        """Take deposit back from a closed store, once the after-sale days since its closing are over.
-
-        Refuses: WrongState, CurrencyMismatch, ClaimsOpen, ExceedsDeposit.
-        """
-        self._require_status(StoreStatus.CLOSED)
-        self.require_currency(currency)
-        assert self.closed_at is not None
-        until = self.closed_at + timedelta(days=self.policy(AfterSale, at).days)
-        if at < until:
-            raise ClaimsOpen(until=until.isoformat(), ids=[self.id])
-        if amount_minor > self.deposit_minor:
-            raise ExceedsDeposit(frozen_minor=self.deposit_minor, path=("amount_minor",), ids=[self.id])
-        self.trigger_event(DepositReleased, occurred_at=at, amount_minor=amount_minor, currency=currency)
 
     # What may happen next: how the store works ------------------------------------------------------------------------
 
@@ -891,4 +885,4 @@ class Store(Aggregate):
 
     def require_not_closed(self) -> None:
         """Refuse WrongState once the store is closed."""
-        self._require_status(*(status for status in StoreStatus if status is not StoreStatus.CLOSED))
+        self.require_status(*(status for status in StoreStatus if status is not StoreStatus.CLOSED))

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from msgspec import Meta
 
+from opscore.domain import store_deposits
 from opscore.domain.aggregate import Aggregate
 from opscore.domain.calendars import Calendar, CalendarKind
 from opscore.domain.command import ALWAYS, Command, Role, UnitOfWork
@@ -362,8 +363,30 @@ class ReleaseDeposit(Command):
 
     def decide(self, work: UnitOfWork) -> UUID:
         """Check the days since the closing and what is frozen."""
-        work.store(self.store_id).release_deposit(self.amount_minor, self.currency, work.occurred_at)
+        store_deposits.release(work.store(self.store_id), self.amount_minor, self.currency, work.occurred_at)
         return self.store_id
+
+
+class DeductDeposit(Command):
+    """Record that the platform took of the frozen deposit; freeze the difference to have it whole again."""
+
+    AGGREGATE: ClassVar[type[Aggregate]] = Store
+    ROLES: ClassVar[frozenset[Role]] = CASHIERS
+    REFUSES: ClassVar[tuple[type[Refusal], ...]] = (ExceedsDeposit, CurrencyMismatch)
+
+    store_id: StoreId
+    amount_minor: Annotated[PositiveMinor, Meta(description="Amount in minor units.")]
+    currency: Annotated[Currency, Meta(description="Its currency.")]
+    reason: Annotated[Reason, Meta(description="What for.")]
+    case_reference: Annotated[Code | None, Meta(description="What the platform calls the case.")] = None
+
+    def decide(self, work: UnitOfWork) -> UUID:
+        """Compare with what is frozen."""
+        store = work.store(self.store_id)
+        store_deposits.deduct(
+            store, self.amount_minor, self.currency, self.reason, self.case_reference, work.occurred_at
+        )
+        return store.id
 
 
 # How the store works -------------------------------------------------------------------------------------------------

@@ -190,6 +190,15 @@ class DepositReleased(Event):
     currency: str
 
 
+class DepositDeducted(Event):
+    """The platform took of the frozen deposit; `case_reference` is what it calls the case."""
+
+    amount_minor: int
+    currency: str
+    reason: str
+    case_reference: str | None = None
+
+
 class PaymentMethodsSet(Event):
     """These ways to pay are on offer, and no others."""
 
@@ -388,7 +397,7 @@ class DepositBelowTerms(Refusal):
 
 
 class ExceedsDeposit(Refusal):
-    """Only {frozen_minor} minor units are frozen; release at most that."""
+    """Only {frozen_minor} minor units are frozen; name at most that."""
 
 
 class ClaimsOpen(Refusal):
