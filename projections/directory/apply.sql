@@ -51,12 +51,15 @@ WITH said AS (
         'CapitalInvested', 'FundsMoved', 'DepositDeducted', 'StorePositioned',
         'StoreProfileChanged', 'PlatformPenaltyRecorded',
         'CommissionSchemeProposed', 'CommissionSchemeApproved', 'CommissionSettled',
+        'SupplierApplied', 'SupplierDocumentSubmitted', 'SupplierQualified', 'SupplierRejected', 'SupplierTermsAgreed',
+        'SupplierDepositFrozen', 'SupplierActivated', 'SupplierExpelled', 'SupplierDepositReleased',
+        'QuoteRecorded', 'PurchaseOrdered', 'PurchaseCancelled', 'PurchasePaid',
         'SkuRegistered', 'SkuContentSet', 'SkuPriced', 'TierPricesSet', 'SkuSubmitted', 'SkuReviewPassed',
         'SkuReviewFailed', 'SkuListed', 'SkuDelisted', 'SkuRetired', 'StockPolicySet', 'StockReceived',
         'StockReserved', 'ReservationReleased', 'StockShipped', 'StockReturned', 'StockWrittenOff',
         'StockReclassified', 'SampleIssued', 'StockAdjusted', 'StockCounted', 'StockTransferredOut',
         'StockTransferredIn', 'CampaignStockAllocated', 'CampaignStockReleased', 'StockBackdated', 'LowStockReached',
-        'StockDepleted', 'BatchRecalled', 'BatchRecallLifted', 'BatchExpired'
+        'StockDepleted', 'BatchRecalled', 'BatchRecallLifted', 'BatchExpired', 'BatchInspected'
     )
     GROUP BY 1
 ), stores AS (

@@ -87,6 +87,11 @@ FROM (
         (move.from_fund, -move.amount_minor), (move.to_fund, move.amount_minor)
     ) AS part (fund, amount_minor)
     UNION ALL
+    -- Less than nothing is what a supplier gave back.
+    SELECT paid.position, 'PurchasePaid', paid.store_id, paid.occurred_at, paid.time_zone, paid.currency, NULL,
+        'purchasing', -paid.amount_minor
+    FROM purchase_paid AS paid
+    UNION ALL
     SELECT spent.position, 'ExpenseRecorded', spent.store_id, spent.occurred_at, spent.time_zone, spent.currency, NULL,
         rule.spending_fund, -spent.amount_minor
     FROM expense_recorded AS spent CROSS JOIN rules AS rule

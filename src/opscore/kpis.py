@@ -35,7 +35,8 @@ AMOUNTS = frozenset({"sum", "median", "p90", "balance", "daily_mean"})
 """Ways of counting whose answer is made of the amounts themselves; the others count orders or people."""
 SLICES = {
     "channel": "channel", "sku": "sku_id", "campaign": "campaign_id", "reason": "reason", "tier": "tier",
-    "location": "location_id", "batch": "batch", "age": "age", "category": "category", "agent": "agent",
+    "location": "location_id", "batch": "batch", "age": "age", "supplier": "supplier_id", "category": "category",
+    "agent": "agent",
 }  # fmt: skip
 """What figures can be narrowed to, and the field of `Asked` that says so."""
 STORE = "store"
@@ -170,6 +171,7 @@ class Asked:
     location_id: UUID | None = None
     batch: str | None = None
     age: str | None = None
+    supplier_id: UUID | None = None
     category: str | None = None
     agent: str | None = None
     as_of: int = LATEST

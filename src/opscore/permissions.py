@@ -29,6 +29,7 @@ _CUSTOMERS = _SHOP - {Role.WAREHOUSE, Role.EDITOR}
 _COSTS = _SHOP - {Role.WAREHOUSE, Role.STOREFRONT, Role.CUSTOMER}
 _PRICES = _SHOP - {Role.WAREHOUSE}
 _INSIDE = STAFF | {Role.AUDITOR}
+_QUOTES = _COSTS & _INSIDE
 
 READS: dict[str, frozenset[Role]] = {
     "viewer": frozenset(Role),
@@ -61,6 +62,9 @@ READS: dict[str, frozenset[Role]] = {
     "batchOrders": STAFF | {Role.AUDITOR},
     "orderBatches": STAFF | {Role.AUDITOR},
     "batchesToPick": STAFF | {Role.AUDITOR},
+    "purchases": STAFF | {Role.AUDITOR},
+    "suppliers": STAFF | {Role.AUDITOR},
+    "supplierQuotes": _QUOTES,
     "stockLedger": STAFF | {Role.AUDITOR},
     "stockMovements": STAFF | {Role.AUDITOR},
     "stockMovementTotals": STAFF | {Role.AUDITOR},
@@ -143,7 +147,7 @@ OF_REPLAY = frozenset({
     "campaigns", "customers", "customerCards", "stockLevels", "stockBalances", "stockAsOf", "stockLedger",
     "stockMovements", "stockMovementTotals", "stockWorth", "stockValuation", "stockTotals", "kpiDaily", "kpiPeriods",
     "kpiTotals", "kpiExplain", "kpi", "explainKpi", "salesBooks", "retentionCohorts", "campaignResults",
-    "campaignsDue", "commissions", "explain",
+    "campaignsDue", "commissions", "explain", "purchases", "suppliers", "supplierQuotes",
     "projectionQueries", "projectionRows",
 })  # fmt: skip
 """The questions that a replay answers: those that read models answer."""
@@ -176,6 +180,7 @@ FIELDS: dict[str, frozenset[Role]] = {
     "Store.staff": _INSIDE,
     "Store.departures": _INSIDE,
     "Store.responsibilities": _INSIDE,
+    "Store.suppliers": _INSIDE,
     "Store.positioning": _INSIDE,
     "Store.penalties": _INSIDE,
     "Store.salesTargets": READS["kpi"],
@@ -185,6 +190,13 @@ FIELDS: dict[str, frozenset[Role]] = {
     "Store.commissionSettlements": _VERSIONS,
     "Sku.levels": READS["stockLevels"],
     "Sku.allocations": READS["stockLevels"],
+    "Sku.onOrder": READS["purchases"],
+    "Sku.purchases": READS["purchases"],
+    "Sku.quotes": _QUOTES,
+    **dict.fromkeys(("SkuPurchase.unitCost", "SkuPurchase.owed", "SkuPurchase.paid"), _QUOTES),
+    **dict.fromkeys(
+        ("Purchase.unitCost", "Purchase.bestQuote", "Purchase.owed", "Purchase.paid", "Purchase.unpaid"), _QUOTES
+    ),
     "Campaign.target": _INSIDE,
     "Campaign.promotions": _PRICES,
     "Campaign.budget": _INSIDE - {Role.WAREHOUSE},

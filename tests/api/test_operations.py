@@ -31,6 +31,7 @@ from opscore.domain.command import Role
 from tests.api.anything import value_of
 from tests.api.conftest import Api, gid
 from tests.api.socket_client import socket
+from tests.buying import Buyer
 from tests.reached import wait_for
 from tests.shop import Shop
 from tests.webhooks.receiver import Receiver
@@ -214,10 +215,23 @@ def test_a_working_day_sends_every_document(api: Api, shop: Shop) -> None:
     )  # fmt: skip
     assert shipped["order"]["status"] == "SHIPPED"
 
+    # Somebody delivers, and more is ordered of them.
+    buying = Buyer(shop, api.server.services.log)
+    supplier_id = buying.supplier()
+    buying.quote(sku_id, supplier_id, "2.10")
+    purchase_id = buying.order(sku_id, supplier_id, 10, "2.10")
+    at_least = {"atLeast": api.server.services.log.head().position}
+    [coming] = send("AdminPurchases", manager, first=5, filter={"skuId": {"eq": sku}}, **at_least)["purchases"]["nodes"]
+    assert (coming["purchaseId"], coming["open"], coming["owed"]["amount"]) == (str(purchase_id), "10", "21.00")
+    [of] = send("AdminSuppliers", manager, first=5, filter={"openPurchases": {"from": 1}})["suppliers"]["nodes"]
+    assert (of["supplierId"], of["status"], of["onTimeRate"]) == (str(supplier_id), "ACTIVE", None)
+    [quote] = send("AdminSupplierQuotes", manager, first=5)["supplierQuotes"]["nodes"]
+    assert (quote["company"], quote["unitCost"]["amount"]) == (of["company"], "2.1")
+
     # Stock comes in, a price changes, a campaign is planned.
     received = give(
         "AdminReceiveStock", warehouse, skuId=sku, locationId=str(shop.location_id), quantity="10", unitCost="2.10",
-        batch="T1", expiresOn="2999-01-31",
+        batch="T1", expiresOn="2999-01-31", purchaseId=str(purchase_id),
     )  # fmt: skip
     assert received["sku"]["onHand"] == "28"
     level = send("AdminStock", manager, skuIds=[sku], atLeast=received["position"])["stockLevels"][0]

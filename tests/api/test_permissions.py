@@ -48,6 +48,7 @@ from opscore.domain.order_losses import FileCourierClaim, ReportParcelLost
 from opscore.domain.order_notes import NoteOrder, TagOrder
 from opscore.domain.order_returns import RefundOrder
 from opscore.domain.policies import ProblemKind
+from opscore.domain.purchase_commands import PayPurchase
 from opscore.domain.sku_commands import PriceSku, SetStockPolicy, SetTierPrices, TierPriceEntry
 from opscore.domain.staff import AssignStaffRole
 from opscore.domain.stock_commands import AllocateCampaignStock
@@ -60,6 +61,7 @@ from opscore.permissions import ALWAYS, BULK, FIELDS, OPERATES, READS, commands_
 from tests.api.anything import SCHEMA, differences, everything_of, question, value_of
 from tests.api.conftest import Api, gid
 from tests.api.socket_client import socket
+from tests.buying import Buyer
 from tests.shop import SECOND, Shop
 
 HOLDERS = [role for role in Role if role is not Role.SYSTEM]
@@ -131,6 +133,11 @@ def goods(api: Api, shop: Shop) -> dict[str, str]:
     shop.do(AcceptDispute(**dispute))
     shop.do(VerifyDispute(**dispute, real=True, fault_party=FaultParty.OWNER, solution=DisputeRemedy.COMPENSATION))
     shop.do(NegotiateDispute(**dispute, remedy=DisputeRemedy.COMPENSATION, amount_minor=100, above_policy=True))
+    buyer = Buyer(shop, api.server.services.log)
+    supplier = buyer.supplier()
+    buyer.quote(sku, supplier, "4.00")
+    purchase = buyer.order(sku, supplier, 5)
+    shop.do(PayPurchase(sku_id=sku, purchase_id=purchase, amount_minor=500, currency="GBP"))
     shop.do(NoteOrder(order_id=order, text="rang, to be called back"))
     shop.do(TagOrder(order_id=order, tag="call back"))
     position = api.server.services.log.head().position
@@ -146,6 +153,7 @@ HIDDEN: dict[str, str] = {
     "Store.staff": "storefront customer",
     "Store.departures": "storefront customer",
     "Store.responsibilities": "storefront customer",
+    "Store.suppliers": "storefront customer",
     "Store.positioning": "storefront customer",
     "Store.penalties": "storefront customer",
     "Store.salesTargets": "service after_sales editor warehouse storefront customer",
@@ -156,6 +164,17 @@ HIDDEN: dict[str, str] = {
     "Sku.onHand": "customer",
     "Sku.levels": "customer",
     "Sku.allocations": "customer",
+    "Sku.onOrder": "storefront customer",
+    "Sku.purchases": "storefront customer",
+    "Sku.quotes": "warehouse storefront customer",
+    "SkuPurchase.unitCost": "warehouse storefront customer",
+    "SkuPurchase.owed": "warehouse storefront customer",
+    "SkuPurchase.paid": "warehouse storefront customer",
+    "Purchase.unitCost": "warehouse storefront customer",
+    "Purchase.bestQuote": "warehouse storefront customer",
+    "Purchase.owed": "warehouse storefront customer",
+    "Purchase.paid": "warehouse storefront customer",
+    "Purchase.unpaid": "warehouse storefront customer",
     "Sku.prices": "warehouse",
     "Sku.tierPrices": "warehouse",
     "CatalogueItem.listPrice": "warehouse",
@@ -244,6 +263,7 @@ INSIDE = {
     "Sku": {
         "prices.cost": "SkuPrice.cost",
         "prices.marketPrice": "SkuPrice.marketPrice",
+        **{f"purchases.{name}": f"SkuPurchase.{name}" for name in ("unitCost", "owed", "paid")},
         **{f"stockPolicy.{name}": f"StockPolicy.{name}" for name in ("lowLine", "highLine", "coverDays", "stockClass")},
     },
     "Campaign": {

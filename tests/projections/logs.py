@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -36,6 +36,10 @@ class Trade(generate.World):
         self.plans: dict[UUID, bool] = {}
         """Whether each ad plan runs."""
         self.ended: set[UUID] = set()
+        self.bought: dict[UUID, list[tuple[UUID, Decimal, int]]] = {}
+        """The purchases of each article of which units are to come: which, how many, and what was paid."""
+        self.courted: Counter[UUID] = Counter()
+        """How often something was recorded about each supplier."""
         self.reviewed: dict[UUID, dict[str, Any]] = {}
         """What was said in the review of each order, and how it stands."""
         self.jotted: Counter[tuple[UUID, int]] = Counter()
@@ -288,6 +292,76 @@ class Trade(generate.World):
         ]  # fmt: skip
         name, fields = facts[(number + kind // 2) % len(facts)]
         self.record(name, sku, store, batch=batch, **fields)
+        if quantity == 7:
+            seen = {"location_id": place, "accepted": Decimal(kind), "failed": Decimal(number % 3)}
+            whose = self.made_id(f"supplier of {self.stores[store]}", 0) if kind % 2 else None
+            self.record("BatchInspected", sku, store, batch=batch, supplier_id=whose, **seen)
+
+    def court(self, store: int, number: int, kind: int) -> UUID:
+        """Record something about a supplier of a store, its application at first, and return the supplier."""
+        supplier = self.made_id(f"supplier of {self.stores[store]}", number)
+        money = {"currency": self.currencies[store]}
+        terms = {"exchange_terms": "yes", "return_terms": "yes", "after_sale_terms": None, "policy_version": 0}
+        facts: list[tuple[str, dict[str, Any]]] = [
+            ("SupplierDocumentSubmitted", {"kind": "licence", "number": None, "valid_from": None, "valid_until": None}),
+            ("SupplierQualified", {}),
+            ("SupplierTermsAgreed", {**terms, "deposit_minor": 100 * kind, **money}),
+            ("SupplierDepositFrozen", {"amount_minor": 100, **money}),
+            ("SupplierActivated", {}),
+            ("SupplierRejected", {"reasons": ("late",)}),
+            ("SupplierExpelled", {"reason": "late"}),
+        ]
+        if self.stores[store] not in self.versions:
+            self.store_fact(store, 0)
+        if not self.courted[supplier]:
+            name, fields = "SupplierApplied", {"kind": "manufacturer", "company": f"Company {number}"}
+        elif self.courted[supplier] == 9:
+            name, fields = "SupplierDepositFrozen", {"amount_minor": 300, **money}
+        elif self.courted[supplier] == 10:
+            name, fields = "SupplierDepositReleased", {"amount_minor": 200, "withheld_minor": 100, **money}
+        else:
+            name, fields = facts[kind % len(facts)]
+        if self.courted[supplier] < 12:
+            self.record(name, self.stores[store], store, supplier_id=supplier, **fields)
+        self.courted[supplier] += 1
+        return supplier
+
+    def buy(self, number: int, kind: int, quantity: int) -> None:
+        """Order units of an article, or go on with what was ordered: they come, are called off and paid; or a quote."""
+        sku = self.skus[number % len(self.skus)]
+        store, place = self.sku_store[number % len(self.skus)], self._place(number % len(self.skus))
+        supplier, money = self.court(store, number % 2, kind), {"currency": self.currencies[store]}
+        cost, day = Decimal(quantity) / 4, self.now.date() + timedelta(days=7 * (kind % 3))
+        held = self.bought.setdefault(sku, [])
+        if kind % 3 == 2 and not held:
+            quote = {"supplier_id": supplier, "unit_cost": cost, "min_quantity": Decimal(kind // 3), **money}
+            self.record("QuoteRecorded", sku, store, **quote, valid_until=day if number % 2 else None)
+        elif kind % 3 == 0 or not held:
+            purchase = self.made_id("purchase", next(self._numbers))
+            due_by = datetime(day.year, day.month, day.day, 12, tzinfo=UTC) + timedelta(days=1)
+            terms = {"supplier_id": supplier, "quantity": Decimal(quantity), "unit_cost": cost, **money}
+            quoted = cost / 2 if number % 2 else None
+            self.record(
+                "PurchaseOrdered", sku, store, purchase_id=purchase, **terms, due_on=day, due_by=due_by,
+                best_quote_cost=quoted,
+            )  # fmt: skip
+            held.append((purchase, Decimal(quantity), 0))
+        else:
+            purchase, coming, paid = held.pop(0)
+            units = min(coming, Decimal(1 + number % 3))
+            if kind == 1:
+                self.record("PurchaseCancelled", sku, store, purchase_id=purchase, quantity=units, reason="late")
+            elif kind % 3 == 1:
+                self.record(
+                    "StockReceived", sku, store, location_id=place, quantity=units, batch=None, unit_cost=cost,
+                    cost_assumed=False, purchase_id=purchase, **money,
+                )  # fmt: skip
+            else:
+                units, change = Decimal(0), -paid if paid else 100 * quantity
+                self.record("PurchasePaid", sku, store, purchase_id=purchase, amount_minor=change, **money)
+                paid += change
+            if coming > units:
+                held.append((purchase, coming - units, paid))
 
     def tell(self, number: int, kind: int) -> None:
         """Record what is told of customers, campaigns and stores beside the trade."""
@@ -443,7 +517,7 @@ class Trade(generate.World):
 class Doings(generate.Actions):
     """Turns small whole numbers into events of a `Trade`."""
 
-    COUNT = generate.Actions.COUNT + 9
+    COUNT = generate.Actions.COUNT + 10
 
     def __init__(self, world: Trade) -> None:
         super().__init__(world)
@@ -467,6 +541,9 @@ class Doings(generate.Actions):
         if further == 8:
             self.trade.pass_time(minutes)
             return self.trade.plan_store(one, two)
+        if further == 9:
+            self.trade.pass_time(minutes)
+            return self.trade.buy(one, two, 1 + minutes % 7)
         if further < 0 or not self.trade.orders:
             return super().do(action % generate.Actions.COUNT, one, two, minutes)
         order = self.trade.orders[-1 - one % min(len(self.trade.orders), 4)]

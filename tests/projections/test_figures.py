@@ -21,7 +21,6 @@ from opscore.log.event_log import EventLog
 from opscore.projector import Projector
 from opscore.projector.folder import Loaded
 from opscore.projector.lists import ALL, Column, Key, Page
-from tests.benchmarks import generate
 from tests.projections.logs import Doings, Log, Trade
 
 
@@ -36,10 +35,12 @@ def busy(log: Log, actions: int = 400, seed: int = 3, minutes: int = 300) -> Tra
     return world
 
 
-def orderly(log: Log) -> generate.World:
+def orderly(log: Log) -> Trade:
     """Write a log of stock and orders that the aggregates themselves can fold, and return its world."""
     world, chance = log.world(), random.Random(5)
     steps = [world.pay, world.confirm, world.ship, world.ship, world.deliver, world.deliver, world.send_back]
+    for kind in (0, 1):  # A purchase, of which a part is called off before it is due.
+        world.buy(0, kind, 4)
     for number in range(6):
         world.receive(number, 100, 500)
         world.other_movement(number, chance.randrange(5), 2 * chance.randrange(1, 3))
@@ -277,6 +278,8 @@ CELLS = [
     ("reviews", "order_reviews", ["replies"]),
     ("kpi_facts", "paid", ["goods_minor", "total_minor"]),
     ("stock_valuation", "value_days", ["amount_minor"]),
+    ("purchasing", "purchases", ["quantity", "received", "received_in_time", "cancelled", "paid_minor"]),
+    ("purchasing", "suppliers", ["deposit_minor"]),
 ]  # fmt: skip
 
 

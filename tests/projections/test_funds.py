@@ -16,13 +16,16 @@ from opscore.database import Database
 from opscore.domain.order_commands import CancelOrder, ConfirmOrder, PayOrder
 from opscore.domain.order_returns import RefundOrder
 from opscore.domain.policies import IncomeSplit
+from opscore.domain.purchase_commands import PayPurchase
 from opscore.domain.store_capital import InvestCapital, MoveFunds
 from opscore.domain.store_commands import RecordExpense, SetPolicy
 from opscore.domain.store_plan_events import Fund
 from opscore.kpis import KpiGrain
+from opscore.log.event_log import EventLog
 from opscore.projector import Projector, read_all
 from opscore.settings import Settings
 from opscore.writer import Writer
+from tests.buying import Buyer
 from tests.projections.kpi_cells import asked, values
 from tests.shop import Shop
 
@@ -92,6 +95,23 @@ def test_capital_and_incomes_fill_the_funds_and_what_is_paid_leaves_them(shop: S
     assert values(projector, "K101W", days) == [10_000_00, -500_00, 200_00]
     assert values(projector, "K101", days) == [50_000_00, 39_500_00, 39_500_00]
     assert values(projector, "K101I", days) == [50_000_00] * 3
+    assert not projector.check(["funds"])
+
+
+def test_what_suppliers_are_paid_leaves_the_purchasing_fund_and_what_they_give_back_returns(
+    shop: Shop, projector: Projector, database: Database
+) -> None:
+    projector.deploy()
+    buyer = Buyer(shop, EventLog(database.pool.connection))
+    noon = datetime(2024, 1, 5, 12, tzinfo=UTC)
+    sku_id = shop.sku_to_review(stock=0)
+    purchase = buyer.order(sku_id, buyer.supplier(at=noon), 10, "4.00", at=noon)
+    assert funds(projector) == [], "what is only ordered is not paid"
+    of = {"sku_id": sku_id, "purchase_id": purchase, "currency": "GBP"}
+    on(shop, date(2024, 1, 6), PayPurchase(**of, amount_minor=40_00))
+    assert funds(projector) == [-40_00, 0, 0]
+    on(shop, date(2024, 1, 7), PayPurchase(**of, amount_minor=-15_00))
+    assert funds(projector) == [-25_00, 0, 0]
     assert not projector.check(["funds"])
 
 

@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from datetime import timedelta
+from decimal import Decimal
 from fractions import Fraction
 from itertools import product
 from pathlib import Path
@@ -92,6 +93,12 @@ def everything_happens(log: Log) -> None:
         }  # fmt: skip
         shape = msgspec.convert(received, event_types()["StockReceived"].shape, strict=False)
         world.record("StockReceived", world.skus[0], 0, **generate.vars_of(shape))
+    world.customers.append(world.made_id("customer", 98))
+    world.pay(world.place(len(world.customers) - 1, [(0, 1)], campaign=0))
+    world.buy(0, 0, 4)
+    found = {"location_id": world.locations[0][0], "batch": "B1", "accepted": Decimal(2), "failed": Decimal(1)}
+    supplier = world.court(world.sku_store[0], 0, 0)
+    world.record("BatchInspected", world.skus[0], world.sku_store[0], supplier_id=supplier, **found)
     in_campaign = world.place(0, [(0, 2)], campaign=0)
     for step in (world.pay, world.confirm, world.ship, world.ship):
         step(in_campaign)

@@ -37,6 +37,7 @@ NAMES = [
     "kpi_daily",
     "kpi_facts",
     "order_book",
+    "purchasing",
     "reviews",
     "stock_facts",
     "stock_ledger",
@@ -316,6 +317,7 @@ def test_an_event_of_a_newer_version_stops_what_reads_it(log: Log, projector: Pr
     assert [(entry.name, entry.failed_position) for entry in failures] == [
         ("directory", head),
         ("kpi_facts", head),
+        ("purchasing", head),
         ("stock_facts", head),
         ("stock_ledger", head),
         ("stock_valuation", head),

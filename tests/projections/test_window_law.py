@@ -33,6 +33,7 @@ PROJECTIONS = [
     "funds",
     "income_split",
     "stock_facts",
+    "purchasing",
 ]
 OWN = resources.path("data") / "own_projections"
 """What an operator's folder begins with holds to the law as well."""

@@ -95,6 +95,7 @@ MONEY = frozenset(
         "list_price", "old_list_price", "unit_price", "price", "factor", "percent", "cost", "market_price",
         "expected_profit", "unit_cost", "discounts", "freight_waivers", "passed_over", "claims", "differences",
         "percentage", "threshold", "fixed", "free_shipping", "coupon", "evidence", "figures", "spend",
+        "best_quote_cost",
     }
 )  # fmt: skip
 """Fields of events, beside those that end in `_minor`, that say what something costs: not for roles without prices."""

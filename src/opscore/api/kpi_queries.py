@@ -43,6 +43,7 @@ OfTier = Annotated[str | None, strawberry.argument(description="Only members of 
 OfLocation = Annotated[strawberry.ID | None, strawberry.argument(description="Only what lies at this location.")]
 OfBatch = Annotated[str | None, strawberry.argument(description="Only units of this batch.")]
 OfAge = Annotated[str | None, strawberry.argument(description="Only units of this age band, such as 31-90 (days).")]
+OfSupplier = Annotated[UUID | None, strawberry.argument(description="Only what was bought of this supplier.")]
 OfCategory = Annotated[str | None, strawberry.argument(description="Only expenses of this category.")]
 OfAgent = Annotated[
     str | None,
@@ -74,6 +75,7 @@ def _asked(
     location_id: strawberry.ID | None = None,
     batch: str | None = None,
     age: str | None = None,
+    supplier_id: UUID | None = None,
     category: str | None = None,
     agent: str | None = None,
     by: views.KpiSlice | None = None,
@@ -93,6 +95,7 @@ def _asked(
         location_id=None if location_id is None else key_of(location_id, "Location"),
         batch=batch,
         age=age,
+        supplier_id=supplier_id,
         category=category,
         agent=agent,
         by=None if by is None else by.value.lower(),
@@ -137,6 +140,7 @@ class KpiQueries:
         location_id: OfLocation = None,
         batch: OfBatch = None,
         age: OfAge = None,
+        supplier_id: OfSupplier = None,
         category: OfCategory = None,
         agent: OfAgent = None,
         by: By = None,
@@ -156,7 +160,7 @@ class KpiQueries:
         context = info.context
         asked = _asked(
             info, (from_day, to_day, grain), store_ids, channel, sku_id, campaign_id, reason, tier, location_id, batch,
-            age, category, agent, by,
+            age, supplier_id, category, agent, by,
         )  # fmt: skip
         return await context.services.read(
             views.answer, context, views.find(code), asked, compare, at_least, as_of, top
@@ -201,6 +205,7 @@ class KpiQueries:
         location_id: OfLocation = None,
         batch: OfBatch = None,
         age: OfAge = None,
+        supplier_id: OfSupplier = None,
         category: OfCategory = None,
         agent: OfAgent = None,
         by: Annotated[
@@ -222,7 +227,7 @@ class KpiQueries:
         context = info.context
         asked = _asked(
             info, (from_day, to_day, grain), store_ids, channel, sku_id, campaign_id, reason, tier, location_id, batch,
-            age, category, agent, by,
+            age, supplier_id, category, agent, by,
         )  # fmt: skip
         if (asked.by is None) != (of_slice is None and rest_of is None) or (
             of_slice is not None and rest_of is not None

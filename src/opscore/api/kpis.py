@@ -73,6 +73,8 @@ class KpiSlice(enum.StrEnum):
     """A batch of units, as far as receipts and shipments name it."""
     AGE = "AGE"
     """How long ago units came in, in bands of days such as 31-90."""
+    SUPPLIER = "SUPPLIER"
+    """Whom goods were bought of; a breakdown names `supplierId`."""
     CATEGORY = "CATEGORY"
     """What money was spent on, as expenses are booked."""
     AGENT = "AGENT"

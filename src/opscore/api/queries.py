@@ -53,6 +53,7 @@ from opscore.api.numbers import order_at, position_of
 from opscore.api.orders import Order
 from opscore.api.paging import Connection
 from opscore.api.projection_queries import ProjectionQueries
+from opscore.api.purchases import PurchaseQueries
 from opscore.api.reviews import ReviewQueries
 from opscore.api.scalars import Position
 from opscore.api.selected import selected_of
@@ -414,6 +415,7 @@ async def _holder(info: ContextInfo, type_: type[ViewT], claim: str, scope: str,
 class Query(
     AggregateQueries,
     BatchQueries,
+    PurchaseQueries,
     CatalogueQueries,
     CartQueries,
     CommissionQueries,

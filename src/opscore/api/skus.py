@@ -14,9 +14,11 @@ from opscore.api.history import HistoryEvent, history_field
 from opscore.api.money import UnitPrice, unit_price, unit_price_or_none
 from opscore.api.nodes import Stream, gid, store_gid, stream_fields
 from opscore.api.paging import Connection
+from opscore.api.purchases import SkuPurchase, SkuQuote, purchase_view, quote_view
 from opscore.domain import sku as domain
 from opscore.domain.command import Role
 from opscore.domain.sku_events import DelistReason, FulfilmentMode, SkuStatus
+from opscore.domain.sku_purchases import on_order
 from opscore.domain.values import plain
 from opscore.permissions import may_see_field
 
@@ -143,6 +145,17 @@ class Sku(Stream):
     )
     sellable: Decimal = strawberry.field(description="Units that anybody may buy, over all places.")
     available: Decimal = strawberry.field(description="Sellable units and what campaigns have left.")
+    on_order: Decimal | None = strawberry.field(
+        description="Units that suppliers are still to deliver; not shown to the shop's front."
+    )
+    purchases: list[SkuPurchase] = strawberry.field(
+        description="Its purchases of which units are to come, or money is to be paid or given back; not shown to the "
+        "shop's front. `purchases` of the query lists all."
+    )
+    quotes: list[SkuQuote] = strawberry.field(
+        description="For what suppliers deliver it, also by quotes that have run out; not shown to roles that see no "
+        "cost."
+    )
 
 
 def sku_view(sku: domain.Sku, context: Context) -> Sku:
@@ -156,6 +169,7 @@ def sku_view(sku: domain.Sku, context: Context) -> Sku:
 
     costs, prices, places = shows("SkuPrice.cost"), shows("Sku.prices"), shows("Sku.levels")
     policy, on_hand = shows("StockPolicy.lowLine"), shows("Sku.onHand")
+    bought, quotes = shows("Sku.purchases"), shows("Sku.quotes")
     stores = {each for each in sku.offered_in if viewer.may_act_for(each)} if viewer.role is Role.CUSTOMER else None
 
     def within(store_id: UUID) -> bool:
@@ -261,4 +275,7 @@ def sku_view(sku: domain.Sku, context: Context) -> Sku:
         on_hand=plain(sku.on_hand) if on_hand else None,
         sellable=plain(sku.sellable),
         available=plain(sku.available),
+        on_order=plain(on_order(sku)) if bought else None,
+        purchases=[purchase_view(key, each, viewer.role) for key, each in sku.purchases.items() if bought],
+        quotes=[quote_view(each, currency) for each in sku.quotes if quotes],
     )

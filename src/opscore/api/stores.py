@@ -20,6 +20,7 @@ from opscore.api.history import HistoryEvent, history_field
 from opscore.api.money import Money, money
 from opscore.api.nodes import Stream, stream_fields
 from opscore.api.paging import Connection
+from opscore.api.purchases import StoreSupplier, supplier_view
 from opscore.api.scalars import Json
 from opscore.api.store_plans import OperatingBudget, SalesTarget, budgets, sales_targets
 from opscore.api.store_profile import PlatformPenalty, StorePositioning, penalties, positioning
@@ -146,6 +147,9 @@ class Store(Stream):
     departures: list[StaffDeparture] = strawberry.field(
         description="Who leaves the staff, and who left, the latest word last; none for the shop's front."
     )
+    suppliers: list[StoreSupplier] = strawberry.field(
+        description="Its suppliers, in the order in which they applied; none for the shop's front."
+    )
     logo_reference: str | None = strawberry.field(description="Where its logo is kept.")
     announcement: str | None = strawberry.field(description="What it tells its buyers now.")
     introduction: str | None = strawberry.field(description="What it says of itself and its brand.")
@@ -254,6 +258,7 @@ def store_view(store: domain.Store, context: Context) -> Store:
             if inner
         ],
         departures=[_departure(each, store) for each in store.departures if inner],
+        suppliers=[supplier_view(key, each, currency) for key, each in store.suppliers.items() if inner],
         logo_reference=store.profile.logo_reference,
         announcement=store.profile.announcement,
         introduction=store.profile.introduction,

@@ -341,6 +341,54 @@ class Points(Policy):
             raise ValueError("share_of_goods_max lies between 0 and 1")
 
 
+class SupplierDocumentKind(enum.StrEnum):
+    """What a document of a supplier proves."""
+
+    LICENCE = "licence"
+    TAX = "tax"
+    ORGANISATION = "organisation"
+    TRADEMARK = "trademark"
+    BRAND_AUTHORISATION = "brand_authorisation"
+    PRODUCTION_LICENCE = "production_licence"
+
+
+class SupplierRules(Policy):
+    """Which documents a supplier hands in before it is found fit, and what deposit it leaves, in minor units.
+
+    Who deals in a brand that somebody else makes hands in `dealer_documents` besides.
+    """
+
+    KIND: ClassVar[str] = "supplier_rules"
+    required_documents: tuple[SupplierDocumentKind, ...] = (
+        SupplierDocumentKind.LICENCE,
+        SupplierDocumentKind.TAX,
+        SupplierDocumentKind.ORGANISATION,
+    )
+    dealer_documents: tuple[SupplierDocumentKind, ...] = (SupplierDocumentKind.BRAND_AUTHORISATION,)
+    deposit_minor: NonNegativeMinor = 0
+
+    @classmethod
+    def default(cls, platform: str, currency: str) -> Self:
+        """Return what is asked of suppliers where nothing is set: the deposit is customary in yuan alone."""
+        return cls(deposit_minor=20_000_00 if currency == "CNY" else 0)
+
+
+class Inspection(Policy):
+    """Whether what comes in by a purchase waits in quarantine until somebody has looked at it.
+
+    And what residue goods of a category may have at most to be sold, in a unit of the store's choice; as long as none
+    was measured, none of them passes.
+    """
+
+    KIND: ClassVar[str] = "inspection"
+    receipts: bool = False
+    residue_limits: dict[Code, Decimal] = {}
+
+    def __post_init__(self) -> None:
+        if any(not (limit.is_finite() and limit >= 0) for limit in self.residue_limits.values()):
+            raise ValueError("a residue limit is a number of 0 or more")
+
+
 class StaffTerms(Policy):
     """How many months ahead whoever leaves the staff gives notice: to the same day of the month, or its last one."""
 

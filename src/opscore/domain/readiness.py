@@ -24,6 +24,7 @@ from opscore.domain import (
     customer_commands,
     departures,
     disclosures,
+    inspections,
     order_assists,
     order_cancelling,
     order_commands,
@@ -33,7 +34,9 @@ from opscore.domain import (
     order_return_endings,
     order_returns,
     order_review_commands,
+    purchase_commands,
     sku_commands,
+    sku_purchases,
     staff,
     stock_commands,
     store_capital,
@@ -41,6 +44,7 @@ from opscore.domain import (
     store_deposits,
     store_plans,
     store_profile,
+    supplier_commands,
     traffic,
 )
 from opscore.domain.aggregate import Aggregate
@@ -116,6 +120,10 @@ def _not_closed(store: Store, _: Occasion) -> None:
     store.require_not_closed()
 
 
+def _with_suppliers(store: Store, _: Occasion) -> None:
+    supplier_commands.require_any(store)
+
+
 STORE: dict[type[Command], Check] = {
     store_commands.CertifyPaymentAccount: rehearsed(
         lambda store, now: store.certify_payment_account(ANYTHING, ANYTHING, store.operator, now.at)
@@ -158,6 +166,15 @@ STORE: dict[type[Command], Check] = {
     departures.WithdrawResignation: always,
     departures.ConfirmHandover: always,
     departures.RecordDeparture: always,
+    supplier_commands.ApplyAsSupplier: _not_closed,
+    supplier_commands.SubmitSupplierDocument: _with_suppliers,
+    supplier_commands.QualifySupplier: _with_suppliers,
+    supplier_commands.RejectSupplier: _with_suppliers,
+    supplier_commands.AgreeSupplierTerms: _with_suppliers,
+    supplier_commands.FreezeSupplierDeposit: _with_suppliers,
+    supplier_commands.ActivateSupplier: _with_suppliers,
+    supplier_commands.ExpelSupplier: _with_suppliers,
+    supplier_commands.ReleaseSupplierDeposit: _with_suppliers,
     store_plans.SetSalesTarget: _not_closed,
     store_plans.SetBudget: _not_closed,
     store_capital.InvestCapital: _not_closed,
@@ -247,6 +264,14 @@ def _perishable(sku: Sku, _: Occasion) -> None:
         raise DoneAlready
 
 
+def _purchasable(sku: Sku, now: Occasion) -> None:
+    purchase_commands.require_purchasable(sku, now.store)
+
+
+def _purchased(sku: Sku, _: Occasion) -> None:
+    sku_purchases.require_any(sku)
+
+
 def _allocated(sku: Sku, _: Occasion) -> None:
     if not sku.allocations:
         raise DoneAlready
@@ -259,6 +284,10 @@ SKU: dict[type[Command], Check] = {
     sku_commands.FailSkuReview: _reviewable,
     sku_commands.RetireSku: _retirable,
     sku_commands.SetStockPolicy: _alive,
+    purchase_commands.RecordQuote: _alive,
+    purchase_commands.OrderPurchase: _purchasable,
+    purchase_commands.CancelPurchase: _purchased,
+    purchase_commands.PayPurchase: _purchased,
     batches.RecallBatch: _in_batches,
     batches.LiftBatchRecall: _recalled,
     batches.ExpireBatches: _perishable,
@@ -276,6 +305,7 @@ SKU_ANYWHERE: dict[type[Command], Check] = {
     stock_commands.TakeBackStock: _stocked,
     stock_commands.WriteOffStock: _stocked,
     stock_commands.ReclassifyStock: _stocked,
+    inspections.InspectBatch: _stocked,
     stock_commands.IssueSample: _stocked,
     stock_commands.CountStock: _stocked,
     stock_commands.TransferStock: _stocked,

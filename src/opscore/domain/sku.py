@@ -25,6 +25,7 @@ from opscore.domain.sku_events import (
     AllocationExceedsQuota as AllocationExceedsQuota,
     AlreadyReserved as AlreadyReserved,
     BatchExpired as BatchExpired,
+    BatchInspected as BatchInspected,
     BatchRecalled as BatchRecalled,
     BatchRecallLifted as BatchRecallLifted,
     BelowCost as BelowCost,
@@ -84,6 +85,16 @@ from opscore.domain.sku_events import (
     TierPricesSet as TierPricesSet,
     TransferUnknown as TransferUnknown,
     WriteOffKind as WriteOffKind,
+)
+from opscore.domain.sku_purchases import (
+    Purchase,
+    PurchaseCancelled,
+    PurchaseOrdered,
+    PurchasePaid,
+    Quote,
+    QuoteRecorded,
+    quoted,
+    take_in,
 )
 from opscore.domain.sku_state import (
     ZERO as ZERO,
@@ -149,6 +160,10 @@ class Sku(Aggregate):
     quota_sold: dict[UUID, Decimal]
     """What orders hold or have had of each open quota, by campaign."""
     transfers: dict[UUID, Transfer]
+    purchases: dict[UUID, Purchase]
+    """The purchases of which units are to come, or money is to be paid or to come back."""
+    quotes: list[Quote]
+    """What suppliers said last, each for a least quantity."""
 
     @folds(SkuRegistered)
     def _registered(self, event: SkuRegistered) -> None:
@@ -180,6 +195,8 @@ class Sku(Aggregate):
         self.allocations = {}
         self.quota_sold = {}
         self.transfers = {}
+        self.purchases = {}
+        self.quotes = []
 
     @folds(SkuContentSet)
     def _content_set(self, event: SkuContentSet) -> None:
@@ -245,6 +262,18 @@ class Sku(Aggregate):
             batch.produced_on = event.produced_on or batch.produced_on
             batch.expires_on = event.expires_on or batch.expires_on
             batch.place_of_origin = event.place_of_origin or batch.place_of_origin
+        if event.purchase_id is not None:
+            if event.batch is not None:
+                self.batches[event.batch].supplier_id = self.purchases[event.purchase_id].supplier_id
+            take_in(self.purchases, event)
+
+    @folds(PurchaseOrdered, PurchaseCancelled, PurchasePaid)
+    def _purchases_change(self, event: PurchaseOrdered | PurchaseCancelled | PurchasePaid) -> None:
+        take_in(self.purchases, event)
+
+    @folds(QuoteRecorded)
+    def _quoted(self, event: QuoteRecorded) -> None:
+        self.quotes = quoted(self.quotes, event)
 
     @folds(BatchExpired)
     def _batch_expired(self, event: BatchExpired) -> None:
@@ -356,7 +385,7 @@ class Sku(Aggregate):
             del self.allocations[event.campaign_id]
             self.quota_sold.pop(event.campaign_id, None)
 
-    @folds(StockBackdated, LowStockReached, StockDepleted)
+    @folds(BatchInspected, StockBackdated, LowStockReached, StockDepleted)
     def _noted(self, event: Event) -> None:
         """Facts for the ledger and for alerts; the levels do not move by them."""
 

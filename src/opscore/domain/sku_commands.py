@@ -59,6 +59,7 @@ from opscore.domain.sku_events import (
     TierBelowCost,
     TierUnknown,
 )
+from opscore.domain.sku_purchases import PurchasesOpen, on_order
 from opscore.domain.sku_state import Content, StockPolicy
 from opscore.domain.store import Store
 from opscore.domain.store_events import (
@@ -625,7 +626,7 @@ class RetireSku(Command):
     """End the life of an article that is off sale, sold out and promised to nobody."""
 
     AGGREGATE: ClassVar[type[Aggregate]] = Sku
-    REFUSES: ClassVar[tuple[type[Refusal], ...]] = (StockLeft, OpenReservations)
+    REFUSES: ClassVar[tuple[type[Refusal], ...]] = (StockLeft, OpenReservations, PurchasesOpen)
 
     sku_id: SkuId
     reason: Annotated[Reason | None, Meta(description="Why it ends.")] = None
@@ -641,11 +642,16 @@ class RetireSku(Command):
 
 
 def require_unneeded(sku: Sku) -> None:
-    """Refuse while it is on sale, promised or in stock: WrongState, OpenReservations, StockLeft."""
+    """Refuse while it is on sale, promised, on order or in stock.
+
+    Refuses: WrongState, OpenReservations, PurchasesOpen, StockLeft.
+    """
     if any(listing.listed for listing in sku.listings.values()):
         raise WrongState(what=sku.code, state="listed", needed="delisted in every store", ids=[sku.id])
     if sku.reservations:
         raise OpenReservations(code=sku.code, count=len(sku.reservations), path=("sku_id",), ids=[sku.id])
+    if coming := on_order(sku):
+        raise PurchasesOpen(code=sku.code, quantity=plain(coming), path=("sku_id",), ids=[sku.id])
     left = sku.on_hand + sum((transfer.quantity for transfer in sku.transfers.values()), ZERO)
     if left:
         raise StockLeft(code=sku.code, quantity=plain(left), path=("sku_id",), ids=[sku.id])

@@ -207,10 +207,11 @@ class StockReceived(Event):
 
     produced_on, expires_on, place_of_origin: what was said of the batch with these units; None is nothing, and what was
     said of it before holds. The day on which it expires is the last one on which its units may be sold.
+    purchase_id: the purchase that they were on order by.
     """
 
-    VERSION: ClassVar[int] = 3
-    UPCASTS: ClassVar[tuple[tuple[()], ...]] = (*FIELDS_ADDED, *FIELDS_ADDED)
+    VERSION: ClassVar[int] = 4
+    UPCASTS: ClassVar[tuple[tuple[()], ...]] = (*FIELDS_ADDED, *FIELDS_ADDED, *FIELDS_ADDED)
 
     location_id: UUID
     batch: str | None
@@ -223,6 +224,23 @@ class StockReceived(Event):
     produced_on: date | None = None
     expires_on: date | None = None
     place_of_origin: str | None = None
+    purchase_id: UUID | None = None
+
+
+class BatchInspected(Event):
+    """Somebody looked at units of a batch that were in quarantine: what passed and what failed has left it.
+
+    supplier_id: whose they are, where they came in by a purchase.
+    """
+
+    location_id: UUID
+    batch: str
+    accepted: Decimal
+    failed: Decimal
+    residue: Decimal | None = None
+    finding: str | None = None
+    supplier_id: UUID | None = None
+    document: str | None = None
 
 
 class BatchExpired(Event):

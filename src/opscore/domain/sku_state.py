@@ -62,6 +62,8 @@ class Batch(msgspec.Struct):
     expires_on: date | None = None
     """The last day on which they may be sold, of the article's home store."""
     place_of_origin: str | None = None
+    supplier_id: UUID | None = None
+    """Who delivered it, where it came in by a purchase; the last one who did."""
     expired: bool = False
     recalled: str | None = None
     """Why it was recalled; None when it was not, or may be sold after all."""

@@ -19,6 +19,7 @@ from opscore.domain.batches import expire_on_arrival, require_same_batch
 from opscore.domain.campaign import Campaign, CampaignStatus
 from opscore.domain.command import Command, Role, UnitOfWork
 from opscore.domain.periods import OverrideReason, note_override, require_open_books
+from opscore.domain.policies import Inspection
 from opscore.domain.refusals import CurrencyMismatch, InvalidField, NotFound, ReasonMissing, Refusal, WrongState
 from opscore.domain.sku import (
     ZERO,
@@ -59,7 +60,9 @@ from opscore.domain.sku_events import (
     StoreNotInCampaign,
     TransferUnknown,
 )
+from opscore.domain.sku_purchases import ExceedsPurchase, PurchaseUnknown, require_open
 from opscore.domain.sku_state import BatchLevel
+from opscore.domain.store import Store
 from opscore.domain.store_events import LocationClosedAlready, PeriodClosedAlready
 from opscore.domain.values import MAX_MINOR, Code, Currency, Label, Reason, derived_id, line_amount_minor, plain
 
@@ -114,6 +117,8 @@ class ReceiveStock(Command):
         CurrencyMismatch,
         CountBelowHeld,
         BatchDiffers,
+        PurchaseUnknown,
+        ExceedsPurchase,
         PeriodClosedAlready,
     )
 
@@ -123,7 +128,20 @@ class ReceiveStock(Command):
     batch: Annotated[
         Code | None, Meta(description="Number of the batch they are from; from then on batches are kept apart there.")
     ] = None
-    unit_cost: Annotated[Decimal | None, Meta(description="Cost of one unit; left out while unknown.")] = None
+    purchase_id: Annotated[
+        UUID | None,
+        Meta(
+            description="The purchase by which they were on order; it may take several receipts. What comes beyond it "
+            "is received without it."
+        ),
+    ] = None
+    unit_cost: Annotated[
+        Decimal | None,
+        Meta(
+            description="Cost of one unit, freight included, say; the purchase's if left out, and without a purchase "
+            "left out while unknown."
+        ),
+    ] = None
     currency: Annotated[Currency | None, Meta(description="Currency of the cost, to be sure; the article's own.")] = (
         None
     )
@@ -155,8 +173,13 @@ class ReceiveStock(Command):
         if self.cost_assumed and self.unit_cost is None:
             raise InvalidField(why="there is no cost that could be assumed", path=("cost_assumed",))
         unit_cost = None if self.unit_cost is None else require_receipt_cost(sku, self.unit_cost, quantity)
+        condition = self.condition
+        if self.purchase_id is not None:
+            purchase = require_open(sku, self.purchase_id, quantity)
+            unit_cost = purchase.unit_cost if unit_cost is None else unit_cost
+            condition = self._until_inspected(work, sku)
         require_same_batch(sku, self.batch, self.produced_on, self.expires_on, self.place_of_origin)
-        sku.require_uncounted(self.location_id, work.occurred_at, [(self.condition, quantity, self.batch)])
+        sku.require_uncounted(self.location_id, work.occurred_at, [(condition, quantity, self.batch)])
         sku.move(
             StockReceived,
             quantity,
@@ -166,17 +189,30 @@ class ReceiveStock(Command):
             unit_cost=unit_cost,
             currency=sku.currency,
             cost_assumed=self.cost_assumed,
-            condition=self.condition,
+            condition=condition,
             document=self.document,
             produced_on=self.produced_on,
             expires_on=self.expires_on,
             place_of_origin=self.place_of_origin,
+            purchase_id=self.purchase_id,
             occurred_at=work.occurred_at,
         )
         if self.batch is not None:
             expire_on_arrival(work, sku, self.batch)
         note_override(work, sku, self.override_reason)
         return sku.id
+
+    def _until_inspected(self, work: UnitOfWork, sku: Sku) -> StockCondition:
+        """Return the condition of what comes in by a purchase: where the policy says so, it waits for an inspection.
+
+        Refuses: InvalidField (they are of no batch, by which they would be inspected).
+        """
+        home = work.get(Store, sku.store_id, scoped=False)
+        if self.condition is not StockCondition.GOOD or not home.policy(Inspection, work.occurred_at).receipts:
+            return self.condition
+        if self.batch is None:
+            raise InvalidField(why="name the batch, by which it is inspected before it is sold", path=("batch",))
+        return StockCondition.QUARANTINED
 
 
 def require_receipt_cost(sku: Sku, unit_cost: Decimal, quantity: Decimal) -> Decimal:
@@ -397,7 +433,14 @@ _STATES = {StockCondition.GOOD: StockState.AVAILABLE, StockCondition.QUARANTINED
 """The state of units by their condition; of any other condition they are set aside as damaged."""
 
 
-def require_of_state(sku: Sku, location_id: UUID, state: StockState, quantity: Decimal, batch: str | None) -> None:
+def require_of_state(
+    sku: Sku,
+    location_id: UUID,
+    state: StockState,
+    quantity: Decimal,
+    batch: str | None,
+    path: tuple[str, ...] = ("quantity",),
+) -> None:
     """Refuse ExceedsOnHand when fewer units of a state are free at a location, ExceedsBatch when of the batch are."""
     free = sku.level_at(location_id).of_state(state)
     if free < quantity:
@@ -406,10 +449,10 @@ def require_of_state(sku: Sku, location_id: UUID, state: StockState, quantity: D
             available=plain(free),
             condition=state.value,
             asked=quantity,
-            path=("quantity",),
+            path=path,
             ids=[sku.id],
         )
-    sku.require_in_batch(location_id, batch, quantity, state)
+    sku.require_in_batch(location_id, batch, quantity, state, path)
 
 
 class ReclassifyStock(Command):

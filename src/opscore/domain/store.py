@@ -58,7 +58,6 @@ from opscore.domain.store_events import (
     DepositReleased,
     DocumentExpired,
     DocumentKind,
-    DocumentMissing,
     EffectiveInThePast,
     ExpenseRecorded,
     FeeUnpaid,
@@ -105,8 +104,10 @@ from opscore.domain.store_state import (
     StaffPeriod,
     StoreDocument,
     departed,
+    require_valid,
     rostered,
 )
+from opscore.domain.suppliers import Supplier, SupplierApplied, SupplierStep, take_in
 from opscore.domain.values import is_time_zone
 
 # What it adds up to --------------------------------------------------------------------------------------------------
@@ -152,6 +153,7 @@ class Store(Aggregate):
     """Who has had which role, as they were assigned."""
     departures: list[Departure]
     """Who leaves, and who left."""
+    suppliers: dict[UUID, Supplier]
     plans: StorePlans
     profile: StoreProfile
     commissions: Commissions
@@ -190,6 +192,7 @@ class Store(Aggregate):
         self.books_open_from = None
         self.staff = []
         self.departures = []
+        self.suppliers = {}
         self.plans = StorePlans()
         self.profile = StoreProfile()
         self.commissions = Commissions()
@@ -308,6 +311,10 @@ class Store(Aggregate):
     def _staff_changes(self, event: StaffEvent) -> None:
         self.staff = rostered(self.staff, event)
         self.departures = departed(self.departures, event)
+
+    @folds(SupplierApplied, *get_args(SupplierStep))
+    def _supplier_changes(self, event: SupplierApplied | SupplierStep) -> None:
+        take_in(self.suppliers, event)
 
     @folds(*get_args(PlanEvent))
     def _plans_change(self, event: PlanEvent) -> None:
@@ -580,12 +587,7 @@ class Store(Aggregate):
 
     def _require_document(self, kind: DocumentKind, day: date) -> None:
         papers = [paper for paper in self.documents.values() if paper.kind is kind]
-        if any(paper.is_valid_on(day) for paper in papers):
-            return
-        ended = [paper.valid_until for paper in papers if paper.has_ended_by(day)]
-        if ended:
-            raise DocumentExpired(kind=kind.value, valid_until=ended[-1], ids=[self.id])
-        raise DocumentMissing(kind=kind.value, ids=[self.id])
+        require_valid(papers, kind.value, day, self.id)
 
     def pass_audit(self, auditor: str, at: datetime) -> None:
         """Find nothing wrong; by somebody other than the applicant, unless the policy `second_person` lets them.

@@ -377,7 +377,7 @@ class TermsUnset(Refusal):
 
 
 class AmountDiffersFromTerms(Refusal):
-    """The platform's terms ask for {expected_minor} minor units now, not {given_minor}; pay that amount."""
+    """The terms ask for {expected_minor} minor units now, not {given_minor}; pay that amount."""
 
 
 class DepositNotFrozen(Refusal):

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
+from uuid import UUID
 
 import msgspec
 
 from opscore.domain.store_events import (
     DepartureStatus,
+    DocumentExpired,
     DocumentKind,
+    DocumentMissing,
     LocationKind,
     StaffHandoverConfirmed,
     StaffLeft,
@@ -32,14 +35,11 @@ StaffEvent = (
 )
 
 
-class StoreDocument(Value):
-    """A document on file."""
+class Paper(Value, kw_only=True):
+    """A document that holds from a day through another one (None: without beginning or end)."""
 
-    kind: DocumentKind
     valid_from: date | None = None
     valid_until: date | None = None
-    categories: tuple[str, ...] = ()
-    brand: str | None = None
 
     def is_valid_on(self, day: date) -> bool:
         """Say whether the document holds on a day."""
@@ -48,6 +48,29 @@ class StoreDocument(Value):
     def has_ended_by(self, day: date) -> bool:
         """Say whether the last day of the document lies before a day."""
         return self.valid_until is not None and self.valid_until < day
+
+
+def require_valid(
+    papers: Sequence[Paper], kind: str, day: date, owner_id: UUID, path: Sequence[str | int] = ()
+) -> None:
+    """Refuse DocumentExpired or DocumentMissing unless one of the papers of a kind holds on a day.
+
+    owner_id: whose papers they are.
+    """
+    if any(paper.is_valid_on(day) for paper in papers):
+        return
+    ended = [paper.valid_until for paper in papers if paper.has_ended_by(day)]
+    if ended:
+        raise DocumentExpired(kind=kind, valid_until=ended[-1], path=path, ids=[owner_id])
+    raise DocumentMissing(kind=kind, path=path, ids=[owner_id])
+
+
+class StoreDocument(Paper, kw_only=True):
+    """A document of a store on file."""
+
+    kind: DocumentKind
+    categories: tuple[str, ...] = ()
+    brand: str | None = None
 
 
 class Location(Value):
