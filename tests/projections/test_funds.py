@@ -104,14 +104,15 @@ def test_what_suppliers_are_paid_leaves_the_purchasing_fund_and_what_they_give_b
     projector.deploy()
     buyer = Buyer(shop, EventLog(database.pool.connection))
     noon = datetime(2024, 1, 5, 12, tzinfo=UTC)
+    on(shop, JANUARY, InvestCapital(store_id=shop.store_id, amount_minor=50_00, currency="GBP"))
     sku_id = shop.sku_to_review(stock=0)
     purchase = buyer.order(sku_id, buyer.supplier(at=noon), 10, "4.00", at=noon)
-    assert funds(projector) == [], "what is only ordered is not paid"
+    assert funds(projector) == [35_00, 10_00, 5_00], "what is only ordered is not paid"
     of = {"sku_id": sku_id, "purchase_id": purchase, "currency": "GBP"}
     on(shop, date(2024, 1, 6), PayPurchase(**of, amount_minor=40_00))
-    assert funds(projector) == [-40_00, 0, 0]
+    assert funds(projector) == [-5_00, 10_00, 5_00]
     on(shop, date(2024, 1, 7), PayPurchase(**of, amount_minor=-15_00))
-    assert funds(projector) == [-25_00, 0, 0]
+    assert funds(projector) == [10_00, 10_00, 5_00]
     assert not projector.check(["funds"])
 
 
