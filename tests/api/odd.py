@@ -152,11 +152,15 @@ class Drawing:
         return self.one(NAMED.get(own) or self.known.parts.get(own) or NAMED.get(name) or RIGHT[kind])
 
 
-def request(dice: random.Random, operation: str, name: str, known: Known) -> dict[str, Any]:
-    """Return a request that selects a root field: its arguments as variables or as literals."""
+def request(dice: random.Random, operation: str, name: str, known: Known, *, plain: bool = False) -> dict[str, Any]:
+    """Return a request that selects a root field: its arguments as variables or as literals.
+
+    plain: with nothing odd in it, and nothing that may be left out.
+    """
     root = {"query": SCHEMA.query_type, "mutation": SCHEMA.mutation_type, "subscription": SCHEMA.subscription_type}
     field = root[operation].fields[name]
-    drawing = Drawing(dice, known, name, dice.choice([0, 0, 8, 30]), dice.choice([0, 25, 25, 70]))
+    odd, optional = dice.choice([0, 0, 8, 30]), dice.choice([0, 25, 25, 70])
+    drawing = Drawing(dice, known, name, 0 if plain else odd, 0 if plain else optional)
     paged = {"first"} & field.args.keys()
     given = {
         key: drawing.value(key, each.type)

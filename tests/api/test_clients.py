@@ -283,6 +283,8 @@ EXCUSED = {
         "the plain id of a part, by the name under which inputs ask for it",
     '@graphql-eslint/no-typename-prefix: Field "promotionId" starts with the name of the parent type "Promotion"':
         "likewise",
+    '@graphql-eslint/no-typename-prefix: Field "purchaseId" starts with the name of the parent type "Purchase"':
+        "likewise",
     '@graphql-eslint/no-typename-prefix: Field "streamId" starts with the name of the parent type "Stream"':
         "likewise",
 }  # fmt: skip

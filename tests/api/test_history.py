@@ -209,7 +209,7 @@ def test_the_answer_to_a_command_names_its_event(api: Api, shop: Shop, goods: di
 
 
 NO_PRICE = {
-    "price_source", "cost_assumed", "below_cost_reason", "percentages", "lines_checked",
+    "price_source", "price_level", "cost_assumed", "below_cost_reason", "percentages", "lines_checked",
 }  # fmt: skip
 """Fields that are named like a price or a cost and are none."""
 

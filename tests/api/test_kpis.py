@@ -310,4 +310,4 @@ def test_returns_are_narrowed_to_a_reason_and_members_to_a_tier(api: Api, trade:
     assert opened["explainKpi"]["nodes"] == [{"event": "MembershipJoined", "amount": "1"}]
     base = {"code": "K017", "from": trade["day"], "to": trade["day"], "grain": "DAY"}
     [error] = api.errors(KPI.replace("skuId: $sku", "skuId: $sku, reason: LATE"), base)
-    assert "cannot be narrowed to a reason" in error["message"]
+    assert "cannot be narrowed to one reason" in error["message"]

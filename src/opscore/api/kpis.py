@@ -338,7 +338,7 @@ def require(kpi: Kpi, asked: Asked) -> None:
         raise BadInput(f"{kpi.code} is known by {', '.join(kpi.grains)}.")
     for name, column in kpis.SLICES.items():
         if getattr(asked, column) is not None and name not in kpi.slices:
-            raise BadInput(f"{kpi.code} cannot be narrowed to a {name}.")
+            raise BadInput(f"{kpi.code} cannot be narrowed to one {name}.")
     if asked.by is not None and asked.by not in (kpis.STORE, *kpi.slices):
         slices = ", ".join(each.upper() for each in (kpis.STORE, *kpi.slices))
         raise BadInput(f"{kpi.code} cannot be broken down by {asked.by.upper()}, only by {slices}.")
