@@ -31,9 +31,9 @@ WHERE place.store_id = closed.stream_id AND place.location_id = closed.location_
 
 -- skus: an article begins when it is registered.
 INSERT INTO directory_skus
-    (sku_id, store_id, code, name, brand, category, mode, currency, status, min_quantity, season_end, registered_at,
+    (sku_id, store_id, code, name, brand, category, unit, mode, currency, status, min_quantity, season_end, registered_at,
     changed_at, position)
-SELECT stream_id, store_id, code, name, brand, category, mode, currency, 'draft', min_order_quantity, season_end,
+SELECT stream_id, store_id, code, name, brand, category, unit, mode, currency, 'draft', min_order_quantity, season_end,
     occurred_at, recorded_at, position
 FROM sku_registered;
 

@@ -5,7 +5,7 @@ FROM directory_stores AS store
 WHERE :store_ids::uuid[] IS NULL OR store.store_id = ANY (:store_ids::uuid[]);
 
 -- sku_rows: articles of these stores, and those that they sell or have a price for; a list chooses among them and sorts.
-SELECT sku.sku_id, sku.store_id, sku.code, sku.name, sku.brand, sku.category, sku.mode, sku.currency, sku.status,
+SELECT sku.sku_id, sku.store_id, sku.code, sku.name, sku.brand, sku.category, sku.unit, sku.mode, sku.currency, sku.status,
     sku.season_end, sku.registered_at, sku.changed_at, sku.position, home.list_price
 FROM directory_skus AS sku
 LEFT JOIN directory_shelves AS home ON home.sku_id = sku.sku_id AND home.store_id = sku.store_id

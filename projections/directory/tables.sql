@@ -22,6 +22,7 @@ CREATE TABLE directory_skus (
     name           text NOT NULL,
     brand          text,
     category       text COLLATE "C" NOT NULL,
+    unit           text NOT NULL,
     mode           text COLLATE "C" NOT NULL,
     currency       text COLLATE "C" NOT NULL,
     status         text COLLATE "C" NOT NULL,

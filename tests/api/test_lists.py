@@ -31,6 +31,7 @@ from opscore.api.naming import camel
 from opscore.api.order_lists import LINE, ORDER
 from opscore.api.rows import MadeObject
 from opscore.api.schema import build_schema
+from opscore.api.skus import SKU
 from opscore.domain.campaign_commands import AddPromotion, CouponTermsOffered, PlanCampaign, SetForecast
 from opscore.domain.campaign_events import CampaignGoal, CampaignKind, CampaignType
 from opscore.domain.command import Command, Role
@@ -388,6 +389,28 @@ def test_what_changed_since_a_moment_is_found_in_the_order_in_which_it_changed(a
         assert found == expected
     if name == "customers":
         assert asked(filter={"referrerId": {"eq": ids[0]}}) == whole[2:], "who was brought is found by whom, too"
+
+
+@pytest.mark.parametrize("role", [Role.OWNER, Role.AUDITOR, Role.WAREHOUSE, Role.EDITOR, Role.STOREFRONT])
+def test_articles_that_the_directory_knows_enough_of_are_shown_as_the_log_shows_them(
+    api: Api, shop: Shop, world: dict[str, Any], monkeypatch: pytest.MonkeyPatch, role: Role
+) -> None:
+    token = api.token(role, stores=None if role in (Role.OWNER, Role.AUDITOR) else (shop.store_id,))
+    fields = f"__typename {' '.join(sorted(SKU.fields))}"
+    answers, counts = [], []
+    for more in ("", " version"):
+        page = f"nodes {{ {fields}{more} }} edges {{ cursor node {{ {fields}{more} }} }} pageInfo {{ endCursor }}"
+        given = {"first": 3, "at": world["position"], "sort": {"by": "CODE"}}
+        with statements(monkeypatch) as sent:
+            found = api.ask(document("skus", page), given, token=token)["skus"]
+        for node in (*found["nodes"], *(each["node"] for each in found["edges"])):
+            assert more == "" or node.pop("version") > 0
+        answers.append(found)
+        counts.append(len(sent))
+
+    assert answers[0] == answers[1]
+    assert len(answers[0]["nodes"]) == 3
+    assert counts[0] == counts[1] - 1, "the articles themselves were not read"
 
 
 def test_a_cursor_of_one_currency_is_none_of_another(api: Api, world: dict[str, Any]) -> None:

@@ -112,6 +112,14 @@ def test_an_order_book_of_before_numbers_names_what_is_due_all_the_same(
     assert api.ask(due)["ordersDue"] == [{"orderId": sold["order"], "orderNumber": number}]
 
 
+def test_what_a_directory_of_before_has_not_of_articles_is_read_from_the_log(
+    api: Api, sold: dict[str, Any], serve_earlier: Serve
+) -> None:
+    serve_earlier("directory", ("queries.sql", "sku.unit, ", ""))
+    [article] = api.ask("{ skus(first: 9) { nodes { id code unit status } } }")["skus"]["nodes"]
+    assert (article["id"], article["unit"], article["status"]) == (sold["sku"], "piece", "READY")
+
+
 def test_a_column_that_is_looked_for_in_a_row_is_missed_as_well(
     api: Api, sold: dict[str, Any], serve_earlier: Serve
 ) -> None:

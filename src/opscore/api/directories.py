@@ -1,13 +1,14 @@
 """Lists of stores, articles, campaigns and customers: what they can be narrowed to and sorted by.
 
-Which rows there are and in which order comes from a read model, which `atLeast` waits for; what is shown of them is
-folded from the log, all at once, so that each is as it is now.
+Which rows there are and in which order comes from a read model, which `atLeast` waits for. A page that asks of its
+articles only what the read model has of them is made of that; for more they are folded from the log, all at once.
 """
 
 from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -33,7 +34,8 @@ from opscore.api.filters import (
     on,
     without,
 )
-from opscore.api.lists import Listing, PageArguments, listed, refuse_hidden, refuse_unsaid
+from opscore.api.lists import Listed, Listing, PageArguments, listed, refuse_hidden, refuse_unsaid
+from opscore.api.rows import MadeObject, Rows
 from opscore.api.selected import Selected
 from opscore.domain.aggregate import Aggregate
 from opscore.domain.campaign_events import (
@@ -48,6 +50,7 @@ from opscore.domain.command import Role
 from opscore.domain.customer_events import CustomerStatus
 from opscore.domain.sku_events import DelistReason, FulfilmentMode, SkuStatus
 from opscore.domain.store_events import StoreStatus
+from opscore.projector import Outdated
 from opscore.projector.lists import Column, Compare, Condition, Every, Operator
 
 for each in (
@@ -375,6 +378,8 @@ class Directory:
     view: Callable[[Any, Context], Any]
     on_offer: Callable[[Sequence[UUID] | None], Condition] | None = None
     """Says which rows there are for buyers of some stores, if not all of theirs."""
+    row: MadeObject | None = None
+    """How one is made of what the read model has of it; buyers see what is on offer by the log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -402,6 +407,12 @@ def directory(context: Context, of: Directory, asked: Question) -> Any:
     scope = None if asked.currency is None else {"currency": asked.currency}
     refuse_unsaid(of.listing, wanted, asked.sort, () if scope is None else ("currencyCode",))
     page = listed(of.listing, wanted, asked.sort, asked.page, counted="totalCount" in asked.wanted, scope=scope)
+    if role is not Role.CUSTOMER and of.row is not None:
+        shown = Selected().merge(asked.wanted.at("nodes")).merge(asked.wanted.at("edges", "node"))
+        if shown.keys() <= {"__typename", *of.row.fields}:
+            # Where an earlier version serves that has less, the log has the rest.
+            with suppress(Outdated):
+                return _of_rows(context, of.row, of, asked, page, shown, scope)
     name = of.listing.tail[0].name
     (columns, rows), total = reading(
         context,
@@ -416,6 +427,26 @@ def directory(context: Context, of: Directory, asked: Question) -> Any:
     return page.connection(
         keys, lambda row: _shown(of, found.get(row[name]), context), total, edges="edges" in asked.wanted
     )
+
+
+def _of_rows(
+    context: Context,
+    row: MadeObject,
+    of: Directory,
+    asked: Question,
+    page: Listed,
+    wanted: Selected,
+    scope: dict[str, Any] | None,
+) -> Any:
+    """Return a page made of the read model alone; raises Outdated."""
+    (columns, rows), total = reading(
+        context,
+        of.listing.projection,
+        lambda ask: (page.tuples(ask, scope or {}, row.columns(wanted)), page.total(ask, scope)),
+        store_ids=context.store_ids,
+        at_least=asked.at_least,
+    )
+    return page.connection_of_rows(Rows(row, columns, rows, {}), total, edges="edges" in asked.wanted)
 
 
 def _shown(of: Directory, aggregate: Aggregate | None, context: Context) -> Any:

@@ -23,7 +23,7 @@ from opscore.api.nodes import store_gid
 from opscore.api.rows import Attribute, Made, MadeObject, Rows
 from opscore.api.scalars import MAX_POSITION, Json, Position
 from opscore.domain.values import minor_digits
-from opscore.projector import Ask, ProjectionRefused, Projector
+from opscore.projector import Ask, Outdated, ProjectionRefused, Projector
 from opscore.projector.lists import ALL, Column, Key, Page
 
 FoundT = TypeVar("FoundT")
@@ -73,6 +73,8 @@ def reading(
     """Return what `work` makes of several queries of one version of a projection (blocking); see `ask`."""
     try:
         return context.services.read_models.read(projection, work, store_ids=store_ids, at_least=at_least)
+    except Outdated:
+        raise  # There may be another way to the answer; `Services.read` says so where there is none.
     except ProjectionRefused as refused:
         raise NotReady(str(refused)) from None
 

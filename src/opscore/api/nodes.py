@@ -15,6 +15,7 @@ from strawberry.types import Info
 
 from opscore.api.allowed import AllowedCommand, allowed_commands
 from opscore.api.ids import global_id
+from opscore.api.rows import Made
 from opscore.domain.aggregate import Aggregate
 from opscore.domain.command import Actor
 from opscore.permissions import may_see_kind
@@ -64,6 +65,11 @@ def stream_fields(aggregate: Aggregate) -> dict[str, Any]:
 def store_gid(store_id: UUID) -> strawberry.ID:
     """Return the global id of a store."""
     return strawberry.ID(global_id("Store", store_id))
+
+
+def gid_in(type_name: str, column: str) -> Made:
+    """Return how a global id is made of a column with a key; None of one without."""
+    return Made((column,), functools.partial(gid, type_name))
 
 
 def gid(type_name: str, key: UUID | None) -> Any:

@@ -7,7 +7,6 @@ folded from the log, all at once.
 from __future__ import annotations
 
 import enum
-import functools
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
@@ -38,10 +37,10 @@ from opscore.api.filters import (
 from opscore.api.ids import key_of
 from opscore.api.lists import Listing, PageArguments, listed, refuse_hidden
 from opscore.api.money import Money, UnitPrice, money, money_in, unit_price_in
-from opscore.api.nodes import gid, store_gid
+from opscore.api.nodes import gid, gid_in, store_gid
 from opscore.api.numbers import order_number_field
 from opscore.api.orders import Order, OrderLine, order_view
-from opscore.api.rows import Attribute, Found, Made, MadeList, MadeObject, Row, Rows
+from opscore.api.rows import Attribute, Found, Made, MadeList, MadeObject, Row, Rows, as_they_are, member_in
 from opscore.api.selected import Selected
 from opscore.api.skus import sku_view
 from opscore.api.stores import store_view
@@ -65,19 +64,6 @@ AggregateT = TypeVar("AggregateT", bound=Aggregate)
 ViewT = TypeVar("ViewT")
 
 
-def _columns(names: str) -> dict[str, Attribute]:
-    """Return the fields that are columns as they are."""
-    return {name: Made((name,)) for name in names.split()}
-
-
-def _member(kind: type[enum.StrEnum], column: str) -> Attribute:
-    return Made((column,), {member.value: member for member in kind}.__getitem__)
-
-
-def _gid(kind: str, column: str) -> Attribute:
-    return Made((column,), functools.partial(gid, kind))
-
-
 _NET = ("total_minor", "cancelled_goods_minor", "cancelled_freight_minor")
 
 
@@ -98,9 +84,9 @@ def _not_exchanged(minor: int, exchanged_minor: int) -> int:
 LINE = MadeObject(
     OrderLine,
     {
-        "sku_id": _gid("Sku", "sku_id"),
-        "campaign_id": _gid("Campaign", "campaign_id"),
-        **_columns("line sku_code name unit gift service"),
+        "sku_id": gid_in("Sku", "sku_id"),
+        "campaign_id": gid_in("Campaign", "campaign_id"),
+        **as_they_are("line sku_code name unit gift service"),
         **{
             name: Made((name,), plain, repeats=True)
             for name in ("quantity", "cancelled", "exchanged", "returned", "refunded")
@@ -118,15 +104,15 @@ LINE = MadeObject(
 ORDER = MadeObject(
     Order,
     {
-        "id": _gid("Order", "order_id"),
+        "id": gid_in("Order", "order_id"),
         "stream_id": Made(("order_id",)),
         "store_id": Made(("store_id",), store_gid),
-        "customer_id": _gid("Customer", "customer_id"),
-        "kind": _member(OrderKind, "kind"),
-        "status": _member(OrderStatus, "status"),
+        "customer_id": gid_in("Customer", "customer_id"),
+        "kind": member_in(OrderKind, "kind"),
+        "status": member_in(OrderStatus, "status"),
         "currency_code": Made(("currency",)),
-        "price_source": _member(PriceSource, "price_source"),
-        **_columns(
+        "price_source": member_in(PriceSource, "price_source"),
+        **as_they_are(
             """
             number channel external_reference region surge placed_at expires_at paid_at ship_by ship_by_hard
             confirmed_at delivered_at completed_at cancelled_at expired coupon_code

@@ -57,7 +57,7 @@ from opscore.api.purchases import PurchaseQueries
 from opscore.api.reviews import ReviewQueries
 from opscore.api.scalars import Position
 from opscore.api.selected import selected_of
-from opscore.api.skus import Sku, sku_view
+from opscore.api.skus import SKU, Sku, sku_view
 from opscore.api.stores import Store, store_view
 from opscore.api.webhooks import WebhookQueries
 from opscore.domain import (
@@ -144,7 +144,7 @@ def _moment(as_of: AsOf | None) -> dict[str, Any]:
 
 DIRECTORIES = {
     "Store": Directory(store_domain.Store, STORES, store_view),
-    "Sku": Directory(sku_domain.Sku, SKUS, sku_view, on_sale),
+    "Sku": Directory(sku_domain.Sku, SKUS, sku_view, on_sale, SKU),
     "Campaign": Directory(campaign_domain.Campaign, CAMPAIGNS, campaign_view, on_now),
     "Customer": Directory(customer_domain.Customer, CUSTOMERS, customer_view),
 }

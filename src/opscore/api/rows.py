@@ -6,6 +6,7 @@ the answer straight from them; everybody else sees a list of objects, made when 
 
 from __future__ import annotations
 
+import enum
 import functools
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -55,6 +56,16 @@ _spelled = functools.cache(camel)
 def _columns(of: MadeObject, fields: frozenset[str]) -> tuple[str, ...]:
     wanted = (each for name, each in of.attributes.items() if _spelled(name) in fields)
     return tuple(dict.fromkeys(column for each in wanted for column in columns_of(each)))
+
+
+def as_they_are(names: str) -> dict[str, Attribute]:
+    """Return the attributes that are columns of the same name as they are."""
+    return {name: Made((name,)) for name in names.split()}
+
+
+def member_in(kind: type[enum.StrEnum], column: str) -> Made:
+    """Return how a member of an enum is made of the column that holds its value."""
+    return Made((column,), {member.value: member for member in kind}.__getitem__)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,10 @@ from opscore.api.context import Context
 from opscore.api.enums import expose
 from opscore.api.history import HistoryEvent, history_field
 from opscore.api.money import UnitPrice, unit_price, unit_price_or_none
-from opscore.api.nodes import Stream, gid, store_gid, stream_fields
+from opscore.api.nodes import Stream, gid, gid_in, store_gid, stream_fields
 from opscore.api.paging import Connection
 from opscore.api.purchases import SkuPurchase, SkuQuote, purchase_view, quote_view
+from opscore.api.rows import Made, MadeObject, as_they_are, member_in
 from opscore.domain import sku as domain
 from opscore.domain.command import Role
 from opscore.domain.sku_events import DelistReason, FulfilmentMode, SkuStatus
@@ -156,6 +157,21 @@ class Sku(Stream):
         description="For what suppliers deliver it, also by quotes that have run out; not shown to roles that see no "
         "cost."
     )
+
+
+SKU = MadeObject(
+    Sku,
+    {
+        "id": gid_in("Sku", "sku_id"),
+        "stream_id": Made(("sku_id",)),
+        "store_id": Made(("store_id",), store_gid),
+        "mode": member_in(FulfilmentMode, "mode"),
+        "status": member_in(SkuStatus, "status"),
+        "currency_code": Made(("currency",)),
+        **as_they_are("code name brand category unit season_end changed_at"),
+    },
+)
+"""What the directory has of an article, by attribute, and how it is made from a row; every role sees all of that."""
 
 
 def sku_view(sku: domain.Sku, context: Context) -> Sku:
