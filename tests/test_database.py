@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psycopg
@@ -16,6 +17,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from opscore import migrations
 from opscore.database import LENT_SECONDS_MAX, Database, has_data_checksums, is_away, migrated_version, newest_version
+from opscore.deadlines import WatchedPool
 from opscore.migrations import migrate
 from opscore.projector import Projector
 from opscore.projector.folder import Loaded
@@ -35,6 +37,18 @@ def test_the_application_acts_as_its_own_role_in_its_own_schema_and_in_utc(datab
 def test_pooled_connections_act_as_the_application(database: Database) -> None:
     with database.pool.connection() as connection:
         assert connection.execute("SELECT current_user").fetchone() == ("opscore_app",)
+
+
+def test_threads_that_ask_first_at_once_share_one_pool(database: Database) -> None:
+    together = threading.Barrier(8)
+
+    def pool() -> WatchedPool:
+        together.wait()
+        return database.pool
+
+    with ThreadPoolExecutor(8) as threads:
+        found = [asked.result() for asked in [threads.submit(pool) for _ in range(8)]]
+    assert all(each is database.pool for each in found)
 
 
 @pytest.mark.parametrize("statement", ["UPDATE events SET actor = 'x'", "DELETE FROM events", "TRUNCATE events"])

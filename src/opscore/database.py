@@ -7,6 +7,7 @@ act as `<schema>_app`, which may add to the log and never change it.
 from __future__ import annotations
 
 import select
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
@@ -75,6 +76,7 @@ class Database:
         self._on_close = on_close
         self._statement_seconds_max = statement_seconds_max
         self._pool: WatchedPool | None = None
+        self._opening = threading.Lock()
 
     @classmethod
     def open(cls, settings: Settings) -> Self:
@@ -146,21 +148,27 @@ class Database:
     def pool(self) -> WatchedPool:
         """Shared connections of the application's role, in autocommit mode, opened on first use."""
         if self._pool is None:
-            self.connect().close()  # Says what is wrong at once; a pool would try in the background until it times out.
-            self._pool = WatchedPool(
-                self.conninfo(statement_seconds_max=self._statement_seconds_max),
-                connection_class=WatchedConnection,
-                kwargs={"autocommit": True},
-                min_size=1,
-                max_size=self.settings.pool_size,
-                name="opscore",
-                timeout=LENT_SECONDS_MAX,
-                reconnect_timeout=LENT_SECONDS_MAX,
-                configure=_read_json_fast,
-                check=_require_alive,
-                open=True,
-            )
+            # One alone: of two that were opened at once, nobody would close the first.
+            with self._opening:
+                if self._pool is None:
+                    self._pool = self._opened()
         return self._pool
+
+    def _opened(self) -> WatchedPool:
+        self.connect().close()  # Says what is wrong at once; a pool would try in the background until it times out.
+        return WatchedPool(
+            self.conninfo(statement_seconds_max=self._statement_seconds_max),
+            connection_class=WatchedConnection,
+            kwargs={"autocommit": True},
+            min_size=1,
+            max_size=self.settings.pool_size,
+            name="opscore",
+            timeout=LENT_SECONDS_MAX,
+            reconnect_timeout=LENT_SECONDS_MAX,
+            configure=_read_json_fast,
+            check=_require_alive,
+            open=True,
+        )
 
     def require_durable(self) -> None:
         """Refuse a server on which an acknowledged command could be lost, or that is too old.
