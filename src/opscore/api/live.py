@@ -64,13 +64,29 @@ def matches(wanted: EventFilter, event: Envelope) -> bool:
 
 @dataclass(slots=True, eq=False)
 class _Signal:
-    """Wakes everybody who took `now` before it was given."""
+    """Wakes everybody who took `turn` before it was given. An asyncio.Event takes 700 bytes before anybody waits."""
 
-    now: asyncio.Event = field(default_factory=asyncio.Event)
+    turn: int = 0
+    _waiting: list[asyncio.Future[None]] = field(default_factory=list)
 
     def give(self) -> None:
-        self.now.set()
-        self.now = asyncio.Event()
+        self.turn += 1
+        waiting, self._waiting = self._waiting, []
+        for each in waiting:
+            if not each.done():
+                each.set_result(None)
+
+    async def after(self, turn: int) -> None:
+        """Return once it was given after this turn."""
+        if self.turn != turn:
+            return
+        waiting = asyncio.get_running_loop().create_future()
+        self._waiting.append(waiting)
+        try:
+            await waiting
+        finally:
+            with contextlib.suppress(ValueError):
+                self._waiting.remove(waiting)
 
 
 @dataclass(slots=True, eq=False)
@@ -248,7 +264,7 @@ class Live:
             wanted = replace(wanted, store_ids=stores, types=tuple(wanted.types))
             group = self._groups.join(wanted, self._head)
             while True:
-                told: asyncio.Event | None = group.signal.now
+                told: int | None = group.signal.turn
                 head_then = self._head
                 if cursor >= group.floor:
                     found = group.behind(cursor)
@@ -262,7 +278,7 @@ class Live:
                     yield event
                 # Events that came in while these were handed out have given the signal that was taken before.
                 if told is not None:
-                    await told.wait()
+                    await group.signal.after(told)
         finally:
             self._readers -= 1
             if group is not None:
@@ -281,19 +297,19 @@ class Live:
         with self._watching():
             seen = None
             while True:
-                told = self._changed.now
+                told = self._changed.turn
                 if self._progress is not None and self._progress != seen:
                     seen = self._progress
                     yield seen
                 else:
-                    await told.wait()
+                    await self._changed.after(told)
 
     async def figures(self, stores: list[UUID] | None) -> AsyncGenerator[list[KpiDay], None]:
         """Yield the figures of these stores' today (None: of all stores), now and each time they have changed."""
         with self._watching():
             seen = None
             while True:
-                told = self._changed.now
+                told = self._changed.turn
                 days = self._days
                 if days is not None:
                     wanted = days if stores is None else [each for each in stores if each in days]
@@ -302,7 +318,7 @@ class Live:
                         seen = found
                         yield found
                         continue
-                await told.wait()
+                await self._changed.after(told)
 
     @contextlib.contextmanager
     def _watching(self) -> Iterator[None]:

@@ -129,6 +129,7 @@ class SocketEndpoint:
             return await _refuse(scope, send, refusal)
         await send({"type": "websocket.accept", "subprotocol": SUBPROTOCOL})
         session = _Session(self, scope, receive, send)
+        scope["headers"] = []  # Read: a kilobyte that would be kept for as long as the socket is open.
         self.sessions.add(session)
         try:
             with self.counts.sockets.track_inprogress():
@@ -389,8 +390,10 @@ class _Session:
 
     def _look_later(self) -> None:
         """Have the token looked at again after a while; a timer: a task that sleeps keeps four times as much."""
-        loop = asyncio.get_running_loop()
-        self._next_look = loop.call_later(self._limits.token_seconds, lambda: self._run_task(self._look_at_token()))
+        self._next_look = asyncio.get_running_loop().call_later(self._limits.token_seconds, self._look)
+
+    def _look(self) -> None:
+        self._run_task(self._look_at_token())
 
     async def _look_at_token(self) -> None:
         assert self._authorization is not None
