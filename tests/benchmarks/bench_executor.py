@@ -65,6 +65,7 @@ def _line_row(number: int) -> dict[str, Any]:
         "gross_minor": 750,
         "discount_minor": 0,
         "amount_minor": 750,
+        "exchanged_minor": 0,
         "currency": "GBP",
         "campaign_id": None,
         "gift": False,
@@ -115,7 +116,7 @@ def main() -> None:
 
     def answer(schema: Any, document: Any, plans: Plans | None, root: Any = None) -> bytes:
         result: Any = execute(schema, document, root, **run_with(plans))
-        assert not isawaitable(result) and result.errors is None
+        assert not isawaitable(result) and result.errors is None, result
         return orjson.dumps({"data": result.data})
 
     def by_hand() -> bytes:
