@@ -233,14 +233,19 @@ async def _doubled(waiting: asyncio.Future[int]) -> int:
         return len(str(error)) + await asyncio.sleep(0, 100)
 
 
-def test_work_that_need_not_wait_is_done_without_a_timer() -> None:
+def test_work_that_need_not_wait_is_done_without_a_timer(monkeypatch: pytest.MonkeyPatch) -> None:
     async def run() -> tuple[int, int]:
         loop = asyncio.get_running_loop()
         done: asyncio.Future[int] = loop.create_future()
         done.set_result(3)
         timers: list[float] = []
+
+        def noting(when: float, *rest: Any, **named: Any) -> asyncio.TimerHandle:
+            timers.append(when)
+            return at(when, *rest, **named)
+
         at = loop.call_at
-        loop.call_at = lambda when, *rest, **named: (timers.append(when), at(when, *rest, **named))[1]  # type: ignore[method-assign]
+        monkeypatch.setattr(loop, "call_at", noting)
         return await at_once_or_within(60, _doubled(done)), len(timers)
 
     assert asyncio.run(run()) == (6, 0)

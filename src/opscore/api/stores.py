@@ -168,7 +168,6 @@ class Store(Stream):
     capital: Money | None = strawberry.field(
         description="What was put into it, of which K101 and K103 tell what became; null for roles that see no figures."
     )
-
     commission_schemes: list[CommissionScheme] = strawberry.field(
         description="Schemes of commission, as they were proposed; none for the shop's front."
     )

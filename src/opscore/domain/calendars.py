@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from opscore.domain.refusals import InvalidField
 from opscore.domain.values import Value
 
 _DAY = timedelta(days=1)
@@ -80,6 +81,12 @@ def add_working_days(calendar: Calendar, time_zone: str, at: datetime, days: int
 def month_of(day: date) -> date:
     """Return the first day of a day's month, by which the month is named."""
     return day.replace(day=1)
+
+
+def require_month(month: date, field: str = "month") -> None:
+    """Refuse InvalidField unless a month is named by its first day."""
+    if month != month_of(month):
+        raise InvalidField(why=f"a month is named by its first day, {month_of(month)}", path=(field,))
 
 
 def months_after(day: date, months: int) -> date:

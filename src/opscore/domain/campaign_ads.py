@@ -13,7 +13,7 @@ from typing import NoReturn
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from opscore.domain.calendars import Calendar, add_working_days, month_of, months_after
+from opscore.domain.calendars import Calendar, add_working_days, month_of, months_after, require_month
 from opscore.domain.campaign import OPEN_STATUSES, Campaign
 from opscore.domain.campaign_events import (
     AdAdjusted,
@@ -106,8 +106,7 @@ def _exceeds(month: date, planned_minor: int, budget_minor: int, field: str, cam
 def agree_budget(campaign: Campaign, store: Store, month: date, budget_minor: int, at: datetime) -> None:
     """Say what advertising may cost in a month. Refuses: InvalidField, AdBudgetExceeded (plans that run need more)."""
     campaign.require_status(*OPEN_STATUSES)
-    if month != month_of(month):
-        raise InvalidField(why=f"a month is named by its first day, {month_of(month)}", path=("month",))
+    require_month(month)
     if campaign.ad_budgets.get(month.isoformat()) == budget_minor:
         return
     needed_minor = planned_minor(campaign, store, month, store.local_date(at))

@@ -17,7 +17,7 @@ from uuid import UUID
 from msgspec import Meta
 
 from opscore.domain.aggregate import Aggregate
-from opscore.domain.calendars import months_after
+from opscore.domain.calendars import months_after, require_month
 from opscore.domain.command import Command, Role, UnitOfWork
 from opscore.domain.commission_events import (
     CommissionCorrection,
@@ -189,12 +189,6 @@ def _corrections(
 
 
 # What may happen next ------------------------------------------------------------------------------------------------
-
-
-def require_month(month: date, field: str) -> None:
-    """Refuse InvalidField unless a month is named by its first day."""
-    if month.day != 1:
-        raise InvalidField(why=f"a month is named by its first day, {month.replace(day=1)}", path=(field,))
 
 
 def require_unsettled(store: Store, month: date, field: str) -> None:
@@ -416,7 +410,7 @@ class SettleCommission(Command):
     def decide(self, work: UnitOfWork) -> UUID:
         """Work it out from the figures that were read for it."""
         store = work.store(self.store_id)
-        require_month(self.month, "month")
+        require_month(self.month)
         figures = work.figures if isinstance(work.figures, CommissionFigures) else None
         settle(store, self.month, figures, work.actor.id, work.occurred_at)
         return store.id

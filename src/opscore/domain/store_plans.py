@@ -13,9 +13,9 @@ from uuid import UUID
 from msgspec import Meta
 
 from opscore.domain.aggregate import Aggregate
-from opscore.domain.calendars import month_of
+from opscore.domain.calendars import month_of, require_month
 from opscore.domain.command import Command, Role, UnitOfWork
-from opscore.domain.refusals import CurrencyMismatch, InvalidField, Refusal
+from opscore.domain.refusals import CurrencyMismatch, Refusal
 from opscore.domain.store import Store
 from opscore.domain.store_commands import CASHIERS, StoreId
 from opscore.domain.store_plan_events import BelowCommitted, BudgetSet, PeriodSettled, SalesTargetSet, TargetMeasure
@@ -36,7 +36,7 @@ def set_sales_target(
     """
     store.require_not_closed()
     store.require_currency(currency)
-    _require_first_day(month)
+    require_month(month)
     closed = store.books_closed_through
     begun = [store.local_date(at), *([] if closed is None else [closed + timedelta(days=1)])]
     if any(month_of(day) > month for day in begun):
@@ -58,7 +58,7 @@ def set_budget(
     """
     store.require_not_closed()
     store.require_currency(currency)
-    _require_first_day(month)
+    require_month(month)
     key = budget_key(month, category)
     known = store.plans.budgets.get(key)
     if known == OperatingBudget(amount_minor=amount_minor, responsible=responsible):
@@ -78,11 +78,6 @@ def set_budget(
         responsible=responsible,
         occurred_at=at,
     )
-
-
-def _require_first_day(month: date) -> None:
-    if month != month_of(month):
-        raise InvalidField(why=f"a month is named by its first day, {month_of(month)}", path=("month",))
 
 
 # What may be asked for -----------------------------------------------------------------------------------------------
