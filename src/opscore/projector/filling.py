@@ -157,12 +157,22 @@ class Filling:
             self._tell(whole(step), step)
             if step.after >= step.head:
                 return
-            if (part is None or part.number == 0) and step.after >= 4 * self._analyzed:
+            if self._outgrown(step.after):
                 with connection.transaction():
                     # Enough to tell large from small; whoever finishes the rebuild looks closer.
                     connection.execute("SET LOCAL default_statistics_target = 10")
                     analyze(connection, loaded)
-                self._analyzed = step.after
+
+    def _outgrown(self, position: int) -> bool:
+        """Say whether the tables have grown fourfold since they were last looked at, to the first part that finds it.
+
+        That is the one ahead, and it has the time.
+        """
+        with self._telling:
+            if position < 4 * self._analyzed:
+                return False
+            self._analyzed = position
+            return True
 
     def _refuse(self, connection: Connection) -> None:
         entry = self._catalogue.entry(connection, self._loaded.name, self._loaded.version)
@@ -194,21 +204,27 @@ def complete(connect: Callable[[], Connection], connection: Connection, loaded: 
     Raises `ProjectionRefused` when rows do not allow an index: two of one key, or one that is too long.
     """
     statements = loaded.create_indexes()
+    tables = [loaded.table(table) for table in loaded.definition.tables]
+    if parts > 1 and sum(_bytes(connection, table) for table in tables) >= WORTH_A_CONNECTION:
 
-    def build_beside(statement: str) -> None:
-        with connect() as own:
-            # The processors have work enough without more processes for each index.
-            own.execute("SET max_parallel_maintenance_workers = 0")
-            _build_index(own, loaded, statement)
+        def build(statement: str) -> None:
+            with connect() as own:
+                # The processors have work enough without more processes for each index.
+                own.execute("SET max_parallel_maintenance_workers = 0")
+                _build_index(own, loaded, statement)
 
-    size = sum(_bytes(connection, loaded.table(table)) for table in loaded.definition.tables)
-    if statements and parts > 1 and size >= WORTH_A_CONNECTION:
+        def look_at(table: str) -> None:
+            with connect() as own:
+                own.execute(f"ANALYZE {table}")
+
         with ThreadPoolExecutor(parts, "opscore-index") as pool:
-            list(pool.map(build_beside, statements))
+            list(pool.map(build, statements))
+            # Not before the last index is there: of what an index works out, statistics are kept as well.
+            list(pool.map(look_at, tables))
     else:
         for statement in statements:
             _build_index(connection, loaded, statement)
-    analyze(connection, loaded)
+        analyze(connection, loaded)
 
 
 def _bytes(connection: Connection, table: str) -> int:
