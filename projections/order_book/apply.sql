@@ -393,6 +393,17 @@ ON CONFLICT (order_id) DO UPDATE SET
     all_shipped = excluded.all_shipped, all_delivered = excluded.all_delivered, any_lost = excluded.any_lost,
     position = excluded.position, changed_at = excluded.changed_at;
 
+-- assisted: who of the staff helped the buyer. The last word holds, and may be that nobody did.
+UPDATE order_book AS book SET agent = last.agent
+FROM (
+    SELECT DISTINCT ON (said.stream_id) said.stream_id, said.agent
+    FROM order_assisted AS said ORDER BY said.stream_id, said.position DESC
+) AS last
+CROSS JOIN LATERAL (
+    SELECT known.ctid AS row_id FROM order_book AS known WHERE known.order_id = last.stream_id OFFSET 0
+) AS found
+WHERE book.ctid = found.row_id;
+
 -- references: what the payment provider calls money that came in, went back or was given.
 INSERT INTO order_book_payments (position, order_id, reference)
 SELECT position, stream_id, provider_reference FROM payment_received WHERE provider_reference IS NOT NULL

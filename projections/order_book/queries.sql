@@ -5,7 +5,7 @@ SELECT
     book.goods_minor, book.discount_minor, book.freight_minor, book.total_minor, book.cancelled_goods_minor,
     book.cancelled_freight_minor, book.paid_minor, book.refunded_minor, book.expires_at, book.ship_by, book.ship_by_hard,
     book.paid_at, book.confirmed_at, book.shipped_at, book.delivered_at, book.completed_at, book.cancelled_at,
-    book.expired, book.lines, book.units, book.changed_at, book.position, book.number,
+    book.expired, book.agent, book.lines, book.units, book.changed_at, book.position, book.number,
     ARRAY(SELECT each.tag FROM order_book_tags AS each WHERE each.order_id = book.order_id ORDER BY each.tag) AS tags
 FROM order_book AS book
 WHERE (:store_ids::uuid[] IS NULL OR book.store_id = ANY (:store_ids::uuid[]))
@@ -95,15 +95,28 @@ ORDER BY due_at, order_id
 LIMIT coalesce(:row_limit::bigint, 100);
 
 -- top_skus: what sold most among paid orders placed in the window, by amount after discounts, called-off units excluded.
-SELECT agreed.sku_id, agreed.sku_code, min(agreed.name) AS name, book.currency,
-    sum(agreed.quantity - agreed.cancelled - agreed.exchanged) AS units,
-    sum(agreed.amount_minor - agreed.cancelled_minor - agreed.exchanged_minor)::bigint AS amount_minor,
-    count(DISTINCT agreed.order_id) AS orders
-FROM order_book_lines AS agreed JOIN order_book AS book ON book.order_id = agreed.order_id
+-- The amounts decide who is among the first; how they are called and in how many orders they are is asked of these alone.
+WITH best AS MATERIALIZED (
+    SELECT agreed.sku_id, book.currency, sum(agreed.quantity - agreed.cancelled - agreed.exchanged) AS units,
+        sum(agreed.amount_minor - agreed.cancelled_minor - agreed.exchanged_minor)::bigint AS amount_minor
+    FROM order_book_lines AS agreed JOIN order_book AS book ON book.order_id = agreed.order_id
+    WHERE book.paid_at IS NOT NULL AND book.kind = 'sale'
+        AND (:store_ids::uuid[] IS NULL OR book.store_id = ANY (:store_ids::uuid[]))
+        AND (:placed_from::timestamptz IS NULL OR book.placed_at >= :placed_from::timestamptz)
+        AND (:placed_before::timestamptz IS NULL OR book.placed_at < :placed_before::timestamptz)
+    GROUP BY 1, 2
+    ORDER BY amount_minor DESC
+    FETCH FIRST (coalesce(:row_limit::bigint, 20)) ROWS WITH TIES
+)
+SELECT best.sku_id, min(agreed.sku_code) AS sku_code, min(agreed.name) AS name, best.currency, best.units,
+    best.amount_minor, count(DISTINCT agreed.order_id) AS orders
+FROM best
+JOIN order_book_lines AS agreed ON agreed.sku_id = best.sku_id
+JOIN order_book AS book ON book.order_id = agreed.order_id AND book.currency = best.currency
 WHERE book.paid_at IS NOT NULL AND book.kind = 'sale'
     AND (:store_ids::uuid[] IS NULL OR book.store_id = ANY (:store_ids::uuid[]))
     AND (:placed_from::timestamptz IS NULL OR book.placed_at >= :placed_from::timestamptz)
     AND (:placed_before::timestamptz IS NULL OR book.placed_at < :placed_before::timestamptz)
-GROUP BY 1, 2, 4
-ORDER BY amount_minor DESC, agreed.sku_code
+GROUP BY best.sku_id, best.currency, best.units, best.amount_minor
+ORDER BY best.amount_minor DESC, sku_code
 LIMIT coalesce(:row_limit::bigint, 20);

@@ -36,6 +36,8 @@ CREATE TABLE order_book (
     completed_at             timestamptz,
     cancelled_at             timestamptz,
     expired                  boolean NOT NULL,
+    -- Who of the staff helped the buyer, a pseudonym.
+    agent                    text COLLATE "C",
     -- Positions of the last report of units that are still to be packed, and of the last end of a shortage: there is one
     -- while the report is the later. What is called off is short no longer.
     short_position           bigint,
@@ -84,6 +86,9 @@ CREATE INDEX order_book_reference ON order_book (external_reference);
 
 -- order_book_changed: the orders that something happened to lately.
 CREATE INDEX order_book_changed ON order_book (changed_at, order_id);
+
+-- order_book_agent: the orders that somebody of the staff helped with, latest first.
+CREATE INDEX order_book_agent ON order_book (agent, placed_at DESC, order_id DESC) WHERE agent IS NOT NULL;
 
 -- order_book_number: the order behind a number that somebody reads out.
 CREATE INDEX order_book_number ON order_book (number);

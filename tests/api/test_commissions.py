@@ -169,6 +169,28 @@ def test_an_order_shows_staff_who_helped_and_the_shops_front_nobody(api: Api, te
     assert answer["order"]["agent"] == "sue"
 
 
+def test_orders_are_found_by_who_helped_last(api: Api, team: Team) -> None:
+    query = """
+    query ($filter: OrderFilter!, $p: Position) { orders(filter: $filter, first: 9, atLeast: $p) { nodes { id } } }
+    """
+
+    def helped(**agent: Any) -> set[str]:
+        given = {"filter": {"storeId": {"in": [team.store]}, "agent": agent}, "p": team.head()}
+        return {node["id"] for node in api.ask(query, given)["orders"]["nodes"]}
+
+    sues, tims, nobodys = (gid("Order", team.orders[agent]) for agent in ("sue", "tim", None))
+    assert helped(eq="sue") == {sues}
+    assert helped(isSet=False) == {nobodys}
+    team.shop.do(NameOrderAgent(order_id=team.orders["sue"], agent="ann"))
+    team.shop.do(NameOrderAgent(order_id=team.orders["sue"], agent="tim"))
+    team.shop.do(NameOrderAgent(order_id=team.orders["tim"]))
+    assert helped(eq="sue") == helped(eq="ann") == set()
+    assert helped(eq="tim") == {sues}
+    assert helped(isSet=False) == {tims, nobodys}
+    [error] = api.errors(query, {"filter": {"agent": {"eq": "tim"}}}, token=api.token(Role.STOREFRONT))
+    assert error["extensions"]["code"] == "FORBIDDEN", "what may not be seen may not be searched by"
+
+
 def test_a_scheme_is_in_force_once_a_second_person_has_approved_it(api: Api, team: Team) -> None:
     assert team.commissions(atLeast=team.head()) is None
     own = api.token(Role.MANAGER, name="first")

@@ -220,7 +220,7 @@ def test_indexes_are_built_side_by_side(
         "SELECT indexname FROM pg_indexes WHERE starts_with(indexname, %s)", (loaded.prefix,)
     ).fetchall()
     assert entry.status == "serving"
-    assert len(named) == 14
+    assert len(named) == 15
     assert named <= {f'"{name}"' for (name,) in built}
 
 

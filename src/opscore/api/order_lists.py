@@ -229,6 +229,7 @@ class OrderFilter:
     external_reference: TextFilter | None = on("external_reference", "Its number elsewhere.")
     coupon_code: TextFilter | None = on("coupon_code", "The coupon it was placed with.")
     currency_code: TextFilter | None = on("currency", "Its currency.")
+    agent: TextFilter | None = on("agent", "Who of the staff helped the buyer, a pseudonym.", shown_as="Order.agent")
     surge: bool | None = on("surge", "Whether it was paid while a surge was on.")
     placed_at: TimeFilter | None = on("placed_at", "When it was placed.")
     paid_at: TimeFilter | None = on("paid_at", "When it was paid in full.")
