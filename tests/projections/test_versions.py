@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
@@ -233,6 +234,36 @@ def test_rows_that_an_index_does_not_allow_are_named(log: Log, database: Databas
 
     with pytest.raises(ProjectionRefused, match=r"order_book version \d+: could not create unique index .*store_id"):
         Projector(database, folder).rebuild("order_book")
+
+
+def test_a_rebuild_has_a_log_looked_at_that_the_planner_does_not_know(
+    log: Log, projector: Projector, connection: psycopg.Connection[Any]
+) -> None:
+    def counted(what: str) -> int:
+        row = connection.execute(f"SELECT {what} FROM pg_stat_user_tables WHERE relname = 'events'").fetchone()
+        assert row is not None
+        return int(row[0])
+
+    def looked() -> int:
+        return counted("analyze_count")
+
+    def write(events: int) -> None:
+        head = log.fill(events)
+        # Whoever wrote says so at its end, which nobody waits for.
+        until = time.monotonic() + 30
+        while counted("n_tup_ins") < head and time.monotonic() < until:
+            time.sleep(0.01)
+
+    write(100)
+    assert looked() == 0
+    projector.rebuild("traffic")
+    assert looked() == 1
+    write(10)
+    projector.rebuild("funds")
+    assert looked() == 1, "it is known well enough"
+    write(300)
+    projector.rebuild("reviews")
+    assert looked() == 2
 
 
 def test_a_rebuild_can_be_stopped_and_taken_up_again(log: Log, projector: Projector) -> None:

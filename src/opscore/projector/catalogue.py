@@ -152,6 +152,7 @@ class Catalogue:
         self._parts = f'"{schema}".projection_parts'
         self._promotions = f'"{schema}".projection_promotions'
         self._events = f'"{schema}".events'
+        self._analyze = f'"{schema}".analyze_events()'
 
     def _sql(self, text: str) -> str:
         # The names in it come from settings and from this file, never from a caller.
@@ -472,6 +473,13 @@ class Catalogue:
         ).fetchall()
         head = rows[0][0] if rows else self.head(connection)
         return head, {(name, version): (position, goes_on) for _, name, version, position, goes_on in rows}
+
+    def know_log(self, connection: Connection) -> None:
+        """Let the planner know what the log holds, if nobody has looked since half of it was written.
+
+        After an import or a restore it knows nothing, and plans each statement as if next to nothing were there.
+        """
+        connection.execute(f"SELECT {self._analyze}")
 
     def head(self, connection: Connection) -> int:
         """Return the last position of the log."""

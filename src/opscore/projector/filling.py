@@ -80,6 +80,7 @@ class Filling:
 
         Raises `ProjectionRefused` when asked to stop, or when an event or a statement fails; what was done stays.
         """
+        self._catalogue.know_log(connection)
         parts = self._divided(connection)
         if parts:
             self._fill_parts(connection, parts)
