@@ -280,6 +280,7 @@ CELLS = [
     ("stock_valuation", "value_days", ["amount_minor"]),
     ("purchasing", "purchases", ["quantity", "received", "received_in_time", "cancelled", "paid_minor"]),
     ("purchasing", "suppliers", ["deposit_minor"]),
+    ("agency", "agreements", ["fee_paid_minor", "owner_breaches", "agency_breaches"]),
 ]  # fmt: skip
 
 

@@ -113,6 +113,8 @@ def everything_happens(log: Log) -> None:
     for number in (0, 1):  # Targets and budgets of both sorts are set, and money comes, goes and moves.
         for kind in (6, 1, 2, 3, 4):
             world.plan_store(number, kind)
+    for number, kind in ((0, 0), (0, 6), (1, 1)):  # An agreement is signed, its fee comes, and its first plan in time.
+        world.contract(number * len(world.stores), kind)
     lost = sold(world, 0, 1)
     for step in (world.confirm, world.ship, world.ship):
         step(lost)
