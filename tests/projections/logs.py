@@ -538,7 +538,7 @@ class Trade(generate.World):
             )  # fmt: skip
         elif kind % 6 == 0:
             if not known["paid"] and not known["plan"]:
-                known["due"] = self.now + timedelta(hours=kind % 5)
+                known["due"] = self.now + timedelta(hours=4 * (1 + kind % 5))
                 tell("AgreementFeePaid", amount_minor=100, reference=None, first_plan_due_by=known["due"], **money)
             else:
                 tell("AgreementFeePaid", amount_minor=100, reference=None, first_plan_due_by=None, **money)

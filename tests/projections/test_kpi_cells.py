@@ -127,6 +127,9 @@ def everything_happens(log: Log) -> None:
             step(reviewed)
         for kind in kinds:
             world.judge(reviewed, kind)
+    for _ in range(4):  # Somebody looks at a plan on the days after its launch, one of which at least is a working day.
+        world.spend_by_plan(0, 11, 1)
+        world.pass_time(24 * 60)
     log.append(world)
 
 

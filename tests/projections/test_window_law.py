@@ -35,6 +35,7 @@ PROJECTIONS = [
     "stock_facts",
     "purchasing",
     "agency",
+    "ad_service",
 ]
 OWN = resources.path("data") / "own_projections"
 """What an operator's folder begins with holds to the law as well."""
