@@ -88,6 +88,7 @@ READS: dict[str, frozenset[Role]] = {
     "campaignResults": _FIGURES,
     "campaignsDue": _FIGURES,
     "commissions": STAFF | {Role.AUDITOR},
+    "agreements": _VERSIONS,
     "customerCards": _CUSTOMERS,
     "orderCount": _SHOP,
     "orderStates": STAFF | {Role.AUDITOR},
@@ -147,7 +148,7 @@ OF_REPLAY = frozenset({
     "campaigns", "customers", "customerCards", "stockLevels", "stockBalances", "stockAsOf", "stockLedger",
     "stockMovements", "stockMovementTotals", "stockWorth", "stockValuation", "stockTotals", "kpiDaily", "kpiPeriods",
     "kpiTotals", "kpiExplain", "kpi", "explainKpi", "salesBooks", "retentionCohorts", "campaignResults",
-    "campaignsDue", "commissions", "explain", "purchases", "suppliers", "supplierQuotes",
+    "campaignsDue", "commissions", "explain", "purchases", "suppliers", "supplierQuotes", "agreements",
     "projectionQueries", "projectionRows",
 })  # fmt: skip
 """The questions that a replay answers: those that read models answer."""
@@ -188,6 +189,7 @@ FIELDS: dict[str, frozenset[Role]] = {
     "Store.capital": READS["kpi"],
     "Store.commissionSchemes": _INSIDE,
     "Store.commissionSettlements": _VERSIONS,
+    "Store.agreements": _VERSIONS,
     "Sku.levels": READS["stockLevels"],
     "Sku.allocations": READS["stockLevels"],
     "Sku.onOrder": READS["purchases"],

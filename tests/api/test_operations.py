@@ -351,6 +351,14 @@ def test_a_working_day_sends_every_document(api: Api, shop: Shop) -> None:
     assert [(line["agent"], line["amount"]["amount"]) for line in due["lines"]] == [("cleo", "0.90")]
     [scheme] = send("CommissionRecord", auditor, storeId=store)["store"]["commissionSchemes"]
     assert scheme == due["scheme"]
+    signed = dict.fromkeys(("ownerSignedOn", "agencySignedOn", "termFrom"), str(day))
+    terms = {"owner": "Jade Ltd", "agency": "Gifts Ltd", "ownerPeople": ["li"], "termTo": "2999-12-31", **signed}
+    fee = {"monthlyFeeMinor": 9900, "currency": "GBP"}
+    agreed = api.give("signAgreement", "position userErrors { code }", {"storeId": store, **terms, **fee})
+    found = {"first": 5, "filter": {"storeId": {"eq": store}}, "atLeast": agreed["position"]}
+    [row] = send("AgreementList", manager, **found)["agreements"]["nodes"]
+    [agreement] = send("AgreementRecord", auditor, storeId=store)["store"]["agreements"]
+    assert (row["agreementId"], row["status"]) == (agreement["agreementId"], agreement["status"])
     rows = send("AdminRows", manager, projection="kpi_daily", query="days", parameters={}, first=5)["projectionRows"]
     assert [row["orders"] for row in rows["rows"]] == [1] and rows["columns"][0]["type"] == "uuid"
 

@@ -14,6 +14,7 @@ from graphql.language import EnumValueNode, ListValueNode
 
 from opscore.api.ids import key_of
 from opscore.api.schema import export_schema, mutations
+from opscore.domain.agreements import SignAgreement
 from opscore.domain.campaign_ad_commands import AgreeAdBudget, LaunchAdPlan
 from opscore.domain.campaign_commands import (
     AddCampaignLine,
@@ -89,6 +90,10 @@ def goods(api: Api, shop: Shop) -> dict[str, str]:
     version = api.server.services.log.version_at(store)
     sold = CommissionFigures(1, version, {(date(2024, 1, 1), "ann"): 1000})
     shop.do(SettleCommission(store_id=store, month=date(2024, 1, 1)), figures=sold)
+    signed = dict.fromkeys(("owner_signed_on", "agency_signed_on", "term_from"), date(2024, 1, 1))
+    parties = {"owner": "Jade Ltd", "agency": "Gifts Ltd", "owner_people": ("li",)}
+    fee = {"term_to": date(2099, 1, 1), "monthly_fee_minor": 100, "currency": "GBP"}
+    shop.do(SignAgreement(store_id=store, **parties, **signed, **fee))
     goal = CampaignGoal.RAISE_SALES
     campaign = shop.do(PlanCampaign(store_id=store, name="Sale", goal=goal, target="to be rid of it"))
     shop.do(AddCampaignLine(campaign_id=campaign, sku_id=sku, role=LineRole.BASE, price=Decimal(9), quota=Decimal(5)))
@@ -160,6 +165,7 @@ HIDDEN: dict[str, str] = {
     "Store.budgets": "service after_sales editor warehouse storefront customer",
     "Store.capital": "service after_sales editor warehouse storefront customer",
     "Store.commissionSchemes": "storefront customer",
+    "Store.agreements": "service after_sales editor promoter warehouse storefront customer",
     "Store.commissionSettlements": "service after_sales editor promoter warehouse storefront customer",
     "Sku.onHand": "customer",
     "Sku.levels": "customer",

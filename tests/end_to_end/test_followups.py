@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -13,6 +13,8 @@ from uuid import UUID
 import pytest
 
 from opscore.database import Database
+from opscore.domain.agreement_events import Agreement, AgreementParty, AgreementStatus
+from opscore.domain.agreements import AskRenewal, GiveNotice, SignAgreement
 from opscore.domain.command import Origin
 from opscore.domain.customer import Customer
 from opscore.domain.customer_commands import CreditSpend, EarnPoints, ExpirePoints
@@ -32,6 +34,7 @@ from opscore.domain.order_events import OrderCompleted
 from opscore.domain.order_placing import RecordedLine, RecordOrder
 from opscore.domain.order_state import OrderStatus
 from opscore.domain.sku import Sku
+from opscore.domain.store import Store
 from opscore.domain.store_commands import SetPolicy
 from opscore.followups import FollowUps
 from opscore.log.event_log import EventFilter, EventLog
@@ -293,3 +296,55 @@ def test_a_refusal_is_an_answer_and_the_reader_goes_on(
     assert followups.lag() == 0
     followups.close()
     assert (customer(log, ann).spend_minor, customer(log, ann).balance) == ({"GBP": 7}, 10)
+
+
+def test_agreements_are_extended_and_end_by_themselves_at_their_time(
+    shop: Shop, log: EventLog, followups: FollowUps
+) -> None:
+    def day(month: int, number: int) -> datetime:
+        return datetime(2024, month, number, 12, tzinfo=UTC)
+
+    signed = dict.fromkeys(("owner_signed_on", "agency_signed_on", "term_from"), day(1, 1).date())
+    terms = {"owner": "Jade Ltd", "agency": "Gifts Ltd", "owner_people": ("li",), "monthly_fee_minor": 100_00}
+    shop.do(
+        SignAgreement(store_id=shop.store_id, **terms, **signed, term_to=date(2024, 3, 31), currency="GBP"),
+        occurred_at=day(1, 2),
+    )
+
+    def known() -> tuple[UUID, Agreement]:
+        store = log.aggregate(Store, shop.store_id)
+        assert store is not None
+        return next(iter(store.agreements.items()))
+
+    of = {"store_id": shop.store_id, "agreement_id": known()[0]}
+    shop.do(AskRenewal(**of, party=AgreementParty.AGENCY, term_to=date(2025, 3, 31)), occurred_at=day(2, 20))
+    followups.run_until_idle()
+
+    # Nobody answered: three months more, which are over by now as well.
+    assert [each.type for each in log.select(EventFilter(types=["AgreementExtended", "AgreementEnded"]))] == [
+        "AgreementExtended",
+        "AgreementEnded",
+    ]
+    (ended,) = log.select(EventFilter(types=["AgreementEnded"]))
+    assert (known()[1].status, known()[1].last_day) == (AgreementStatus.ENDED, date(2024, 6, 30))
+    assert (ended.actor, known()[1].unpaid_minor) == ("followups", 6 * 100_00)
+
+
+def test_a_notice_ends_an_agreement_and_the_end_of_its_term_does_nothing_more(
+    shop: Shop, log: EventLog, followups: FollowUps
+) -> None:
+    at = datetime(2024, 1, 2, 12, tzinfo=UTC)
+    signed = dict.fromkeys(("owner_signed_on", "agency_signed_on", "term_from"), at.date())
+    terms = {"owner": "Jade Ltd", "agency": "Gifts Ltd", "owner_people": ("li",), "monthly_fee_minor": 100_00}
+    shop.do(
+        SignAgreement(store_id=shop.store_id, **terms, **signed, term_to=date(2024, 12, 31), currency="GBP"),
+        occurred_at=at,
+    )
+    store = log.aggregate(Store, shop.store_id)
+    assert store is not None
+    of = {"store_id": shop.store_id, "agreement_id": next(iter(store.agreements))}
+    notice = GiveNotice(**of, party=AgreementParty.AGENCY, effective_on=date(2024, 2, 29), reason="over")
+    shop.do(notice, occurred_at=at + timedelta(days=1))
+    followups.run_until_idle()
+    (ended,) = log.select(EventFilter(types=["AgreementEnded"]))
+    assert ended.data["ending"] == "noticed"

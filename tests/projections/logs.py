@@ -44,6 +44,8 @@ class Trade(generate.World):
         """What was said in the review of each order, and how it stands."""
         self.jotted: Counter[tuple[UUID, int]] = Counter()
         """How often something was written down about an order, by what it was."""
+        self.agreed: dict[int, dict[str, Any]] = {}
+        """The agency agreement of each store that runs: which, whether a fee came, a plan, and a question."""
 
     def merge_customers(self, customer: int, other: int, points: int) -> None:
         """Take one customer's record into another's; without rings each once, and never into what became of it."""
@@ -513,11 +515,77 @@ class Trade(generate.World):
         name, fields = facts[kind % len(facts)]
         self.record(name, stream, store, **fields)
 
+    def contract(self, number: int, kind: int) -> None:
+        """Sign an agency agreement for a store, or go on with the one that runs."""
+        store = number % len(self.stores)
+        stream, money = self.stores[store], {"currency": self.currencies[store]}
+        if stream not in self.versions:
+            self.store_fact(store, 0)
+        today = self.now.date()
+        known = self.agreed.get(store)
+
+        def tell(name: str, **fields: Any) -> None:
+            self.record(name, stream, store, agreement_id=self.agreed[store]["id"], **fields)
+
+        if known is None:
+            known = self.agreed[store] = {"id": self.made_id("agreement", next(self._numbers)), "asked": False}
+            known |= {"due": None, "paid": False, "plan": False, "noticed": False}
+            tell(
+                "AgreementSigned", owner="Jade Ltd", agency="Acme Ltd", owner_people=("li",), platforms=("own",),
+                scope=(), owner_signed_on=today, agency_signed_on=today, term_from=today,
+                term_to=today + timedelta(days=30), ends_at=self.now + timedelta(days=31), monthly_fee_minor=100 * kind,
+                commission_rate=Decimal(kind) / 100, commission_due_day=None, document=None, **money,
+            )  # fmt: skip
+        elif kind % 6 == 0:
+            if not known["paid"] and not known["plan"]:
+                known["due"] = self.now + timedelta(hours=4 * (1 + kind % 5))
+                tell("AgreementFeePaid", amount_minor=100, reference=None, first_plan_due_by=known["due"], **money)
+            else:
+                tell("AgreementFeePaid", amount_minor=100, reference=None, first_plan_due_by=None, **money)
+            known["paid"] = True
+        elif kind % 6 == 1 and not known["plan"]:
+            known["plan"] = True
+            due, days = known["due"], number % 3 if known["paid"] else None
+            which = {"campaign_id": self.campaigns[0], "plan_id": self.made_id("ad plan", next(self._numbers))}
+            in_time = None if due is None else self.now < due
+            tell("AgreementFirstPlanLaunched", **which, working_days=days, due_by=due, in_time=in_time)
+        elif kind % 6 == 2:
+            tell(
+                "AgreementBreachRecorded", party=("owner", "agency")[number // 2 % 2], kind="other", happened_on=today,
+                evidence="mail", loss_minor=kind, note=None, **money,
+            )  # fmt: skip
+        elif kind % 6 == 3 and not known["noticed"]:
+            known["noticed"], known["asked"] = True, False
+            tell(
+                "AgreementTerminationNoticed", party="owner", noticed_on=today, effective_on=today,
+                ends_at=self.now + timedelta(hours=1), cause=None, reason="so", document=None, policy_version=0,
+            )  # fmt: skip
+        elif kind % 6 == 4 and not known["noticed"]:
+            until = today + timedelta(days=60 + kind)
+            goes_on = {"term_to": until, "ends_at": self.now + timedelta(days=61 + kind)}
+            if not known["asked"]:
+                due_by = self.now + timedelta(days=5)
+                tell(
+                    "AgreementRenewalRequested", party="agency", asked_on=today, term_to=until, extends_to=until,
+                    answer_due_by=due_by, document=None, policy_version=0,
+                )  # fmt: skip
+            elif number % 3:
+                said = {"party": "owner", "accepted": number % 3 == 1, "reason": None, "document": None}
+                tell("AgreementRenewalAnswered", **said, **goes_on)
+            else:
+                tell("AgreementExtended", **goes_on)
+            known["asked"] = not known["asked"]
+        elif kind % 6 == 5:
+            due_minor = {"fee_paid_minor": 100, "fee_due_minor": 50, "refund_minor": 50, "unpaid_minor": 0, **money}
+            ending = ("expired", "noticed")[known["noticed"]]
+            tell("AgreementEnded", ending=ending, last_day=today, access_until=self.now, **due_minor)
+            del self.agreed[store]
+
 
 class Doings(generate.Actions):
     """Turns small whole numbers into events of a `Trade`."""
 
-    COUNT = generate.Actions.COUNT + 10
+    COUNT = generate.Actions.COUNT + 11
 
     def __init__(self, world: Trade) -> None:
         super().__init__(world)
@@ -544,6 +612,9 @@ class Doings(generate.Actions):
         if further == 9:
             self.trade.pass_time(minutes)
             return self.trade.buy(one, two, 1 + minutes % 7)
+        if further == 10:
+            self.trade.pass_time(minutes)
+            return self.trade.contract(one, two)
         if further < 0 or not self.trade.orders:
             return super().do(action % generate.Actions.COUNT, one, two, minutes)
         order = self.trade.orders[-1 - one % min(len(self.trade.orders), 4)]

@@ -156,6 +156,8 @@ ANSWERED = [
     ("kpi_facts", "baseline_weeks", "query fact_rows"),
     ("stock_facts", "tail_days", "query fact_rows"),
     ("purchasing", "cancelled_in_time_are_not_due", "query fact_rows"),
+    ("agency", "ended_before_due_is_not_due", "query fact_rows"),
+    ("ad_service", "monitored_every_day", "query fact_rows"),
     ("kpi_daily", "guest_order_is_buyer", "query days"),
     ("kpi_daily", "guest_order_is_buyer", "query periods"),
     ("kpi_daily", "guest_order_is_buyer", "query totals"),

@@ -41,6 +41,8 @@ def orderly(log: Log) -> Trade:
     steps = [world.pay, world.confirm, world.ship, world.ship, world.deliver, world.deliver, world.send_back]
     for kind in (0, 1):  # A purchase, of which a part is called off before it is due.
         world.buy(0, kind, 4)
+    for kind in (0, 6, 3, 5):  # An agreement is signed, paid for, noticed, and ends before a first plan was due.
+        world.contract(0, kind)
     for number in range(6):
         world.receive(number, 100, 500)
         world.other_movement(number, chance.randrange(5), 2 * chance.randrange(1, 3))
@@ -280,6 +282,7 @@ CELLS = [
     ("stock_valuation", "value_days", ["amount_minor"]),
     ("purchasing", "purchases", ["quantity", "received", "received_in_time", "cancelled", "paid_minor"]),
     ("purchasing", "suppliers", ["deposit_minor"]),
+    ("agency", "agreements", ["fee_paid_minor", "owner_breaches", "agency_breaches"]),
 ]  # fmt: skip
 
 

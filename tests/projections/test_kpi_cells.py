@@ -113,6 +113,8 @@ def everything_happens(log: Log) -> None:
     for number in (0, 1):  # Targets and budgets of both sorts are set, and money comes, goes and moves.
         for kind in (6, 1, 2, 3, 4):
             world.plan_store(number, kind)
+    for number, kind in ((0, 0), (0, 6), (1, 1)):  # An agreement is signed, its fee comes, and its first plan in time.
+        world.contract(number * len(world.stores), kind)
     lost = sold(world, 0, 1)
     for step in (world.confirm, world.ship, world.ship):
         step(lost)
@@ -125,6 +127,9 @@ def everything_happens(log: Log) -> None:
             step(reviewed)
         for kind in kinds:
             world.judge(reviewed, kind)
+    for _ in range(4):  # Somebody looks at a plan on the days after its launch, one of which at least is a working day.
+        world.spend_by_plan(0, 11, 1)
+        world.pass_time(24 * 60)
     log.append(world)
 
 

@@ -31,6 +31,8 @@ from tests.projections.logs import Log, contents
 from tests.reached import wait_for
 
 NAMES = [
+    "ad_service",
+    "agency",
     "campaign_results",
     "customer_card",
     "directory",

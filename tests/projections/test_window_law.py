@@ -34,6 +34,8 @@ PROJECTIONS = [
     "income_split",
     "stock_facts",
     "purchasing",
+    "agency",
+    "ad_service",
 ]
 OWN = resources.path("data") / "own_projections"
 """What an operator's folder begins with holds to the law as well."""

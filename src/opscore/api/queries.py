@@ -13,6 +13,7 @@ from uuid import UUID
 import strawberry
 
 from opscore.api import reads
+from opscore.api.agreements import AgreementQueries
 from opscore.api.arguments import After, AtLeast, Before, ContextInfo, First, Last
 from opscore.api.batches import BatchQueries
 from opscore.api.campaigns import Campaign, campaign_view
@@ -418,6 +419,7 @@ class Query(
     PurchaseQueries,
     CatalogueQueries,
     CartQueries,
+    AgreementQueries,
     CommissionQueries,
     ReviewQueries,
     FigureQueries,

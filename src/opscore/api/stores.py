@@ -13,6 +13,7 @@ from uuid import UUID
 import strawberry
 from strawberry.types import Info
 
+from opscore.api.agreements import StoreAgreement, agreement_view
 from opscore.api.commissions import CommissionScheme, CommissionSettlement, scheme_view, settlement_view
 from opscore.api.context import Context
 from opscore.api.enums import expose
@@ -174,6 +175,9 @@ class Store(Stream):
     commission_settlements: list[CommissionSettlement] = strawberry.field(
         description="Settled months, oldest first; none for roles that do not see what others are paid."
     )
+    agreements: list[StoreAgreement] = strawberry.field(
+        description="Its agency agreements, oldest first; none for roles that do not see what others are paid."
+    )
 
     @strawberry.field(
         description="Who answers for each role on a day, those who have it or else the managers; nothing for the "
@@ -268,6 +272,7 @@ def store_view(store: domain.Store, context: Context) -> Store:
         capital=money(store.plans.capital_minor, currency) if plans else None,
         commission_schemes=[scheme_view(each, currency) for each in store.commissions.schemes if inner],
         commission_settlements=[settlement_view(each, currency) for each in store.commissions.settlements if pay],
+        agreements=[agreement_view(key, each, currency) for key, each in store.agreements.items() if pay],
     )
 
 

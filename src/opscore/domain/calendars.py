@@ -68,14 +68,24 @@ def add_working_days(calendar: Calendar, time_zone: str, at: datetime, days: int
 
     The day of `at` in the IANA zone is not counted itself.
     """
-    zone = ZoneInfo(time_zone)
-    day = at.astimezone(zone).date()
+    day = at.astimezone(ZoneInfo(time_zone)).date()
     step = _DAY if days >= 0 else -_DAY
     left = abs(days)
     while left:
         day += step
         left -= calendar.counts(day)
-    return datetime.combine(day + _DAY, time(), zone).astimezone(UTC)
+    return end_of_day(day, time_zone)
+
+
+def end_of_day(day: date, time_zone: str) -> datetime:
+    """Return when (UTC) a day is over in an IANA zone."""
+    return datetime.combine(day + _DAY, time(), ZoneInfo(time_zone)).astimezone(UTC)
+
+
+def working_days_between(calendar: Calendar, first: date, last: date) -> int:
+    """Return how many working days lie after the first day, through the last one; 0 if that is no later."""
+    days = range(max((last - first).days, 0))
+    return sum(calendar.counts(first + _DAY * (number + 1)) for number in days)
 
 
 def month_of(day: date) -> date:

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from msgspec import Meta
 
-from opscore.domain import campaign_ads
+from opscore.domain import agreements, campaign_ads
 from opscore.domain.aggregate import Aggregate
 from opscore.domain.campaign import Campaign
 from opscore.domain.campaign_ads import AdBudgetExceeded, AdBudgetNotAgreed, AdPlanUnchanged
@@ -81,17 +81,12 @@ class LaunchAdPlan(Command):
 
     def decide(self, work: UnitOfWork) -> UUID:
         """Check the budget, and say until when it is to be looked at and adjusted."""
-        campaign = work.campaign(self.campaign_id)
+        campaign, plan_id = work.campaign(self.campaign_id), work.new_id()
+        store = _home(work, campaign)
         campaign.require_currency(self.currency)
-        campaign_ads.launch(
-            campaign,
-            _home(work, campaign),
-            work.new_id(),
-            self.channel,
-            self.daily_cap_minor,
-            _keywords(self.keywords),
-            work.occurred_at,
-        )
+        keywords = _keywords(self.keywords)
+        campaign_ads.launch(campaign, store, plan_id, self.channel, self.daily_cap_minor, keywords, work.occurred_at)
+        agreements.note_plan(store, campaign.id, plan_id, work.occurred_at)
         return campaign.id
 
 

@@ -14,7 +14,17 @@ from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
 from uuid import UUID
 
+from opscore.domain import agreements
 from opscore.domain.aggregate import Aggregate, Event
+from opscore.domain.agreement_events import (
+    Agreement,
+    AgreementExtended,
+    AgreementRenewalAnswered,
+    AgreementRenewalRequested,
+    AgreementSigned,
+    AgreementStatus,
+    AgreementTerminationNoticed,
+)
 from opscore.domain.batches import ExpireBatches, expires_at
 from opscore.domain.campaign import Campaign
 from opscore.domain.campaign_commands import CancelCampaign, EndCampaign, StartCampaign
@@ -354,6 +364,37 @@ def _expire_batches(stream_id: UUID, look: Look) -> Command | None:
     return ExpireBatches(sku_id=stream_id) if left else None
 
 
+def _renewal_is_to_be_answered(event: Event, look: Look) -> Sequence[datetime]:
+    assert isinstance(event, AgreementRenewalRequested)
+    return (event.answer_due_by,)
+
+
+def _extend_agreement(stream_id: UUID, look: Look) -> Command | None:
+    then, now = _agreement(look.then(Store, stream_id)), _agreement(look.now(Store, stream_id))
+    if then is None or now is None or now[0] != then[0] or now[1].renewal != then[1].renewal:
+        return None
+    unanswered = now[1].status is AgreementStatus.RENEWAL_ASKED
+    return agreements.ExtendAgreementByDefault(store_id=stream_id, agreement_id=now[0]) if unanswered else None
+
+
+def _agreement_is_over(event: Event, look: Look) -> Sequence[datetime]:
+    assert isinstance(
+        event, AgreementSigned | AgreementTerminationNoticed | AgreementRenewalAnswered | AgreementExtended
+    )
+    return (event.ends_at,)
+
+
+def _end_agreement(stream_id: UUID, look: Look) -> Command | None:
+    then, now = _agreement(look.then(Store, stream_id)), _agreement(look.now(Store, stream_id))
+    if then is None or now is None or (now[0], now[1].ends_at) != (then[0], then[1].ends_at):
+        return None  # It ends at another time, which falls due by itself.
+    return agreements.EndAgreement(store_id=stream_id, agreement_id=now[0])
+
+
+def _agreement(store: Store | None) -> tuple[UUID, Agreement] | None:
+    return None if store is None else agreements.running(store)
+
+
 DUE_RULES: tuple[DueRule, ...] = (
     DueRule(name="expire_order", reads=(OrderPlaced,), due=_expires, then=_expire_order),
     DueRule(
@@ -368,5 +409,17 @@ DUE_RULES: tuple[DueRule, ...] = (
         name="expire_points", reads=(PointsEarned, PointsReturned, CustomersMerged), due=_lapses, then=_expire_points
     ),
     DueRule(name="expire_batches", reads=(StockReceived,), due=_goes_off, then=_expire_batches),
+    DueRule(
+        name="extend_agreement",
+        reads=(AgreementRenewalRequested,),
+        due=_renewal_is_to_be_answered,
+        then=_extend_agreement,
+    ),
+    DueRule(
+        name="end_agreement",
+        reads=(AgreementSigned, AgreementTerminationNoticed, AgreementRenewalAnswered, AgreementExtended),
+        due=_agreement_is_over,
+        then=_end_agreement,
+    ),
 )
 """What is asked for at a time of its own."""

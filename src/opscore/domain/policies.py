@@ -245,10 +245,12 @@ class CampaignRules(Policy):
 class AdService(Policy):
     """How often somebody looks at advertising and adjusts it, in days on which it runs.
 
-    It is adjusted at least once in so many working days, and looked at every working day, or every day of the week.
+    It is adjusted at least once in so many working days, and looked at every working day, or every day of the week. The
+    first plan under an agency agreement is launched within so many working days of the first fee.
     """
 
     KIND: ClassVar[str] = "ad_service"
+    first_plan_days: Annotated[int, Meta(ge=1, le=365)] = 5
     adjust_days: Annotated[int, Meta(ge=1, le=365)] = 2
     monitor_every_day: bool = False
 
@@ -394,6 +396,22 @@ class StaffTerms(Policy):
 
     KIND: ClassVar[str] = "staff_terms"
     notice_months: Annotated[int, Meta(ge=0, le=24)] = 1
+
+
+class AgencyAgreement(Policy):
+    """How an agency agreement ends or goes on: days of notice, days before its end by which a renewal is asked for,
+    days to answer that, and how many breaches of the other party are reason enough to end it at once."""
+
+    KIND: ClassVar[str] = "agreement"
+    notice_days: Days = 30
+    renewal_days: Days = 30
+    answer_days: Annotated[int, Meta(ge=1, le=365)] = 5
+    breaches: Annotated[int, Meta(ge=1, le=1000)] = 3
+
+    def __post_init__(self) -> None:
+        if self.answer_days >= self.renewal_days:
+            # Otherwise an agreement could be over before it is known whether it goes on.
+            raise ValueError("answer_days lies below renewal_days")
 
 
 class FundShares(Value):

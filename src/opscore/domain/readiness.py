@@ -15,6 +15,7 @@ from datetime import datetime
 from typing import Any
 
 from opscore.domain import (
+    agreements,
     batches,
     campaign_ad_commands,
     campaign_ads,
@@ -124,6 +125,23 @@ def _with_suppliers(store: Store, _: Occasion) -> None:
     supplier_commands.require_any(store)
 
 
+def _may_sign(store: Store, _: Occasion) -> None:
+    store.require_not_closed()
+    agreements.require_none_running(store)
+
+
+def _with_agreement(store: Store, _: Occasion) -> None:
+    agreements.require_any(store)
+
+
+def _in_agreement(store: Store, _: Occasion) -> None:
+    agreements.require_running(store)
+
+
+def _renewal_asked(store: Store, _: Occasion) -> None:
+    agreements.require_asked(store)
+
+
 STORE: dict[type[Command], Check] = {
     store_commands.CertifyPaymentAccount: rehearsed(
         lambda store, now: store.certify_payment_account(ANYTHING, ANYTHING, store.operator, now.at)
@@ -186,6 +204,14 @@ STORE: dict[type[Command], Check] = {
     commissions.ApproveCommissionScheme: _not_closed,
     commissions.SettleCommission: always,
     traffic.ReportTraffic: always,
+    agreements.SignAgreement: _may_sign,
+    agreements.PayAgreementFee: _with_agreement,
+    agreements.RecordBreach: _in_agreement,
+    agreements.GiveNotice: _in_agreement,
+    agreements.AskRenewal: _in_agreement,
+    agreements.AnswerRenewal: _with_agreement,
+    agreements.ExtendAgreementByDefault: _renewal_asked,
+    agreements.EndAgreement: _with_agreement,
 }
 
 # Article -------------------------------------------------------------------------------------------------------------

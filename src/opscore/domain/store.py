@@ -8,7 +8,7 @@ campaigns ask it about.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, TypeVar, get_args
 from uuid import UUID
@@ -17,7 +17,8 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from opscore.domain.aggregate import Aggregate, folds
-from opscore.domain.calendars import DEFAULT_CALENDARS, Calendar, CalendarKind, add_working_days
+from opscore.domain.agreement_events import Agreement, AgreementEvent, agreed
+from opscore.domain.calendars import DEFAULT_CALENDARS, Calendar, CalendarKind, add_working_days, end_of_day
 from opscore.domain.commission_events import CommissionEvent, Commissions
 from opscore.domain.policies import (
     PLATFORMS,
@@ -157,6 +158,7 @@ class Store(Aggregate):
     plans: StorePlans
     profile: StoreProfile
     commissions: Commissions
+    agreements: dict[UUID, Agreement]
 
     @folds(StoreApplied)
     def _applied(self, event: StoreApplied) -> None:
@@ -196,6 +198,7 @@ class Store(Aggregate):
         self.plans = StorePlans()
         self.profile = StoreProfile()
         self.commissions = Commissions()
+        self.agreements = {}
 
     @folds(PaymentAccountCertified)
     def _payment_account_certified(self, event: PaymentAccountCertified) -> None:
@@ -327,6 +330,10 @@ class Store(Aggregate):
     @folds(*get_args(CommissionEvent))
     def _commission_changes(self, event: CommissionEvent) -> None:
         self.commissions = self.commissions.after(event)
+
+    @folds(*get_args(AgreementEvent))
+    def _agreements_change(self, event: AgreementEvent) -> None:
+        self.agreements = agreed(self.agreements, event)
 
     # What others ask of a store ---------------------------------------------------------------------------------------
 
@@ -826,11 +833,9 @@ class Store(Aggregate):
         if effective_from < earliest:
             raise EffectiveInThePast(earliest=earliest.isoformat(), path=("effective_from",), ids=[self.id])
         if isinstance(policy, PlatformTerms):
-            for document in policy.required_documents:
-                if document not in set(DocumentKind):
-                    raise PolicyInvalid(
-                        kind=kind, why=f"there is no document of the kind '{document}'", path=("params",)
-                    )
+            for document in sorted(set(policy.required_documents) - set(DocumentKind)):
+                why = f"there is no document of the kind '{document}'"
+                raise PolicyInvalid(kind=kind, why=why, path=("params",))
         stored = stored_params(policy)
         versions = self.policies.get(kind, [])
         if versions and (versions[-1].effective_from, versions[-1].params) == (effective_from, stored):
@@ -886,8 +891,7 @@ class Store(Aggregate):
             raise ClosedFurtherAlready(through=self.books_closed_through, path=("through",), ids=[self.id])
         if through >= self.local_date(at):
             raise PeriodNotOver(through=through, path=("through",), ids=[self.id])
-        midnight = datetime.combine(through + timedelta(days=1), time(), ZoneInfo(self.time_zone))
-        open_from = midnight.astimezone(UTC)
+        open_from = end_of_day(through, self.time_zone)
         self.trigger_event(PeriodClosed, occurred_at=at, through=through, open_from=open_from, reason=reason)
 
     def require_not_closed(self) -> None:
