@@ -1,4 +1,4 @@
-"""A function by which a rebuild has the log looked at when the planner does not know it, after an import or a restore."""
+"""A function by which a rebuild has the log looked at that the planner does not know, after an import or a restore."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ down_revision = "0013"
 branch_labels = None
 depends_on = None
 
-# As its owner, who alone may ANALYZE a table before PostgreSQL 17; it reads and changes no event. Of several that ask at
-# once, the first does it and the others find it done.
+# As its owner, who alone may ANALYZE a table before PostgreSQL 17; it reads and changes no event. Of several that ask
+# at once, the first does it and the others find it done.
 FUNCTION = """
 CREATE FUNCTION analyze_events() RETURNS boolean LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = {schema}, pg_catalog, pg_temp AS $$
