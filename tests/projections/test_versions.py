@@ -522,10 +522,10 @@ def test_a_name_or_version_that_is_not_there_is_said_with_those_that_are(
     ]
     for slip in slips:
         with pytest.raises(
-            ProjectionRefused, match=r"no projection KPI_dayly \(did you mean kpi_daily\?\); there are cam"
+            ProjectionRefused, match=r"no projection KPI_dayly \(did you mean kpi_daily\?\); there are ad_"
         ):
             slip("KPI_dayly")
-    with pytest.raises(ProjectionRefused, match="no projection wind; there are campaign_results"):
+    with pytest.raises(ProjectionRefused, match="no projection wind; there are ad_service"):
         projector.questions("wind")
     with pytest.raises(
         ProjectionRefused, match=r"there is no rule gmv_counts_freigt \(did you mean gmv_counts_freight\?\)"
