@@ -125,6 +125,10 @@ def everything_happens(log: Log) -> None:
             step(reviewed)
         for kind in kinds:
             world.judge(reviewed, kind)
+    for number in range(4):  # One who asks buys, then asks again.
+        world.inquire(0, number)
+        sold(world, 0, 1)
+        world.inquire(number, 3)
     log.append(world)
 
 

@@ -34,6 +34,7 @@ NAMES = [
     "customer_card",
     "directory",
     "funds",
+    "inquiries",
     "kpi_daily",
     "kpi_facts",
     "order_book",

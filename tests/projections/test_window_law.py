@@ -34,6 +34,7 @@ PROJECTIONS = [
     "income_split",
     "stock_facts",
     "purchasing",
+    "inquiries",
 ]
 OWN = resources.path("data") / "own_projections"
 """What an operator's folder begins with holds to the law as well."""

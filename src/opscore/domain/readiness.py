@@ -24,6 +24,7 @@ from opscore.domain import (
     customer_commands,
     departures,
     disclosures,
+    inquiries,
     inspections,
     order_assists,
     order_cancelling,
@@ -186,6 +187,7 @@ STORE: dict[type[Command], Check] = {
     commissions.ApproveCommissionScheme: _not_closed,
     commissions.SettleCommission: always,
     traffic.ReportTraffic: always,
+    inquiries.RecordInquiry: always,
 }
 
 # Article -------------------------------------------------------------------------------------------------------------
