@@ -362,8 +362,9 @@ def test_owner_and_platform_may_everything_and_an_auditor_changes_nothing() -> N
          "setSalesTarget setBudget",
          "applyForStore"),
         (Role.SERVICE, "placeOrder amendOrderPrice requestReturn declineReturn listSku delistSku openDispute "
-         "acceptDispute followUpDispute replyReview flagReview", "priceSku receiveStock planCampaign setPolicy "
-         "approveReturn refundOrder negotiateDispute payCompensation decideReview"),
+         "acceptDispute followUpDispute replyReview flagReview recordInquiry",
+         "priceSku receiveStock planCampaign setPolicy approveReturn refundOrder negotiateDispute payCompensation "
+         "decideReview"),
         (Role.AFTER_SALES, "approveReturn declineReturn refundOrder protectPrice verifyDispute settleDispute",
          "placeOrder amendOrderPrice payOrder listSku arbitrateDispute"),
         (Role.EDITOR, "listSku delistSku setSkuContent registerSku", "refundOrder receiveStock startCampaign payOrder"),

@@ -215,6 +215,16 @@ class Trade(generate.World):
         """Say who helped the buyer of an order, or that nobody did."""
         self.record("OrderAssisted", order.id, order.store, agent=("sue", "tim", None)[kind % 3])
 
+    def inquire(self, number: int, kind: int) -> None:
+        """Let a customer, or a visitor who is none, ask a store; each time it is an inquiry of its own."""
+        customer = None if kind % 4 == 3 else self.customers[number % len(self.customers)]
+        store = kind % len(self.stores)
+        self.record(
+            "InquiryRecorded", self.made_id("inquiry", self.position + 1), store, store_id=self.stores[store],
+            customer_id=customer, inquirer_id=customer or self.made_id("visitor", number),
+            agent=("sue", "tim")[number % 2], channel=("web", "chat", "phone")[kind % 3], topic=None,
+        )  # fmt: skip
+
     def exchange(self, order: generate.Order, kind: int) -> None:
         """Take an order as far as a shortage, and let something stand in: a service where one line alone is left."""
         self.pay(order)
@@ -585,7 +595,7 @@ class Trade(generate.World):
 class Doings(generate.Actions):
     """Turns small whole numbers into events of a `Trade`."""
 
-    COUNT = generate.Actions.COUNT + 11
+    COUNT = generate.Actions.COUNT + 12
 
     def __init__(self, world: Trade) -> None:
         super().__init__(world)
@@ -615,6 +625,9 @@ class Doings(generate.Actions):
         if further == 10:
             self.trade.pass_time(minutes)
             return self.trade.contract(one, two)
+        if further == 11:
+            self.trade.pass_time(minutes)
+            return self.trade.inquire(one, two)
         if further < 0 or not self.trade.orders:
             return super().do(action % generate.Actions.COUNT, one, two, minutes)
         order = self.trade.orders[-1 - one % min(len(self.trade.orders), 4)]

@@ -130,6 +130,10 @@ def everything_happens(log: Log) -> None:
     for _ in range(4):  # Somebody looks at a plan on the days after its launch, one of which at least is a working day.
         world.spend_by_plan(0, 11, 1)
         world.pass_time(24 * 60)
+    for number in range(4):  # One who asks buys, then asks again.
+        world.inquire(0, number)
+        sold(world, 0, 1)
+        world.inquire(number, 3)
     log.append(world)
 
 

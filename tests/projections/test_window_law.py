@@ -36,6 +36,7 @@ PROJECTIONS = [
     "purchasing",
     "agency",
     "ad_service",
+    "inquiries",
 ]
 OWN = resources.path("data") / "own_projections"
 """What an operator's folder begins with holds to the law as well."""

@@ -25,6 +25,7 @@ from opscore.domain import (
     customer_commands,
     departures,
     disclosures,
+    inquiries,
     inspections,
     order_assists,
     order_cancelling,
@@ -212,6 +213,7 @@ STORE: dict[type[Command], Check] = {
     agreements.AnswerRenewal: _with_agreement,
     agreements.ExtendAgreementByDefault: _renewal_asked,
     agreements.EndAgreement: _with_agreement,
+    inquiries.RecordInquiry: always,
 }
 
 # Article -------------------------------------------------------------------------------------------------------------
