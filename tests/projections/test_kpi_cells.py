@@ -72,6 +72,7 @@ def everything_happens(log: Log) -> None:
         world.record(
             "MembershipJoined", world.customers[customer], customer % 2, source=source, tier="gold", policy_version=1
         )
+    world.customer_fact(0, 5, 20)  # Points are taken back.
     campaign = world.campaigns[0]
     world.record(
         "CustomerRegistered", world.made_id("customer", 99), 0, store_id=world.stores[0], channel="web",
@@ -113,6 +114,8 @@ def everything_happens(log: Log) -> None:
     for number in (0, 1):  # Targets and budgets of both sorts are set, and money comes, goes and moves.
         for kind in (6, 1, 2, 3, 4):
             world.plan_store(number, kind)
+    if 0 in world.agreed:
+        world.contract(0, 5)
     for number, kind in ((0, 0), (0, 6), (1, 1)):  # An agreement is signed, its fee comes, and its first plan in time.
         world.contract(number * len(world.stores), kind)
     lost = sold(world, 0, 1)
