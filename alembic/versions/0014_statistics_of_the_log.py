@@ -9,23 +9,24 @@ down_revision = "0013"
 branch_labels = None
 depends_on = None
 
-# As its owner, who alone may ANALYZE a table before PostgreSQL 17; it reads and changes no event. Of several that ask
-# at once, the first does it and the others find it done.
+# As its owner, who alone may ANALYZE a table before PostgreSQL 17; it reads and changes no event. Names are looked up
+# in pg_catalog alone: the application's role makes functions in the schema of the log, and one that is called like one
+# of PostgreSQL's must never run as the owner. Of several that ask at once, the first does it, the others find it done.
 FUNCTION = """
 CREATE FUNCTION analyze_events() RETURNS boolean LANGUAGE plpgsql VOLATILE SECURITY DEFINER
-SET search_path = {schema}, pg_catalog, pg_temp AS $$
+SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    PERFORM pg_advisory_xact_lock('events'::regclass::oid::bigint);
+    PERFORM pg_advisory_xact_lock('{events}'::regclass::oid::bigint);
     IF EXISTS (
         SELECT FROM pg_stats AS known
-        WHERE known.schemaname = current_schema() AND known.tablename = 'events' AND known.attname = 'type'
+        WHERE known.schemaname = '{name}' AND known.tablename = 'events' AND known.attname = 'type'
     ) AND NOT EXISTS (
         SELECT FROM pg_stat_user_tables AS counted
-        WHERE counted.relid = 'events'::regclass AND counted.n_mod_since_analyze > counted.n_live_tup / 2
+        WHERE counted.relid = '{events}'::regclass AND counted.n_mod_since_analyze > counted.n_live_tup / 2
     ) THEN
         RETURN false;
     END IF;
-    ANALYZE events;
+    ANALYZE {schema}.events;
     RETURN true;
 END
 $$;
@@ -34,8 +35,13 @@ GRANT EXECUTE ON FUNCTION analyze_events() TO {app};
 """
 
 
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
 def upgrade() -> None:
-    schema = op.get_bind().exec_driver_sql("SELECT current_schema()").scalar_one()
-    quoted = {"schema": schema, "app": f"{schema}_app"}
-    names = {name: '"' + each.replace('"', '""') + '"' for name, each in quoted.items()}
-    op.get_bind().exec_driver_sql(FUNCTION.format(**names))
+    name = op.get_bind().exec_driver_sql("SELECT current_schema()").scalar_one()
+    schema = _quoted(name)
+    names = {"schema": schema, "app": _quoted(f"{name}_app")}
+    literals = {"name": name.replace("'", "''"), "events": f"{schema}.events".replace("'", "''")}
+    op.get_bind().exec_driver_sql(FUNCTION.format(**names, **literals))

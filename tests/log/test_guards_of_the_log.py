@@ -51,6 +51,24 @@ def test_the_application_owns_nothing_of_the_log_and_bypasses_nothing(database: 
         assert rights == (["INSERT", "SELECT"],)
 
 
+def test_what_the_owner_lends_runs_nothing_that_the_application_made(database: Database) -> None:
+    with database.connect("admin") as owner:
+        _append_one(owner)
+    with database.connect() as connection:
+        lent = connection.execute(
+            "SELECT proname, proconfig FROM pg_proc WHERE prosecdef AND pronamespace = %s::regnamespace",
+            (f'"{database.schema}"',),
+        ).fetchall()
+        assert lent == [("analyze_events", ["search_path=pg_catalog, pg_temp"])]
+        # It may make functions in the schema of the log, also some that are called like those of PostgreSQL.
+        connection.execute(
+            f'CREATE FUNCTION "{database.schema}".pg_advisory_xact_lock(bigint) RETURNS void LANGUAGE plpgsql AS'
+            " $$ BEGIN RAISE EXCEPTION 'run as %', current_user; END $$"
+        )
+        assert connection.execute("SELECT analyze_events()").fetchone() == (True,)
+        assert connection.execute("SELECT analyze_events()").fetchone() == (False,)
+
+
 def _append_one(connection: psycopg.Connection) -> None:
     connection.execute(
         "INSERT INTO events VALUES (1, gen_random_uuid(), 1, 'Store', 'StoreApplied', 1, gen_random_uuid(), now(),"
