@@ -88,6 +88,7 @@ READS: dict[str, frozenset[Role]] = {
     "campaignResults": _FIGURES,
     "campaignsDue": _FIGURES,
     "commissions": STAFF | {Role.AUDITOR},
+    "storeGrades": _FIGURES,
     "agreements": _VERSIONS,
     "customerCards": _CUSTOMERS,
     "orderCount": _SHOP,
@@ -148,8 +149,8 @@ OF_REPLAY = frozenset({
     "campaigns", "customers", "customerCards", "stockLevels", "stockBalances", "stockAsOf", "stockLedger",
     "stockMovements", "stockMovementTotals", "stockWorth", "stockValuation", "stockTotals", "kpiDaily", "kpiPeriods",
     "kpiTotals", "kpiExplain", "kpi", "explainKpi", "salesBooks", "retentionCohorts", "campaignResults",
-    "campaignsDue", "commissions", "explain", "purchases", "suppliers", "supplierQuotes", "agreements",
-    "projectionQueries", "projectionRows",
+    "campaignsDue", "commissions", "storeGrades", "explain", "purchases", "suppliers", "supplierQuotes",
+    "agreements", "projectionQueries", "projectionRows",
 })  # fmt: skip
 """The questions that a replay answers: those that read models answer."""
 

@@ -122,17 +122,18 @@ def test_each_rate_counts_for_what_lies_in_its_tier_and_a_line_is_rounded_once(
 ) -> None:
     scheme(desk, store_id)
     rules = desk.get(Store, store_id).commissions.schemes[0]
-    assert rules.due_minor(sold, Decimal(factor)) == due
+    assert rules.due_minor(sold, Decimal(1), Decimal(factor)) == due
 
 
 @given(
     cuts=st.lists(st.integers(1, 10**7), max_size=4, unique=True),
     rates=st.lists(st.decimals(0, 1, places=4), min_size=5, max_size=5),
     sold=st.integers(-(10**6), 10**8),
+    grade=st.decimals(0, 5, places=3),
     factor=st.decimals(0, 5, places=3),
 )
 def test_what_is_due_is_the_sum_over_every_single_fen(
-    cuts: list[int], rates: list[Decimal], sold: int, factor: Decimal
+    cuts: list[int], rates: list[Decimal], sold: int, grade: Decimal, factor: Decimal
 ) -> None:
     starts = [0, *sorted(cuts)]
     rules = CommissionScheme(
@@ -144,7 +145,7 @@ def test_what_is_due_is_the_sum_over_every_single_fen(
     for number, start in enumerate(starts):
         end = starts[number + 1] if number + 1 < len(starts) else max(sold, start)
         exact += max(min(sold, end) - start, 0) * Fraction(rates[number])
-    assert rules.due_minor(sold, factor) == round(exact * Fraction(factor))
+    assert rules.due_minor(sold, grade, factor) == round(exact * Fraction(grade) * Fraction(factor))
 
 
 def test_growth_over_the_base_and_the_grade_of_the_store_multiply(desk: Desk, store_id: UUID) -> None:

@@ -22,16 +22,14 @@ from opscore.api.ids import key_of
 from opscore.api.kpis import KpiAsOf, find, known, moment, position_reached
 from opscore.api.money import Money, money
 from opscore.api.scalars import Position
+from opscore.api.store_grades import BASE, measured, sources
 from opscore.domain import commission_events as domain
-from opscore.domain.calendars import months_after
+from opscore.domain.calendars import last_of_month
 from opscore.domain.commissions import CommissionFigures, MonthDue, SettleCommission, month_due
 from opscore.domain.store import Store
 from opscore.kpis import Asked, KpiGrain
 from opscore.permissions import may_give, may_see_field
 from opscore.projector import ProjectionRefused
-
-BASE = "K109B"
-"""The key figure that commissions are counted from: its rows are opened by `explainKpi`."""
 
 
 @strawberry.type(description="What part is due of what somebody sells above an amount in a month, up to the next tier.")
@@ -66,7 +64,9 @@ class CommissionScheme:
         description="Factors by growth over the base, lowest first; below the first it is 1."
     )
     grades: list[CommissionGrade] = strawberry.field(description="Factors by the grade of the store.")
-    grade: str | None = strawberry.field(description="The grade that the store is in.")
+    grade: str | None = strawberry.field(
+        description="The grade that the store is in; null with grades: that of each month's figures (`storeGrades`)."
+    )
     absent_forfeits: bool = strawberry.field(
         description="Whether who leaves without leave is paid nothing that is not settled by then."
     )
@@ -131,7 +131,8 @@ class Commissions:
         description="Growth over the base (K027); null without one, and as netSales is."
     )
     growth_factor: Decimal = strawberry.field(description="What growth multiplies commissions by.")
-    grade_factor: Decimal = strawberry.field(description="What the grade multiplies commissions by.")
+    grade: str | None = strawberry.field(description="The grade that the store is in, as far as it is known.")
+    grade_factor: Decimal = strawberry.field(description="What the grade multiplies commissions by; 1 for none.")
     lines: list[CommissionLine] = strawberry.field(
         description="What each of the staff is due (K109); roles that do not see pay see their own line. Opened by "
         "`explainKpi` of K109B, by AGENT."
@@ -172,14 +173,30 @@ def running(
     context: Context, store_id: UUID, month: date, as_of: KpiAsOf | None, at_least: int | None
 ) -> Commissions | None:
     """Return what a month comes to at a position, by default as far as the read models are (blocking)."""
-    reached = position_reached(context, kpis.sources(find(BASE), known()), at_least)
-    position = min(reached, moment(context, as_of).get("as_of", reached))
-    store = reads.one(context, Store, store_id, position=position)
+    names = kpis.sources(find(BASE), known())
+    position, store = _known(context, store_id, names, as_of, at_least)
+    if store is not None and _graded(store, month):
+        position, store = _known(context, store_id, sources(), as_of, at_least)
     if store is None or store.commissions.in_force(month) is None:
         return None
     due = month_due(store, month, figures(context, store, month, position))
     assert due is not None
     return _running(store, due, position, context)
+
+
+def _known(
+    context: Context, store_id: UUID, names: set[str], as_of: KpiAsOf | None, at_least: int | None
+) -> tuple[int, Store | None]:
+    """Return up to which position read models know what is asked for, and the store there."""
+    reached = position_reached(context, names, at_least)
+    position = min(reached, moment(context, as_of).get("as_of", reached))
+    return position, reads.one(context, Store, store_id, position=position)
+
+
+def _graded(store: Store, month: date) -> bool:
+    """Say whether the grade of a month is that of its figures, and not the one that its scheme names."""
+    scheme = store.commissions.in_force(month)
+    return scheme is not None and scheme.grades_by_figures
 
 
 def figures(context: Context, store: Store, month: date, position: int) -> CommissionFigures:
@@ -191,7 +208,7 @@ def figures(context: Context, store: Store, month: date, position: int) -> Commi
     last = max([month, *(each.month for each in store.commissions.settlements)])
     asked = Asked(
         from_day=first,
-        to_day=_last_day(last),
+        to_day=last_of_month(last),
         grain=KpiGrain.MONTH,
         store_ids=[store.id],
         now=datetime.now(UTC),
@@ -207,7 +224,12 @@ def figures(context: Context, store: Store, month: date, position: int) -> Commi
         for (starts_on, _, currency, agent), cell in cells.items()
         if currency == store.currency
     }
-    return CommissionFigures(position, store.version, sold)
+    of_store = None
+    if _graded(store, month):
+        # As the clock stood at that position, so that the same position always gives the same figures.
+        now = moment(context, KpiAsOf(position=Position(position)))["now"]
+        of_store = measured(context, [store], month, position, now)[store.id]
+    return CommissionFigures(position, store.version, sold, of_store)
 
 
 def figures_to_settle(context: Context, command: Any, head: int) -> CommissionFigures | None:
@@ -221,12 +243,8 @@ def figures_to_settle(context: Context, command: Any, head: int) -> CommissionFi
     store = reads.one(context, Store, command.store_id, position=head)
     if store is None or command.month.day != 1:
         return None
-    position_reached(context, kpis.sources(find(BASE), known()), head)
+    position_reached(context, sources() if _graded(store, command.month) else kpis.sources(find(BASE), known()), head)
     return figures(context, store, command.month, head)
-
-
-def _last_day(month: date) -> date:
-    return date.max if month >= date(9999, 12, 1) else date.fromordinal(months_after(month, 1).toordinal() - 1)
 
 
 # Shown ---------------------------------------------------------------------------------------------------------------
@@ -284,7 +302,8 @@ def _running(store: Store, due: MonthDue, position: int, context: Context) -> Co
         net_sales=money(due.net_sales_minor, currency) if only is None else None,
         growth=due.growth if only is None else None,
         growth_factor=due.growth_factor,
-        grade_factor=due.scheme.grade_factor,
+        grade=due.grade,
+        grade_factor=due.grade_factor,
         lines=_lines(due.lines, currency, only),
         corrections=_corrections(due.corrections, currency, only),
         settlement=None if settled is None else settlement_view(settled, currency, only),

@@ -59,6 +59,7 @@ from opscore.api.reviews import ReviewQueries
 from opscore.api.scalars import Position
 from opscore.api.selected import selected_of
 from opscore.api.skus import SKU, Sku, sku_view
+from opscore.api.store_grades import StoreGradeQueries
 from opscore.api.stores import Store, store_view
 from opscore.api.webhooks import WebhookQueries
 from opscore.domain import (
@@ -421,6 +422,7 @@ class Query(
     CartQueries,
     AgreementQueries,
     CommissionQueries,
+    StoreGradeQueries,
     ReviewQueries,
     FigureQueries,
     KpiQueries,

@@ -93,6 +93,11 @@ def month_of(day: date) -> date:
     return day.replace(day=1)
 
 
+def last_of_month(day: date) -> date:
+    """Return the last day of a day's month."""
+    return day.replace(day=monthrange(day.year, day.month)[1])
+
+
 def require_month(month: date, field: str = "month") -> None:
     """Refuse InvalidField unless a month is named by its first day."""
     if month != month_of(month):

@@ -48,7 +48,8 @@ class CommissionSchemeProposed(Event):
     """Somebody proposed a scheme of commission; it is in force once somebody else has approved it.
 
     base_minor: what the store is to sell in a month, from which its growth is counted. grade: the grade that the store
-    is in. absent_forfeits: whether who leaves without leave is paid nothing that is not settled yet.
+    is in; None with grades: that of the month's figures, by the policy `store_grades`. absent_forfeits: whether who
+    leaves without leave is paid nothing that is not settled yet.
     """
 
     scheme_version: int
@@ -148,9 +149,13 @@ class CommissionScheme(Value):
     approved_by: str | None = None
 
     @property
-    def grade_factor(self) -> Decimal:
-        """What commissions are multiplied by for the store's grade."""
-        return next((each.factor for each in self.grades if each.grade == self.grade), _ONE)
+    def grades_by_figures(self) -> bool:
+        """Whether the grade of the store is that of the month's figures, by the policy `store_grades`."""
+        return self.grade is None and bool(self.grades)
+
+    def grade_factor(self, grade: str | None) -> Decimal:
+        """Return what commissions are multiplied by in a store of a grade; 1 for none, and for one it does not name."""
+        return next((each.factor for each in self.grades if each.grade == grade), _ONE)
 
     def growth(self, net_sales_minor: int) -> Decimal | None:
         """Return how far sales lie above the base, to six places, half-even; None without a base."""
@@ -167,7 +172,7 @@ class CommissionScheme(Value):
         reached = [each for each in self.growth_steps if _EXACT.multiply(each.from_growth, base) <= above_minor]
         return max(reached, key=lambda each: each.from_growth).factor if reached else _ONE
 
-    def due_minor(self, net_sales_minor: int, growth_factor: Decimal) -> int:
+    def due_minor(self, net_sales_minor: int, grade_factor: Decimal, growth_factor: Decimal) -> int:
         """Return what is due of somebody's net sales of a month, rounded half-even once; nothing of less than 0.
 
         Each rate counts for what lies in its tier.
@@ -177,7 +182,7 @@ class CommissionScheme(Value):
         for tier, end in zip(self.tiers, [*ends, None], strict=True):
             reached = net_sales_minor if end is None else min(net_sales_minor, end)
             exact = _EXACT.add(exact, _EXACT.multiply(Decimal(max(reached - tier.from_minor, 0)), tier.rate))
-        exact = _EXACT.multiply(_EXACT.multiply(exact, self.grade_factor), growth_factor)
+        exact = _EXACT.multiply(_EXACT.multiply(exact, grade_factor), growth_factor)
         return int(exact.to_integral_value(rounding=ROUND_HALF_EVEN))
 
 

@@ -36,6 +36,7 @@ from opscore.domain.policies import SecondPerson
 from opscore.domain.refusals import InvalidField, NotFound, Refusal, SamePerson
 from opscore.domain.store import Store
 from opscore.domain.store_commands import CASHIERS, StoreId
+from opscore.domain.store_grades import StoreFigures, graded, grades_of
 from opscore.domain.values import MAX_PLACES, Code, NonNegativeMinor, Part, PositiveMinor, Reason, plain
 
 STEPS_MAX = 50
@@ -64,6 +65,11 @@ class CommissionEarlierMonthOpen(Refusal):
     """Months are settled one after the other; settle the one from {month} first."""
 
 
+class CommissionGradeUnknown(Refusal):
+    """The figures of the month put the store into grade {grade}, for which its scheme of commission has no factor;
+    have one approved that names it."""
+
+
 class CommissionFiguresOutdated(Refusal):
     """The figures are missing, or older than the store's last event; settle again, under another key."""
 
@@ -76,12 +82,14 @@ class CommissionFigures:
     """What was sold in the months of a store, as it was known at a position of the log.
 
     store_version: the store's own version there. net_sales_minor: by month and agent, minor units of the store's
-    currency, SILENT for orders in which nobody helped.
+    currency, SILENT for orders in which nobody helped. of_store: what the store's grade in the last of the months goes
+    by; None where the scheme names the grade.
     """
 
     position: int
     store_version: int
     net_sales_minor: Mapping[tuple[date, str], int]
+    of_store: StoreFigures | None = None
 
     def of(self, month: date) -> dict[str, int]:
         """Return the net sales of a month by agent."""
@@ -90,13 +98,18 @@ class CommissionFigures:
 
 @dataclass(frozen=True, slots=True)
 class MonthDue:
-    """What a month comes to under the scheme in force in it. growth: over the base, None without one."""
+    """What a month comes to under the scheme in force in it. growth: over the base, None without one.
+
+    grade: the one that the scheme names, or that of the month's figures.
+    """
 
     month: date
     scheme: CommissionScheme
     net_sales_minor: int
     growth: Decimal | None
     growth_factor: Decimal
+    grade: str | None
+    grade_factor: Decimal
     lines: tuple[CommissionLine, ...]
     corrections: tuple[CommissionCorrection, ...]
 
@@ -117,10 +130,14 @@ def month_due(store: Store, month: date, figures: CommissionFigures) -> MonthDue
     sold = figures.of(month)
     net_sales_minor = sum(sold.values())
     growth_factor = scheme.growth_factor(net_sales_minor)
+    grade = scheme.grade
+    if scheme.grades_by_figures and figures.of_store is not None:
+        grade = graded(grades_of(store, month), figures.of_store)
+    grade_factor = scheme.grade_factor(grade)
     corrections = _corrections(store, month, scheme, figures)
     lines = []
     for agent in sorted({*sold, *(each.agent for each in corrections)} - {SILENT}):
-        due_minor = scheme.due_minor(sold.get(agent, 0), growth_factor)
+        due_minor = scheme.due_minor(sold.get(agent, 0), grade_factor, growth_factor)
         own = [each for each in corrections if each.agent == agent]
         correction_minor = sum(each.amount_minor for each in own)
         withheld_minor = due_minor if _forfeits(store, scheme, agent) else 0
@@ -141,6 +158,8 @@ def month_due(store: Store, month: date, figures: CommissionFigures) -> MonthDue
         net_sales_minor=net_sales_minor,
         growth=scheme.growth(net_sales_minor),
         growth_factor=growth_factor,
+        grade=grade,
+        grade_factor=grade_factor,
         lines=tuple(lines),
         corrections=corrections,
     )
@@ -167,7 +186,7 @@ def _corrections(
         assert scheme is not None  # What a month was settled by is on record.
         sold = figures.of(settled.month)
         for agent in sorted({*sold, *commissions.paid_for(settled.month)} - {SILENT}):
-            due_minor = scheme.due_minor(sold.get(agent, 0), settled.growth_factor)
+            due_minor = scheme.due_minor(sold.get(agent, 0), settled.grade_factor, settled.growth_factor)
             amount_minor = due_minor - commissions.settled_minor(settled.month, agent)
             if amount_minor:
                 if amount_minor > 0:
@@ -225,9 +244,10 @@ def settle(store: Store, month: date, figures: CommissionFigures | None, by: str
     """Freeze what staff are paid for a month.
 
     Refuses: CommissionSchemeMissing, CommissionAlreadySettled, CommissionEarlierMonthOpen, CommissionMonthNotOver,
-    CommissionFiguresOutdated.
+    CommissionFiguresOutdated, CommissionGradeUnknown.
     """
-    if store.commissions.in_force(month) is None:
+    scheme = store.commissions.in_force(month)
+    if scheme is None:
         raise CommissionSchemeMissing(month=month, path=("month",), ids=[store.id])
     through = store.commissions.settled_through
     if through is not None and month <= through:
@@ -237,11 +257,17 @@ def settle(store: Store, month: date, figures: CommissionFigures | None, by: str
         raise CommissionEarlierMonthOpen(month=following, path=("month",), ids=[store.id])
     if store.local_date(at).replace(day=1) <= month:
         raise CommissionMonthNotOver(month=month, path=("month",), ids=[store.id])
-    if figures is None or store.version != figures.store_version:
+    if (
+        figures is None
+        or store.version != figures.store_version
+        or (scheme.grades_by_figures and figures.of_store is None)
+    ):
         # Who left, or which scheme is in force, may have changed: a settlement is what its position says.
         raise CommissionFiguresOutdated(ids=[store.id])
     due = month_due(store, month, figures)
     assert due is not None
+    if due.grade is not None and due.grade not in {each.grade for each in due.scheme.grades}:
+        raise CommissionGradeUnknown(grade=due.grade, path=("month",), ids=[store.id])
     store.trigger_event(
         CommissionSettled,
         month=month,
@@ -251,8 +277,8 @@ def settle(store: Store, month: date, figures: CommissionFigures | None, by: str
         net_sales_minor=due.net_sales_minor,
         growth=due.growth,
         growth_factor=due.growth_factor,
-        grade=due.scheme.grade,
-        grade_factor=due.scheme.grade_factor,
+        grade=due.grade,
+        grade_factor=due.grade_factor,
         lines=due.lines,
         corrections=due.corrections,
         amount_minor=due.amount_minor,
@@ -310,7 +336,13 @@ class ProposeCommissionScheme(Command):
     grades: Annotated[
         tuple[CommissionGradeTerms, ...], Meta(max_length=STEPS_MAX, description="Factors by the store's grade.")
     ] = ()
-    grade: Annotated[Code | None, Meta(description="The grade, of these, that the store is in.")] = None
+    grade: Annotated[
+        Code | None,
+        Meta(
+            description="The grade, of these, that the store is in; left out: that of each month's figures, by the "
+            "policy `store_grades`."
+        ),
+    ] = None
     absent_forfeits: Annotated[
         bool, Meta(description="Who leaves without leave is paid nothing that is not settled by then.")
     ] = True
@@ -321,7 +353,7 @@ class ProposeCommissionScheme(Command):
         store = work.store(self.store_id)
         store.require_not_closed()
         require_month(self.effective_month, "effective_month")
-        self._require_numbers()
+        self._require_numbers(store)
         require_unsettled(store, self.effective_month, "effective_month")
         store.trigger_event(
             CommissionSchemeProposed,
@@ -343,7 +375,7 @@ class ProposeCommissionScheme(Command):
         )
         return store.id
 
-    def _require_numbers(self) -> None:
+    def _require_numbers(self, store: Store) -> None:
         for index, tier in enumerate(self.tiers):
             _require_between(tier.rate, 0, 1, ("tiers", index, "rate"))
             if (index == 0) != (tier.from_minor == 0) or tier.from_minor < self.tiers[max(index - 1, 0)].from_minor:
@@ -363,8 +395,18 @@ class ProposeCommissionScheme(Command):
             _require_between(each.factor, 0, FACTOR_MAX, ("grades", index, "factor"))
             if each.grade in names[:index]:
                 _invalid("this grade is named twice", "grades", index)
-        if (self.grade is None) != (not names) or (self.grade is not None and self.grade not in names):
-            _invalid("name the one of the grades that the store is in, or neither", "grade")
+        if self.grade is not None and self.grade not in names:
+            _invalid("it is none of the grades that have a factor", "grade")
+        if self.grade is None and names:
+            self._require_graded(store, names)
+
+    def _require_graded(self, store: Store, names: list[str]) -> None:
+        possible = [each.grade for each in grades_of(store, self.effective_month).grades]
+        if not possible:
+            _invalid("name the one that the store is in, or set the policy store_grades from that month on", "grade")
+        for missing in possible:
+            if missing not in names:
+                _invalid(f"the policy store_grades may put the store into {missing}; give that a factor too", "grades")
 
 
 def _require_between(value: Decimal, least: int, most: int, path: tuple[str | int, ...]) -> None:
@@ -402,6 +444,7 @@ class SettleCommission(Command):
         CommissionEarlierMonthOpen,
         CommissionMonthNotOver,
         CommissionFiguresOutdated,
+        CommissionGradeUnknown,
     )
 
     store_id: StoreId

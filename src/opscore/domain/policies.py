@@ -414,6 +414,40 @@ class AgencyAgreement(Policy):
             raise ValueError("answer_days lies below renewal_days")
 
 
+class GradeTerms(Value):
+    """What the figures of a month have to be for a store to be in a grade; None: this one does not matter.
+
+    attainment_min: sales by the month's target, 1 where it was met. growth_min: over the base of the commission scheme.
+    margin_min: gross margin by net sales. breach_share_max: orders not shipped by the hard promise, by orders due.
+    """
+
+    grade: Code
+    attainment_min: Decimal | None = None
+    growth_min: Decimal | None = None
+    margin_min: Decimal | None = None
+    breach_share_max: Decimal | None = None
+
+    def __post_init__(self) -> None:
+        bounds = (self.attainment_min, self.growth_min, self.margin_min, self.breach_share_max)
+        if any(each is not None and (not each.is_finite() or each != round(each, MAX_PLACES)) for each in bounds):
+            raise ValueError(f"what a grade asks for are numbers with {MAX_PLACES} decimal places at most")
+
+
+class StoreGrades(Policy):
+    """The grades a store can be in, best first, with what each of them asks of a month. None is set by default.
+
+    A month is graded by the version that was in force when it began, whatever was set while it ran.
+    """
+
+    KIND: ClassVar[str] = "store_grades"
+    grades: Annotated[tuple[GradeTerms, ...], Meta(max_length=50)] = ()
+
+    def __post_init__(self) -> None:
+        names = [each.grade for each in self.grades]
+        if len(set(names)) != len(names):
+            raise ValueError("two grades have the same name")
+
+
 class FundShares(Value):
     """An amount in minor units, divided among the three funds of a store."""
 
