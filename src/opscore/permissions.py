@@ -187,6 +187,7 @@ FIELDS: dict[str, frozenset[Role]] = {
     "Store.salesTargets": READS["kpi"],
     "Store.budgets": READS["kpi"],
     "Store.capital": READS["kpi"],
+    "Store.heroSkus": _INSIDE,
     "Store.commissionSchemes": _INSIDE,
     "Store.commissionSettlements": _VERSIONS,
     "Store.agreements": _VERSIONS,
