@@ -87,6 +87,7 @@ READS: dict[str, frozenset[Role]] = {
     "retentionCohorts": _FIGURES,
     "campaignResults": _FIGURES,
     "campaignsDue": _FIGURES,
+    "campaignCandidates": _FIGURES,
     "commissions": STAFF | {Role.AUDITOR},
     "agreements": _VERSIONS,
     "customerCards": _CUSTOMERS,
