@@ -47,7 +47,7 @@ WITH said AS (
         'ServiceFeePaid', 'StoreOpened', 'StoreSuspended', 'StoreReopened', 'StoreClosed', 'DepositReleased',
         'PaymentMethodsSet', 'CouriersSet', 'CalendarSet', 'LocationAdded', 'LocationClosed', 'PolicySet',
         'ExpenseRecorded', 'PeriodClosed', 'StaffRoleAssigned', 'StaffRoleEnded', 'StaffResignationFiled',
-        'StaffResignationWithdrawn', 'StaffHandoverConfirmed', 'StaffLeft', 'SalesTargetSet', 'BudgetSet',
+        'StaffResignationWithdrawn', 'StaffHandoverConfirmed', 'StaffLeft', 'SalesTargetSet', 'BudgetSet', 'HeroSkusSet',
         'CapitalInvested', 'FundsMoved', 'DepositDeducted', 'StorePositioned',
         'StoreProfileChanged', 'PlatformPenaltyRecorded',
         'CommissionSchemeProposed', 'CommissionSchemeApproved', 'CommissionSettled',

@@ -440,6 +440,20 @@ def test_a_working_day_sends_every_document(api: Api, shop: Shop) -> None:
     assert [each["replies"][0]["text"] for each in page["reviews"]["nodes"]] == ["thank you"]
     assert (page["skuRatings"][0]["meanScore"], page["skuRatings"][0]["hidden"]) == ("4", None)
 
+    # The store says what it is about to sell most of.
+    heroes = {sku, *(gid("Sku", shop.sku(code, stock=5)) for code in ("CUP", "POT"))}
+    [named] = give("AdminSetHeroSkus", manager, storeId=store, month=month, skuIds=sorted(heroes))["store"]["heroSkus"]
+    assert {each["code"] for each in named["skus"]} == {"TEA", "CUP", "POT"}
+    shown = send("AdminHeroes", manager, storeId=store, **window)
+    assert {each["id"] for each in shown["store"]["heroSkus"][0]["skus"]} == heroes
+    assert {each["value"] for each in shown["byMonth"]["rows"]} == {"0"}, "what was ordered before was of no hero"
+
+    asked = {"storeId": store, "by": "BEST_SELLING", "first": 2, "atLeast": api.server.services.log.head().position}
+    found = send("AdminCampaignCandidates", manager, **asked)["campaignCandidates"]
+    assert [(each["skuCode"], each["hero"], each["listPrice"]["amount"]) for each in found] == [
+        ("TEA", True, "4.8"), ("CUP", True, "10"),
+    ]  # fmt: skip
+
     # What a reporting tool reads of all that.
     given = {
         "first": 10, **window, "code": "K017", "grain": "DAY", "side": "NUMERATOR", "reference": "nobody's",

@@ -55,6 +55,7 @@ from opscore.domain.staff import AssignStaffRole
 from opscore.domain.stock_commands import AllocateCampaignStock
 from opscore.domain.store_commands import SubmitStoreDocument
 from opscore.domain.store_events import DocumentKind, StaffRole
+from opscore.domain.store_heroes import SetHeroSkus
 from opscore.domain.store_plans import SetBudget, SetSalesTarget
 from opscore.domain.store_profile import PositionStore, RecordPlatformPenalty
 from opscore.domain.store_profile_events import PriceLevel
@@ -84,6 +85,8 @@ def goods(api: Api, shop: Shop) -> dict[str, str]:
     month = {"store_id": store, "month": date(2099, 1, 1), "amount_minor": 100, "currency": "GBP"}
     shop.do(SetSalesTarget(**month))
     shop.do(SetBudget(**month, category="rent", responsible="ann"))
+    heroes = (sku, shop.sku(stock=1), shop.sku(stock=1))
+    shop.do(SetHeroSkus(store_id=store, month=date(2099, 1, 1), sku_ids=heroes))
     tenth = (CommissionTierTerms(from_minor=0, rate=Decimal("0.1")),)
     shop.do(ProposeCommissionScheme(store_id=store, effective_month=date(2024, 1, 1), tiers=tenth))
     shop.do(ApproveCommissionScheme(store_id=store, scheme_version=1), actor=SECOND)
@@ -164,6 +167,7 @@ HIDDEN: dict[str, str] = {
     "Store.salesTargets": "service after_sales editor warehouse storefront customer",
     "Store.budgets": "service after_sales editor warehouse storefront customer",
     "Store.capital": "service after_sales editor warehouse storefront customer",
+    "Store.heroSkus": "storefront customer",
     "Store.commissionSchemes": "storefront customer",
     "Store.agreements": "service after_sales editor promoter warehouse storefront customer",
     "Store.commissionSettlements": "service after_sales editor promoter warehouse storefront customer",
@@ -368,7 +372,8 @@ def test_owner_and_platform_may_everything_and_an_auditor_changes_nothing() -> N
         (Role.AFTER_SALES, "approveReturn declineReturn refundOrder protectPrice verifyDispute settleDispute",
          "placeOrder amendOrderPrice payOrder listSku arbitrateDispute"),
         (Role.EDITOR, "listSku delistSku setSkuContent registerSku", "refundOrder receiveStock startCampaign payOrder"),
-        (Role.PROMOTER, "planCampaign startCampaign addPromotion recordAdSpend reportTraffic planResource launchAdPlan",
+        (Role.PROMOTER, "planCampaign startCampaign addPromotion recordAdSpend reportTraffic planResource launchAdPlan "
+         "setHeroSkus",
          "priceSku refundOrder agreeAdBudget"),
         (Role.WAREHOUSE, "receiveStock packParcel unpackParcel shipOrder countStock writeOffStock transferStock "
          "recallBatch",

@@ -41,7 +41,7 @@ TRADE = """
     joinMembership changeTier earnPoints spendPoints reversePoints expirePoints grantCoupon useCoupon returnCoupon
     redeemCampaign referCustomer rewardReferral mergeCustomers blockCustomer eraseCustomer noteOrder withdrawOrderNote
     tagOrder untagOrder setSalesTarget setBudget investCapital moveFunds positionStore changeStoreProfile
-    recordPlatformPenalty deductDeposit
+    recordPlatformPenalty deductDeposit setHeroSkus
 """
 """The commands that a seller needs from application to erasure, by the names of the field."""
 

@@ -525,6 +525,18 @@ class Trade(generate.World):
         name, fields = facts[kind % len(facts)]
         self.record(name, stream, store, **fields)
 
+    def name_heroes(self, number: int, kind: int) -> None:
+        """Let a store name three articles or more as its heroes, for this month or for the next."""
+        store = number % len(self.stores)
+        if self.stores[store] not in self.versions:
+            self.store_fact(store, 0)
+        own = [sku for place, sku in enumerate(self.skus) if self.sku_store[place] == store]
+        start = kind % max(1, len(own))
+        others = tuple(self.made_id("hero", each) for each in range(3))
+        sku_ids = tuple(dict.fromkeys((*own[start : start + 2], *others)))[: 3 + kind % 3]
+        month = months_after(self.now.date().replace(day=1), kind % 2)
+        self.record("HeroSkusSet", self.stores[store], store, month=month, sku_ids=sku_ids)
+
     def contract(self, number: int, kind: int) -> None:
         """Sign an agency agreement for a store, or go on with the one that runs."""
         store = number % len(self.stores)
@@ -595,7 +607,7 @@ class Trade(generate.World):
 class Doings(generate.Actions):
     """Turns small whole numbers into events of a `Trade`."""
 
-    COUNT = generate.Actions.COUNT + 12
+    COUNT = generate.Actions.COUNT + 13
 
     def __init__(self, world: Trade) -> None:
         super().__init__(world)
@@ -628,6 +640,9 @@ class Doings(generate.Actions):
         if further == 11:
             self.trade.pass_time(minutes)
             return self.trade.inquire(one, two)
+        if further == 12:
+            self.trade.pass_time(minutes)
+            return self.trade.name_heroes(one, two)
         if further < 0 or not self.trade.orders:
             return super().do(action % generate.Actions.COUNT, one, two, minutes)
         order = self.trade.orders[-1 - one % min(len(self.trade.orders), 4)]

@@ -43,6 +43,7 @@ def orderly(log: Log) -> Trade:
         world.buy(0, kind, 4)
     for kind in (0, 6, 3, 5):  # An agreement is signed, paid for, noticed, and ends before a first plan was due.
         world.contract(0, kind)
+    world.name_heroes(0, 0)
     for number in range(6):
         world.receive(number, 100, 500)
         world.other_movement(number, chance.randrange(5), 2 * chance.randrange(1, 3))

@@ -104,6 +104,7 @@ def everything_happens(log: Log) -> None:
     for step in (world.pay, world.confirm, world.ship, world.ship):
         step(in_campaign)
     world.assist(in_campaign, 0)
+    world.refund(in_campaign)
     order = sold(world, 0, 2)
     for step in (world.confirm, world.ship, world.ship, world.deliver, world.deliver, world.send_back):
         world.pass_time(60)
@@ -137,6 +138,9 @@ def everything_happens(log: Log) -> None:
         world.inquire(0, number)
         sold(world, 0, 1)
         world.inquire(number, 3)
+    for store in range(len(world.stores)):  # Each names heroes, of which the first article is one.
+        world.name_heroes(store, 0)
+    sold(world, 0, 2)
     log.append(world)
 
 

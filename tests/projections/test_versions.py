@@ -37,6 +37,7 @@ NAMES = [
     "customer_card",
     "directory",
     "funds",
+    "heroes",
     "inquiries",
     "kpi_daily",
     "kpi_facts",

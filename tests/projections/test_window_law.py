@@ -37,6 +37,7 @@ PROJECTIONS = [
     "agency",
     "ad_service",
     "inquiries",
+    "heroes",
 ]
 OWN = resources.path("data") / "own_projections"
 """What an operator's folder begins with holds to the law as well."""

@@ -16,6 +16,7 @@ from opscore.api import reads
 from opscore.api.agreements import AgreementQueries
 from opscore.api.arguments import After, AtLeast, Before, ContextInfo, First, Last
 from opscore.api.batches import BatchQueries
+from opscore.api.campaign_candidates import CandidateQueries
 from opscore.api.campaigns import Campaign, campaign_view
 from opscore.api.carts import CartQueries
 from opscore.api.catalogue import CatalogueQueries
@@ -420,6 +421,7 @@ class Query(
     PurchaseQueries,
     CatalogueQueries,
     CartQueries,
+    CandidateQueries,
     AgreementQueries,
     CommissionQueries,
     StoreGradeQueries,

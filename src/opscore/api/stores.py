@@ -23,6 +23,7 @@ from opscore.api.nodes import Stream, stream_fields
 from opscore.api.paging import Connection
 from opscore.api.purchases import StoreSupplier, supplier_view
 from opscore.api.scalars import Json
+from opscore.api.store_heroes import HeroSkus, hero_skus
 from opscore.api.store_plans import OperatingBudget, SalesTarget, budgets, sales_targets
 from opscore.api.store_profile import PlatformPenalty, StorePositioning, penalties, positioning
 from opscore.domain import store as domain
@@ -166,6 +167,9 @@ class Store(Stream):
     budgets: list[OperatingBudget] = strawberry.field(
         description="What running it may cost, by month and category; none for roles that see no figures."
     )
+    hero_skus: list[HeroSkus] = strawberry.field(
+        description="Its hero articles, list by list; none for the shop's front."
+    )
     capital: Money | None = strawberry.field(
         description="What was put into it, of which K101 and K103 tell what became; null for roles that see no figures."
     )
@@ -269,6 +273,7 @@ def store_view(store: domain.Store, context: Context) -> Store:
         penalties=penalties(store) if inner else [],
         sales_targets=sales_targets(store) if plans else [],
         budgets=budgets(store) if plans else [],
+        hero_skus=hero_skus(store) if inner else [],
         capital=money(store.plans.capital_minor, currency) if plans else None,
         commission_schemes=[scheme_view(each, currency) for each in store.commissions.schemes if inner],
         commission_settlements=[settlement_view(each, currency) for each in store.commissions.settlements if pay],

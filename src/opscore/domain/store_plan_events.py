@@ -1,4 +1,4 @@
-"""What a store plans and what it is run with: sales targets, operating budgets, capital; and how it says no.
+"""What a store plans and what it is run with: sales targets, budgets, capital, hero articles; and how it says no.
 
 Months are those of the store's calendar, named by their first day. What this adds up to is in store_plan_state.py.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import enum
 from datetime import date
+from uuid import UUID
 
 from opscore.domain.aggregate import Event
 from opscore.domain.refusals import Refusal
@@ -81,12 +82,27 @@ class FundsMoved(Event):
     reason: str
 
 
+class HeroSkusSet(Event):
+    """These articles are what a store is about to sell most of in a month: its hero articles, the first one first.
+
+    They are so from the first day of the month, or from the day of this event where that is later, until the list of a
+    later month or another one of the same month takes their place.
+    """
+
+    month: date
+    sku_ids: tuple[UUID, ...]
+
+
 # How it says no ------------------------------------------------------------------------------------------------------
 
 
 class PeriodSettled(Refusal):
-    """The month from {month} is over in this store, or its books are closed; set a target for a later month."""
+    """The month from {month} is over in this store, or its books are closed; name a later month."""
 
 
 class BelowCommitted(Refusal):
     """{spent_minor} minor units of '{category}' are spent in the month from {month}; allow that much or more."""
+
+
+class HeroCountOutOfRange(Refusal):
+    """A store has {least} to {most} different hero articles, and these are {count}; name as many as it may have."""

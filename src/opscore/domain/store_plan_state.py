@@ -1,17 +1,25 @@
-"""What a store's plans add up to: what it is to sell, what running it may cost and did cost, and its capital."""
+"""What a store's plans add up to: sales to come, what running it may cost and did cost, its capital, its heroes."""
 
 from __future__ import annotations
 
 from datetime import date
+from uuid import UUID
 
 import msgspec
 
 from opscore.domain.calendars import month_of
 from opscore.domain.store_events import ExpenseRecorded
-from opscore.domain.store_plan_events import BudgetSet, CapitalInvested, FundsMoved, SalesTargetSet, TargetMeasure
+from opscore.domain.store_plan_events import (
+    BudgetSet,
+    CapitalInvested,
+    FundsMoved,
+    HeroSkusSet,
+    SalesTargetSet,
+    TargetMeasure,
+)
 from opscore.domain.values import Value
 
-PlanEvent = SalesTargetSet | BudgetSet | ExpenseRecorded | CapitalInvested | FundsMoved
+PlanEvent = SalesTargetSet | BudgetSet | ExpenseRecorded | CapitalInvested | FundsMoved | HeroSkusSet
 
 
 class SalesTarget(Value):
@@ -32,18 +40,26 @@ class StorePlans(Value):
     """What a store plans, what was spent, and what was put into it: amounts in minor units of its currency.
 
     sales_targets: by the first day of the month (ISO); none of a month without a target. budgets and spent: by month
-    and category (`budget_key`); spent counts what no budget allows for as well.
+    and category (`budget_key`); spent counts what no budget allows for as well. hero_skus: by the month whose list it
+    is, as it was said last.
     """
 
     sales_targets: dict[str, SalesTarget] = {}
     budgets: dict[str, OperatingBudget] = {}
     spent: dict[str, int] = {}
     capital_minor: int = 0
+    hero_skus: dict[str, tuple[UUID, ...]] = {}
 
 
 def budget_key(day: date, category: str) -> str:
     """Return the month of a day and a category of expenses as one text: '2024-03-01 rent'."""
     return f"{month_of(day)} {category}"
+
+
+def heroes_on(plans: StorePlans, day: date) -> tuple[UUID, ...]:
+    """Return the hero articles of a day of the store, by what is on record now; none before the first list."""
+    begun = [month for month in plans.hero_skus if month <= day.isoformat()]
+    return plans.hero_skus[max(begun)] if begun else ()
 
 
 def planned(plans: StorePlans, event: PlanEvent, day: date) -> StorePlans:
@@ -68,3 +84,6 @@ def planned(plans: StorePlans, event: PlanEvent, day: date) -> StorePlans:
         case FundsMoved():
             # What is in a fund is told by figures: a store does not know what its orders brought.
             return plans
+        case HeroSkusSet():
+            lists = {**plans.hero_skus, event.month.isoformat(): event.sku_ids}
+            return msgspec.structs.replace(plans, hero_skus=lists)

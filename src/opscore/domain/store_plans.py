@@ -27,6 +27,15 @@ Month = Annotated[date, Meta(description="The month, by its first day in the sto
 # What may happen next ------------------------------------------------------------------------------------------------
 
 
+def require_not_settled(store: Store, month: date, at: datetime) -> None:
+    """Refuse InvalidField for a day that begins no month; PeriodSettled once the month is over or its books closed."""
+    require_month(month)
+    closed = store.books_closed_through
+    begun = [store.local_date(at), *([] if closed is None else [closed + timedelta(days=1)])]
+    if any(month_of(day) > month for day in begun):
+        raise PeriodSettled(month=month, path=("month",), ids=[store.id])
+
+
 def set_sales_target(
     store: Store, month: date, measure: TargetMeasure, amount_minor: int, currency: str, at: datetime
 ) -> None:
@@ -36,11 +45,7 @@ def set_sales_target(
     """
     store.require_not_closed()
     store.require_currency(currency)
-    require_month(month)
-    closed = store.books_closed_through
-    begun = [store.local_date(at), *([] if closed is None else [closed + timedelta(days=1)])]
-    if any(month_of(day) > month for day in begun):
-        raise PeriodSettled(month=month, path=("month",), ids=[store.id])
+    require_not_settled(store, month, at)
     known = store.plans.sales_targets.get(month.isoformat())
     if (known is None and not amount_minor) or known == SalesTarget(measure=measure, amount_minor=amount_minor):
         return
