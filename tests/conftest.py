@@ -37,10 +37,16 @@ def pytest_xdist_auto_num_workers() -> int:
     return max(2, cores() * 3 // 2)
 
 
+def pytest_configure() -> None:
+    """Look for no dead objects while everything is imported: there are next to none, and each look walks all others."""
+    gc.disable()
+
+
 def pytest_collection_finish() -> None:
     """Leave what was imported to be: otherwise whoever looks for dead objects walks a million live ones each time."""
     gc.collect()
     gc.freeze()
+    gc.enable()
     gc.set_threshold(20_000, 20, 50)
 
 
