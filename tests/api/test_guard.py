@@ -251,6 +251,8 @@ LISTS = [
     ("topSkus(first: 100) { name amount { amount } }", {}, 201),
     ("topSkus(first: $n) { name }", {"n": 7}, 8),
     ("topSkus(first: $n) { name }", {}, 21),
+    ('campaignCandidates(storeId: "x", by: DEEPEST_CUT) { skuCode }', {}, 21),
+    (f'storeGrades(storeIds: {IDS}, month: "2026-01-01") {{ grade figures {{ margin }} }}', {}, 201),
     ("campaignResults { name }", {}, 51),
     ("campaignResults(first: 3) { name }", {}, 4),
     (f"campaignResults(campaignIds: {IDS}) {{ name }}", {}, 151),

@@ -351,6 +351,8 @@ def test_a_working_day_sends_every_document(api: Api, shop: Shop) -> None:
     assert [(line["agent"], line["amount"]["amount"]) for line in due["lines"]] == [("cleo", "0.90")]
     [scheme] = send("CommissionRecord", auditor, storeId=store)["store"]["commissionSchemes"]
     assert scheme == due["scheme"]
+    [graded] = send("StoreGrades", manager, storeIds=[store], month=month)["storeGrades"]
+    assert (graded["grade"], graded["policyVersion"], graded["figures"]["growth"]) == (None, 0, None)
     signed = dict.fromkeys(("ownerSignedOn", "agencySignedOn", "termFrom"), str(day))
     terms = {"owner": "Jade Ltd", "agency": "Gifts Ltd", "ownerPeople": ["li"], "termTo": "2999-12-31", **signed}
     fee = {"monthlyFeeMinor": 9900, "currency": "GBP"}

@@ -37,7 +37,7 @@ SQL = load(__file__, "campaign_candidates.sql")
 
 SOLD_DAYS = 28
 """Units sold and days of cover are of so many days, today included: as K052 wants to be asked."""
-UNITS, SELLABLE, COVER = "K022", "K050", "K052"
+FIGURES = ("K022", "K050", "K052")
 """The key figures of each article that a candidate shows; `explainKpi` opens them."""
 
 
@@ -135,22 +135,24 @@ def candidates(
     context: Context, store_id: UUID, by: CandidateOrder, limit: int, at_least: int | None
 ) -> list[CampaignCandidate]:
     """Return what a store has on sale, the candidates that come first (blocking)."""
+    all_kpis = known()
+    position_reached(context, {"directory"}.union(*(kpis.sources(find(code), all_kpis) for code in FIGURES)), at_least)
     store = reads.one(context, Store, store_id)
     if store is None:
         return []
-    articles = _on_sale(context, store, datetime.now(UTC), at_least)
+    articles = _on_sale(context, store, datetime.now(UTC))
     return [_shown(each) for each in sorted(articles, key=lambda each: each.rank(by))[:limit]]
 
 
-def _on_sale(context: Context, store: Store, now: datetime, at_least: int | None) -> list[_Article]:
+def _on_sale(context: Context, store: Store, now: datetime) -> list[_Article]:
     shelves = [
         row
-        for row in ask(context, "directory", "catalogue_rows", {}, store_ids=[store.id], at_least=at_least)
+        for row in ask(context, "directory", "catalogue_rows", {}, store_ids=[store.id], at_least=None)
         if row["on_sale"]
     ]
     heroes = heroes_on(store.plans, store.local_date(now))
     prices = _prices(context, store, [row["sku_id"] for row in shelves])
-    units, sellable, cover = (_by_article(context, store, code, now, at_least) for code in (UNITS, SELLABLE, COVER))
+    units, sellable, cover = (_by_article(context, store, code, now) for code in FIGURES)
     return [
         _Article(
             sku_id=row["sku_id"],
@@ -176,12 +178,9 @@ def _prices(context: Context, store: Store, sku_ids: Sequence[UUID]) -> dict[UUI
     return {sku_id: (list_price, market_price) for sku_id, list_price, market_price in rows}
 
 
-def _by_article(
-    context: Context, store: Store, code: str, now: datetime, at_least: int | None
-) -> dict[UUID, Fraction | None]:
+def _by_article(context: Context, store: Store, code: str, now: datetime) -> dict[UUID, Fraction | None]:
     """Return a key figure of the days that end today in the store's calendar, article by article."""
     kpi, all_kpis, today = find(code), known(), store.local_date(now)
-    position_reached(context, kpis.sources(kpi, all_kpis), at_least)
     asked = Asked(
         from_day=today - timedelta(days=SOLD_DAYS - 1),
         to_day=today,
