@@ -17,6 +17,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from opscore.projector import sqltext
@@ -117,17 +118,31 @@ def narrowed(facts: Statement, measures: frozenset[str]) -> Statement:
     names the columns and their types. So does every branch whose measures its text does not say: by a constant, or else
     by all that stands in it as `:measures && ARRAY['...']`. A query of another form is returned as it is.
     """
-    taken_apart = sqltext.union(facts.sql) if "measures" in facts.parameters else None
+    taken_apart = _taken_apart(facts.sql) if "measures" in facts.parameters else None
     if taken_apart is None:
         return facts
-    before, branches, after = taken_apart
-    kept = [branches[0]]
-    place = next((at for at, each in enumerate(sqltext.selected(branches[0])) if each[-1] == "measure"), None)
-    for branch in branches[1:]:
-        known = None if place is None else _measures(branch, place)
-        if known is None or known & measures:
-            kept.append(branch)
+    before, [first, *more], after = taken_apart
+    kept = [first.sql, *(each.sql for each in more if each.measures is None or each.measures & measures)]
     return Statement(facts.name, facts.description, f"{before}{' UNION ALL '.join(kept)}{after}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Branch:
+    """A branch of a UNION ALL, and the measures that it can have rows of; None: its text does not say."""
+
+    sql: str
+    measures: frozenset[str] | None
+
+
+@functools.lru_cache(maxsize=64)
+def _taken_apart(sql: str) -> tuple[str, list[_Branch], str] | None:
+    """Return what `sqltext.union` finds, kept: the first question about each figure would read all of them again."""
+    found = sqltext.union(sql)
+    if found is None:
+        return None
+    before, branches, after = found
+    place = next((at for at, each in enumerate(sqltext.selected(branches[0])) if each[-1] == "measure"), None)
+    return before, [_Branch(each, None if place is None else _measures(each, place)) for each in branches], after
 
 
 def _measures(branch: str, place: int) -> frozenset[str] | None:
