@@ -139,13 +139,14 @@ def test_a_month_is_graded_by_what_was_in_force_when_it_began_in_the_store(desk:
 
 
 def test_a_scheme_names_the_grade_or_has_a_factor_for_each_that_the_policy_may_give(desk: Desk, store_id: UUID) -> None:
-    def propose(*names: str) -> None:
+    def propose(*names: str, month: date = MAY) -> None:
         grades = tuple(CommissionGradeTerms(grade=name, factor=Decimal(1)) for name in names)
-        desk.do(ProposeCommissionScheme(store_id=store_id, effective_month=MAY, tiers=TIERS, grades=grades))
+        desk.do(ProposeCommissionScheme(store_id=store_id, effective_month=month, tiers=TIERS, grades=grades))
 
-    with pytest.raises(InvalidField) as refused:
-        propose("A", "B")
-    assert refused.value.path == ("grade",) and "store_grades" in str(refused.value)
+    for month in (MAY, date.min, date(9999, 12, 1)):
+        with pytest.raises(InvalidField) as refused:
+            propose("A", "B", month=month)
+        assert refused.value.path == ("grade",) and "store_grades" in str(refused.value)
     set_grades(desk, store_id, {"grade": "A", "margin_min": "0.1"}, {"grade": "B"})
     with pytest.raises(InvalidField) as refused:
         propose("A")

@@ -16,21 +16,18 @@ from uuid import UUID
 
 import strawberry
 
-from opscore import kpis
 from opscore.api import reads
 from opscore.api.arguments import AtLeast, ContextInfo, few
 from opscore.api.context import Context
 from opscore.api.enums import expose
-from opscore.api.errors import NotReady
 from opscore.api.figures import ask
 from opscore.api.ids import key_of
-from opscore.api.kpis import find, known, position_reached
+from opscore.api.kpis import broken_down, position_reached, rests_on
 from opscore.api.money import UnitPrice, unit_price, unit_price_or_none
 from opscore.api.nodes import gid
 from opscore.domain.store import Store
 from opscore.domain.store_plan_state import heroes_on
 from opscore.kpis import RATIO_PLACES, Asked, KpiGrain, rounded
-from opscore.projector import ProjectionRefused
 from opscore.sqlfiles import load
 
 SQL = load(__file__, "campaign_candidates.sql")
@@ -135,8 +132,7 @@ def candidates(
     context: Context, store_id: UUID, by: CandidateOrder, limit: int, at_least: int | None
 ) -> list[CampaignCandidate]:
     """Return what a store has on sale, the candidates that come first (blocking)."""
-    all_kpis = known()
-    position_reached(context, {"directory"}.union(*(kpis.sources(find(code), all_kpis) for code in FIGURES)), at_least)
+    position_reached(context, {"directory", *rests_on(FIGURES)}, at_least)
     store = reads.one(context, Store, store_id)
     if store is None:
         return []
@@ -180,7 +176,7 @@ def _prices(context: Context, store: Store, sku_ids: Sequence[UUID]) -> dict[UUI
 
 def _by_article(context: Context, store: Store, code: str, now: datetime) -> dict[UUID, Fraction | None]:
     """Return a key figure of the days that end today in the store's calendar, article by article."""
-    kpi, all_kpis, today = find(code), known(), store.local_date(now)
+    today = store.local_date(now)
     asked = Asked(
         from_day=today - timedelta(days=SOLD_DAYS - 1),
         to_day=today,
@@ -189,10 +185,7 @@ def _by_article(context: Context, store: Store, code: str, now: datetime) -> dic
         now=now,
         by="sku",
     )
-    try:
-        cells = kpis.cells(context.services.read_models, all_kpis, kpi, asked)
-    except ProjectionRefused as refused:
-        raise NotReady(str(refused)) from None
+    cells = broken_down(context, code, asked)
     return {UUID(key[3]): cell.value for key, cell in cells.items() if key[3]}
 
 

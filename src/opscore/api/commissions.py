@@ -13,23 +13,20 @@ from uuid import UUID
 
 import strawberry
 
-from opscore import kpis
 from opscore.api import reads
 from opscore.api.arguments import AtLeast, ContextInfo
 from opscore.api.context import Context
-from opscore.api.errors import NotReady
 from opscore.api.ids import key_of
-from opscore.api.kpis import KpiAsOf, find, known, moment, position_reached
+from opscore.api.kpis import KpiAsOf, broken_down, moment, position_reached, rests_on
 from opscore.api.money import Money, money
 from opscore.api.scalars import Position
-from opscore.api.store_grades import BASE, measured, sources
+from opscore.api.store_grades import BASE, GRADED_BY, measured
 from opscore.domain import commission_events as domain
 from opscore.domain.calendars import last_of_month
 from opscore.domain.commissions import CommissionFigures, MonthDue, SettleCommission, month_due
 from opscore.domain.store import Store
 from opscore.kpis import Asked, KpiGrain
 from opscore.permissions import may_give, may_see_field
-from opscore.projector import ProjectionRefused
 
 
 @strawberry.type(description="What part is due of what somebody sells above an amount in a month, up to the next tier.")
@@ -173,10 +170,9 @@ def running(
     context: Context, store_id: UUID, month: date, as_of: KpiAsOf | None, at_least: int | None
 ) -> Commissions | None:
     """Return what a month comes to at a position, by default as far as the read models are (blocking)."""
-    names = kpis.sources(find(BASE), known())
-    position, store = _known(context, store_id, names, as_of, at_least)
+    position, store = _known(context, store_id, (BASE,), as_of, at_least)
     if store is not None and _graded(store, month):
-        position, store = _known(context, store_id, sources(), as_of, at_least)
+        position, store = _known(context, store_id, GRADED_BY, as_of, at_least)
     if store is None or store.commissions.in_force(month) is None:
         return None
     due = month_due(store, month, figures(context, store, month, position))
@@ -185,10 +181,10 @@ def running(
 
 
 def _known(
-    context: Context, store_id: UUID, names: set[str], as_of: KpiAsOf | None, at_least: int | None
+    context: Context, store_id: UUID, codes: Iterable[str], as_of: KpiAsOf | None, at_least: int | None
 ) -> tuple[int, Store | None]:
-    """Return up to which position read models know what is asked for, and the store there."""
-    reached = position_reached(context, names, at_least)
+    """Return up to which position figures are known of what is asked for, and the store there."""
+    reached = position_reached(context, rests_on(codes), at_least)
     position = min(reached, moment(context, as_of).get("as_of", reached))
     return position, reads.one(context, Store, store_id, position=position)
 
@@ -215,10 +211,7 @@ def figures(context: Context, store: Store, month: date, position: int) -> Commi
         as_of=position,
         by="agent",
     )
-    try:
-        cells = kpis.cells(context.services.read_models, known(), find(BASE), asked)
-    except ProjectionRefused as refused:
-        raise NotReady(str(refused)) from None
+    cells = broken_down(context, BASE, asked)
     sold = {
         (starts_on, agent or ""): int(cell.value or 0)
         for (starts_on, _, currency, agent), cell in cells.items()
@@ -243,7 +236,8 @@ def figures_to_settle(context: Context, command: Any, head: int) -> CommissionFi
     store = reads.one(context, Store, command.store_id, position=head)
     if store is None or command.month.day != 1:
         return None
-    position_reached(context, sources() if _graded(store, command.month) else kpis.sources(find(BASE), known()), head)
+    codes = GRADED_BY if _graded(store, command.month) else (BASE,)
+    position_reached(context, rests_on(codes), head)
     return figures(context, store, command.month, head)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -435,6 +435,21 @@ def answer(
     )
 
 
+def broken_down(context: Context, code: str, asked: Asked) -> dict[kpis.Key, Cell]:
+    """Return the cells of a figure for each slice of `asked.by`; raises NotReady (blocking)."""
+    kpi, all_kpis, projector = find(code), known(), context.services.read_models
+    try:
+        _require_slices(projector, kpis.sources(kpi, all_kpis))
+        return kpis.cells(projector, all_kpis, kpi, asked)
+    except ProjectionRefused as refused:
+        raise NotReady(str(refused)) from None
+
+
+def rests_on(codes: Iterable[str]) -> set[str]:
+    """Return the read models that these figures rest on."""
+    return set().union(*(kpis.sources(find(code), known()) for code in codes))
+
+
 def _require_slices(projector: Projector, names: set[str]) -> None:
     """Raise NotReady when a version serves that was built before there were breakdowns."""
     for name in sorted(names):
@@ -466,7 +481,7 @@ def books(context: Context, asked: Asked, at_least: int | None, as_of: KpiAsOf |
     figures = [find(code) for code in BOOKS]
     require(figures[0], asked)
     all_kpis = known()
-    reached = position_reached(context, set().union(*(kpis.sources(kpi, all_kpis) for kpi in figures)), at_least)
+    reached = position_reached(context, rests_on(BOOKS), at_least)
     try:
         found = [kpis.cells(context.services.read_models, all_kpis, kpi, asked) for kpi in figures]
     except ProjectionRefused as refused:

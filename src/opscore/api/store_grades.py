@@ -19,9 +19,9 @@ from opscore import kpis
 from opscore.api import reads
 from opscore.api.arguments import AtLeast, ContextInfo, few
 from opscore.api.context import Context
-from opscore.api.errors import BadInput, NotReady
+from opscore.api.errors import BadInput
 from opscore.api.ids import key_of
-from opscore.api.kpis import KpiAsOf, find, known, moment, position_reached
+from opscore.api.kpis import KpiAsOf, broken_down, find, moment, position_reached, rests_on
 from opscore.api.nodes import store_gid
 from opscore.api.scalars import Position
 from opscore.domain.calendars import last_of_month
@@ -29,7 +29,6 @@ from opscore.domain.policies import StoreGrades
 from opscore.domain.store import Store
 from opscore.domain.store_grades import StoreFigures, begins, graded, grades_of, meets
 from opscore.kpis import Asked, KpiGrain
-from opscore.projector import ProjectionRefused
 
 BASE = "K109B"
 """The key figure that commissions are counted from, and with which growth over their base is told (K027)."""
@@ -126,18 +125,13 @@ def store_grades(
     at_least: int | None,
 ) -> list[StoreGrade]:
     """Return the grades of the stores that the viewer may see (blocking). Raises BadInput for an unknown version."""
-    reached = position_reached(context, sources(), at_least)
+    reached = position_reached(context, rests_on(GRADED_BY), at_least)
     then = moment(context, as_of)
     position = min(reached, then.get("as_of", reached))
     found = [reads.one(context, Store, each, position=position) for each in store_ids]
     stores = [store for store in found if store is not None]
     figures = measured(context, stores, month, position, then["now"])
     return [_graded(store, month, policy_version, figures[store.id], position) for store in stores]
-
-
-def sources() -> set[str]:
-    """Return the read models that the figures of a grade rest on."""
-    return set().union(*(kpis.sources(find(code), known()) for code in GRADED_BY))
 
 
 def measured(
@@ -156,10 +150,7 @@ def measured(
         as_of=position,
         by=kpis.STORE,
     )
-    try:
-        cells = {code: kpis.cells(context.services.read_models, known(), find(code), asked) for code in GRADED_BY}
-    except ProjectionRefused as refused:
-        raise NotReady(str(refused)) from None
+    cells = {code: broken_down(context, code, asked) for code in GRADED_BY}
 
     def value(code: str, store: Store) -> Fraction | None:
         currency = store.currency if find(code).by_currency else None

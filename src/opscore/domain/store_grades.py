@@ -14,6 +14,9 @@ from opscore.domain.calendars import end_of_day
 from opscore.domain.policies import GradeTerms, StoreGrades
 from opscore.domain.store import Store
 
+NO_POLICY_BEFORE = date(1900, 1, 1)
+"""No policy is as old as that, and no calendar knows what lay before the first day of all."""
+
 
 @dataclass(frozen=True, slots=True)
 class StoreFigures:
@@ -30,7 +33,7 @@ class StoreFigures:
 
 def begins(store: Store, month: date) -> datetime:
     """Return when (UTC) a month begins in a store, named by its first day: it is graded by what is in force then."""
-    return end_of_day(month - timedelta(days=1), store.time_zone)
+    return end_of_day(max(month, NO_POLICY_BEFORE) - timedelta(days=1), store.time_zone)
 
 
 def grades_of(store: Store, month: date) -> StoreGrades:
