@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
+from zoneinfo import ZoneInfo
 
 import pytest
 from graphql import (
@@ -340,7 +341,7 @@ def test_a_working_day_sends_every_document(api: Api, shop: Shop) -> None:
     )  # fmt: skip
     assert [each["event"] for each in opened["explainKpi"]["nodes"]] == ["OrderPaid"]
     assert send("AdminRetention", manager, **window)["retentionCohorts"][0]["customers"] == 1
-    month = str(day.replace(day=1))
+    month = str(datetime.now(ZoneInfo("Europe/London")).date().replace(day=1))  # By the clock of the shop.
     terms = {"storeId": store, "effectiveMonth": month, "tiers": [{"fromMinor": 0, "rate": "0.1"}]}
     assert api.give("proposeCommissionScheme", "userErrors { code }", terms, token=manager)["userErrors"] == []
     approval = {"storeId": store, "schemeVersion": 1}
