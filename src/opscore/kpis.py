@@ -217,6 +217,12 @@ def load(folder: Path | None = None) -> dict[str, Kpi]:
     Raises `KpiFileError`, and `EditedWithoutVersion` when kpis.lock knows one with another digest.
     """
     folder = folder or resources.path("projections")
+    return _checked(folder, lock.stamp(folder, LOCK))
+
+
+@functools.lru_cache(maxsize=16)
+def _checked(folder: Path, _locked: tuple[int, int] | None) -> dict[str, Kpi]:
+    """Compare definitions with the lock as it stands: every question asks for them, some of them several times."""
     kpis = read(folder / "kpis.toml")
     lock.refuse_edited(folder, released(kpis), LOCK, edited="kpis.toml")
     return kpis
@@ -228,15 +234,17 @@ def released(kpis: Mapping[str, Kpi]) -> dict[str, Released]:
     The digest (SHA-256, hexadecimal) is over everything that decides a value, the formula in words too. A figure made
     of others has their versions in it: when one of them changes its meaning, so does the product.
     """
-    return {
-        code: _released(kpi, tuple((other, kpis[other].version) for other in (*kpi.factors, *kpi.divisors)))
-        for code, kpi in kpis.items()
-    }
+    return {code: released_one(kpi, kpis) for code, kpi in kpis.items()}
+
+
+def released_one(kpi: Kpi, kpis: Mapping[str, Kpi]) -> Released:
+    """Return what kpis.lock has to know of one of these figures."""
+    return _released(kpi, tuple((other, kpis[other].version) for other in (*kpi.factors, *kpi.divisors)))
 
 
 @functools.lru_cache(maxsize=1024)
 def _released(kpi: Kpi, made_of: tuple[tuple[str, int], ...]) -> Released:
-    """Every question about a figure asks for all of them: what a definition comes to is made once."""
+    """Every question shows the digest of its figure: what a definition comes to is made once."""
     said = {name: value for name, value in as_json(kpi).items() if name not in WORDS}
     text = json.dumps({**said, "made_of": made_of}, ensure_ascii=False, sort_keys=True)
     return Released(kpi.code, kpi.version, hashlib.sha256(text.encode()).hexdigest())
@@ -651,5 +659,5 @@ __all__ = [
     "LATEST", "LOCK", "NONE", "STORE", "Asked", "Cell", "Kpi", "KpiComparison", "KpiFileError", "KpiGrain", "OneCell",
     "Released", "Side", "Unit", "as_json", "cells", "earlier", "earlier_start", "ends_on", "facts", "from_json",
     "is_final",
-    "largest", "load", "quotient", "released", "shown", "shown_side", "sides", "sources",
+    "largest", "load", "quotient", "released", "released_one", "shown", "shown_side", "sides", "sources",
 ]  # fmt: skip

@@ -284,6 +284,21 @@ def test_a_breakdown_takes_the_same_number_of_statements_however_many_slices_the
         assert len(asks) == 4
 
 
+@pytest.mark.parametrize("side", [*KPIS["K050"].numerator, KPIS["K051"].denominator], ids=lambda side: str(side.counts))
+def test_what_stood_is_looked_up_by_its_slice_and_not_compared_with_every_other(trade: Projector, side: Side) -> None:
+    """Of ten thousand articles each would be compared with each other one."""
+    params = kpis.parameters(side, asked(KpiGrain.DAY, by="sku"), by_currency=True)
+    with trade.connect() as connection, connection.transaction():
+        entry = trade.catalogue.serving(connection, side.projection)
+        assert entry is not None
+        ready = trade.loaded(connection, entry).counting(f"cells_{side.counts}", side.of)
+        given = dict.fromkeys(ready.parameters) | params | {"window_from": 0, "window_to": entry.position}
+        connection.execute("SET LOCAL enable_nestloop = off")
+        plan = [line for (line,) in connection.execute(f"EXPLAIN {ready.sql}", given)]
+
+    assert any(re.search(r"(Hash|Merge) Cond: .*slice", line) for line in plan), "\n".join(plan)
+
+
 def test_a_figure_as_of_a_position_is_what_it_was_when_the_log_ended_there(log: Log, projector: Projector) -> None:
     world, chance = log.world(customers=12), random.Random(4)
     doing = Doings(world)

@@ -269,7 +269,7 @@ def defined(context: Context, kpi: Kpi, listed: Sequence[InForce] | None = None)
     """Return a definition with its digest and since when it is in force; `listed`, if that is known (blocking)."""
     if listed is None:
         listed = kpi_versions.listed(context.services.database, kpi.code)
-    digest = kpis.released(known())[kpi.code].digest
+    digest = kpis.released_one(kpi, known()).digest
     now = (each for each in listed if each.until is None and (each.kpi.code, each.digest) == (kpi.code, digest))
     found = next(now, None)
     return definition(kpi, digest, None if found is None else found.since, None)

@@ -93,8 +93,10 @@ FROM (
         FROM generate_series(:first_day::timestamp, :last_day::timestamp, '1 day') AS each (day)
     ) AS span
     CROSS JOIN (SELECT DISTINCT one.currency, one.slice FROM change AS one) AS known
-    LEFT JOIN change ON change.starts_on = span.starts_on AND change.currency IS NOT DISTINCT FROM known.currency
-        AND change.slice IS NOT DISTINCT FROM known.slice
+    LEFT JOIN change ON change.starts_on = span.starts_on
+        -- Equalities that can be hashed: IS NOT DISTINCT FROM would compare each slice with each other one.
+        AND coalesce(change.currency, '') = coalesce(known.currency, '')
+        AND coalesce(change.slice, '') = coalesce(known.slice, '') AND (change.slice IS NULL) = (known.slice IS NULL)
 ) AS standing
 WHERE standing.value IS NOT NULL;
 
@@ -112,8 +114,9 @@ FROM (
         sum(change.amount) OVER (PARTITION BY known.currency, known.slice ORDER BY each.day) AS value
     FROM generate_series(:first_day::timestamp, :last_day::timestamp, '1 day') AS each (day)
     CROSS JOIN (SELECT DISTINCT one.currency, one.slice FROM change AS one) AS known
-    LEFT JOIN change ON change.day = each.day AND change.currency IS NOT DISTINCT FROM known.currency
-        AND change.slice IS NOT DISTINCT FROM known.slice
+    LEFT JOIN change ON change.day = each.day
+        AND coalesce(change.currency, '') = coalesce(known.currency, '')
+        AND coalesce(change.slice, '') = coalesce(known.slice, '') AND (change.slice IS NULL) = (known.slice IS NULL)
 ) AS standing
 GROUP BY 1, 2, 3, 4
 HAVING count(standing.value) > 0;

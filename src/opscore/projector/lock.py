@@ -51,6 +51,15 @@ def read(folder: Path, file: str = FILE) -> dict[tuple[str, int], str]:
     return locked
 
 
+def stamp(folder: Path, file: str = FILE) -> tuple[int, int] | None:
+    """Return what changes when a lock file is written: its time (nanoseconds) and size; None where there is none."""
+    try:
+        found = (folder / file).stat()
+    except FileNotFoundError:
+        return None
+    return found.st_mtime_ns, found.st_size
+
+
 def refuse_edited(
     folder: Path, definitions: Mapping[str, Versioned], file: str = FILE, *, edited: str = "projection.toml"
 ) -> None:
