@@ -35,7 +35,8 @@ CROSS JOIN LATERAL (
 WHERE EXISTS (SELECT FROM hero_lines)
 GROUP BY 1, 2, 3;
 
--- paid: it is sold when its order is paid, at what it costs at that position, on the store's own day: as GMV counts it.
+-- paid: it is sold when its order is paid, at what it costs at that position, on the store's own day: as kpi_facts counts GMV.
+-- Said here again, since each projection is built from the log alone, beside the others; a test holds the two together.
 INSERT INTO hero_sold (
     position, line, order_id, store_id, occurred_at, day, currency, channel, sku_id, list_position, amount_minor
 )

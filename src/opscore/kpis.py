@@ -24,6 +24,7 @@ from typing import Any
 from uuid import UUID
 
 from opscore import resources
+from opscore.domain.calendars import last_of_month
 from opscore.domain.values import minor_digits, plain
 from opscore.projector import Projector, counting, lock, read_all
 
@@ -580,7 +581,7 @@ def ends_on(starts_on: date, asked: Asked) -> date:
         case KpiGrain.WEEK:
             end = starts_on + timedelta(days=6 - starts_on.weekday())
         case KpiGrain.MONTH:
-            end = starts_on.replace(day=calendar.monthrange(starts_on.year, starts_on.month)[1])
+            end = last_of_month(starts_on)
         case _:
             end = starts_on
     return min(end, asked.to_day)
@@ -623,7 +624,7 @@ def _months_back(day: date, months: int) -> date:
     number = day.year * 12 + day.month - 1 - months
     year, month = divmod(number, 12)
     last = calendar.monthrange(year, month + 1)[1]
-    was_last = day.day == calendar.monthrange(day.year, day.month)[1]
+    was_last = day == last_of_month(day)
     return date(year, month + 1, last if was_last else min(day.day, last))
 
 

@@ -94,10 +94,10 @@ def settle(
     ("measured", "grade"),
     [
         (BEST, "A"),
-        (replace(BEST, attainment=BEST.attainment - HAIR), "B"),  # type: ignore[operator]
-        (replace(BEST, growth=BEST.growth - HAIR), "B"),  # type: ignore[operator]
-        (replace(BEST, margin=BEST.margin - HAIR), "B"),  # type: ignore[operator]
-        (replace(BEST, breach_share=BEST.breach_share + HAIR), "B"),  # type: ignore[operator]
+        (replace(BEST, attainment=Fraction("1.2") - HAIR), "B"),
+        (replace(BEST, growth=Fraction("0.1") - HAIR), "B"),
+        (replace(BEST, margin=Fraction("0.3") - HAIR), "B"),
+        (replace(BEST, breach_share=Fraction("0.02") + HAIR), "B"),
         (replace(BEST, growth=None), "B"),
         (replace(BEST, breach_share=None), "A"),  # Nothing was due, so no promise was broken.
         (replace(BEST, attainment=Fraction("0.99")), "C"),

@@ -179,6 +179,20 @@ def test_every_slice_of_every_figure_is_its_formula_over_its_own_rows(trade: Pro
     assert {by: codes for by, codes in missing.items() if codes} == {}
 
 
+def test_what_heroes_sold_is_part_of_gmv_line_by_line(trade: Projector) -> None:
+    """Two projections say what a line brings once it is paid; they say the same."""
+    columns = "position, line, order_id, store_id, day, currency, channel, sku_id, amount_minor"
+    with trade.connect() as connection:
+        rows: dict[str, set[tuple[Any, ...]]] = {}
+        for name, table in (("heroes", "hero_sold"), ("kpi_facts", "sold")):
+            entry = trade.catalogue.serving(connection, name)
+            assert entry is not None
+            of = trade.loaded(connection, entry).table(table)
+            rows[name] = set(connection.execute(f"SELECT {columns} FROM {of}").fetchall())
+
+    assert rows["heroes"] and rows["heroes"] < rows["kpi_facts"]
+
+
 def test_pages_of_a_long_window_hold_what_one_page_of_it_does(
     trade: Projector, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -171,7 +171,7 @@ def running(
 ) -> Commissions | None:
     """Return what a month comes to at a position, by default as far as the read models are (blocking)."""
     position, store = _known(context, store_id, (BASE,), as_of, at_least)
-    if store is not None and _graded(store, month):
+    if store is not None and _by_figures(store, month):
         position, store = _known(context, store_id, GRADED_BY, as_of, at_least)
     if store is None or store.commissions.in_force(month) is None:
         return None
@@ -189,7 +189,7 @@ def _known(
     return position, reads.one(context, Store, store_id, position=position)
 
 
-def _graded(store: Store, month: date) -> bool:
+def _by_figures(store: Store, month: date) -> bool:
     """Say whether the grade of a month is that of its figures, and not the one that its scheme names."""
     scheme = store.commissions.in_force(month)
     return scheme is not None and scheme.grades_by_figures
@@ -218,7 +218,7 @@ def figures(context: Context, store: Store, month: date, position: int) -> Commi
         if currency == store.currency
     }
     of_store = None
-    if _graded(store, month):
+    if _by_figures(store, month):
         # As the clock stood at that position, so that the same position always gives the same figures.
         now = moment(context, KpiAsOf(position=Position(position)))["now"]
         of_store = measured(context, [store], month, position, now)[store.id]
@@ -236,7 +236,7 @@ def figures_to_settle(context: Context, command: Any, head: int) -> CommissionFi
     store = reads.one(context, Store, command.store_id, position=head)
     if store is None or command.month.day != 1:
         return None
-    codes = GRADED_BY if _graded(store, command.month) else (BASE,)
+    codes = GRADED_BY if _by_figures(store, command.month) else (BASE,)
     position_reached(context, rests_on(codes), head)
     return figures(context, store, command.month, head)
 

@@ -170,9 +170,7 @@ def measured(
 
 def _growth(store: Store, month: date, net_sales_minor: Fraction | None) -> Fraction | None:
     scheme = store.commissions.in_force(month)
-    if scheme is None or scheme.base_minor is None:
-        return None
-    return (net_sales_minor or Fraction(0)) / scheme.base_minor - 1
+    return None if scheme is None else scheme.exact_growth(int(net_sales_minor or 0))
 
 
 def _graded(store: Store, month: date, policy_version: int | None, figures: StoreFigures, position: int) -> StoreGrade:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import date, datetime
 from decimal import ROUND_HALF_EVEN, Context, Decimal
+from fractions import Fraction
 
 import msgspec
 
@@ -157,19 +158,20 @@ class CommissionScheme(Value):
         """Return what commissions are multiplied by in a store of a grade; 1 for none, and for one it does not name."""
         return next((each.factor for each in self.grades if each.grade == grade), _ONE)
 
+    def exact_growth(self, net_sales_minor: int) -> Fraction | None:
+        """Return how far sales lie above the base, as a part of it; None without a base."""
+        return None if self.base_minor is None else Fraction(net_sales_minor, self.base_minor) - 1
+
     def growth(self, net_sales_minor: int) -> Decimal | None:
         """Return how far sales lie above the base, to six places, half-even; None without a base."""
-        if self.base_minor is None:
-            return None
-        above = _EXACT.divide(Decimal(net_sales_minor - self.base_minor), Decimal(self.base_minor))
-        return plain(above.quantize(_ONE.scaleb(-MAX_PLACES), ROUND_HALF_EVEN, _EXACT))
+        above = self.exact_growth(net_sales_minor)
+        # Rounding a fraction goes half to even.
+        return None if above is None else plain(Decimal(round(above * 10**MAX_PLACES)).scaleb(-MAX_PLACES))
 
     def growth_factor(self, net_sales_minor: int) -> Decimal:
         """Return the factor of the highest step that is reached exactly or passed; 1 below the first."""
-        if self.base_minor is None:
-            return _ONE
-        above_minor, base = net_sales_minor - self.base_minor, Decimal(self.base_minor)
-        reached = [each for each in self.growth_steps if _EXACT.multiply(each.from_growth, base) <= above_minor]
+        above = self.exact_growth(net_sales_minor)
+        reached = [] if above is None else [each for each in self.growth_steps if Fraction(each.from_growth) <= above]
         return max(reached, key=lambda each: each.from_growth).factor if reached else _ONE
 
     def due_minor(self, net_sales_minor: int, grade_factor: Decimal, growth_factor: Decimal) -> int:
