@@ -10,7 +10,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil
@@ -34,9 +36,11 @@ sys.stdin.read()
 """
 
 SERVE = """
-import signal
+import fcntl, os, signal, termios
 from opscore import cli
-signal.signal(signal.SIGINT, signal.default_int_handler)
+if os.isatty(0):
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 cli.main()
 """
 
@@ -92,25 +96,47 @@ def test_a_killed_process_neither_keeps_the_server_running_nor_hinders_the_next_
     assert has_ended(server_pid)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_an_opscore_that_is_told_to_end_stops_the_server(data: Path, number: signal.Signals) -> None:
+def test_an_opscore_that_is_told_to_end_stops_the_server(data: Path) -> None:
+    with serving(data, stderr=subprocess.DEVNULL) as process:
+        pid = server_of(data)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 0
+        assert has_ended(pid)
+
+
+def test_an_opscore_whose_terminal_is_closed_stops_the_server(data: Path) -> None:
+    terminal, inside = os.openpty()
+    with serving(data, stdin=inside, stdout=inside, stderr=inside, start_new_session=True) as process:
+        os.close(inside)
+        pid = server_of(data)
+        assert "Uvicorn running" in os.read(terminal, 10_000).decode()
+        os.close(terminal)
+        process.wait(60)
+        assert has_ended(pid)
+
+
+@contextmanager
+def serving(data: Path, **streams: Any) -> Iterator[subprocess.Popen[bytes]]:
+    """Run `opscore serve` with these streams until the block ends."""
     port = free_port()
     environment = {name: value for name, value in os.environ.items() if not name.startswith("OPSCORE_")}
     process = subprocess.Popen(
-        # Whoever started the tests in the background may have had the signal ignored for all that they start.
+        # Whoever started the tests in the background may have had the signals ignored for all that they start.
         [sys.executable, "-c", SERVE, "serve", "--port", str(port)],
         env={**environment, "OPSCORE_DATA_DIR": str(data), "PYTHONPATH": os.pathsep.join(sys.path)},
-        stderr=subprocess.DEVNULL,
+        **streams,
     )
     try:
         wait_until(lambda: is_served(port), "it serves", 60)
-        pid = int((data / "postgresql-18" / "postmaster.pid").read_text("utf-8").split()[0])
-        process.send_signal(number)
-        assert process.wait(60) == 0
-        assert has_ended(pid)
+        yield process
     finally:
         process.kill()
         process.wait()
+
+
+def server_of(data: Path) -> int:
+    """Return the process id of the PostgreSQL whose data are there."""
+    return int((data / "postgresql-18" / "postmaster.pid").read_text("utf-8").split()[0])
 
 
 def is_served(port: int) -> bool:

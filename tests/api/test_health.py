@@ -9,6 +9,7 @@ import io
 import json
 import logging
 import re
+import sys
 from collections.abc import Callable
 
 import psycopg
@@ -164,7 +165,7 @@ def test_nothing_but_the_page_s_files_is_served(api: Api) -> None:
 def test_a_log_line_is_json_and_an_exception_in_it_says_where_and_not_what() -> None:
     out = io.StringIO()
     handler = logging.StreamHandler(out)
-    handler.setFormatter(logs.JsonFormatter())
+    handler.setFormatter(logs.LineFormatter())
     logger = logging.getLogger("opscore.test_of_logs")
     logger.addHandler(handler)
     logger.propagate = False
@@ -178,3 +179,18 @@ def test_a_log_line_is_json_and_an_exception_in_it_says_where_and_not_what() -> 
     assert (line["level"], line["error"], line["commands"]) == ("error", "ValueError", 3)
     assert any("test_health.py" in frame for frame in line["frames"])
     assert "Anna" not in out.getvalue()
+
+
+def test_a_log_line_at_a_terminal_is_read_by_people_and_says_nothing_to_the_terminal() -> None:
+    record = logging.LogRecord("opscore.test", logging.WARNING, "", 0, "database_away\x1b[2J", None, None)
+    record.__dict__.update(table="\x9bevents", rows=3, sqlstate=None)
+    line = logs.LineFormatter(logs.as_text).format(record)
+    assert re.fullmatch(r"\d\d:\d\d:\d\d warning database_away\\x1b\[2J table=\\x9bevents rows=3", line)
+
+    try:
+        raise ValueError("Anna Meier")
+    except ValueError:
+        failed = logging.LogRecord("opscore.test", logging.ERROR, "", 0, "it failed", None, sys.exc_info())
+    first, *stack = logs.LineFormatter(logs.as_text).format(failed).splitlines()
+    assert first.endswith("error   it failed error=ValueError")
+    assert "test_health.py" in stack[-1] and "Anna" not in "".join(stack)

@@ -37,7 +37,7 @@ def lines() -> Iterator[io.StringIO]:
     with pytest.MonkeyPatch.context() as patch:
         # A logger that was kept would go on writing here in the tests that follow.
         patch.setattr(structlog, "configure", lambda **more: configure(**more | {"cache_logger_on_first_use": False}))
-        logs.configure("DEBUG")
+        logs.configure("DEBUG", write=logs.as_json)
     [handler] = root.handlers
     assert isinstance(handler, logging.StreamHandler)
     handler.setStream(written)

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -57,10 +58,17 @@ def main() -> None:
     # Told to end by whoever runs services, a word lets go of all that it uses as after Ctrl-C: the embedded PostgreSQL
     # would otherwise run on with nobody to use it.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # Under nohup it is ignored, and stays so.
+        signal.signal(signal.SIGHUP, _hang_up)
     try:
         _run()
     except KeyboardInterrupt:  # While modules are still being loaded, too.
         raise fail("Stopped at once.", code=STOPPED_EXIT) from None
+
+
+def _hang_up(number: int, frame: FrameType | None) -> None:
+    """Do what SIGTERM does at this moment: the terminal was closed, and nobody reads on."""
+    signal.raise_signal(signal.SIGTERM)
 
 
 def _run() -> None:
