@@ -322,7 +322,7 @@ from opscore import cli
 
 class Interrupts:
     def find_spec(self, name, path=None, target=None):
-        if name == "opscore.projector":
+        if name == "opscore.tokens":
             signal.raise_signal(signal.SIGINT)
 
 # Whoever started the tests in the background may have had the signal ignored for all that they start.

@@ -74,29 +74,45 @@ def _hang_up(number: int, frame: FrameType | None) -> None:
 def _run() -> None:
     # Half a million objects of modules and schema stay: looking for dead ones among them is a quarter of a start.
     gc.set_threshold(100_000, 20, 20)
-    import psycopg
-
-    from opscore.kpis import KpiFileError
-    from opscore.projector import ProjectionRefused
-    from opscore.projector.lock import EditedWithoutVersion
-    from opscore.projector.sqltext import SqlFileError
-
     _require_text(sys.argv[1:])
     for sentence in unknown_settings():
         err.print(sentence, markup=False)
     try:
         app()
-    except (SetupError, ProjectionRefused, EditedWithoutVersion, SqlFileError, KpiFileError) as error:
+    except SystemExit as ended:  # Before what is below: the errors named there load most of the program.
+        if ended.code == STOPPED_EXIT:
+            raise KeyboardInterrupt from None  # Typer ends without a word.
+        raise
+    except KeyboardInterrupt:
+        raise
+    except _explained() as error:
         raise fail(str(error)) from None
     except OSError as error:
         raise fail(_of_the_system(error)) from None
-    except psycopg.OperationalError as error:
+    except _away() as error:
         raise fail(
             f"PostgreSQL could not go on: {str(error).strip()}\nWhat was done is kept; run the same command again once "
             "that is mended."
         ) from None
     except Stopped:
         raise fail("Stopped. Run the same command again to go on.", code=STOPPED_EXIT) from None
+
+
+def _explained() -> tuple[type[Exception], ...]:
+    """Return the errors that say by themselves what to do."""
+    from opscore.kpis import KpiFileError
+    from opscore.projector import ProjectionRefused
+    from opscore.projector.lock import EditedWithoutVersion
+    from opscore.projector.sqltext import SqlFileError
+
+    return SetupError, ProjectionRefused, EditedWithoutVersion, SqlFileError, KpiFileError
+
+
+def _away() -> type[Exception]:
+    """Return what is raised when the database cannot be reached or goes away."""
+    from psycopg import OperationalError
+
+    return OperationalError
 
 
 def _require_text(arguments: Sequence[str]) -> None:
