@@ -90,6 +90,8 @@ READS: dict[str, frozenset[Role]] = {
     "campaignCandidates": _FIGURES,
     "commissions": STAFF | {Role.AUDITOR},
     "storeGrades": _FIGURES,
+    "customerSegments": _FIGURES | {Role.SERVICE},
+    "segmentCustomers": _FIGURES | {Role.SERVICE},
     "agreements": _VERSIONS,
     "customerCards": _CUSTOMERS,
     "orderCount": _SHOP,
@@ -150,8 +152,8 @@ OF_REPLAY = frozenset({
     "campaigns", "customers", "customerCards", "stockLevels", "stockBalances", "stockAsOf", "stockLedger",
     "stockMovements", "stockMovementTotals", "stockWorth", "stockValuation", "stockTotals", "kpiDaily", "kpiPeriods",
     "kpiTotals", "kpiExplain", "kpi", "explainKpi", "salesBooks", "retentionCohorts", "campaignResults",
-    "campaignsDue", "commissions", "storeGrades", "explain", "purchases", "suppliers", "supplierQuotes",
-    "agreements", "projectionQueries", "projectionRows",
+    "campaignsDue", "commissions", "storeGrades", "customerSegments", "segmentCustomers", "explain", "purchases",
+    "suppliers", "supplierQuotes", "agreements", "projectionQueries", "projectionRows",
 })  # fmt: skip
 """The questions that a replay answers: those that read models answer."""
 

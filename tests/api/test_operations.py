@@ -29,6 +29,7 @@ from opscore.api.guard import Limits
 from opscore.api.schema import build_schema as strawberry_schema, export_schema
 from opscore.domain.campaign_events import CampaignGoal
 from opscore.domain.command import Role
+from opscore.domain.store_commands import SetPolicy
 from tests.api.anything import value_of
 from tests.api.conftest import Api, gid
 from tests.api.socket_client import socket
@@ -456,6 +457,15 @@ def test_a_working_day_sends_every_document(api: Api, shop: Shop) -> None:
     assert [(each["skuCode"], each["hero"], each["listPrice"]["amount"]) for each in found] == [
         ("TEA", True, "4.8"), ("CUP", True, "10"),
     ]  # fmt: skip
+
+    # Who buys, and whom to write to.
+    groups = {"segments": [{"segment": "buyers", "orders_min": 1}, {"segment": "strangers", "quiet_days_min": 900}]}
+    shop.do(SetPolicy(store_id=shop.store_id, kind="customer_segments", params=groups))
+    reached = {"storeId": store, "atLeast": api.server.services.log.head().position}
+    counted = send("CustomerSegments", manager, **reached)["customerSegments"]
+    assert [(each["segment"], each["customers"]) for each in counted] == [("buyers", 1), ("strangers", 0)]
+    buyers = send("SegmentCustomers", manager, segment="buyers", first=5, **reached)["segmentCustomers"]
+    assert [each["customerId"] for each in buyers["nodes"]] == [customer]
 
     # What a reporting tool reads of all that.
     given = {

@@ -86,6 +86,11 @@ def number(key: Any) -> bool:
     return type(key) is int and 0 <= key <= MAX_POSITION
 
 
+def amount(key: Any) -> bool:
+    """Say whether a key may be a sum of minor units, which can be of any sign and beyond a single amount."""
+    return type(key) is int and abs(key) < 10**30
+
+
 def word(key: Any) -> bool:
     """Say whether a key may be a text that PostgreSQL stores."""
     return type(key) is str and "\x00" not in key

@@ -58,6 +58,7 @@ from opscore.api.projection_queries import ProjectionQueries
 from opscore.api.purchases import PurchaseQueries
 from opscore.api.reviews import ReviewQueries
 from opscore.api.scalars import Position
+from opscore.api.segments import SegmentQueries
 from opscore.api.selected import selected_of
 from opscore.api.skus import SKU, Sku, sku_view
 from opscore.api.store_grades import StoreGradeQueries
@@ -424,6 +425,7 @@ class Query(
     CandidateQueries,
     AgreementQueries,
     CommissionQueries,
+    SegmentQueries,
     StoreGradeQueries,
     ReviewQueries,
     FigureQueries,

@@ -12,7 +12,6 @@ from fractions import Fraction
 from typing import Annotated
 from uuid import UUID
 
-import msgspec
 import strawberry
 
 from opscore import kpis
@@ -23,11 +22,12 @@ from opscore.api.errors import BadInput
 from opscore.api.ids import key_of
 from opscore.api.kpis import KpiAsOf, broken_down, find, moment, position_reached, rests_on
 from opscore.api.nodes import store_gid
+from opscore.api.policies import gone_by
 from opscore.api.scalars import Position
 from opscore.domain.calendars import last_of_month
 from opscore.domain.policies import StoreGrades
 from opscore.domain.store import Store
-from opscore.domain.store_grades import StoreFigures, begins, graded, grades_of, meets
+from opscore.domain.store_grades import StoreFigures, begins, graded, meets
 from opscore.kpis import Asked, KpiGrain
 
 BASE = "K109B"
@@ -174,8 +174,7 @@ def _growth(store: Store, month: date, net_sales_minor: Fraction | None) -> Frac
 
 
 def _graded(store: Store, month: date, policy_version: int | None, figures: StoreFigures, position: int) -> StoreGrade:
-    version = store.policy_version(StoreGrades, begins(store, month)) if policy_version is None else policy_version
-    grades = grades_of(store, month) if policy_version is None else _of_version(store, policy_version)
+    grades, version = gone_by(store, StoreGrades, begins(store, month), policy_version)
     settled = next((each for each in store.commissions.settlements if each.month == month), None)
     return StoreGrade(
         store_id=store_gid(store.id),
@@ -201,15 +200,6 @@ def _graded(store: Store, month: date, policy_version: int | None, figures: Stor
         ],
         known_at_position=Position(position),
         settled_grade=None if settled is None else settled.grade,
-    )
-
-
-def _of_version(store: Store, version: int) -> StoreGrades:
-    for each in store.policies.get(StoreGrades.KIND, []):
-        if each.policy_version == version:
-            return msgspec.convert(each.params, StoreGrades)
-    raise BadInput(
-        f"{store.name} has no version {version} of the policy {StoreGrades.KIND}; `policies` of the store lists them."
     )
 
 

@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Meta
 
 from opscore.domain.refusals import Refusal
-from opscore.domain.values import MAX_PLACES, Code, Count, NonNegativeMinor, Value
+from opscore.domain.values import MAX_PLACES, Code, Count, NonNegativeCount, NonNegativeMinor, Value
 
 # How it says no ------------------------------------------------------------------------------------------------------
 
@@ -446,6 +446,55 @@ class StoreGrades(Policy):
         names = [each.grade for each in self.grades]
         if len(set(names)) != len(names):
             raise ValueError("two grades have the same name")
+
+
+class SegmentTerms(Value):
+    """Which buyers of a store are in a segment; None: this one does not matter.
+
+    days: so many are looked at, of which the one asked for is the last; None: all that is on record. orders: those paid
+    and not given back as a whole, at least one. spend: goods paid, less those refunded, in the store's currency.
+    campaign_share_min: part of that which was bought in campaigns. quiet_days: since the last such order.
+    """
+
+    segment: Code
+    days: Count | None = None
+    orders_min: Count | None = None
+    orders_max: Count | None = None
+    spend_min_minor: NonNegativeMinor | None = None
+    spend_max_minor: NonNegativeMinor | None = None
+    campaign_share_min: Decimal | None = None
+    quiet_days_min: Count | None = None
+    quiet_days_max: NonNegativeCount | None = None
+
+    def __post_init__(self) -> None:
+        share = self.campaign_share_min
+        if share is not None and not (share.is_finite() and 0 <= share <= 1 and share == round(share, MAX_PLACES)):
+            raise ValueError(f"campaign_share_min is a part of 1, with {MAX_PLACES} decimal places at most")
+        bounds = (
+            ("orders", self.orders_min, self.orders_max),
+            ("spend", self.spend_min_minor, self.spend_max_minor),
+            ("quiet_days", self.quiet_days_min, self.quiet_days_max),
+        )
+        for what, least, most in bounds:
+            if least is not None and most is not None and least > most:
+                raise ValueError(f"of {what}, the least is more than the most, so that nobody would be in the segment")
+        if self.days is not None and self.quiet_days_min is not None and self.quiet_days_min >= self.days:
+            raise ValueError("quiet_days_min lies below days, or nobody would be in the segment")
+
+
+class CustomerSegments(Policy):
+    """By which rules buyers fall into groups, each into as many as they meet. None is set by default.
+
+    On a day holds what was in force at its end, so that past days are told again as they were.
+    """
+
+    KIND: ClassVar[str] = "customer_segments"
+    segments: Annotated[tuple[SegmentTerms, ...], Meta(max_length=50)] = ()
+
+    def __post_init__(self) -> None:
+        names = [each.segment for each in self.segments]
+        if len(set(names)) != len(names):
+            raise ValueError("two segments have the same name")
 
 
 class FundShares(Value):

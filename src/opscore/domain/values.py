@@ -53,6 +53,7 @@ Minor = Annotated[int, Meta(ge=-MAX_MINOR, le=MAX_MINOR)]
 PositiveMinor = Annotated[int, Meta(ge=1, le=MAX_MINOR)]
 NonNegativeMinor = Annotated[int, Meta(ge=0, le=MAX_MINOR)]
 Count = Annotated[int, Meta(ge=1, le=10**9)]
+NonNegativeCount = Annotated[int, Meta(ge=0, le=10**9)]
 
 
 def derived_id(kind: str, *parts: object) -> UUID:

@@ -28,6 +28,8 @@ PAGE = "fact_rows_page"
 HOW_MANY = "fact_rows_how_many"
 CELLS = "fact_rows_cells"
 BEHIND = "fact_rows_behind"
+BUYERS = "fact_rows_buyers"
+BUYERS_SUMS = "fact_rows_buyers_sums"
 SUMS = "fact_sums"
 SUM_CELLS = "fact_sums_cells"
 WHOLE = {FACTS: CELLS, SUMS: SUM_CELLS}
@@ -39,6 +41,8 @@ WINDOW_PARAMETERS = frozenset({"from_day", "to_day", "first_day", "last_day", "n
 SLICED_BY = "by"
 """The parameter that says by what a breakdown tells facts apart; without it they are one slice."""
 _PLAIN = {PAGE: "page", HOW_MANY: "how_many", CELLS: "cells", BEHIND: "behind", SUM_CELLS: "sum_cells"}
+_OF_BUYERS = {BUYERS: "buyers_page", BUYERS_SUMS: "buyers_sums"}
+_BUYERS = "buyers"
 FROM_THE_BEGINNING = frozenset({"balance", "daily_mean"})
 """Ways of counting that need every fact up to the last day, not only those of the window."""
 BY_CHANNEL = "cells_concentration"
@@ -68,12 +72,14 @@ def _texts() -> dict[str, Statement]:
 
 def ways() -> tuple[str, ...]:
     """Return the ways of counting, by name."""
-    return tuple(name for name in _texts() if name not in ("windows", *_PLAIN.values()))
+    return tuple(name for name in _texts() if name not in ("windows", _BUYERS, *_PLAIN.values(), *_OF_BUYERS.values()))
 
 
 def counted(facts: Statement) -> list[Statement]:
     """Return the queries that come with a query `fact_rows` or `fact_sums`."""
-    names = [SUM_CELLS] if facts.name == SUMS else [PAGE, HOW_MANY, CELLS, BEHIND, *(f"cells_{way}" for way in ways())]
+    if facts.name == SUMS:
+        return [_counting(SUM_CELLS, facts)]
+    names = [PAGE, HOW_MANY, CELLS, BEHIND, *_OF_BUYERS, *(f"cells_{way}" for way in ways())]
     if "channel" in lacking(facts):
         names.remove(BY_CHANNEL)
     return [_counting(name, facts) for name in names]
@@ -98,7 +104,7 @@ def counting_of(queries: Mapping[str, Statement], name: str, measures: frozenset
 
 
 def _counting(name: str, facts: Statement) -> Statement:
-    text = _texts()[_PLAIN.get(name, name.removeprefix("cells_"))]
+    text = _texts()[(_PLAIN | _OF_BUYERS).get(name, name.removeprefix("cells_"))]
     sql = facts.sql
     if facts.name == SUMS:
         listed = ", ".join(f"one.{each}" for each in _COLUMNS_OF_SUMS)
@@ -107,8 +113,11 @@ def _counting(name: str, facts: Statement) -> Statement:
         listed = ", ".join(f"one.{each}" for each in (*_COLUMNS, *_LATER_COLUMNS) if each not in missing)
         unknown = ", ".join(f"NULL::text AS {each}" for each in missing)
         sql = f"SELECT {listed}, {unknown} FROM ({sql}) AS one"
-    windows = "" if name in _PLAIN else f", fact AS ({_texts()['windows'].sql})"
-    return Statement(name, text.description, f"WITH wanted AS ({sql}){windows} {text.sql}")
+    if name in _OF_BUYERS:
+        between = f", buyer AS ({_texts()[_BUYERS].sql})"
+    else:
+        between = "" if name in _PLAIN else f", fact AS ({_texts()['windows'].sql})"
+    return Statement(name, text.description, f"WITH wanted AS ({sql}){between} {text.sql}")
 
 
 def narrowed(facts: Statement, measures: frozenset[str]) -> Statement:

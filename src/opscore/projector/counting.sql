@@ -141,6 +141,40 @@ WHERE (:of_hour::bigint IS NULL OR one.hour = :of_hour::bigint)
     AND (:of_slice::text IS NULL OR coalesce(one.slice, '') = :of_slice::text)
     AND (:rest_of::text[] IS NULL OR coalesce(one.slice, '') <> ALL (:rest_of::text[]));
 
+-- buyers: the people whose wanted facts meet all of the bounds. Orders, and the days of the first and the last of them, are of
+-- the measures :orders_of; amounts of :amounts_of, and `promoted` of :promoted_of, are net: what :less names is negative.
+SELECT each.who, each.orders, each.first_day, each.last_day, each.amount, each.promoted
+FROM (
+    SELECT one.who,
+        count(DISTINCT one.order_id) FILTER (WHERE one.measure = ANY (:orders_of::text[])) AS orders,
+        min(one.day) FILTER (WHERE one.measure = ANY (:orders_of::text[])) AS first_day,
+        max(one.day) FILTER (WHERE one.measure = ANY (:orders_of::text[])) AS last_day,
+        coalesce(sum(CASE WHEN one.measure = ANY (:less::text[]) THEN -one.amount ELSE one.amount END)
+            FILTER (WHERE one.measure = ANY (:amounts_of::text[])), 0) AS amount,
+        coalesce(sum(CASE WHEN one.measure = ANY (:less::text[]) THEN -one.amount ELSE one.amount END)
+            FILTER (WHERE one.measure = ANY (:promoted_of::text[])), 0) AS promoted
+    FROM wanted AS one WHERE one.who IS NOT NULL AND one.currency = :of_currency::text GROUP BY 1
+) AS each
+WHERE each.orders >= coalesce(:orders_min::bigint, 1)
+    AND (:orders_max::bigint IS NULL OR each.orders <= :orders_max::bigint)
+    AND (:amount_min::numeric IS NULL OR each.amount >= :amount_min::numeric)
+    AND (:amount_max::numeric IS NULL OR each.amount <= :amount_max::numeric)
+    AND (:promoted_share::numeric IS NULL OR each.amount > 0 AND each.promoted >= :promoted_share::numeric * each.amount)
+    AND (:last_from::date IS NULL OR each.last_day >= :last_from::date)
+    AND (:last_to::date IS NULL OR each.last_day <= :last_to::date);
+
+-- buyers_sums: how many buyers there are, and what their orders and amounts come to.
+SELECT count(*) AS people, coalesce(sum(buyer.orders), 0)::bigint AS orders, coalesce(sum(buyer.amount), 0) AS amount
+FROM buyer;
+
+-- buyers_page: buyers, the largest amount first, after (:after_amount, :after_who).
+SELECT buyer.who, buyer.orders, buyer.first_day, buyer.last_day, buyer.amount, buyer.promoted
+FROM buyer
+WHERE :after_amount::numeric IS NULL OR buyer.amount < :after_amount::numeric
+    OR buyer.amount = :after_amount::numeric AND buyer.who > :after_who::uuid
+ORDER BY buyer.amount DESC, buyer.who
+LIMIT :row_limit::bigint;
+
 -- cells: what the facts of each measure come to in each store and on each day, by currency ('' for none).
 -- `fingerprint` tells facts apart that come to the same: a median, or people of a week, may differ where no sum does.
 SELECT one.measure, one.store_id, one.day, coalesce(one.currency, '') AS currency, count(*) AS facts,
