@@ -45,6 +45,7 @@ from opscore.domain import (
     store_commands,
     store_deposits,
     store_heroes,
+    store_opening,
     store_plans,
     store_profile,
     supplier_commands,
@@ -146,21 +147,29 @@ def _renewal_asked(store: Store, _: Occasion) -> None:
 
 STORE: dict[type[Command], Check] = {
     store_commands.CertifyPaymentAccount: rehearsed(
-        lambda store, now: store.certify_payment_account(ANYTHING, ANYTHING, store.operator, now.at)
+        lambda store, now: store_opening.certify_payment_account(store, ANYTHING, ANYTHING, store.operator, now.at)
     ),
     store_commands.SubmitStoreDocument: rehearsed(
-        lambda store, now: store.submit_document(DocumentKind.BUSINESS_LICENCE, now.at)
+        lambda store, now: store_opening.submit_document(store, DocumentKind.BUSINESS_LICENCE, now.at)
     ),
-    store_commands.SubmitStoreInfo: rehearsed(lambda store, now: store.submit_info(ANYTHING, (ANYTHING,), (), now.at)),
-    store_commands.SignStoreAgreement: rehearsed(lambda store, now: store.sign_agreement(ANYTHING, True, now.at)),
-    store_commands.SubmitForAudit: rehearsed(lambda store, now: store.submit_for_audit(now.actor.id, now.at)),
-    store_commands.PassAudit: rehearsed(lambda store, now: store.pass_audit(now.actor.id, now.at)),
-    store_commands.RejectAudit: rehearsed(lambda store, now: store.reject_audit((ANYTHING,), now.at)),
+    store_commands.SubmitStoreInfo: rehearsed(
+        lambda store, now: store_opening.submit_info(store, ANYTHING, (ANYTHING,), (), now.at)
+    ),
+    store_commands.SignStoreAgreement: rehearsed(
+        lambda store, now: store_opening.sign_agreement(store, ANYTHING, True, now.at)
+    ),
+    store_commands.SubmitForAudit: rehearsed(
+        lambda store, now: store_opening.submit_for_audit(store, now.actor.id, now.at)
+    ),
+    store_commands.PassAudit: rehearsed(lambda store, now: store_opening.pass_audit(store, now.actor.id, now.at)),
+    store_commands.RejectAudit: rehearsed(lambda store, now: store_opening.reject_audit(store, (ANYTHING,), now.at)),
     store_commands.FreezeDeposit: rehearsed(
-        lambda store, now: store.freeze_deposit(store.deposit_missing_minor(now.at), store.currency, now.at)
+        lambda store, now: store_opening.freeze_deposit(
+            store, store.deposit_missing_minor(now.at), store.currency, now.at
+        )
     ),
     store_commands.PayServiceFee: rehearsed(
-        lambda store, now: store.pay_service_fee(store.fee_missing_minor(now.at), store.currency, now.at)
+        lambda store, now: store_opening.pay_service_fee(store, store.fee_missing_minor(now.at), store.currency, now.at)
     ),
     store_commands.OpenStore: rehearsed(lambda store, now: store.open(now.at)),
     store_commands.SuspendStore: rehearsed(lambda store, now: store.suspend(ANYTHING, None, now.at)),

@@ -8,7 +8,7 @@ campaigns ask it about.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, TypeVar, get_args
 from uuid import UUID
@@ -21,13 +21,11 @@ from opscore.domain.agreement_events import Agreement, AgreementEvent, agreed
 from opscore.domain.calendars import DEFAULT_CALENDARS, Calendar, CalendarKind, add_working_days, end_of_day
 from opscore.domain.commission_events import CommissionEvent, Commissions
 from opscore.domain.policies import (
-    PLATFORMS,
     Costing,
     PlatformTerms,
     Policy,
     PolicyInvalid,
     PolicyVersion,
-    SecondPerson,
     read_policy,
     stored_params,
     version_at,
@@ -38,14 +36,9 @@ from opscore.domain.refusals import (
     InvalidField,
     NotFound,
     ReasonMissing,
-    SamePerson,
     WrongState,
 )
 from opscore.domain.store_events import (
-    AccountNotOwn,
-    AgreementUnsigned,
-    AmountDiffersFromTerms,
-    AutoDebitRequired,
     BrandNotAuthorised,
     CalendarSet,
     CategoryOutOfScope,
@@ -57,13 +50,11 @@ from opscore.domain.store_events import (
     DepositFrozen,
     DepositNotFrozen,
     DepositReleased,
-    DocumentExpired,
     DocumentKind,
     EffectiveInThePast,
     ExpenseRecorded,
     FeeUnpaid,
     HoursInvalid,
-    InfoMissing,
     LicenceMissing,
     LocationAdded,
     LocationClosed,
@@ -72,12 +63,10 @@ from opscore.domain.store_events import (
     NoCourier,
     NoPaymentMethod,
     PaymentAccountCertified,
-    PaymentAccountMissing,
     PaymentMethodNotEnabled,
     PaymentMethodsSet,
     PeriodClosed,
     PeriodNotOver,
-    PlatformUnknown,
     PolicySet,
     ServiceFeePaid,
     StoreAgreementSigned,
@@ -105,11 +94,9 @@ from opscore.domain.store_state import (
     StaffPeriod,
     StoreDocument,
     departed,
-    require_valid,
     rostered,
 )
 from opscore.domain.suppliers import Supplier, SupplierApplied, SupplierStep, take_in
-from opscore.domain.values import is_time_zone
 
 # What it adds up to --------------------------------------------------------------------------------------------------
 
@@ -403,7 +390,7 @@ class Store(Aggregate):
         day = self.local_date(at)
         terms = self.policy(PlatformTerms, at)
         if category is not None:
-            self._require_category_in_scope(category, day, path)
+            self.require_category_in_scope(category, day, path)
             if category in terms.licensed_categories and not any(
                 category in licence.categories for licence in self._valid(DocumentKind.CATEGORY_LICENCE, day)
             ):
@@ -431,7 +418,8 @@ class Store(Aggregate):
     def _valid(self, kind: DocumentKind, day: date) -> list[StoreDocument]:
         return [paper for paper in self.documents.values() if paper.kind is kind and paper.is_valid_on(day)]
 
-    def _require_category_in_scope(self, category: str, day: date, path: Sequence[str | int]) -> None:
+    def require_category_in_scope(self, category: str, day: date, path: Sequence[str | int] = ()) -> None:
+        """Refuse CategoryOutOfScope for goods that no business licence on file that is valid on a day is for."""
         licences = self._valid(DocumentKind.BUSINESS_LICENCE, day)
         # A licence that lists no categories does not limit them.
         if licences and not any(not paper.categories or category in paper.categories for paper in licences):
@@ -442,179 +430,7 @@ class Store(Aggregate):
         if self.status not in needed:
             raise WrongState(what="store", state=self.status.value, needed=" or ".join(map(str, needed)), ids=[self.id])
 
-    # What may happen next: opening ------------------------------------------------------------------------------------
-
-    @classmethod
-    def apply(
-        cls,
-        store_id: UUID,
-        at: datetime,
-        *,
-        name: str,
-        operator: str,
-        platform: str,
-        kind: str,
-        currency: str,
-        time_zone: str,
-        applicant: str,
-    ) -> Store:
-        """Begin a store with an application.
-
-        Refuses: PlatformUnknown, InvalidField (a time zone that does not exist).
-        """
-        if platform not in PLATFORMS:
-            raise PlatformUnknown(platform=platform, known=", ".join(sorted(PLATFORMS)), path=("platform",))
-        if not is_time_zone(time_zone):
-            raise InvalidField(why=f"there is no IANA time zone '{time_zone}'", path=("time_zone",))
-        return cls.start(
-            StoreApplied,
-            store_id,
-            occurred_at=at,
-            name=name,
-            operator=operator,
-            platform=platform,
-            kind=kind,
-            currency=currency,
-            time_zone=time_zone,
-            applicant=applicant,
-        )
-
-    def certify_payment_account(self, provider: str, account_reference: str, holder: str, at: datetime) -> None:
-        """Take down that the provider certified the operator's own account.
-
-        Refuses: WrongState, AccountNotOwn.
-        """
-        self.require_status(StoreStatus.APPLIED)
-        if holder != self.operator:
-            # Who it is may be a person, and a refusal is kept.
-            raise AccountNotOwn(operator=self.operator, path=("holder",), ids=[self.id])
-        if self.payment_account == f"{provider}:{account_reference}":
-            return  # Asked twice, recorded once.
-        self.trigger_event(
-            PaymentAccountCertified, occurred_at=at, provider=provider, account_reference=account_reference
-        )
-
-    def submit_document(
-        self,
-        kind: DocumentKind,
-        at: datetime,
-        *,
-        number: str | None = None,
-        personal_number: str | None = None,
-        valid_from: date | None = None,
-        valid_until: date | None = None,
-        categories: tuple[str, ...] = (),
-        brand: str | None = None,
-        file_reference: str | None = None,
-    ) -> None:
-        """File a document, at any time before the store is closed.
-
-        personal_number: ciphertext of the number when the document is a person's.
-        Refuses: WrongState, DocumentExpired, InvalidField (ends before it begins; an authorisation without its brand).
-        """
-        self.require_not_closed()
-        if valid_from is not None and valid_until is not None and valid_until < valid_from:
-            raise InvalidField(why="the document ends before it begins", path=("valid_until",))
-        if kind is DocumentKind.BRAND_AUTHORISATION and brand is None:
-            raise InvalidField(why="name the brand that the authorisation is for", path=("brand",))
-        if kind is DocumentKind.CATEGORY_LICENCE and not categories:
-            raise InvalidField(why="name the categories that the licence is for", path=("categories",))
-        if valid_until is not None and valid_until < self.local_date(at):
-            raise DocumentExpired(kind=kind.value, valid_until=valid_until, path=("valid_until",), ids=[self.id])
-        self.trigger_event(
-            StoreDocumentSubmitted,
-            occurred_at=at,
-            kind=kind,
-            number=number,
-            personal_number=personal_number,
-            valid_from=valid_from,
-            valid_until=valid_until,
-            categories=categories,
-            brand=brand,
-            file_reference=file_reference,
-        )
-
-    def submit_info(self, company: str, brands: tuple[str, ...], categories: tuple[str, ...], at: datetime) -> None:
-        """State company, brands and categories.
-
-        Refuses: WrongState, PaymentAccountMissing.
-        """
-        self.require_status(StoreStatus.APPLIED)
-        self._require_payment_account()
-        if (self.company, self.brands, self.categories) == (company, brands, categories):
-            return
-        self.trigger_event(StoreInfoSubmitted, occurred_at=at, company=company, brands=brands, categories=categories)
-
-    def sign_agreement(self, terms_version: str, auto_debit: bool, at: datetime) -> None:
-        """Sign the platform's terms.
-
-        Refuses: WrongState, PaymentAccountMissing, InfoMissing, AutoDebitRequired.
-        """
-        self.require_status(StoreStatus.APPLIED)
-        self._require_payment_account()
-        self._require_info()
-        if self.policy(PlatformTerms, at).auto_debit_required and not auto_debit:
-            raise AutoDebitRequired(path=("auto_debit",), ids=[self.id])
-        if self.terms_signed == terms_version:
-            return
-        self.trigger_event(StoreAgreementSigned, occurred_at=at, terms_version=terms_version, auto_debit=auto_debit)
-
-    def submit_for_audit(self, submitted_by: str, at: datetime) -> None:
-        """Hand in the application; the answer is expected and due in calendar days.
-
-        Refuses: WrongState, PaymentAccountMissing, InfoMissing, AgreementUnsigned, DocumentExpired, DocumentMissing,
-        CategoryOutOfScope.
-        """
-        self.require_status(StoreStatus.APPLIED)
-        self._require_payment_account()
-        self._require_info()
-        if self.terms_signed is None:
-            raise AgreementUnsigned(ids=[self.id])
-        terms = self.policy(PlatformTerms, at)
-        day = self.local_date(at)
-        for kind in terms.required_documents:
-            self._require_document(DocumentKind(kind), day)
-        for category in self.categories:
-            self._require_category_in_scope(category, day, ())
-        self.trigger_event(
-            StoreAuditStarted,
-            occurred_at=at,
-            submitted_by=submitted_by,
-            expected_from=at + timedelta(days=terms.audit_expected_days),
-            due_at=at + timedelta(days=terms.audit_due_days),
-        )
-
-    def _require_payment_account(self) -> None:
-        if self.payment_account is None:
-            raise PaymentAccountMissing(ids=[self.id])
-
-    def _require_info(self) -> None:
-        if self.company is None:
-            raise InfoMissing(ids=[self.id])
-
-    def _require_document(self, kind: DocumentKind, day: date) -> None:
-        papers = [paper for paper in self.documents.values() if paper.kind is kind]
-        require_valid(papers, kind.value, day, self.id)
-
-    def pass_audit(self, auditor: str, at: datetime) -> None:
-        """Find nothing wrong; by somebody other than the applicant, unless the policy `second_person` lets them.
-
-        Refuses: WrongState, SamePerson.
-        """
-        self.require_status(StoreStatus.UNDER_AUDIT)
-        if self.policy(SecondPerson, at).audit and auditor in (self.applicant, self.audit_submitted_by):
-            raise SamePerson(actor=auditor, ids=[self.id])
-        self.trigger_event(StoreAuditPassed, occurred_at=at)
-
-    def reject_audit(self, reasons: tuple[str, ...], at: datetime) -> None:
-        """Send the application back with reasons.
-
-        Refuses: WrongState, ReasonMissing.
-        """
-        self.require_status(StoreStatus.UNDER_AUDIT)
-        if not any(reason.strip() for reason in reasons):
-            raise ReasonMissing(path=("reasons",), ids=[self.id])
-        self.trigger_event(StoreAuditRejected, occurred_at=at, reasons=reasons)
+    # What may happen next: selling, stopping, closing -----------------------------------------------------------------
 
     def deposit_missing_minor(self, at: datetime) -> int:
         """Return what the terms in force ask for beyond what is frozen; refuses TermsUnset."""
@@ -629,53 +445,10 @@ class Store(Aggregate):
             raise TermsUnset(platform=self.platform, currency=self.currency, ids=[self.id])
         return amount_minor
 
-    def freeze_deposit(self, amount_minor: int, currency: str, at: datetime) -> None:
-        """Freeze what is missing of the deposit, all at once; later, when terms have risen, the difference.
-
-        Refuses: WrongState, CurrencyMismatch, TermsUnset, AmountDiffersFromTerms.
-        """
-        self.require_status(StoreStatus.AUDITED, StoreStatus.OPEN, StoreStatus.SUSPENDED)
-        self._require_amount(amount_minor, self.deposit_missing_minor(at), currency)
-        if not amount_minor:
-            return  # The platform asks for none.
-        self.trigger_event(
-            DepositFrozen,
-            occurred_at=at,
-            amount_minor=amount_minor,
-            currency=currency,
-            policy_version=self.policy_version(PlatformTerms, at),
-        )
-
-    def pay_service_fee(self, amount_minor: int, currency: str, at: datetime) -> None:
-        """Pay the platform's service fee.
-
-        Refuses: WrongState, CurrencyMismatch, TermsUnset, AmountDiffersFromTerms.
-        """
-        self.require_status(StoreStatus.AUDITED)
-        self._require_amount(amount_minor, self.fee_missing_minor(at), currency)
-        if not amount_minor:
-            return
-        self.trigger_event(
-            ServiceFeePaid,
-            occurred_at=at,
-            amount_minor=amount_minor,
-            currency=currency,
-            policy_version=self.policy_version(PlatformTerms, at),
-        )
-
-    def _require_amount(self, given_minor: int, expected_minor: int, currency: str) -> None:
-        self.require_currency(currency)
-        if given_minor != expected_minor:
-            raise AmountDiffersFromTerms(
-                expected_minor=expected_minor, given_minor=given_minor, path=("amount_minor",), ids=[self.id]
-            )
-
     def require_currency(self, currency: str) -> None:
         """Refuse CurrencyMismatch for any currency but the store's own."""
         if currency != self.currency:
             raise CurrencyMismatch(expected=self.currency, given=currency, path=("currency",), ids=[self.id])
-
-    # What may happen next: selling, stopping, closing -----------------------------------------------------------------
 
     def open(self, at: datetime) -> None:
         """Begin to sell.

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from msgspec import Meta
 
-from opscore.domain import store_deposits
+from opscore.domain import store_deposits, store_opening
 from opscore.domain.aggregate import Aggregate
 from opscore.domain.calendars import Calendar, CalendarKind
 from opscore.domain.command import ALWAYS, Command, Role, UnitOfWork
@@ -92,7 +92,7 @@ class ApplyForStore(Command):
         """Take the name, begin the store."""
         store_id = work.new_id()
         work.require_free("store_name", "operator", self.name, store_id, path=("name",))
-        store = Store.apply(
+        store = store_opening.apply(
             store_id,
             work.occurred_at,
             name=self.name,
@@ -122,8 +122,8 @@ class CertifyPaymentAccount(Command):
 
     def decide(self, work: UnitOfWork) -> UUID:
         """Compare the holder with the operator."""
-        work.store(self.store_id).certify_payment_account(
-            self.provider, self.account_reference, self.holder, work.occurred_at
+        store_opening.certify_payment_account(
+            work.store(self.store_id), self.provider, self.account_reference, self.holder, work.occurred_at
         )
         return self.store_id
 
@@ -152,7 +152,8 @@ class SubmitStoreDocument(Command):
         """Seal what is personal, file the rest."""
         store = work.store(self.store_id)
         personal = self.kind is DocumentKind.IDENTITY_PROOF and self.number is not None
-        store.submit_document(
+        store_opening.submit_document(
+            store,
             self.kind,
             work.occurred_at,
             number=None if personal else self.number,
@@ -180,7 +181,9 @@ class SubmitStoreInfo(Command):
 
     def decide(self, work: UnitOfWork) -> UUID:
         """Take the statement."""
-        work.store(self.store_id).submit_info(self.company, self.brands, self.categories, work.occurred_at)
+        store_opening.submit_info(
+            work.store(self.store_id), self.company, self.brands, self.categories, work.occurred_at
+        )
         return self.store_id
 
 
@@ -197,7 +200,7 @@ class SignStoreAgreement(Command):
 
     def decide(self, work: UnitOfWork) -> UUID:
         """Sign."""
-        work.store(self.store_id).sign_agreement(self.terms_version, self.auto_debit, work.occurred_at)
+        store_opening.sign_agreement(work.store(self.store_id), self.terms_version, self.auto_debit, work.occurred_at)
         return self.store_id
 
 
@@ -219,7 +222,7 @@ class SubmitForAudit(Command):
 
     def decide(self, work: UnitOfWork) -> UUID:
         """Check that all is there."""
-        work.store(self.store_id).submit_for_audit(work.actor.id, work.occurred_at)
+        store_opening.submit_for_audit(work.store(self.store_id), work.actor.id, work.occurred_at)
         return self.store_id
 
 
@@ -234,7 +237,7 @@ class PassAudit(Command):
 
     def decide(self, work: UnitOfWork) -> UUID:
         """Somebody other than the applicant says so."""
-        work.store(self.store_id).pass_audit(work.actor.id, work.occurred_at)
+        store_opening.pass_audit(work.store(self.store_id), work.actor.id, work.occurred_at)
         return self.store_id
 
 
@@ -250,7 +253,7 @@ class RejectAudit(Command):
 
     def decide(self, work: UnitOfWork) -> UUID:
         """Send it back."""
-        work.store(self.store_id).reject_audit(self.reasons, work.occurred_at)
+        store_opening.reject_audit(work.store(self.store_id), self.reasons, work.occurred_at)
         return self.store_id
 
 
@@ -267,7 +270,7 @@ class FreezeDeposit(Command):
 
     def decide(self, work: UnitOfWork) -> UUID:
         """Compare with the terms in force."""
-        work.store(self.store_id).freeze_deposit(self.amount_minor, self.currency, work.occurred_at)
+        store_opening.freeze_deposit(work.store(self.store_id), self.amount_minor, self.currency, work.occurred_at)
         return self.store_id
 
 
@@ -284,7 +287,7 @@ class PayServiceFee(Command):
 
     def decide(self, work: UnitOfWork) -> UUID:
         """Compare with the terms in force."""
-        work.store(self.store_id).pay_service_fee(self.amount_minor, self.currency, work.occurred_at)
+        store_opening.pay_service_fee(work.store(self.store_id), self.amount_minor, self.currency, work.occurred_at)
         return self.store_id
 
 
