@@ -3,6 +3,13 @@ INSERT INTO directory_stores (store_id, name, platform, kind, currency, time_zon
 SELECT stream_id, name, platform, kind, currency, applied.time_zone, 'applied', occurred_at, recorded_at, position
 FROM store_applied AS applied;
 
+-- stores_renamed: the last name of the window.
+UPDATE directory_stores AS store SET name = said.name
+FROM (
+    SELECT DISTINCT ON (stream_id) stream_id, name FROM store_renamed ORDER BY stream_id, position DESC
+) AS said
+WHERE store.store_id = said.stream_id;
+
 -- stores_stand: the last word of the window on how far a store is, and when it first opened.
 UPDATE directory_stores AS store
 SET status = said.status, opened_at = coalesce(store.opened_at, said.opened_at)
@@ -37,12 +44,22 @@ SELECT stream_id, store_id, code, name, brand, category, unit, mode, currency, '
     occurred_at, recorded_at, position
 FROM sku_registered;
 
+-- skus_amended: what was said last of an article, all of it.
+UPDATE directory_skus AS sku
+SET name = said.name, brand = said.brand, category = said.category, min_quantity = said.min_order_quantity,
+    season_end = said.season_end
+FROM (
+    SELECT DISTINCT ON (stream_id) stream_id, name, brand, category, min_order_quantity, season_end
+    FROM sku_amended ORDER BY stream_id, position DESC
+) AS said
+WHERE sku.sku_id = said.stream_id;
+
 -- changed: when anything was last recorded about a store or an article, each movement of its stock included; the log records
 -- nothing earlier than what it has.
 WITH said AS (
     SELECT stream_id, max(recorded_at) AS changed_at FROM every_event
     WHERE type IN (
-        'StoreApplied', 'PaymentAccountCertified', 'StoreDocumentSubmitted', 'StoreInfoSubmitted',
+        'StoreApplied', 'StoreRenamed', 'PaymentAccountCertified', 'StoreDocumentSubmitted', 'StoreInfoSubmitted',
         'StoreAgreementSigned', 'StoreAuditStarted', 'StoreAuditPassed', 'StoreAuditRejected', 'DepositFrozen',
         'ServiceFeePaid', 'StoreOpened', 'StoreSuspended', 'StoreReopened', 'StoreClosed', 'DepositReleased',
         'PaymentMethodsSet', 'CouriersSet', 'CalendarSet', 'LocationAdded', 'LocationClosed', 'PolicySet',
@@ -57,7 +74,7 @@ WITH said AS (
         'SupplierApplied', 'SupplierDocumentSubmitted', 'SupplierQualified', 'SupplierRejected', 'SupplierTermsAgreed',
         'SupplierDepositFrozen', 'SupplierActivated', 'SupplierExpelled', 'SupplierDepositReleased',
         'QuoteRecorded', 'PurchaseOrdered', 'PurchaseCancelled', 'PurchasePaid',
-        'SkuRegistered', 'SkuContentSet', 'SkuPriced', 'TierPricesSet', 'SkuSubmitted', 'SkuReviewPassed',
+        'SkuRegistered', 'SkuAmended', 'SkuContentSet', 'SkuPriced', 'TierPricesSet', 'SkuSubmitted', 'SkuReviewPassed',
         'SkuReviewFailed', 'SkuListed', 'SkuDelisted', 'SkuRetired', 'StockPolicySet', 'StockReceived',
         'StockReserved', 'ReservationReleased', 'StockShipped', 'StockReturned', 'StockWrittenOff',
         'StockReclassified', 'SampleIssued', 'StockAdjusted', 'StockCounted', 'StockTransferredOut',

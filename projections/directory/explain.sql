@@ -2,6 +2,8 @@
 SELECT position, 'StoreApplied' AS event, occurred_at, 'applied' AS status
 FROM store_applied
 WHERE stream_id = :store_id::uuid AND (:store_ids::uuid[] IS NULL OR stream_id = ANY (:store_ids::uuid[]))
+UNION ALL SELECT position, 'StoreRenamed', occurred_at, NULL FROM store_renamed
+WHERE stream_id = :store_id::uuid AND (:store_ids::uuid[] IS NULL OR stream_id = ANY (:store_ids::uuid[]))
 UNION ALL SELECT position, 'StoreAuditStarted', occurred_at, 'under_audit' FROM store_audit_started
 WHERE stream_id = :store_id::uuid AND (:store_ids::uuid[] IS NULL OR stream_id = ANY (:store_ids::uuid[]))
 UNION ALL SELECT position, 'StoreAuditPassed', occurred_at, 'audited' FROM store_audit_passed
@@ -20,6 +22,8 @@ WHERE stream_id = :store_id::uuid AND (:store_ids::uuid[] IS NULL OR stream_id =
 -- directory_skus: what was said about an article as a whole.
 SELECT position, 'SkuRegistered' AS event, occurred_at, 'draft' AS status
 FROM sku_registered
+WHERE stream_id = :sku_id::uuid AND (:store_ids::uuid[] IS NULL OR store_id = ANY (:store_ids::uuid[]))
+UNION ALL SELECT position, 'SkuAmended', occurred_at, NULL FROM sku_amended
 WHERE stream_id = :sku_id::uuid AND (:store_ids::uuid[] IS NULL OR store_id = ANY (:store_ids::uuid[]))
 UNION ALL SELECT position, 'SkuSubmitted', occurred_at, 'review' FROM sku_submitted
 WHERE stream_id = :sku_id::uuid AND (:store_ids::uuid[] IS NULL OR store_id = ANY (:store_ids::uuid[]))

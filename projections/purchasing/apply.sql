@@ -38,6 +38,13 @@ SELECT sku.stream_id, sku.store_id, sku.code, sku.name, sku.unit, sku.currency,
     10::numeric ^ currency_digits(sku.currency)
 FROM sku_registered AS sku;
 
+-- amended: what was said last of an article stands.
+UPDATE articles AS sku SET name = said.name
+FROM (
+    SELECT DISTINCT ON (stream_id) stream_id, name FROM sku_amended ORDER BY stream_id, position DESC
+) AS said
+WHERE sku.sku_id = said.stream_id;
+
 -- purchases: a purchase begins with its order.
 INSERT INTO purchases (
     purchase_id, sku_id, store_id, supplier_id, ordered_at, day, hour, quantity, unit_cost, best_quote_cost, due_on,

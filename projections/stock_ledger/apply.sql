@@ -5,6 +5,13 @@ SELECT
     10::numeric ^ currency_digits(sku.currency)
 FROM sku_registered AS sku;
 
+-- amended: what was said last of an article stands.
+UPDATE stock_skus AS sku SET name = said.name, category = said.category
+FROM (
+    SELECT DISTINCT ON (stream_id) stream_id, name, category FROM sku_amended ORDER BY stream_id, position DESC
+) AS said
+WHERE sku.sku_id = said.stream_id;
+
 -- low_lines: what was said last of a SKU stands.
 UPDATE stock_skus AS sku
 SET low_line = said.low_line

@@ -3,6 +3,13 @@ INSERT INTO valued_skus (sku_id, store_id, code, name, unit, currency, minor_dig
 SELECT sku.stream_id, sku.store_id, sku.code, sku.name, sku.unit, sku.currency, digits_of(sku.currency), sku.time_zone
 FROM sku_registered AS sku;
 
+-- amended: what was said last of an article stands.
+UPDATE valued_skus AS sku SET name = said.name
+FROM (
+    SELECT DISTINCT ON (stream_id) stream_id, name FROM sku_amended ORDER BY stream_id, position DESC
+) AS said
+WHERE sku.sku_id = said.stream_id;
+
 -- methods: from when on a store's stock is valued by which method.
 INSERT INTO costing_policies (store_id, effective_from, position, method)
 SELECT policy.store_id, policy.effective_from, policy.position, policy.params ->> 'method'

@@ -537,6 +537,23 @@ class Trade(generate.World):
         month = months_after(self.now.date().replace(day=1), kind % 2)
         self.record("HeroSkusSet", self.stores[store], store, month=month, sku_ids=sku_ids)
 
+    def correct(self, number: int, kind: int) -> None:
+        """Correct what an article was registered with, or let a store go by another name."""
+        if kind % 4 == 0:
+            store = number % len(self.stores)
+            if self.stores[store] not in self.versions:
+                self.store_fact(store, 0)
+            names = {"name": f"Store {kind}", "old_name": f"Store {number}"}
+            self.record("StoreRenamed", self.stores[store], store, **names)
+            return
+        place = number % len(self.skus)
+        self.record(
+            "SkuAmended", self.skus[place], self.sku_store[place], name=f"Article {number} {kind}",
+            brand=("Acme", None)[kind % 2], category=("toys", "gifts")[kind % 2],
+            min_order_quantity=Decimal(1 + kind % 3),
+            specification={"colour": "red"}, season_end=self.now if kind % 3 else None, editor="generator",
+        )  # fmt: skip
+
     def contract(self, number: int, kind: int) -> None:
         """Sign an agency agreement for a store, or go on with the one that runs."""
         store = number % len(self.stores)
@@ -607,7 +624,7 @@ class Trade(generate.World):
 class Doings(generate.Actions):
     """Turns small whole numbers into events of a `Trade`."""
 
-    COUNT = generate.Actions.COUNT + 13
+    COUNT = generate.Actions.COUNT + 14
 
     def __init__(self, world: Trade) -> None:
         super().__init__(world)
@@ -643,6 +660,9 @@ class Doings(generate.Actions):
         if further == 12:
             self.trade.pass_time(minutes)
             return self.trade.name_heroes(one, two)
+        if further == 13:
+            self.trade.pass_time(minutes)
+            return self.trade.correct(one, two)
         if further < 0 or not self.trade.orders:
             return super().do(action % generate.Actions.COUNT, one, two, minutes)
         order = self.trade.orders[-1 - one % min(len(self.trade.orders), 4)]

@@ -37,6 +37,7 @@ from opscore.domain import (
     order_returns,
     order_review_commands,
     purchase_commands,
+    sku_amending,
     sku_commands,
     sku_purchases,
     staff,
@@ -211,6 +212,7 @@ STORE: dict[type[Command], Check] = {
     store_capital.MoveFunds: always,
     store_profile.PositionStore: _not_closed,
     store_profile.ChangeStoreProfile: _not_closed,
+    store_profile.RenameStore: _not_closed,
     store_profile.RecordPlatformPenalty: always,
     commissions.ProposeCommissionScheme: _not_closed,
     commissions.ApproveCommissionScheme: _not_closed,
@@ -317,6 +319,7 @@ def _allocated(sku: Sku, _: Occasion) -> None:
 
 
 SKU: dict[type[Command], Check] = {
+    sku_amending.AmendSku: _sku_in(SkuStatus.DRAFT, SkuStatus.READY),
     sku_commands.SetSkuContent: _sku_in(SkuStatus.DRAFT, SkuStatus.READY),
     sku_commands.SubmitSku: _submittable,
     sku_commands.PassSkuReview: _reviewable,

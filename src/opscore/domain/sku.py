@@ -53,6 +53,7 @@ from opscore.domain.sku_events import (
     ReservationReleased as ReservationReleased,
     SameLocation as SameLocation,
     SampleIssued as SampleIssued,
+    SkuAmended as SkuAmended,
     SkuContentSet as SkuContentSet,
     SkuDelisted as SkuDelisted,
     SkuListed as SkuListed,
@@ -197,6 +198,16 @@ class Sku(Aggregate):
         self.transfers = {}
         self.purchases = {}
         self.quotes = []
+
+    @folds(SkuAmended)
+    def _amended(self, event: SkuAmended) -> None:
+        self.name = event.name
+        self.brand = event.brand
+        self.category = event.category
+        self.min_order_quantity = event.min_order_quantity
+        self.specification = dict(event.specification)
+        self.season_end = event.season_end
+        self.edited_by = event.editor
 
     @folds(SkuContentSet)
     def _content_set(self, event: SkuContentSet) -> None:

@@ -65,6 +65,8 @@ from opscore.domain.store import Store
 from opscore.domain.store_events import (
     BrandNotAuthorised,
     CategoryOutOfScope,
+    DocumentExpired,
+    DocumentMissing,
     LicenceMissing,
     StoreNotOpen,
     StoreStatus,
@@ -107,6 +109,23 @@ class SpecificationItem(Part):
     value: Annotated[Label, Meta(description="Its value, for example red.")]
 
 
+def specified(items: tuple[SpecificationItem, ...]) -> dict[str, str]:
+    """Return the properties by name; refuses InvalidField for one that is named twice."""
+    names = [item.name for item in items]
+    if len(set(names)) < len(names):
+        raise InvalidField(why="a property is specified once", path=("specification",))
+    return {item.name: item.value for item in items}
+
+
+def least_quantity(asked: Decimal | None, places: int) -> Decimal:
+    """Return the least quantity of an order, the smallest there is if none is named; refuses InvalidField."""
+    least = Decimal(1).scaleb(-places) if asked is None else asked
+    if not least.is_finite() or least <= 0 or -int(plain(least).as_tuple().exponent) > places:
+        why = f"the least quantity is positive, with at most {places} decimal places"
+        raise InvalidField(why=why, path=("min_order_quantity",))
+    return plain(least)
+
+
 class RegisterSku(Command):
     """Enter an article. It is sold once described, priced, reviewed, stocked and listed."""
 
@@ -143,13 +162,8 @@ class RegisterSku(Command):
         holder = work.holder("sku_code", str(store.id), self.code)
         if holder is not None or work.find(Sku, sku_id) is not None:
             raise ReferenceTaken(what="code", value=self.code, path=("code",), ids=[holder or sku_id])
-        names = [item.name for item in self.specification]
-        if len(set(names)) < len(names):
-            raise InvalidField(why="a property is specified once", path=("specification",))
-        least = Decimal(1).scaleb(-self.quantity_places) if self.min_order_quantity is None else self.min_order_quantity
-        if not least.is_finite() or least <= 0 or -int(plain(least).as_tuple().exponent) > self.quantity_places:
-            why = f"the least quantity is positive, with at most {self.quantity_places} decimal places"
-            raise InvalidField(why=why, path=("min_order_quantity",))
+        specification = specified(self.specification)
+        least = least_quantity(self.min_order_quantity, self.quantity_places)
         work.claim("sku_code", str(store.id), self.code, sku_id)
         work.add(
             Sku.start(
@@ -163,9 +177,9 @@ class RegisterSku(Command):
                 unit=self.unit,
                 quantity_places=self.quantity_places,
                 mode=self.mode,
-                min_order_quantity=plain(least),
+                min_order_quantity=least,
                 currency=store.currency,
-                specification={item.name: item.value for item in self.specification},
+                specification=specification,
                 season_end=None if self.season_end is None else self.season_end.astimezone(UTC),
                 editor=work.actor.id,
                 occurred_at=work.occurred_at,
@@ -527,6 +541,8 @@ class ListSku(Command):
         PriceMissing,
         NoSellableStock,
         StoreNotOpen,
+        DocumentMissing,
+        DocumentExpired,
         CategoryOutOfScope,
         LicenceMissing,
         BrandNotAuthorised,

@@ -113,6 +113,18 @@ class SkuRegistered(FirstEvent):
     editor: str
 
 
+class SkuAmended(Event):
+    """What it was registered with was corrected, all of it as it is now; orders keep what they were placed with."""
+
+    name: str
+    brand: str | None
+    category: str
+    min_order_quantity: Decimal
+    specification: dict[str, str]
+    season_end: datetime | None
+    editor: str
+
+
 class SkuContentSet(Event):
     """What buyers read and see of it, in one language, was replaced."""
 

@@ -79,6 +79,7 @@ from opscore.domain.store_events import (
     StoreInfoSubmitted,
     StoreNotOpen,
     StoreOpened,
+    StoreRenamed,
     StoreReopened,
     StoreStatus,
     StoreSuspended,
@@ -94,6 +95,7 @@ from opscore.domain.store_state import (
     StaffPeriod,
     StoreDocument,
     departed,
+    require_valid,
     rostered,
 )
 from opscore.domain.suppliers import Supplier, SupplierApplied, SupplierStep, take_in
@@ -186,6 +188,10 @@ class Store(Aggregate):
         self.profile = StoreProfile()
         self.commissions = Commissions()
         self.agreements = {}
+
+    @folds(StoreRenamed)
+    def _renamed(self, event: StoreRenamed) -> None:
+        self.name = event.name
 
     @folds(PaymentAccountCertified)
     def _payment_account_certified(self, event: PaymentAccountCertified) -> None:
@@ -385,10 +391,13 @@ class Store(Aggregate):
     ) -> None:
         """Check that the documents on file allow goods of this category and brand to be listed.
 
-        Refuses: CategoryOutOfScope, LicenceMissing, BrandNotAuthorised.
+        Refuses: DocumentMissing and DocumentExpired where the platform wants a business licence, CategoryOutOfScope,
+        LicenceMissing, BrandNotAuthorised.
         """
         day = self.local_date(at)
         terms = self.policy(PlatformTerms, at)
+        if DocumentKind.BUSINESS_LICENCE in terms.required_documents:
+            self.require_document(DocumentKind.BUSINESS_LICENCE, day, path)
         if category is not None:
             self.require_category_in_scope(category, day, path)
             if category in terms.licensed_categories and not any(
@@ -414,6 +423,11 @@ class Store(Aggregate):
         The day of `at` itself is not counted. Thursday and 5 give the end of next week's Thursday.
         """
         return add_working_days(self.calendar(), self.time_zone, at, days)
+
+    def require_document(self, kind: DocumentKind, day: date, path: Sequence[str | int] = ()) -> None:
+        """Refuse DocumentMissing or DocumentExpired unless a document of this kind on file is valid on a day."""
+        papers = [paper for paper in self.documents.values() if paper.kind is kind]
+        require_valid(papers, kind.value, day, self.id, path)
 
     def _valid(self, kind: DocumentKind, day: date) -> list[StoreDocument]:
         return [paper for paper in self.documents.values() if paper.kind is kind and paper.is_valid_on(day)]

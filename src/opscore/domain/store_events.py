@@ -93,6 +93,13 @@ class StoreApplied(FirstEvent):
     applicant: str
 
 
+class StoreRenamed(Event):
+    """It goes by another name."""
+
+    name: str
+    old_name: str
+
+
 class PaymentAccountCertified(Event):
     """The payment provider confirmed that the account is the operator's own."""
 

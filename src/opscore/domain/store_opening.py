@@ -30,7 +30,6 @@ from opscore.domain.store_events import (
     StoreInfoSubmitted,
     StoreStatus,
 )
-from opscore.domain.store_state import require_valid
 from opscore.domain.values import is_time_zone
 
 
@@ -164,7 +163,7 @@ def submit_for_audit(store: Store, submitted_by: str, at: datetime) -> None:
     terms = store.policy(PlatformTerms, at)
     day = store.local_date(at)
     for kind in terms.required_documents:
-        _require_document(store, DocumentKind(kind), day)
+        store.require_document(DocumentKind(kind), day)
     for category in store.categories:
         store.require_category_in_scope(category, day, ())
     store.trigger_event(
@@ -184,11 +183,6 @@ def _require_payment_account(store: Store) -> None:
 def _require_info(store: Store) -> None:
     if store.company is None:
         raise InfoMissing(ids=[store.id])
-
-
-def _require_document(store: Store, kind: DocumentKind, day: date) -> None:
-    papers = [paper for paper in store.documents.values() if paper.kind is kind]
-    require_valid(papers, kind.value, day, store.id)
 
 
 def pass_audit(store: Store, auditor: str, at: datetime) -> None:

@@ -11,10 +11,10 @@ from msgspec import Meta
 
 from opscore.domain.aggregate import Aggregate
 from opscore.domain.command import Command, Role, UnitOfWork
-from opscore.domain.refusals import InvalidField, Refusal
+from opscore.domain.refusals import InvalidField, ReferenceTaken, Refusal
 from opscore.domain.store import Store
 from opscore.domain.store_commands import Moment, StoreId
-from opscore.domain.store_events import StoreStatus, StoreSuspended
+from opscore.domain.store_events import StoreRenamed, StoreStatus, StoreSuspended
 from opscore.domain.store_profile_events import (
     AgeRangeInvalid,
     PlatformPenaltyRecorded,
@@ -113,6 +113,28 @@ class ChangeStoreProfile(Command):
         """Say it."""
         store = work.store(self.store_id)
         change_profile(store, self.logo_reference, self.announcement, self.introduction, work.occurred_at)
+        return store.id
+
+
+class RenameStore(Command):
+    """Let a store go by another name; the old one is free again. What was settled or signed keeps the name it has."""
+
+    AGGREGATE: ClassVar[type[Aggregate]] = Store
+    REFUSES: ClassVar[tuple[type[Refusal], ...]] = (ReferenceTaken,)
+
+    store_id: StoreId
+    name: Annotated[Label, Meta(description="What the store is called; no other store of the operator is.")]
+
+    def decide(self, work: UnitOfWork) -> UUID:
+        """Take the new name and give the old one back. Asked twice, recorded once."""
+        store = work.store(self.store_id)
+        store.require_not_closed()
+        if self.name == store.name:
+            return store.id
+        work.require_free("store_name", "operator", self.name, store.id, path=("name",))
+        work.release("store_name", "operator", store.name, store.id)
+        work.claim("store_name", "operator", self.name, store.id)
+        store.trigger_event(StoreRenamed, name=self.name, old_name=store.name, occurred_at=work.occurred_at)
         return store.id
 
 
