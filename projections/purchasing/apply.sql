@@ -33,9 +33,9 @@ FROM (
 WHERE supplier.supplier_id = said.supplier_id;
 
 -- articles: what is known of an article when it is registered.
-INSERT INTO articles (sku_id, store_id, code, name, unit, currency, scale)
+INSERT INTO articles (sku_id, store_id, code, name, unit, currency, scale, stocked, places)
 SELECT sku.stream_id, sku.store_id, sku.code, sku.name, sku.unit, sku.currency,
-    10::numeric ^ currency_digits(sku.currency)
+    10::numeric ^ currency_digits(sku.currency), sku.mode = 'stocked', sku.quantity_places
 FROM sku_registered AS sku;
 
 -- amended: what was said last of an article stands.
@@ -44,6 +44,17 @@ FROM (
     SELECT DISTINCT ON (stream_id) stream_id, name FROM sku_amended ORDER BY stream_id, position DESC
 ) AS said
 WHERE sku.sku_id = said.stream_id;
+
+-- kept: how much of an article there is to be, as it was said last.
+UPDATE articles AS sku SET low_line = said.low_line, cover_days = said.cover_days
+FROM (
+    SELECT DISTINCT ON (stream_id) stream_id, low_line, cover_days FROM stock_policy_set
+    ORDER BY stream_id, position DESC
+) AS said
+WHERE sku.sku_id = said.stream_id;
+
+-- retired: nothing is bought of what is never sold again.
+UPDATE articles AS sku SET retired = true FROM sku_retired AS said WHERE sku.sku_id = said.stream_id;
 
 -- purchases: a purchase begins with its order.
 INSERT INTO purchases (

@@ -127,3 +127,18 @@ WHERE (:store_ids::uuid[] IS NULL OR fact.store_id = ANY (:store_ids::uuid[]))
     AND (:supplier_id::uuid IS NULL OR fact.supplier_id = :supplier_id::uuid)
     AND fact.position <= :as_of::bigint AND fact.amount <> 0
     AND (:now::timestamptz IS NULL OR fact.due_at IS NULL OR fact.due_at <= :now::timestamptz);
+
+-- reorder_rows: what whoever buys needs to know of the articles of these stores that are kept in stock: how much there is to be,
+-- what is on order, until when the first of it is due, and how many days went by from the order to the last units that came.
+SELECT sku.sku_id, sku.store_id, sku.code AS sku_code, sku.name, sku.unit, sku.places, sku.low_line, sku.cover_days,
+    coalesce(done.on_order, 0) AS on_order, done.due_on, done.lead_days
+FROM articles AS sku
+LEFT JOIN (
+    SELECT purchase.sku_id, sum(purchase.quantity - purchase.received - purchase.cancelled) AS on_order,
+        min(purchase.due_on) FILTER (WHERE purchase.received + purchase.cancelled < purchase.quantity) AS due_on,
+        ceil(avg(extract(epoch FROM purchase.last_received_at - purchase.ordered_at) / 86400)
+            FILTER (WHERE purchase.received > 0 AND purchase.received + purchase.cancelled >= purchase.quantity))::bigint
+            AS lead_days
+    FROM purchases AS purchase GROUP BY 1
+) AS done ON done.sku_id = sku.sku_id
+WHERE sku.stocked AND NOT sku.retired AND (:store_ids::uuid[] IS NULL OR sku.store_id = ANY (:store_ids::uuid[]));

@@ -21,7 +21,14 @@ CREATE TABLE articles (
     unit      text NOT NULL,
     currency  text COLLATE "C" NOT NULL,
     -- Minor units in one unit of the currency: 100 pence in a pound.
-    scale     numeric NOT NULL
+    scale     numeric NOT NULL,
+    -- Whether stock is kept of it at all; how many decimal places its quantities have.
+    stocked   boolean NOT NULL,
+    places    bigint NOT NULL,
+    -- At how many sellable units it is low, and for how many days it is to last; null where nobody said.
+    low_line    numeric,
+    cover_days  bigint,
+    retired     boolean NOT NULL DEFAULT false
 );
 
 -- purchases: what was ordered of a supplier, and how much of it came, was called off and was paid.

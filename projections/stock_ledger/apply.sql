@@ -12,11 +12,11 @@ FROM (
 ) AS said
 WHERE sku.sku_id = said.stream_id;
 
--- low_lines: what was said last of a SKU stands.
+-- lines: what was said last of a SKU stands.
 UPDATE stock_skus AS sku
-SET low_line = said.low_line
+SET low_line = said.low_line, high_line = said.high_line
 FROM (
-    SELECT DISTINCT ON (policy.stream_id) policy.stream_id, policy.low_line
+    SELECT DISTINCT ON (policy.stream_id) policy.stream_id, policy.low_line, policy.high_line
     FROM stock_policy_set AS policy
     ORDER BY policy.stream_id, policy.position DESC
 ) AS said

@@ -39,17 +39,22 @@ WHERE (:store_ids::uuid[] IS NULL OR sku.store_id = ANY (:store_ids::uuid[]))
 ORDER BY sku.code, level.sku_id, level.location_id;
 
 -- balance_rows: what is where now, of articles of these stores; a list chooses among them and sorts. There are few of an
--- article when what may be sold of it, over all places, is at its low line or below.
+-- article when what may be sold of it, over all places, is at its low line or below, and too many above its high line.
 SELECT
     level.sku_id, sku.code AS sku_code, sku.name, sku.category, sku.store_id, level.location_id, sku.unit, sku.currency,
     level.on_hand, level.reserved, level.allocated, level.quarantined, level.damaged, level.in_transit,
     level.on_hand - level.reserved - level.allocated - level.quarantined - level.damaged AS sellable,
-    sku.low_line,
+    sku.low_line, sku.high_line,
     sku.low_line IS NOT NULL AND sku.low_line >= (
         SELECT sum(place.on_hand - place.reserved - place.allocated - place.quarantined - place.damaged)
         FROM stock_levels AS place
         WHERE place.sku_id = level.sku_id
     ) AS is_low,
+    sku.high_line IS NOT NULL AND sku.high_line < (
+        SELECT sum(place.on_hand - place.reserved - place.allocated - place.quarantined - place.damaged)
+        FROM stock_levels AS place
+        WHERE place.sku_id = level.sku_id
+    ) AS is_high,
     level.position
 FROM stock_levels AS level
 JOIN stock_skus AS sku ON sku.sku_id = level.sku_id

@@ -10,8 +10,9 @@ CREATE TABLE stock_skus (
     currency      text COLLATE "C" NOT NULL,
     -- Minor units in one unit of the currency: 100 pence in a pound.
     scale         numeric NOT NULL,
-    -- Sellable units, over all places, at which there are few of it; null: never.
-    low_line      numeric
+    -- Sellable units, over all places, at which there are few of it, and above which there are too many; null: never.
+    low_line      numeric,
+    high_line     numeric
 );
 
 -- stock_skus_code: the articles by their codes.

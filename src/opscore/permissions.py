@@ -65,6 +65,7 @@ READS: dict[str, frozenset[Role]] = {
     "purchases": STAFF | {Role.AUDITOR},
     "suppliers": STAFF | {Role.AUDITOR},
     "supplierQuotes": _QUOTES,
+    "reorderProposals": _QUOTES,
     "stockLedger": STAFF | {Role.AUDITOR},
     "stockMovements": STAFF | {Role.AUDITOR},
     "stockMovementTotals": STAFF | {Role.AUDITOR},

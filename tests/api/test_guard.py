@@ -252,6 +252,7 @@ LISTS = [
     ("topSkus(first: $n) { name }", {"n": 7}, 8),
     ("topSkus(first: $n) { name }", {}, 21),
     ('campaignCandidates(storeId: "x", by: DEEPEST_CUT) { skuCode }', {}, 21),
+    ('reorderProposals(storeId: "x", first: 9) { skuCode quote { supplierId } }', {}, 19),
     (f'storeGrades(storeIds: {IDS}, month: "2026-01-01") {{ grade figures {{ margin }} }}', {}, 201),
     ("campaignResults { name }", {}, 51),
     ("campaignResults(first: 3) { name }", {}, 4),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 from uuid import uuid4
 from zoneinfo import ZoneInfo
@@ -26,9 +27,11 @@ from opscore import resources
 from opscore.api.command_documents import command_documents
 from opscore.api.documents import Documents
 from opscore.api.guard import Limits
+from opscore.api.ids import key_of
 from opscore.api.schema import build_schema as strawberry_schema, export_schema
 from opscore.domain.campaign_events import CampaignGoal
 from opscore.domain.command import Role
+from opscore.domain.sku_commands import SetStockPolicy
 from opscore.domain.store_commands import SetPolicy
 from tests.api.anything import value_of
 from tests.api.conftest import Api, gid
@@ -457,6 +460,11 @@ def test_a_working_day_sends_every_document(api: Api, shop: Shop) -> None:
     assert [(each["skuCode"], each["hero"], each["listPrice"]["amount"]) for each in found] == [
         ("TEA", True, "4.8"), ("CUP", True, "10"),
     ]  # fmt: skip
+
+    shop.do(SetStockPolicy(sku_id=key_of(sku, "Sku"), low_line=Decimal(1000)))
+    wanted = {"coverDays": 30, "leadDays": 7, "atLeast": api.server.services.log.head().position}
+    [missing] = send("ReorderProposals", manager, storeId=store, first=5, **wanted)["reorderProposals"]
+    assert (missing["skuCode"], missing["lowLine"]) == ("TEA", "1000")
 
     # Who buys, and whom to write to.
     groups = {"segments": [{"segment": "buyers", "orders_min": 1}, {"segment": "strangers", "quiet_days_min": 900}]}

@@ -148,7 +148,7 @@ def _on_sale(context: Context, store: Store, now: datetime) -> list[_Article]:
     ]
     heroes = heroes_on(store.plans, store.local_date(now))
     prices = _prices(context, store, [row["sku_id"] for row in shelves])
-    units, sellable, cover = (_by_article(context, store, code, now) for code in FIGURES)
+    units, sellable, cover = (by_article(context, store, code, now) for code in FIGURES)
     return [
         _Article(
             sku_id=row["sku_id"],
@@ -174,7 +174,7 @@ def _prices(context: Context, store: Store, sku_ids: Sequence[UUID]) -> dict[UUI
     return {sku_id: (list_price, market_price) for sku_id, list_price, market_price in rows}
 
 
-def _by_article(context: Context, store: Store, code: str, now: datetime) -> dict[UUID, Fraction | None]:
+def by_article(context: Context, store: Store, code: str, now: datetime) -> dict[UUID, Fraction | None]:
     """Return a key figure of the days that end today in the store's calendar, article by article."""
     today = store.local_date(now)
     asked = Asked(

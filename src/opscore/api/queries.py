@@ -56,6 +56,7 @@ from opscore.api.orders import Order
 from opscore.api.paging import Connection
 from opscore.api.projection_queries import ProjectionQueries
 from opscore.api.purchases import PurchaseQueries
+from opscore.api.reorders import ReorderQueries
 from opscore.api.reviews import ReviewQueries
 from opscore.api.scalars import Position
 from opscore.api.segments import SegmentQueries
@@ -425,6 +426,7 @@ class Query(
     CandidateQueries,
     AgreementQueries,
     CommissionQueries,
+    ReorderQueries,
     SegmentQueries,
     StoreGradeQueries,
     ReviewQueries,

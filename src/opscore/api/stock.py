@@ -85,6 +85,11 @@ class StockRow(StockBalance):
         description="Sellable units of the article, over all places, at which its stock is low; null where nobody said."
     )
     is_low: bool = strawberry.field(description="Whether it is at that line or below.")
+    high_line: Decimal | None = strawberry.field(
+        description="Sellable units of the article, over all places, above which there are too many; null where "
+        "nobody said."
+    )
+    is_high: bool = strawberry.field(description="Whether it is above that line.")
     # Declared anew, because who may see a field is noted on the field of each type.
     unit_cost: UnitPrice | None = strawberry.field(description=UNIT_COST)
 
@@ -108,6 +113,7 @@ class StockBalanceFilter:
     in_transit: DecimalFilter | None = on("in_transit", "Units on the way here.")
     sellable: DecimalFilter | None = on("sellable", "Units that anybody may buy.")
     is_low: bool | None = on("is_low", "Whether the article, over all places, is at its low line or below.")
+    is_high: bool | None = on("is_high", "Whether the article, over all places, is above its high line.")
 
 
 class StockBalanceSortKey(enum.StrEnum):
@@ -459,6 +465,8 @@ def balances(
             store_id=gid("Store", row["store_id"]),
             low_line=None if row["low_line"] is None else plain(row["low_line"]),
             is_low=row["is_low"],
+            high_line=None if row["high_line"] is None else plain(row["high_line"]),
+            is_high=row["is_high"],
             **_balance(row, costs),
         )
 

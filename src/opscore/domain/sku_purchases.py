@@ -150,14 +150,18 @@ def quoted(quotes: Sequence[Quote], event: QuoteRecorded) -> list[Quote]:
     return [*others, said]
 
 
+def cheapest(sku: Sku, store: Store, quantity: Decimal, day: date) -> Quote | None:
+    """Return the quote of an active supplier with the lowest unit cost for so many units on a day; None without any."""
+    valid = [
+        quote for quote in sku.quotes if quote.is_for(quantity, day) and store.suppliers[quote.supplier_id].is_active
+    ]
+    return min(valid, key=lambda quote: quote.unit_cost, default=None)
+
+
 def best_quote(sku: Sku, store: Store, quantity: Decimal, day: date) -> Decimal | None:
     """Return the lowest unit cost that an active supplier quotes for so many units on a day; None without any."""
-    costs = [
-        quote.unit_cost
-        for quote in sku.quotes
-        if quote.is_for(quantity, day) and store.suppliers[quote.supplier_id].is_active
-    ]
-    return min(costs, default=None)
+    found = cheapest(sku, store, quantity, day)
+    return None if found is None else found.unit_cost
 
 
 def on_order(sku: Sku) -> Decimal:
