@@ -12,9 +12,10 @@ from opscore.domain.batches import RecallBatch
 from opscore.domain.inspections import InspectBatch, ResidueAboveLimit, ResidueUnknown
 from opscore.domain.policies import PolicyInvalid
 from opscore.domain.refusals import InvalidField
-from opscore.domain.sku import BatchInspected, StockCondition
+from opscore.domain.sku import BatchInspected, StockCondition, StockState
 from opscore.domain.sku_commands import ListSku
-from opscore.domain.sku_events import BatchBarred, ExceedsBatch, ExceedsOnHand
+from opscore.domain.sku_events import BatchBarred, ExceedsBatch, ExceedsOnHand, InspectionNeeded
+from opscore.domain.stock_commands import ReceiveStock, ReclassifyStock
 from opscore.domain.store_commands import SetPolicy
 from tests.domain.buying import Buying
 from tests.domain.desk import WAREHOUSE
@@ -113,6 +114,33 @@ def test_goods_of_a_category_with_a_limit_pass_with_a_measured_residue_below_it(
     assert buying.shelf.last(BatchInspected).residue == Decimal("0.6")
     with pytest.raises(PolicyInvalid, match="0 or more"):
         ask(buying, residue_limits={"tea": "-1"})
+
+
+def test_goods_of_a_category_with_a_limit_are_not_sold_unmeasured_whichever_way_they_come(buying: Buying) -> None:
+    shelf, here = buying.shelf, buying.shelf.location_ids[0]
+    ask(buying, residue_limits={shelf.sku(buying.sku_id).category: "0.05"})
+    with pytest.raises(InvalidField, match="name the batch"):
+        shelf.receive(buying.sku_id, 3)
+    terms = {"sku_id": buying.sku_id, "location_id": here, "batch": "B1"}
+    shelf.do(ReceiveStock(quantity=Decimal(3), **terms))
+    shelf.do(ReceiveStock(quantity=Decimal(1), condition=StockCondition.DAMAGED, **terms))
+    assert level(buying) == (4, 0, 3, 1), "without a purchase, too, they wait"
+    for state in (StockState.QUARANTINED, StockState.DAMAGED):
+        free = ReclassifyStock(
+            quantity=Decimal(1), from_state=state, to_state=StockState.AVAILABLE, reason="looks good", **terms
+        )
+        with pytest.raises(InspectionNeeded):
+            shelf.do(free)
+    assert level(buying) == (4, 0, 3, 1)
+    inspect(buying, 2, 1, residue=Decimal("0.05"))
+    assert level(buying) == (4, 2, 0, 2)
+    # What failed can be looked at again, and passes by another measurement alone.
+    again = {"from_state": StockState.DAMAGED, "to_state": StockState.QUARANTINED, "reason": "washed"}
+    shelf.do(ReclassifyStock(quantity=Decimal(1), **terms, **again))
+    with pytest.raises(ResidueUnknown):
+        inspect(buying, 1)
+    inspect(buying, 1, residue=Decimal("0.01"))
+    assert level(buying) == (4, 3, 0, 1)
 
 
 def test_what_passes_stands_in_for_units_of_a_barred_batch_that_an_order_holds(buying: Buying) -> None:

@@ -521,6 +521,11 @@ class ExceedsBatch(Refusal):
     """Batch '{batch}' has {available} {state} units of {code} here, not {asked}; take another batch or count it."""
 
 
+class InspectionNeeded(Refusal):
+    """Goods of the category '{category}' are sold once their residue was measured; put them into quarantine under their
+    batch, and say what was found with inspectBatch."""
+
+
 class BatchBarred(Refusal):
     """Batch '{batch}' of {code} may not be sold ({why}); take units of another batch, or lift a recall first."""
 

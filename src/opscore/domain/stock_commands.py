@@ -52,6 +52,7 @@ from opscore.domain.sku_events import (
     ExceedsOnHand,
     ExceedsTransfer,
     HoldsNoStock,
+    InspectionNeeded,
     NotInCampaign,
     NotReserved,
     SameLocation,
@@ -177,7 +178,7 @@ class ReceiveStock(Command):
         if self.purchase_id is not None:
             purchase = require_open(sku, self.purchase_id, quantity)
             unit_cost = purchase.unit_cost if unit_cost is None else unit_cost
-            condition = self._until_inspected(work, sku)
+        condition = self._until_inspected(work, sku)
         require_same_batch(sku, self.batch, self.produced_on, self.expires_on, self.place_of_origin)
         sku.require_uncounted(self.location_id, work.occurred_at, [(condition, quantity, self.batch)])
         sku.move(
@@ -203,16 +204,22 @@ class ReceiveStock(Command):
         return sku.id
 
     def _until_inspected(self, work: UnitOfWork, sku: Sku) -> StockCondition:
-        """Return the condition of what comes in by a purchase: where the policy says so, it waits for an inspection.
+        """Return the condition of what comes in: it waits for an inspection where the policy wants one of purchases,
+        and always where the category has a residue limit.
 
         Refuses: InvalidField (they are of no batch, by which they would be inspected).
         """
-        home = work.get(Store, sku.store_id, scoped=False)
-        if self.condition is not StockCondition.GOOD or not home.policy(Inspection, work.occurred_at).receipts:
+        policy = _inspection(work, sku)
+        waits = sku.category in policy.residue_limits or (policy.receipts and self.purchase_id is not None)
+        if self.condition is not StockCondition.GOOD or not waits:
             return self.condition
         if self.batch is None:
             raise InvalidField(why="name the batch, by which it is inspected before it is sold", path=("batch",))
         return StockCondition.QUARANTINED
+
+
+def _inspection(work: UnitOfWork, sku: Sku) -> Inspection:
+    return work.get(Store, sku.store_id, scoped=False).policy(Inspection, work.occurred_at)
 
 
 def require_receipt_cost(sku: Sku, unit_cost: Decimal, quantity: Decimal) -> Decimal:
@@ -469,6 +476,7 @@ class ReclassifyStock(Command):
         ExceedsOnHand,
         ExceedsBatch,
         BatchBarred,
+        InspectionNeeded,
         PeriodClosedAlready,
     )
 
@@ -493,6 +501,8 @@ class ReclassifyStock(Command):
         require_of_state(sku, self.location_id, self.from_state, quantity, self.batch)
         if self.to_state is StockState.AVAILABLE:
             require_not_barred(sku, self.location_id, self.batch, quantity, self.from_state)
+            if sku.category in _inspection(work, sku).residue_limits:
+                raise InspectionNeeded(category=sku.category, path=("to_state",), ids=[sku.id])
         before = sku.sellable
         sku.trigger_event(
             StockReclassified,
