@@ -100,6 +100,13 @@ def test_a_column_is_missed_only_by_those_who_ask_for_it(api: Api, sold: dict[st
     assert api.ask("{ orders(first: 1) { nodes { id status } } }")["orders"]["nodes"] == [
         {"id": sold["order"], "status": "PAID"}
     ]
+    version = serve_earlier("stock_ledger", ("queries.sql", "sku.low_line, sku.high_line,", "sku.low_line,"))
+    assert f"stock_ledger version {version}, which answers, has no column high_line" in refused(
+        api, "{ stockBalances(first: 1) { edges { node { highLine } } } }"
+    )
+    assert api.ask("{ stockBalances(first: 1) { nodes { skuCode isLow } } }")["stockBalances"]["nodes"] == [
+        {"skuCode": "CUP", "isLow": False}
+    ]
 
 
 def test_an_order_book_of_before_numbers_names_what_is_due_all_the_same(

@@ -338,7 +338,7 @@ def _orders(
     scope = sorted(params.items())
     asked = listed(GOT, wanted, None, page, counted="totalCount" in selected, scope=scope)
     rows, total = rows_of(context, asked, params, store_ids=context.store_ids, at_least=at_least)
-    of_node = Selected().merge(selected.at("nodes")).merge(selected.at("edges", "node"))
+    of_node = selected.of_rows()
     keys = [row["order_id"] for row in asked.cut(rows)] if "order" in of_node else []
     orders = reads.many(context, order_domain.Order, keys)
 

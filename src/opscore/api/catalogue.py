@@ -232,7 +232,7 @@ def _page(
     )
     rows, total = rows_of(context, page, store_ids=store_ids, at_least=shelf.at_least)
     skus: dict[Any, domain.Sku] = {}
-    of_node = Selected().merge(wanted.at("nodes")).merge(wanted.at("edges", "node"))
+    of_node = wanted.of_rows()
     sku_ids = [row["sku_id"] for row in page.cut(rows)]
     if "sku" in of_node:
         skus = reads.many(context, domain.Sku, sku_ids)

@@ -408,7 +408,7 @@ def directory(context: Context, of: Directory, asked: Question) -> Any:
     refuse_unsaid(of.listing, wanted, asked.sort, () if scope is None else ("currencyCode",))
     page = listed(of.listing, wanted, asked.sort, asked.page, counted="totalCount" in asked.wanted, scope=scope)
     if role is not Role.CUSTOMER and of.row is not None:
-        shown = Selected().merge(asked.wanted.at("nodes")).merge(asked.wanted.at("edges", "node"))
+        shown = asked.wanted.of_rows()
         if shown.keys() <= {"__typename", *of.row.fields}:
             # Where an earlier version serves that has less, the log has the rest.
             with suppress(Outdated):

@@ -159,7 +159,10 @@ class FigureQueries:
         context = info.context
         asked = condition(filter, context.viewer.role)
         page = PageArguments(first, after, last, before)
-        return await context.services.read(stock.balances, context, asked, sort, page, wants_total(info), at_least)
+        shown = selected_of(info).of_rows()
+        return await context.services.read(
+            stock.balances, context, asked, sort, page, wants_total(info), shown, at_least
+        )
 
     @strawberry.field(
         description="Where the units of an article were at a moment, on either axis of time or on both: what had "

@@ -346,7 +346,7 @@ def orders(
     scope = {"customer_id": own}
     asked = listed(ORDERS, condition(given, role), sort, page, counted="totalCount" in wanted, scope=own)
     edges = "edges" in wanted
-    wanted = Selected().merge(wanted.at("nodes")).merge(wanted.at("edges", "node"))
+    wanted = wanted.of_rows()
     in_the_book = wanted.keys() <= IN_THE_BOOK and wanted.at("lines").keys() <= LINES_IN_THE_BOOK
 
     def read(ask: Ask) -> tuple[Rows, int | None]:

@@ -159,7 +159,7 @@ class SegmentQueries:
             (day, policy_version, as_of, at_least),
             PageArguments(first, after, None, None),
             wants_total(info),
-            "customer" in selected_of(info).at("nodes") or "customer" in selected_of(info).at("edges").at("node"),
+            "customer" in selected_of(info).of_rows(),
         )
         return found
 

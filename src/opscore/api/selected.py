@@ -24,6 +24,10 @@ class Selected(dict[str, "Selected"]):
             found = found.get(name, Selected())
         return found
 
+    def of_rows(self) -> Selected:
+        """Return what is selected of the rows of a connection, with or without their cursors."""
+        return Selected().merge(self.at("nodes")).merge(self.at("edges", "node"))
+
     def merge(self, other: Selected) -> Selected:
         """Take in another selection of the same object."""
         for name, below in other.items():

@@ -35,6 +35,7 @@ from opscore.api.money import Money, UnitPrice, money, unit_price_or_none
 from opscore.api.nodes import gid
 from opscore.api.numbers import order_number_field
 from opscore.api.scalars import Position
+from opscore.api.selected import Selected
 from opscore.domain.values import is_time_zone, plain
 from opscore.permissions import may_see_field
 from opscore.projector.lists import Column, Compare, Condition, Every, Operator, Total
@@ -451,9 +452,13 @@ def balances(
     sort: StockBalanceSort | None,
     page: PageArguments,
     counted: bool,
+    selected: Selected,
     at_least: int | None,
 ) -> Any:
-    """Return a page of what is where now, by the articles' codes unless sorted (blocking)."""
+    """Return a page of what is where now, by the articles' codes unless sorted (blocking).
+
+    selected: what is selected of a row; a version of before the high lines is missed by those alone who ask for them.
+    """
     asked = listed(BALANCES, wanted, sort, page, counted=counted)
     rows, total = rows_of(context, asked, store_ids=context.store_ids, at_least=at_least)
     costs = _costs(context, asked.cut(rows), at_least)
@@ -465,8 +470,8 @@ def balances(
             store_id=gid("Store", row["store_id"]),
             low_line=None if row["low_line"] is None else plain(row["low_line"]),
             is_low=row["is_low"],
-            high_line=None if row["high_line"] is None else plain(row["high_line"]),
-            is_high=row["is_high"],
+            high_line=plain(row["high_line"]) if "highLine" in selected and row["high_line"] is not None else None,
+            is_high="isHigh" in selected and row["is_high"],
             **_balance(row, costs),
         )
 
