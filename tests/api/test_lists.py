@@ -244,6 +244,8 @@ def test_conditions_are_joined_by_and_or_and_not(api: Api, world: dict[str, Any]
         ({"customerId": {"isSet": False}}, set()),
         ({"paidAt": {"isSet": True}}, paid),
         ({"paidAt": {"isSet": False}}, set(orders) - paid),
+        ({"shipByHard": {"isSet": True}}, paid),
+        ({"shipByHard": {"before": "2020-01-01T00:00:00Z"}}, set()),
         ({"total": {"from": 600, "to": 900}}, {o for n, o in enumerate(orders) if (n % 3, n % 2) in ((1, 1), (2, 0))}),
         ({"skuId": {"eq": gid("Sku", world["skus"][1])}}, {o for n, o in enumerate(orders) if n % 3 == 1}),
         ({"skuCode": {"startsWith": "A-"}}, set(orders)),

@@ -234,6 +234,7 @@ class OrderFilter:
     placed_at: TimeFilter | None = on("placed_at", "When it was placed.")
     paid_at: TimeFilter | None = on("paid_at", "When it was paid in full.")
     ship_by: TimeFilter | None = on("ship_by", "When it should have left.")
+    ship_by_hard: TimeFilter | None = on("ship_by_hard", "When it must have left at the latest.")
     confirmed_at: TimeFilter | None = on("confirmed_at", "When it was confirmed.")
     delivered_at: TimeFilter | None = on("delivered_at", "When all of it had arrived.")
     completed_at: TimeFilter | None = on("completed_at", "When it was completed.")
