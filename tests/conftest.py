@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -28,6 +29,8 @@ MASTER_KEY = "b3BzY29yZS10ZXN0LWtleS1vZi0zMi1ieXRlcy4uLi4="
 
 LONGEST_FIRST = ("tests", "end_to_end", "webhooks", "exports", "projections", "api")
 """Folders in the order in which their tests begin, before all others; the first of them start whole programs."""
+SHARED = pytest.StashKey[Path]()
+"""The folder that all processes of a run share."""
 MEMORY = Path("/dev/shm")
 MEMORY_FREE_MIN = 6 * 2**30
 
@@ -37,9 +40,25 @@ def pytest_xdist_auto_num_workers() -> int:
     return max(2, cores() * 3 // 2)
 
 
-def pytest_configure() -> None:
-    """Look for no dead objects while everything is imported: there are next to none, and each look walks all others."""
+def pytest_configure(config: pytest.Config) -> None:
+    """Look for no dead objects while everything is imported: there are next to none, and each look walks all others.
+
+    And make a folder for what is made once for all processes of a run, or learn where it is.
+    """
     gc.disable()
+    told = getattr(config, "workerinput", None)
+    config.stash[SHARED] = new_folder("opscore-tests-") if told is None else Path(told["shared"])
+
+
+def pytest_configure_node(node: Any) -> None:
+    """Tell a process that is about to test where that folder is."""
+    node.workerinput["shared"] = str(node.config.stash[SHARED])
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Remove it, in the process that made it: it ends when all others have ended."""
+    if not hasattr(config, "workerinput"):
+        shutil.rmtree(config.stash[SHARED])
 
 
 def pytest_collection_finish() -> None:
@@ -63,6 +82,12 @@ def new_folder(prefix: str) -> Path:
     """
     roomy = MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free >= MEMORY_FREE_MIN
     return Path(tempfile.mkdtemp(prefix=prefix, dir=MEMORY if roomy else None))
+
+
+@pytest.fixture(scope="session")
+def shared(pytestconfig: pytest.Config) -> Path:
+    """A folder that all processes of this run share; who makes something there holds a lock meanwhile."""
+    return pytestconfig.stash[SHARED]
 
 
 @pytest.fixture(scope="session")

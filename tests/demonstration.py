@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import shutil
@@ -9,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,6 +33,8 @@ class Demonstration:
     root: Path = ROOT
     """The repository whose code and projections it runs."""
     output: str = ""
+    first_output: str = ""
+    """What the start that imported its data wrote."""
     process: subprocess.Popen[str] | None = None
 
     @property
@@ -48,6 +52,12 @@ class Demonstration:
         done = forks.run(words, self.environment, self.folder, seconds_max=120)
         assert done.returncode == code, done.stdout + done.stderr
         return done.stdout + done.stderr
+
+    def take(self, imported: Path) -> None:
+        """Take the data that `imported_once` returned, instead of importing the same ones again."""
+        # Python's own copying forgets who a file belongs to, and PostgreSQL is particular about that.
+        subprocess.run(["cp", "-a", imported / "data", self.folder], check=True)
+        self.first_output = (imported / "output").read_text(encoding="utf-8")
 
     def start(self) -> None:
         """Start it and wait until it is ready."""
@@ -101,6 +111,27 @@ class Demonstration:
             self.process.terminate()
             self.process.wait(30)
         shutil.rmtree(self.folder)
+
+
+def imported_once(shared: Path) -> Path:
+    """Return a folder with a demonstration's `data`, at rest, and the `output` of the first start, which made them.
+
+    That takes half a minute, so it is done by whichever test process asks first; others wait for it.
+    """
+    made = shared / "demonstration"
+    with (shared / "demonstration.lock").open("w") as gate:
+        fcntl.flock(gate, fcntl.LOCK_EX)
+        if not made.exists():
+            first = Demonstration(folder=Path(tempfile.mkdtemp(dir=shared)))
+            with (first.folder / "output").open("w", encoding="utf-8") as output:
+                subprocess.run(
+                    [sys.executable, "-m", "opscore.cli", "demo", "--once"],
+                    env=first.environment, cwd=first.folder, stdout=output, stderr=subprocess.STDOUT, timeout=300,
+                    check=True,
+                )  # fmt: skip
+            assert not list((first.folder / "data").glob("*/postmaster.pid")), "its PostgreSQL still runs"
+            first.folder.rename(made)
+    return made
 
 
 def free_port() -> int:

@@ -80,6 +80,13 @@ class Shop:
         shop.location_id = derived_id("location", store, "Warehouse", 0)
         return shop
 
+    @classmethod
+    def opened(cls, writer: Writer, store_id: UUID, location_id: UUID) -> Shop:
+        """Return a store that was opened before, by another writer of the same log."""
+        shop = cls(writer)
+        shop.store_id, shop.location_id = store_id, location_id
+        return shop
+
     def give(self, command: Command, *, key: str | None = None, actor: Actor = OWNER, **more: Any) -> Outcome:
         """Send a command and return its outcome, refused or not."""
         return self.writer.ask(Request(command, actor, key or str(uuid4()), **more))

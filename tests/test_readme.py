@@ -15,7 +15,7 @@ import pytest
 
 from opscore.settings import Settings
 from tests.conftest import new_folder
-from tests.demonstration import Demonstration
+from tests.demonstration import Demonstration, imported_once
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -23,13 +23,17 @@ BLOCKS = [(kind, text) for kind, text in re.findall(r"^```(\w*)\n(.*?)^```$", RE
 
 
 @pytest.fixture(scope="module")
-def newcomer() -> Iterator[Demonstration]:
-    """A demonstration in a copy of the repository, where rules can be edited."""
+def newcomer(shared: Path) -> Iterator[Demonstration]:
+    """A demonstration in a copy of the repository, where rules can be edited, and begun before, like `make demo` again.
+
+    What its first start imports is the same there; that it does is tested with the demonstration.
+    """
     folder = new_folder("opscore-readme-")
     for name in ("src", "projections", "schema", "alembic"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("*.pyc.*"))
     running = Demonstration(folder=folder, root=folder)
     try:
+        running.take(imported_once(shared))
         running.start()
         yield running
     finally:

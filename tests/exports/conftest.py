@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -24,18 +25,54 @@ from opscore.domain.order_commands import (
     ShipOrder,
 )
 from opscore.domain.order_review_commands import PostReview
-from opscore.exports.datasets import ABOUT, VALUATION, Dataset, Wanted
+from opscore.embedded import EmbeddedServer
+from opscore.exports.datasets import Dataset, Wanted
 from opscore.exports.files import Manifest, write
 from opscore.exports.formats import Format
 from opscore.projector import Projector
 from opscore.settings import Settings
 from opscore.writer import Writer
+from tests.conftest import MASTER_KEY, make_database
 from tests.shop import Shop
 
 
+@dataclass(frozen=True)
+class Traded:
+    """A database in which two stores have traded, that tests copy: what is in it, so that a copy is worked on."""
+
+    name: str
+    stores: tuple[tuple[UUID, UUID], tuple[UUID, UUID]]
+    """The id and the location of each store."""
+    orders: dict[UUID, list[UUID]]
+
+
+@pytest.fixture(scope="session")
+def traded(server: EmbeddedServer, deployed: str) -> Traded:
+    """Trade once, and take it into what a deployed server has built: doing that takes ten times as long as copying."""
+    name = "traded_once"
+    settings = Settings(_env_file=None, database_url=make_database(server, name, deployed), master_key=MASTER_KEY)
+    with Database.open(settings) as database:
+        writer = Writer(database, settings)
+        writer.start()
+        shop, other = Shop.open(writer, name="Ours"), Shop.open(writer, name="Theirs")
+        orders = {shop.store_id: buy(shop, 3), other.store_id: buy(other, 2)}
+        for each in (shop, other):
+            each.campaign()
+        writer.stop()
+        Projector(database).catch_up()
+    stores = (shop.store_id, shop.location_id), (other.store_id, other.location_id)
+    return Traded(name, stores, orders)
+
+
 @pytest.fixture
-def settings(new_settings: Callable[[], Settings], tmp_path: Path) -> Settings:
-    return new_settings().model_copy(update={"exports_dir": tmp_path / "exports"})
+def settings(
+    traded: Traded, copied: Callable[[str], AbstractContextManager[str]], tmp_path: Path
+) -> Iterator[Settings]:
+    """Settings that name this test's own copy of it."""
+    with copied(traded.name) as url:
+        yield Settings(
+            _env_file=None, database_url=url, master_key=MASTER_KEY, port=0, exports_dir=tmp_path / "exports"
+        )
 
 
 @pytest.fixture
@@ -116,15 +153,6 @@ def buy(shop: Shop, count: int) -> list[UUID]:
 
 
 @pytest.fixture
-def trade(database: Database, writer: Writer, tmp_path: Path) -> Trade:
-    shop = Shop.open(writer, name="Ours")
-    other = Shop.open(writer, name="Theirs")
-    orders = {shop.store_id: buy(shop, 3), other.store_id: buy(other, 2)}
-    projector = Projector(database)
-    for each in (shop, other):
-        each.campaign()
-    for about in ABOUT.values():
-        if about.projection is not None:
-            projector.rebuild(about.projection)
-    projector.rebuild(VALUATION)
-    return Trade(database, projector, shop, other, orders, tmp_path)
+def trade(traded: Traded, database: Database, writer: Writer, tmp_path: Path) -> Trade:
+    shop, other = (Shop.opened(writer, *store) for store in traded.stores)
+    return Trade(database, Projector(database), shop, other, traded.orders, tmp_path)

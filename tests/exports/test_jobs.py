@@ -286,8 +286,6 @@ def test_a_killed_server_leaves_no_half_file_and_the_next_one_begins_afresh(
             " FROM generate_series(1, %s) AS n",
             (trade.shop.store_id, many),
         )
-    for name in ("campaign_results", "customer_card"):
-        trade.projector.rebuild(name)
     with serving(settings, tmp_path / "server") as (server,):
         server.wait_ready()
         job = start(book)
