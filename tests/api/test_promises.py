@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from opscore import resources
 from opscore.api.promises import REMEDY, PromiseBroken, broken, promised_path, release, surprising
 from opscore.api.schema import export_schema
+from opscore.cli import app
 
-ROOT = Path(__file__).parents[2]
 NOW = export_schema()
 
 SHOP = '''
@@ -124,19 +123,16 @@ def test_a_release_that_breaks_the_one_before_has_to_say_so(tmp_path: Path) -> N
     assert release(path, SHOP) == [] and path.read_text(encoding="utf-8") == SHOP
 
 
-def test_the_words_for_it_check_and_renew_what_was_promised(tmp_path: Path) -> None:
-    for name in ("src", "schema"):
-        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("*.pyc.*"))
-    path = tmp_path / "schema" / "released" / "opscore.graphql"
+def test_the_words_for_it_check_and_renew_what_was_promised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = Path(shutil.copytree(resources.path("schema"), tmp_path / "schema"))
+    where = resources.path
+    monkeypatch.setattr(resources, "path", lambda name: own if name == "schema" else where(name))
+    path = own / "released" / "opscore.graphql"
     path.write_text(f"{NOW}\ntype Promised {{ too: Int }}\n", encoding="utf-8")
 
     def opscore(*words: str) -> tuple[int, str]:
-        done = subprocess.run(
-            [sys.executable, "-m", "opscore.cli", "schema", *words],
-            env={"PATH": os.environ["PATH"], "PYTHONPATH": str(tmp_path / "src")},
-            cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False,
-        )  # fmt: skip
-        return done.returncode, " ".join((done.stdout + done.stderr).split())
+        done = CliRunner().invoke(app, ["schema", *words])
+        return done.exit_code, " ".join(done.output.split())
 
     code, said = opscore("export", "--check")
     assert code == 1 and "breaks clients of the last release: " in said and "Promised" in said and REMEDY in said
