@@ -23,6 +23,7 @@ from opscore.domain.campaign_events import CampaignGoal
 from opscore.domain.command import Role
 from opscore.domain.commissions import ApproveCommissionScheme, CommissionTierTerms, ProposeCommissionScheme
 from opscore.domain.order_commands import ConfirmOrder, PackParcel, PayOrder, ScannedLine
+from opscore.domain.store_commands import SetPolicy
 from tests.api.anything import SCHEMA
 from tests.api.conftest import Api, gid
 from tests.api.odd import ODD, RIGHT, Known, request
@@ -63,6 +64,8 @@ def known(api: Api, shop: Shop) -> Known:
     tenth = (CommissionTierTerms(from_minor=0, rate=Decimal("0.1")),)
     shop.do(ProposeCommissionScheme(store_id=shop.store_id, effective_month=date(1000, 1, 1), tiers=tenth))
     shop.do(ApproveCommissionScheme(store_id=shop.store_id, scheme_version=1), actor=SECOND)
+    groups = {"segments": [{"segment": "all"}]}
+    shop.do(SetPolicy(store_id=shop.store_id, kind="customer_segments", params=groups))
     skus = [shop.sku("TEA", stock=900), shop.sku("MUG", stock=900)]
     customers = [shop.customer(external_reference="T-77"), shop.customer()]
     orders = [shop.do(shop.order((skus[0], 1), customer_id=customers[0])) for _ in range(4)]
@@ -87,6 +90,7 @@ def known(api: Api, shop: Shop) -> Known:
     parts = {
         "locationId": [str(shop.location_id)], "parcelId": [str(each) for each in parcels], "webhookId": [hook],
         "exportJob": [job], "exportId": [job], "projectionCompare": [compared], "orderByNumber.number": [number],
+        "segmentCustomers.segment": ["all"],
     }  # fmt: skip
     return Known({kind: [gid(kind, key) for key in keys[kind]] for kind in AGGREGATE_NAMES}, parts)
 

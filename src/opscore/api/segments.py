@@ -10,7 +10,6 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Annotated, Any
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 import strawberry
 
@@ -216,7 +215,7 @@ def _asked(
     store = reads.one(context, Store, store_id, position=position)
     if store is None:
         return None
-    today = then["now"].astimezone(ZoneInfo(store.time_zone)).date()
+    today = store.local_date(then["now"])
     day = day or today
     if not FIRST_DAY <= day <= today:
         raise BadInput(f"Ask for a day from {FIRST_DAY} to {today}, which is today in {store.name}, not for {day}.")
