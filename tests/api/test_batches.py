@@ -12,7 +12,10 @@ import pytest
 
 from opscore.domain.command import Role
 from opscore.domain.order_commands import ConfirmOrder, PackParcel, PayOrder, ScannedLine, ShipOrder
-from opscore.domain.order_returns import RecordedReturnLine, RecordReturn
+from opscore.domain.order_recorded_returns import (
+    RecordedReturnLine,
+    RecordReturn,
+)
 from opscore.domain.stock_commands import ReceiveStock
 from opscore.domain.store_commands import AddLocation
 from opscore.domain.values import derived_id

@@ -18,7 +18,10 @@ from opscore.domain.customer_events import MembershipSource
 from opscore.domain.order_commands import PayOrder
 from opscore.domain.order_events import ReturnReason
 from opscore.domain.order_placing import RecordedLine, RecordOrder
-from opscore.domain.order_returns import LineQuantity, RequestReturn
+from opscore.domain.order_returns import (
+    LineQuantity,
+    RequestReturn,
+)
 from opscore.domain.store_commands import SetPolicy
 from tests.api.conftest import Api, gid
 from tests.shop import Shop

@@ -47,7 +47,7 @@ from opscore.domain.order_dispute_commands import AcceptDispute, NegotiateDisput
 from opscore.domain.order_disputes import DisputeRemedy, FaultParty
 from opscore.domain.order_losses import FileCourierClaim, ReportParcelLost
 from opscore.domain.order_notes import NoteOrder, TagOrder
-from opscore.domain.order_returns import RefundOrder
+from opscore.domain.order_refunds import RefundOrder
 from opscore.domain.policies import ProblemKind
 from opscore.domain.purchase_commands import PayPurchase
 from opscore.domain.sku_commands import PriceSku, SetStockPolicy, SetTierPrices, TierPriceEntry

@@ -30,7 +30,11 @@ from opscore.domain.order_commands import (
     ShipOrder,
 )
 from opscore.domain.order_placing import PlaceLine, PlaceOrder
-from opscore.domain.order_returns import ApproveReturn, ReceiveReturn, RequestReturn
+from opscore.domain.order_returns import (
+    ApproveReturn,
+    ReceiveReturn,
+    RequestReturn,
+)
 from opscore.domain.sku import Sku
 from opscore.domain.sku_commands import ListSku, PassSkuReview, PriceSku, RegisterSku, SetSkuContent, SubmitSku
 from opscore.domain.stock_commands import AllocateCampaignStock, ReceiveStock

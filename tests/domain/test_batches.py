@@ -10,8 +10,15 @@ import pytest
 
 from opscore.domain.order_commands import PackParcel, ScannedLine
 from opscore.domain.order_events import OrderShipped, ReturnCondition
+from opscore.domain.order_recorded_returns import (
+    RecordedReturnLine,
+    RecordReturn,
+)
 from opscore.domain.order_refusals import QuantityMismatch
-from opscore.domain.order_returns import DisposalOf, DisposeReturn, RecordedReturnLine, RecordReturn
+from opscore.domain.order_returns import (
+    DisposalOf,
+    DisposeReturn,
+)
 from opscore.domain.refusals import InvalidField, NotFound
 from opscore.domain.sku import Sku, StockCondition, StockState, WriteOffKind
 from opscore.domain.sku_commands import ListSku

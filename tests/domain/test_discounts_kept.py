@@ -10,7 +10,7 @@ from opscore.domain.campaign import Campaign
 from opscore.domain.campaign_commands import PercentageTerms, ThresholdStepTerms, ThresholdTerms
 from opscore.domain.order_commands import CancelOrder, CancelOrderLines, LineQuantity
 from opscore.domain.order_events import OrderRefunded
-from opscore.domain.order_returns import RefundOrder
+from opscore.domain.order_refunds import RefundOrder
 from tests.domain.selling import Shop
 
 FROM_200_50_OFF = ThresholdTerms(steps=(ThresholdStepTerms(spend_minor=200_00, off_minor=50_00),))

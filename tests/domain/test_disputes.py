@@ -52,8 +52,11 @@ from opscore.domain.order_disputes import (
     RemedyNotDone,
 )
 from opscore.domain.order_events import RefundReason
+from opscore.domain.order_refunds import (
+    RefundOf,
+    RefundOrder,
+)
 from opscore.domain.order_refusals import RefundExceedsPaid
-from opscore.domain.order_returns import RefundOf, RefundOrder
 from opscore.domain.policies import PolicyInvalid, ProblemKind
 from opscore.domain.readiness import DONE_ALREADY
 from opscore.domain.refusals import InvalidField, NotFound, Refusal, WrongState

@@ -31,20 +31,22 @@ from opscore.domain.order_commands import (
 )
 from opscore.domain.order_events import OrderCancelled, OrderPlaced, OrderRefunded, RefundReason, ShortageRemedy
 from opscore.domain.order_placing import RecordedLine, RecordOrder
+from opscore.domain.order_recorded_returns import (
+    RecordedReturnLine,
+    RecordReturn,
+)
+from opscore.domain.order_refunds import (
+    ProtectPrice,
+    RefundOf,
+    RefundOrder,
+)
 from opscore.domain.order_refusals import (
     PriceNotLower,
     PriceProtectedAlready,
     PriceProtectionOver,
     RefundExceedsPrice,
 )
-from opscore.domain.order_returns import (
-    ProtectPrice,
-    ReceiveReturn,
-    RecordedReturnLine,
-    RecordReturn,
-    RefundOf,
-    RefundOrder,
-)
+from opscore.domain.order_returns import ReceiveReturn
 from opscore.domain.order_state import OrderStatus
 from opscore.domain.refusals import InvalidField, NotAuthorised, NotFound, WrongState
 from opscore.domain.sku_events import AllocationExceedsQuota, CampaignQuotaUsed

@@ -67,7 +67,7 @@ from opscore.domain.order_events import (
     ShortageRemedy,
     ShortageResolved,
 )
-from opscore.domain.order_returns import RefundOrder
+from opscore.domain.order_refunds import RefundOrder
 from opscore.domain.refusals import Refusal
 from opscore.domain.sku_commands import DelistSku, ListSku
 from opscore.domain.sku_events import CampaignStockAllocated, DelistReason, ReservationReleased, StockReceived

@@ -24,8 +24,9 @@ from opscore.domain.order_losses import (
     SettleCourierClaim,
     TraceParcel,
 )
+from opscore.domain.order_refunds import RefundOrder
 from opscore.domain.order_refusals import ClaimExists, LossSettled, ParcelAskedBack
-from opscore.domain.order_returns import RefundOrder, RequestReturn
+from opscore.domain.order_returns import RequestReturn
 from opscore.domain.order_state import LineState, OrderStatus, Parcel
 from opscore.domain.readiness import DONE_ALREADY
 from opscore.domain.refusals import CurrencyMismatch, InvalidField, WrongState

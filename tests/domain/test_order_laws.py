@@ -61,15 +61,17 @@ from opscore.domain.order_events import (
 )
 from opscore.domain.order_losses import ReplaceLostParcel, ReportParcelLost, TraceParcel
 from opscore.domain.order_placing import PlaceLine, PlaceOrder
+from opscore.domain.order_refunds import (
+    ProtectPrice,
+    RefundOf,
+    RefundOrder,
+)
 from opscore.domain.order_return_endings import CancelReturn, DeclineReturn, still_expected
 from opscore.domain.order_returns import (
     ApproveReturn,
     DisposalOf,
     DisposeReturn,
-    ProtectPrice,
     ReceiveReturn,
-    RefundOf,
-    RefundOrder,
     RequestReturn,
 )
 from opscore.domain.order_state import OrderStatus

@@ -23,7 +23,14 @@ from opscore.domain.order import Order
 from opscore.domain.order_commands import CancelOrder, CancelOrderLines, LineQuantity, ShipOrder
 from opscore.domain.order_events import ReturnCondition
 from opscore.domain.order_placing import PlaceLine, PlaceOrder, RecordedLine, RecordOrder
-from opscore.domain.order_returns import DisposalOf, DisposeReturn, RecordedReturnLine, RecordReturn
+from opscore.domain.order_recorded_returns import (
+    RecordedReturnLine,
+    RecordReturn,
+)
+from opscore.domain.order_returns import (
+    DisposalOf,
+    DisposeReturn,
+)
 from opscore.domain.policies import Costing, CostMethod
 from opscore.domain.refusals import NotAuthorised, Refusal
 from opscore.domain.sku import Sku, StockBackdated, StockCondition, StockState, WriteOffKind

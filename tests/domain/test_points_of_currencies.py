@@ -7,7 +7,7 @@ from decimal import Decimal
 from opscore.domain.customer import Customer
 from opscore.domain.customer_commands import EarnPoints
 from opscore.domain.customer_events import PointsEarned
-from opscore.domain.order_returns import RefundOrder
+from opscore.domain.order_refunds import RefundOrder
 from opscore.domain.store_commands import SetPolicy
 from tests.domain.selling import Shop
 

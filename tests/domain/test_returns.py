@@ -28,6 +28,14 @@ from opscore.domain.order_events import (
     ReturnReason,
 )
 from opscore.domain.order_placing import RecordedLine, RecordOrder
+from opscore.domain.order_recorded_returns import (
+    RecordedReturnLine,
+    RecordReturn,
+)
+from opscore.domain.order_refunds import (
+    RefundOf,
+    RefundOrder,
+)
 from opscore.domain.order_refusals import (
     DisposalExceedsReceived,
     NothingToRefund,
@@ -44,10 +52,6 @@ from opscore.domain.order_returns import (
     DisposalOf,
     DisposeReturn,
     ReceiveReturn,
-    RecordedReturnLine,
-    RecordReturn,
-    RefundOf,
-    RefundOrder,
     RequestReturn,
 )
 from opscore.domain.order_state import OrderStatus, ReturnStatus

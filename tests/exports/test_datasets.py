@@ -13,7 +13,10 @@ import pytest
 
 from opscore.domain.command import Role
 from opscore.domain.order_commands import ConfirmOrder, PackParcel, PayOrder, ScannedLine, ShipOrder
-from opscore.domain.order_returns import RecordedReturnLine, RecordReturn
+from opscore.domain.order_recorded_returns import (
+    RecordedReturnLine,
+    RecordReturn,
+)
 from opscore.exports import datasets
 from opscore.exports.datasets import ABOUT, FETCH_ROWS, Dataset
 from opscore.exports.files import ExportStopped

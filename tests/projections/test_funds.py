@@ -14,7 +14,7 @@ import pytest
 from opscore import resources
 from opscore.database import Database
 from opscore.domain.order_commands import CancelOrder, ConfirmOrder, PayOrder
-from opscore.domain.order_returns import RefundOrder
+from opscore.domain.order_refunds import RefundOrder
 from opscore.domain.policies import IncomeSplit
 from opscore.domain.purchase_commands import PayPurchase
 from opscore.domain.store_capital import InvestCapital, MoveFunds

@@ -13,7 +13,7 @@ import pytest
 from opscore import kpis
 from opscore.database import Database
 from opscore.domain.order_commands import CancelOrder, PayOrder
-from opscore.domain.order_returns import RefundOrder
+from opscore.domain.order_refunds import RefundOrder
 from opscore.domain.store_commands import RecordExpense
 from opscore.domain.store_plan_events import TargetMeasure
 from opscore.domain.store_plans import SetBudget, SetSalesTarget

@@ -29,7 +29,11 @@ from opscore.domain.order_commands import (
     ShipOrder,
 )
 from opscore.domain.order_events import ShortageRemedy
-from opscore.domain.order_returns import RecordedReturnLine, RecordReturn, RequestReturn
+from opscore.domain.order_recorded_returns import (
+    RecordedReturnLine,
+    RecordReturn,
+)
+from opscore.domain.order_returns import RequestReturn
 from opscore.domain.pricing import PromotionScope
 from opscore.domain.sku_commands import ListSku, PassSkuReview, PriceSku, RegisterSku, SetSkuContent, SubmitSku
 from opscore.domain.sku_events import FulfilmentMode

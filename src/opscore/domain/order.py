@@ -1,17 +1,17 @@
 """One order: what it adds up to (state and fold) and what may happen next (decisions).
 
 What is on record (events) is in order_events.py, how it says no in order_refusals.py, the parts of the state in
-order_state.py, calling off in order_cancelling.py, complaints in order_disputes.py, reviews in order_reviews.py; the
-commands are in order_placing.py, order_commands.py, order_notes.py, order_returns.py, order_return_endings.py,
-order_losses.py, order_dispute_commands.py and order_review_commands.py. The order keeps, per line, how many units were
-ordered, cancelled, exchanged, packed, shipped, delivered, lost, asked back, returned and refunded; its status is
-derived from these counters and never stored.
+order_state.py, money in order_paying.py, calling off in order_cancelling.py, complaints in order_disputes.py, reviews
+in order_reviews.py; the commands are in order_placing.py, order_commands.py, order_notes.py, order_returns.py,
+order_return_endings.py, order_refunds.py, order_recorded_returns.py, order_losses.py, order_dispute_commands.py and
+order_review_commands.py. The order keeps, per line, how many units were ordered, cancelled, exchanged, packed, shipped,
+delivered, lost, asked back, returned and refunded; its status is derived from these counters and never stored.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
@@ -67,12 +67,8 @@ from opscore.domain.order_refusals import (
     ArticleMismatch,
     CustomerNotContacted,
     NothingShort,
-    OrderAlreadyPaid,
     ParcelEmpty,
-    PaymentExceedsDue,
-    PaymentReferenceReused,
     QuantityMismatch,
-    ReservationExpired,
 )
 from opscore.domain.order_reviews import STEPS, Review, ReviewPosted, ReviewStep
 from opscore.domain.order_state import (
@@ -88,7 +84,6 @@ from opscore.domain.order_state import (
     ReturnStatus,
     units_by_line,
 )
-from opscore.domain.policies import ShipPromise
 from opscore.domain.refusals import InvalidField, NotFound, ReferenceTaken, WrongState
 
 Path = Sequence[str | int]
@@ -593,7 +588,7 @@ class Order(Aggregate):
     def _review_went_on(self, event: ReviewStep) -> None:
         self.reviews[event.line].take_in(event)
 
-    # Decisions: price and payment --------------------------------------------------------------------------------
+    # Decisions: what is there ------------------------------------------------------------------------------------
 
     def require(self, *needed: OrderStatus) -> None:
         """Refuse WrongState unless the order stands at one of these."""
@@ -607,101 +602,6 @@ class Order(Aggregate):
         if not 1 <= number <= len(self.lines):
             raise NotFound(what=f"line {number} of this order", path=path, ids=[self.id])
         return self.lines[number - 1]
-
-    def require_unpaid(self) -> None:
-        """Refuse unless prices may still change: OrderAlreadyPaid once any money came in, WrongState."""
-        if self.paid_minor or self.paid_at is not None:
-            raise OrderAlreadyPaid(path=("order_id",), ids=[self.id])
-        self.require(OrderStatus.PLACED)
-
-    def require_amendable(self, line: LineState) -> None:
-        """Refuse unless the line's price may still change: OrderAlreadyPaid, WrongState, InvalidField."""
-        self.require_unpaid()
-        if line.cancelled or line.gift:
-            why = "it is a gift" if line.gift else "a part of it was cancelled at the old price"
-            raise InvalidField(why=f"line {line.line} cannot get another price, {why}", path=("line",), ids=[self.id])
-
-    def amend_price(self, line: LineState, unit_price: Decimal, amount_minor: int, reason: str, at: datetime) -> None:
-        """Charge `amount_minor` for the whole line; `require_amendable` first. Asked twice, recorded once."""
-        if line.unit_price == unit_price and line.amount_minor == amount_minor:
-            return
-        difference = amount_minor - line.amount_minor
-        gross_minor = max(line.gross_minor, amount_minor)
-        discount_minor = gross_minor - amount_minor
-        self.trigger_event(
-            OrderPriceAmended,
-            line=line.line,
-            unit_price=unit_price,
-            gross_minor=gross_minor,
-            discount_minor=discount_minor,
-            amount_minor=amount_minor,
-            goods_minor=self.goods_minor + difference,
-            order_discount_minor=self.discount_minor + discount_minor - line.discount_minor,
-            total_minor=self.total_minor + difference,
-            currency=self.currency,
-            reason=reason,
-            occurred_at=at,
-        )
-
-    def pay(
-        self, amount_minor: int, method: str, provider_reference: str | None, promise: ShipPromise, at: datetime
-    ) -> None:
-        """Take in money, in whole or in part; in full, the promise to ship starts. A reference counts once.
-
-        Refuses: PaymentReferenceReused, ReservationExpired, PaymentExceedsDue, WrongState.
-        """
-        if provider_reference is not None:
-            for known in self.payments:
-                if known.provider_reference == provider_reference:
-                    if known.amount_minor == amount_minor:
-                        return  # Asked twice, recorded once.
-                    raise PaymentReferenceReused(
-                        reference=provider_reference,
-                        recorded=known.amount_minor,
-                        given=amount_minor,
-                        path=("provider_reference",),
-                        ids=[self.id],
-                    )
-        self.require_payable()
-        if amount_minor > self.due_minor:
-            raise PaymentExceedsDue(due=self.due_minor, given=amount_minor, path=("amount_minor",), ids=[self.id])
-        self.trigger_event(
-            PaymentReceived,
-            amount_minor=amount_minor,
-            currency=self.currency,
-            method=method,
-            provider_reference=provider_reference,
-            occurred_at=at,
-        )
-        self.settle(promise, at)
-
-    def require_payable(self) -> None:
-        """Refuse unless money may come in: ReservationExpired, WrongState."""
-        if self.expired:
-            raise ReservationExpired(path=("order_id",), ids=[self.id])
-        self.require(OrderStatus.PLACED)
-
-    def settle(self, promise: ShipPromise, at: datetime) -> None:
-        """Record that the order is paid in full, once it is."""
-        if self.paid_at is not None or self.cancelled_at is not None or self.paid_minor < self.net_total_minor:
-            return
-        ship_by_hard = at + timedelta(hours=promise.hard_hours)
-        self.trigger_event(
-            OrderPaid,
-            customer_id=self.customer_id,
-            channel=self.channel,
-            currency=self.currency,
-            goods_minor=self.goods_minor - self.cancelled_goods_minor,
-            discount_minor=sum(line.live_discount_minor for line in self.lines),
-            freight_minor=self.freight_minor - self.cancelled_freight_minor,
-            total_minor=self.net_total_minor,
-            units=sum((line.live for line in self.lines if not line.service and not line.gift), ZERO),
-            # In a surge the soft promise is the hard one: the time between counts as in time.
-            ship_by=ship_by_hard if self.surge else at + timedelta(hours=promise.soft_hours),
-            ship_by_hard=ship_by_hard,
-            surge=self.surge,
-            occurred_at=at,
-        )
 
     # Decisions: shortage and shipping ----------------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ from opscore.domain.order import Order
 from opscore.domain.order_cancelling import Held, cancel, expire, give_back_points, plan_cancel, require_expirable
 from opscore.domain.order_disputes import DisputeOpen
 from opscore.domain.order_events import CancelReason, ExchangedLine, ParcelLine, ParcelUnpacked, ShortageRemedy
+from opscore.domain.order_paying import amend_price, pay, require_amendable, settle
 from opscore.domain.order_refusals import (
     ArticleMismatch,
     CancelExceedsOpen,
@@ -143,7 +144,7 @@ class AmendOrderPrice(Command):
         """Check state, price and cost, then amend."""
         order = work.order(self.order_id)
         line = order.line(self.line, ("line",))
-        order.require_amendable(line)
+        require_amendable(order, line)
         price = self.unit_price
         if not price.is_finite() or not 0 <= price < 10**12 or -int(plain(price).as_tuple().exponent) > MAX_PLACES:
             why = f"a unit price is 0 or more, below 10^12, with at most {MAX_PLACES} decimal places"
@@ -152,9 +153,9 @@ class AmendOrderPrice(Command):
         amount_minor = line_amount_minor(plain(price), line.ordered, order.currency)
         if order.total_minor + amount_minor > MAX_MINOR:
             raise InvalidField(why=f"an order comes to at most {MAX_MINOR} minor units", path=("unit_price",))
-        order.amend_price(line, plain(price), amount_minor, self.reason, work.occurred_at)
+        amend_price(order, line, plain(price), amount_minor, self.reason, work.occurred_at)
         # Nothing left to pay: the order is paid, there will be no payment to say so.
-        order.settle(promise_of(work, order.store_id), work.occurred_at)
+        settle(order, promise_of(work, order.store_id), work.occurred_at)
         return order.id
 
     def _require_cost_covered(self, work: UnitOfWork, order: Order, line: LineState) -> None:
@@ -199,7 +200,7 @@ class PayOrder(Command):
         require_currency(order, self.currency)
         work.get(Store, order.store_id, scoped=False).require_payment_method(self.method, path=("method",))
         promise = promise_of(work, order.store_id)
-        order.pay(self.amount_minor, self.method, self.provider_reference, promise, work.occurred_at)
+        pay(order, self.amount_minor, self.method, self.provider_reference, promise, work.occurred_at)
         return order.id
 
 
@@ -556,7 +557,7 @@ class CancelOrderLines(Command):
         before = order.points_given_back
         cancel(order, plan, self.reason, work.occurred_at)
         give_back_points(work, order, held.customer, before)
-        order.settle(promise, work.occurred_at)
+        settle(order, promise, work.occurred_at)
         return order.id
 
 

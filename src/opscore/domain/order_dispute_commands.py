@@ -61,8 +61,8 @@ from opscore.domain.order_disputes import (
     RemedyNotDone,
 )
 from opscore.domain.order_events import OrderKind
+from opscore.domain.order_refunds import REFUNDING
 from opscore.domain.order_refusals import RefundExceedsPaid
-from opscore.domain.order_returns import REFUNDING
 from opscore.domain.policies import Compensation, ProblemKind
 from opscore.domain.refusals import CurrencyMismatch, InvalidField, NotFound, Refusal, WrongState
 from opscore.domain.store import Store

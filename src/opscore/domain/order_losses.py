@@ -33,8 +33,8 @@ from opscore.domain.order_events import (
     ParcelLost,
     ParcelTraced,
 )
+from opscore.domain.order_refunds import REFUNDING
 from opscore.domain.order_refusals import ClaimExists, LossSettled, ParcelAskedBack
-from opscore.domain.order_returns import REFUNDING
 from opscore.domain.order_state import Parcel, units_by_line
 from opscore.domain.periods import OverrideReason, note_override, require_open_books
 from opscore.domain.refusals import CurrencyMismatch, InvalidField, Refusal, WrongState

@@ -51,6 +51,7 @@ from opscore.domain.order_events import (
     PaymentReceived,
     PriceSource,
 )
+from opscore.domain.order_paying import settle
 from opscore.domain.order_refusals import PriceChanged, TotalChanged
 from opscore.domain.order_state import ZERO
 from opscore.domain.periods import OverrideReason, note_override, require_open_books
@@ -237,7 +238,6 @@ class PlaceOrder(Command):
         """Check everything on every aggregate, price, then record the order and all that it takes."""
         plan = self.plan(work)
         store, customer, offer, priced, order_id = plan.store, plan.customer, plan.offer, plan.priced, plan.order_id
-        promise = store.policy(ShipPromise, work.occurred_at)
 
         order = self._record(work, store, order_id, offer, priced)
         assist(order, self.assisted_by, work.occurred_at)
@@ -255,7 +255,7 @@ class PlaceOrder(Command):
                 customer.use_coupon(self.coupon_id, order_id, work.occurred_at)
             customer.spend_points(order_id, priced.points_spent, work.occurred_at)
         # An order that costs nothing is paid as it is placed.
-        order.settle(promise, work.occurred_at)
+        settle(order, store.policy(ShipPromise, work.occurred_at), work.occurred_at)
         return order_id
 
     def plan(self, work: UnitOfWork) -> PlacingPlan:
@@ -864,7 +864,7 @@ class RecordOrder(Command):
                 provider_reference=self.payment_reference,
                 occurred_at=work.occurred_at,
             )
-        order.settle(promise, work.occurred_at)
+        settle(order, promise, work.occurred_at)
 
     def _ship(self, order: Order, stock: StockPlan, work: UnitOfWork) -> None:
         """Record only what is known: that it left, and perhaps arrived; not when it was confirmed or packed."""

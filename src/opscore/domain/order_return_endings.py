@@ -14,7 +14,11 @@ from opscore.domain.command import Command, DoneAlready, Role, UnitOfWork
 from opscore.domain.order import Order
 from opscore.domain.order_commands import AFTER_SALES_DESK, BUYING, SERVICE_DESK, OrderId, own_order, sealed
 from opscore.domain.order_events import DeclineReason, ReturnCancelled, ReturnDeclined
-from opscore.domain.order_returns import ReturnId, case_of, return_lines
+from opscore.domain.order_returns import (
+    ReturnId,
+    case_of,
+    return_lines,
+)
 from opscore.domain.order_state import ReturnCase, ReturnStatus
 from opscore.domain.refusals import WrongState
 from opscore.domain.values import Text, plain

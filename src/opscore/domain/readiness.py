@@ -33,6 +33,8 @@ from opscore.domain import (
     order_dispute_commands,
     order_losses,
     order_notes,
+    order_paying,
+    order_refunds,
     order_return_endings,
     order_returns,
     order_review_commands,
@@ -368,7 +370,7 @@ def _payable(order: Order, _: Occasion) -> None:
     over = order.paid_at is not None or order.cancelled_at is not None
     if over and any(payment.provider_reference for payment in order.payments):
         raise DoneAlready  # That payment may be told again.
-    order.require_payable()
+    order_paying.require_payable(order)
 
 
 def _shippable(order: Order, _: Occasion) -> None:
@@ -477,7 +479,7 @@ def _disputed(step: type[DisputeStep]) -> Check:
 
 
 ORDER: dict[type[Command], Check] = {
-    order_commands.AmendOrderPrice: lambda order, _: order.require_unpaid(),
+    order_commands.AmendOrderPrice: lambda order, _: order_paying.require_unpaid(order),
     order_commands.PayOrder: _payable,
     order_commands.ConfirmOrder: rehearsed(lambda order, now: order.confirm(now.at)),
     order_commands.ReportShortage: lambda order, _: order.require_packable(),
@@ -500,8 +502,8 @@ ORDER: dict[type[Command], Check] = {
         "one with a return that was approved", ReturnStatus.APPROVED, ReturnStatus.RECEIVED, ReturnStatus.DISPOSED
     ),
     order_returns.DisposeReturn: _with_return("one with goods that came back", ReturnStatus.RECEIVED),
-    order_returns.RefundOrder: _refundable,
-    order_returns.ProtectPrice: lambda order, now: order_returns.require_in_price_protection(order, now.store, now.at),
+    order_refunds.RefundOrder: _refundable,
+    order_refunds.ProtectPrice: lambda order, now: order_refunds.require_in_price_protection(order, now.store, now.at),
     order_losses.ReportParcelLost: _losable,
     order_losses.TraceParcel: _with_lost_parcel,
     order_losses.ReplaceLostParcel: _replaceable,
