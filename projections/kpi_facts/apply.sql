@@ -225,12 +225,15 @@ ON CONFLICT (customer_id, store_id, first_position) DO UPDATE SET until_position
 
 -- stand_ins: which line was sold where another stands in for it, followed from exchange to exchange to the first one; a line
 -- stands in for one with a lower number.
-WITH RECURSIVE way AS (
-    SELECT given.stream_id AS order_id, given.line, given.from_line AS sold_line FROM shortage_resolved_exchanges AS given
+WITH RECURSIVE given AS (
+    SELECT one.stream_id AS order_id, one.line, one.from_line AS sold_line FROM shortage_resolved_exchanges AS one
+    UNION ALL SELECT one.stream_id, one.line, one.from_line FROM return_exchanged_exchanges AS one
+), way AS (
+    SELECT given.order_id, given.line, given.sold_line FROM given
     UNION ALL
     SELECT way.order_id, way.line, earlier.sold_line
     FROM way JOIN (
-        SELECT given.stream_id AS order_id, given.line, given.from_line AS sold_line FROM shortage_resolved_exchanges AS given
+        SELECT given.order_id, given.line, given.sold_line FROM given
         UNION ALL
         SELECT known.order_id, known.line, known.sold_line FROM stand_ins AS known
     ) AS earlier ON earlier.order_id = way.order_id AND earlier.line = way.sold_line

@@ -26,16 +26,22 @@ WHERE agreed.order_id = amended.stream_id AND agreed.line = amended.line;
 -- exchanged: other goods for the same money become a line of their own, at the prices of the line they stand in for; no
 -- campaign sells them.
 -- What stands in may itself be exchanged in the same window; the walk goes from line to line.
-WITH RECURSIVE stands_in AS (
-    SELECT given.stream_id AS order_id, given.line, given.from_line, given.sku_id, given.sku_code, given.name, given.unit,
-        given.quantity, given.amount_minor, given.service, origin.list_price, origin.unit_price, origin.gift
-    FROM shortage_resolved_exchanges AS given
-    JOIN order_book_lines AS origin ON origin.order_id = given.stream_id AND origin.line = given.from_line
+WITH RECURSIVE given AS (
+    SELECT stream_id AS order_id, line, from_line, sku_id, sku_code, name, unit, quantity, amount_minor, service
+    FROM shortage_resolved_exchanges
     UNION ALL
-    SELECT given.stream_id, given.line, given.from_line, given.sku_id, given.sku_code, given.name, given.unit,
+    SELECT stream_id, line, from_line, sku_id, sku_code, name, unit, quantity, amount_minor, service
+    FROM return_exchanged_exchanges
+), stands_in AS (
+    SELECT given.order_id, given.line, given.from_line, given.sku_id, given.sku_code, given.name, given.unit,
+        given.quantity, given.amount_minor, given.service, origin.list_price, origin.unit_price, origin.gift
+    FROM given
+    JOIN order_book_lines AS origin ON origin.order_id = given.order_id AND origin.line = given.from_line
+    UNION ALL
+    SELECT given.order_id, given.line, given.from_line, given.sku_id, given.sku_code, given.name, given.unit,
         given.quantity, given.amount_minor, given.service, origin.list_price, origin.unit_price, origin.gift
     FROM stands_in AS origin
-    JOIN shortage_resolved_exchanges AS given ON given.stream_id = origin.order_id AND given.from_line = origin.line
+    JOIN given ON given.order_id = origin.order_id AND given.from_line = origin.line
 )
 INSERT INTO order_book_lines (
     order_id, line, sku_id, sku_code, name, unit, quantity, list_price, unit_price, gross_minor, discount_minor,
@@ -52,30 +58,34 @@ SET cancelled = agreed.cancelled + done.cancelled, cancelled_minor = agreed.canc
     exchanged = agreed.exchanged + done.exchanged, exchanged_minor = agreed.exchanged_minor + done.exchanged_minor,
     returned = agreed.returned + done.returned, refunded = agreed.refunded + done.refunded,
     refunded_minor = agreed.refunded_minor + done.refunded_minor, gone = agreed.gone + done.gone,
-    lost = agreed.lost + done.lost,
+    lost = agreed.lost + done.lost, anew = agreed.anew + done.anew,
     short_position = greatest(agreed.short_position, done.short_position)
 FROM (
     SELECT order_id, line, sum_few(cancelled) AS cancelled, sum_few_minor(cancelled_minor) AS cancelled_minor,
         sum_few(exchanged) AS exchanged, sum_few_minor(exchanged_minor) AS exchanged_minor, sum_few(returned) AS returned,
         sum_few(refunded) AS refunded, sum_few_minor(refunded_minor) AS refunded_minor, sum_few(gone) AS gone,
-        sum_few(lost) AS lost,
+        sum_few(lost) AS lost, sum_few(anew) AS anew,
         max(short_position) AS short_position
     FROM (
         SELECT stream_id AS order_id, line, quantity AS cancelled, amount_minor AS cancelled_minor, 0 AS exchanged,
             0 AS exchanged_minor, 0 AS returned, 0 AS refunded, 0 AS refunded_minor, 0 AS gone,
             -- What was called off before anything could be lost does not say so.
-            -coalesce(lost, 0) AS lost, NULL::bigint AS short_position
+            -coalesce(lost, 0) AS lost, 0::numeric AS anew, NULL::bigint AS short_position
         FROM order_cancelled_lines
-        UNION ALL SELECT stream_id, line, quantity, amount_minor, 0, 0, 0, 0, 0, 0, 0, NULL FROM order_expired_lines
-        UNION ALL SELECT stream_id, from_line, 0, 0, replaced_quantity, amount_minor, 0, 0, 0, 0, 0, NULL
+        UNION ALL SELECT stream_id, line, quantity, amount_minor, 0, 0, 0, 0, 0, 0, 0, 0, NULL FROM order_expired_lines
+        UNION ALL SELECT stream_id, from_line, 0, 0, replaced_quantity, amount_minor, 0, 0, 0, 0, 0, 0, NULL
             FROM shortage_resolved_exchanges
-        UNION ALL SELECT stream_id, line, 0, 0, 0, 0, quantity, 0, 0, 0, 0, NULL FROM return_received_lines
-        UNION ALL SELECT stream_id, line, 0, 0, 0, 0, 0, quantity, amount_minor, 0, 0, NULL FROM order_refunded_lines
+        UNION ALL SELECT stream_id, from_line, 0, 0, replaced_quantity, amount_minor, -replaced_quantity, 0, 0, 0, 0,
+            replaced_quantity, NULL
+            FROM return_exchanged_exchanges
+        UNION ALL SELECT stream_id, line, 0, 0, 0, 0, -quantity, 0, 0, 0, 0, quantity, NULL FROM return_exchanged_lines
+        UNION ALL SELECT stream_id, line, 0, 0, 0, 0, quantity, 0, 0, 0, 0, 0, NULL FROM return_received_lines
+        UNION ALL SELECT stream_id, line, 0, 0, 0, 0, 0, quantity, amount_minor, 0, 0, 0, NULL FROM order_refunded_lines
             WHERE line IS NOT NULL
-        UNION ALL SELECT stream_id, line, 0, 0, 0, 0, 0, 0, 0, quantity, quantity, NULL FROM parcel_lost_lines
-        UNION ALL SELECT stream_id, line, 0, 0, 0, 0, 0, 0, 0, -quantity, -quantity, NULL FROM parcel_traced_lines
-        UNION ALL SELECT stream_id, line, 0, 0, 0, 0, 0, 0, 0, 0, -quantity, NULL FROM lost_units_replaced_lines
-        UNION ALL SELECT stream_id, line, 0, 0, 0, 0, 0, 0, 0, 0, 0, position FROM shortage_reported_lines
+        UNION ALL SELECT stream_id, line, 0, 0, 0, 0, 0, 0, 0, quantity, quantity, 0, NULL FROM parcel_lost_lines
+        UNION ALL SELECT stream_id, line, 0, 0, 0, 0, 0, 0, 0, -quantity, -quantity, 0, NULL FROM parcel_traced_lines
+        UNION ALL SELECT stream_id, line, 0, 0, 0, 0, 0, 0, 0, 0, -quantity, 0, NULL FROM lost_units_replaced_lines
+        UNION ALL SELECT stream_id, line, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, position FROM shortage_reported_lines
     ) AS each
     GROUP BY 1, 2
 ) AS done
@@ -87,18 +97,24 @@ WHERE agreed.ctid = found.row_id;
 
 -- parcels: what left in one piece; one that was packed elsewhere becomes known, with its contents, when it leaves.
 INSERT INTO order_book_parcels AS parcel
-    (order_id, parcel_id, location_id, courier, waybill, packed_at, shipped_at, delivered_at, contents)
+    (order_id, parcel_id, location_id, courier, waybill, packed_at, shipped_at, delivered_at, contents, news_by)
 SELECT order_id, parcel_id, (array_agg(location_id ORDER BY position) FILTER (WHERE location_id IS NOT NULL))[1],
     max(courier), max(waybill), max(packed_at), max(shipped_at), max(delivered_at),
-    (array_agg(contents ORDER BY position) FILTER (WHERE contents IS NOT NULL))[1]
+    (array_agg(contents ORDER BY position) FILTER (WHERE contents IS NOT NULL))[1], max(news_by)
 FROM (
     SELECT position, stream_id AS order_id, parcel_id, location_id, NULL AS courier, NULL AS waybill,
-        occurred_at AS packed_at, NULL::timestamptz AS shipped_at, NULL::timestamptz AS delivered_at, lines AS contents
+        occurred_at AS packed_at, NULL::timestamptz AS shipped_at, NULL::timestamptz AS delivered_at, lines AS contents,
+        NULL::timestamptz AS news_by
     FROM parcel_packed
     UNION ALL
-    SELECT position, stream_id, parcel_id, location_id, courier, waybill, NULL, occurred_at, NULL, lines FROM order_shipped
+    SELECT position, stream_id, parcel_id, location_id, courier, waybill, NULL, occurred_at, NULL, lines, news_by
+    FROM order_shipped
     UNION ALL
-    SELECT position, stream_id, parcel_id, NULL, NULL, NULL, NULL, NULL, occurred_at, NULL FROM order_delivered
+    SELECT position, stream_id, parcel_id, NULL, NULL, NULL, NULL, NULL, occurred_at, NULL, NULL FROM order_delivered
+    UNION ALL
+    SELECT position, stream_id, parcel_id, NULL, NULL, NULL, NULL, NULL, NULL, NULL, news_by FROM parcel_tracked
+    UNION ALL
+    SELECT position, stream_id, parcel_id, NULL, NULL, NULL, NULL, NULL, NULL, NULL, news_by FROM parcel_traced
 ) AS each
 GROUP BY 1, 2
 ON CONFLICT (order_id, parcel_id) DO UPDATE SET
@@ -108,7 +124,36 @@ ON CONFLICT (order_id, parcel_id) DO UPDATE SET
     packed_at = greatest(parcel.packed_at, excluded.packed_at),
     shipped_at = greatest(parcel.shipped_at, excluded.shipped_at),
     delivered_at = greatest(parcel.delivered_at, excluded.delivered_at),
-    contents = coalesce(parcel.contents, excluded.contents);
+    contents = coalesce(parcel.contents, excluded.contents),
+    news_by = greatest(parcel.news_by, excluded.news_by);
+
+-- tracked: the courier's latest word of a parcel, by its own time; what is heard late of before is in the log.
+UPDATE order_book_parcels AS parcel SET tracking_status = said.status, tracked_at = said.occurred_at
+FROM (
+    SELECT DISTINCT ON (stream_id, parcel_id) stream_id, parcel_id, status, occurred_at
+    FROM parcel_tracked ORDER BY stream_id, parcel_id, occurred_at DESC, position DESC
+) AS said
+CROSS JOIN LATERAL (
+    SELECT known.ctid AS row_id FROM order_book_parcels AS known
+    WHERE known.order_id = said.stream_id AND known.parcel_id = said.parcel_id OFFSET 0
+) AS found
+WHERE parcel.ctid = found.row_id AND (parcel.tracked_at IS NULL OR parcel.tracked_at <= said.occurred_at);
+
+-- lost: parcels that are lost, and that were found again; the last word holds.
+UPDATE order_book_parcels AS parcel SET lost = said.lost
+FROM (
+    SELECT DISTINCT ON (stream_id, parcel_id) stream_id, parcel_id, lost
+    FROM (
+        SELECT stream_id, parcel_id, position, true AS lost FROM parcel_lost
+        UNION ALL SELECT stream_id, parcel_id, position, false FROM parcel_traced WHERE found
+    ) AS each
+    ORDER BY stream_id, parcel_id, position DESC
+) AS said
+CROSS JOIN LATERAL (
+    SELECT known.ctid AS row_id FROM order_book_parcels AS known
+    WHERE known.order_id = said.stream_id AND known.parcel_id = said.parcel_id OFFSET 0
+) AS found
+WHERE parcel.ctid = found.row_id;
 
 -- unpacked: a parcel that was opened again is none; no parcel gets its name after it.
 DELETE FROM order_book_parcels AS parcel USING parcel_unpacked AS opened
@@ -116,31 +161,49 @@ WHERE parcel.order_id = opened.stream_id AND parcel.parcel_id = opened.parcel_id
 
 -- returns: how far goods are on their way back. Nothing here depends on the order of events.
 INSERT INTO order_book_returns AS known
-    (order_id, return_id, reason, requested_at, approved_at, declined_at, cancelled_at, received, disposed)
-SELECT order_id, return_id, max(reason), max(requested_at), max(approved_at), max(declined_at), max(cancelled_at),
-    sum_few(received), sum_few(disposed)
+    (order_id, return_id, reason, remedy, requested_at, approved_at, declined_at, cancelled_at, received, disposed)
+SELECT order_id, return_id, max(reason), max(remedy), max(requested_at), max(approved_at), max(declined_at),
+    max(cancelled_at), sum_few(received), sum_few(disposed)
 FROM (
-    SELECT stream_id AS order_id, return_id, reason, occurred_at AS requested_at, NULL::timestamptz AS approved_at,
-        NULL::timestamptz AS declined_at, NULL::timestamptz AS cancelled_at, 0::numeric AS received, 0::numeric AS disposed
+    SELECT stream_id AS order_id, return_id, reason, coalesce(remedy, 'refund') AS remedy, occurred_at AS requested_at,
+        NULL::timestamptz AS approved_at, NULL::timestamptz AS declined_at, NULL::timestamptz AS cancelled_at,
+        0::numeric AS received, 0::numeric AS disposed
     FROM return_requested
-    UNION ALL SELECT stream_id, return_id, NULL, NULL, occurred_at, NULL, NULL, 0, 0 FROM return_approved
-    UNION ALL SELECT stream_id, return_id, NULL, NULL, NULL, occurred_at, NULL, 0, 0 FROM return_declined
-    UNION ALL SELECT stream_id, return_id, NULL, NULL, NULL, NULL, CASE WHEN whole THEN occurred_at END, 0, 0
+    UNION ALL SELECT stream_id, return_id, NULL, NULL, NULL, occurred_at, NULL, NULL, 0, 0 FROM return_approved
+    UNION ALL SELECT stream_id, return_id, NULL, NULL, NULL, NULL, occurred_at, NULL, 0, 0 FROM return_declined
+    UNION ALL SELECT stream_id, return_id, NULL, NULL, NULL, NULL, NULL, CASE WHEN whole THEN occurred_at END, 0, 0
         FROM return_cancelled
-    UNION ALL SELECT back.stream_id, back.return_id, NULL, NULL, NULL, NULL, NULL, line.quantity, 0
+    UNION ALL SELECT back.stream_id, back.return_id, NULL, NULL, NULL, NULL, NULL, NULL, line.quantity, 0
         FROM return_received AS back JOIN return_received_lines AS line ON line.position = back.position
-    UNION ALL SELECT done.stream_id, done.return_id, NULL, NULL, NULL, NULL, NULL, 0, line.quantity
+    UNION ALL SELECT done.stream_id, done.return_id, NULL, NULL, NULL, NULL, NULL, NULL, 0, line.quantity
         FROM return_disposed AS done JOIN return_disposed_lines AS line ON line.position = done.position
 ) AS each
 GROUP BY 1, 2
 ON CONFLICT (order_id, return_id) DO UPDATE SET
-    reason = greatest(known.reason, excluded.reason),
+    reason = greatest(known.reason, excluded.reason), remedy = greatest(known.remedy, excluded.remedy),
     requested_at = greatest(known.requested_at, excluded.requested_at),
     approved_at = greatest(known.approved_at, excluded.approved_at),
     declined_at = greatest(known.declined_at, excluded.declined_at),
     cancelled_at = greatest(known.cancelled_at, excluded.cancelled_at),
     received = known.received + excluded.received,
     disposed = known.disposed + excluded.disposed;
+
+-- sent_back: by whom goods of a return were sent off last.
+UPDATE order_book_returns AS known
+SET sent_at = said.occurred_at, courier = said.courier, waybill = said.waybill
+FROM (
+    SELECT DISTINCT ON (stream_id, return_id) stream_id, return_id, occurred_at, courier, waybill
+    FROM return_shipped ORDER BY stream_id, return_id, position DESC
+) AS said
+WHERE known.order_id = said.stream_id AND known.return_id = said.return_id;
+
+-- verified: why goods really come back, and whose fault that is. The last word holds.
+UPDATE order_book_returns AS known SET verified_reason = said.reason, fault_party = said.fault_party
+FROM (
+    SELECT DISTINCT ON (stream_id, return_id) stream_id, return_id, reason, fault_party
+    FROM return_verified ORDER BY stream_id, return_id, position DESC
+) AS said
+WHERE known.order_id = said.stream_id AND known.return_id = said.return_id;
 
 -- disputed: what somebody complained about.
 INSERT INTO order_book_disputes (order_id, dispute_id, kind, opened_at, status, changed_at)
@@ -291,6 +354,12 @@ WITH said AS (
             UNION ALL SELECT stream_id, position FROM review_decided
             UNION ALL SELECT stream_id, position FROM review_consent_set
             UNION ALL SELECT stream_id, position FROM order_assisted
+            UNION ALL SELECT stream_id, position FROM parcel_tracked
+            UNION ALL SELECT stream_id, position FROM receipt_confirmed
+            UNION ALL SELECT stream_id, position FROM return_shipped
+            UNION ALL SELECT stream_id, position FROM return_verified
+            UNION ALL SELECT stream_id, position FROM return_freight_paid
+            UNION ALL SELECT stream_id, position FROM return_exchanged
         ) AS touched
     ) AS event
     GROUP BY 1
@@ -314,26 +383,29 @@ WITH said AS (
         bool_and(line.shipped >= line.live) FILTER (WHERE NOT line.service AND line.live > 0) AS all_shipped,
         bool_and(line.delivered >= line.live) FILTER (WHERE NOT line.service AND line.live > 0) AS all_delivered,
         bool_or(line.lost > 0) FILTER (WHERE NOT line.service AND line.live > 0) AS any_lost,
+        bool_or(line.anew > 0) AS any_anew,
         max(line.short_position) FILTER (WHERE line.live > line.packed + line.lost) AS short_position
     FROM (
-        -- What is gone left in a parcel, and counts neither as packed nor as shipped.
+        -- What is gone left in a parcel, and counts neither as packed nor as shipped; what is sent anew neither arrived.
         SELECT part.order_id, part.line, max(part.live) AS live, bool_or(part.service) AS service,
-            max(part.short_position) AS short_position, coalesce(sum_few(part.packed), 0) - max(part.gone) AS packed,
-            coalesce(sum_few(part.shipped), 0) - max(part.gone) AS shipped,
-            coalesce(sum_few(part.delivered), 0) AS delivered, max(part.lost) AS lost
+            max(part.short_position) AS short_position,
+            coalesce(sum_few(part.packed), 0) - max(part.gone) - max(part.anew) AS packed,
+            coalesce(sum_few(part.shipped), 0) - max(part.gone) - max(part.anew) AS shipped,
+            coalesce(sum_few(part.delivered), 0) - max(part.anew) AS delivered, max(part.lost) AS lost,
+            max(part.anew) AS anew
         FROM (
             -- Looked up order by order: read from end to end, what there was before would cost more in each window. Lines
             -- and contents meet in the grouping: nobody can know how many there are, and a join would have to guess.
             SELECT agreed.order_id, agreed.line, agreed.quantity - agreed.cancelled - agreed.exchanged AS live,
-                coalesce(agreed.service, false) AS service, agreed.short_position, agreed.gone, agreed.lost,
+                coalesce(agreed.service, false) AS service, agreed.short_position, agreed.gone, agreed.lost, agreed.anew,
                 NULL::numeric AS packed, NULL::numeric AS shipped, NULL::numeric AS delivered
             FROM said CROSS JOIN LATERAL (
                 SELECT known.order_id, known.line, known.quantity, known.cancelled, known.exchanged, known.service,
-                    known.short_position, known.gone, known.lost
+                    known.short_position, known.gone, known.lost, known.anew
                 FROM order_book_lines AS known WHERE known.order_id = said.order_id OFFSET 0
             ) AS agreed
             UNION ALL
-            SELECT parcel.order_id, item.line, NULL, NULL, NULL, NULL, NULL, item.quantity,
+            SELECT parcel.order_id, item.line, NULL, NULL, NULL, NULL, NULL, NULL, item.quantity,
                 CASE WHEN parcel.shipped_at IS NOT NULL THEN item.quantity END,
                 CASE WHEN parcel.delivered_at IS NOT NULL THEN item.quantity END
             FROM said CROSS JOIN LATERAL (
@@ -352,7 +424,7 @@ INSERT INTO order_book AS book (
     coupon_code, surge, placed_at, placed_position, goods_minor, discount_minor, freight_minor, total_minor,
     cancelled_goods_minor, cancelled_freight_minor, paid_minor, refunded_minor, expires_at, ship_by, ship_by_hard, paid_at,
     confirmed_at, shipped_at, delivered_at, completed_at, cancelled_at, expired, short_position, resolved_position, lines,
-    units, all_packed, all_shipped, all_delivered, any_lost, position, changed_at
+    units, all_packed, all_shipped, all_delivered, any_lost, any_anew, position, changed_at
 )
 SELECT
     said.order_id, placed.store_id, placed.kind, placed.customer_id, placed.channel,
@@ -363,7 +435,8 @@ SELECT
     said.cancelled_goods_minor, said.cancelled_freight_minor, said.paid_minor, said.refunded_minor, placed.expires_at,
     said.ship_by, said.ship_by_hard, said.paid_at, said.confirmed_at, said.shipped_at, said.delivered_at,
     said.completed_at, said.cancelled_at, said.expired, stand.short_position, said.resolved_position, stand.lines,
-    stand.units, stand.all_packed, stand.all_shipped, stand.all_delivered, stand.any_lost, said.position, last.recorded_at
+    stand.units, stand.all_packed, stand.all_shipped, stand.all_delivered, stand.any_lost, stand.any_anew, said.position,
+    last.recorded_at
 FROM said
 -- The log records nothing earlier than what it has.
 JOIN every_event AS last ON last.position = said.position
@@ -391,6 +464,7 @@ ON CONFLICT (order_id) DO UPDATE SET
     resolved_position = greatest(book.resolved_position, excluded.resolved_position),
     lines = excluded.lines, units = excluded.units, all_packed = excluded.all_packed,
     all_shipped = excluded.all_shipped, all_delivered = excluded.all_delivered, any_lost = excluded.any_lost,
+    any_anew = excluded.any_anew,
     position = excluded.position, changed_at = excluded.changed_at;
 
 -- assisted: who of the staff helped the buyer. The last word holds, and may be that nobody did.
@@ -408,7 +482,8 @@ WHERE book.ctid = found.row_id;
 INSERT INTO order_book_payments (position, order_id, reference)
 SELECT position, stream_id, provider_reference FROM payment_received WHERE provider_reference IS NOT NULL
 UNION ALL SELECT position, stream_id, provider_reference FROM order_refunded WHERE provider_reference IS NOT NULL
-UNION ALL SELECT position, stream_id, provider_reference FROM compensation_paid WHERE provider_reference IS NOT NULL;
+UNION ALL SELECT position, stream_id, provider_reference FROM compensation_paid WHERE provider_reference IS NOT NULL
+UNION ALL SELECT position, stream_id, provider_reference FROM return_freight_paid WHERE provider_reference IS NOT NULL;
 
 -- noted: what was written down; what it says stays in the log, sealed.
 INSERT INTO order_book_notes (order_id, note_id, written_at)

@@ -21,7 +21,7 @@ WHERE NOT EXISTS (SELECT FROM order_book AS book WHERE book.order_id = found.ord
 SELECT order_id, total_minor, goods_minor, freight_minor FROM order_book WHERE total_minor <> goods_minor + freight_minor;
 
 -- no_line_below_nothing: of no line more units were called off, exchanged or packed than it had.
-SELECT agreed.order_id, agreed.line, agreed.quantity, agreed.cancelled, agreed.exchanged, sent.packed
+SELECT agreed.order_id, agreed.line, agreed.quantity, agreed.cancelled, agreed.exchanged, agreed.returned, sent.packed
 FROM order_book_lines AS agreed
 LEFT JOIN (
     SELECT parcel.order_id, item.line, sum(item.quantity) AS packed
@@ -29,7 +29,8 @@ LEFT JOIN (
     CROSS JOIN LATERAL jsonb_to_recordset(parcel.contents) AS item (line bigint, quantity numeric)
     GROUP BY 1, 2
 ) AS sent USING (order_id, line)
-WHERE agreed.cancelled + agreed.exchanged > agreed.quantity OR sent.packed - agreed.gone > agreed.quantity;
+WHERE agreed.cancelled + agreed.exchanged > agreed.quantity OR sent.packed - agreed.gone - agreed.anew > agreed.quantity
+    OR agreed.returned < 0;
 
 -- no_more_lost_than_left: of no line more units are lost than left in lost parcels, nor fewer than none.
 SELECT order_id, line, gone, lost FROM order_book_lines WHERE lost < 0 OR lost > gone;
@@ -37,7 +38,7 @@ SELECT order_id, line, gone, lost FROM order_book_lines WHERE lost < 0 OR lost >
 -- returns_are_the_lines: what came back by returns is what came back of the lines.
 SELECT order_id, of_lines.returned, of_returns.received
 FROM (
-    SELECT agreed.order_id, sum(agreed.returned) AS returned
+    SELECT agreed.order_id, sum(agreed.returned + agreed.anew) AS returned
     FROM order_book_lines AS agreed JOIN order_book AS book ON book.order_id = agreed.order_id
     WHERE book.kind = 'sale'
     GROUP BY 1

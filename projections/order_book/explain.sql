@@ -32,6 +32,8 @@ UNION ALL SELECT position, 'OrderRefunded', occurred_at, 0, 0, 0, amount_minor
 FROM order_refunded WHERE stream_id = :order_id::uuid AND (:store_ids::uuid[] IS NULL OR store_id = ANY (:store_ids::uuid[]))
 UNION ALL SELECT position, 'ReturnReceived', occurred_at, 0, 0, 0, 0
 FROM return_received WHERE stream_id = :order_id::uuid AND (:store_ids::uuid[] IS NULL OR store_id = ANY (:store_ids::uuid[]))
+UNION ALL SELECT position, 'ReturnExchanged', occurred_at, 0, 0, 0, 0
+FROM return_exchanged WHERE stream_id = :order_id::uuid AND (:store_ids::uuid[] IS NULL OR store_id = ANY (:store_ids::uuid[]))
 UNION ALL SELECT position, 'ReturnRecorded', occurred_at, 0, 0, 0, 0
 FROM return_recorded WHERE stream_id = :order_id::uuid AND (:store_ids::uuid[] IS NULL OR store_id = ANY (:store_ids::uuid[]));
 
@@ -49,6 +51,15 @@ FROM shortage_resolved_exchanges WHERE stream_id = :order_id::uuid AND line = :l
     AND (:store_ids::uuid[] IS NULL OR store_id = ANY (:store_ids::uuid[]))
 UNION ALL SELECT position, 'ShortageResolved', occurred_at, 0, 0, 0, 0, replaced_quantity, amount_minor, 0, 0, 0
 FROM shortage_resolved_exchanges WHERE stream_id = :order_id::uuid AND from_line = :line::bigint
+    AND (:store_ids::uuid[] IS NULL OR store_id = ANY (:store_ids::uuid[]))
+UNION ALL SELECT position, 'ReturnExchanged', occurred_at, quantity, amount_minor, 0, 0, 0, 0, 0, 0, 0
+FROM return_exchanged_exchanges WHERE stream_id = :order_id::uuid AND line = :line::bigint
+    AND (:store_ids::uuid[] IS NULL OR store_id = ANY (:store_ids::uuid[]))
+UNION ALL SELECT position, 'ReturnExchanged', occurred_at, 0, 0, 0, 0, replaced_quantity, amount_minor, -replaced_quantity, 0, 0
+FROM return_exchanged_exchanges WHERE stream_id = :order_id::uuid AND from_line = :line::bigint
+    AND (:store_ids::uuid[] IS NULL OR store_id = ANY (:store_ids::uuid[]))
+UNION ALL SELECT position, 'ReturnExchanged', occurred_at, 0, 0, 0, 0, 0, 0, -quantity, 0, 0
+FROM return_exchanged_lines WHERE stream_id = :order_id::uuid AND line = :line::bigint
     AND (:store_ids::uuid[] IS NULL OR store_id = ANY (:store_ids::uuid[]))
 UNION ALL SELECT position, 'OrderPriceAmended', occurred_at, 0, amount_minor, 0, 0, 0, 0, 0, 0, 0
 FROM order_price_amended WHERE stream_id = :order_id::uuid AND line = :line::bigint

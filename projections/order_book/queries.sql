@@ -22,12 +22,14 @@ FROM order_book AS book CROSS JOIN LATERAL unnest(book.campaign_ids) AS used (ca
 WHERE :store_ids::uuid[] IS NULL OR book.store_id = ANY (:store_ids::uuid[]);
 
 -- order_parcels: which parcels an order is sent in, for lists that look for them.
-SELECT parcel.order_id, parcel.waybill, parcel.courier, parcel.location_id
+SELECT parcel.order_id, parcel.waybill, parcel.courier, parcel.location_id, parcel.tracking_status,
+    CASE WHEN parcel.delivered_at IS NULL AND NOT parcel.lost AND book.cancelled_at IS NULL THEN parcel.news_by END AS news_by
 FROM order_book_parcels AS parcel JOIN order_book AS book ON book.order_id = parcel.order_id
 WHERE :store_ids::uuid[] IS NULL OR book.store_id = ANY (:store_ids::uuid[]);
 
 -- order_returns: how far goods of an order are on their way back, for lists that look for them.
-SELECT back.order_id, back.status, coalesce(back.reason, 'not_stated') AS reason, back.requested_at
+SELECT back.order_id, back.status, coalesce(back.reason, 'not_stated') AS reason, back.requested_at,
+    coalesce(back.remedy, 'refund') AS remedy, back.verified_reason, back.fault_party, back.courier, back.waybill, back.sent_at
 FROM order_book_returns AS back JOIN order_book AS book ON book.order_id = back.order_id
 WHERE :store_ids::uuid[] IS NULL OR book.store_id = ANY (:store_ids::uuid[]);
 
@@ -66,7 +68,8 @@ ORDER BY agreed.order_id, agreed.line;
 
 -- parcels: the parcels of these orders; contents is a list of {line, sku_id, quantity}.
 SELECT parcel.order_id, parcel.parcel_id, parcel.location_id, parcel.courier, parcel.waybill, parcel.packed_at,
-    parcel.shipped_at, parcel.delivered_at, parcel.contents
+    parcel.shipped_at, parcel.delivered_at, parcel.contents, parcel.tracking_status, parcel.tracked_at, parcel.news_by,
+    parcel.lost
 FROM order_book_parcels AS parcel JOIN order_book AS book ON book.order_id = parcel.order_id
 WHERE parcel.order_id = ANY (:order_ids::uuid[])
     AND (:store_ids::uuid[] IS NULL OR book.store_id = ANY (:store_ids::uuid[]))
@@ -79,7 +82,8 @@ WHERE :store_ids::uuid[] IS NULL OR book.store_id = ANY (:store_ids::uuid[])
 GROUP BY 1, 2
 ORDER BY 1, 2;
 
--- due: what is to be done before :due_before, soonest first: unpaid orders that expire, paid ones that are to ship.
+-- due: what is to be done before :due_before, soonest first: unpaid orders that expire, paid ones that are to ship, and
+-- those with a parcel on its way of which something is to be heard.
 SELECT book.order_id, book.store_id, book.status, 'expire' AS what, book.expires_at AS due_at
 FROM order_book AS book
 WHERE book.status = 'placed' AND book.expires_at < :due_before::timestamptz
@@ -91,6 +95,13 @@ WHERE book.status IN ('paid', 'confirmed', 'shortage', 'lost', 'packed') AND boo
     -- An order of services alone has nothing to be sent.
     AND book.all_shipped IS NOT NULL
     AND (:store_ids::uuid[] IS NULL OR book.store_id = ANY (:store_ids::uuid[]))
+UNION ALL
+SELECT book.order_id, book.store_id, book.status, 'track', min(parcel.news_by)
+FROM order_book_parcels AS parcel JOIN order_book AS book ON book.order_id = parcel.order_id
+WHERE parcel.news_by < :due_before::timestamptz AND parcel.delivered_at IS NULL AND NOT parcel.lost
+    AND book.cancelled_at IS NULL
+    AND (:store_ids::uuid[] IS NULL OR book.store_id = ANY (:store_ids::uuid[]))
+GROUP BY 1, 2, 3
 ORDER BY due_at, order_id
 LIMIT coalesce(:row_limit::bigint, 100);
 

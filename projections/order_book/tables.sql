@@ -50,6 +50,8 @@ CREATE TABLE order_book (
     all_delivered            boolean,
     -- Whether units are lost that were neither sent once more nor called off.
     any_lost                 boolean,
+    -- Whether goods were to be sent for goods that came back: then a final sale stands again where its units do.
+    any_anew                 boolean,
     -- Its last event, whatever that says, and when it was recorded.
     position                 bigint NOT NULL,
     changed_at               timestamptz NOT NULL,
@@ -57,7 +59,7 @@ CREATE TABLE order_book (
     status                   text COLLATE "C" GENERATED ALWAYS AS (CASE
         WHEN kind = 'return' THEN 'returned'
         WHEN cancelled_at IS NOT NULL THEN 'cancelled'
-        WHEN completed_at IS NOT NULL THEN 'completed'
+        WHEN completed_at IS NOT NULL AND (any_anew IS NOT TRUE OR all_delivered IS NOT FALSE) THEN 'completed'
         WHEN all_delivered THEN 'delivered'
         WHEN all_shipped THEN 'shipped'
         WHEN short_position > coalesce(resolved_position, 0) THEN 'shortage'
@@ -120,6 +122,8 @@ CREATE TABLE order_book_lines (
     -- Units that left in parcels which are lost, and those of them that were neither sent once more nor called off.
     gone              numeric NOT NULL DEFAULT 0,
     lost              numeric NOT NULL DEFAULT 0,
+    -- Units that came back and for which goods are sent: it is as if they had never left, nor come back.
+    anew              numeric NOT NULL DEFAULT 0,
     -- Position of the last report that units of it are short.
     short_position    bigint,
     PRIMARY KEY (order_id, line)
@@ -130,40 +134,59 @@ CREATE INDEX order_book_lines_sku ON order_book_lines (sku_id, order_id);
 
 -- order_book_parcels: what is sent in one piece; `contents` is a list of {line, sku_id, quantity}.
 CREATE TABLE order_book_parcels (
-    order_id      uuid NOT NULL,
-    parcel_id     uuid NOT NULL,
-    location_id   uuid,
-    courier       text,
-    waybill       text COLLATE "C",
-    packed_at     timestamptz,
-    shipped_at    timestamptz,
-    delivered_at  timestamptz,
-    contents      jsonb,
+    order_id         uuid NOT NULL,
+    parcel_id        uuid NOT NULL,
+    location_id      uuid,
+    courier          text,
+    waybill          text COLLATE "C",
+    packed_at        timestamptz,
+    shipped_at       timestamptz,
+    delivered_at     timestamptz,
+    contents         jsonb,
+    -- The courier's latest word of it, by its own time, and by when the next one is due.
+    tracking_status  text COLLATE "C",
+    tracked_at       timestamptz,
+    news_by          timestamptz,
+    lost             boolean NOT NULL DEFAULT false,
     PRIMARY KEY (order_id, parcel_id)
 ) WITH (fillfactor = 80);
 
 -- order_book_parcels_waybill: the order behind a waybill.
 CREATE INDEX order_book_parcels_waybill ON order_book_parcels (waybill);
 
+-- order_book_parcels_news: the parcels on their way of which something is to be heard.
+CREATE INDEX order_book_parcels_news ON order_book_parcels (news_by)
+    WHERE news_by IS NOT NULL AND delivered_at IS NULL AND NOT lost;
+
 -- order_book_returns: goods on their way back, of orders we know.
 CREATE TABLE order_book_returns (
-    order_id      uuid NOT NULL,
-    return_id     uuid NOT NULL,
-    -- Null where it was agreed elsewhere: the return becomes known when the goods are back.
-    reason        text COLLATE "C",
-    requested_at  timestamptz,
-    approved_at   timestamptz,
-    declined_at   timestamptz,
+    order_id         uuid NOT NULL,
+    return_id        uuid NOT NULL,
+    -- What the customer says, and wants for the goods. Null where it was agreed elsewhere: the return becomes known when
+    -- the goods are back.
+    reason           text COLLATE "C",
+    remedy           text COLLATE "C",
+    -- What was found out, and whose fault it is.
+    verified_reason  text COLLATE "C",
+    fault_party      text COLLATE "C",
+    requested_at     timestamptz,
+    approved_at      timestamptz,
+    declined_at      timestamptz,
     -- Null as long as something of it had come, or may still come.
-    cancelled_at  timestamptz,
+    cancelled_at     timestamptz,
+    -- When the last parcel of it was sent off, and by whom.
+    sent_at          timestamptz,
+    courier          text COLLATE "C",
+    waybill          text COLLATE "C",
     -- Units of all its lines that came back, and of which it was decided what becomes.
-    received      numeric NOT NULL,
-    disposed      numeric NOT NULL,
-    status        text COLLATE "C" GENERATED ALWAYS AS (CASE
+    received         numeric NOT NULL,
+    disposed         numeric NOT NULL,
+    status           text COLLATE "C" GENERATED ALWAYS AS (CASE
         WHEN declined_at IS NOT NULL THEN 'declined'
         WHEN cancelled_at IS NOT NULL THEN 'cancelled'
         WHEN received > 0 AND disposed >= received THEN 'disposed'
         WHEN received > 0 THEN 'received'
+        WHEN sent_at IS NOT NULL THEN 'sent'
         WHEN approved_at IS NOT NULL THEN 'approved'
         ELSE 'requested'
     END) STORED,
@@ -172,6 +195,9 @@ CREATE TABLE order_book_returns (
 
 -- order_book_returns_status: the orders with a return that stands at a state.
 CREATE INDEX order_book_returns_status ON order_book_returns (status, order_id);
+
+-- order_book_returns_waybill: the order behind the waybill of a parcel that comes back.
+CREATE INDEX order_book_returns_waybill ON order_book_returns (waybill) WHERE waybill IS NOT NULL;
 
 -- order_book_disputes: complaints about orders, and how far each is: where its last step took it.
 CREATE TABLE order_book_disputes (

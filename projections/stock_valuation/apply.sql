@@ -58,14 +58,18 @@ WHERE line.campaign_id IS NOT NULL
 GROUP BY 1, 2;
 
 -- stand_ins: what is sent in exchange for units of such a line counts for the same campaign, from exchange to exchange.
-WITH RECURSIVE stands_in AS (
-    SELECT given.stream_id AS order_id, given.line, given.sku_id, origin.campaign_id
-    FROM shortage_resolved_exchanges AS given
-    JOIN order_campaign_lines AS origin ON origin.order_id = given.stream_id AND origin.line = given.from_line
+WITH RECURSIVE given AS (
+    SELECT one.stream_id AS order_id, one.line, one.from_line, one.sku_id FROM shortage_resolved_exchanges AS one
     UNION ALL
-    SELECT given.stream_id, given.line, given.sku_id, origin.campaign_id
+    SELECT one.stream_id, one.line, one.from_line, one.sku_id FROM return_exchanged_exchanges AS one
+), stands_in AS (
+    SELECT given.order_id, given.line, given.sku_id, origin.campaign_id
+    FROM given
+    JOIN order_campaign_lines AS origin ON origin.order_id = given.order_id AND origin.line = given.from_line
+    UNION ALL
+    SELECT given.order_id, given.line, given.sku_id, origin.campaign_id
     FROM stands_in AS origin
-    JOIN shortage_resolved_exchanges AS given ON given.stream_id = origin.order_id AND given.from_line = origin.line
+    JOIN given ON given.order_id = origin.order_id AND given.from_line = origin.line
 )
 INSERT INTO order_campaign_lines (order_id, line, sku_id, campaign_id)
 SELECT stands_in.order_id, stands_in.line, stands_in.sku_id, stands_in.campaign_id FROM stands_in;
@@ -73,7 +77,10 @@ SELECT stands_in.order_id, stands_in.line, stands_in.sku_id, stands_in.campaign_
 -- stand_ins_count: an article that stands in counts for the campaigns of all its lines in the order.
 INSERT INTO order_campaigns AS counts (order_id, sku_id, campaign_ids)
 SELECT given.stream_id, given.sku_id, array_agg(DISTINCT line.campaign_id)
-FROM shortage_resolved_exchanges AS given
+FROM (
+    SELECT stream_id, sku_id FROM shortage_resolved_exchanges
+    UNION ALL SELECT stream_id, sku_id FROM return_exchanged_exchanges
+) AS given
 CROSS JOIN LATERAL (
     SELECT known.campaign_id FROM order_campaign_lines AS known
     WHERE known.order_id = given.stream_id AND known.sku_id = given.sku_id OFFSET 0

@@ -175,7 +175,10 @@ WITH RECURSIVE attributed AS (
     UNION ALL
     SELECT origin.order_id, given.line, given.sku_id, origin.campaign_id
     FROM attributed AS origin
-    JOIN shortage_resolved_exchanges AS given ON given.stream_id = origin.order_id AND given.from_line = origin.line
+    JOIN (
+        SELECT stream_id, line, from_line, sku_id FROM shortage_resolved_exchanges
+        UNION ALL SELECT stream_id, line, from_line, sku_id FROM return_exchanged_exchanges
+    ) AS given ON given.stream_id = origin.order_id AND given.from_line = origin.line
 )
 SELECT order_id, kept.channel, log.channel AS in_log, kept.campaigns, log.campaigns AS campaigns_in_log
 FROM (

@@ -70,6 +70,10 @@ WHERE placed.stream_id = :order_id::uuid AND (:store_ids::uuid[] IS NULL OR plac
 UNION ALL
 SELECT agreed.position, 'ShortageResolved', agreed.occurred_at, NULL, NULL
 FROM shortage_resolved AS agreed
+WHERE agreed.stream_id = :order_id::uuid AND (:store_ids::uuid[] IS NULL OR agreed.store_id = ANY (:store_ids::uuid[]))
+UNION ALL
+SELECT agreed.position, 'ReturnExchanged', agreed.occurred_at, NULL, NULL
+FROM return_exchanged AS agreed
 WHERE agreed.stream_id = :order_id::uuid AND (:store_ids::uuid[] IS NULL OR agreed.store_id = ANY (:store_ids::uuid[]));
 
 -- value_days: what changed the value of a store's stock, or the cost of what it sold, on one of its days, of a share of articles.

@@ -233,6 +233,7 @@ FIELDS: dict[str, frozenset[Role]] = {
     "OrderLine.sku": READS["sku"],
     "OrderParcel.claim": _INSIDE,
     "OrderDispute.faultParty": _INSIDE,
+    "OrderReturn.faultParty": _INSIDE,
     "OrderDispute.solution": _INSIDE,
     "OrderReview.orderId": _STORE_SIDE,
     **dict.fromkeys(

@@ -42,12 +42,24 @@ from opscore.domain.commissions import (
 from opscore.domain.departures import FileResignation
 from opscore.domain.order import Order
 from opscore.domain.order_assists import NameOrderAgent
-from opscore.domain.order_commands import CancelOrder, ConfirmOrder, PackParcel, PayOrder, ScannedLine, ShipOrder
+from opscore.domain.order_commands import (
+    CancelOrderLines,
+    ConfirmOrder,
+    DeliverOrder,
+    LineQuantity,
+    PackParcel,
+    PayOrder,
+    ScannedLine,
+    ShipOrder,
+)
 from opscore.domain.order_dispute_commands import AcceptDispute, NegotiateDispute, OpenDispute, VerifyDispute
 from opscore.domain.order_disputes import DisputeRemedy, FaultParty
+from opscore.domain.order_events import ReturnReason
 from opscore.domain.order_losses import FileCourierClaim, ReportParcelLost
 from opscore.domain.order_notes import NoteOrder, TagOrder
 from opscore.domain.order_refunds import RefundOrder
+from opscore.domain.order_return_ways import PayReturnFreight, ShipReturn, VerifyReturn
+from opscore.domain.order_returns import ApproveReturn, RequestReturn
 from opscore.domain.policies import ProblemKind
 from opscore.domain.purchase_commands import PayPurchase
 from opscore.domain.sku_commands import PriceSku, SetStockPolicy, SetTierPrices, TierPriceEntry
@@ -75,7 +87,7 @@ def goods(api: Api, shop: Shop) -> dict[str, str]:
     """Global ids of one of everything, with something in every field that not all may see."""
     sku = shop.sku(stock=10)
     customer = shop.customer()
-    order = shop.do(shop.order((sku, 1), customer_id=customer))
+    order = shop.do(shop.order((sku, 3), customer_id=customer))
     store = shop.store_id
     shop.do(SubmitStoreDocument(store_id=store, kind=DocumentKind.TAX_REGISTRATION, number="T-1"))
     shop.do(AssignStaffRole(store_id=store, person="ann", role=StaffRole.MANAGER))
@@ -123,7 +135,7 @@ def goods(api: Api, shop: Shop) -> dict[str, str]:
     shop.do(PriceSku(sku_id=sku, market_price=Decimal(12), **given))
     shop.do(SetTierPrices(sku_id=sku, tiers=(TierPriceEntry(tier="member", factor=Decimal("0.9")),)))
     shop.do(SetStockPolicy(sku_id=sku, low_line=Decimal(2), high_line=Decimal(50), cover_days=9, stock_class="A"))
-    shop.do(PayOrder(order_id=order, amount_minor=1000, method="card"))
+    shop.do(PayOrder(order_id=order, amount_minor=3000, method="card"))
     shop.do(NameOrderAgent(order_id=order, agent="ann"))
     shop.do(ConfirmOrder(order_id=order))
     parcel: dict[str, Any] = {"order_id": order, "parcel_id": uuid4()}
@@ -132,7 +144,20 @@ def goods(api: Api, shop: Shop) -> dict[str, str]:
     shop.do(ShipOrder(**parcel, courier="DPD", waybill="gone"))
     shop.do(ReportParcelLost(**parcel))
     shop.do(FileCourierClaim(**parcel, amount_minor=900))
-    shop.do(CancelOrder(order_id=order))
+    shop.do(CancelOrderLines(order_id=order, lines=(LineQuantity(line=1, quantity=Decimal(1)),)))
+    there: dict[str, Any] = {"order_id": order, "parcel_id": uuid4()}
+    two = ScannedLine(line=1, sku_id=sku, quantity=Decimal(2))
+    shop.do(PackParcel(**there, location_id=shop.location_id, lines=(two,)))
+    shop.do(ShipOrder(**there, courier="DPD", waybill="there"))
+    shop.do(DeliverOrder(**there))
+    shop.do(RequestReturn(order_id=order, lines=(LineQuantity(line=1, quantity=Decimal(1)),)))
+    sent_back = api.server.services.log.aggregate(Order, order)
+    assert sent_back is not None
+    back: dict[str, Any] = {"order_id": order, "return_id": next(iter(sent_back.returns))}
+    shop.do(ApproveReturn(**back))
+    shop.do(ShipReturn(**back))
+    shop.do(VerifyReturn(**back, reason=ReturnReason.QUALITY, fault_party=FaultParty.OWNER))
+    shop.do(PayReturnFreight(**back, amount_minor=100))
     shop.do(RefundOrder(order_id=order))
     shop.do(OpenDispute(order_id=order, kind=ProblemKind.REFUND))
     disputed = api.server.services.log.aggregate(Order, order)
@@ -248,6 +273,7 @@ HIDDEN: dict[str, str] = {
     "OrderLine.amount": "warehouse",
     "OrderParcel.claim": "storefront customer",
     "OrderDispute.faultParty": "storefront customer",
+    "OrderReturn.faultParty": "storefront customer",
     "OrderDispute.solution": "storefront customer",
     "OrderReview.orderId": "customer",
     "OrderReview.externalReference": "storefront customer",
@@ -284,6 +310,9 @@ INSIDE = {
         **{f"lines.{name}": f"OrderLine.{name}" for name in ("listPrice", "unitPrice", "gross", "discount", "amount")},
         "parcels.claim": "OrderParcel.claim",
         **{f"disputes.{name}": f"OrderDispute.{name}" for name in ("faultParty", "solution", "amount", "compensated")},
+        "returns.faultParty": "OrderReturn.faultParty",
+        "returns.verifiedReason": "OrderReturn.faultParty",
+        "returns.freight": "Order.total",
     },
 }
 """Where the fields of objects inside an aggregate are found."""

@@ -188,7 +188,10 @@ def test_the_command_line_gives_and_takes_further_roles(api: Api, shop: Shop) ->
 
 def test_after_sales_decides_what_goes_back_and_the_service_desk_does_not(api: Api, shop: Shop) -> None:
     """The service desk takes a return in; what comes of it is for experienced people, who do nothing else with it."""
-    own = {"requestReturn", "cancelReturn", "declineReturn", "approveReturn", "refundOrder", "protectPrice"}
+    own = {
+        "requestReturn", "cancelReturn", "declineReturn", "approveReturn", "refundOrder", "protectPrice",
+        "shipReturn", "verifyReturn", "payReturnFreight", "exchangeReturn",
+    }  # fmt: skip
     jotted = {"noteOrder", "withdrawOrderNote", "tagOrder", "untagOrder"}
     complaints = {
         "openDispute", "acceptDispute", "verifyDispute", "negotiateDispute", "declineDisputeOffer", "agreeDispute",
@@ -200,7 +203,7 @@ def test_after_sales_decides_what_goes_back_and_the_service_desk_does_not(api: A
     after = set(api.ask(VIEWER, token=api.token(Role.AFTER_SALES))["viewer"]["commands"])
 
     assert after == own | jotted | complaints | reviews | {"discloseOrderContact", "discloseCustomerContact"}
-    assert own - desk == {"approveReturn", "refundOrder", "protectPrice"}
+    assert own - desk == {"approveReturn", "refundOrder", "protectPrice", "verifyReturn", "payReturnFreight"}
     assert complaints - desk == {
         "verifyDispute", "negotiateDispute", "settleDispute", "payCompensation", "settleCourierClaim",
     }  # fmt: skip

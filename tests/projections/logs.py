@@ -8,13 +8,14 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+import msgspec
 import psycopg
 
 from opscore.database import Database
 from opscore.domain.calendars import months_after
 from opscore.domain.campaign_events import PriceDifference
 from opscore.domain.order_disputes import DisputedLine
-from opscore.domain.order_events import CancelledLine, ParcelLine, ReturnLine
+from opscore.domain.order_events import CancelledLine, ExchangedLine, ParcelLine, ReturnLine
 from opscore.projector.folder import Loaded
 from tests.benchmarks import generate
 
@@ -43,6 +44,7 @@ class Trade(generate.World):
         self.reviewed: dict[UUID, dict[str, Any]] = {}
         """What was said in the review of each order, and how it stands."""
         self.jotted: Counter[tuple[UUID, int]] = Counter()
+        self.claimed: set[UUID] = set()
         """How often something was written down about an order, by what it was."""
         self.agreed: dict[int, dict[str, Any]] = {}
         """The agency agreement of each store that runs: which, whether a fee came, a plan, and a question."""
@@ -98,6 +100,78 @@ class Trade(generate.World):
             order.state, order.parcel = "confirmed", None
         elif not found:
             self.call_off_lost(order)
+
+    def track(self, order: generate.Order, kind: int) -> None:
+        """Let the courier tell how far a parcel is, some of it late; or whoever ordered that it is there."""
+        if order.state == "shipped" and order.parcel is not None:
+            self.back_date(kind % 3)
+            self.record(
+                "ParcelTracked", order.id, order.store, parcel_id=order.parcel, news_by=self.now + timedelta(days=kind),
+                status=("in_transit", "held", "out_for_delivery")[kind % 3], place=(None, "Leeds")[kind % 2],
+            )  # fmt: skip
+            self.back_date(0)
+        elif order.state in ("delivered", "completed"):
+            self.record(
+                "ReceiptConfirmed", order.id, order.store, customer_id=order.customer, inspected=kind % 2 == 0,
+                defects=(),
+            )  # fmt: skip
+
+    def swap(self, order: generate.Order, kind: int) -> None:
+        """Exchange the first live line of an order that arrived, as far as the number says."""
+        if order.state not in ("delivered", "completed") or not order.live or order.live[0].line in order.refunded:
+            return
+        line, case = order.live[0], {"return_id": self.made_id("return", next(self._numbers))}
+        back = (ReturnLine(line=line.line, sku_id=line.sku_id, quantity=line.quantity),)
+        money = {"currency": self.currencies[order.store]}
+
+        def tell(name: str, **fields: Any) -> None:
+            self.record(name, order.id, order.store, **fields)
+
+        tell("ReturnRequested", **case, reason="courier_damage", lines=back, remedy="exchange")
+        tell("ReturnApproved", **case, lines=back)
+        tell("ReturnShipped", **case, courier="post", waybill=(None, "R1", "R2")[kind % 3])
+        for party in ("courier", "owner")[: 1 + kind % 2]:
+            tell("ReturnVerified", **case, reason="quality", fault_party=party, freight_borne_by=party)
+        if kind % 4 == 0:
+            return
+        if order.parcel is not None and order.parcel not in self.claimed:
+            self.claimed.add(order.parcel)
+            claim = {"parcel_id": order.parcel, "courier": "post", "reference": None, "cause": "damaged"}
+            tell("CourierClaimFiled", **claim, **money, amount_minor=700)
+        place, number = self.locations[order.store][0], int(line.sku_code[3:])
+        tell("ReturnReceived", **case, location_id=place, lines=back)
+        paid = {"amount_minor": 100 * kind, "paid_to": ("customer", "courier")[kind % 2], "borne_by": "courier"}
+        tell("ReturnFreightPaid", **case, **money, **paid, customer_id=order.customer, provider_reference=f"F{kind}")
+        moved = {"order_id": order.id, "store_id": self.stores[order.store], "quantity": line.quantity}
+        stock = {"location_id": self._place(number), **moved}
+        self.record("StockReturned", line.sku_id, self.sku_store[number], **stock, condition="good")
+        sent, exchanges = line, ()
+        if kind % 3 == 0:
+            sent = msgspec.structs.replace(
+                line, line=len(order.lines) + 1, gross_minor=line.amount_minor, discount_minor=0, discounts=(),
+                campaign_id=None,
+            )  # fmt: skip
+            order.gone.add(line.line)
+            order.lines.append(sent)
+            exchanges = (
+                ExchangedLine(
+                    from_line=line.line, line=sent.line, sku_id=sent.sku_id, sku_code=sent.sku_code, name=sent.name,
+                    unit="piece", quantity=sent.quantity, replaced_quantity=line.quantity,
+                    amount_minor=sent.amount_minor,
+                ),
+            )  # fmt: skip
+        tell("ReturnExchanged", **case, **money, lines=() if exchanges else back, exchanges=exchanges)
+        was, order.state = order.state, "swapped"
+        if kind % 4 == 1:
+            return
+        parcel = {"parcel_id": self.made_id("parcel", next(self._numbers))}
+        contents = (ParcelLine(line=sent.line, sku_id=sent.sku_id, quantity=sent.quantity),)
+        tell("ParcelPacked", **parcel, location_id=place, lines=contents)
+        tell("OrderShipped", **parcel, courier="post", waybill=None, location_id=place, lines=contents, complete=True)
+        self.record("StockShipped", sent.sku_id, self.sku_store[number], **stock, **parcel, campaign_id=None)
+        if kind % 4 == 3:
+            tell("OrderDelivered", **parcel, complete=True)
+            order.state = was
 
     def call_off_lost(self, order: generate.Order) -> None:
         """Call an order off whose only parcel is lost."""
@@ -624,7 +698,7 @@ class Trade(generate.World):
 class Doings(generate.Actions):
     """Turns small whole numbers into events of a `Trade`."""
 
-    COUNT = generate.Actions.COUNT + 14
+    COUNT = generate.Actions.COUNT + 15
 
     def __init__(self, world: Trade) -> None:
         super().__init__(world)
@@ -676,6 +750,13 @@ class Doings(generate.Actions):
             self.trade.assist(order, one + two)
         elif further == 4:
             self.trade.exchange(order, two)
+        elif further == 14:
+            for step in (self.trade.pay, self.trade.confirm, self.trade.ship, self.trade.ship):
+                step(order)
+            self.trade.track(order, one + two)
+            if two % 3:
+                self.trade.deliver(order)
+            self.trade.swap(order, two)
         else:
             self.trade.keep_goods(order, declined=two % 2 == 0)
             self.trade.complain(order, two)

@@ -225,7 +225,7 @@ def test_indexes_are_built_side_by_side(
         "SELECT indexname FROM pg_indexes WHERE starts_with(indexname, %s)", (loaded.prefix,)
     ).fetchall()
     assert entry.status == "serving"
-    assert len(named) == 15
+    assert len(named) == 17
     assert named <= {f'"{name}"' for (name,) in built}
 
 

@@ -52,7 +52,7 @@ from opscore.domain import (
 )
 from opscore.domain.aggregate import Aggregate
 from opscore.domain.order_disputes import DisputeStatus, FaultParty
-from opscore.domain.order_events import OrderKind, PriceSource, ReturnReason
+from opscore.domain.order_events import OrderKind, PriceSource, ReturnReason, ReturnRemedy, TrackingStatus
 from opscore.domain.order_state import OrderStatus, ReturnStatus
 from opscore.domain.policies import ProblemKind
 from opscore.domain.values import plain
@@ -181,11 +181,33 @@ class OrderFilter:
     )
     waybill: TextFilter | None = on("waybill", "The number of a parcel of it.", link="order_parcels", key="order_id")
     courier: TextFilter | None = on("courier", "Who carries a parcel of it.", link="order_parcels", key="order_id")
+    tracking_status: Filter[TrackingStatus] | None = on(
+        "tracking_status", "The courier's latest word of a parcel of it.", link="order_parcels", key="order_id"
+    )
+    news_by: TimeFilter | None = on(
+        "news_by",
+        "By when something is to be heard of a parcel of it that is on its way; past, it is stalled.",
+        link="order_parcels",
+        key="order_id",
+    )
     return_status: Filter[ReturnStatus] | None = on(
         "status", "How far a return of it is.", link="order_returns", key="order_id"
     )
     return_reason: Filter[ReturnReason] | None = on(
         "reason", "Why goods of it go back.", link="order_returns", key="order_id"
+    )
+    return_remedy: Filter[ReturnRemedy] | None = on(
+        "remedy", "What is wanted for goods of it that go back.", link="order_returns", key="order_id"
+    )
+    return_waybill: TextFilter | None = on(
+        "waybill", "The number of a parcel with goods of it that comes back.", link="order_returns", key="order_id"
+    )
+    return_fault_party: Filter[FaultParty] | None = on(
+        "fault_party",
+        "Whose fault it is that goods of it come back.",
+        link="order_returns",
+        key="order_id",
+        shown_as="OrderReturn.faultParty",
     )
     return_requested_at: TimeFilter | None = on(
         "requested_at", "When a return of it was asked for.", link="order_returns", key="order_id"

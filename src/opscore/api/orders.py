@@ -30,12 +30,33 @@ from opscore.api.skus import Sku, sku_view
 from opscore.api.stores import Store, store_view
 from opscore.domain import customer as customer_domain, order as domain, sku as sku_domain, store as store_domain
 from opscore.domain.aggregate import Aggregate
-from opscore.domain.order_events import DeclineReason, OrderKind, PriceSource, RefundReason, ReturnReason
-from opscore.domain.order_state import OrderStatus, ReturnStatus
+from opscore.domain.order_disputes import FaultParty
+from opscore.domain.order_events import (
+    ClaimCause,
+    DeclineReason,
+    OrderKind,
+    PriceSource,
+    RefundReason,
+    ReturnReason,
+    ReturnRemedy,
+    TrackingStatus,
+)
+from opscore.domain.order_state import OrderStatus, ReturnCase, ReturnStatus
 from opscore.domain.values import plain
 from opscore.permissions import may_see_field
 
-for _enum in (DeclineReason, OrderKind, PriceSource, RefundReason, ReturnReason, OrderStatus, ReturnStatus):
+for _enum in (
+    ClaimCause,
+    DeclineReason,
+    OrderKind,
+    PriceSource,
+    RefundReason,
+    ReturnReason,
+    ReturnRemedy,
+    TrackingStatus,
+    OrderStatus,
+    ReturnStatus,
+):
     expose(_enum)
 
 NOT_LOADED: Any = object()
@@ -117,8 +138,16 @@ class OrderParcelLine:
     batch: str | None = strawberry.field(description="Batch they are of, where it was named.")
 
 
-@strawberry.type(description="Money that was claimed from a courier for a lost parcel.")
+@strawberry.type(description="What a courier said of a parcel on its way.")
+class OrderParcelTracking:
+    status: TrackingStatus = strawberry.field(description="How far it was.")
+    place: str | None = strawberry.field(description="The courier's site.")
+    at: datetime = strawberry.field(description="When.")
+
+
+@strawberry.type(description="Money that was claimed from a courier for a parcel.")
 class OrderParcelClaim:
+    cause: ClaimCause = strawberry.field(description="What the courier did to it.")
     amount: Money = strawberry.field(description="What was claimed.")
     recovered: Money | None = strawberry.field(description="What the courier paid; null until there is an answer.")
     reference: str | None = strawberry.field(description="The courier's number of the claim.")
@@ -136,6 +165,11 @@ class OrderParcel:
     delivered_at: datetime | None = strawberry.field(description="When it arrived.")
     lost_at: datetime | None = strawberry.field(description="Since when it is lost; null once it was found.")
     traced_at: datetime | None = strawberry.field(description="When the courier was last asked after it.")
+    tracking: list[OrderParcelTracking] = strawberry.field(description="What the courier said of it, in order of time.")
+    news_by: datetime | None = strawberry.field(
+        description="By when something is to be heard of it, by the store's policy order_terms; null unless it is on "
+        "its way."
+    )
     claim: OrderParcelClaim | None = strawberry.field(
         description="What was claimed from the courier; null for roles of the shop's front."
     )
@@ -150,12 +184,29 @@ class OrderReturnLine:
     received: Decimal = strawberry.field(description="Units that came back.")
     disposed: Decimal = strawberry.field(description="Units of which it was decided what becomes.")
     given_up: Decimal = strawberry.field(description="Units that are not expected any more: declined, or called off.")
+    exchanged: Decimal = strawberry.field(description="Units that came back and for which goods are sent.")
 
 
 @strawberry.type(description="Goods of an order on their way back.")
 class OrderReturn:
     return_id: UUID = strawberry.field(description="Its id, which commands about the return take.")
-    reason: ReturnReason = strawberry.field(description="Why.")
+    reason: ReturnReason = strawberry.field(description="Why, in the customer's words.")
+    remedy: ReturnRemedy = strawberry.field(description="What the customer wants for the goods.")
+    verified_reason: ReturnReason | None = strawberry.field(
+        description="Why they really come back; null until it was found out, and for buyers."
+    )
+    fault_party: FaultParty | None = strawberry.field(
+        description="Whose fault it is; null until it was found out, and for buyers."
+    )
+    freight_borne_by: FaultParty | None = strawberry.field(
+        description="Who bears what carrying them back costs; null until it is known."
+    )
+    freight: Money | None = strawberry.field(
+        description="What the store paid for carrying them back; null as long as it paid nothing."
+    )
+    sent_at: datetime | None = strawberry.field(description="When they were sent off, the last parcel of them.")
+    courier: str | None = strawberry.field(description="Who carries that parcel.")
+    waybill: str | None = strawberry.field(description="The courier's number for it.")
     requested_at: datetime | None = strawberry.field(
         description="When it was asked for; null where it was agreed elsewhere."
     )
@@ -217,6 +268,8 @@ class Order(Stream):
     ship_by_hard: datetime | None = strawberry.field(description="When it must have left.")
     confirmed_at: datetime | None = strawberry.field(description="When the seller took it on.")
     delivered_at: datetime | None = strawberry.field(description="When the last parcel so far arrived.")
+    received_at: datetime | None = strawberry.field(description="When whoever ordered said that the goods are there.")
+    inspected: bool = strawberry.field(description="Whether they looked at the goods then.")
     completed_at: datetime | None = strawberry.field(description="When the sale became final.")
     cancelled_at: datetime | None = strawberry.field(description="When the whole of it was called off.")
     expired: bool = strawberry.field(description="Whether it lapsed because nobody paid.")
@@ -349,6 +402,8 @@ def order_view(order: domain.Order, context: Context) -> Order:
         ship_by_hard=order.ship_by_hard,
         confirmed_at=order.confirmed_at,
         delivered_at=order.delivered_at,
+        received_at=order.received_at,
+        inspected=order.inspected,
         completed_at=order.completed_at,
         cancelled_at=order.cancelled_at,
         expired=order.expired,
@@ -378,7 +433,7 @@ def order_view(order: domain.Order, context: Context) -> Order:
             if prices
         ],
         parcels=[_parcel(parcel_id, each, currency, context) for parcel_id, each in order.parcels.items()],
-        returns=[_return(return_id, each) for return_id, each in order.returns.items()],
+        returns=[_return(return_id, each, currency, context) for return_id, each in order.returns.items()],
         refunds=[
             OrderRefund(
                 refund_id=each.refund_id,
@@ -412,9 +467,12 @@ def _parcel(parcel_id: UUID, parcel: Any, currency: str, context: Context) -> Or
         delivered_at=parcel.delivered_at,
         lost_at=parcel.lost_at,
         traced_at=parcel.traced_at,
+        tracking=[OrderParcelTracking(status=each.status, place=each.place, at=each.at) for each in parcel.tracking],
+        news_by=parcel.news_by if parcel.is_on_its_way else None,
         claim=None
         if claim is None
         else OrderParcelClaim(
+            cause=claim.cause,
             amount=money(claim.amount_minor, currency),
             recovered=None if recovered_minor is None else money(recovered_minor, currency),
             reference=claim.reference,
@@ -428,10 +486,21 @@ def _parcel(parcel_id: UUID, parcel: Any, currency: str, context: Context) -> Or
     )
 
 
-def _return(return_id: UUID, case: Any) -> OrderReturn:
+def _return(return_id: UUID, case: ReturnCase, currency: str, context: Context) -> OrderReturn:
+    role = context.viewer.role
+    paid_minor = case.freight_minor if may_see_field(role, "Order.total") else None
+    found_out = may_see_field(role, "OrderReturn.faultParty")
     return OrderReturn(
         return_id=return_id,
         reason=case.reason,
+        remedy=case.remedy,
+        verified_reason=case.verified_reason if found_out else None,
+        fault_party=case.fault_party if found_out else None,
+        freight_borne_by=case.freight_borne_by,
+        freight=None if paid_minor is None else money(paid_minor, currency),
+        sent_at=case.sent_at,
+        courier=case.courier,
+        waybill=case.waybill,
         requested_at=case.requested_at,
         status=case.status,
         decline_reason=case.decline_reason,
@@ -444,6 +513,7 @@ def _return(return_id: UUID, case: Any) -> OrderReturn:
                 received=each.received,
                 disposed=each.disposed,
                 given_up=each.given_up,
+                exchanged=each.exchanged,
             )
             for each in case.lines
         ],

@@ -45,19 +45,26 @@ from opscore.domain.order_events import (
     ParcelLost,
     ParcelPacked,
     ParcelTraced,
+    ParcelTracked,
     ParcelUnpacked,
     PaymentReceived,
     PriceSource,
+    ReceiptConfirmed,
     RefundReason,
     ReturnApproved,
     ReturnCancelled,
     ReturnDeclined,
     ReturnDisposed,
+    ReturnExchanged,
+    ReturnFreightPaid,
     ReturnLine,
     ReturnReason,
     ReturnReceived,
     ReturnRecorded,
+    ReturnRemedy,
     ReturnRequested,
+    ReturnShipped,
+    ReturnVerified,
     ShortageRemedy,
     ShortageReported,
     ShortageResolved,
@@ -137,6 +144,10 @@ class Order(Aggregate):
     """Parcels that were opened again; another one does not get the name of one of these."""
     delivered_at: datetime | None
     """When the last parcel so far arrived."""
+    received_at: datetime | None
+    """When whoever ordered said that they have the goods."""
+    inspected: bool
+    """Whether they looked at them then."""
     completed_at: datetime | None
     cancelled_at: datetime | None
     """When the whole of it was called off."""
@@ -170,11 +181,12 @@ class Order(Aggregate):
             return OrderStatus.RETURNED
         if self.cancelled_at is not None:
             return OrderStatus.CANCELLED
-        if self.completed_at is not None:
-            return OrderStatus.COMPLETED
         goods = [line for line in self.lines if not line.service and line.live]
+        all_there = all(line.delivered >= line.live for line in goods)
+        if self.completed_at is not None and (all_there or not self.sends_anew):
+            return OrderStatus.COMPLETED
         if goods:
-            if all(line.delivered >= line.live for line in goods):
+            if all_there:
                 return OrderStatus.DELIVERED
             if all(line.shipped >= line.live for line in goods):
                 return OrderStatus.SHIPPED
@@ -230,9 +242,14 @@ class Order(Aggregate):
     @property
     def is_open(self) -> bool:
         """Say whether money is still to come in for it, or goods of it are still to leave."""
-        if self.kind is OrderKind.RETURN or self.cancelled_at is not None or self.completed_at is not None:
+        if self.status in (OrderStatus.RETURNED, OrderStatus.CANCELLED, OrderStatus.COMPLETED):
             return False
         return self.paid_at is None or any(line.shipped < line.live for line in self.lines if not line.service)
+
+    @property
+    def sends_anew(self) -> bool:
+        """Say whether goods were to be sent for goods that came back."""
+        return any(case.is_exchanged for case in self.returns.values())
 
     @property
     def in_dispute(self) -> bool:
@@ -244,6 +261,12 @@ class Order(Aggregate):
         if not line.service:
             return line.shipped - line.return_requested
         return ZERO if self.paid_at is None else line.live - line.return_requested
+
+    def owed_in_goods(self, line: LineState) -> Decimal:
+        """Return how many units came back for which the customer wants goods, and none were sent yet."""
+        entries = [case.find(line.line) for case in self.returns.values() if case.remedy is ReturnRemedy.EXCHANGE]
+        waiting = sum((entry.received - entry.exchanged for entry in entries if entry is not None), ZERO)
+        return min(waiting, line.returned)
 
     @property
     def kept_goods_minor(self) -> int:
@@ -311,7 +334,8 @@ class Order(Aggregate):
         self.payments = []
         self.paid_minor = self.paid_goods_minor = 0
         self.paid_at = self.ship_by = self.ship_by_hard = None
-        self.confirmed_at = self.delivered_at = self.completed_at = self.cancelled_at = None
+        self.confirmed_at = self.delivered_at = self.completed_at = self.cancelled_at = self.received_at = None
+        self.inspected = False
         self.shortage = []
         self.customer_contacted = False
         self.parcels = {}
@@ -427,8 +451,13 @@ class Order(Aggregate):
         parcel.courier = event.courier
         parcel.waybill = event.waybill
         parcel.shipped_at = event.occurred_at
+        parcel.news_by = event.news_by
         for shipped in event.lines:
             self.lines[shipped.line - 1].shipped += shipped.quantity
+
+    @folds(ParcelTracked)
+    def _parcel_tracked(self, event: ParcelTracked) -> None:
+        self.parcels[event.parcel_id].track(event)
 
     @folds(OrderDelivered)
     def _delivered(self, event: OrderDelivered) -> None:
@@ -452,6 +481,10 @@ class Order(Aggregate):
     @folds(CourierClaimFiled, CourierClaimSettled)
     def _claimed(self, event: CourierClaimFiled | CourierClaimSettled) -> None:
         self.parcels[event.parcel_id].claim_of(event)
+
+    @folds(ReceiptConfirmed)
+    def _received(self, event: ReceiptConfirmed) -> None:
+        self.received_at, self.inspected = event.occurred_at, event.inspected
 
     @folds(OrderCompleted)
     def _completed(self, event: OrderCompleted) -> None:
@@ -525,6 +558,32 @@ class Order(Aggregate):
             if entry is not None:
                 entry.given_up += gone.quantity
             self.lines[gone.line - 1].return_requested -= gone.quantity
+
+    @folds(ReturnShipped)
+    def _return_shipped(self, event: ReturnShipped) -> None:
+        self.returns[event.return_id].send(event)
+
+    @folds(ReturnVerified)
+    def _return_verified(self, event: ReturnVerified) -> None:
+        self.returns[event.return_id].find_out(event)
+
+    @folds(ReturnFreightPaid)
+    def _return_freight_paid(self, event: ReturnFreightPaid) -> None:
+        case = self.returns[event.return_id]
+        case.freight_minor, case.freight_reference = event.amount_minor, event.provider_reference
+
+    @folds(ReturnExchanged)
+    def _return_exchanged(self, event: ReturnExchanged) -> None:
+        case = self.returns[event.return_id]
+        came = [(back.line, back.quantity) for back in event.lines]
+        came += [(exchange.from_line, exchange.replaced_quantity) for exchange in event.exchanges]
+        for number, quantity in came:
+            self.lines[number - 1].come_back(quantity)
+            entry = case.find(number)
+            if entry is not None:
+                entry.exchanged += quantity
+        for exchange in event.exchanges:
+            self.lines.append(self.lines[exchange.from_line - 1].give_way_to(exchange))
 
     @folds(ReturnReceived)
     def _return_received(self, event: ReturnReceived) -> None:
@@ -703,10 +762,12 @@ class Order(Aggregate):
         if waybill is not None and any(other.waybill == waybill for other in self.parcels.values()):
             raise ReferenceTaken(what="waybill", value=waybill, path=("waybill",), ids=[self.id])
 
-    def ship(self, parcel_id: UUID, courier: str | None, waybill: str | None, at: datetime) -> None:
+    def ship(
+        self, parcel_id: UUID, courier: str | None, waybill: str | None, at: datetime, news_by: datetime | None
+    ) -> None:
         """Record that a packed parcel left; the caller has checked courier, waybill and stock."""
         parcel = self.parcels[parcel_id]
-        self.ship_lines(parcel_id, parcel.location_id, tuple(parcel.lines), courier, waybill, at)
+        self.ship_lines(parcel_id, parcel.location_id, tuple(parcel.lines), courier, waybill, at, news_by)
 
     def ship_lines(
         self,
@@ -716,8 +777,9 @@ class Order(Aggregate):
         courier: str | None,
         waybill: str | None,
         at: datetime,
+        news_by: datetime | None = None,
     ) -> None:
-        """Record that a parcel with these contents left."""
+        """Record that a parcel with these contents left; `news_by` is when the next word of it is due."""
         self.trigger_event(
             OrderShipped,
             parcel_id=parcel_id,
@@ -726,6 +788,7 @@ class Order(Aggregate):
             location_id=location_id,
             lines=lines,
             complete=self.all_shipped(units_by_line(lines)),
+            news_by=news_by,
             occurred_at=at,
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Annotated, ClassVar
 from uuid import UUID
@@ -21,6 +22,7 @@ from opscore.domain.order_refusals import (
     ArticleMismatch,
     CancelExceedsOpen,
     CustomerNotContacted,
+    InspectionRequired,
     NothingShort,
     OrderAlreadyPaid,
     OrderAlreadyShipped,
@@ -33,7 +35,7 @@ from opscore.domain.order_refusals import (
 )
 from opscore.domain.order_state import LineState
 from opscore.domain.periods import OverrideReason, note_override, require_open_books
-from opscore.domain.policies import PriceGuard, ShipPromise
+from opscore.domain.policies import OrderTerms, PriceGuard, ShipPromise
 from opscore.domain.refusals import CurrencyMismatch, InvalidField, NotFound, ReferenceTaken, Refusal, WrongState
 from opscore.domain.sku import FulfilmentMode, Pick, ProhibitedGoods, Sku, StockInsufficient
 from opscore.domain.sku_events import BatchBarred, BelowCost, ExceedsBatch, NotReserved
@@ -104,24 +106,41 @@ def sealed(work: UnitOfWork, order: Order, text: str | None) -> str | None:
     return work.seal(order.subject_id, text) if text else None
 
 
-def quantities(work: UnitOfWork, order: Order, lines: Sequence[LineQuantity]) -> list[tuple[int, Decimal]]:
+def quantities(
+    work: UnitOfWork, order: Order, lines: Sequence[LineQuantity], field: str = "lines"
+) -> list[tuple[int, Decimal]]:
     """Return (line, quantity) in canonical spelling; refuses NotFound, InvalidField."""
     if not lines:
-        raise InvalidField(why="name at least one line", path=("lines",))
+        raise InvalidField(why="name at least one line", path=(field,))
     return [
-        (entry.line, line_quantity(work, order, entry.line, entry.quantity, index)) for index, entry in enumerate(lines)
+        (entry.line, line_quantity(work, order, entry.line, entry.quantity, index, field))
+        for index, entry in enumerate(lines)
     ]
 
 
-def line_quantity(work: UnitOfWork, order: Order, number: int, quantity: Decimal, index: int) -> Decimal:
+def line_quantity(
+    work: UnitOfWork, order: Order, number: int, quantity: Decimal, index: int, field: str = "lines"
+) -> Decimal:
     """Return the quantity of a line in its canonical spelling; refuses NotFound, InvalidField."""
-    line = order.line(number, ("lines", index, "line"))
-    return work.sku(line.sku_id, scoped=False).require_quantity(quantity, ("lines", index, "quantity"))
+    line = order.line(number, (field, index, "line"))
+    return work.sku(line.sku_id, scoped=False).require_quantity(quantity, (field, index, "quantity"))
 
 
 def promise_of(work: UnitOfWork, store_id: UUID) -> ShipPromise:
     """Return the promise to ship that the store gives at the time of this decision."""
     return work.get(Store, store_id, scoped=False).policy(ShipPromise, work.occurred_at)
+
+
+def news_by(work: UnitOfWork, order: Order) -> datetime:
+    """Return when the next word of a parcel of which something is heard now is due (UTC)."""
+    days = work.get(Store, order.store_id, scoped=False).policy(OrderTerms, work.occurred_at).stalled_days
+    return work.occurred_at + timedelta(days=days)
+
+
+def needs_inspection(work: UnitOfWork, order: Order) -> bool:
+    """Say whether goods of that worth are to be looked at by whoever receives them, by the store's rule."""
+    terms = work.get(Store, order.store_id, scoped=False).policy(OrderTerms, work.occurred_at)
+    return terms.inspection_from_minor is not None and order.kept_goods_minor >= terms.inspection_from_minor
 
 
 # Money in ------------------------------------------------------------------------------------------------------------
@@ -456,7 +475,7 @@ class ShipOrder(Command):
             skus[sku_id].require_batches(order.id, contents, parcel.location_id, ("parcel_id",))
             require_open_books(work, skus[sku_id], self.override_reason)
         work.claim("waybill", "operator", self.waybill, order.id)
-        order.ship(self.parcel_id, self.courier, self.waybill, work.occurred_at)
+        order.ship(self.parcel_id, self.courier, self.waybill, work.occurred_at, news_by(work, order))
         for entry in parcel.lines:
             skus[entry.sku_id].ship(
                 order.id,
@@ -494,13 +513,16 @@ class CompleteOrder(Command):
 
     AGGREGATE: ClassVar[type[Aggregate]] = Order
     ROLES: ClassVar[frozenset[Role]] = BUYING
-    REFUSES: ClassVar[tuple[type[Refusal], ...]] = (DisputeOpen,)
+    REFUSES: ClassVar[tuple[type[Refusal], ...]] = (DisputeOpen, InspectionRequired)
 
     order_id: OrderId
 
     def decide(self, work: UnitOfWork) -> UUID:
-        """Complete; asked twice, recorded once."""
+        """Check that whoever received dear goods looked at them, then complete. Asked twice, recorded once."""
         order = own_order(work, self.order_id)
+        buyer = work.actor.role in (Role.CUSTOMER, Role.STOREFRONT)
+        if buyer and order.completed_at is None and not order.inspected and needs_inspection(work, order):
+            raise InspectionRequired(path=("order_id",), ids=[order.id])
         order.complete(work.occurred_at)
         return order.id
 

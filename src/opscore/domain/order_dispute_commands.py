@@ -7,6 +7,7 @@ whoever speaks for them, complains, answers offers and withdraws; owners, manage
 from __future__ import annotations
 
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Annotated, Any, ClassVar
 from uuid import UUID
 
@@ -193,6 +194,29 @@ def _require_done(
         raise RemedyNotDone(missing=missing, path=("dispute_id",), ids=[order.id])
 
 
+def open_dispute(
+    work: UnitOfWork,
+    order: Order,
+    kind: ProblemKind,
+    lines: Sequence[tuple[int, Decimal]],
+    statement: str | None,
+    evidence: str | None,
+) -> None:
+    """Record a complaint about these (line, quantity), none for the order as a whole; `statement` is sealed."""
+    order.trigger_event(
+        DisputeOpened,
+        dispute_id=work.new_id(),
+        kind=kind,
+        lines=tuple(
+            DisputedLine(line=number, sku_id=order.lines[number - 1].sku_id, quantity=quantity)
+            for number, quantity in lines
+        ),
+        statement=statement,
+        evidence=evidence,
+        occurred_at=work.occurred_at,
+    )
+
+
 # What can be asked for -----------------------------------------------------------------------------------------------
 
 
@@ -225,16 +249,8 @@ class OpenDispute(Command):
             if quantity > ordered:
                 why = f"only {plain(ordered)} of line {entry.line} were ordered"
                 raise InvalidField(why=why, path=("lines", index, "quantity"), ids=[order.id])
-            concerned.append(DisputedLine(line=entry.line, sku_id=line.sku_id, quantity=quantity))
-        order.trigger_event(
-            DisputeOpened,
-            dispute_id=work.new_id(),
-            kind=self.kind,
-            lines=tuple(concerned),
-            statement=sealed(work, order, self.statement),
-            evidence=self.evidence,
-            occurred_at=work.occurred_at,
-        )
+            concerned.append((entry.line, quantity))
+        open_dispute(work, order, self.kind, concerned, sealed(work, order, self.statement), self.evidence)
         return order.id
 
 
@@ -510,7 +526,10 @@ class PayCompensation(Command):
 
 
 class SettleDispute(Command):
-    """Say that what was agreed or decided has been done, and by which refunds, return or other order."""
+    """Say that what was agreed or decided has been done, and by which refunds, return or other order.
+
+    An exchange is done by a return for whose goods others were sent, or by another order.
+    """
 
     AGGREGATE: ClassVar[type[Aggregate]] = Order
     ROLES: ClassVar[frozenset[Role]] = AFTER_SALES_DESK
@@ -533,7 +552,9 @@ class SettleDispute(Command):
             self._require_return(order)
         if self.replacement_order_id is not None:
             self._require_replacement(work, order)
-        _require_done(order, dispute, self.refund_ids, self.return_id, self.replacement_order_id is not None)
+        exchanged = self.return_id is not None and order.returns[self.return_id].is_exchanged
+        replaced = exchanged or self.replacement_order_id is not None
+        _require_done(order, dispute, self.refund_ids, self.return_id, replaced)
         order.trigger_event(
             DisputeSettled,
             dispute_id=self.dispute_id,

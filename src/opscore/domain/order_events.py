@@ -13,6 +13,7 @@ from typing import ClassVar
 from uuid import UUID
 
 from opscore.domain.aggregate import FIELDS_ADDED, Event, FirstEvent
+from opscore.domain.order_disputes import FaultParty
 from opscore.domain.pricing import Discount, DiscountSource
 from opscore.domain.values import Sealed, Value
 
@@ -57,6 +58,39 @@ class ReturnReason(enum.StrEnum):
     PAGE_MISUNDERSTOOD = "page_misunderstood"
     LATE = "late"
     NOT_STATED = "not_stated"
+
+
+class ReturnRemedy(enum.StrEnum):
+    """What a customer who sends goods back wants for them."""
+
+    REFUND = "refund"
+    EXCHANGE = "exchange"
+
+
+class FreightPayee(enum.StrEnum):
+    """Who is paid for carrying goods back: the customer, who had paid the courier, or the courier itself."""
+
+    CUSTOMER = "customer"
+    COURIER = "courier"
+
+
+class TrackingStatus(enum.StrEnum):
+    """What a courier says of a parcel that left and has not arrived."""
+
+    COLLECTED = "collected"
+    IN_TRANSIT = "in_transit"
+    OUT_FOR_DELIVERY = "out_for_delivery"
+    DELIVERY_FAILED = "delivery_failed"
+    READY_FOR_COLLECTION = "ready_for_collection"
+    HELD = "held"
+    RETURNING = "returning"
+
+
+class ClaimCause(enum.StrEnum):
+    """Why money is claimed from a courier."""
+
+    LOST = "lost"
+    DAMAGED = "damaged"
 
 
 class DeclineReason(enum.StrEnum):
@@ -349,10 +383,13 @@ class ParcelUnpacked(Event):
 
 
 class OrderShipped(Event):
-    """A parcel left; `complete` when nothing of the order remains to be shipped."""
+    """A parcel left; `complete` when nothing of the order remains to be shipped.
 
-    VERSION: ClassVar[int] = 2
-    UPCASTS: ClassVar[tuple[tuple[()], ...]] = FIELDS_ADDED
+    news_by: when the next word of it is due (UTC), by the store's rule then; None where that was not promised.
+    """
+
+    VERSION: ClassVar[int] = 3
+    UPCASTS: ClassVar[tuple[tuple[()], ...]] = FIELDS_ADDED * 2
 
     parcel_id: UUID
     courier: str | None
@@ -360,6 +397,19 @@ class OrderShipped(Event):
     location_id: UUID | None
     lines: tuple[ParcelLine, ...]
     complete: bool
+    news_by: datetime | None = None
+
+
+class ParcelTracked(Event):
+    """The courier told how far a parcel is, at `occurred_at`. place: the courier's site.
+
+    news_by: when the next word of it is due (UTC), by the store's rule then.
+    """
+
+    parcel_id: UUID
+    status: TrackingStatus
+    place: str | None
+    news_by: datetime
 
 
 class OrderDelivered(Event):
@@ -380,12 +430,19 @@ class ParcelLost(Event):
 
 
 class ParcelTraced(Event):
-    """The courier was asked after a lost parcel; if it was found, `lines` are on their way again."""
+    """The courier was asked after a lost parcel; if it was found, `lines` are on their way again.
+
+    news_by: when the next word of it is due (UTC), if it was found.
+    """
+
+    VERSION: ClassVar[int] = 2
+    UPCASTS: ClassVar[tuple[tuple[()], ...]] = FIELDS_ADDED
 
     parcel_id: UUID
     found: bool
     lines: tuple[ParcelLine, ...]
     note: Sealed | None = None
+    news_by: datetime | None = None
 
 
 class LostUnitsReplaced(Event):
@@ -396,13 +453,17 @@ class LostUnitsReplaced(Event):
 
 
 class CourierClaimFiled(Event):
-    """Money was claimed from a courier for a lost parcel; `reference` is the courier's number of the claim."""
+    """Money was claimed from a courier for a parcel; `reference` is the courier's number of the claim."""
+
+    VERSION: ClassVar[int] = 2
+    UPCASTS: ClassVar[tuple[tuple[()], ...]] = FIELDS_ADDED
 
     parcel_id: UUID
     courier: str | None
     amount_minor: int
     currency: str
     reference: str | None
+    cause: ClaimCause = ClaimCause.LOST
 
 
 class CourierClaimSettled(Event):
@@ -413,6 +474,14 @@ class CourierClaimSettled(Event):
     amount_minor: int
     currency: str
     note: Sealed | None = None
+
+
+class ReceiptConfirmed(Event):
+    """Whoever ordered has the goods. inspected: whether they were looked at. defects: units that are not as agreed."""
+
+    customer_id: UUID | None
+    inspected: bool
+    defects: tuple[ReturnLine, ...]
 
 
 class OrderCompleted(Event):
@@ -460,12 +529,16 @@ class OrderExpired(Event):
 
 
 class ReturnRequested(Event):
-    """The customer wants to send goods back."""
+    """The customer wants to send goods back, and for them money or other goods."""
+
+    VERSION: ClassVar[int] = 2
+    UPCASTS: ClassVar[tuple[tuple[()], ...]] = FIELDS_ADDED
 
     return_id: UUID
     reason: ReturnReason
     lines: tuple[ReturnLine, ...]
     note: Sealed | None = None
+    remedy: ReturnRemedy = ReturnRemedy.REFUND
 
 
 class ReturnApproved(Event):
@@ -493,6 +566,51 @@ class ReturnCancelled(Event):
     return_id: UUID
     lines: tuple[ReturnLine, ...]
     whole: bool
+
+
+class ReturnShipped(Event):
+    """The customer sent the goods of a return off."""
+
+    return_id: UUID
+    courier: str | None
+    waybill: str | None
+
+
+class ReturnVerified(Event):
+    """It was found out why goods really come back, and whose fault that is. The last word holds.
+
+    freight_borne_by: who bears what carrying them back costs.
+    """
+
+    return_id: UUID
+    reason: ReturnReason
+    fault_party: FaultParty
+    freight_borne_by: FaultParty
+    note: Sealed | None = None
+
+
+class ReturnFreightPaid(Event):
+    """Carrying goods back was paid for, by the store; it is no part of the price, so that no refund is lower for it."""
+
+    return_id: UUID
+    amount_minor: int
+    currency: str
+    paid_to: FreightPayee
+    borne_by: FaultParty
+    customer_id: UUID | None
+    provider_reference: str | None
+
+
+class ReturnExchanged(Event):
+    """Goods are sent for goods that came back, at the same money.
+
+    lines: units of which the same article is sent once more. exchanges: units that another article replaces.
+    """
+
+    return_id: UUID
+    currency: str
+    lines: tuple[ReturnLine, ...]
+    exchanges: tuple[ExchangedLine, ...]
 
 
 class ReturnReceived(Event):

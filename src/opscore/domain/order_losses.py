@@ -22,21 +22,25 @@ from opscore.domain.order_commands import (
     Note,
     OrderId,
     ParcelId,
+    news_by,
     require_currency,
     sealed,
 )
 from opscore.domain.order_events import (
+    ClaimCause,
     CourierClaimFiled,
     CourierClaimSettled,
     LostUnitsReplaced,
     ParcelLine,
     ParcelLost,
     ParcelTraced,
+    ReturnReason,
 )
 from opscore.domain.order_refunds import REFUNDING
-from opscore.domain.order_refusals import ClaimExists, LossSettled, ParcelAskedBack
-from opscore.domain.order_state import Parcel, units_by_line
+from opscore.domain.order_refusals import ClaimExists, DamageUnreported, LossSettled, ParcelAskedBack
+from opscore.domain.order_state import OrderStatus, Parcel, units_by_line
 from opscore.domain.periods import OverrideReason, note_override, require_open_books
+from opscore.domain.policies import ProblemKind
 from opscore.domain.refusals import CurrencyMismatch, InvalidField, Refusal, WrongState
 from opscore.domain.sku import Pick, Sku, StockInsufficient
 from opscore.domain.store import Store
@@ -56,7 +60,7 @@ def require_losable(order: Order, parcel: Parcel) -> None:
         state = "delivered"
     if state != "shipped":
         raise WrongState(what="parcel", state=state, needed="shipped", path=("parcel_id",), ids=[order.id])
-    if order.completed_at is not None:
+    if order.status is OrderStatus.COMPLETED:
         raise WrongState(what="order", state=order.status.value, needed="not final", path=("order_id",), ids=[order.id])
     for number, quantity in units_by_line(parcel.lines).items():
         line = order.lines[number - 1]
@@ -83,6 +87,26 @@ def still_lost(order: Order, parcel: Parcel) -> tuple[ParcelLine, ...]:
             left[entry.line] -= quantity
             found.append(ParcelLine(line=entry.line, sku_id=entry.sku_id, quantity=plain(quantity), batch=entry.batch))
     return tuple(found)
+
+
+def require_damaged(order: Order, parcel: Parcel) -> None:
+    """Refuse WrongState unless the parcel arrived, DamageUnreported unless a complaint or a return says damage."""
+    if parcel.delivered_at is None:
+        state = "packed" if parcel.shipped_at is None else "shipped" if parcel.lost_at is None else "lost"
+        raise WrongState(what="parcel", state=state, needed="delivered", path=("parcel_id",), ids=[order.id])
+    held = {entry.line for entry in parcel.lines}
+    told = [
+        not dispute.lines or not held.isdisjoint(entry.line for entry in dispute.lines)
+        for dispute in order.disputes.values()
+        if dispute.real is not False and (dispute.found_kind or dispute.kind) is ProblemKind.COURIER_DAMAGE
+    ]
+    told += [
+        not held.isdisjoint(entry.line for entry in case.lines)
+        for case in order.returns.values()
+        if case.real_reason is ReturnReason.COURIER_DAMAGE
+    ]
+    if not any(told):
+        raise DamageUnreported(path=("parcel_id",), ids=[order.id])
 
 
 # What can be asked for -----------------------------------------------------------------------------------------------
@@ -145,6 +169,7 @@ class TraceParcel(Command):
             found=self.found,
             lines=lines,
             note=sealed(work, order, self.note),
+            news_by=news_by(work, order) if self.found else None,
             occurred_at=work.occurred_at,
         )
         return order.id
@@ -184,28 +209,32 @@ class ReplaceLostParcel(Command):
 
 
 class FileCourierClaim(Command):
-    """Claim money from the courier for a parcel that is lost."""
+    """Claim money from the courier for a parcel that is lost, or whose goods came damaged."""
 
     AGGREGATE: ClassVar[type[Aggregate]] = Order
     ROLES: ClassVar[frozenset[Role]] = LOSSES_DESK
-    REFUSES: ClassVar[tuple[type[Refusal], ...]] = (ClaimExists, CurrencyMismatch)
+    REFUSES: ClassVar[tuple[type[Refusal], ...]] = (ClaimExists, DamageUnreported, CurrencyMismatch)
 
     order_id: OrderId
     parcel_id: ParcelId
     amount_minor: Annotated[PositiveMinor, Meta(description="How much, in minor units of the order's currency.")]
     reference: Annotated[Code | None, Meta(description="The courier's number of the claim.")] = None
+    cause: Annotated[ClaimCause, Meta(description="What the courier did to it.")] = ClaimCause.LOST
     currency: Annotated[
         Currency | None, Meta(description="Currency of the amount; refused if it is not the order's.")
     ] = None
 
     def decide(self, work: UnitOfWork) -> UUID:
-        """Check that it is lost and nothing was claimed yet, then record the claim."""
+        """Check that it is lost, or came damaged, and nothing was claimed yet, then record the claim."""
         order = work.order(self.order_id)
         require_currency(order, self.currency)
-        known = order.parcel(self.parcel_id).claim
-        if known is not None:
-            raise ClaimExists(amount_minor=known.amount_minor, path=("parcel_id",), ids=[order.id])
-        parcel = lost_parcel(order, self.parcel_id)
+        parcel = order.parcel(self.parcel_id)
+        if parcel.claim is not None:
+            raise ClaimExists(amount_minor=parcel.claim.amount_minor, path=("parcel_id",), ids=[order.id])
+        if self.cause is ClaimCause.LOST:
+            lost_parcel(order, self.parcel_id)
+        else:
+            require_damaged(order, parcel)
         order.trigger_event(
             CourierClaimFiled,
             parcel_id=self.parcel_id,
@@ -213,13 +242,14 @@ class FileCourierClaim(Command):
             amount_minor=self.amount_minor,
             currency=order.currency,
             reference=self.reference,
+            cause=self.cause,
             occurred_at=work.occurred_at,
         )
         return order.id
 
 
 class SettleCourierClaim(Command):
-    """Record what the courier paid for a lost parcel; 0 if the claim came to nothing, or the parcel was found."""
+    """Record what the courier paid for a parcel; 0 if the claim came to nothing, or the parcel was found."""
 
     AGGREGATE: ClassVar[type[Aggregate]] = Order
     ROLES: ClassVar[frozenset[Role]] = REFUNDING

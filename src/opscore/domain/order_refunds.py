@@ -146,16 +146,18 @@ def plan_refund_due(order: Order) -> RefundPlan:
     left_minor = order.refundable_goods_minor
     lines = []
     for line in order.lines:
-        if line.refundable > 0:
+        # Units for which the customer wants other goods wait for these; named in a refund, they are paid all the same.
+        units = plain(line.refundable - order.owed_in_goods(line))
+        if units > 0:
             # Compensation given before may leave less than the price: nobody gets back more than was paid.
-            amount_minor = min(left_minor, line.refund_price_of(line.refundable))
+            amount_minor = min(left_minor, line.refund_price_of(units))
             left_minor -= amount_minor
             lines.append(
                 RefundLine(
                     line=line.line,
                     sku_id=line.sku_id,
                     sku_code=line.sku_code,
-                    quantity=plain(line.refundable),
+                    quantity=units,
                     amount_minor=amount_minor,
                     campaign_id=line.campaign_id,
                 )

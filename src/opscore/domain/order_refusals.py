@@ -65,6 +65,18 @@ class ParcelAskedBack(Refusal):
     """Units of line {line} in this parcel were asked back, so the customer has them; call the return off first."""
 
 
+class DefectsExceedArrived(Refusal):
+    """Only {available} of line {line} can have defects, not {asked}; the rest was not sent, or asked back already."""
+
+
+class InspectionRequired(Refusal):
+    """Goods of that worth are looked at by whoever receives them; look, then confirm the receipt with `inspected`."""
+
+
+class DamageUnreported(Refusal):
+    """Nobody complained that goods of this parcel came damaged; open a dispute, or a return, for it first."""
+
+
 class LossSettled(Refusal):
     """What was lost with this parcel was sent once more or called off already; there is nothing left to do about it."""
 
@@ -83,6 +95,22 @@ class ReturnExceedsDelivered(Refusal):
 
 class ReturnExceedsApproved(Refusal):
     """Only {available} of line {line} are expected back, not {asked}; approve more first."""
+
+
+class FaultUnknown(Refusal):
+    """Nobody found out whose fault this return is, which decides who bears its freight; verify the return first."""
+
+
+class FreightNotOurs(Refusal):
+    """By whose fault it is, {bearer} bears the freight of this return; nothing is paid for it."""
+
+
+class FreightPaidAlready(Refusal):
+    """{amount_minor} minor units were paid for carrying this return back already; it is done once."""
+
+
+class ExchangeExceedsReturned(Refusal):
+    """Goods can be sent for {available} of line {line} that came back, not {asked}; receive the goods first."""
 
 
 class DisposalExceedsReceived(Refusal):

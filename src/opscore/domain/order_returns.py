@@ -38,6 +38,7 @@ from opscore.domain.order_events import (
     ReturnLine,
     ReturnReason,
     ReturnReceived,
+    ReturnRemedy,
     ReturnRequested,
 )
 from opscore.domain.order_refusals import (
@@ -67,6 +68,9 @@ from opscore.domain.values import (
 HANDLING = SERVICE_DESK | SHIPPING
 
 ReturnId = Annotated[UUID, Meta(description="The return.")]
+
+COMING = (ReturnStatus.APPROVED, ReturnStatus.SENT, ReturnStatus.RECEIVED, ReturnStatus.DISPOSED)
+"""Where goods of a return may come in, the first ones or the rest."""
 
 # What may happen next ------------------------------------------------------------------------------------------------
 
@@ -136,28 +140,37 @@ class RequestReturn(Command):
     lines: Annotated[tuple[LineQuantity, ...], Meta(min_length=1, description="What is to come back.")]
     reason: Annotated[ReturnReason, Meta(description="Why.")] = ReturnReason.CHANGED_MIND
     note: Annotated[Text | None, Meta(description="In the customer's words; kept encrypted.")] = None
+    remedy: Annotated[ReturnRemedy, Meta(description="What the customer wants for them.")] = ReturnRemedy.REFUND
 
     def decide(self, work: UnitOfWork) -> UUID:
         """Check that so much has left, and in time, then open the return."""
         order = own_order(work, self.order_id)
         wanted = quantities(work, order, self.lines)
         require_returnable(order, wanted)
-        require_in_return_window(order, work.get(Store, order.store_id, scoped=False), work.occurred_at)
+        store = work.get(Store, order.store_id, scoped=False)
+        require_in_return_window(order, store, work.occurred_at, self.remedy)
         order.trigger_event(
             ReturnRequested,
             return_id=work.new_id(),
             reason=self.reason,
             lines=return_lines(order, wanted),
             note=sealed(work, order, self.note),
+            remedy=self.remedy,
             occurred_at=work.occurred_at,
         )
         return order.id
 
 
-def require_in_return_window(order: Order, store: Store, at: datetime) -> None:
-    """Refuse ReturnWindowOver when the last parcel arrived longer ago than the store takes goods back."""
+def require_in_return_window(order: Order, store: Store, at: datetime, remedy: ReturnRemedy | None = None) -> None:
+    """Refuse ReturnWindowOver when the last parcel arrived longer ago than the store takes goods back.
+
+    remedy: what is wanted for them; None asks whether anything may be.
+    """
     if order.delivered_at is not None:
-        until = order.delivered_at + timedelta(days=store.policy(AfterSale, at).days)
+        terms = store.policy(AfterSale, at)
+        exchange_days = terms.days if terms.exchange_days is None else terms.exchange_days
+        days = {ReturnRemedy.REFUND: terms.days, ReturnRemedy.EXCHANGE: exchange_days}
+        until = order.delivered_at + timedelta(days=max(days.values()) if remedy is None else days[remedy])
         if at > until:
             raise ReturnWindowOver(until=until.isoformat(), path=("order_id",), ids=[order.id])
 
@@ -213,7 +226,7 @@ class ReceiveReturn(Command):
     def decide(self, work: UnitOfWork) -> UUID:
         """Check that no more came than was approved, then record the count."""
         order = work.order(self.order_id)
-        case = case_of(order, self.return_id, ReturnStatus.APPROVED, ReturnStatus.RECEIVED, ReturnStatus.DISPOSED)
+        case = case_of(order, self.return_id, *COMING)
         work.get(Store, order.store_id, scoped=False).require_location(self.location_id, ("location_id",))
         counted = quantities(work, order, self.lines)
         require_each_once([number for number, _ in counted])

@@ -12,8 +12,10 @@ from uuid import UUID
 
 import msgspec
 
+from opscore.domain.order_disputes import FaultParty
 from opscore.domain.order_events import (
     CancelledLine,
+    ClaimCause,
     CourierClaimFiled,
     CourierClaimSettled,
     DeclineReason,
@@ -24,10 +26,15 @@ from opscore.domain.order_events import (
     ParcelLine,
     ParcelLost,
     ParcelTraced,
+    ParcelTracked,
     RefundLine,
     RefundReason,
     ReturnReason,
+    ReturnRemedy,
     ReturnRequested,
+    ReturnShipped,
+    ReturnVerified,
+    TrackingStatus,
 )
 from opscore.domain.pricing import DiscountSource
 
@@ -55,6 +62,7 @@ class ReturnStatus(enum.StrEnum):
 
     REQUESTED = "requested"
     APPROVED = "approved"
+    SENT = "sent"
     RECEIVED = "received"
     DISPOSED = "disposed"
     DECLINED = "declined"
@@ -99,7 +107,7 @@ class LineState(msgspec.Struct):
     """Left in a parcel that is lost, and neither sent once more nor called off; counted as not packed, not shipped."""
     return_requested: Decimal = ZERO
     returned: Decimal = ZERO
-    """Counted when they came back."""
+    """Counted when they came back; not any more once goods were sent for them."""
     refunded: Decimal = ZERO
     price_protected: bool = False
     """A lower price was made good."""
@@ -192,6 +200,15 @@ class LineState(msgspec.Struct):
         self.packed -= units
         self.shipped -= units
 
+    def come_back(self, units: Decimal) -> None:
+        """Take in that for units which came back goods are sent: it is as if these units had never left."""
+        self.returned -= units
+        self.return_requested -= units
+        if not self.service:
+            self.packed -= units
+            self.shipped -= units
+            self.delivered -= units
+
     def protect(self, amount_minor: int) -> None:
         """Take in that a lower price was made good for the units that the customer has."""
         self.price_protected = True
@@ -219,6 +236,11 @@ class LineState(msgspec.Struct):
         if units >= base:
             return self.amount_minor
         return _part(self.amount_minor, units, base)
+
+    def exchange_price_of(self, units: Decimal) -> int:
+        """Return what was paid for this many of the units that came back and are not refunded, in minor units."""
+        settled = self.cancelled_unpaid + self.refunded
+        return self.price_of(settled + units) - self.price_of(settled)
 
     def refund_price_of(self, units: Decimal) -> int:
         """Return what goes back for this many more units, beside those that were refunded or never paid for.
@@ -259,12 +281,21 @@ class Payment(msgspec.Struct):
     received_at: datetime
 
 
+class Tracking(msgspec.Struct):
+    """What a courier said of a parcel, when, and from where."""
+
+    status: TrackingStatus
+    place: str | None
+    at: datetime
+
+
 class CourierClaim(msgspec.Struct):
     """Money that was claimed from a courier, and what came of it."""
 
     amount_minor: int
     reference: str | None
     filed_at: datetime
+    cause: ClaimCause = ClaimCause.LOST
     recovered_minor: int | None = None
     """None until the courier has answered."""
     settled_at: datetime | None = None
@@ -283,6 +314,10 @@ class Parcel(msgspec.Struct):
     """Since when it is lost; None once it was found."""
     traced_at: datetime | None = None
     """When the courier was last asked after it."""
+    tracking: list[Tracking] = []
+    """What the courier said of it, in order of time."""
+    news_by: datetime | None = None
+    """When the next word of it is due, while it is on its way."""
     claim: CourierClaim | None = None
 
     def miss(self, event: ParcelLost | ParcelTraced | LostUnitsReplaced) -> None:
@@ -291,12 +326,29 @@ class Parcel(msgspec.Struct):
             self.lost_at = event.occurred_at
         elif isinstance(event, ParcelTraced):
             self.traced_at = event.occurred_at
-            self.lost_at = None if event.found else self.lost_at
+            if event.found:
+                self.lost_at = None
+                self._expect_news(event.news_by)
+
+    def track(self, event: ParcelTracked) -> None:
+        """Take in what the courier said; what is heard late stands where it belongs."""
+        self.tracking.append(Tracking(event.status, event.place, event.occurred_at))
+        self.tracking.sort(key=lambda each: each.at)
+        self._expect_news(event.news_by)
+
+    def _expect_news(self, by: datetime | None) -> None:
+        if by is not None:
+            self.news_by = by if self.news_by is None else max(self.news_by, by)
+
+    @property
+    def is_on_its_way(self) -> bool:
+        """Say whether it left, and has neither arrived nor been lost."""
+        return self.shipped_at is not None and self.delivered_at is None and self.lost_at is None
 
     def claim_of(self, event: CourierClaimFiled | CourierClaimSettled) -> None:
         """Take in that money was claimed for it, or what came of that."""
         if isinstance(event, CourierClaimFiled):
-            self.claim = CourierClaim(event.amount_minor, event.reference, event.occurred_at)
+            self.claim = CourierClaim(event.amount_minor, event.reference, event.occurred_at, event.cause)
         elif self.claim is not None:
             self.claim.recovered_minor, self.claim.settled_at = event.amount_minor, event.occurred_at
 
@@ -319,10 +371,12 @@ class ReturnCaseLine(msgspec.Struct):
     disposed: Decimal = ZERO
     given_up: Decimal = ZERO
     """Units that are not expected any more."""
+    exchanged: Decimal = ZERO
+    """Units that came back and for which goods are sent."""
 
 
 class ReturnCase(msgspec.Struct):
-    """One return: asked for, approved, counted, disposed of; or declined, or called off."""
+    """One return: asked for, approved, sent, counted, disposed of; or declined, or called off."""
 
     reason: ReturnReason
     status: ReturnStatus
@@ -331,12 +385,44 @@ class ReturnCase(msgspec.Struct):
     decline_reason: DeclineReason | None = None
     requested_at: datetime | None = None
     """None where it was agreed elsewhere."""
+    remedy: ReturnRemedy = ReturnRemedy.REFUND
+    sent_at: datetime | None = None
+    courier: str | None = None
+    waybill: str | None = None
+    verified_reason: ReturnReason | None = None
+    """Why it really came back; None until somebody found out."""
+    fault_party: FaultParty | None = None
+    freight_borne_by: FaultParty | None = None
+    freight_minor: int | None = None
+    """What the store paid for carrying it back; None as long as it paid nothing."""
+    freight_reference: str | None = None
 
     @classmethod
     def of(cls, event: ReturnRequested) -> ReturnCase:
         """Return a return that was asked for."""
         lines = [ReturnCaseLine(line=asked.line, requested=asked.quantity) for asked in event.lines]
-        return cls(event.reason, ReturnStatus.REQUESTED, lines, requested_at=event.occurred_at)
+        return cls(event.reason, ReturnStatus.REQUESTED, lines, requested_at=event.occurred_at, remedy=event.remedy)
+
+    def send(self, event: ReturnShipped) -> None:
+        """Take in that the goods were sent off; the last parcel counts."""
+        self.sent_at, self.courier, self.waybill = event.occurred_at, event.courier, event.waybill
+        if self.status is ReturnStatus.APPROVED:
+            self.status = ReturnStatus.SENT
+
+    def find_out(self, event: ReturnVerified) -> None:
+        """Take in why the goods really come back, and whose fault it is."""
+        self.verified_reason, self.fault_party = event.reason, event.fault_party
+        self.freight_borne_by = event.freight_borne_by
+
+    @property
+    def is_exchanged(self) -> bool:
+        """Say whether goods were to be sent for any of its goods."""
+        return any(entry.exchanged for entry in self.lines)
+
+    @property
+    def real_reason(self) -> ReturnReason:
+        """Why it comes back: as it was found out, or as the customer says until then."""
+        return self.verified_reason or self.reason
 
     def expected(self, entry: ReturnCaseLine) -> Decimal:
         """Return how many units of a line may still come back, be they approved or only asked for."""

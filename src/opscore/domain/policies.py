@@ -111,11 +111,17 @@ class ShipPromise(Policy):
 
 
 class OrderTerms(Policy):
-    """How long an unpaid order holds its stock, and when a delivered one counts as received."""
+    """How long an unpaid order holds its stock, and when a delivered one counts as received.
+
+    A parcel of which nothing is heard for `stalled_days` is looked after. Goods that cost `inspection_from_minor` or
+    more, in minor units of the store's currency, are looked at by whoever receives them; None: none have to be.
+    """
 
     KIND: ClassVar[str] = "order_terms"
     expiry_minutes: Annotated[int, Meta(ge=1, le=525_600)] = 30
     auto_complete_days: Days = 10
+    stalled_days: Days = 3
+    inspection_from_minor: NonNegativeMinor | None = None
 
 
 class Freight(Policy):
@@ -149,10 +155,11 @@ class Costing(Policy):
 
 
 class AfterSale(Policy):
-    """Days after delivery in which goods may be sent back."""
+    """Days after delivery in which goods may be sent back, for money or (as many if left out) for other goods."""
 
     KIND: ClassVar[str] = "after_sale"
     days: Days = 15
+    exchange_days: Days | None = None
 
 
 class PriceProtection(Policy):

@@ -27,15 +27,18 @@ from opscore.domain import (
     disclosures,
     inquiries,
     inspections,
+    order_arrivals,
     order_assists,
     order_cancelling,
     order_commands,
     order_dispute_commands,
+    order_exchanges,
     order_losses,
     order_notes,
     order_paying,
     order_refunds,
     order_return_endings,
+    order_return_ways,
     order_returns,
     order_review_commands,
     purchase_commands,
@@ -77,7 +80,7 @@ from opscore.domain.order import Order
 from opscore.domain.order_disputes import DisputeStep
 from opscore.domain.order_events import OrderKind
 from opscore.domain.order_refusals import ClaimExists, LossSettled, NothingToRefund
-from opscore.domain.order_state import OrderStatus, ReturnStatus
+from opscore.domain.order_state import OrderStatus, Parcel, ReturnCase, ReturnStatus
 from opscore.domain.policies import Membership, SecondPerson
 from opscore.domain.refusals import NotFound, Refusal, WrongState
 from opscore.domain.sku import NotReserved, Sku
@@ -422,6 +425,48 @@ def _with_return(what: str, *needed: ReturnStatus) -> Check:
     return check
 
 
+def _with_any_return(check: Callable[[Order, ReturnCase], None], done: Callable[[ReturnCase], bool]) -> Check:
+    """Return a check that passes when one of the order's returns does; else it refuses as the last of them does.
+
+    done: whether what was said of a return may be told again.
+    """
+
+    def check_all(order: Order, _: Occasion) -> None:
+        refusal: Refusal | None = None
+        for case in order.returns.values():
+            try:
+                check(order, case)
+            except Refusal as refused:
+                refusal = refused
+            else:
+                return
+        if any(done(case) for case in order.returns.values()):
+            raise DoneAlready
+        if refusal is not None:
+            raise refusal
+        _require_some(order, False, "one with a return")
+
+    return check_all
+
+
+def _exchangeable(order: Order, _: Occasion) -> None:
+    if not any(order_exchanges.can_exchange(order, case) for case in order.returns.values()):
+        _require_some(order, False, "one with goods that came back and were not paid for")
+
+
+def _trackable(order: Order, _: Occasion) -> None:
+    # What is told late of a parcel that arrived is taken too.
+    left = [parcel for parcel in order.parcels.values() if parcel.shipped_at is not None]
+    if all(parcel.lost_at is not None for parcel in left):
+        _require_some(order, bool(left), "shipped")
+
+
+def _confirmable(order: Order, _: Occasion) -> None:
+    if order.received_at is not None and order.completed_at is not None:
+        raise DoneAlready
+    order_arrivals.require_received(order)
+
+
 def _untaggable(order: Order, _: Occasion) -> None:
     if not order.tags:
         raise DoneAlready
@@ -437,7 +482,7 @@ def _refundable(order: Order, _: Occasion) -> None:
 
 
 def _losable(order: Order, _: Occasion) -> None:
-    if order.completed_at is not None:
+    if order.status is OrderStatus.COMPLETED:
         _require_some(order, False, "not final")
     parcels = [parcel for parcel in order.parcels.values() if parcel.shipped_at is not None]
     on_the_way = [parcel for parcel in parcels if parcel.delivered_at is None]
@@ -456,12 +501,21 @@ def _replaceable(order: Order, now: Occasion) -> None:
         raise LossSettled(path=("order_id",), ids=[order.id])
 
 
-def _claimable(order: Order, now: Occasion) -> None:
-    _with_lost_parcel(order, now)
-    claims = [parcel.claim for parcel in order.parcels.values() if parcel.lost_at is not None]
-    known = [claim for claim in claims if claim is not None]
-    if len(known) == len(claims):
+def _claimable(order: Order, _: Occasion) -> None:
+    parcels = [parcel for parcel in order.parcels.values() if parcel.lost_at is not None or _damaged(order, parcel)]
+    if not parcels:
+        _require_some(order, False, "one with a parcel that is lost, or whose goods came damaged")
+    known = [parcel.claim for parcel in parcels if parcel.claim is not None]
+    if len(known) == len(parcels):
         raise ClaimExists(amount_minor=known[-1].amount_minor, path=("order_id",), ids=[order.id])
+
+
+def _damaged(order: Order, parcel: Parcel) -> bool:
+    try:
+        order_losses.require_damaged(order, parcel)
+    except Refusal:
+        return False
+    return True
 
 
 def _claimed(order: Order, _: Occasion) -> None:
@@ -489,6 +543,8 @@ ORDER: dict[type[Command], Check] = {
     order_commands.UnpackParcel: _unpackable,
     order_commands.ShipOrder: _shippable,
     order_commands.DeliverOrder: _deliverable,
+    order_arrivals.TrackParcel: _trackable,
+    order_arrivals.ConfirmReceipt: _confirmable,
     order_commands.CompleteOrder: rehearsed(lambda order, now: order.complete(now.at)),
     order_commands.CancelOrder: _cancellable,
     order_commands.CancelOrderLines: lambda order, _: order_cancelling.require_cancellable(order),
@@ -498,9 +554,15 @@ ORDER: dict[type[Command], Check] = {
     order_returns.ApproveReturn: _with_return("one with a return that was asked for", ReturnStatus.REQUESTED),
     order_return_endings.DeclineReturn: lambda order, _: order_return_endings.require_declinable(order),
     order_return_endings.CancelReturn: lambda order, _: order_return_endings.require_return_cancellable(order),
-    order_returns.ReceiveReturn: _with_return(
-        "one with a return that was approved", ReturnStatus.APPROVED, ReturnStatus.RECEIVED, ReturnStatus.DISPOSED
+    order_return_ways.ShipReturn: _with_any_return(
+        order_return_ways.require_awaited, lambda case: case.sent_at is not None
     ),
+    order_return_ways.VerifyReturn: _with_return("one with a return", ReturnStatus.REQUESTED, *order_returns.COMING),
+    order_return_ways.PayReturnFreight: _with_any_return(
+        order_return_ways.require_freight_due, lambda case: case.freight_reference is not None
+    ),
+    order_exchanges.ExchangeReturn: _exchangeable,
+    order_returns.ReceiveReturn: _with_return("one with a return that was approved", *order_returns.COMING),
     order_returns.DisposeReturn: _with_return("one with goods that came back", ReturnStatus.RECEIVED),
     order_refunds.RefundOrder: _refundable,
     order_refunds.ProtectPrice: lambda order, now: order_refunds.require_in_price_protection(order, now.store, now.at),
