@@ -44,7 +44,7 @@ OfLocation = Annotated[strawberry.ID | None, strawberry.argument(description="On
 OfBatch = Annotated[str | None, strawberry.argument(description="Only units of this batch.")]
 OfAge = Annotated[str | None, strawberry.argument(description="Only units of this age band, such as 31-90 (days).")]
 OfSupplier = Annotated[UUID | None, strawberry.argument(description="Only what was bought of this supplier.")]
-OfCategory = Annotated[str | None, strawberry.argument(description="Only expenses of this category.")]
+OfCategory = Annotated[str | None, strawberry.argument(description="Only costs of this category.")]
 OfAgent = Annotated[
     str | None,
     strawberry.argument(description="Only orders in which this one of the staff helped; silent: nobody is named."),

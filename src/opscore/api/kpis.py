@@ -76,7 +76,7 @@ class KpiSlice(enum.StrEnum):
     SUPPLIER = "SUPPLIER"
     """Whom goods were bought of; a breakdown names `supplierId`."""
     CATEGORY = "CATEGORY"
-    """What money was spent on, as expenses are booked."""
+    """What money was spent on; K104E names the categories that are not booked."""
     AGENT = "AGENT"
     """Who of the staff helped the buyer; `silent` where nobody is named."""
 
