@@ -17,7 +17,7 @@ from opscore.api.numbers import number_of, position_of
 from opscore.domain.command import Role
 from opscore.domain.order import Order
 from opscore.domain.order_commands import PayOrder
-from opscore.domain.order_placing import RecordedLine, RecordOrder
+from opscore.domain.order_recording import RecordedLine, RecordOrder
 from opscore.domain.order_returns import RecordedReturnLine, RecordReturn
 from tests.api.conftest import Api, gid
 from tests.reached import wait_for

@@ -30,7 +30,7 @@ from opscore.domain.order_commands import (
     ResolveShortage,
 )
 from opscore.domain.order_events import OrderCancelled, OrderPlaced, OrderRefunded, RefundReason, ShortageRemedy
-from opscore.domain.order_placing import RecordedLine, RecordOrder
+from opscore.domain.order_recording import RecordedLine, RecordOrder
 from opscore.domain.order_refusals import (
     PriceNotLower,
     PriceProtectedAlready,

@@ -39,7 +39,8 @@ from opscore.domain.customer_events import (
 )
 from opscore.domain.order_commands import CancelOrder, CancelOrderLines, ExpireOrder, LineQuantity, PayOrder
 from opscore.domain.order_events import OrderPlaced, PriceSource
-from opscore.domain.order_placing import PlaceLine, PlaceOrder, RecordedLine, RecordOrder
+from opscore.domain.order_placing import PlaceLine, PlaceOrder
+from opscore.domain.order_recording import RecordedLine, RecordOrder
 from opscore.domain.order_refusals import PriceChanged, TotalChanged
 from opscore.domain.order_state import OrderStatus
 from opscore.domain.pricing import CouponThresholdNotReached, DiscountSource, RegistrationNeeded

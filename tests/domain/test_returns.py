@@ -27,7 +27,7 @@ from opscore.domain.order_events import (
     ReturnCondition,
     ReturnReason,
 )
-from opscore.domain.order_placing import RecordedLine, RecordOrder
+from opscore.domain.order_recording import RecordedLine, RecordOrder
 from opscore.domain.order_refusals import (
     DisposalExceedsReceived,
     NothingToRefund,

@@ -2,10 +2,10 @@
 
 What is on record (events) is in order_events.py, how it says no in order_refusals.py, the parts of the state in
 order_state.py, calling off in order_cancelling.py, complaints in order_disputes.py, reviews in order_reviews.py; the
-commands are in order_placing.py, order_commands.py, order_notes.py, order_returns.py, order_return_endings.py,
-order_losses.py, order_dispute_commands.py and order_review_commands.py. The order keeps, per line, how many units were
-ordered, cancelled, exchanged, packed, shipped, delivered, lost, asked back, returned and refunded; its status is
-derived from these counters and never stored.
+commands are in order_placing.py, order_recording.py, order_commands.py, order_notes.py, order_returns.py,
+order_return_endings.py, order_losses.py, order_dispute_commands.py and order_review_commands.py. The order keeps, per
+line, how many units were ordered, cancelled, exchanged, packed, shipped, delivered, lost, asked back, returned and
+refunded; its status is derived from these counters and never stored.
 """
 
 from __future__ import annotations
