@@ -1,13 +1,16 @@
 -- origin: every order as it was placed, and every return of no order we know.
-INSERT INTO origins (order_id, position, store_id, occurred_at, day, hour, currency, channel, customer_id, is_order)
+INSERT INTO origins (
+    order_id, position, store_id, occurred_at, day, hour, currency, channel, source, device, customer_id, is_order
+)
 SELECT one.stream_id, one.position, one.store_id, one.occurred_at, (one.occurred_at AT TIME ZONE one.time_zone)::date,
-    hour_of(one.occurred_at, one.time_zone), one.currency, one.channel, one.customer_id,
+    hour_of(one.occurred_at, one.time_zone), one.currency, one.channel, one.source, one.device, one.customer_id,
     one.is_order
 FROM (
-    SELECT position, stream_id, store_id, occurred_at, time_zone, currency, channel, customer_id, true AS is_order
+    SELECT position, stream_id, store_id, occurred_at, time_zone, currency, channel, traffic_source AS source, device,
+        customer_id, true AS is_order
     FROM order_placed
     UNION ALL
-    SELECT position, stream_id, store_id, occurred_at, time_zone, currency, channel, customer_id, false
+    SELECT position, stream_id, store_id, occurred_at, time_zone, currency, channel, NULL, NULL, customer_id, false
     FROM return_recorded
 ) AS one;
 

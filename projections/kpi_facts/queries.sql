@@ -11,6 +11,7 @@ SELECT fact.position, fact.place, fact.event, fact.occurred_at, fact.measure, fa
         WHEN 'store' THEN fact.store_id::text WHEN 'channel' THEN fact.channel WHEN 'sku' THEN fact.sku_id::text
         WHEN 'campaign' THEN fact.campaign_id::text WHEN 'reason' THEN fact.label WHEN 'tier' THEN fact.label
         WHEN 'location' THEN fact.label WHEN 'agent' THEN fact.label
+        WHEN 'source' THEN came.source WHEN 'device' THEN came.device
     END AS slice
 FROM (
     SELECT line.position, line.line * 100 + 1 AS place, 'OrderPaid' AS event, line.occurred_at, 'sold' AS measure,
@@ -644,6 +645,8 @@ FROM (
 ) AS fact
 LEFT JOIN persons AS same ON same.customer_id = fact.customer_id
     AND same.since_position <= :as_of::bigint AND same.until_position > :as_of::bigint
+-- Left out by the planner where neither is asked for.
+LEFT JOIN origins AS came ON came.order_id = fact.order_id
 WHERE (:store_ids::uuid[] IS NULL OR fact.store_id = ANY (:store_ids::uuid[]))
     AND (:measures::text[] IS NULL OR fact.measure = ANY (:measures::text[]))
     AND (:from_day::date IS NULL OR fact.day >= :from_day::date) AND (:to_day::date IS NULL OR fact.day <= :to_day::date)
@@ -653,6 +656,8 @@ WHERE (:store_ids::uuid[] IS NULL OR fact.store_id = ANY (:store_ids::uuid[]))
     AND (:reason::text IS NULL OR fact.label = :reason::text) AND (:tier::text IS NULL OR fact.label = :tier::text)
     AND (:location_id::uuid IS NULL OR fact.label = :location_id::uuid::text)
     AND (:agent::text IS NULL OR fact.label = :agent::text)
+    AND (:source::text IS NULL OR came.source = :source::text)
+    AND (:device::text IS NULL OR came.device = :device::text)
     AND fact.position <= :as_of::bigint
     AND (:now::timestamptz IS NULL OR fact.due_at IS NULL OR fact.due_at <= :now::timestamptz);
 
@@ -664,15 +669,18 @@ FROM (
         SELECT one.store_id, one.day, CASE WHEN :grain::text = 'hour' THEN one.hour END AS hour, one.currency,
             CASE :by::text
                 WHEN 'store' THEN one.store_id::text WHEN 'channel' THEN one.channel WHEN 'sku' THEN one.sku_id::text
-                WHEN 'campaign' THEN one.campaign_id::text
+                WHEN 'campaign' THEN one.campaign_id::text WHEN 'source' THEN came.source
+                WHEN 'device' THEN came.device
             END AS slice,
             sum(one.amount_minor) AS sold, sum(one.units) FILTER (WHERE one.units <> 0) AS units
-        FROM sold AS one
+        FROM sold AS one LEFT JOIN origins AS came ON came.order_id = one.order_id
         WHERE one.position <= :as_of::bigint
             AND (:store_ids::uuid[] IS NULL OR one.store_id = ANY (:store_ids::uuid[]))
             AND (:from_day::date IS NULL OR one.day >= :from_day::date)
             AND (:to_day::date IS NULL OR one.day <= :to_day::date)
             AND (:channel::text IS NULL OR one.channel = :channel::text)
+            AND (:source::text IS NULL OR came.source = :source::text)
+            AND (:device::text IS NULL OR came.device = :device::text)
             AND (:sku_id::uuid IS NULL OR one.sku_id = :sku_id::uuid)
             AND (:campaign_id::uuid IS NULL OR one.campaign_id = :campaign_id::uuid)
         GROUP BY 1, 2, 3, 4, 5
@@ -688,13 +696,16 @@ FROM (
         SELECT one.store_id, one.day, CASE WHEN :grain::text = 'hour' THEN one.hour END AS hour, one.currency,
             CASE :by::text
                 WHEN 'store' THEN one.store_id::text WHEN 'channel' THEN one.channel WHEN 'sku' THEN one.sku_id::text
+                WHEN 'source' THEN came.source WHEN 'device' THEN came.device
             END AS slice,
             sum(one.amount_minor::numeric / each.baseline_weeks) AS amount
-        FROM sold AS one CROSS JOIN rules AS each
+        FROM sold AS one CROSS JOIN rules AS each LEFT JOIN origins AS came ON came.order_id = one.order_id
         WHERE one.position <= :as_of::bigint AND one.campaign_id IS NULL AND :campaign_id::uuid IS NULL
             AND one.day >= :from_day::date - 7 * each.baseline_weeks::integer AND one.day <= :to_day::date - 7
             AND (:store_ids::uuid[] IS NULL OR one.store_id = ANY (:store_ids::uuid[]))
             AND (:channel::text IS NULL OR one.channel = :channel::text)
+            AND (:source::text IS NULL OR came.source = :source::text)
+            AND (:device::text IS NULL OR came.device = :device::text)
             AND (:sku_id::uuid IS NULL OR one.sku_id = :sku_id::uuid)
         GROUP BY 1, 2, 3, 4, 5
     ) AS line ON line.day >= :from_day::date - 7 * week.number AND line.day <= :to_day::date - 7 * week.number
@@ -705,14 +716,17 @@ FROM (
         SELECT one.store_id, one.day, CASE WHEN :grain::text = 'hour' THEN one.hour END AS hour, one.currency,
             CASE :by::text
                 WHEN 'store' THEN one.store_id::text WHEN 'channel' THEN one.channel WHEN 'sku' THEN one.sku_id::text
-                WHEN 'campaign' THEN one.campaign_id::text
+                WHEN 'campaign' THEN one.campaign_id::text WHEN 'source' THEN came.source
+                WHEN 'device' THEN came.device
             END AS slice,
             sum(one.units) AS units
-        FROM sold AS one
+        FROM sold AS one LEFT JOIN origins AS came ON came.order_id = one.order_id
         WHERE one.position <= :as_of::bigint AND one.units <> 0
             AND one.day >= :from_day::date - 13 AND one.day <= :to_day::date
             AND (:store_ids::uuid[] IS NULL OR one.store_id = ANY (:store_ids::uuid[]))
             AND (:channel::text IS NULL OR one.channel = :channel::text)
+            AND (:source::text IS NULL OR came.source = :source::text)
+            AND (:device::text IS NULL OR came.device = :device::text)
             AND (:sku_id::uuid IS NULL OR one.sku_id = :sku_id::uuid)
             AND (:campaign_id::uuid IS NULL OR one.campaign_id = :campaign_id::uuid)
         GROUP BY 1, 2, 3, 4, 5

@@ -8,6 +8,9 @@ CREATE TABLE origins (
     hour              bigint NOT NULL,
     currency          text COLLATE "C" NOT NULL,
     channel           text,
+    -- By which way and with what the buyer came; none where nobody knows. What happens to the order is told apart by both.
+    source            text COLLATE "C",
+    device            text COLLATE "C",
     customer_id       uuid,
     is_order          boolean NOT NULL,
     -- Called off as a whole before it was paid.

@@ -90,6 +90,7 @@ from opscore.domain.order_state import (
 )
 from opscore.domain.policies import ShipPromise
 from opscore.domain.refusals import InvalidField, NotFound, ReferenceTaken, WrongState
+from opscore.domain.values import TrafficSource
 
 Path = Sequence[str | int]
 
@@ -102,6 +103,8 @@ class Order(Aggregate):
     kind: OrderKind
     customer_id: UUID | None
     channel: str
+    traffic_source: TrafficSource | None
+    device: str | None
     external_reference: str | None
     currency: str
     region: str | None
@@ -273,6 +276,7 @@ class Order(Aggregate):
         self.address = event.address
         self.remark = event.remark
         self.price_source = event.price_source
+        self.traffic_source, self.device = event.traffic_source, event.device
         self.surge = event.surge
         campaign_ids = {claim.campaign_id for claim in event.claims}
         self.lines = [LineState.begin(line, campaign_ids) for line in event.lines]
@@ -310,6 +314,7 @@ class Order(Aggregate):
         self.kind = event.kind
         self.customer_id = event.customer_id
         self.channel = event.channel
+        self.traffic_source = self.device = None
         self.external_reference = event.external_reference
         self.currency = event.currency
         self.placed_at = event.occurred_at

@@ -74,6 +74,7 @@ from opscore.domain.values import (
     NonNegativeMinor,
     Part,
     Text,
+    TrafficSource,
     Value,
     derived_id,
     line_amount_minor,
@@ -85,6 +86,12 @@ MAX_LINES = 2_000
 StoreId = Annotated[UUID, Meta(description="The store that sells.")]
 CustomerId = Annotated[UUID | None, Meta(description="Who buys; a guest if left out.")]
 Channel = Annotated[Code, Meta(description="The sales channel it came through, for example web or app.")]
+CameBy = Annotated[
+    TrafficSource | None, Meta(description="By which way the buyer came to the shop; left out where nobody knows.")
+]
+Device = Annotated[
+    Code | None, Meta(description="What the buyer ordered with, as traffic reports name it: pc, app, ...; if known.")
+]
 WantedCampaigns = Annotated[
     tuple[UUID, ...], Meta(max_length=20, description="The campaigns whose prices and offers are wanted.")
 ]
@@ -220,6 +227,8 @@ class PlaceOrder(Command):
     external_reference: ExternalReference = None
     override_reason: OverrideReason = None
     assisted_by: Helper = None
+    traffic_source: CameBy = None
+    device: Device = None
 
     def decide(self, work: UnitOfWork) -> UUID:
         """Check everything on every aggregate, price, then record the order and all that it takes."""
@@ -362,6 +371,8 @@ class PlaceOrder(Command):
             customer_id=self.customer_id,
             kind=OrderKind.SALE,
             channel=self.channel,
+            traffic_source=self.traffic_source,
+            device=self.device,
             external_reference=self.external_reference,
             currency=store.currency,
             lines=tuple(_order_line(line, offer.skus[line.sku_id]) for line in priced.lines),

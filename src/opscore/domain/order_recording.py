@@ -27,8 +27,10 @@ from opscore.domain.order_events import (
 from opscore.domain.order_placing import (
     MAX_LINES,
     Address,
+    CameBy,
     Channel,
     CustomerId,
+    Device,
     ExternalReference,
     Recipient,
     Region,
@@ -109,6 +111,8 @@ class RecordOrder(Command):
     completed: Annotated[bool, Meta(description="The sale is final.")] = False
     override_reason: OverrideReason = None
     assisted_by: Helper = None
+    traffic_source: CameBy = None
+    device: Device = None
 
     def decide(self, work: UnitOfWork) -> UUID:
         """Check stock and reference, then record the order and how far it has got."""
@@ -203,6 +207,8 @@ class RecordOrder(Command):
             customer_id=self.customer_id,
             kind=OrderKind.SALE,
             channel=self.channel,
+            traffic_source=self.traffic_source,
+            device=self.device,
             external_reference=self.external_reference,
             currency=store.currency,
             lines=lines,
