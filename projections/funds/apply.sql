@@ -104,6 +104,19 @@ FROM (
         given.stream_id, rule.spending_fund, -given.amount_minor
     FROM compensation_paid AS given CROSS JOIN rules AS rule
     UNION ALL
+    SELECT paid.position, 'ReturnFreightPaid', paid.store_id, paid.occurred_at, paid.time_zone, paid.currency,
+        paid.stream_id, rule.spending_fund, -paid.amount_minor
+    FROM return_freight_paid AS paid CROSS JOIN rules AS rule
+    UNION ALL
+    SELECT fee.position, 'AgreementFeePaid', fee.store_id, fee.occurred_at, fee.time_zone, fee.currency, NULL,
+        rule.spending_fund, -fee.amount_minor
+    FROM agreement_fee_paid AS fee CROSS JOIN rules AS rule
+    UNION ALL
+    -- What an agency was paid for time in which it will not work comes back.
+    SELECT over.position, 'AgreementEnded', over.store_id, over.occurred_at, over.time_zone, over.currency, NULL,
+        rule.spending_fund, over.refund_minor
+    FROM agreement_ended AS over CROSS JOIN rules AS rule WHERE over.refund_minor <> 0
+    UNION ALL
     -- A courier that pays for a lost parcel makes good what was spent.
     SELECT claim.position, 'CourierClaimSettled', claim.store_id, claim.occurred_at, claim.time_zone, claim.currency,
         claim.stream_id, rule.spending_fund, claim.amount_minor

@@ -1,13 +1,16 @@
 -- origin: every order as it was placed, and every return of no order we know.
-INSERT INTO origins (order_id, position, store_id, occurred_at, day, hour, currency, channel, customer_id, is_order)
+INSERT INTO origins (
+    order_id, position, store_id, occurred_at, day, hour, currency, channel, source, device, customer_id, is_order
+)
 SELECT one.stream_id, one.position, one.store_id, one.occurred_at, (one.occurred_at AT TIME ZONE one.time_zone)::date,
-    hour_of(one.occurred_at, one.time_zone), one.currency, one.channel, one.customer_id,
+    hour_of(one.occurred_at, one.time_zone), one.currency, one.channel, one.source, one.device, one.customer_id,
     one.is_order
 FROM (
-    SELECT position, stream_id, store_id, occurred_at, time_zone, currency, channel, customer_id, true AS is_order
+    SELECT position, stream_id, store_id, occurred_at, time_zone, currency, channel, traffic_source AS source, device,
+        customer_id, true AS is_order
     FROM order_placed
     UNION ALL
-    SELECT position, stream_id, store_id, occurred_at, time_zone, currency, channel, customer_id, false
+    SELECT position, stream_id, store_id, occurred_at, time_zone, currency, channel, NULL, NULL, customer_id, false
     FROM return_recorded
 ) AS one;
 
@@ -467,30 +470,23 @@ SELECT found.campaign_id, found.month, found.position,
 FROM found
 ON CONFLICT (campaign_id, month, position) DO UPDATE SET until_position = excluded.until_position;
 
--- planned: what a store is to sell in a month (no category), and what a category of expenses may come to, as it was said last.
+-- planned: what a store is to sell in a month, as it was said last.
 WITH found AS (
-    SELECT stream_id AS store_id, month, '' AS category, position, occurred_at, currency, measure, amount_minor
-    FROM sales_target_set
+    SELECT stream_id AS store_id, month, position, occurred_at, currency, measure, amount_minor FROM sales_target_set
     UNION ALL
-    SELECT stream_id, month, category, position, occurred_at, currency, NULL, amount_minor FROM budget_set
-    UNION ALL
-    SELECT kept.store_id, kept.month, kept.category, kept.position, kept.occurred_at, kept.currency, kept.measure,
-        kept.amount_minor
-    FROM store_plans AS kept
-    WHERE kept.until_position = 9223372036854775807 AND kept.store_id IN (
-        SELECT stream_id FROM sales_target_set UNION ALL SELECT stream_id FROM budget_set
-    )
+    SELECT kept.store_id, kept.month, kept.position, kept.occurred_at, kept.currency, kept.measure, kept.amount_minor
+    FROM sales_targets AS kept
+    WHERE kept.until_position = 9223372036854775807
+        AND kept.store_id IN (SELECT said.stream_id FROM sales_target_set AS said)
 )
-INSERT INTO store_plans (
-    store_id, month, category, position, until_position, occurred_at, currency, measure, amount_minor
-)
-SELECT found.store_id, found.month, found.category, found.position,
+INSERT INTO sales_targets (store_id, month, position, until_position, occurred_at, currency, measure, amount_minor)
+SELECT found.store_id, found.month, found.position,
     lead(found.position, 1, 9223372036854775807) OVER (
-        PARTITION BY found.store_id, found.month, found.category ORDER BY found.position
+        PARTITION BY found.store_id, found.month ORDER BY found.position
     ),
     found.occurred_at, found.currency, found.measure, found.amount_minor
 FROM found
-ON CONFLICT (store_id, month, category, position) DO UPDATE SET until_position = excluded.until_position;
+ON CONFLICT (store_id, month, position) DO UPDATE SET until_position = excluded.until_position;
 
 -- ad_windows: each adjustment ends the time in which the plan was to be adjusted; a pause and the end do so only when it was over.
 INSERT INTO ad_windows (position, event, campaign_id, store_id, occurred_at, day, hour, kept)
@@ -546,14 +542,14 @@ SELECT found.campaign_id, found.position,
 FROM found
 ON CONFLICT (campaign_id, position) DO UPDATE SET until_position = excluded.until_position;
 
--- moved: stock and quotas, expenses, freight, deposits and points; units that an unshipped order gives back to a quota are unsold again.
+-- moved: stock and quotas, freight, deposits and points; units that an unshipped order gives back to a quota are unsold again.
 INSERT INTO moves (
     position, measure, event, store_id, occurred_at, day, hour, currency, sku_id, campaign_id, order_id, location_id,
-    category, amount
+    amount
 )
 SELECT said.position, said.measure, said.event, said.store_id, said.occurred_at,
     (said.occurred_at AT TIME ZONE said.time_zone)::date, hour_of(said.occurred_at, said.time_zone),
-    said.currency, said.sku_id, said.campaign_id, said.order_id, counted.location_id, spent.category, said.amount
+    said.currency, said.sku_id, said.campaign_id, said.order_id, counted.location_id, said.amount
 FROM (
     SELECT position, 'quota_sold' AS measure, 'StockReserved' AS event, store_id, occurred_at, time_zone,
         NULL::text AS currency, stream_id AS sku_id, campaign_id, order_id, quantity AS amount
@@ -582,10 +578,6 @@ FROM (
     UNION ALL
     SELECT position, 'shortage', 'ShortageReported', store_id, occurred_at, time_zone, NULL, NULL, NULL, stream_id, 1
     FROM shortage_reported
-    UNION ALL
-    SELECT position, 'expenses', 'ExpenseRecorded', store_id, occurred_at, time_zone, currency, NULL, campaign_id, NULL,
-        amount_minor
-    FROM expense_recorded
     UNION ALL
     SELECT spent.position, 'freight_paid', 'ExpenseRecorded', spent.store_id, spent.occurred_at, spent.time_zone,
         spent.currency, NULL, spent.campaign_id, NULL, spent.amount_minor
@@ -649,8 +641,7 @@ FROM (
         -amount_minor
     FROM deposit_deducted
 ) AS said
-LEFT JOIN stock_counted AS counted ON counted.position = said.position
-LEFT JOIN expense_recorded AS spent ON spent.position = said.position;
+LEFT JOIN stock_counted AS counted ON counted.position = said.position;
 
 -- opened: the currency of a store; it never changes.
 INSERT INTO currencies (store_id, position, currency)

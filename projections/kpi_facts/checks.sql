@@ -52,7 +52,7 @@ FROM (
         UNION ALL
         SELECT 'budget', campaign_id::text, position, until_position FROM budgets
         UNION ALL
-        SELECT 'store plan', store_id || ' ' || month || ' ' || category, position, until_position FROM store_plans
+        SELECT 'target', store_id || ' ' || month, position, until_position FROM sales_targets
         UNION ALL
         SELECT 'ad budget', campaign_id || ' ' || month, position, until_position FROM ad_budgets
         UNION ALL

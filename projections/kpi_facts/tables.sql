@@ -8,6 +8,9 @@ CREATE TABLE origins (
     hour              bigint NOT NULL,
     currency          text COLLATE "C" NOT NULL,
     channel           text,
+    -- By which way and with what the buyer came; none where nobody knows. What happens to the order is told apart by both.
+    source            text COLLATE "C",
+    device            text COLLATE "C",
     customer_id       uuid,
     is_order          boolean NOT NULL,
     -- Called off as a whole before it was paid.
@@ -284,7 +287,7 @@ CREATE TABLE coupon_uses (
     UNIQUE (coupon_id, order_id, position)
 );
 
--- moves: what happened to stock and quotas, shortages, expenses and deposits: each with the figure it adds to.
+-- moves: what happened to stock and quotas, shortages, freight and deposits: each with the figure it adds to.
 CREATE TABLE moves (
     position     bigint NOT NULL,
     measure      text COLLATE "C" NOT NULL,
@@ -298,7 +301,6 @@ CREATE TABLE moves (
     campaign_id  uuid,
     order_id     uuid,
     location_id  uuid,
-    category     text COLLATE "C",
     amount       numeric NOT NULL,
     PRIMARY KEY (position, measure)
 );
@@ -332,19 +334,17 @@ CREATE TABLE ad_budgets (
     PRIMARY KEY (campaign_id, month, position)
 );
 
--- store_plans: what a store is to sell in a month (category '', with the measure of the target), and what a category of its
--- expenses may come to, from a position until another.
-CREATE TABLE store_plans (
+-- sales_targets: what a store is to sell in a month, and by which measure, from a position until another.
+CREATE TABLE sales_targets (
     store_id        uuid NOT NULL,
     month           date NOT NULL,
-    category        text COLLATE "C" NOT NULL,
     position        bigint NOT NULL,
     until_position  bigint NOT NULL,
     occurred_at     timestamptz NOT NULL,
     currency        text COLLATE "C" NOT NULL,
-    measure         text COLLATE "C",
+    measure         text COLLATE "C" NOT NULL,
     amount_minor    bigint NOT NULL,
-    PRIMARY KEY (store_id, month, category, position)
+    PRIMARY KEY (store_id, month, position)
 );
 
 -- ad_windows: the times in which an ad plan was to be adjusted, as each came to its end, and whether it was.

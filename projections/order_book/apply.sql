@@ -365,11 +365,11 @@ WITH said AS (
     GROUP BY 1
 ), placed AS (
     SELECT stream_id AS order_id, store_id, kind, customer_id, channel, external_reference, currency, region, price_source,
-        campaign_ids, coupon_code, surge, occurred_at AS placed_at, position, goods_minor, discount_minor, freight_minor,
+        traffic_source, device, campaign_ids, coupon_code, surge, occurred_at AS placed_at, position, goods_minor, discount_minor, freight_minor,
         total_minor, expires_at
     FROM order_placed
     UNION ALL
-    SELECT stream_id, store_id, kind, customer_id, channel, external_reference, currency, region, 'external', '{}'::uuid[],
+    SELECT stream_id, store_id, kind, customer_id, channel, external_reference, currency, region, 'external', NULL, NULL, '{}'::uuid[],
         NULL, false, occurred_at, position, 0, 0, 0, 0, NULL
     FROM return_recorded
 ), amended AS (
@@ -420,15 +420,16 @@ WITH said AS (
     GROUP BY 1
 )
 INSERT INTO order_book AS book (
-    order_id, store_id, kind, customer_id, channel, external_reference, currency, region, price_source, campaign_ids,
-    coupon_code, surge, placed_at, placed_position, goods_minor, discount_minor, freight_minor, total_minor,
+    order_id, store_id, kind, customer_id, channel, external_reference, currency, region, price_source, traffic_source,
+    device, campaign_ids, coupon_code, surge, placed_at, placed_position, goods_minor, discount_minor, freight_minor, total_minor,
     cancelled_goods_minor, cancelled_freight_minor, paid_minor, refunded_minor, expires_at, ship_by, ship_by_hard, paid_at,
     confirmed_at, shipped_at, delivered_at, completed_at, cancelled_at, expired, short_position, resolved_position, lines,
     units, all_packed, all_shipped, all_delivered, any_lost, any_anew, position, changed_at
 )
 SELECT
     said.order_id, placed.store_id, placed.kind, placed.customer_id, placed.channel,
-    placed.external_reference, placed.currency, placed.region, placed.price_source, placed.campaign_ids,
+    placed.external_reference, placed.currency, placed.region, placed.price_source, placed.traffic_source, placed.device,
+    placed.campaign_ids,
     placed.coupon_code, placed.surge, placed.placed_at, placed.position,
     coalesce(amended.goods_minor, placed.goods_minor), coalesce(amended.order_discount_minor, placed.discount_minor),
     placed.freight_minor, coalesce(amended.total_minor, placed.total_minor),

@@ -5,7 +5,7 @@ SELECT
     book.goods_minor, book.discount_minor, book.freight_minor, book.total_minor, book.cancelled_goods_minor,
     book.cancelled_freight_minor, book.paid_minor, book.refunded_minor, book.expires_at, book.ship_by, book.ship_by_hard,
     book.paid_at, book.confirmed_at, book.shipped_at, book.delivered_at, book.completed_at, book.cancelled_at,
-    book.expired, book.agent, book.lines, book.units, book.changed_at, book.position, book.number,
+    book.expired, book.agent, book.traffic_source, book.device, book.lines, book.units, book.changed_at, book.position, book.number,
     ARRAY(SELECT each.tag FROM order_book_tags AS each WHERE each.order_id = book.order_id ORDER BY each.tag) AS tags
 FROM order_book AS book
 WHERE (:store_ids::uuid[] IS NULL OR book.store_id = ANY (:store_ids::uuid[]))

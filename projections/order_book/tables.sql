@@ -9,6 +9,9 @@ CREATE TABLE order_book (
     currency                 text COLLATE "C",
     region                   text,
     price_source             text,
+    -- By which way the buyer came, and with what, where that is known.
+    traffic_source           text COLLATE "C",
+    device                   text COLLATE "C",
     campaign_ids             uuid[],
     coupon_code              text COLLATE "C",
     surge                    boolean,

@@ -2,20 +2,25 @@
 WITH matching AS (
     SELECT told.position, told.occurred_at, told.store_id, told.day, told.hour, told.page_views, told.visitors,
         told.visits, told.single_page_visits, told.ip, told.dwell_seconds, told.exits, told.shares, told.favourites,
-        told.cart_adds, told.channel, told.sku_id, told.campaign_id,
+        told.cart_adds, told.channel, told.source, told.device, told.sku_id, told.campaign_id,
         -- The widest slice that was reported counts; parts are added only where nobody reported the whole.
-        (told.hour IS NULL)::int * 4 + (told.channel = 'all')::int * 2 + (told.device = 'all')::int AS width
+        (told.hour IS NULL)::int * 8 + (told.channel = 'all')::int * 4 + (told.source = 'all')::int * 2
+            + (told.device = 'all')::int AS width
     FROM traffic_reports AS told
     WHERE told.position <= :as_of::bigint AND told.until_position > :as_of::bigint
         AND (:store_ids::uuid[] IS NULL OR told.store_id = ANY (:store_ids::uuid[]))
         AND (:from_day::date IS NULL OR told.day >= :from_day::date) AND (:to_day::date IS NULL OR told.day <= :to_day::date)
         AND (:channel::text IS NULL OR told.channel = :channel::text)
-        -- Broken down by articles, campaigns or channels, their own reports count and not those of the whole.
+        AND (:source::text IS NULL OR told.source = :source::text)
+        AND (:device::text IS NULL OR told.device = :device::text)
+        -- Broken down by articles, campaigns, channels, sources or devices, their own reports count and not those of the whole.
         AND CASE WHEN :by::text = 'sku' THEN told.sku_id IS NOT NULL
             ELSE told.sku_id IS NOT DISTINCT FROM :sku_id::uuid END
         AND CASE WHEN :by::text = 'campaign' THEN told.campaign_id IS NOT NULL
             ELSE told.campaign_id IS NOT DISTINCT FROM :campaign_id::uuid END
         AND (:by::text IS DISTINCT FROM 'channel' OR told.channel <> 'all')
+        AND (:by::text IS DISTINCT FROM 'source' OR told.source <> 'all')
+        AND (:by::text IS DISTINCT FROM 'device' OR told.device <> 'all')
         AND (:grain::text IS DISTINCT FROM 'hour' OR told.hour IS NOT NULL)
 ), ranked AS (
     SELECT slice.position, slice.occurred_at, slice.store_id, slice.day, slice.hour, slice.page_views, slice.visitors,
@@ -29,6 +34,7 @@ WITH matching AS (
             each.cart_adds, each.channel, each.width, CASE :by::text
                 WHEN 'store' THEN each.store_id::text WHEN 'sku' THEN each.sku_id::text
                 WHEN 'campaign' THEN each.campaign_id::text WHEN 'channel' THEN each.channel
+                WHEN 'source' THEN each.source WHEN 'device' THEN each.device
             END AS part
         FROM matching AS each
     ) AS slice

@@ -1,4 +1,4 @@
--- traffic_reports: what was reported of one slice (channel, device, campaign, SKU, hour) of one store and day, by the report
+-- traffic_reports: what was reported of one slice (channel, source, device, campaign, SKU, hour) of one store and day, by the report
 -- that was the highest revision from its position until another one's.
 CREATE TABLE traffic_reports (
     position            bigint PRIMARY KEY,
@@ -6,6 +6,7 @@ CREATE TABLE traffic_reports (
     store_id            uuid NOT NULL,
     day                 date NOT NULL,
     channel             text COLLATE "C" NOT NULL,
+    source              text COLLATE "C" NOT NULL,
     device              text COLLATE "C" NOT NULL,
     campaign_id         uuid,
     sku_id              uuid,
@@ -23,5 +24,5 @@ CREATE TABLE traffic_reports (
     favourites          bigint,
     cart_adds           bigint,
     -- One report of a slice holds at a time.
-    UNIQUE NULLS NOT DISTINCT (store_id, day, channel, device, campaign_id, sku_id, hour, until_position)
+    UNIQUE NULLS NOT DISTINCT (store_id, day, channel, source, device, campaign_id, sku_id, hour, until_position)
 );

@@ -37,7 +37,7 @@ AMOUNTS = frozenset({"sum", "median", "p90", "balance", "daily_mean"})
 SLICES = {
     "channel": "channel", "sku": "sku_id", "campaign": "campaign_id", "reason": "reason", "tier": "tier",
     "location": "location_id", "batch": "batch", "age": "age", "supplier": "supplier_id", "category": "category",
-    "agent": "agent",
+    "agent": "agent", "source": "source", "device": "device",
 }  # fmt: skip
 """What figures can be narrowed to, and the field of `Asked` that says so."""
 STORE = "store"
@@ -175,6 +175,8 @@ class Asked:
     supplier_id: UUID | None = None
     category: str | None = None
     agent: str | None = None
+    source: str | None = None
+    device: str | None = None
     as_of: int = LATEST
     by: str | None = None
     kept: tuple[str, ...] | None = None
@@ -286,6 +288,10 @@ def read(path: Path) -> dict[str, Kpi]:
                 raise KpiFileError(f"{kpi.code}: there is no projection {side.projection}")
             if counting.FACTS not in {query.name for query in source.statements("queries.sql")}:
                 raise KpiFileError(f"{kpi.code}: {side.projection} has no query {counting.FACTS}")
+            facts = next(each for each in source.statements("queries.sql") if each.name == counting.FACTS)
+            for each in set(kpi.slices) - set(side.whole):
+                if SLICES[each] not in facts.parameters:
+                    raise KpiFileError(f"{kpi.code}: {side.projection} cannot be narrowed to one {each}")
             for measure in (*side.of, *side.less):
                 if measure not in source.literals:
                     raise KpiFileError(f"{kpi.code}: {side.projection} has no measure {measure}")
@@ -354,6 +360,17 @@ def sources(kpi: Kpi, kpis: Mapping[str, Kpi]) -> set[str]:
     """Return the projections that a figure rests on."""
     own = {side.projection for parts in sides(kpi).values() for side in parts}
     return own.union(*(sources(kpis[factor], kpis) for factor in (*kpi.factors, *kpi.divisors)))
+
+
+def narrowed(kpi: Kpi, kpis: Mapping[str, Kpi]) -> dict[str, set[str]]:
+    """Return the projections that a figure rests on, each with the slices that some side over it is narrowed to."""
+    found: dict[str, set[str]] = {}
+    for side in (each for parts in sides(kpi).values() for each in parts):
+        found.setdefault(side.projection, set()).update(set(SLICES) - set(side.whole))
+    for factor in (*kpi.factors, *kpi.divisors):
+        for name, slices in narrowed(kpis[factor], kpis).items():
+            found.setdefault(name, set()).update(slices)
+    return found
 
 
 # Asking --------------------------------------------------------------------------------------------------------------
@@ -660,5 +677,5 @@ __all__ = [
     "LATEST", "LOCK", "NONE", "STORE", "Asked", "Cell", "Kpi", "KpiComparison", "KpiFileError", "KpiGrain", "OneCell",
     "Released", "Side", "Unit", "as_json", "cells", "earlier", "earlier_start", "ends_on", "facts", "from_json",
     "is_final",
-    "largest", "load", "quotient", "released", "released_one", "shown", "shown_side", "sides", "sources",
+    "largest", "load", "narrowed", "quotient", "released", "released_one", "shown", "shown_side", "sides", "sources",
 ]  # fmt: skip

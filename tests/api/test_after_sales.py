@@ -26,7 +26,11 @@ from opscore.domain.order_exchanges import ExchangeOf, ExchangeReturn
 from opscore.domain.order_losses import ReportParcelLost, TraceParcel
 from opscore.domain.order_refunds import RefundOrder
 from opscore.domain.order_return_ways import PayReturnFreight, ShipReturn, VerifyReturn
-from opscore.domain.order_returns import ApproveReturn, ReceiveReturn, RequestReturn
+from opscore.domain.order_returns import (
+    ApproveReturn,
+    ReceiveReturn,
+    RequestReturn,
+)
 from opscore.domain.store_commands import SetPolicy
 from tests.api.conftest import Api, gid
 from tests.api.test_disputes import folded, found, paid, status

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from opscore.domain.command import Role
-from opscore.domain.order_placing import RecordedLine, RecordOrder
+from opscore.domain.order_recording import RecordedLine, RecordOrder
 from opscore.domain.sku_commands import DelistSku, ListSku, PriceSku
 from opscore.domain.sku_events import DelistReason
 from opscore.domain.stock_commands import ReceiveStock

@@ -11,7 +11,7 @@ import pytest
 
 from opscore.domain.command import Role
 from opscore.domain.order_assists import NameOrderAgent
-from opscore.domain.order_placing import RecordedLine, RecordOrder
+from opscore.domain.order_recording import RecordedLine, RecordOrder
 from opscore.domain.order_refunds import RefundOrder
 from opscore.domain.staff import AssignStaffRole
 from opscore.domain.store_events import StaffRole

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import uuid4
 
 from opscore.domain.command import Role
-from opscore.domain.order_placing import RecordedLine, RecordOrder
+from opscore.domain.order_recording import RecordedLine, RecordOrder
 from opscore.domain.sku_commands import DelistSku
 from opscore.domain.sku_events import DelistReason
 from tests.api.conftest import Api, gid

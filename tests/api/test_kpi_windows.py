@@ -9,7 +9,7 @@ from uuid import UUID
 
 import pytest
 
-from opscore.domain.order_placing import RecordedLine, RecordOrder
+from opscore.domain.order_recording import RecordedLine, RecordOrder
 from opscore.domain.order_refunds import RefundOrder
 from tests.api.conftest import Api, gid
 from tests.shop import Shop

@@ -17,7 +17,7 @@ from opscore.domain.customer_commands import JoinMembership
 from opscore.domain.customer_events import MembershipSource
 from opscore.domain.order_commands import PayOrder
 from opscore.domain.order_events import ReturnReason
-from opscore.domain.order_placing import RecordedLine, RecordOrder
+from opscore.domain.order_recording import RecordedLine, RecordOrder
 from opscore.domain.order_returns import (
     LineQuantity,
     RequestReturn,

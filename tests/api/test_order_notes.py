@@ -12,7 +12,7 @@ from opscore.domain.command import Actor, Role
 from opscore.domain.customer_commands import EraseCustomer
 from opscore.domain.order_commands import CancelOrder, EraseGuest, PayOrder
 from opscore.domain.order_notes import NoteOrder, TagOrder, UntagOrder
-from opscore.domain.order_placing import RecordedLine, RecordOrder
+from opscore.domain.order_recording import RecordedLine, RecordOrder
 from opscore.domain.order_refunds import RefundOrder
 from tests.api.conftest import Api, gid
 from tests.api.test_figures import statements

@@ -17,11 +17,11 @@ from opscore.api.numbers import number_of, position_of
 from opscore.domain.command import Role
 from opscore.domain.order import Order
 from opscore.domain.order_commands import PayOrder
-from opscore.domain.order_placing import RecordedLine, RecordOrder
 from opscore.domain.order_recorded_returns import (
     RecordedReturnLine,
     RecordReturn,
 )
+from opscore.domain.order_recording import RecordedLine, RecordOrder
 from tests.api.conftest import Api, gid
 from tests.reached import wait_for
 from tests.shop import Shop

@@ -20,11 +20,11 @@ from opscore.domain.order_commands import (
     ResolveShortage,
 )
 from opscore.domain.order_events import DeclineReason, RefundReason, ReturnCondition, ReturnReason, ShortageRemedy
-from opscore.domain.order_placing import RecordedLine, RecordOrder
 from opscore.domain.order_recorded_returns import (
     RecordedReturnLine,
     RecordReturn,
 )
+from opscore.domain.order_recording import RecordedLine, RecordOrder
 from opscore.domain.order_refunds import RefundOrder
 from opscore.domain.order_return_endings import CancelReturn, DeclineReturn
 from opscore.domain.order_returns import (

@@ -59,7 +59,10 @@ from opscore.domain.order_losses import FileCourierClaim, ReportParcelLost
 from opscore.domain.order_notes import NoteOrder, TagOrder
 from opscore.domain.order_refunds import RefundOrder
 from opscore.domain.order_return_ways import PayReturnFreight, ShipReturn, VerifyReturn
-from opscore.domain.order_returns import ApproveReturn, RequestReturn
+from opscore.domain.order_returns import (
+    ApproveReturn,
+    RequestReturn,
+)
 from opscore.domain.policies import ProblemKind
 from opscore.domain.purchase_commands import PayPurchase
 from opscore.domain.sku_commands import PriceSku, SetStockPolicy, SetTierPrices, TierPriceEntry

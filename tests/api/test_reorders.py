@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from opscore.domain.command import Role
-from opscore.domain.order_placing import RecordedLine, RecordOrder
+from opscore.domain.order_recording import RecordedLine, RecordOrder
 from opscore.domain.purchase_commands import CancelPurchase
 from opscore.domain.sku_commands import DelistSku, RetireSku, SetStockPolicy
 from opscore.domain.sku_events import DelistReason

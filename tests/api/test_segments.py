@@ -14,7 +14,7 @@ import pytest
 from opscore.domain.command import Role
 from opscore.domain.customer_commands import MergeCustomers
 from opscore.domain.order_commands import CancelOrder, PayOrder
-from opscore.domain.order_placing import RecordedLine, RecordOrder
+from opscore.domain.order_recording import RecordedLine, RecordOrder
 from opscore.domain.order_refunds import RefundOrder
 from opscore.domain.store_commands import SetPolicy
 from tests.api.conftest import Api, gid

@@ -148,6 +148,17 @@ def test_a_figure_of_facts_that_are_not_kept_yet_is_no_zero(
     assert [float(row["value"]) for row in api.ask(asked, {"code": "K017"})["kpi"]["rows"]] == [20]
 
 
+def test_facts_of_before_sources_are_not_narrowed_to_one_by_leaving_that_out(
+    api: Api, sold: dict[str, Any], serve_earlier: Serve
+) -> None:
+    serve_earlier("kpi_facts", ("queries.sql", "AND (:source::text IS NULL OR came.source = :source::text)", ""))
+    asked = 'kpi(code: "K017", grain: TOTAL, fromDay: "2020-01-01", toDay: "2020-12-31"'
+    assert [float(row["value"]) for row in api.ask(f"{{ {asked}) {{ rows {{ value }} }} }}")["kpi"]["rows"]] == [20]
+    for narrowed in ("by: SOURCE", "source: DIRECT"):
+        assert "knows no source" in refused(api, f"{{ {asked}, {narrowed}) {{ rows {{ value }} }} }}")
+    assert api.ask(f'{{ {asked}, device: "app") {{ rows {{ value }} }} }}')["kpi"]["rows"] == []
+
+
 def test_facts_of_before_channels_and_breakdowns_are_counted_and_compared(
     api: Api, sold: dict[str, Any], serve_earlier: Serve
 ) -> None:

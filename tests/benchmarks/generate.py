@@ -311,6 +311,8 @@ class World:
             coupon_code=None, coupon_id=None, coupon_campaign_id=None, points_spent=0, points_minor=0,
             campaign_ids=() if from_campaign is None else (from_campaign,), claims=(), freight_waivers=(),
             passed_over=(), price_source="opscore", surge=False, region=None, expires_at=self.now + timedelta(hours=1),
+            traffic_source=("direct", "organic_search", "paid_search", "external", None)[customer % 5],
+            device=("pc", "app", None)[customer % 3],
         )  # fmt: skip
         for line in lines:
             number = self.skus.index(line.sku_id) if len(self.skus) < 50 else int(line.sku_code[3:])
@@ -570,7 +572,9 @@ class World:
             self.record("TrafficDayOpened", stream, store, store_id=self.stores[store], day=day)
         self.record(
             "TrafficReported", stream, store, day=day, channel=("all", "search", "web")[kind % 3],
-            device=("all", "phone")[kind % 2], campaign_id=self.campaigns[0] if kind == 7 else None,
+            device=("all", "app")[kind % 2],
+            traffic_source=(None, "direct", "organic_search")[kind // 3 % 3],
+            campaign_id=self.campaigns[0] if kind == 7 else None,
             sku_id=self.skus[0] if kind == 8 else None, hour=views % 24 if kind in (4, 6) else None,
             revision=1 + views % 3, source="generator", page_views=views, visitors=None if kind == 5 else views // 2,
             visits=views // 2 + 1, single_page_visits=views // 3,

@@ -30,11 +30,11 @@ from opscore.domain.order_commands import (
     ResolveShortage,
 )
 from opscore.domain.order_events import OrderCancelled, OrderPlaced, OrderRefunded, RefundReason, ShortageRemedy
-from opscore.domain.order_placing import RecordedLine, RecordOrder
 from opscore.domain.order_recorded_returns import (
     RecordedReturnLine,
     RecordReturn,
 )
+from opscore.domain.order_recording import RecordedLine, RecordOrder
 from opscore.domain.order_refunds import (
     ProtectPrice,
     RefundOf,

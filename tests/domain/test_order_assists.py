@@ -11,7 +11,8 @@ import pytest
 from opscore.domain.command import Actor, Role
 from opscore.domain.departures import RecordDeparture
 from opscore.domain.order_assists import NameOrderAgent
-from opscore.domain.order_placing import PlaceLine, PlaceOrder, RecordedLine, RecordOrder
+from opscore.domain.order_placing import PlaceLine, PlaceOrder
+from opscore.domain.order_recording import RecordedLine, RecordOrder
 from opscore.domain.refusals import InvalidField, NotAuthorised, WrongState
 from opscore.domain.staff import AssignStaffRole
 from opscore.domain.store_events import StaffRole

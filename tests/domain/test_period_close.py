@@ -22,11 +22,12 @@ from opscore.domain.command import Actor, Command, Origin, Role
 from opscore.domain.order import Order
 from opscore.domain.order_commands import CancelOrder, CancelOrderLines, LineQuantity, ShipOrder
 from opscore.domain.order_events import ReturnCondition
-from opscore.domain.order_placing import PlaceLine, PlaceOrder, RecordedLine, RecordOrder
+from opscore.domain.order_placing import PlaceLine, PlaceOrder
 from opscore.domain.order_recorded_returns import (
     RecordedReturnLine,
     RecordReturn,
 )
+from opscore.domain.order_recording import RecordedLine, RecordOrder
 from opscore.domain.order_returns import (
     DisposalOf,
     DisposeReturn,

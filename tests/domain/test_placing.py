@@ -39,7 +39,8 @@ from opscore.domain.customer_events import (
 )
 from opscore.domain.order_commands import CancelOrder, CancelOrderLines, ExpireOrder, LineQuantity, PayOrder
 from opscore.domain.order_events import OrderPlaced, PriceSource
-from opscore.domain.order_placing import PlaceLine, PlaceOrder, RecordedLine, RecordOrder
+from opscore.domain.order_placing import PlaceLine, PlaceOrder
+from opscore.domain.order_recording import RecordedLine, RecordOrder
 from opscore.domain.order_refusals import PriceChanged, TotalChanged
 from opscore.domain.order_state import OrderStatus
 from opscore.domain.pricing import CouponThresholdNotReached, DiscountSource, RegistrationNeeded
@@ -49,6 +50,7 @@ from opscore.domain.sku_commands import DelistSku, ListSku, SetTierPrices, TierP
 from opscore.domain.sku_events import BelowMinimumQuantity, CampaignQuotaUsed, DelistReason, SkuNotListed
 from opscore.domain.store_commands import AddLocation, SetPolicy, SuspendStore
 from opscore.domain.store_events import LocationAdded, StoreNotOpen
+from opscore.domain.values import TrafficSource
 from tests.domain.desk import Desk
 from tests.domain.selling import Shop
 
@@ -65,6 +67,22 @@ def points(shop: Shop, customer_id: UUID, amount: int) -> None:
 
 
 # Prices --------------------------------------------------------------------------------------------------------------
+
+
+def test_an_order_says_by_which_way_and_with_what_the_buyer_came_where_somebody_knows(shop: Shop) -> None:
+    lamp = shop.article(price="19.95")
+    line = RecordedLine(sku_id=lamp, quantity=Decimal(1), unit_price=Decimal(19))
+    known: dict[str, Any] = {"traffic_source": TrafficSource.PAID_SEARCH, "device": "app"}
+    orders = [shop.place((lamp, "1"), channel="web", **known), shop.place((lamp, "1"))]
+    orders += [
+        shop.desk.do(RecordOrder(store_id=shop.store_id, lines=(line,), **came, paid=False)) for came in (known, {})
+    ]
+
+    came = [(order.channel, order.traffic_source, order.device) for order in map(shop.order, orders)]
+    assert came == [
+        ("web", TrafficSource.PAID_SEARCH, "app"), ("web", None, None),
+        ("external", TrafficSource.PAID_SEARCH, "app"), ("external", None, None),
+    ]  # fmt: skip
 
 
 def test_an_order_freezes_lines_prices_and_freight(shop: Shop) -> None:

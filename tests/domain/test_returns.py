@@ -27,11 +27,11 @@ from opscore.domain.order_events import (
     ReturnCondition,
     ReturnReason,
 )
-from opscore.domain.order_placing import RecordedLine, RecordOrder
 from opscore.domain.order_recorded_returns import (
     RecordedReturnLine,
     RecordReturn,
 )
+from opscore.domain.order_recording import RecordedLine, RecordOrder
 from opscore.domain.order_refunds import (
     RefundOf,
     RefundOrder,

@@ -19,6 +19,7 @@ from opscore.domain.traffic import (
     VisitorsAbovePageViews,
     traffic_day_id,
 )
+from opscore.domain.values import TrafficSource
 from tests.domain.desk import START, Desk
 
 DAY = date(2024, 4, 30)
@@ -47,6 +48,17 @@ def test_a_report_begins_the_stream_of_its_day_and_shows_the_store(desk: Desk, s
     assert len(desk.recorded(store_id)) == store_events
     said = desk.last(TrafficReported)
     assert (said.channel, said.device, said.hour, said.page_views, said.visitors) == ("search", "phone", 9, 100, 40)
+
+
+def test_reports_of_two_sources_are_told_apart_from_each_other_and_from_the_whole(desk: Desk, store_id: UUID) -> None:
+    for source in (None, TrafficSource.DIRECT, TrafficSource.PAID_SEARCH):
+        desk.do(report(store_id, traffic_source=source, source="counter"))
+        said = desk.last(TrafficReported)
+        assert (said.traffic_source, said.source) == (source, "counter"), "whence they came, and who counted them"
+
+    assert len(desk.get(TrafficDay, traffic_day_id(store_id, DAY)).reports) == 3
+    with pytest.raises(RevisionNotNewer):
+        desk.do(report(store_id, traffic_source=TrafficSource.DIRECT, page_views=101))
 
 
 def test_the_same_figures_told_twice_are_recorded_once(desk: Desk, store_id: UUID) -> None:

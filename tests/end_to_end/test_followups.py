@@ -31,7 +31,7 @@ from opscore.domain.order_commands import (
     ShipOrder,
 )
 from opscore.domain.order_events import OrderCompleted
-from opscore.domain.order_placing import RecordedLine, RecordOrder
+from opscore.domain.order_recording import RecordedLine, RecordOrder
 from opscore.domain.order_state import OrderStatus
 from opscore.domain.sku import Sku
 from opscore.domain.store import Store

@@ -41,6 +41,16 @@ def test_every_published_sample_fits_its_schema_decodes_and_encodes_to_itself(pa
         assert json.loads(again.state) == kept["sample"]
 
 
+@pytest.mark.parametrize(
+    ("name", "fields"), [("OrderPlaced", ("traffic_source", "device")), ("TrafficReported", ("traffic_source",))]
+)
+def test_what_was_recorded_before_sources_were_says_that_none_is_known(name: str, fields: tuple[str, ...]) -> None:
+    kept = json.loads((FOLDER / schemas.file_name(name, 1)).read_text(encoding="utf-8"))
+    row = RecordedEvent(derived_id("sample", "stream"), 1, name, json.dumps(kept["sample"]).encode(), 1, AT, AT)
+    event = EventMapper().to_domain_event(row)
+    assert [getattr(event, field) for field in fields] == [None] * len(fields)
+
+
 def test_an_event_that_says_an_amount_of_money_says_its_currency() -> None:
     silent = {
         name

@@ -599,6 +599,40 @@ class Trade(generate.World):
         name, fields = facts[kind % len(facts)]
         self.record(name, stream, store, **fields)
 
+    def cost_store(self, number: int, kind: int) -> None:
+        """Let running a store cost something besides the expenses of every day, or set a budget for it."""
+        store = number % len(self.stores)
+        stream = self.stores[store]
+        if stream not in self.versions:
+            self.store_fact(store, 0)
+        currency = self.currencies[store]
+        money = {"amount_minor": 10 + kind, "currency": currency}
+        month = self.now.date().replace(day=1)
+        campaign = self.campaigns[number % len(self.campaigns)]
+        settled = {"growth": None, "growth_factor": Decimal(1), "grade": None, "grade_factor": Decimal(1)}
+        facts: list[tuple[str, dict[str, Any]]] = [
+            ("ServiceFeePaid", {"policy_version": 0, **money}),
+            ("DepositDeducted", {"reason": "fakes", "case_reference": None, **money}),
+            (
+                "CommissionSettled",
+                {
+                    "month": months_after(month, -1), "scheme_version": 1, "known_at_position": 1,
+                    "net_sales_minor": 900, "lines": (), "corrections": (), "settled_by": "ann", **settled, **money,
+                },
+            ),
+            ("ExpenseRecorded", {"category": "commission", **money}),
+            ("ExpenseRecorded", {"category": "advertising", "campaign_id": campaign, **money}),
+            (
+                "BudgetSet",
+                {
+                    "month": month, "category": ("advertising", "penalty", "agency_fee", "commission")[number % 4],
+                    "responsible": "ann", **money,
+                },
+            ),
+        ]  # fmt: skip
+        name, fields = facts[kind % len(facts)]
+        self.record(name, stream, store, **fields)
+
     def name_heroes(self, number: int, kind: int) -> None:
         """Let a store name three articles or more as its heroes, for this month or for the next."""
         store = number % len(self.stores)
@@ -737,6 +771,9 @@ class Doings(generate.Actions):
         if further == 13:
             self.trade.pass_time(minutes)
             return self.trade.correct(one, two)
+        if further == 14:
+            self.trade.pass_time(minutes)
+            return self.trade.cost_store(one, two)
         if further < 0 or not self.trade.orders:
             return super().do(action % generate.Actions.COUNT, one, two, minutes)
         order = self.trade.orders[-1 - one % min(len(self.trade.orders), 4)]

@@ -31,8 +31,8 @@ def test_every_projection_of_the_package_reads_well_and_has_a_lock_line() -> Non
     folder = resources.path("projections")
     definitions = read_all(folder)
     assert set(definitions) == {
-        "ad_service", "agency", "campaign_results", "customer_card", "directory", "funds", "heroes", "inquiries",
-        "kpi_daily", "kpi_facts", "order_book", "purchasing", "reviews", "stock_facts", "stock_ledger",
+        "ad_service", "agency", "campaign_results", "costs", "customer_card", "directory", "funds", "heroes",
+        "inquiries", "kpi_daily", "kpi_facts", "order_book", "purchasing", "reviews", "stock_facts", "stock_ledger",
         "stock_valuation", "traffic",
     }  # fmt: skip
     lock.refuse_edited(folder, definitions)

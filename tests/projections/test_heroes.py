@@ -14,7 +14,7 @@ import pytest
 from opscore import kpis
 from opscore.database import Database
 from opscore.domain.order_commands import AmendOrderPrice, CancelOrder, CancelOrderLines, LineQuantity, PayOrder
-from opscore.domain.order_placing import RecordedLine, RecordOrder
+from opscore.domain.order_recording import RecordedLine, RecordOrder
 from opscore.domain.order_refunds import RefundOrder
 from opscore.domain.store_heroes import SetHeroSkus
 from opscore.kpis import KpiGrain, OneCell

@@ -115,6 +115,9 @@ def everything_happens(log: Log) -> None:
     for number in (0, 1):  # Targets and budgets of both sorts are set, and money comes, goes and moves.
         for kind in (6, 1, 2, 3, 4):
             world.plan_store(number, kind)
+    for number in range(4):  # Whatever else running a store costs, and budgets for it.
+        for kind in range(6):
+            world.cost_store(number * len(world.stores), kind)
     if 0 in world.agreed:
         world.contract(0, 5)
     for number, kind in ((0, 0), (0, 6), (1, 1)):  # An agreement is signed, its fee comes, and its first plan in time.

@@ -34,6 +34,7 @@ NAMES = [
     "ad_service",
     "agency",
     "campaign_results",
+    "costs",
     "customer_card",
     "directory",
     "funds",

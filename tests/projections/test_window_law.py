@@ -38,6 +38,7 @@ PROJECTIONS = [
     "ad_service",
     "inquiries",
     "heroes",
+    "costs",
 ]
 OWN = resources.path("data") / "own_projections"
 """What an operator's folder begins with holds to the law as well."""

@@ -29,6 +29,7 @@ from opscore.api.lists import PageArguments
 from opscore.api.paging import Connection
 from opscore.api.selected import wants_total
 from opscore.domain.order_events import ReturnReason
+from opscore.domain.values import TrafficSource
 from opscore.kpis import Asked, KpiComparison, KpiGrain, OneCell
 
 Code = Annotated[str, strawberry.argument(description="Code of the figure, such as K017.")]
@@ -44,11 +45,13 @@ OfLocation = Annotated[strawberry.ID | None, strawberry.argument(description="On
 OfBatch = Annotated[str | None, strawberry.argument(description="Only units of this batch.")]
 OfAge = Annotated[str | None, strawberry.argument(description="Only units of this age band, such as 31-90 (days).")]
 OfSupplier = Annotated[UUID | None, strawberry.argument(description="Only what was bought of this supplier.")]
-OfCategory = Annotated[str | None, strawberry.argument(description="Only expenses of this category.")]
+OfCategory = Annotated[str | None, strawberry.argument(description="Only costs of this category.")]
 OfAgent = Annotated[
     str | None,
     strawberry.argument(description="Only orders in which this one of the staff helped; silent: nobody is named."),
 ]
+OfSource = Annotated[TrafficSource | None, strawberry.argument(description="Only what came to the shop by this way.")]
+OfDevice = Annotated[str | None, strawberry.argument(description="Only what came with this device, such as pc or app.")]
 By = Annotated[
     views.KpiSlice | None,
     strawberry.argument(
@@ -78,6 +81,8 @@ def _asked(
     supplier_id: UUID | None = None,
     category: str | None = None,
     agent: str | None = None,
+    source: TrafficSource | None = None,
+    device: str | None = None,
     by: views.KpiSlice | None = None,
 ) -> Asked:
     scope: list[UUID] | None = stores(info.context, store_ids)
@@ -98,6 +103,8 @@ def _asked(
         supplier_id=supplier_id,
         category=category,
         agent=agent,
+        source=None if source is None else source.value,
+        device=device,
         by=None if by is None else by.value.lower(),
     )
 
@@ -143,6 +150,8 @@ class KpiQueries:
         supplier_id: OfSupplier = None,
         category: OfCategory = None,
         agent: OfAgent = None,
+        source: OfSource = None,
+        device: OfDevice = None,
         by: By = None,
         top: Annotated[
             int,
@@ -160,7 +169,7 @@ class KpiQueries:
         context = info.context
         asked = _asked(
             info, (from_day, to_day, grain), store_ids, channel, sku_id, campaign_id, reason, tier, location_id, batch,
-            age, supplier_id, category, agent, by,
+            age, supplier_id, category, agent, source, device, by,
         )  # fmt: skip
         return await context.services.read(
             views.answer, context, views.find(code), asked, compare, at_least, as_of, top
@@ -208,6 +217,8 @@ class KpiQueries:
         supplier_id: OfSupplier = None,
         category: OfCategory = None,
         agent: OfAgent = None,
+        source: OfSource = None,
+        device: OfDevice = None,
         by: Annotated[
             views.KpiSlice | None, strawberry.argument(description="What the breakdown is by that the row is of.")
         ] = None,
@@ -227,7 +238,7 @@ class KpiQueries:
         context = info.context
         asked = _asked(
             info, (from_day, to_day, grain), store_ids, channel, sku_id, campaign_id, reason, tier, location_id, batch,
-            age, supplier_id, category, agent, by,
+            age, supplier_id, category, agent, source, device, by,
         )  # fmt: skip
         if (asked.by is None) != (of_slice is None and rest_of is None) or (
             of_slice is not None and rest_of is not None

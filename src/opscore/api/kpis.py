@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -33,6 +33,8 @@ from opscore.projector.lock import EditedWithoutVersion
 DAYS_MAX = {KpiGrain.HOUR: 62, KpiGrain.DAY: 1_100}
 """Most days of one question at a grain; coarser ones have the bound of 4,000."""
 DAYS_MAX_ELSE = 4_000
+LATER_SLICES = ("source", "device")
+"""Slices that facts of earlier versions do not have, and would not be narrowed to."""
 TOP_MAX = 100
 MONTHS_LATER_MAX = 1_200
 BREAKDOWN_ROWS_MAX = 10_000
@@ -76,9 +78,13 @@ class KpiSlice(enum.StrEnum):
     SUPPLIER = "SUPPLIER"
     """Whom goods were bought of; a breakdown names `supplierId`."""
     CATEGORY = "CATEGORY"
-    """What money was spent on, as expenses are booked."""
+    """What money was spent on; K104E names the categories that are not booked."""
     AGENT = "AGENT"
     """Who of the staff helped the buyer; `silent` where nobody is named."""
+    SOURCE = "SOURCE"
+    """By which way the buyer or visitor came to the shop, apart from the sales channel; empty where nobody knows."""
+    DEVICE = "DEVICE"
+    """What the buyer or visitor used, such as pc or app; empty where nobody knows."""
 
 
 for _exposed in (KpiSide, KpiBook, KpiSlice, KpiGrain, KpiComparison, kpis.Unit):
@@ -420,8 +426,8 @@ def answer(
     reached = position_reached(context, kpis.sources(kpi, all_kpis), at_least)
     projector = context.services.read_models
     try:
+        _require_slices(projector, all_kpis, kpi, asked)
         if asked.by is not None:
-            _require_slices(projector, kpis.sources(kpi, all_kpis))
             asked = replace(asked, kept=kpis.largest(projector, all_kpis, kpi, asked, top))
         found = kpis.cells(projector, all_kpis, kpi, asked)
         before = None if comparison is None else kpis.cells(projector, all_kpis, kpi, kpis.earlier(asked, comparison))
@@ -439,7 +445,7 @@ def broken_down(context: Context, code: str, asked: Asked) -> dict[kpis.Key, Cel
     """Return the cells of a figure for each slice of `asked.by`; raises NotReady (blocking)."""
     kpi, all_kpis, projector = find(code), known(), context.services.read_models
     try:
-        _require_slices(projector, kpis.sources(kpi, all_kpis))
+        _require_slices(projector, all_kpis, kpi, asked)
         return kpis.cells(projector, all_kpis, kpi, asked)
     except ProjectionRefused as refused:
         raise NotReady(str(refused)) from None
@@ -450,12 +456,19 @@ def rests_on(codes: Iterable[str]) -> set[str]:
     return set().union(*(kpis.sources(find(code), known()) for code in codes))
 
 
-def _require_slices(projector: Projector, names: set[str]) -> None:
-    """Raise NotReady when a version serves that was built before there were breakdowns."""
-    for name in sorted(names):
-        if "slice" in counting.lacking(projector.query(name, counting.FACTS).statement):
+def _require_slices(projector: Projector, all_kpis: Mapping[str, Kpi], kpi: Kpi, asked: Asked) -> None:
+    """Raise NotReady when a version serves that was built before there were breakdowns, or one of these slices."""
+    wanted = {name for name in LATER_SLICES if name == asked.by or getattr(asked, kpis.SLICES[name]) is not None}
+    if asked.by is None and not wanted:
+        return
+    for name, narrowed in sorted(kpis.narrowed(kpi, all_kpis).items()):
+        facts = projector.query(name, counting.FACTS).statement
+        unknown = sorted(each for each in wanted & narrowed if kpis.SLICES[each] not in facts.parameters)
+        if asked.by is not None and "slice" in counting.lacking(facts):
+            unknown = ["breakdowns"]
+        if unknown:
             raise NotReady(
-                f"The version of {name} that answers knows no breakdowns; compare it with the newest and let that one"
+                f"The version of {name} that answers knows no {unknown[0]}; compare it with the newest and let that one"
                 f" serve: opscore projections upgrade {name} --promote"
             )
 
@@ -578,8 +591,7 @@ def explained(
     projector = context.services.read_models
     try:
         asked = replace(asked, **moment(context, as_of))
-        if asked.by is not None:
-            _require_slices(projector, kpis.sources(kpi, known()))
+        _require_slices(projector, known(), kpi, asked)
         total = kpis.count_facts(projector, kpi, parts, asked, cell) if counted else None
         rows = kpis.facts(
             projector, kpi, parts, asked, cell, limit=wanted.fetch,

@@ -55,7 +55,7 @@ from opscore.domain.order_disputes import DisputeStatus, FaultParty
 from opscore.domain.order_events import OrderKind, PriceSource, ReturnReason, ReturnRemedy, TrackingStatus
 from opscore.domain.order_state import OrderStatus, ReturnStatus
 from opscore.domain.policies import ProblemKind
-from opscore.domain.values import plain
+from opscore.domain.values import TrafficSource, plain
 from opscore.permissions import may_see_field
 from opscore.projector import Ask
 from opscore.projector.lists import Column, Compare, Key, Operator, Page, Total
@@ -112,10 +112,11 @@ ORDER = MadeObject(
         "status": member_in(OrderStatus, "status"),
         "currency_code": Made(("currency",)),
         "price_source": member_in(PriceSource, "price_source"),
+        "traffic_source": member_in(TrafficSource, "traffic_source"),
         **as_they_are(
             """
             number channel external_reference region surge placed_at expires_at paid_at ship_by ship_by_hard
-            confirmed_at delivered_at completed_at cancelled_at expired coupon_code
+            confirmed_at delivered_at completed_at cancelled_at expired coupon_code device
             """
         ),
         **{
@@ -248,6 +249,8 @@ class OrderFilter:
     number: TextFilter | None = on("number", "Its number, as people call it.")
     channel: TextFilter | None = on("channel", "The channel it came from.")
     region: TextFilter | None = on("region", "Where it goes.")
+    traffic_source: Filter[TrafficSource] | None = on("traffic_source", "By which way the buyer came.")
+    device: TextFilter | None = on("device", "What the buyer ordered with.")
     external_reference: TextFilter | None = on("external_reference", "Its number elsewhere.")
     coupon_code: TextFilter | None = on("coupon_code", "The coupon it was placed with.")
     currency_code: TextFilter | None = on("currency", "Its currency.")

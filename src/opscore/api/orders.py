@@ -42,7 +42,7 @@ from opscore.domain.order_events import (
     TrackingStatus,
 )
 from opscore.domain.order_state import OrderStatus, ReturnCase, ReturnStatus
-from opscore.domain.values import plain
+from opscore.domain.values import TrafficSource, plain
 from opscore.permissions import may_see_field
 
 for _enum in (
@@ -56,6 +56,7 @@ for _enum in (
     TrackingStatus,
     OrderStatus,
     ReturnStatus,
+    TrafficSource,
 ):
     expose(_enum)
 
@@ -256,6 +257,10 @@ class Order(Stream):
         "and made so that one digit misheard or two swapped are found out. Take it as it is."
     )
     channel: str = strawberry.field(description="Where it came in.")
+    traffic_source: TrafficSource | None = strawberry.field(
+        description="By which way the buyer came to the shop; null where nobody knows."
+    )
+    device: str | None = strawberry.field(description="What the buyer ordered with, such as pc or app; null: unknown.")
     external_reference: str | None = strawberry.field(description="Its number elsewhere, unique in the store.")
     region: str | None = strawberry.field(description="Where it goes.")
     currency_code: str = strawberry.field(description="ISO 4217 code of its amounts.")
@@ -390,6 +395,8 @@ def order_view(order: domain.Order, context: Context) -> Order:
         status=order.status,
         number=number_of(order.first_position),
         channel=order.channel,
+        traffic_source=order.traffic_source,
+        device=order.device,
         external_reference=order.external_reference,
         region=order.region,
         currency_code=currency,

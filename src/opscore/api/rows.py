@@ -64,8 +64,9 @@ def as_they_are(names: str) -> dict[str, Attribute]:
 
 
 def member_in(kind: type[enum.StrEnum], column: str) -> Made:
-    """Return how a member of an enum is made of the column that holds its value."""
-    return Made((column,), {member.value: member for member in kind}.__getitem__)
+    """Return how a member of an enum is made of the column that holds its value; none of a column without one."""
+    members: dict[str | None, enum.StrEnum | None] = {member.value: member for member in kind}
+    return Made((column,), {**members, None: None}.__getitem__)
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,9 +28,11 @@ class SalesTarget:
 )
 class OperatingBudget:
     month: date = strawberry.field(description="The month, by its first day in the store's calendar.")
-    category: str = strawberry.field(description="The category, as expenses are booked.")
+    category: str = strawberry.field(description="The category of costs.")
     amount: Money = strawberry.field(description="How much may be spent.")
-    spent: Money = strawberry.field(description="What was spent; more than the budget where it was not kept.")
+    spent: Money = strawberry.field(
+        description="Expenses that were booked; more than the budget where it was not kept. K104B counts all costs."
+    )
     responsible: str = strawberry.field(description="Who answers for it: the pseudonym that events name as the actor.")
 
 

@@ -2,10 +2,11 @@
 
 What is on record (events) is in order_events.py, how it says no in order_refusals.py, the parts of the state in
 order_state.py, money in order_paying.py, calling off in order_cancelling.py, complaints in order_disputes.py, reviews
-in order_reviews.py; the commands are in order_placing.py, order_commands.py, order_notes.py, order_returns.py,
-order_return_endings.py, order_refunds.py, order_recorded_returns.py, order_losses.py, order_dispute_commands.py and
-order_review_commands.py. The order keeps, per line, how many units were ordered, cancelled, exchanged, packed, shipped,
-delivered, lost, asked back, returned and refunded; its status is derived from these counters and never stored.
+in order_reviews.py; the commands are in order_placing.py, order_recording.py, order_commands.py, order_arrivals.py,
+order_notes.py, order_returns.py, order_return_ways.py, order_return_endings.py, order_refunds.py, order_exchanges.py,
+order_recorded_returns.py, order_losses.py, order_dispute_commands.py and order_review_commands.py. The order keeps, per
+line, how many units were ordered, cancelled, exchanged, packed, shipped, delivered, lost, asked back, returned and
+refunded; its status is derived from these counters and never stored.
 """
 
 from __future__ import annotations
@@ -92,6 +93,7 @@ from opscore.domain.order_state import (
     units_by_line,
 )
 from opscore.domain.refusals import InvalidField, NotFound, ReferenceTaken, WrongState
+from opscore.domain.values import TrafficSource
 
 Path = Sequence[str | int]
 
@@ -104,6 +106,8 @@ class Order(Aggregate):
     kind: OrderKind
     customer_id: UUID | None
     channel: str
+    traffic_source: TrafficSource | None
+    device: str | None
     external_reference: str | None
     currency: str
     region: str | None
@@ -291,6 +295,7 @@ class Order(Aggregate):
         self.address = event.address
         self.remark = event.remark
         self.price_source = event.price_source
+        self.traffic_source, self.device = event.traffic_source, event.device
         self.surge = event.surge
         campaign_ids = {claim.campaign_id for claim in event.claims}
         self.lines = [LineState.begin(line, campaign_ids) for line in event.lines]
@@ -328,6 +333,7 @@ class Order(Aggregate):
         self.kind = event.kind
         self.customer_id = event.customer_id
         self.channel = event.channel
+        self.traffic_source = self.device = None
         self.external_reference = event.external_reference
         self.currency = event.currency
         self.placed_at = event.occurred_at

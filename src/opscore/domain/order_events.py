@@ -15,7 +15,7 @@ from uuid import UUID
 from opscore.domain.aggregate import FIELDS_ADDED, Event, FirstEvent
 from opscore.domain.order_disputes import FaultParty
 from opscore.domain.pricing import Discount, DiscountSource
-from opscore.domain.values import Sealed, Value
+from opscore.domain.values import Sealed, TrafficSource, Value
 
 # What is on record ---------------------------------------------------------------------------------------------------
 
@@ -247,8 +247,12 @@ class OrderPlaced(FirstEvent):
     """An order was agreed: what, for how much, and why that much. `total_minor` = `goods_minor` + `freight_minor`.
 
     `goods_minor` is the sum of the lines' amounts, after all discounts and points. Personal fields are sealed under the
-    customer's id, or under the order's own id when a guest ordered.
+    customer's id, or under the order's own id when a guest ordered. traffic_source, device: by which way and with what
+    the buyer came to the shop, apart from the sales channel; None where nobody knows.
     """
+
+    VERSION: ClassVar[int] = 2
+    UPCASTS: ClassVar[tuple[tuple[()], ...]] = FIELDS_ADDED
 
     store_id: UUID
     customer_id: UUID | None
@@ -278,6 +282,8 @@ class OrderPlaced(FirstEvent):
     recipient: Sealed | None = None
     address: Sealed | None = None
     remark: Sealed | None = None
+    traffic_source: TrafficSource | None = None
+    device: str | None = None
 
 
 class OrderPriceAmended(Event):

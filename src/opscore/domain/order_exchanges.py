@@ -18,7 +18,12 @@ from opscore.domain.order import Order, require_each_once
 from opscore.domain.order_commands import AFTER_SALES_DESK, SERVICE_DESK, LineNumber, OrderId, Quantity, line_quantity
 from opscore.domain.order_events import ExchangedLine, ReturnExchanged
 from opscore.domain.order_refusals import ExchangeExceedsReturned
-from opscore.domain.order_returns import ReturnId, case_line, case_of, return_lines
+from opscore.domain.order_returns import (
+    ReturnId,
+    case_line,
+    case_of,
+    return_lines,
+)
 from opscore.domain.order_state import ReturnCase, ReturnCaseLine, ReturnStatus
 from opscore.domain.periods import OverrideReason, note_override, require_open_books
 from opscore.domain.refusals import InvalidField, Refusal

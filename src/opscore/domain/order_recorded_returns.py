@@ -30,7 +30,10 @@ from opscore.domain.order_refusals import (
     RefundExceedsPaid,
     ReturnExceedsDelivered,
 )
-from opscore.domain.order_returns import require_room, take_back
+from opscore.domain.order_returns import (
+    require_room,
+    take_back,
+)
 from opscore.domain.order_state import RefundPlan
 from opscore.domain.periods import OverrideReason, note_override
 from opscore.domain.refusals import (

@@ -29,7 +29,12 @@ from opscore.domain.order_events import (
 )
 from opscore.domain.order_refunds import REFUNDING
 from opscore.domain.order_refusals import FaultUnknown, FreightNotOurs, FreightPaidAlready
-from opscore.domain.order_returns import COMING, HANDLING, ReturnId, case_of
+from opscore.domain.order_returns import (
+    COMING,
+    HANDLING,
+    ReturnId,
+    case_of,
+)
 from opscore.domain.order_state import ReturnCase, ReturnStatus
 from opscore.domain.refusals import CurrencyMismatch, Refusal, WrongState
 from opscore.domain.sku_events import FulfilmentMode

@@ -559,14 +559,23 @@ class ClosePeriod(Command):
 
 
 class RecordExpense(Command):
-    """Book money spent on running the store; a negative amount corrects an earlier booking."""
+    """Book money spent on running the store; a negative amount corrects an earlier booking.
+
+    Fees, penalties, compensation and what else commands of its own record are costs without it.
+    """
 
     AGGREGATE: ClassVar[type[Aggregate]] = Store
     ROLES: ClassVar[frozenset[Role]] = CASHIERS
     REFUSES: ClassVar[tuple[type[Refusal], ...]] = (CurrencyMismatch, ReasonMissing)
 
     store_id: StoreId
-    category: Annotated[Code, Meta(description="What it was spent on: rent, freight, packing, platform_fee, ...")]
+    category: Annotated[
+        Code,
+        Meta(
+            description="What it was spent on: rent, freight, packing, ...; `advertising` and `commission` pay for "
+            "what is reported or settled and are no cost once more."
+        ),
+    ]
     amount_minor: Annotated[Minor, Meta(description="Amount in minor units; below zero takes back.")]
     currency: Annotated[Currency, Meta(description="Its currency.")]
     reference: Annotated[Code | None, Meta(description="The voucher.")] = None

@@ -116,7 +116,9 @@ class SetBudget(Command):
 
     store_id: StoreId
     month: Month
-    category: Annotated[Code, Meta(description="The category, as expenses are booked: rent, freight, packing, ...")]
+    category: Annotated[
+        Code, Meta(description="The category of costs, as K104E names them: rent, freight, packing, platform_fee, ...")
+    ]
     amount_minor: Annotated[NonNegativeMinor, Meta(description="Amount in minor units; 0 allows nothing.")]
     currency: Annotated[Currency, Meta(description="Its currency.")]
     responsible: Annotated[Code, Meta(description="Who answers for it: the name that their tokens carry.")]

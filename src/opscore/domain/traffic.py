@@ -1,7 +1,8 @@
 """A day of a store's traffic as it was reported: what is on record, how it says no, and what may be asked for.
 
 Each store and day has a short stream of its own, so that figures which arrive every hour, are corrected for weeks and
-concern no order never lengthen the store's stream. A report is known by (channel, device, campaign, SKU, hour).
+concern no order never lengthen the store's stream. A report is known by (channel, traffic source, device, campaign,
+SKU, hour).
 """
 
 from __future__ import annotations
@@ -13,11 +14,11 @@ from uuid import UUID
 import msgspec
 from msgspec import Meta
 
-from opscore.domain.aggregate import Aggregate, Event, FirstEvent, folds
+from opscore.domain.aggregate import FIELDS_ADDED, Aggregate, Event, FirstEvent, folds
 from opscore.domain.command import Command, Role, UnitOfWork
 from opscore.domain.refusals import InvalidField, Refusal
 from opscore.domain.store import Store
-from opscore.domain.values import Code, Count, Value, derived_id, local_day
+from opscore.domain.values import Code, Count, TrafficSource, Value, derived_id, local_day
 
 WHOLE = "all"
 """The channel and the device of a report that is not split by them."""
@@ -39,8 +40,12 @@ class TrafficReported(Event):
     """How many looked at a store on one of its days, in one slice; a higher revision replaces a lower one.
 
     A figure that is None was not counted by the source. `visitors` are different people within this slice alone: those
-    of two slices are never added.
+    of two slices are never added. source: which counter or file said so. traffic_source: by which way they came; None:
+    by any.
     """
+
+    VERSION: ClassVar[int] = 2
+    UPCASTS: ClassVar[tuple[tuple[()], ...]] = FIELDS_ADDED
 
     day: date
     channel: str
@@ -60,6 +65,7 @@ class TrafficReported(Event):
     shares: int | None
     favourites: int | None
     cart_adds: int | None
+    traffic_source: TrafficSource | None = None
 
 
 class Tallies(Value):
@@ -85,11 +91,12 @@ class Slice(Value):
     campaign_id: UUID | None = None
     sku_id: UUID | None = None
     hour: int | None = None
+    traffic_source: TrafficSource | None = None
 
     @property
     def key(self) -> str:
         """Return it as one text; None differs from every value."""
-        parts = (self.campaign_id, self.sku_id, self.hour, self.device, self.channel)
+        parts = (self.campaign_id, self.sku_id, self.hour, self.traffic_source, self.device, self.channel)
         return " ".join("-" if part is None else str(part) for part in parts)
 
 
@@ -179,8 +186,10 @@ class ReportTraffic(Command):
     store_id: Annotated[UUID, Meta(description="The store.")]
     day: Annotated[date, Meta(description="The day, in the store's own time zone.")]
     page_views: Annotated[Tally, Meta(description="Pages seen.")]
-    channel: Annotated[Code, Meta(description="Where the visitors came from; `all` for the store as a whole.")] = WHOLE
-    device: Annotated[Code, Meta(description="What they looked with; `all` for every device.")] = WHOLE
+    channel: Annotated[
+        Code, Meta(description="The channel they came through, as orders name it; `all` for the whole.")
+    ] = WHOLE
+    device: Annotated[Code, Meta(description="What they looked with: pc, app, ...; `all` for every device.")] = WHOLE
     campaign_id: Annotated[UUID | None, Meta(description="Only the pages of this campaign.")] = None
     sku_id: Annotated[UUID | None, Meta(description="Only the page of this article.")] = None
     hour: Annotated[Hour | None, Meta(description="Only this hour of the day, 0 to 23; none: the whole day.")] = None
@@ -195,6 +204,9 @@ class ReportTraffic(Command):
     shares: Annotated[Tally | None, Meta(description="How often it was shared.")] = None
     favourites: Annotated[Tally | None, Meta(description="How often it was marked as a favourite.")] = None
     cart_adds: Annotated[Tally | None, Meta(description="How often something was put into a cart.")] = None
+    traffic_source: Annotated[
+        TrafficSource | None, Meta(description="Only those who came by this way; none: by any, as a whole.")
+    ] = None
 
     def decide(self, work: UnitOfWork) -> UUID:
         """Check the day, the figures and the revision on record."""

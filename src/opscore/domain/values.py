@@ -6,6 +6,7 @@ most six places; quantities are decimals of at most six places. No float anywher
 
 from __future__ import annotations
 
+import enum
 import functools
 from datetime import datetime
 from decimal import ROUND_HALF_EVEN, Context, Decimal
@@ -54,6 +55,19 @@ PositiveMinor = Annotated[int, Meta(ge=1, le=MAX_MINOR)]
 NonNegativeMinor = Annotated[int, Meta(ge=0, le=MAX_MINOR)]
 Count = Annotated[int, Meta(ge=1, le=10**9)]
 NonNegativeCount = Annotated[int, Meta(ge=0, le=10**9)]
+
+
+class TrafficSource(enum.StrEnum):
+    """By which way somebody came to a shop, whatever it sells through."""
+
+    DIRECT = "direct"
+    """They typed its address, or had it among their bookmarks."""
+    EXTERNAL = "external"
+    """By a link on somebody else's pages."""
+    ORGANIC_SEARCH = "organic_search"
+    """By a search, from what it found by itself."""
+    PAID_SEARCH = "paid_search"
+    """By a search, from an advertisement beside what it found."""
 
 
 def derived_id(kind: str, *parts: object) -> UUID:

@@ -24,7 +24,7 @@ from opscore.domain.campaign_events import CampaignGoal, CampaignKind, CampaignT
 from opscore.domain.command import Actor, Command, Origin, Role
 from opscore.domain.customer import Customer
 from opscore.domain.customer_commands import GrantCoupon, RegisterCustomer, UseCoupon
-from opscore.domain.order_placing import RecordedLine, RecordOrder
+from opscore.domain.order_recording import RecordedLine, RecordOrder
 from opscore.domain.sku import FulfilmentMode
 from opscore.domain.sku_commands import RegisterSku
 from opscore.domain.values import derived_id

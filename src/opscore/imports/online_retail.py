@@ -19,11 +19,11 @@ from zoneinfo import ZoneInfo
 from opscore.domain.command import Actor, Command, Origin, Role
 from opscore.domain.customer_commands import RegisterCustomer
 from opscore.domain.order_events import ReturnCondition
-from opscore.domain.order_placing import RecordedLine, RecordOrder
 from opscore.domain.order_recorded_returns import (
     RecordedReturnLine,
     RecordReturn,
 )
+from opscore.domain.order_recording import RecordedLine, RecordOrder
 from opscore.domain.sku import FulfilmentMode, Sku, WriteOffKind
 from opscore.domain.sku_commands import PriceSku, RegisterSku
 from opscore.domain.stock_commands import CountStock, IssueSample, ReceiveStock, WriteOffStock

@@ -22,7 +22,7 @@ import msgspec
 
 from opscore.domain.command import Actor, Command, Origin, Role
 from opscore.domain.customer_commands import RegisterCustomer
-from opscore.domain.order_placing import RecordedLine, RecordOrder
+from opscore.domain.order_recording import RecordedLine, RecordOrder
 from opscore.domain.sku import FulfilmentMode
 from opscore.domain.sku_commands import RegisterSku
 from opscore.domain.traffic import WHOLE, ReportTraffic, Slice, Tallies, TrafficDay, traffic_day_id
