@@ -88,11 +88,23 @@ def test_orders_and_visitors_say_whence_they_came_and_figures_are_told_apart_by_
     assert "cannot be narrowed to one source" in refused["message"]
 
 
-def test_a_list_of_orders_tells_it_too(api: Api, shop: Shop) -> None:
-    sku = shop.sku(stock=5)
-    order = shop.do(shop.order((sku, 1), device="app"))
-    head = api.server.services.log.head().position
-    listed = api.ask(
-        "query ($p: Position) { orders(first: 50, atLeast: $p) { nodes { id trafficSource device } } }", {"p": head}
-    )["orders"]["nodes"]
-    assert {"id": gid("Order", order), "trafficSource": None, "device": "app"} in listed
+def test_a_list_says_whence_buyers_came_as_the_order_does(api: Api) -> None:
+    shop = Shop.open(api.server.writer, f"Shop {uuid4()}")
+    store, line = gid("Store", shop.store_id), {"skuId": gid("Sku", shop.sku()), "quantity": "1"}
+    placed = {}
+    for source, device in (("DIRECT", "pc"), ("PAID_SEARCH", "app"), (None, None)):
+        given = {"storeId": store, "lines": [line], "trafficSource": source, "device": device}
+        answer = api.give("placeOrder", "order { id trafficSource device } userErrors { code }", given)
+        placed[source] = answer["order"]
+    document = """query ($filter: OrderFilter, $at: Position) {
+      orders(filter: $filter, first: 9, atLeast: $at) { nodes { id trafficSource device } }
+    }"""
+
+    def found(**filter_: Any) -> list[dict[str, Any]]:
+        given = {"filter": {"storeId": {"eq": store}, **filter_}, "at": api.server.services.log.head().position}
+        nodes: list[dict[str, Any]] = api.ask(document, given)["orders"]["nodes"]
+        return nodes
+
+    assert sorted(found(), key=str) == sorted(placed.values(), key=str)
+    assert found(trafficSource={"eq": "PAID_SEARCH"}) == [placed["PAID_SEARCH"]]
+    assert found(device={"eq": "pc"}) == [placed["DIRECT"]]
