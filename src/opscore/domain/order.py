@@ -516,8 +516,8 @@ class Order(Aggregate):
             self.expired = isinstance(event, OrderExpired)
             self.claims = {}
             self.shortage = []
-            # Of a parcel that is lost, a claim may still be open.
-            self.parcels = {key: parcel for key, parcel in self.parcels.items() if parcel.lost_at is not None}
+            # Of a parcel that left, a claim may still be open.
+            self.parcels = {key: parcel for key, parcel in self.parcels.items() if parcel.shipped_at is not None}
             for line in self.lines:
                 line.packed = ZERO
             if self.paid_at is None:

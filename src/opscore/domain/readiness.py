@@ -462,7 +462,7 @@ def _trackable(order: Order, _: Occasion) -> None:
 
 
 def _confirmable(order: Order, _: Occasion) -> None:
-    if order.received_at is not None and order.completed_at is not None:
+    if order.received_at is not None and order.status is OrderStatus.COMPLETED:
         raise DoneAlready
     order_arrivals.require_received(order)
 
