@@ -7,7 +7,7 @@ returns and of refunds. Many of these are refused; then every aggregate that was
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
@@ -25,6 +25,7 @@ from opscore.domain.command import COMMON_REFUSALS, Command
 from opscore.domain.customer import Customer
 from opscore.domain.customer_commands import EarnPoints
 from opscore.domain.order import Order
+from opscore.domain.order_arrivals import ConfirmReceipt, TrackParcel
 from opscore.domain.order_commands import (
     AmendOrderPrice,
     CancelOrder,
@@ -44,6 +45,7 @@ from opscore.domain.order_commands import (
     ShipOrder,
     UnpackParcel,
 )
+from opscore.domain.order_disputes import FaultParty
 from opscore.domain.order_events import (
     DeclineReason,
     OrderCancelled,
@@ -57,8 +59,14 @@ from opscore.domain.order_events import (
     PaymentReceived,
     ReturnCondition,
     ReturnDisposed,
+    ReturnExchanged,
+    ReturnReason,
+    ReturnRemedy,
     ShortageRemedy,
+    ShortageResolved,
+    TrackingStatus,
 )
+from opscore.domain.order_exchanges import ExchangeOf, ExchangeReturn
 from opscore.domain.order_losses import ReplaceLostParcel, ReportParcelLost, TraceParcel
 from opscore.domain.order_placing import PlaceLine, PlaceOrder
 from opscore.domain.order_refunds import (
@@ -67,6 +75,7 @@ from opscore.domain.order_refunds import (
     RefundOrder,
 )
 from opscore.domain.order_return_endings import CancelReturn, DeclineReturn, still_expected
+from opscore.domain.order_return_ways import PayReturnFreight, ShipReturn, VerifyReturn
 from opscore.domain.order_returns import (
     ApproveReturn,
     DisposalOf,
@@ -324,6 +333,38 @@ class OrderLives(RuleBasedStateMachine):
             self.ask(DisposeReturn(**target, lines=disposed))
 
     @precondition(lambda self: self.order_ids)
+    @rule(
+        number=numbers, line=numbers, back=units, other=st.booleans(), sent=units, wanted=st.sampled_from(ReturnRemedy)
+    )
+    def exchange(self, number: int, line: int, back: Decimal, other: bool, sent: Decimal, wanted: ReturnRemedy) -> None:
+        """Let goods come back and others, or the same ones, go out for them; again and again, once it is there."""
+        order = self.some_order(number)
+        if order.status is OrderStatus.SHIPPED:
+            self.go_on(number, 1 + line % 2)
+        at = self.some_line(order, line)
+        part = (LineQuantity(line=at, quantity=back),)
+        self.ask(RequestReturn(order_id=order.id, lines=part, remedy=wanted))
+        for return_id in list(self.desk.get(Order, order.id).returns)[-2:]:
+            target: dict[str, Any] = {"order_id": order.id, "return_id": return_id}
+            self.ask(ApproveReturn(**target))
+            self.ask(ShipReturn(**target, courier="sf", waybill="B1"))
+            self.ask(VerifyReturn(**target, reason=ReturnReason.QUALITY, fault_party=list(FaultParty)[line % 5]))
+            self.ask(PayReturnFreight(**target, amount_minor=800))
+            self.ask(ReceiveReturn(**target, location_id=self.shop.location_id, lines=part))
+            instead = {"sku_id": self.cup, "sent_quantity": sent} if other else {}
+            self.ask(ExchangeReturn(**target, lines=(ExchangeOf(line=at, quantity=back, **instead),)))
+
+    @precondition(lambda self: self.order_ids)
+    @rule(number=numbers, line=numbers, defects=st.one_of(st.none(), units), inspected=st.booleans())
+    def arrive(self, number: int, line: int, defects: Decimal | None, inspected: bool) -> None:
+        order = self.some_order(number)
+        for parcel_id in order.parcels:
+            tracked = list(TrackingStatus)[line]
+            self.ask(TrackParcel(order_id=order.id, parcel_id=parcel_id, status=tracked))
+        wrong = () if defects is None else (LineQuantity(line=self.some_line(order, line), quantity=defects),)
+        self.ask(ConfirmReceipt(order_id=order.id, inspected=inspected, defects=wrong))
+
+    @precondition(lambda self: self.order_ids)
     @rule(number=numbers, line=numbers, asked=units, approved=st.booleans(), declined=st.booleans())
     def send_nothing_back(self, number: int, line: int, asked: Decimal, approved: bool, declined: bool) -> None:
         order = self.some_order(number)
@@ -417,9 +458,20 @@ class OrderLives(RuleBasedStateMachine):
             for line in back.lines:
                 if line.line is not None:
                     refunded[back.originator_id, line.line] += line.amount_minor
+        # What stands in for a line takes its price over: what went back of the one, the other does not give once more.
+        stands_in_for: dict[tuple[UUID, int], int] = {}
+        for kind in (ShortageResolved, ReturnExchanged):
+            for event in self.events_of(kind):
+                stands_in_for |= {(event.originator_id, each.line): each.from_line for each in event.exchanges}
         for order in self.orders():
+            of_bought: Counter[int] = Counter()
             for line in order.lines:
-                assert refunded[order.id, line.line] <= line.amount_minor
+                bought = line.line
+                while (order.id, bought) in stands_in_for:
+                    bought = stands_in_for[order.id, bought]
+                of_bought[bought] += line.amount_minor - refunded[order.id, line.line]
+            assert all(left_minor >= 0 for left_minor in of_bought.values())
+            for line in order.lines:
                 assert line.cancelled_minor <= line.amount_minor
                 assert 0 <= line.delivered <= line.shipped <= line.packed <= line.live - line.lost
                 assert line.lost >= 0
@@ -442,6 +494,9 @@ class OrderLives(RuleBasedStateMachine):
         for traced in self.events_of(ParcelTraced):
             for entry in traced.lines:
                 gone[entry.sku_id] -= entry.quantity
+        # What came back and was exchanged counts as if it had never left.
+        for sku_id, _, quantity in self.exchanged():
+            gone[sku_id] += quantity
         back: Counter[UUID] = Counter()
         for event in self.events_of(ReturnDisposed):
             for line in event.lines:
@@ -463,16 +518,32 @@ class OrderLives(RuleBasedStateMachine):
         )
         assert left + held + quota_shipped == QUOTA
 
+    def exchanged(self) -> Iterator[tuple[UUID, tuple[UUID, int], Decimal]]:
+        """Give (article, line of an order, units) of goods that came back and for which others are sent."""
+        for event in self.events_of(ReturnExchanged):
+            order = self.desk.get(Order, event.originator_id)
+            came = [(entry.line, entry.quantity) for entry in event.lines]
+            came += [(entry.from_line, entry.replaced_quantity) for entry in event.exchanges]
+            for number, quantity in came:
+                line = order.lines[number - 1]
+                if not line.service:
+                    yield line.sku_id, (order.id, number), quantity
+
     @invariant()
     def what_is_packed_lies_in_parcels(self) -> None:
+        anew: Counter[tuple[UUID, int]] = Counter()
+        for _, at, quantity in self.exchanged():
+            anew[at] += quantity
         for order in self.orders():
-            packed: dict[int, Decimal] = {}
+            packed = {line.line: -anew[order.id, line.line] for line in order.lines if anew[order.id, line.line]}
             for parcel in order.parcels.values():
                 if parcel.lost_at is not None:
                     continue
                 for held in parcel.lines:
                     packed[held.line] = packed.get(held.line, Decimal(0)) + held.quantity
-            assert {line.line: line.packed for line in order.lines if line.packed} == packed
+            assert {line.line: line.packed for line in order.lines if line.packed} == {
+                number: units for number, units in packed.items() if units
+            }
 
     @invariant()
     def what_is_asked_back_is_what_returns_still_expect_or_have_got(self) -> None:
@@ -480,7 +551,11 @@ class OrderLives(RuleBasedStateMachine):
             for line in order.lines:
                 entries = [(case, case.find(line.line)) for case in order.returns.values()]
                 wanted = sum(
-                    (dict(still_expected(case)).get(line.line, 0) + entry.received for case, entry in entries if entry),
+                    (
+                        dict(still_expected(case)).get(line.line, 0) + entry.received - entry.exchanged
+                        for case, entry in entries
+                        if entry
+                    ),
                     Decimal(0),
                 )
                 assert line.return_requested == wanted

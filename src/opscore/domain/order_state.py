@@ -223,9 +223,13 @@ class LineState(msgspec.Struct):
     def points_gone_minor(self) -> int:
         """What was paid with points for units that were called off or whose money went back, in minor units."""
         base = self.ordered - self.exchanged
+        return self.points_minor if self._gone >= base else _part(self.points_minor, self._gone, base)
+
+    @property
+    def _gone(self) -> Decimal:
+        """Units that were called off or whose money went back."""
         # Units that were cancelled after payment are refunded later: they count once.
-        gone = max(self.cancelled, self.cancelled_unpaid + self.refunded)
-        return self.points_minor if gone >= base else _part(self.points_minor, gone, base)
+        return max(self.cancelled, self.cancelled_unpaid + self.refunded)
 
     def price_of(self, units: Decimal) -> int:
         """Return what this many of the line's units cost after discounts, in minor units.
@@ -239,7 +243,7 @@ class LineState(msgspec.Struct):
 
     def exchange_price_of(self, units: Decimal) -> int:
         """Return what was paid for this many of the units that came back and are not refunded, in minor units."""
-        settled = self.cancelled_unpaid + self.refunded
+        settled = self._gone
         return self.price_of(settled + units) - self.price_of(settled)
 
     def refund_price_of(self, units: Decimal) -> int:
