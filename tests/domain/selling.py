@@ -207,10 +207,10 @@ class Shop:
             self.desk.do(DeliverOrder(order_id=order_id, parcel_id=parcel_id))
         return order_id
 
-    def returned(self, order_id: UUID, *lines: tuple[int, str]) -> UUID:
+    def returned(self, order_id: UUID, *lines: tuple[int, str], **fields: Any) -> UUID:
         """Request, approve and receive a return of these (line, quantity); return its id."""
         wanted = tuple(LineQuantity(line=number, quantity=Decimal(quantity)) for number, quantity in lines)
-        self.desk.do(RequestReturn(order_id=order_id, lines=wanted))
+        self.desk.do(RequestReturn(order_id=order_id, lines=wanted, **fields))
         return_id = list(self.order(order_id).returns)[-1]
         self.desk.do(ApproveReturn(order_id=order_id, return_id=return_id))
         self.desk.do(ReceiveReturn(order_id=order_id, return_id=return_id, location_id=self.location_id, lines=wanted))

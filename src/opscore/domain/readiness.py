@@ -79,7 +79,7 @@ from opscore.domain.customer_events import (
 from opscore.domain.order import Order
 from opscore.domain.order_disputes import DisputeStep
 from opscore.domain.order_events import OrderKind
-from opscore.domain.order_refusals import ClaimExists, LossSettled, NothingToRefund
+from opscore.domain.order_refusals import ClaimExists, DamageUnreported, LossSettled, NothingToRefund
 from opscore.domain.order_state import OrderStatus, Parcel, ReturnCase, ReturnStatus
 from opscore.domain.policies import Membership, SecondPerson
 from opscore.domain.refusals import NotFound, Refusal, WrongState
@@ -504,6 +504,8 @@ def _replaceable(order: Order, now: Occasion) -> None:
 def _claimable(order: Order, _: Occasion) -> None:
     parcels = [parcel for parcel in order.parcels.values() if parcel.lost_at is not None or _damaged(order, parcel)]
     if not parcels:
+        if any(parcel.delivered_at is not None for parcel in order.parcels.values()):
+            raise DamageUnreported(path=("order_id",), ids=[order.id])
         _require_some(order, False, "one with a parcel that is lost, or whose goods came damaged")
     known = [parcel.claim for parcel in parcels if parcel.claim is not None]
     if len(known) == len(parcels):
