@@ -13,6 +13,7 @@ from opscore.domain.inspections import InspectBatch, ResidueAboveLimit, ResidueU
 from opscore.domain.policies import PolicyInvalid
 from opscore.domain.refusals import InvalidField
 from opscore.domain.sku import BatchInspected, StockCondition, StockState
+from opscore.domain.sku_amending import AmendSku
 from opscore.domain.sku_commands import ListSku
 from opscore.domain.sku_events import BatchBarred, ExceedsBatch, ExceedsOnHand, InspectionNeeded
 from opscore.domain.stock_commands import ReceiveStock, ReclassifyStock
@@ -132,6 +133,10 @@ def test_goods_of_a_category_with_a_limit_are_not_sold_unmeasured_whichever_way_
         with pytest.raises(InspectionNeeded):
             shelf.do(free)
     assert level(buying) == (4, 0, 3, 1)
+    # Nor does another category free them.
+    elsewhere = AmendSku(sku_id=buying.sku_id, name="Tea", category="kitchen")
+    with pytest.raises(InspectionNeeded):
+        shelf.do(elsewhere)
     inspect(buying, 2, 1, residue=Decimal("0.05"))
     assert level(buying) == (4, 2, 0, 2)
     # What failed can be looked at again, and passes by another measurement alone.

@@ -11,10 +11,11 @@ from msgspec import Meta
 
 from opscore.domain.aggregate import Aggregate
 from opscore.domain.command import Command, Role, UnitOfWork
+from opscore.domain.policies import Inspection
 from opscore.domain.refusals import Refusal
 from opscore.domain.sku import Sku, SkuStatus
 from opscore.domain.sku_commands import EDITORS, Moment, SkuId, SpecificationItem, least_quantity, specified
-from opscore.domain.sku_events import SkuAmended
+from opscore.domain.sku_events import InspectionNeeded, SkuAmended
 from opscore.domain.store import Store
 from opscore.domain.store_events import (
     BrandNotAuthorised,
@@ -31,7 +32,7 @@ class AmendSku(Command):
 
     Its code, unit, decimal places, mode and currency stay: orders and stock are told by them. Orders keep the name, and
     campaigns the articles, that they have. Where it is on sale, the papers of that store have to allow the new category
-    and brand.
+    and brand. Goods whose residue is to be measured are measured under the category that they came in with.
     """
 
     AGGREGATE: ClassVar[type[Aggregate]] = Sku
@@ -42,6 +43,7 @@ class AmendSku(Command):
         CategoryOutOfScope,
         LicenceMissing,
         BrandNotAuthorised,
+        InspectionNeeded,
     )
 
     sku_id: SkuId
@@ -57,12 +59,16 @@ class AmendSku(Command):
     )
 
     def decide(self, work: UnitOfWork) -> UUID:
-        """Check the papers of the stores that sell it, and take it down. Asked twice, recorded once."""
+        """Check what waits to be measured and the papers of the stores that sell it. Asked twice, recorded once."""
         sku = work.sku(self.sku_id)
         sku.require_status(SkuStatus.DRAFT, SkuStatus.READY)
         season_end = None if self.season_end is None else self.season_end.astimezone(UTC)
         specification = specified(self.specification)
         least = least_quantity(self.min_order_quantity, sku.quantity_places)
+        limits = work.get(Store, sku.store_id, scoped=False).policy(Inspection, work.occurred_at).residue_limits
+        waiting = any(level.quarantined or level.damaged for level in sku.levels.values())
+        if waiting and sku.category in limits and self.category not in limits:
+            raise InspectionNeeded(category=sku.category, path=("category",), ids=[sku.id])
         for store_id in [store_id for store_id, listing in sku.listings.items() if listing.listed]:
             store = work.find(Store, store_id)
             assert store is not None
