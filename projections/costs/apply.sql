@@ -54,17 +54,17 @@ WHERE said.amount_minor <> 0 OR said.event IN ('ExpenseRecorded', 'CommissionSet
 WITH found AS (
     SELECT said.stream_id AS campaign_id, said.day, said.channel, said.currency, said.revision, said.position,
         said.store_id, said.occurred_at, rule.advertising_category AS category, said.cost_minor AS amount_minor,
-        false AS is_kept
+        said.impressions, said.clicks, false AS is_kept
     FROM ad_spend_recorded AS said CROSS JOIN rules AS rule
     UNION ALL
     SELECT kept.campaign_id, kept.day, kept.channel, kept.currency, kept.revision, kept.position, kept.store_id,
-        kept.occurred_at, kept.category, kept.amount_minor, true
+        kept.occurred_at, kept.category, kept.amount_minor, kept.impressions, kept.clicks, true
     FROM ad_costs AS kept
     WHERE kept.until_position = 9223372036854775807
         AND kept.campaign_id IN (SELECT said.stream_id FROM ad_spend_recorded AS said)
 ), compared AS (
     SELECT found.campaign_id, found.day, found.channel, found.currency, found.revision, found.position, found.store_id,
-        found.occurred_at, found.category, found.amount_minor, found.is_kept,
+        found.occurred_at, found.category, found.amount_minor, found.impressions, found.clicks, found.is_kept,
         max(found.revision) OVER (
             PARTITION BY found.campaign_id, found.day, found.channel, found.currency ORDER BY found.position
             ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
@@ -73,7 +73,8 @@ WITH found AS (
 ), held AS (
     SELECT compared.campaign_id, compared.day, compared.channel, compared.currency, compared.revision,
         compared.position, compared.store_id, compared.occurred_at, compared.category, compared.amount_minor,
-        compared.is_kept, lead(compared.position, 1, 9223372036854775807) OVER (
+        compared.impressions, compared.clicks, compared.is_kept,
+        lead(compared.position, 1, 9223372036854775807) OVER (
             PARTITION BY compared.campaign_id, compared.day, compared.channel, compared.currency
             ORDER BY compared.position
         ) AS until_position
@@ -81,29 +82,30 @@ WITH found AS (
 )
 INSERT INTO ad_costs (
     campaign_id, day, channel, currency, revision, position, until_position, store_id, occurred_at, category,
-    amount_minor
+    amount_minor, impressions, clicks
 )
 SELECT held.campaign_id, held.day, held.channel, held.currency, held.revision, held.position, held.until_position,
-    held.store_id, held.occurred_at, held.category, held.amount_minor
+    held.store_id, held.occurred_at, held.category, held.amount_minor, held.impressions, held.clicks
 FROM held WHERE NOT held.is_kept OR held.until_position < 9223372036854775807
 ON CONFLICT (campaign_id, day, channel, currency, position) DO UPDATE SET until_position = excluded.until_position;
 
 -- ad_budgeted: what advertising for a campaign may cost in a month, as it was said last.
 WITH found AS (
-    SELECT said.stream_id AS campaign_id, said.month, said.position, said.budget_minor AS amount_minor
+    SELECT said.stream_id AS campaign_id, said.month, said.position, said.store_id, said.occurred_at, said.currency,
+        said.budget_minor AS amount_minor
     FROM ad_budget_agreed AS said
     UNION ALL
-    SELECT kept.campaign_id, kept.month, kept.position, kept.amount_minor
+    SELECT kept.campaign_id, kept.month, kept.position, kept.store_id, kept.occurred_at, kept.currency, kept.amount_minor
     FROM ad_budgets AS kept
     WHERE kept.until_position = 9223372036854775807
         AND kept.campaign_id IN (SELECT said.stream_id FROM ad_budget_agreed AS said)
 )
-INSERT INTO ad_budgets (campaign_id, month, position, until_position, amount_minor)
+INSERT INTO ad_budgets (campaign_id, month, position, until_position, store_id, occurred_at, currency, amount_minor)
 SELECT found.campaign_id, found.month, found.position,
     lead(found.position, 1, 9223372036854775807) OVER (
         PARTITION BY found.campaign_id, found.month ORDER BY found.position
     ),
-    found.amount_minor
+    found.store_id, found.occurred_at, found.currency, found.amount_minor
 FROM found
 ON CONFLICT (campaign_id, month, position) DO UPDATE SET until_position = excluded.until_position;
 

@@ -4,7 +4,7 @@
 SELECT fact.position, fact.place, fact.event, fact.occurred_at, fact.measure, fact.store_id, fact.day, fact.hour,
     fact.currency, fact.order_id, NULL::uuid AS who, fact.channel, fact.amount, CASE :by::text
         WHEN 'store' THEN fact.store_id::text WHEN 'campaign' THEN fact.campaign_id::text
-        WHEN 'category' THEN fact.category
+        WHEN 'channel' THEN fact.channel WHEN 'category' THEN fact.category
     END AS slice
 FROM (
     SELECT cost.position, said.place::bigint AS place, cost.event, cost.occurred_at, said.measure, cost.store_id,
@@ -58,7 +58,20 @@ FROM (
         AND (:measures::text[] IS NULL
             OR :measures::text[] && ARRAY['costs', 'costs_of_budgets', 'costs_without_budget'])
     UNION ALL
+    SELECT report.position, said.place::bigint, 'AdSpendRecorded', report.occurred_at, said.measure, report.store_id,
+        report.day, NULL, report.currency, NULL, report.channel, report.campaign_id, report.category,
+        said.amount::numeric
+    FROM ad_costs AS report CROSS JOIN LATERAL (VALUES
+        (4, 'ad_cost', report.amount_minor), (5, 'impressions', report.impressions), (6, 'clicks', report.clicks)
+    ) AS said (place, measure, amount)
+    WHERE report.until_position > :as_of::bigint
+        AND (:measures::text[] IS NULL OR :measures::text[] && ARRAY['ad_cost', 'impressions', 'clicks'])
+    UNION ALL
     -- A budget stands on the first day of its month.
+    SELECT plan.position, 1::bigint, 'AdBudgetAgreed', plan.occurred_at, 'ad_budget', plan.store_id, plan.month, NULL,
+        plan.currency, NULL, NULL, plan.campaign_id, NULL, plan.amount_minor::numeric
+    FROM ad_budgets AS plan WHERE plan.until_position > :as_of::bigint
+    UNION ALL
     SELECT plan.position, 1::bigint, 'BudgetSet', plan.occurred_at, 'cost_budget', plan.store_id, plan.month, NULL,
         plan.currency, NULL, NULL, NULL, plan.category, plan.amount_minor::numeric
     FROM cost_budgets AS plan WHERE plan.until_position > :as_of::bigint
@@ -66,6 +79,7 @@ FROM (
 WHERE (:store_ids::uuid[] IS NULL OR fact.store_id = ANY (:store_ids::uuid[]))
     AND (:measures::text[] IS NULL OR fact.measure = ANY (:measures::text[]))
     AND (:from_day::date IS NULL OR fact.day >= :from_day::date) AND (:to_day::date IS NULL OR fact.day <= :to_day::date)
+    AND (:channel::text IS NULL OR fact.channel = :channel::text)
     AND (:campaign_id::uuid IS NULL OR fact.campaign_id = :campaign_id::uuid)
     AND (:category::text IS NULL OR fact.category = :category::text)
     AND fact.position <= :as_of::bigint;

@@ -16,7 +16,7 @@ CREATE TABLE costs (
 -- costs_days: what was spent in a store in a window.
 CREATE INDEX costs_days ON costs (store_id, day);
 
--- ad_costs: what advertising on a channel cost on a day, by the report that was the highest revision from a position on.
+-- ad_costs: what advertising on a channel cost and brought on a day, by the report that was the highest revision from a position on.
 CREATE TABLE ad_costs (
     campaign_id     uuid NOT NULL,
     day             date NOT NULL,
@@ -29,6 +29,8 @@ CREATE TABLE ad_costs (
     occurred_at     timestamptz NOT NULL,
     category        text COLLATE "C" NOT NULL,
     amount_minor    bigint NOT NULL,
+    impressions     bigint NOT NULL,
+    clicks          bigint NOT NULL,
     PRIMARY KEY (campaign_id, day, channel, currency, position)
 );
 
@@ -41,6 +43,9 @@ CREATE TABLE ad_budgets (
     month           date NOT NULL,
     position        bigint NOT NULL,
     until_position  bigint NOT NULL,
+    store_id        uuid NOT NULL,
+    occurred_at     timestamptz NOT NULL,
+    currency        text COLLATE "C" NOT NULL,
     amount_minor    bigint NOT NULL,
     PRIMARY KEY (campaign_id, month, position)
 );

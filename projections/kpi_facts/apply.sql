@@ -395,43 +395,6 @@ FROM (
 ) AS gone
 WHERE spent.position = gone.used_at AND spent.until_position = 9223372036854775807;
 
--- advertised: the report of a day and channel that holds from its position on; a revision that is not higher never does.
-WITH found AS (
-    SELECT said.stream_id AS campaign_id, said.day, said.channel, said.currency, said.revision, said.position,
-        said.store_id, said.occurred_at, said.cost_minor, said.impressions, said.clicks, false AS is_kept
-    FROM ad_spend_recorded AS said
-    UNION ALL
-    SELECT kept.campaign_id, kept.day, kept.channel, kept.currency, kept.revision, kept.position, kept.store_id,
-        kept.occurred_at, kept.cost_minor, kept.impressions, kept.clicks, true
-    FROM ads AS kept
-    WHERE kept.until_position = 9223372036854775807
-        AND kept.campaign_id IN (SELECT said.stream_id FROM ad_spend_recorded AS said)
-), compared AS (
-    SELECT found.campaign_id, found.day, found.channel, found.currency, found.revision, found.position, found.store_id,
-        found.occurred_at, found.cost_minor, found.impressions, found.clicks, found.is_kept,
-        max(found.revision) OVER (
-            PARTITION BY found.campaign_id, found.day, found.channel, found.currency ORDER BY found.position
-            ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
-        ) AS highest
-    FROM found
-), held AS (
-    SELECT compared.campaign_id, compared.day, compared.channel, compared.currency, compared.revision,
-        compared.position, compared.store_id, compared.occurred_at, compared.cost_minor, compared.impressions,
-        compared.clicks, compared.is_kept, lead(compared.position, 1, 9223372036854775807) OVER (
-            PARTITION BY compared.campaign_id, compared.day, compared.channel, compared.currency
-            ORDER BY compared.position
-        ) AS until_position
-    FROM compared WHERE compared.highest IS NULL OR compared.revision > compared.highest
-)
-INSERT INTO ads (
-    campaign_id, day, channel, currency, revision, position, until_position, store_id, occurred_at, cost_minor,
-    impressions, clicks
-)
-SELECT held.campaign_id, held.day, held.channel, held.currency, held.revision, held.position, held.until_position,
-    held.store_id, held.occurred_at, held.cost_minor, held.impressions, held.clicks
-FROM held WHERE NOT held.is_kept OR held.until_position < 9223372036854775807
-ON CONFLICT (campaign_id, day, channel, currency, position) DO UPDATE SET until_position = excluded.until_position;
-
 -- budgeted: what a campaign may cost, as it was said last.
 WITH found AS (
     SELECT said.stream_id AS campaign_id, said.position, said.store_id, said.occurred_at,
@@ -449,26 +412,6 @@ SELECT found.campaign_id, found.position,
     found.store_id, found.occurred_at, found.day, found.currency, found.amount_minor
 FROM found
 ON CONFLICT (campaign_id, position) DO UPDATE SET until_position = excluded.until_position;
-
--- ad_budgeted: what advertising for a campaign may cost in a month, as it was said last.
-WITH found AS (
-    SELECT said.stream_id AS campaign_id, said.month, said.position, said.store_id, said.occurred_at, said.currency,
-        said.budget_minor AS amount_minor
-    FROM ad_budget_agreed AS said
-    UNION ALL
-    SELECT kept.campaign_id, kept.month, kept.position, kept.store_id, kept.occurred_at, kept.currency, kept.amount_minor
-    FROM ad_budgets AS kept
-    WHERE kept.until_position = 9223372036854775807
-        AND kept.campaign_id IN (SELECT said.stream_id FROM ad_budget_agreed AS said)
-)
-INSERT INTO ad_budgets (campaign_id, month, position, until_position, store_id, occurred_at, currency, amount_minor)
-SELECT found.campaign_id, found.month, found.position,
-    lead(found.position, 1, 9223372036854775807) OVER (
-        PARTITION BY found.campaign_id, found.month ORDER BY found.position
-    ),
-    found.store_id, found.occurred_at, found.currency, found.amount_minor
-FROM found
-ON CONFLICT (campaign_id, month, position) DO UPDATE SET until_position = excluded.until_position;
 
 -- planned: what a store is to sell in a month, as it was said last.
 WITH found AS (

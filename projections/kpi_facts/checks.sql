@@ -54,8 +54,6 @@ FROM (
         UNION ALL
         SELECT 'target', store_id || ' ' || month, position, until_position FROM sales_targets
         UNION ALL
-        SELECT 'ad budget', campaign_id || ' ' || month, position, until_position FROM ad_budgets
-        UNION ALL
         SELECT 'schedule', campaign_id::text, position, until_position FROM schedules
         UNION ALL
         SELECT 'tier', customer_id::text, position, until_position FROM tiers
@@ -63,8 +61,6 @@ FROM (
         SELECT 'agent', order_id::text, position, until_position FROM assists
         UNION ALL
         SELECT 'line', campaign_id || ' ' || sku_id, position, until_position FROM campaign_lines
-        UNION ALL
-        SELECT 'ads', campaign_id || ' ' || day || ' ' || channel || ' ' || currency, position, until_position FROM ads
     ) AS each
 ) AS early
 WHERE early.until <= early.since OR early.later < early.until;

@@ -456,26 +456,12 @@ FROM (
     LEFT JOIN origins AS origin ON origin.order_id = spent.order_id
     WHERE spent.until_position > :as_of::bigint
     UNION ALL
-    SELECT spent.position, said.place::bigint, 'AdSpendRecorded', spent.occurred_at, said.measure, spent.store_id,
-        spent.day, NULL, spent.currency, spent.channel, NULL, spent.campaign_id, NULL, NULL, said.amount::numeric,
-        NULL, NULL
-    FROM ads AS spent CROSS JOIN LATERAL (VALUES
-        (1, 'ad_cost', spent.cost_minor), (2, 'impressions', spent.impressions), (3, 'clicks', spent.clicks)
-    ) AS said (place, measure, amount)
-    WHERE spent.until_position > :as_of::bigint
-        AND (:measures::text[] IS NULL OR :measures::text[] && ARRAY['ad_cost', 'impressions', 'clicks'])
-    UNION ALL
     SELECT plan.position, 64::bigint, 'CampaignBudgetSet', plan.occurred_at, 'budget', plan.store_id,
         plan.day, NULL, plan.currency, NULL, NULL, plan.campaign_id, NULL, NULL,
         plan.amount_minor::numeric, NULL, NULL
     FROM budgets AS plan WHERE plan.until_position > :as_of::bigint
     UNION ALL
-    -- A budget of advertising stands on the first day of its month.
-    SELECT plan.position, 65::bigint, 'AdBudgetAgreed', plan.occurred_at, 'ad_budget', plan.store_id, plan.month, NULL,
-        plan.currency, NULL, NULL, plan.campaign_id, NULL, NULL, plan.amount_minor::numeric, NULL, NULL
-    FROM ad_budgets AS plan WHERE plan.until_position > :as_of::bigint
-    UNION ALL
-    -- So does the target of a store; a target of 0 is none.
+    -- The target of a store stands on the first day of its month; a target of 0 is none.
     SELECT plan.position, 1::bigint, 'SalesTargetSet', plan.occurred_at, 'sales_target', plan.store_id, plan.month,
         NULL, plan.currency, NULL, NULL, NULL, NULL, NULL, plan.amount_minor::numeric, NULL, NULL
     FROM sales_targets AS plan WHERE plan.until_position > :as_of::bigint AND plan.amount_minor > 0

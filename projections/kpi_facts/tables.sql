@@ -321,19 +321,6 @@ CREATE TABLE budgets (
     PRIMARY KEY (campaign_id, position)
 );
 
--- ad_budgets: what advertising for a campaign may cost in a month, from a position until another.
-CREATE TABLE ad_budgets (
-    campaign_id     uuid NOT NULL,
-    month           date NOT NULL,
-    position        bigint NOT NULL,
-    until_position  bigint NOT NULL,
-    store_id        uuid NOT NULL,
-    occurred_at     timestamptz NOT NULL,
-    currency        text COLLATE "C" NOT NULL,
-    amount_minor    bigint NOT NULL,
-    PRIMARY KEY (campaign_id, month, position)
-);
-
 -- sales_targets: what a store is to sell in a month, and by which measure, from a position until another.
 CREATE TABLE sales_targets (
     store_id        uuid NOT NULL,
@@ -357,23 +344,6 @@ CREATE TABLE ad_windows (
     day          date NOT NULL,
     hour         bigint NOT NULL,
     kept         boolean NOT NULL
-);
-
--- ads: what advertising on a channel cost on a day, by the report that was the highest revision from a position on.
-CREATE TABLE ads (
-    campaign_id     uuid NOT NULL,
-    day             date NOT NULL,
-    channel         text COLLATE "C" NOT NULL,
-    currency        text COLLATE "C" NOT NULL,
-    revision        bigint NOT NULL,
-    position        bigint NOT NULL,
-    until_position  bigint NOT NULL,
-    store_id        uuid NOT NULL,
-    occurred_at     timestamptz NOT NULL,
-    cost_minor      bigint NOT NULL,
-    impressions     bigint NOT NULL,
-    clicks          bigint NOT NULL,
-    PRIMARY KEY (campaign_id, day, channel, currency, position)
 );
 
 -- schedules: when a campaign was known to start, from a position until another; the day is the store's own.

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import ROUND_FLOOR, Decimal
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar, Protocol
 from uuid import UUID
 
 import msgspec
@@ -172,6 +172,56 @@ def begin_id(work: UnitOfWork, store_id: UUID, external_reference: str | None) -
             what="external reference", value=external_reference, path=("external_reference",), ids=[holder]
         )
     return derived_id("order", store_id, external_reference)
+
+
+class _Beginning(Protocol):
+    """What a command says of an order that begins, however its price was made."""
+
+    @property
+    def customer_id(self) -> UUID | None: ...
+    @property
+    def channel(self) -> str: ...
+    @property
+    def traffic_source(self) -> TrafficSource | None: ...
+    @property
+    def device(self) -> str | None: ...
+    @property
+    def external_reference(self) -> str | None: ...
+    @property
+    def region(self) -> str | None: ...
+    @property
+    def recipient(self) -> str | None: ...
+    @property
+    def address(self) -> str | None: ...
+    @property
+    def remark(self) -> str | None: ...
+
+
+def begin(work: UnitOfWork, store: Store, order_id: UUID, said: _Beginning, **agreed: Any) -> Order:
+    """Record the order and claim its number elsewhere. agreed: its lines and amounts, and how they came about."""
+    subject_id = said.customer_id or order_id
+    order = Order.start(
+        OrderPlaced,
+        order_id,
+        store_id=store.id,
+        customer_id=said.customer_id,
+        kind=OrderKind.SALE,
+        channel=said.channel,
+        traffic_source=said.traffic_source,
+        device=said.device,
+        external_reference=said.external_reference,
+        currency=store.currency,
+        region=said.region,
+        recipient=sealed(work, subject_id, said.recipient),
+        address=sealed(work, subject_id, said.address),
+        remark=sealed(work, subject_id, said.remark),
+        occurred_at=work.occurred_at,
+        **agreed,
+    )
+    work.add(order)
+    if said.external_reference is not None:
+        work.claim("external_reference", str(store.id), said.external_reference, order_id)
+    return order
 
 
 # Placing an order ----------------------------------------------------------------------------------------------------
@@ -362,20 +412,13 @@ class PlaceOrder(Command):
         return [(campaign_id, sku_id, quantity) for (campaign_id, sku_id), (quantity, _, _) in limited.items()]
 
     def _record(self, work: UnitOfWork, store: Store, order_id: UUID, offer: _Offer, priced: PricedOrder) -> Order:
-        subject_id = self.customer_id or order_id
         expiry_minutes = store.policy(OrderTerms, work.occurred_at).expiry_minutes
         coupon = priced.coupon
-        order = Order.start(
-            OrderPlaced,
+        return begin(
+            work,
+            store,
             order_id,
-            store_id=store.id,
-            customer_id=self.customer_id,
-            kind=OrderKind.SALE,
-            channel=self.channel,
-            traffic_source=self.traffic_source,
-            device=self.device,
-            external_reference=self.external_reference,
-            currency=store.currency,
+            self,
             lines=tuple(_order_line(line, offer.skus[line.sku_id]) for line in priced.lines),
             goods_minor=priced.goods_minor,
             discount_minor=priced.discount_minor,
@@ -396,17 +439,8 @@ class PlaceOrder(Command):
             passed_over=_passed_over(priced),
             price_source=PriceSource.OPSCORE,
             surge=any(offer.campaigns[campaign_id].surge for campaign_id in priced.campaign_ids),
-            region=self.region,
             expires_at=work.occurred_at + timedelta(minutes=expiry_minutes),
-            recipient=sealed(work, subject_id, self.recipient),
-            address=sealed(work, subject_id, self.address),
-            remark=sealed(work, subject_id, self.remark),
-            occurred_at=work.occurred_at,
         )
-        work.add(order)
-        if self.external_reference is not None:
-            work.claim("external_reference", str(store.id), self.external_reference, order_id)
-        return order
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,9 +17,7 @@ from opscore.domain.command import Command, Role, UnitOfWork
 from opscore.domain.order import Order
 from opscore.domain.order_assists import Helper, assist, require_helper
 from opscore.domain.order_events import (
-    OrderKind,
     OrderLine,
-    OrderPlaced,
     ParcelLine,
     PaymentReceived,
     PriceSource,
@@ -37,9 +35,9 @@ from opscore.domain.order_placing import (
     Region,
     Remark,
     StoreId,
+    begin,
     begin_id,
     require_amounts,
-    sealed,
 )
 from opscore.domain.order_state import ZERO
 from opscore.domain.periods import OverrideReason, note_override, require_open_books
@@ -199,19 +197,12 @@ class RecordOrder(Command):
         return tuple(lines), list(needs.values())
 
     def _record(self, work: UnitOfWork, store: Store, order_id: UUID, lines: tuple[OrderLine, ...]) -> Order:
-        subject_id = self.customer_id or order_id
         goods_minor = sum(line.amount_minor for line in lines)
-        order = Order.start(
-            OrderPlaced,
+        return begin(
+            work,
+            store,
             order_id,
-            store_id=store.id,
-            customer_id=self.customer_id,
-            kind=OrderKind.SALE,
-            channel=self.channel,
-            traffic_source=self.traffic_source,
-            device=self.device,
-            external_reference=self.external_reference,
-            currency=store.currency,
+            self,
             lines=lines,
             goods_minor=goods_minor,
             discount_minor=sum(line.discount_minor for line in lines),
@@ -229,16 +220,7 @@ class RecordOrder(Command):
             passed_over=(),
             price_source=PriceSource.EXTERNAL,
             surge=False,
-            region=self.region,
-            recipient=sealed(work, subject_id, self.recipient),
-            address=sealed(work, subject_id, self.address),
-            remark=sealed(work, subject_id, self.remark),
-            occurred_at=work.occurred_at,
         )
-        work.add(order)
-        if self.external_reference is not None:
-            work.claim("external_reference", str(store.id), self.external_reference, order_id)
-        return order
 
     def _pay(self, order: Order, promise: ShipPromise, work: UnitOfWork) -> None:
         if order.total_minor:
