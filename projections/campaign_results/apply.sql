@@ -33,6 +33,12 @@ FROM (
         UNION ALL SELECT stream_id, recorded_at FROM resource_submitted
         UNION ALL SELECT stream_id, recorded_at FROM resource_approved
         UNION ALL SELECT stream_id, recorded_at FROM resource_rejected
+        UNION ALL SELECT stream_id, recorded_at FROM supplier_call_opened
+        UNION ALL SELECT stream_id, recorded_at FROM supplier_call_closed
+        UNION ALL SELECT stream_id, recorded_at FROM supply_offered
+        UNION ALL SELECT stream_id, recorded_at FROM supply_offer_withdrawn
+        UNION ALL SELECT stream_id, recorded_at FROM supply_offer_accepted
+        UNION ALL SELECT stream_id, recorded_at FROM supply_offer_rejected
         UNION ALL SELECT stream_id, recorded_at FROM ad_budget_agreed
         UNION ALL SELECT stream_id, recorded_at FROM ad_plan_launched
         UNION ALL SELECT stream_id, recorded_at FROM ad_monitored
@@ -326,6 +332,32 @@ FROM (
     ) AS each ORDER BY stream_id, resource_id, position DESC
 ) AS said
 WHERE place.campaign_id = said.stream_id AND place.resource_id = said.resource_id;
+
+-- called: until when suppliers may offer something; the last word of the window holds.
+UPDATE campaigns AS campaign SET call_until = said.until
+FROM (
+    SELECT DISTINCT ON (stream_id) stream_id, until FROM (
+        SELECT stream_id, position, until FROM supplier_call_opened
+        UNION ALL SELECT stream_id, position, NULL FROM supplier_call_closed
+    ) AS each ORDER BY stream_id, position DESC
+) AS said
+WHERE campaign.campaign_id = said.stream_id;
+
+-- offered: what suppliers offer.
+INSERT INTO campaign_offers (
+    campaign_id, offer_id, supplier_id, sku_id, quantity, unit_cost, currency, offered_at, status, accepted
+)
+SELECT stream_id, offer_id, supplier_id, sku_id, quantity, unit_cost, currency, occurred_at, 'offered', 0
+FROM supply_offered;
+
+-- answered: an offer is answered, or taken back, once.
+UPDATE campaign_offers AS offer SET status = said.status, accepted = said.accepted
+FROM (
+    SELECT stream_id, offer_id, 'accepted' AS status, quantity AS accepted FROM supply_offer_accepted
+    UNION ALL SELECT stream_id, offer_id, 'rejected', 0 FROM supply_offer_rejected
+    UNION ALL SELECT stream_id, offer_id, 'withdrawn', 0 FROM supply_offer_withdrawn
+) AS said
+WHERE offer.campaign_id = said.stream_id AND offer.offer_id = said.offer_id;
 
 -- ad_plans: an ad plan begins with its launch.
 INSERT INTO campaign_ad_plans (campaign_id, plan_id, channel, status, adjust_by, monitor_by)

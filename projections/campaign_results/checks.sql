@@ -60,3 +60,16 @@ FULL JOIN (
 ) AS log ON log.stream_id = plan.campaign_id AND log.plan_id = plan.plan_id
 WHERE plan.status IS DISTINCT FROM log.status OR (plan.status = 'running') <> (plan.adjust_by IS NOT NULL)
     OR (plan.status = 'running') <> (plan.monitor_by IS NOT NULL);
+
+-- offers_are_the_log: every offer stands as its last event says.
+SELECT coalesce(offer.offer_id, log.offer_id) AS offer_id, offer.status, log.status AS status_in_log
+FROM campaign_offers AS offer
+FULL JOIN (
+    SELECT DISTINCT ON (offer_id) offer_id, status FROM (
+        SELECT offer_id, position, 'offered' AS status FROM supply_offered
+        UNION ALL SELECT offer_id, position, 'accepted' FROM supply_offer_accepted
+        UNION ALL SELECT offer_id, position, 'rejected' FROM supply_offer_rejected
+        UNION ALL SELECT offer_id, position, 'withdrawn' FROM supply_offer_withdrawn
+    ) AS said ORDER BY offer_id, position DESC
+) AS log USING (offer_id)
+WHERE offer.status IS DISTINCT FROM log.status;

@@ -110,3 +110,20 @@ WHERE stream_id = :campaign_id::uuid AND plan_id = :plan_id::uuid
 UNION ALL SELECT position, 'AdPlanEnded', occurred_at, 'ended', NULL, NULL FROM ad_plan_ended
 WHERE stream_id = :campaign_id::uuid AND plan_id = :plan_id::uuid
     AND (:store_ids::uuid[] IS NULL OR store_id = ANY (:store_ids::uuid[]));
+
+-- campaign_offers: the events of one offer, each with what it made of it.
+SELECT position, 'SupplyOffered' AS event, occurred_at, 'offered' AS status, quantity AS units FROM supply_offered
+WHERE stream_id = :campaign_id::uuid AND offer_id = :offer_id::uuid
+    AND (:store_ids::uuid[] IS NULL OR store_id = ANY (:store_ids::uuid[]))
+UNION ALL
+SELECT position, 'SupplyOfferAccepted', occurred_at, 'accepted', quantity FROM supply_offer_accepted
+WHERE stream_id = :campaign_id::uuid AND offer_id = :offer_id::uuid
+    AND (:store_ids::uuid[] IS NULL OR store_id = ANY (:store_ids::uuid[]))
+UNION ALL
+SELECT position, 'SupplyOfferRejected', occurred_at, 'rejected', 0 FROM supply_offer_rejected
+WHERE stream_id = :campaign_id::uuid AND offer_id = :offer_id::uuid
+    AND (:store_ids::uuid[] IS NULL OR store_id = ANY (:store_ids::uuid[]))
+UNION ALL
+SELECT position, 'SupplyOfferWithdrawn', occurred_at, 'withdrawn', 0 FROM supply_offer_withdrawn
+WHERE stream_id = :campaign_id::uuid AND offer_id = :offer_id::uuid
+    AND (:store_ids::uuid[] IS NULL OR store_id = ANY (:store_ids::uuid[]));

@@ -1,7 +1,7 @@
 -- campaign_rows: campaigns of these stores; a list chooses among them and sorts.
 SELECT campaign.campaign_id, campaign.store_id, campaign.name, campaign.goal, campaign.kind, campaign.type,
     campaign.currency, campaign.status, campaign.starts_at, campaign.ends_at, campaign.budget_minor,
-    campaign.changed_at
+    campaign.changed_at, campaign.call_until
 FROM campaigns AS campaign
 WHERE :store_ids::uuid[] IS NULL OR campaign.store_id = ANY (:store_ids::uuid[])
     OR campaign.store_ids && :store_ids::uuid[];
@@ -26,6 +26,12 @@ FROM campaign_resources AS place JOIN campaigns AS campaign ON campaign.campaign
 WHERE (:store_ids::uuid[] IS NULL OR campaign.store_id = ANY (:store_ids::uuid[])
         OR campaign.store_ids && :store_ids::uuid[])
     AND place.status <> 'dropped';
+
+-- campaign_offers: what suppliers offered for a campaign, for lists that look for it.
+SELECT offer.campaign_id, offer.offer_id, offer.supplier_id, offer.sku_id, offer.status, offer.offered_at
+FROM campaign_offers AS offer JOIN campaigns AS campaign ON campaign.campaign_id = offer.campaign_id
+WHERE :store_ids::uuid[] IS NULL OR campaign.store_id = ANY (:store_ids::uuid[])
+    OR campaign.store_ids && :store_ids::uuid[];
 
 -- campaign_ad_plans: the plans by which a campaign advertises, for lists that look for them.
 SELECT plan.campaign_id, plan.plan_id, plan.channel, plan.status

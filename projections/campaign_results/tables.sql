@@ -11,6 +11,8 @@ CREATE TABLE campaigns (
     status                    text COLLATE "C" NOT NULL,
     starts_at                 timestamptz,
     ends_at                   timestamptz,
+    -- Until when suppliers may offer something for it; null without a call, and once one was closed.
+    call_until                timestamptz,
     forecast_visitors         bigint,
     forecast_conversion       numeric,
     forecast_units            numeric,
@@ -178,6 +180,21 @@ CREATE TABLE campaign_resources (
     submit_until  timestamptz,
     status        text COLLATE "C" NOT NULL,
     PRIMARY KEY (campaign_id, resource_id)
+) WITH (fillfactor = 70);
+
+-- campaign_offers: what suppliers offered for a campaign, and what was answered.
+CREATE TABLE campaign_offers (
+    campaign_id  uuid NOT NULL,
+    offer_id     uuid NOT NULL,
+    supplier_id  uuid NOT NULL,
+    sku_id       uuid NOT NULL,
+    quantity     numeric NOT NULL,
+    unit_cost    numeric NOT NULL,
+    currency     text COLLATE "C" NOT NULL,
+    offered_at   timestamptz NOT NULL,
+    status       text COLLATE "C" NOT NULL,
+    accepted     numeric NOT NULL,
+    PRIMARY KEY (campaign_id, offer_id)
 ) WITH (fillfactor = 70);
 
 -- campaign_ad_plans: the plans by which a campaign advertises, and until when each is to be adjusted and looked at.

@@ -218,6 +218,8 @@ FIELDS: dict[str, frozenset[Role]] = {
     "Campaign.forecast": READS["campaignResults"],
     "Campaign.adSpend": READS["campaignResults"],
     "Campaign.resources": READS["campaignResults"],
+    "Campaign.supplierCall": READS["campaignResults"],
+    "Campaign.offers": READS["campaignResults"],
     "Campaign.adBudgets": READS["campaignResults"],
     "Campaign.adPlans": READS["campaignResults"],
     "Store.history": frozenset({Role.MANAGER, Role.FINANCE, Role.AUDITOR}),

@@ -30,6 +30,7 @@ from opscore.domain.campaign_commands import (
     StartCampaign,
 )
 from opscore.domain.campaign_events import CampaignGoal, LineRole
+from opscore.domain.campaign_offers import CloseSupplierCall, OfferSupply, OpenSupplierCall
 from opscore.domain.campaign_resources import PlanResource
 from opscore.domain.command import COMMANDS, Role
 from opscore.domain.commissions import (
@@ -123,6 +124,12 @@ def goods(api: Api, shop: Shop) -> dict[str, str]:
     shop.do(RecordAdSpend(campaign_id=campaign, day=day, channel="search", cost_minor=100, currency="GBP"))
     now = datetime.now(UTC)
     minute = timedelta(minutes=1)
+    buyer = Buyer(shop, api.server.services.log)
+    supplier = buyer.supplier()
+    shop.do(OpenSupplierCall(campaign_id=campaign, until=datetime(2099, 1, 1, tzinfo=UTC)))
+    supply = {"supplier_id": supplier, "sku_id": sku, "unit_cost": Decimal(4), "currency": "GBP"}
+    shop.do(OfferSupply(campaign_id=campaign, quantity=Decimal(5), **supply))
+    shop.do(CloseSupplierCall(campaign_id=campaign))
     shop.do(ScheduleCampaign(campaign_id=campaign, starts_at=now - minute, ends_at=now + 60 * minute))
     banner = {"channel": "search", "form": "display", "placement": "home page", "budget_minor": 100, "currency": "GBP"}
     shop.do(PlanResource(campaign_id=campaign, **banner))
@@ -169,8 +176,6 @@ def goods(api: Api, shop: Shop) -> dict[str, str]:
     shop.do(AcceptDispute(**dispute))
     shop.do(VerifyDispute(**dispute, real=True, fault_party=FaultParty.OWNER, solution=DisputeRemedy.COMPENSATION))
     shop.do(NegotiateDispute(**dispute, remedy=DisputeRemedy.COMPENSATION, amount_minor=100, above_policy=True))
-    buyer = Buyer(shop, api.server.services.log)
-    supplier = buyer.supplier()
     buyer.quote(sku, supplier, "4.00")
     purchase = buyer.order(sku, supplier, 5)
     shop.do(PayPurchase(sku_id=sku, purchase_id=purchase, amount_minor=500, currency="GBP"))
@@ -245,6 +250,8 @@ HIDDEN: dict[str, str] = {
     "Campaign.forecast": "service after_sales editor warehouse storefront customer",
     "Campaign.adSpend": "service after_sales editor warehouse storefront customer",
     "Campaign.resources": "service after_sales editor warehouse storefront customer",
+    "Campaign.supplierCall": "service after_sales editor warehouse storefront customer",
+    "Campaign.offers": "service after_sales editor warehouse storefront customer",
     "Campaign.adBudgets": "service after_sales editor warehouse storefront customer",
     "Campaign.adPlans": "service after_sales editor warehouse storefront customer",
     "CampaignLine.role": "storefront customer",

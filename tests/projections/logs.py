@@ -521,6 +521,8 @@ class Trade(generate.World):
             ("ResourceRejected", {"reason": "no"}),
             ("ResourceDropped", {"reason": "too dear"}),
         ]  # fmt: skip
+        if kind % 3 == 2:
+            self.supply(campaign, number, kind)
         if number % 2:
             return self.spend_by_plan(campaign, number // 2 % 3, kind)
         name, fields = facts[kind % len(facts)] if place in self.places else facts[0]
@@ -530,6 +532,27 @@ class Trade(generate.World):
             self.places.add(place)
         self.record(name, self.campaigns[campaign], store, resource_id=place, **fields)
         return None
+
+    def supply(self, campaign: int, number: int, kind: int) -> None:
+        """Call on suppliers for a campaign, or close the call; let one offer something, which is answered at once."""
+        store, stream = campaign % len(self.stores), self.campaigns[campaign]
+        if number % 3 == 0:
+            self.record("SupplierCallOpened", stream, store, until=self.now + timedelta(days=kind), wanted=None)
+        elif number % 3 == 1:
+            self.record("SupplierCallClosed", stream, store)
+        offer = {"offer_id": self.made_id("offer", next(self._numbers))}
+        self.record(
+            "SupplyOffered", stream, store, **offer, supplier_id=self.made_id("supplier", kind),
+            sku_id=self.skus[number % len(self.skus)], quantity=Decimal(kind), unit_cost=Decimal("1.25"),
+            currency=self.currencies[store],
+        )  # fmt: skip
+        answers: list[tuple[str, dict[str, Any]]] = [
+            ("SupplyOfferAccepted", {"quantity": Decimal(1)}), ("SupplyOfferRejected", {"reason": "dear"}),
+            ("SupplyOfferWithdrawn", {}),
+        ]  # fmt: skip
+        if number % 4 < 3:
+            name, fields = answers[number % 4]
+            self.record(name, stream, store, **offer, **fields)
 
     def spend_by_plan(self, campaign: int, number: int, kind: int) -> None:
         """Agree on a budget for advertising, launch a plan of a campaign, or go on with one that was launched."""

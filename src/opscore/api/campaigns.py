@@ -27,13 +27,16 @@ from opscore.domain.campaign_events import (
     CampaignKind,
     CampaignStatus,
     CampaignType,
+    OfferStatus,
     ResourceStatus,
 )
-from opscore.domain.campaign_state import AdPlan, Resource
+from opscore.domain.campaign_state import AdPlan, Resource, Supply, SupplyOffer
 from opscore.domain.pricing import MemberScope, Promotion
 from opscore.permissions import may_see_field
 
-for _enum in (CampaignGoal, CampaignKind, CampaignStatus, CampaignType, MemberScope, ResourceStatus, AdPlanStatus):
+for _enum in (
+    CampaignGoal, CampaignKind, CampaignStatus, CampaignType, MemberScope, OfferStatus, ResourceStatus, AdPlanStatus,
+):  # fmt: skip
     expose(_enum)
 
 PromotionType: Any = output_type(Promotion)
@@ -99,6 +102,26 @@ class CampaignResource:
     )
     status: ResourceStatus = strawberry.field(description="How far it is.")
     rejected_because: str | None = strawberry.field(description="Why the platform did not take it.")
+
+
+@strawberry.type(description="A call to suppliers to offer goods for a campaign.")
+class CampaignSupplierCall:
+    until: datetime = strawberry.field(description="Until when they may offer something.")
+    wanted: str | None = strawberry.field(description="What is wanted, in words for the suppliers.")
+    closed_at: datetime | None = strawberry.field(description="When it was closed before its time; null if it was not.")
+
+
+@strawberry.type(description="What a supplier offers for a campaign.")
+class CampaignOffer:
+    offer_id: UUID = strawberry.field(description="Its id, by which it is answered.")
+    supplier_id: UUID = strawberry.field(description="The supplier, one of the campaign's store.")
+    sku_id: strawberry.ID = strawberry.field(description="The article.")
+    quantity: Decimal = strawberry.field(description="Units offered.")
+    unit_cost: UnitPrice = strawberry.field(description="What one of them would cost.")
+    offered_at: datetime = strawberry.field(description="When it was offered.")
+    status: OfferStatus = strawberry.field(description="How far it is.")
+    accepted: Decimal = strawberry.field(description="Units that are wanted.")
+    rejected_because: str | None = strawberry.field(description="Why it is not wanted.")
 
 
 @strawberry.type(description="What advertising for a campaign may cost in a month.")
@@ -178,6 +201,13 @@ class Campaign(Stream):
         description="The places for advertising that it needs, which need not be approved when it starts; empty for "
         "roles that see no figures."
     )
+    supplier_call: CampaignSupplierCall | None = strawberry.field(
+        description="The last call to suppliers to offer goods for it; null without one, or for roles that see no "
+        "figures."
+    )
+    offers: list[CampaignOffer] = strawberry.field(
+        description="What suppliers offered for it, in order; empty for roles that see no figures."
+    )
     ad_budgets: list[CampaignAdBudget] = strawberry.field(
         description="What its advertising may cost, month by month; empty for roles that see no figures."
     )
@@ -195,6 +225,7 @@ def campaign_view(campaign: domain.Campaign, context: Context) -> Campaign:
         return may_see_field(context.viewer.role, place)
 
     figures, inner, budget = shows("Campaign.adSpend"), shows("Campaign.target"), shows("Campaign.budget")
+    supply = campaign.supply if shows("Campaign.offers") else Supply()
     offers = list(campaign.promotions.values()) if shows("Campaign.promotions") else []
     if not shows("Promotion.coupon"):
         # Whoever has the code may use it, so it is no part of what is on show.
@@ -224,6 +255,10 @@ def campaign_view(campaign: domain.Campaign, context: Context) -> Campaign:
         forecast=None if forecast is None or not figures else _forecast(forecast, currency),
         ad_spend=[_ad_spend(key, each, currency) for key, each in campaign.ad_spend.items()] if figures else [],
         resources=[_resource(key, each, currency) for key, each in campaign.resources.items()] if figures else [],
+        supplier_call=None
+        if supply.until is None
+        else CampaignSupplierCall(until=supply.until, wanted=supply.wanted, closed_at=supply.closed_at),
+        offers=[_supply_offer(key, each, currency) for key, each in supply.offers.items()],
         ad_budgets=[_ad_budget(month, each, currency) for month, each in sorted(campaign.ad_budgets.items())]
         if figures
         else [],
@@ -281,6 +316,20 @@ def _resource(resource_id: UUID, resource: Resource, currency: str) -> CampaignR
         submit_until=resource.submit_until,
         status=resource.status,
         rejected_because=resource.rejected_because,
+    )
+
+
+def _supply_offer(offer_id: UUID, offer: SupplyOffer, currency: str) -> CampaignOffer:
+    return CampaignOffer(
+        offer_id=offer_id,
+        supplier_id=offer.supplier_id,
+        sku_id=gid("Sku", offer.sku_id),
+        quantity=offer.quantity,
+        unit_cost=unit_price(offer.unit_cost, currency),
+        offered_at=offer.offered_at,
+        status=offer.status,
+        accepted=offer.accepted,
+        rejected_because=offer.rejected_because,
     )
 
 

@@ -44,6 +44,7 @@ from opscore.domain.campaign_events import (
     CampaignKind,
     CampaignStatus,
     CampaignType,
+    OfferStatus,
     ResourceStatus,
 )
 from opscore.domain.command import Role
@@ -165,6 +166,7 @@ class SkuSort:
 
 
 _RESOURCE = {"link": "campaign_resources", "key": "campaign_id"}
+_OFFER = {"link": "campaign_offers", "key": "campaign_id"}
 _AD_PLAN = {"link": "campaign_ad_plans", "key": "campaign_id"}
 
 
@@ -195,6 +197,15 @@ class CampaignFilter:
     )
     resource_channel: TextFilter | None = on(
         "channel", "Where a resource that it needs is.", **_RESOURCE, shown_as="Campaign.resources"
+    )
+    call_until: TimeFilter | None = on(
+        "call_until", "Until when suppliers are called on to offer something for it.", shown_as="Campaign.offers"
+    )
+    offer_status: Filter[OfferStatus] | None = on(
+        "status", "How far an offer of a supplier to it is.", **_OFFER, shown_as="Campaign.offers"
+    )
+    offered_at: TimeFilter | None = on(
+        "offered_at", "When a supplier offered something for it.", **_OFFER, shown_as="Campaign.offers"
     )
     ad_plan_status: Filter[AdPlanStatus] | None = on(
         "status", "Whether an ad plan of it runs.", **_AD_PLAN, shown_as="Campaign.adPlans"

@@ -86,6 +86,11 @@ SHOWN_AS = {
         ("ResourcePlanned", "ResourceDropped", "ResourceSubmitted", "ResourceApproved", "ResourceRejected"),
         "Campaign.resources",
     ),
+    **dict.fromkeys(
+        ("SupplierCallOpened", "SupplierCallClosed", "SupplyOffered", "SupplyOfferWithdrawn", "SupplyOfferAccepted",
+         "SupplyOfferRejected"),
+        "Campaign.offers",
+    ),
     "AdBudgetAgreed": "Campaign.adBudgets",
     **dict.fromkeys(
         ("AdPlanLaunched", "AdMonitored", "AdAdjusted", "AdPlanPaused", "AdPlanResumed", "AdPlanEnded"),

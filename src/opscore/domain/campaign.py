@@ -56,8 +56,11 @@ from opscore.domain.campaign_state import (
     Forecast as Forecast,
     Resource,
     ResourceEvent,
+    Supply,
+    SupplyEvent,
     advertised,
     resourced,
+    spent,
 )
 from opscore.domain.pricing import (
     Buyer,
@@ -194,6 +197,7 @@ class Campaign(Aggregate):
     ad_spend: dict[str, AdSpend]
     """By day and channel ("2024-06-18 search"); as long as the campaign is."""
     resources: dict[UUID, Resource]
+    supply: Supply
     ad_budgets: dict[str, int]
     """Minor units by the first day of the month ("2024-06-01")."""
     ad_plans: dict[UUID, AdPlan]
@@ -226,6 +230,7 @@ class Campaign(Aggregate):
         self.coupon_uses = {}
         self.ad_spend = {}
         self.resources = {}
+        self.supply = Supply()
         self.ad_budgets = {}
         self.ad_plans = {}
 
@@ -348,16 +353,15 @@ class Campaign(Aggregate):
 
     @folds(AdSpendRecorded)
     def _ad_spend_recorded(self, event: AdSpendRecorded) -> None:
-        self.ad_spend[f"{event.day.isoformat()} {event.channel}"] = AdSpend(
-            cost_minor=event.cost_minor,
-            impressions=event.impressions,
-            clicks=event.clicks,
-            revision=event.revision,
-        )
+        self.ad_spend = spent(self.ad_spend, event)
 
     @folds(*get_args(ResourceEvent))
     def _resourced(self, event: ResourceEvent) -> None:
         self.resources = resourced(self.resources, event)
+
+    @folds(*get_args(SupplyEvent))
+    def _supplied(self, event: SupplyEvent) -> None:
+        self.supply = self.supply.after(event)
 
     @folds(AdBudgetAgreed)
     def _ad_budget_agreed(self, event: AdBudgetAgreed) -> None:

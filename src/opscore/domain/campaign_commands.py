@@ -588,6 +588,10 @@ class ScheduleCampaign(Command):
     def decide(self, work: UnitOfWork) -> UUID:
         """Compare with the own campaigns of the same stores; a platform's event may run beside them."""
         campaign = work.campaign(self.campaign_id)
+        announced = (self.warmup_from or self.starts_at).astimezone(UTC)
+        if campaign.supply.is_open(announced):
+            why = "suppliers are called on until after it is announced; end the call first, or announce it later"
+            raise WindowInvalid(why=why, path=("warmup_from",), ids=[campaign.id])
         own = campaign.kind is CampaignKind.OWN
         others = own_campaigns_beside(work, campaign) if own else []
         rules = work.store(campaign.store_id).policy(CampaignRules, work.occurred_at)

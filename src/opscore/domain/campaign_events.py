@@ -69,6 +69,15 @@ class CampaignStatus(enum.StrEnum):
     CANCELLED = "cancelled"
 
 
+class OfferStatus(enum.StrEnum):
+    """How far an offer of a supplier to a campaign is."""
+
+    OFFERED = "offered"
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+    WITHDRAWN = "withdrawn"
+
+
 class ResourceStatus(enum.StrEnum):
     """How far a place for advertising is that a campaign needs."""
 
@@ -291,6 +300,48 @@ class AdSpendRecorded(Event):
     impressions: int
     clicks: int
     revision: int
+
+
+class SupplierCallOpened(Event):
+    """Suppliers may offer goods for the campaign until then (UTC); said again, until the new moment."""
+
+    until: datetime
+    wanted: str | None
+
+
+class SupplierCallClosed(Event):
+    """Suppliers may offer nothing more, though the call was to last longer."""
+
+
+class SupplyOffered(Event):
+    """A supplier offers units of an article for the campaign, at a cost per unit of at most six decimal places."""
+
+    offer_id: UUID
+    supplier_id: UUID
+    sku_id: UUID
+    quantity: Decimal
+    unit_cost: Decimal
+    currency: str
+
+
+class SupplyOfferWithdrawn(Event):
+    """A supplier took an offer back before it was answered."""
+
+    offer_id: UUID
+
+
+class SupplyOfferAccepted(Event):
+    """So many of the units that were offered are wanted."""
+
+    offer_id: UUID
+    quantity: Decimal
+
+
+class SupplyOfferRejected(Event):
+    """An offer is not wanted."""
+
+    offer_id: UUID
+    reason: str
 
 
 class ResourcePlanned(Event):

@@ -19,16 +19,32 @@ from opscore.domain.campaign_events import (
     AdPlanResumed,
     AdPlanStatus,
     AdReading,
+    AdSpendRecorded,
+    OfferStatus,
     ResourceApproved,
     ResourceDropped,
     ResourcePlanned,
     ResourceRejected,
     ResourceStatus,
     ResourceSubmitted,
+    SupplierCallClosed,
+    SupplierCallOpened,
+    SupplyOfferAccepted,
+    SupplyOffered,
+    SupplyOfferRejected,
+    SupplyOfferWithdrawn,
 )
 from opscore.domain.values import Value
 
 ResourceEvent = ResourcePlanned | ResourceDropped | ResourceSubmitted | ResourceApproved | ResourceRejected
+SupplyEvent = (
+    SupplierCallOpened
+    | SupplierCallClosed
+    | SupplyOffered
+    | SupplyOfferWithdrawn
+    | SupplyOfferAccepted
+    | SupplyOfferRejected
+)
 AdPlanEvent = AdPlanLaunched | AdMonitored | AdAdjusted | AdPlanPaused | AdPlanResumed | AdPlanEnded
 
 
@@ -51,6 +67,67 @@ class AdSpend(Value):
     impressions: int
     clicks: int
     revision: int
+
+
+def spent(spend: Mapping[str, AdSpend], event: AdSpendRecorded) -> dict[str, AdSpend]:
+    """Return what a campaign's advertising cost, as it is after a report."""
+    told = AdSpend(
+        cost_minor=event.cost_minor, impressions=event.impressions, clicks=event.clicks, revision=event.revision
+    )
+    return {**spend, f"{event.day.isoformat()} {event.channel}": told}
+
+
+class SupplyOffer(Value):
+    """What a supplier offers for a campaign: units at a cost each, in the campaign's currency."""
+
+    supplier_id: UUID
+    sku_id: UUID
+    quantity: Decimal
+    unit_cost: Decimal
+    offered_at: datetime
+    status: OfferStatus = OfferStatus.OFFERED
+    accepted: Decimal = Decimal(0)
+    """How many of the units are wanted."""
+    rejected_because: str | None = None
+
+
+class Supply(Value):
+    """The call to suppliers, and what they offered. until: None as long as none was called."""
+
+    until: datetime | None = None
+    wanted: str | None = None
+    closed_at: datetime | None = None
+    offers: dict[UUID, SupplyOffer] = {}
+
+    def is_open(self, at: datetime) -> bool:
+        """Say whether suppliers may offer something at that moment."""
+        return self.until is not None and self.closed_at is None and at < self.until
+
+    def after(self, event: SupplyEvent) -> Supply:
+        """Return the call and its offers as they are after an event."""
+        change = msgspec.structs.replace
+        match event:
+            case SupplierCallOpened():
+                return change(self, until=event.until, wanted=event.wanted, closed_at=None)
+            case SupplierCallClosed():
+                return change(self, closed_at=event.occurred_at)
+            case SupplyOffered():
+                offer = SupplyOffer(
+                    supplier_id=event.supplier_id,
+                    sku_id=event.sku_id,
+                    quantity=event.quantity,
+                    unit_cost=event.unit_cost,
+                    offered_at=event.occurred_at,
+                )
+            case SupplyOfferAccepted():
+                known = self.offers[event.offer_id]
+                offer = change(known, status=OfferStatus.ACCEPTED, accepted=event.quantity)
+            case SupplyOfferRejected():
+                known = self.offers[event.offer_id]
+                offer = change(known, status=OfferStatus.REJECTED, rejected_because=event.reason)
+            case SupplyOfferWithdrawn():
+                offer = change(self.offers[event.offer_id], status=OfferStatus.WITHDRAWN)
+        return change(self, offers={**self.offers, event.offer_id: offer})
 
 
 class CheckedPrice(Value):

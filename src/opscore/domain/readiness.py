@@ -20,6 +20,7 @@ from opscore.domain import (
     campaign_ad_commands,
     campaign_ads,
     campaign_commands,
+    campaign_offers,
     campaign_resources,
     commissions,
     customer_commands,
@@ -59,6 +60,7 @@ from opscore.domain import (
 )
 from opscore.domain.aggregate import Aggregate
 from opscore.domain.campaign import OPEN_STATUSES, Campaign
+from opscore.domain.campaign_events import OfferStatus
 from opscore.domain.command import (
     COMMANDS,
     STATE_CHECKS,
@@ -647,6 +649,12 @@ CAMPAIGN: dict[type[Command], Check] = {
     campaign_commands.CancelCampaign: rehearsed(lambda campaign, now: campaign.cancel(ANYTHING, now.at)),
     campaign_commands.SetCampaignBudget: _not_over,
     campaign_commands.RecordAdSpend: always,
+    campaign_offers.OpenSupplierCall: _changeable,
+    campaign_offers.CloseSupplierCall: lambda campaign, now: campaign_offers.require_closable(campaign, now.at),
+    campaign_offers.OfferSupply: lambda campaign, now: campaign_offers.require_call_open(campaign, now.at),
+    campaign_offers.WithdrawOffer: lambda campaign, _: campaign_offers.require_offer(campaign, OfferStatus.WITHDRAWN),
+    campaign_offers.AcceptOffer: lambda campaign, _: campaign_offers.require_offer(campaign, OfferStatus.ACCEPTED),
+    campaign_offers.RejectOffer: lambda campaign, _: campaign_offers.require_offer(campaign, OfferStatus.REJECTED),
     campaign_resources.PlanResource: _not_over,
     campaign_resources.DropResource: _with_resources,
     campaign_resources.SubmitResource: _with_resources,
