@@ -73,13 +73,12 @@ def back(api: Api, shop: Shop, order_id: UUID, units: int, **fields: Any) -> UUI
 
 
 def due(api: Api, order_id: UUID, before: datetime) -> set[str]:
-    """Return what is to be done of an order before a moment, by the order book."""
-    document = """query ($with: JSON, $at: Position) {
-      projectionRows(projection: "order_book", query: "due", parameters: $with, first: 100, atLeast: $at) { rows }
+    """Return what is to be done of an order before a moment."""
+    document = """query ($before: DateTime!, $at: Position) {
+      ordersDue(before: $before, first: 100, atLeast: $at) { orderId what }
     }"""
-    given = {"with": {"due_before": before.isoformat()}, "at": api.server.services.log.head().position}
-    rows = api.ask(document, given)["projectionRows"]["rows"]
-    return {row["what"] for row in rows if row["order_id"] == str(order_id)}
+    given = {"before": before.isoformat(), "at": api.server.services.log.head().position}
+    return {each["what"] for each in api.ask(document, given)["ordersDue"] if each["orderId"] == gid("Order", order_id)}
 
 
 # On its way ----------------------------------------------------------------------------------------------------------

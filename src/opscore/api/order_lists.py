@@ -341,7 +341,10 @@ class DueOrder:
     order_number = order_number_field()
     store_id: strawberry.ID = strawberry.field(description="Its store.")
     status: OrderStatus = strawberry.field(description="Where it stands.")
-    what: str = strawberry.field(description="expire: it lapses unless it is paid. ship: it should have left.")
+    what: str = strawberry.field(
+        description="expire: it lapses unless it is paid. ship: it should have left. track: something should have been "
+        "heard of a parcel of it that is on its way."
+    )
     due_at: datetime = strawberry.field(description="When.")
 
 
