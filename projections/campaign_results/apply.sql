@@ -33,6 +33,9 @@ FROM (
         UNION ALL SELECT stream_id, recorded_at FROM resource_submitted
         UNION ALL SELECT stream_id, recorded_at FROM resource_approved
         UNION ALL SELECT stream_id, recorded_at FROM resource_rejected
+        UNION ALL SELECT stream_id, recorded_at FROM campaign_proposed
+        UNION ALL SELECT stream_id, recorded_at FROM campaign_confirmed
+        UNION ALL SELECT stream_id, recorded_at FROM campaign_declined
         UNION ALL SELECT stream_id, recorded_at FROM supplier_call_opened
         UNION ALL SELECT stream_id, recorded_at FROM supplier_call_closed
         UNION ALL SELECT stream_id, recorded_at FROM supply_offered
@@ -332,6 +335,21 @@ FROM (
     ) AS each ORDER BY stream_id, resource_id, position DESC
 ) AS said
 WHERE place.campaign_id = said.stream_id AND place.resource_id = said.resource_id;
+
+-- proposed: what the owner said last, and when they were asked last.
+UPDATE campaigns AS campaign
+SET proposal_status = said.status, proposed_at = coalesce(said.proposed_at, campaign.proposed_at)
+FROM (
+    SELECT stream_id, (array_agg(status ORDER BY position DESC))[1] AS status,
+        (array_agg(proposed_at ORDER BY position DESC) FILTER (WHERE proposed_at IS NOT NULL))[1] AS proposed_at
+    FROM (
+        SELECT stream_id, position, 'proposed' AS status, occurred_at AS proposed_at FROM campaign_proposed
+        UNION ALL SELECT stream_id, position, 'confirmed', NULL FROM campaign_confirmed
+        UNION ALL SELECT stream_id, position, 'declined', NULL FROM campaign_declined
+    ) AS each
+    GROUP BY 1
+) AS said
+WHERE campaign.campaign_id = said.stream_id;
 
 -- called: until when suppliers may offer something; the last word of the window holds.
 UPDATE campaigns AS campaign SET call_until = said.until

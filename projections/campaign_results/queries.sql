@@ -1,7 +1,7 @@
 -- campaign_rows: campaigns of these stores; a list chooses among them and sorts.
 SELECT campaign.campaign_id, campaign.store_id, campaign.name, campaign.goal, campaign.kind, campaign.type,
     campaign.currency, campaign.status, campaign.starts_at, campaign.ends_at, campaign.budget_minor,
-    campaign.changed_at, campaign.call_until
+    campaign.changed_at, campaign.call_until, campaign.proposal_status, campaign.proposed_at
 FROM campaigns AS campaign
 WHERE :store_ids::uuid[] IS NULL OR campaign.store_id = ANY (:store_ids::uuid[])
     OR campaign.store_ids && :store_ids::uuid[];

@@ -11,6 +11,9 @@ CREATE TABLE campaigns (
     status                    text COLLATE "C" NOT NULL,
     starts_at                 timestamptz,
     ends_at                   timestamptz,
+    -- What the owner said to the store's joining a platform's campaign, and when they were asked last; null if they were not.
+    proposal_status           text COLLATE "C",
+    proposed_at               timestamptz,
     -- Until when suppliers may offer something for it; null without a call, and once one was closed.
     call_until                timestamptz,
     forecast_visitors         bigint,

@@ -218,6 +218,7 @@ FIELDS: dict[str, frozenset[Role]] = {
     "Campaign.forecast": READS["campaignResults"],
     "Campaign.adSpend": READS["campaignResults"],
     "Campaign.resources": READS["campaignResults"],
+    "Campaign.proposal": _INSIDE,
     "Campaign.supplierCall": READS["campaignResults"],
     "Campaign.offers": READS["campaignResults"],
     "Campaign.adBudgets": READS["campaignResults"],

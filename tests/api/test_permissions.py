@@ -29,8 +29,9 @@ from opscore.domain.campaign_commands import (
     SetForecast,
     StartCampaign,
 )
-from opscore.domain.campaign_events import CampaignGoal, LineRole
+from opscore.domain.campaign_events import CampaignGoal, CampaignKind, LineRole
 from opscore.domain.campaign_offers import CloseSupplierCall, OfferSupply, OpenSupplierCall
+from opscore.domain.campaign_proposals import ConfirmCampaign, ProposeCampaign
 from opscore.domain.campaign_resources import PlanResource
 from opscore.domain.command import COMMANDS, Role
 from opscore.domain.commissions import (
@@ -114,7 +115,10 @@ def goods(api: Api, shop: Shop) -> dict[str, str]:
     fee = {"term_to": date(2099, 1, 1), "monthly_fee_minor": 100, "currency": "GBP"}
     shop.do(SignAgreement(store_id=store, **parties, **signed, **fee))
     goal = CampaignGoal.RAISE_SALES
-    campaign = shop.do(PlanCampaign(store_id=store, name="Sale", goal=goal, target="to be rid of it"))
+    joined = {"goal": goal, "target": "to be rid of it", "kind": CampaignKind.OFFICIAL}
+    campaign = shop.do(PlanCampaign(store_id=store, name="Sale", **joined))
+    shop.do(ProposeCampaign(campaign_id=campaign))
+    shop.do(ConfirmCampaign(campaign_id=campaign, document="letter"))
     shop.do(AddCampaignLine(campaign_id=campaign, sku_id=sku, role=LineRole.BASE, price=Decimal(9), quota=Decimal(5)))
     offer = CouponTermsOffered(code="TEN", off_minor=10)
     shop.do(AddPromotion(campaign_id=campaign, label="ten off", offer=offer))
@@ -250,6 +254,7 @@ HIDDEN: dict[str, str] = {
     "Campaign.forecast": "service after_sales editor warehouse storefront customer",
     "Campaign.adSpend": "service after_sales editor warehouse storefront customer",
     "Campaign.resources": "service after_sales editor warehouse storefront customer",
+    "Campaign.proposal": "storefront customer",
     "Campaign.supplierCall": "service after_sales editor warehouse storefront customer",
     "Campaign.offers": "service after_sales editor warehouse storefront customer",
     "Campaign.adBudgets": "service after_sales editor warehouse storefront customer",

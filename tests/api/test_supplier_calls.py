@@ -1,4 +1,4 @@
-"""Calls to suppliers as those who look after campaigns see them: on the campaign and in lists."""
+"""Calls to suppliers, and what owners say to joining, as those who look after campaigns see it: there and in lists."""
 
 from __future__ import annotations
 
@@ -16,6 +16,16 @@ SHOWN = """campaign {
 } userErrors { code path }"""
 
 
+def found_in(api: Api, shop: Shop, **filter_: Any) -> list[str]:
+    """Return the campaigns of a shop that a filter finds, once the list knows everything."""
+    document = """query ($filter: CampaignFilter, $at: Position) {
+      campaigns(filter: $filter, first: 9, atLeast: $at) { nodes { id } }
+    }"""
+    given = {"storeId": {"eq": gid("Store", shop.store_id)}, **filter_}
+    asked = {"filter": given, "at": api.server.services.log.head().position}
+    return [node["id"] for node in api.ask(document, asked)["campaigns"]["nodes"]]
+
+
 def test_a_mall_calls_on_suppliers_and_finds_what_waits_for_an_answer(api: Api) -> None:
     shop = Shop.open(api.server.writer, f"Shop {uuid4()}")
     buyer = Buyer(shop, api.server.services.log)
@@ -29,12 +39,7 @@ def test_a_mall_calls_on_suppliers_and_finds_what_waits_for_an_answer(api: Api) 
         return shown
 
     def found(**filter_: Any) -> list[str]:
-        document = """query ($filter: CampaignFilter, $at: Position) {
-          campaigns(filter: $filter, first: 9, atLeast: $at) { nodes { id } }
-        }"""
-        given = {"storeId": {"eq": gid("Store", shop.store_id)}, **filter_}
-        asked = {"filter": given, "at": api.server.services.log.head().position}
-        return [node["id"] for node in api.ask(document, asked)["campaigns"]["nodes"]]
+        return found_in(api, shop, **filter_)
 
     offer = {
         "supplierId": str(supplier),
@@ -68,3 +73,25 @@ def test_a_mall_calls_on_suppliers_and_finds_what_waits_for_an_answer(api: Api) 
         token=api.token(Role.EDITOR),
     )["campaign"]
     assert hidden == {"supplierCall": None, "offers": []}
+
+
+def test_an_owner_finds_what_waits_for_their_word(api: Api) -> None:
+    shop = Shop.open(api.server.writer, f"Shop {uuid4()}")
+    plan = {"storeId": gid("Store", shop.store_id), "name": "11.11", "goal": "RAISE_SALES", "kind": "OFFICIAL"}
+    of = {"campaignId": api.give("planCampaign", "campaign { id } userErrors { code }", plan)["campaign"]["id"]}
+    shown = "campaign { proposal { status proposedAt note answeredAt reason } } userErrors { code }"
+    asked = api.give("proposeCampaign", shown, {**of, "note": "a million visitors"})["campaign"]["proposal"]
+    assert (asked["status"], asked["note"], asked["answeredAt"]) == ("PROPOSED", "a million visitors", None)
+    assert found_in(api, shop, proposalStatus={"eq": "PROPOSED"}) == [of["campaignId"]]
+    times = {"startsAt": "2031-06-01T00:00:00Z", "endsAt": "2031-07-01T00:00:00Z"}
+    [refused] = api.give("scheduleCampaign", "userErrors { code }", {**of, **times})["userErrors"]
+    assert refused["code"] == "OWNER_NOT_CONFIRMED"
+
+    declined = api.give("declineCampaign", shown, {**of, "reason": "too dear"})["campaign"]["proposal"]
+    assert (declined["status"], declined["reason"]) == ("DECLINED", "too dear")
+    api.give("proposeCampaign", shown, of)
+    assert api.give("confirmCampaign", shown, of)["campaign"]["proposal"]["status"] == "CONFIRMED"
+    assert found_in(api, shop, proposalStatus={"eq": "PROPOSED"}) == []
+    assert found_in(api, shop, proposalStatus={"eq": "CONFIRMED"}) == [of["campaignId"]]
+    [refused] = api.give("scheduleCampaign", "userErrors { code }", {**of, **times})["userErrors"]
+    assert refused["code"] == "CAMPAIGN_INCOMPLETE", "the owner's word is there, the goods are not"

@@ -540,6 +540,12 @@ class Trade(generate.World):
             self.record("SupplierCallOpened", stream, store, until=self.now + timedelta(days=kind), wanted=None)
         elif number % 3 == 1:
             self.record("SupplierCallClosed", stream, store)
+        answers_of_owner: list[tuple[str, dict[str, Any]]] = [
+            ("CampaignProposed", {"note": None}), ("CampaignConfirmed", {"document": None}),
+            ("CampaignDeclined", {"reason": "late", "document": None}),
+        ]  # fmt: skip
+        name, fields = answers_of_owner[(number + kind) % 3]
+        self.record(name, stream, store, **fields)
         offer = {"offer_id": self.made_id("offer", next(self._numbers))}
         self.record(
             "SupplyOffered", stream, store, **offer, supplier_id=self.made_id("supplier", kind),

@@ -28,14 +28,16 @@ from opscore.domain.campaign_events import (
     CampaignStatus,
     CampaignType,
     OfferStatus,
+    ProposalStatus,
     ResourceStatus,
 )
-from opscore.domain.campaign_state import AdPlan, Resource, Supply, SupplyOffer
+from opscore.domain.campaign_state import AdPlan, Proposal, Resource, Supply, SupplyOffer
 from opscore.domain.pricing import MemberScope, Promotion
 from opscore.permissions import may_see_field
 
 for _enum in (
-    CampaignGoal, CampaignKind, CampaignStatus, CampaignType, MemberScope, OfferStatus, ResourceStatus, AdPlanStatus,
+    CampaignGoal, CampaignKind, CampaignStatus, CampaignType, MemberScope, OfferStatus, ProposalStatus,
+    ResourceStatus, AdPlanStatus,
 ):  # fmt: skip
     expose(_enum)
 
@@ -102,6 +104,15 @@ class CampaignResource:
     )
     status: ResourceStatus = strawberry.field(description="How far it is.")
     rejected_because: str | None = strawberry.field(description="Why the platform did not take it.")
+
+
+@strawberry.type(description="Whether the owner wants the store to join a platform's campaign.")
+class CampaignProposal:
+    status: ProposalStatus = strawberry.field(description="What they said.")
+    proposed_at: datetime | None = strawberry.field(description="When they were asked; null if they said so unasked.")
+    note: str | None = strawberry.field(description="Why the store should join.")
+    answered_at: datetime | None = strawberry.field(description="When they said so; null until they did.")
+    reason: str | None = strawberry.field(description="Why they declined.")
 
 
 @strawberry.type(description="A call to suppliers to offer goods for a campaign.")
@@ -201,6 +212,10 @@ class Campaign(Stream):
         description="The places for advertising that it needs, which need not be approved when it starts; empty for "
         "roles that see no figures."
     )
+    proposal: CampaignProposal | None = strawberry.field(
+        description="What the owner said to joining it, where it is a platform's; null where they were not asked, and "
+        "for roles of the shop's front."
+    )
     supplier_call: CampaignSupplierCall | None = strawberry.field(
         description="The last call to suppliers to offer goods for it; null without one, or for roles that see no "
         "figures."
@@ -255,6 +270,7 @@ def campaign_view(campaign: domain.Campaign, context: Context) -> Campaign:
         forecast=None if forecast is None or not figures else _forecast(forecast, currency),
         ad_spend=[_ad_spend(key, each, currency) for key, each in campaign.ad_spend.items()] if figures else [],
         resources=[_resource(key, each, currency) for key, each in campaign.resources.items()] if figures else [],
+        proposal=_proposal(campaign.proposal) if shows("Campaign.proposal") else None,
         supplier_call=None
         if supply.until is None
         else CampaignSupplierCall(until=supply.until, wanted=supply.wanted, closed_at=supply.closed_at),
@@ -316,6 +332,18 @@ def _resource(resource_id: UUID, resource: Resource, currency: str) -> CampaignR
         submit_until=resource.submit_until,
         status=resource.status,
         rejected_because=resource.rejected_because,
+    )
+
+
+def _proposal(proposal: Proposal | None) -> CampaignProposal | None:
+    if proposal is None:
+        return None
+    return CampaignProposal(
+        status=proposal.status,
+        proposed_at=proposal.proposed_at,
+        note=proposal.note,
+        answered_at=proposal.answered_at,
+        reason=proposal.reason,
     )
 
 

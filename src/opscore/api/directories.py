@@ -45,6 +45,7 @@ from opscore.domain.campaign_events import (
     CampaignStatus,
     CampaignType,
     OfferStatus,
+    ProposalStatus,
     ResourceStatus,
 )
 from opscore.domain.command import Role
@@ -197,6 +198,14 @@ class CampaignFilter:
     )
     resource_channel: TextFilter | None = on(
         "channel", "Where a resource that it needs is.", **_RESOURCE, shown_as="Campaign.resources"
+    )
+    proposal_status: Filter[ProposalStatus] | None = on(
+        "proposal_status",
+        "What the owner said to the store's joining it; proposed: they have not said anything yet.",
+        shown_as="Campaign.proposal",
+    )
+    proposed_at: TimeFilter | None = on(
+        "proposed_at", "When it was proposed to the owner.", shown_as="Campaign.proposal"
     )
     call_until: TimeFilter | None = on(
         "call_until", "Until when suppliers are called on to offer something for it.", shown_as="Campaign.offers"

@@ -86,6 +86,7 @@ SHOWN_AS = {
         ("ResourcePlanned", "ResourceDropped", "ResourceSubmitted", "ResourceApproved", "ResourceRejected"),
         "Campaign.resources",
     ),
+    **dict.fromkeys(("CampaignProposed", "CampaignConfirmed", "CampaignDeclined"), "Campaign.proposal"),
     **dict.fromkeys(
         ("SupplierCallOpened", "SupplierCallClosed", "SupplyOffered", "SupplyOfferWithdrawn", "SupplyOfferAccepted",
          "SupplyOfferRejected"),

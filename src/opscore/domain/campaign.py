@@ -54,11 +54,14 @@ from opscore.domain.campaign_state import (
     AdSpend as AdSpend,
     CheckedPrice as CheckedPrice,
     Forecast as Forecast,
+    Proposal,
+    ProposalEvent,
     Resource,
     ResourceEvent,
     Supply,
     SupplyEvent,
     advertised,
+    proposed,
     resourced,
     spent,
 )
@@ -198,6 +201,7 @@ class Campaign(Aggregate):
     """By day and channel ("2024-06-18 search"); as long as the campaign is."""
     resources: dict[UUID, Resource]
     supply: Supply
+    proposal: Proposal | None
     ad_budgets: dict[str, int]
     """Minor units by the first day of the month ("2024-06-01")."""
     ad_plans: dict[UUID, AdPlan]
@@ -219,9 +223,7 @@ class Campaign(Aggregate):
         self.lines = {}
         self.promotions = {}
         self.entered_by = []
-        self.warmup_from = None
-        self.starts_at = None
-        self.ends_at = None
+        self.warmup_from = self.starts_at = self.ends_at = None
         self.beside = []
         self.forecast = None
         self.prices_checked = False
@@ -231,6 +233,7 @@ class Campaign(Aggregate):
         self.ad_spend = {}
         self.resources = {}
         self.supply = Supply()
+        self.proposal = None
         self.ad_budgets = {}
         self.ad_plans = {}
 
@@ -358,6 +361,10 @@ class Campaign(Aggregate):
     @folds(*get_args(ResourceEvent))
     def _resourced(self, event: ResourceEvent) -> None:
         self.resources = resourced(self.resources, event)
+
+    @folds(*get_args(ProposalEvent))
+    def _proposed(self, event: ProposalEvent) -> None:
+        self.proposal = proposed(self.proposal, event)
 
     @folds(*get_args(SupplyEvent))
     def _supplied(self, event: SupplyEvent) -> None:

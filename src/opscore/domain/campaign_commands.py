@@ -39,6 +39,7 @@ from opscore.domain.campaign import (
     WindowInvalid,
 )
 from opscore.domain.campaign_calendar import own_campaigns
+from opscore.domain.campaign_confirming import OwnerNotConfirmed, require_confirmed
 from opscore.domain.command import Command, Role, UnitOfWork
 from opscore.domain.periods import OverrideReason, require_open_books
 from opscore.domain.policies import CampaignRules, SecondPerson, ZeroPrice
@@ -69,6 +70,7 @@ from opscore.domain.sku import Sku
 from opscore.domain.sku_commands import require_unit_price
 from opscore.domain.sku_events import AllocationExceedsQuota, HoldsNoStock
 from opscore.domain.stock_commands import ReleaseCampaignStock
+from opscore.domain.store import Store
 from opscore.domain.store_events import PeriodClosedAlready, StoreNotOpen
 from opscore.domain.values import (
     Code,
@@ -572,6 +574,7 @@ class ScheduleCampaign(Command):
         WindowInvalid,
         CampaignIncomplete,
         OverlapsCampaign,
+        OwnerNotConfirmed,
         ReasonMissing,
         WarmupStarted,
     )
@@ -588,6 +591,7 @@ class ScheduleCampaign(Command):
     def decide(self, work: UnitOfWork) -> UUID:
         """Compare with the own campaigns of the same stores; a platform's event may run beside them."""
         campaign = work.campaign(self.campaign_id)
+        require_confirmed(campaign, work.get(Store, campaign.store_id, scoped=False))
         announced = (self.warmup_from or self.starts_at).astimezone(UTC)
         if campaign.supply.is_open(announced):
             why = "suppliers are called on until after it is announced; end the call first, or announce it later"

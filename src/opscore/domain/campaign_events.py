@@ -69,6 +69,14 @@ class CampaignStatus(enum.StrEnum):
     CANCELLED = "cancelled"
 
 
+class ProposalStatus(enum.StrEnum):
+    """What the owner of a store said to a platform's campaign that was proposed to them."""
+
+    PROPOSED = "proposed"
+    CONFIRMED = "confirmed"
+    DECLINED = "declined"
+
+
 class OfferStatus(enum.StrEnum):
     """How far an offer of a supplier to a campaign is."""
 
@@ -300,6 +308,25 @@ class AdSpendRecorded(Event):
     impressions: int
     clicks: int
     revision: int
+
+
+class CampaignProposed(Event):
+    """The owner was asked whether the store joins a platform's campaign. note: why it should."""
+
+    note: str | None
+
+
+class CampaignConfirmed(Event):
+    """The owner wants the store to join. document: where they said so, if somebody else took it down."""
+
+    document: str | None
+
+
+class CampaignDeclined(Event):
+    """The owner does not want the store to join. document: where they said so, if somebody else took it down."""
+
+    reason: str
+    document: str | None
 
 
 class SupplierCallOpened(Event):

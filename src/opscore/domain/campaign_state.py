@@ -20,7 +20,11 @@ from opscore.domain.campaign_events import (
     AdPlanStatus,
     AdReading,
     AdSpendRecorded,
+    CampaignConfirmed,
+    CampaignDeclined,
+    CampaignProposed,
     OfferStatus,
+    ProposalStatus,
     ResourceApproved,
     ResourceDropped,
     ResourcePlanned,
@@ -37,6 +41,7 @@ from opscore.domain.campaign_events import (
 from opscore.domain.values import Value
 
 ResourceEvent = ResourcePlanned | ResourceDropped | ResourceSubmitted | ResourceApproved | ResourceRejected
+ProposalEvent = CampaignProposed | CampaignConfirmed | CampaignDeclined
 SupplyEvent = (
     SupplierCallOpened
     | SupplierCallClosed
@@ -75,6 +80,28 @@ def spent(spend: Mapping[str, AdSpend], event: AdSpendRecorded) -> dict[str, AdS
         cost_minor=event.cost_minor, impressions=event.impressions, clicks=event.clicks, revision=event.revision
     )
     return {**spend, f"{event.day.isoformat()} {event.channel}": told}
+
+
+class Proposal(Value):
+    """Whether the owner was asked to join a platform's campaign, and what they said."""
+
+    status: ProposalStatus
+    proposed_at: datetime | None = None
+    """When they were asked last; None if they said so unasked."""
+    note: str | None = None
+    answered_at: datetime | None = None
+    reason: str | None = None
+    """Why it was declined."""
+
+
+def proposed(known: Proposal | None, event: ProposalEvent) -> Proposal:
+    """Return how a proposal stands after an event."""
+    if isinstance(event, CampaignProposed):
+        return Proposal(status=ProposalStatus.PROPOSED, proposed_at=event.occurred_at, note=event.note)
+    asked = known or Proposal(status=ProposalStatus.PROPOSED)
+    said = ProposalStatus.DECLINED if isinstance(event, CampaignDeclined) else ProposalStatus.CONFIRMED
+    reason = event.reason if isinstance(event, CampaignDeclined) else None
+    return msgspec.structs.replace(asked, status=said, answered_at=event.occurred_at, reason=reason)
 
 
 class SupplyOffer(Value):

@@ -20,7 +20,9 @@ from opscore.domain import (
     campaign_ad_commands,
     campaign_ads,
     campaign_commands,
+    campaign_confirming,
     campaign_offers,
+    campaign_proposals,
     campaign_resources,
     commissions,
     customer_commands,
@@ -60,7 +62,7 @@ from opscore.domain import (
 )
 from opscore.domain.aggregate import Aggregate
 from opscore.domain.campaign import OPEN_STATUSES, Campaign
-from opscore.domain.campaign_events import OfferStatus
+from opscore.domain.campaign_events import OfferStatus, ProposalStatus
 from opscore.domain.command import (
     COMMANDS,
     STATE_CHECKS,
@@ -594,6 +596,29 @@ def _changeable(campaign: Campaign, _: Occasion) -> None:
     campaign.require_changeable()
 
 
+def _schedulable(campaign: Campaign, now: Occasion) -> None:
+    campaign.require_changeable()
+    campaign_confirming.require_confirmed(campaign, now.store)
+
+
+def _proposable(campaign: Campaign, _: Occasion) -> None:
+    campaign_confirming.require_proposable(campaign)
+    if campaign.proposal is not None and campaign.proposal.status is not ProposalStatus.DECLINED:
+        raise DoneAlready
+
+
+def _confirmable_by_owner(campaign: Campaign, _: Occasion) -> None:
+    campaign_confirming.require_proposable(campaign)
+    if campaign.proposal is not None and campaign.proposal.status is ProposalStatus.CONFIRMED:
+        raise DoneAlready
+
+
+def _declinable_by_owner(campaign: Campaign, _: Occasion) -> None:
+    campaign_proposals.require_declinable(campaign)
+    if campaign.proposal is not None and campaign.proposal.status is ProposalStatus.DECLINED:
+        raise DoneAlready
+
+
 def _with_lines(campaign: Campaign, _: Occasion) -> None:
     campaign.require_changeable()
     if not campaign.lines:
@@ -639,7 +664,7 @@ CAMPAIGN: dict[type[Command], Check] = {
     campaign_commands.RemoveCampaignLine: _with_lines,
     campaign_commands.AddPromotion: _changeable,
     campaign_commands.RemovePromotion: _with_promotions,
-    campaign_commands.ScheduleCampaign: _changeable,
+    campaign_commands.ScheduleCampaign: _schedulable,
     campaign_commands.SetForecast: _changeable,
     campaign_commands.CheckCampaignPrices: _checkable,
     campaign_commands.StartCampaign: _startable,
@@ -649,6 +674,9 @@ CAMPAIGN: dict[type[Command], Check] = {
     campaign_commands.CancelCampaign: rehearsed(lambda campaign, now: campaign.cancel(ANYTHING, now.at)),
     campaign_commands.SetCampaignBudget: _not_over,
     campaign_commands.RecordAdSpend: always,
+    campaign_proposals.ProposeCampaign: _proposable,
+    campaign_proposals.ConfirmCampaign: _confirmable_by_owner,
+    campaign_proposals.DeclineCampaign: _declinable_by_owner,
     campaign_offers.OpenSupplierCall: _changeable,
     campaign_offers.CloseSupplierCall: lambda campaign, now: campaign_offers.require_closable(campaign, now.at),
     campaign_offers.OfferSupply: lambda campaign, now: campaign_offers.require_call_open(campaign, now.at),
