@@ -30,6 +30,7 @@ from hypothesis.stateful import (
 
 from opscore.audit import verify
 from opscore.database import Database
+from opscore.domain import order_placing
 from opscore.domain.aggregate import Aggregate
 from opscore.domain.campaign import Campaign, CampaignGoal, LineRole
 from opscore.domain.campaign_commands import (
@@ -73,7 +74,7 @@ from tests.shop import OWNER, SECOND, Shop
 STOCK, QUOTA, COUPONS, BUDGET_MINOR, PER_CUSTOMER = 25, 8, 4, 1800, 6
 UNLUCKY = 3
 """A decision that reserves so many units fails after its first event, where a rule says so."""
-PLACES: dict[str, Any] = {"reserve": Sku, "claim": Campaign, "settle": Order}
+PLACES: dict[str, Any] = {"reserve": Sku, "claim": Campaign, "settle": order_placing}
 """Methods that record something in the middle of placing an order, with their classes."""
 ZERO = Decimal(0)
 

@@ -408,6 +408,8 @@ def test_no_query_and_no_explanation_shows_a_foreign_store(
     log: Log, projector: Projector, connection: psycopg.Connection[Any]
 ) -> None:
     first, world = busy(log), orderly(log)
+    world.supply(0, 1, 2)
+    log.append(world)
     projector.deploy()
     far = world.now + timedelta(days=9)
     params = {
