@@ -363,6 +363,8 @@ def row_page(chance: random.Random, faults: float) -> Any:
                 return "sale"
             case "price_source":
                 return "opscore"
+            case "traffic_source":
+                return chance.choice([None, "direct"])
         return maker.scalar("String")
 
     def rows(of: MadeObject, number: int) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
