@@ -32,11 +32,15 @@ class Desk:
     def __init__(self, *, agency: bool) -> None:
         self.market = Market()
         if agency:
-            days = dict.fromkeys(("owner_signed_on", "agency_signed_on", "term_from"), date(2024, 1, 1))
-            parties = {"owner": "Jade Ltd", "agency": "Gifts Ltd", "owner_people": (LI.id,)}
-            fee = {"term_to": date(2099, 1, 1), "monthly_fee_minor": 100, "currency": "CNY"}
-            self.market.do(SignAgreement(store_id=self.market.store_id, **parties, **days, **fee), actor=OWNER)
+            self.sign()
         self.campaign_id = self.plan(CampaignKind.OFFICIAL)
+
+    def sign(self) -> None:
+        """Let an agency run the store from now on."""
+        days = dict.fromkeys(("owner_signed_on", "agency_signed_on", "term_from"), date(2024, 1, 1))
+        parties = {"owner": "Jade Ltd", "agency": "Gifts Ltd", "owner_people": (LI.id,)}
+        fee = {"term_to": date(2099, 1, 1), "monthly_fee_minor": 100, "currency": "CNY"}
+        self.market.do(SignAgreement(store_id=self.market.store_id, **parties, **days, **fee), actor=OWNER)
 
     def plan(self, kind: CampaignKind) -> UUID:
         campaign_id = self.market.plan(kind.value, kind=kind)
@@ -47,8 +51,8 @@ class Desk:
     def give(self, command: type[Any], actor: Actor = MANAGER, **fields: Any) -> None:
         self.market.do(command(campaign_id=self.campaign_id, **fields), actor=actor)
 
-    def schedule(self, campaign_id: UUID | None = None) -> None:
-        times = {"starts_at": JUNE, "ends_at": JULY}
+    def schedule(self, campaign_id: UUID | None = None, **fields: Any) -> None:
+        times: dict[str, Any] = {"starts_at": JUNE, "ends_at": JULY} | fields
         self.market.do(ScheduleCampaign(campaign_id=campaign_id or self.campaign_id, **times))
 
     @property
@@ -120,6 +124,16 @@ def test_without_an_agency_only_what_was_proposed_waits_for_the_owner() -> None:
     other = Desk(agency=False)
     other.schedule()
     assert other.status is None
+
+
+def test_what_was_scheduled_before_an_agency_came_may_still_be_moved() -> None:
+    desk = Desk(agency=False)
+    desk.schedule()
+    desk.sign()
+    moved = datetime(2024, 6, 2, tzinfo=UTC)
+    assert desk.codes()["scheduleCampaign"] is None
+    desk.schedule(starts_at=moved, reason="the platform moved it")
+    assert desk.market.get(desk.campaign_id).starts_at == moved
 
 
 def test_the_store_s_own_campaigns_need_nobody_s_word() -> None:

@@ -21,9 +21,10 @@ class OwnerNotConfirmed(Refusal):
 def require_confirmed(campaign: Campaign, store: Store) -> None:
     """Refuse OwnerNotConfirmed unless the store may join a platform's campaign.
 
-    Where an agency runs the store, the owner has to have confirmed it; elsewhere, if it was proposed to them.
+    Where an agency runs the store, the owner has to have confirmed it; elsewhere, if it was proposed to them. One that
+    the store has joined already may be moved.
     """
-    if campaign.kind is not CampaignKind.OFFICIAL:
+    if campaign.kind is not CampaignKind.OFFICIAL or campaign.starts_at is not None:
         return
     said = None if campaign.proposal is None else campaign.proposal.status
     if said is not ProposalStatus.CONFIRMED and (said is not None or agreements.running(store) is not None):
